@@ -1,0 +1,1 @@
+"""Gradual front-end rollouts for WSGI applications, without a page that breaks."""
