@@ -1,0 +1,1 @@
+"""One front-end build as files: indexed, routed and served. Knows nothing of versions."""

@@ -1,0 +1,48 @@
+"""What tests share: builds on disk, a checked way to ask a WSGI application, components that may be missing."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+from wsgiref.validate import validator
+
+import pytest
+from werkzeug.middleware.lint import LintMiddleware
+from werkzeug.test import Client
+from werkzeug.wrappers import Response
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from _typeshed.wsgi import WSGIApplication
+
+#: The headers of a browser's top-level navigation.
+NAVIGATION = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document", "Sec-Fetch-Site": "none"}
+#: Those of a script that its page loads.
+SCRIPT = {"Sec-Fetch-Mode": "cors", "Sec-Fetch-Dest": "script", "Sec-Fetch-Site": "same-origin"}
+
+
+def write_build(directory: Path, files: Mapping[str, str | bytes]) -> Path:
+    """Write the files of a build below a directory, and return it."""
+    for path, content in files.items():
+        file = directory / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return directory
+
+
+def client(app: WSGIApplication) -> Client:
+    """Return a client that keeps no cookies and checks both sides of every call against PEP 3333.
+
+    Both checkers warn or raise; pytest turns every warning into an error.
+    """
+    return Client(validator(LintMiddleware(app)), Response, use_cookies=False)
+
+
+def missing(component: str, reason: str) -> None:
+    """Skip the test for a component that this machine lacks; under CI=true that is a failure."""
+    message = f"{component} is missing: {reason}"
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"{message} (CI installs every component)")
+    pytest.skip(message)

@@ -1,0 +1,176 @@
+"""Which file names carry a hash of their content.
+
+A fingerprinted name may be cached for a year and served to anyone, so a false positive shows somebody a wrong file for a
+year, while a false negative costs a revalidation. The rule is strict for that reason. A name is fingerprinted when **both**
+hold:
+
+1. A part of it *looks random*:
+
+   * hexadecimal, of a length that tools emit (8, 10, 12, 16, 20, 32, 40, 64), with digits and letters, and no date;
+   * base64url of at least 8 characters with capitals and small letters, which does not read as words: ``BX4CeNGm`` does
+     not, ``Settings``, ``BarBazQu``, ``iPhone15`` and ``1024x768`` do;
+   * base32 of 8 characters (esbuild): capitals and the digits 2-7.
+
+2. The place says that a build tool put it there:
+
+   * the Vite manifest lists the file; or
+   * it lies in a directory that only a tool writes: ``_next/static/``, ``_nuxt/``, ``_app/immutable/``, ``_astro/``; or
+   * it lies in ``assets/`` (Vite's default, which files copied from ``public/`` share) and the part is the last of its
+     name: ``-XXXXXXXX``; or
+   * the part is hexadecimal and stands between dots, wherever the file lies: ``main.1a2b3c4d.chunk.js`` (webpack, Create
+     React App, Parcel, Angular), ``base.0a1b2c3d4e5f.css`` (Django); or
+   * the name is a script or style sheet that ends in ``-`` and at least 16 hexadecimal digits (Gatsby), or is one of
+     esbuild's and Angular's own: ``chunk-``, ``main-``, ``polyfills-``, ``styles-``, ``scripts-``, ``worker-``.
+
+HTML is never fingerprinted.
+"""
+
+from __future__ import annotations
+
+import re
+from enum import Enum
+
+from .media import extension, is_media
+
+_HTML_EXTENSIONS = ("html", "htm", "xhtml", "xht")
+
+
+class Place(Enum):
+    """What a directory says about the files in it."""
+
+    TOOL = "only a build tool writes here"
+    SHARED = "a build tool's files and others"
+    OTHER = "nothing"
+
+
+_TOOL = re.compile(r"(?:\A|/)(?:_next/static|_nuxt|_app/immutable|_astro)(?:/|\Z)")
+_SHARED = re.compile(r"(?:\A|/)assets(?:/|\Z)")
+# At the top only: below it, "assets" is as likely the wrapped application's own directory.
+_BUILD_DIRECTORY = re.compile(r"/(?:assets|_next/static|_nuxt|_app/immutable|_astro)/")
+
+_HEX = re.compile(
+    r"(?=[a-f]*[0-9])(?=[0-9]*[a-f])(?:[0-9a-f]{8}(?:[0-9a-f]{2}|[0-9a-f]{4}|[0-9a-f]{8}|[0-9a-f]{12}"
+    r"|[0-9a-f]{24}|[0-9a-f]{32}|[0-9a-f]{56})?)\Z"
+)
+# "2024dec1" and "feb2024a" are hexadecimal digits and a date.
+_DATE = re.compile(r"(?:19|20)[0-9]{2}(?:feb|dec)|(?:feb|dec)(?:19|20)[0-9]{2}")
+_BASE64URL = re.compile(r"(?=[^A-Z]*[A-Z])(?=[^a-z]*[a-z])[A-Za-z0-9_-]{8,32}\Z")
+_BASE32 = re.compile(r"[A-Z2-7]{8}\Z")
+_ESBUILD = re.compile(r"(?:chunk|main|polyfills|styles|scripts|worker)-[A-Z2-7]{8}\.(?:js|mjs|css)(?:\.map)?\Z")
+_GATSBY = re.compile(r"-([0-9a-f]{16}|[0-9a-f]{20}|[0-9a-f]{32}|[0-9a-f]{40}|[0-9a-f]{64})\.(?:js|mjs|css)(?:\.map)?\Z")
+
+_RUNS = re.compile(r"[0-9a-z]+")
+# An identifier in a name is no hash of the content, however random it looks.
+_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+# Files that Next.js puts in a directory of its build id instead of hashing their names.
+_NEXT_BUILD = frozenset(("_buildManifest.js", "_ssgManifest.js", "_clientMiddlewareManifest.json"))
+
+# How a name reads to people: "MyAppSDK" -> My App SDK, "iPhone15" -> i Phone 15.
+_TOKEN = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
+# A pronounceable word: an English onset, then vowels with at most four consonants between and three at the end.
+_WORD = re.compile(
+    r"(?:bl|br|chr?|cl|cr|dr|dw|fl|fr|gh|gl|gn|gr|kn|kl|kr|phr?|pl|pr|ps|rh|sc|sch|scr|shr?|sk|sl|sm|sn|sp|sph|spl|spr"
+    r"|squ|st|str|sw|thr?|tr|ts|tw|wh|wr|[bcdfghjklmnpqrstvwxz])?"
+    r"(?:[aeiouy]+(?:[bcdfghjklmnpqrstvwxz]{1,4}(?=[aeiouy])|[bcdfghjklmnpqrstvwxz]{0,3}\Z))+\Z"
+)
+_VOWEL = re.compile("[aeiouy]")
+_ACRONYM = 3  # the longest group of consonants that people write as a word: "Tcl", "Js"
+
+
+def place_of(directory: str) -> Place:
+    """Return what a directory (with or without surrounding slashes) says about its files.
+
+    >>> place_of("/_app/immutable/chunks").name, place_of("/assets").name, place_of("/media").name
+    ('TOOL', 'SHARED', 'OTHER')
+    """
+    if _TOOL.search(directory):
+        return Place.TOOL
+    return Place.SHARED if _SHARED.search(directory) else Place.OTHER
+
+
+def is_fingerprinted(path: str) -> bool:
+    """Tell by convention alone whether a path's file name carries the hash of its content.
+
+    >>> is_fingerprinted("/assets/index-BX4CeNGm.js"), is_fingerprinted("/static/js/main.1a2b3c4d.chunk.js")
+    (True, True)
+    >>> is_fingerprinted("/assets/jquery-3.7.1.min.js"), is_fingerprinted("/assets/photo-20240115.jpg")
+    (False, False)
+    """
+    slash = path.rfind("/")
+    directory, name = path[: slash + 1], path[slash + 1 :]
+    return has_fingerprint(name, place_of(directory)) or (name in _NEXT_BUILD and _is_next_build(directory))
+
+
+def looks_like_asset(path: str) -> bool:
+    """Tell whether a path that nobody has asks for a build's file, so that 404 is the answer, not a document.
+
+    It does when its name is fingerprinted, or when it lies in a build tool's directory at the top and its extension is
+    a known media type other than HTML.
+
+    >>> looks_like_asset("/assets/missing.js"), looks_like_asset("/assets/overview"), looks_like_asset("/media/photo.jpg")
+    (True, False, False)
+    """
+    return (_BUILD_DIRECTORY.match(path) is not None and is_media(path)) or is_fingerprinted(path)
+
+
+def has_fingerprint(name: str, place: Place, *, listed: bool = False) -> bool:
+    """Tell whether a file name carries a hash, given where it lies; ``listed``: the Vite manifest names the file."""
+    first, *rest = name.split(".")
+    if not rest or extension(name) in _HTML_EXTENSIONS:
+        return False
+    if len(rest) > 1 and any(_is_hex(part) for part in rest[:-1]):
+        return True
+    parts = (first, *rest[:-1])
+    if listed or place is Place.TOOL:
+        return any(_has_hash(part) for part in parts)
+    if "-" not in name:
+        return False
+    if place is Place.SHARED:
+        return _UUID.search(name) is None and any(_ends_in_hash(part) for part in parts)
+    return _ESBUILD.match(name) is not None or _GATSBY.search(name) is not None
+
+
+def _ends_in_hash(part: str) -> bool:
+    """Tell whether a part of a name is words, a dash and a hash (whose base64url may hold dashes itself)."""
+    if part[-9:-8] == "-" and _is_random(part[-8:]):
+        return True
+    return _is_hex(part.rpartition("-")[2]) and "-" in part
+
+
+def _has_hash(part: str) -> bool:
+    """Tell whether a part of a tool's name is a hash, ends in one, or holds hexadecimal digits between its words."""
+    return _is_random(part) or _ends_in_hash(part) or any(_is_hex(run) for run in _RUNS.findall(part))
+
+
+def _is_hex(part: str) -> bool:
+    return _HEX.match(part) is not None and _DATE.search(part) is None
+
+
+def _is_random(part: str) -> bool:
+    if _BASE64URL.match(part):
+        return not _reads_as_words(part)
+    return _BASE32.match(part) is not None and len(_TOKEN.findall(part)) > 2  # noqa: PLR2004
+
+
+def _reads_as_words(part: str) -> bool:
+    """Tell whether people could have written a part: words, at most one single letter and one acronym among them."""
+    tokens = _TOKEN.findall(part)
+    if len(tokens) * 2 >= len(part):
+        return False
+    letters = acronyms = 0
+    for token in tokens:
+        if token.isdigit():
+            continue
+        if len(token) == 1:
+            letters += 1
+        elif token.isupper() or (len(token) <= _ACRONYM and not _VOWEL.search(token.lower())):
+            acronyms += 1
+        elif not _WORD.match(token.lower()):
+            return False
+    return letters <= 1 and acronyms <= 1
+
+
+def _is_next_build(directory: str) -> bool:
+    """Tell whether a directory is Next.js's ``_next/static/<build id>/`` with an id that it drew itself."""
+    parent, _, build = directory.rstrip("/").rpartition("/")
+    return parent.endswith("_next/static") and (_is_random(build) or _is_hex(build))

@@ -1,0 +1,306 @@
+"""One build directory as an immutable index: every servable file, its content's hash, type and entity tag.
+
+The directory is read once, when a version is loaded; a request then costs a look in a dict. What cannot be served safely
+(dangling links, loops, links out of the tree, pipes, unreadable files) is left out and listed with its reason: nothing in
+a tree makes the scan fail.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from binascii import b2a_base64
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from fnmatch import translate
+from types import MappingProxyType
+from typing import Final, TypeAlias
+
+from version_affinity.errors import ConfigurationError
+
+from .fingerprint import has_fingerprint, is_fingerprinted, place_of
+from .manifest import ManifestError, ViteManifest
+from .media import content_type, extension, is_html
+from .memory import Memory
+from .tree import LARGE, Content, Skipped, UnservableError, read, walk, wsgi_path
+
+__all__ = [
+    "DEFAULT_IGNORE",
+    "LARGE",
+    "NOSNIFF",
+    "Asset",
+    "FingerprintRule",
+    "Header",
+    "Index",
+    "Memory",
+    "Skipped",
+    "scan",
+]
+
+#: Patterns of files that are not served. None: a bundler may well write a ``node_modules`` directory or source maps that
+#: its pages refer to, and what a build must not publish is better not put into it.
+DEFAULT_IGNORE: Final[tuple[str, ...]] = ()
+
+#: What ``fingerprinted=`` may be.
+FingerprintRule: TypeAlias = "Callable[[str], bool | None] | str | re.Pattern[str]"
+
+Header: TypeAlias = "tuple[str, str]"
+
+#: A browser must not guess another type than the one given (WHATWG Fetch).
+NOSNIFF: Final = ("X-Content-Type-Options", "nosniff")
+_URLSAFE: Final = bytes.maketrans(b"+/", b"-_")
+# Rules for the server, not files for a browser.
+_RULE_FILES: Final = frozenset(("/_headers", "/_redirects"))
+_MANIFEST_LIMIT: Final = 64 * 1024 * 1024
+
+
+class Asset:
+    """One file of a build, as read when the build was loaded. Not changed afterwards; equal only to itself.
+
+    Attributes:
+        path: As in ``PATH_INFO``: a slash, then the relative path, whose bytes are decoded as latin-1 (PEP 3333).
+        file: The absolute name for ``os.open``.
+        size: The length in bytes.
+        mtime_ns: When the file was last modified, in nanoseconds.
+        digest: 16 bytes of the SHA-256 of the content.
+        etag: The strong entity tag, made of the digest alone: equal bytes, equal tag, on any host and in any version.
+        content_type: The complete Content-Type.
+        is_html: Whether it is a document.
+        fingerprinted: Whether its name carries its content's hash.
+        data: The content where it is held in memory, else None.
+        headers: Content-Type, Content-Length, ETag and X-Content-Type-Options, in this order.
+    """
+
+    __slots__ = (
+        "content_type",
+        "data",
+        "digest",
+        "etag",
+        "file",
+        "fingerprinted",
+        "headers",
+        "is_html",
+        "mtime_ns",
+        "path",
+        "size",
+    )
+
+    def __init__(
+        self,
+        path: str,
+        file: str,
+        content: Content,
+        *,
+        content_type: Header,
+        content_length: Header,
+        fingerprinted: bool,
+        is_html: bool,
+        data: bytes | None,
+    ) -> None:
+        self.path: Final = path
+        self.file: Final = file
+        self.size: Final = content.size
+        self.mtime_ns: Final = content.mtime_ns
+        self.digest: Final = content.digest
+        self.etag: Final = etag_of(content.digest)
+        self.content_type: Final = content_type[1]
+        self.is_html: Final = is_html
+        self.fingerprinted: Final = fingerprinted
+        self.data: Final = data
+        self.headers: Final[tuple[Header, ...]] = (content_type, content_length, ("ETag", self.etag), NOSNIFF)
+
+    def __repr__(self) -> str:
+        return f"<Asset {self.path!r} {self.size} bytes {self.etag}>"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Index:
+    """All servable files of one directory.
+
+    Attributes:
+        directory: The directory's real, absolute name.
+        assets: Request path to file.
+        manifest: Vite's manifest, when the build has one.
+        skipped: What is not served, and why; for whoever loads the build to report, once.
+    """
+
+    directory: str
+    assets: Mapping[str, Asset]
+    manifest: ViteManifest | None
+    skipped: tuple[Skipped, ...]
+
+
+def etag_of(digest: bytes) -> str:
+    """Return the strong entity tag (RFC 9110 section 8.8.3) of a content hash: base64url without padding, quoted.
+
+    >>> etag_of(bytes(16))
+    '"AAAAAAAAAAAAAAAAAAAAAA"'
+    """
+    return '"' + b2a_base64(digest, newline=False).translate(_URLSAFE, b"=").decode("ascii") + '"'
+
+
+def scan(
+    directory: str | os.PathLike[str],
+    *,
+    fingerprinted: FingerprintRule | None = None,
+    ignore: Iterable[str] = DEFAULT_IGNORE,
+    memory: Memory | None = None,
+) -> Index:
+    """Read a build directory.
+
+    Args:
+        directory: The directory. A link to one is resolved now: pointing it elsewhere later changes nothing here.
+        fingerprinted: Adds to the built-in rule (``fingerprint.py``): a regular expression that is searched in the path,
+            or a callable that takes the path and returns True, False, or None for the built-in rule. HTML is never
+            fingerprinted.
+        ignore: Shell patterns (``*.map``, ``drafts/*``) of files and directories that are not served, matched with the
+            path relative to the directory and with each name.
+        memory: Where the content of small files is held; None holds none.
+
+    Raises:
+        ConfigurationError: the directory is missing, no directory, or holds no file to serve; a pattern is unusable.
+
+    >>> import tempfile, pathlib
+    >>> with tempfile.TemporaryDirectory() as build:
+    ...     _ = pathlib.Path(build, "robots.txt").write_text("User-agent: *")
+    ...     index = scan(build)
+    >>> index.assets["/robots.txt"].content_type
+    'text/plain; charset=utf-8'
+    """
+    root = _root(directory)
+    ignored = _ignored(ignore)
+    rule = _rule(fingerprinted)
+    skipped: list[Skipped] = []
+    manifest = _manifest(root, skipped)
+    listed = frozenset("/" + wsgi_path(file) for file in manifest.files) if manifest else frozenset()
+    builder = _Builder(memory)
+    try:
+        for parent, files in walk(root, ignored, skipped):
+            place = place_of(parent)
+            for path, name, file in files:
+                if path in _RULE_FILES:
+                    skipped.append(Skipped(path, "a rule file, which is not served"))
+                    continue
+                try:
+                    content = read(file)
+                except UnservableError as error:
+                    skipped.append(Skipped(path, str(error)))
+                    continue
+                except OSError as error:
+                    skipped.append(Skipped(path, f"it cannot be read: {error.strerror}"))
+                    continue
+                said = rule(path) if rule else None
+                builder.add(
+                    path,
+                    file,
+                    content,
+                    fingerprinted=(
+                        has_fingerprint(name, place, listed=path in listed) or is_fingerprinted(path)
+                        if said is None
+                        else bool(said)
+                    ),
+                )
+    except BaseException:
+        builder.discard()
+        raise
+    if not builder.assets:
+        raise ConfigurationError(
+            f"directory={os.fspath(directory)!r} holds no file to serve: build the front end first, or name the directory "
+            "that the build writes to"
+        )
+    return Index(root, MappingProxyType(builder.assets), manifest, tuple(skipped))
+
+
+class _Builder:
+    """Makes assets that share what they have in common."""
+
+    def __init__(self, memory: Memory | None) -> None:
+        self.assets: dict[str, Asset] = {}
+        self._memory = memory
+        self._types: dict[str, tuple[Header, bool]] = {}
+        self._lengths: dict[int, Header] = {}
+
+    def add(self, path: str, file: str, content: Content, *, fingerprinted: bool) -> None:
+        ending = extension(path)
+        known = self._types.get(ending) if ending else None
+        if known is None:
+            kind = content_type(path)
+            known = (("Content-Type", kind), is_html(kind))
+            if ending:
+                self._types[ending] = known
+        length = self._lengths.get(content.size)
+        if length is None:
+            length = self._lengths[content.size] = ("Content-Length", str(content.size))
+        data = content.data
+        self.assets[path] = Asset(
+            path,
+            file,
+            content,
+            content_type=known[0],
+            content_length=length,
+            fingerprinted=fingerprinted and not known[1],
+            is_html=known[1],
+            data=self._memory.keep(content.digest, data) if self._memory is not None and data is not None else None,
+        )
+
+    def discard(self) -> None:
+        """Give back the memory of a scan that failed."""
+        if self._memory is not None:
+            self._memory.release(asset.digest for asset in self.assets.values() if asset.data is not None)
+
+
+def _root(directory: str | os.PathLike[str]) -> str:
+    name = os.fspath(directory)
+    if not isinstance(name, str):
+        raise ConfigurationError(
+            f"directory={directory!r} is no text: give the directory's name as str or pathlib.Path"
+        )
+    root = os.path.realpath(name)
+    if os.path.isdir(root):
+        return root
+    if os.path.exists(root):
+        raise ConfigurationError(f"directory={name!r} is a file: name the directory that the build writes to")
+    raise ConfigurationError(f"directory={name!r} does not exist (it means {root!r} here): build the front end first")
+
+
+def _ignored(ignore: Iterable[str]) -> Callable[[str, str], bool]:
+    patterns = [ignore] if isinstance(ignore, str) else list(ignore)
+    if isinstance(ignore, str) or not all(isinstance(pattern, str) for pattern in patterns):
+        raise ConfigurationError(f"ignore={ignore!r} is no list of patterns: write ignore=['*.map']")
+    if not patterns:
+        return lambda path, name: False
+    match = re.compile("|".join(translate(wsgi_path(pattern).strip("/")) for pattern in patterns)).match
+    return lambda path, name: match(name) is not None or match(path[1:]) is not None
+
+
+def _rule(fingerprinted: FingerprintRule | None) -> Callable[[str], bool | None] | None:
+    if fingerprinted is None or callable(fingerprinted):
+        return fingerprinted
+    try:
+        search = re.compile(fingerprinted).search
+    except (re.error, TypeError) as error:
+        raise ConfigurationError(
+            f"fingerprinted={fingerprinted!r} is neither a regular expression nor a callable: {error}"
+        ) from None
+    return lambda path: True if search(path) else None
+
+
+def _manifest(root: str, skipped: list[Skipped]) -> ViteManifest | None:
+    try:
+        content = read(os.path.join(root, ".vite", "manifest.json"), _MANIFEST_LIMIT)
+        return ViteManifest.parse(content.data or b"")
+    except (FileNotFoundError, NotADirectoryError):
+        return _legacy_manifest(root)
+    except (ManifestError, UnservableError) as error:
+        skipped.append(Skipped("/.vite/manifest.json", str(error)))
+    except OSError as error:
+        skipped.append(Skipped("/.vite/manifest.json", f"it cannot be read: {error.strerror}"))
+    return None
+
+
+def _legacy_manifest(root: str) -> ViteManifest | None:
+    """Return what Vite wrote before version 5; a ``manifest.json`` of another shape is a web app's, and is no fault."""
+    try:
+        return ViteManifest.parse(read(os.path.join(root, "manifest.json"), _MANIFEST_LIMIT).data or b"")
+    except (ManifestError, UnservableError, OSError):
+        return None

@@ -1,0 +1,152 @@
+"""Vite's build manifest: which output files a source file became.
+
+Vite writes ``.vite/manifest.json`` with ``build.manifest: true``
+(https://vite.dev/guide/backend-integration); before version 5 it was ``manifest.json`` at the root.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import NamedTuple
+
+
+class ManifestError(ValueError):
+    """The text is no Vite manifest; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """One entry of the manifest.
+
+    Attributes:
+        file: The output file, relative to the build directory.
+        css: The style sheets that this chunk itself brings.
+        assets: Other files that it refers to.
+        imports: Names (manifest keys) of the chunks that it imports statically.
+        is_entry: Whether it is an entry of the build, not only a shared or lazily loaded chunk.
+    """
+
+    file: str
+    css: tuple[str, ...] = ()
+    assets: tuple[str, ...] = ()
+    imports: tuple[str, ...] = ()
+    is_entry: bool = False
+
+
+class Closure(NamedTuple):
+    """What a page that uses an entry loads at once, in the order of its tags."""
+
+    file: str
+    css: tuple[str, ...]
+    preload: tuple[str, ...]
+
+
+class ViteManifest:
+    """A parsed manifest; immutable.
+
+    Attributes:
+        chunks: Manifest key (``src/main.ts``, ``_shared-B7PI925R.js``) to chunk.
+        files: Every output file that the manifest names, relative to the build directory.
+    """
+
+    __slots__ = ("chunks", "files")
+
+    chunks: Mapping[str, Chunk]
+    files: frozenset[str]
+
+    def __init__(self, chunks: Mapping[str, Chunk]) -> None:
+        self.chunks = MappingProxyType(dict(chunks))
+        self.files = frozenset(
+            file for chunk in self.chunks.values() for file in (chunk.file, *chunk.css, *chunk.assets)
+        )
+
+    @classmethod
+    def parse(cls, text: str | bytes) -> ViteManifest:
+        """Parse the manifest's JSON.
+
+        Raises:
+            ManifestError: it is not JSON, or not of Vite's shape.
+
+        >>> manifest = ViteManifest.parse('{"src/main.ts": {"file": "assets/main-BX4CeNGm.js", "isEntry": true}}')
+        >>> manifest.entry("src/main.ts").file
+        'assets/main-BX4CeNGm.js'
+        """
+        try:
+            document = json.loads(text)
+        except (ValueError, RecursionError) as error:  # UnicodeDecodeError and JSONDecodeError are ValueErrors
+            raise ManifestError(f"not JSON: {error}") from None
+        if not isinstance(document, dict) or not document:
+            raise ManifestError("not a JSON object with chunks")
+        return cls({key: _chunk(key, value) for key, value in document.items()})
+
+    def entry(self, name: str) -> Chunk | None:
+        """Return the chunk of a source file (a manifest key), None when the build has none of that name.
+
+        A leading slash is allowed: ``/src/main.ts`` is how the same file is written during development.
+        """
+        return self.chunks.get(name) or self.chunks.get(name.lstrip("/"))
+
+    def closure(self, name: str) -> Closure | None:
+        """Return an entry's file, its style sheets and its module preloads; None for an unknown name.
+
+        Static imports are followed transitively, lazily loaded chunks are not. An imported chunk comes before the one
+        that imports it, its style sheets too, which is the order of the cascade that Vite gives its own HTML. Nothing
+        is named twice; chunks that import each other are visited once.
+
+        >>> manifest = ViteManifest({
+        ...     "main.js": Chunk("assets/main-B4s9Kd1x.js", css=("assets/main-D2f8Lm3q.css",), imports=("_shared.js",)),
+        ...     "_shared.js": Chunk("assets/shared-C7h2Np5w.js", css=("assets/shared-A1j6Rt4y.css",)),
+        ... })
+        >>> manifest.closure("main.js").css
+        ('assets/shared-A1j6Rt4y.css', 'assets/main-D2f8Lm3q.css')
+        >>> manifest.closure("main.js").preload
+        ('assets/shared-C7h2Np5w.js',)
+        """
+        entry = self.entry(name)
+        if entry is None:
+            return None
+        imported = self._imported(entry)
+        css = dict.fromkeys(file for chunk in (*imported, entry) for file in chunk.css)
+        preload = dict.fromkeys(chunk.file for chunk in imported)
+        return Closure(entry.file, tuple(css), tuple(preload))
+
+    def _imported(self, entry: Chunk) -> list[Chunk]:
+        """Return the chunks that an entry imports, each after its own imports; iterative, as depth is the build's."""
+        found: list[Chunk] = []
+        seen = {id(entry)}
+        stack = [(entry, iter(entry.imports))]
+        while stack:
+            chunk, names = stack[-1]
+            for name in names:
+                importee = self.chunks.get(name)
+                if importee is not None and id(importee) not in seen:
+                    seen.add(id(importee))
+                    stack.append((importee, iter(importee.imports)))
+                    break
+            else:
+                stack.pop()
+                if stack:
+                    found.append(chunk)
+        return found
+
+
+def _chunk(key: str, value: object) -> Chunk:
+    if not isinstance(value, dict) or not isinstance(value.get("file"), str):
+        raise ManifestError(f"the entry {key!r} names no file")
+    return Chunk(
+        value["file"],
+        css=_names(key, value, "css"),
+        assets=_names(key, value, "assets"),
+        imports=_names(key, value, "imports"),
+        is_entry=value.get("isEntry") is True,
+    )
+
+
+def _names(key: str, value: Mapping[str, object], field: str) -> tuple[str, ...]:
+    names = value.get(field, [])
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ManifestError(f"{field!r} of the entry {key!r} is not a list of names")
+    return tuple(names)

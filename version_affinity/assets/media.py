@@ -1,0 +1,173 @@
+"""Content types: one table, the same on every host.
+
+The system's own tables (``mimetypes``, ``/etc/mime.types``, the Windows registry) differ between machines: a module script
+that one host sends as ``text/javascript`` is ``text/plain`` on the next, and a browser refuses to run it. The types are
+those of the IANA registry and of the WHATWG MIME Sniffing standard.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+#: What a file without a known extension is: bytes, which a browser downloads and never runs.
+UNKNOWN = "application/octet-stream"
+
+_UTF8 = "; charset=utf-8"
+
+# Text: sent with its charset, because a browser otherwise guesses, and guesses differ. RFC 8259 gives JSON no such
+# parameter; clients ignore it there, and the plain-text views of browsers and proxies honour it.
+_TEXT = {
+    "text/html": ("html", "htm"),
+    "application/xhtml+xml": ("xhtml", "xht"),
+    "text/css": ("css",),
+    "text/javascript": ("js", "mjs", "cjs"),  # RFC 9239
+    "application/json": ("json", "map"),
+    "application/ld+json": ("jsonld",),
+    "application/geo+json": ("geojson",),
+    "application/manifest+json": ("webmanifest",),
+    "application/xml": ("xml", "xsl", "xsd"),
+    "application/rss+xml": ("rss",),
+    "application/atom+xml": ("atom",),
+    "image/svg+xml": ("svg",),
+    "text/plain": ("txt", "text", "log"),
+    "text/markdown": ("md", "markdown"),
+    "text/csv": ("csv",),
+    "text/tab-separated-values": ("tsv",),
+    "text/calendar": ("ics",),
+    "text/vcard": ("vcf",),
+    "text/vtt": ("vtt",),
+    "application/yaml": ("yaml", "yml"),
+    "application/toml": ("toml",),
+    "application/gpx+xml": ("gpx",),
+    "application/vnd.google-earth.kml+xml": ("kml",),
+    "application/opensearchdescription+xml": ("osdx",),
+    "model/gltf+json": ("gltf",),
+    "model/obj": ("obj",),
+}
+
+_BINARY = {
+    "application/wasm": ("wasm",),
+    "application/pdf": ("pdf",),
+    "application/zip": ("zip",),
+    "application/gzip": ("gz", "tgz"),
+    "application/x-brotli": ("br",),
+    "application/zstd": ("zst",),
+    "application/x-bzip2": ("bz2",),
+    "application/x-xz": ("xz",),
+    "application/x-tar": ("tar",),
+    "application/x-7z-compressed": ("7z",),
+    "application/epub+zip": ("epub",),
+    "application/rtf": ("rtf",),
+    "application/msword": ("doc",),
+    "application/vnd.ms-excel": ("xls",),
+    "application/vnd.ms-powerpoint": ("ppt",),
+    "application/vnd.openxmlformats-officedocument.wordprocessingml.document": ("docx",),
+    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": ("xlsx",),
+    "application/vnd.openxmlformats-officedocument.presentationml.presentation": ("pptx",),
+    "application/vnd.oasis.opendocument.text": ("odt",),
+    "application/vnd.oasis.opendocument.spreadsheet": ("ods",),
+    "application/vnd.apple.mpegurl": ("m3u8",),
+    "application/dash+xml": ("mpd",),
+    "application/vnd.android.package-archive": ("apk",),
+    "application/vnd.ms-fontobject": ("eot",),
+    "application/octet-stream": ("bin", "data", "dat", "exe", "dmg", "iso", "msi", "onnx", "safetensors"),
+    "audio/aac": ("aac",),
+    "audio/flac": ("flac",),
+    "audio/midi": ("mid", "midi"),
+    "audio/mpeg": ("mp3",),
+    "audio/mp4": ("m4a",),
+    "audio/ogg": ("oga", "ogg", "opus"),
+    "audio/wav": ("wav",),
+    "audio/webm": ("weba",),
+    "font/collection": ("ttc",),
+    "font/otf": ("otf",),
+    "font/ttf": ("ttf",),
+    "font/woff": ("woff",),
+    "font/woff2": ("woff2",),
+    "image/apng": ("apng",),
+    "image/avif": ("avif",),
+    "image/bmp": ("bmp",),
+    "image/gif": ("gif",),
+    "image/heic": ("heic",),
+    "image/heif": ("heif",),
+    "image/jpeg": ("jpg", "jpeg", "jfif"),
+    "image/jxl": ("jxl",),
+    "image/png": ("png",),
+    "image/tiff": ("tif", "tiff"),
+    "image/vnd.microsoft.icon": ("ico", "cur"),
+    "image/webp": ("webp",),
+    "image/ktx2": ("ktx2",),
+    "model/gltf-binary": ("glb",),
+    "model/stl": ("stl",),
+    "video/mp2t": ("ts", "m2ts"),
+    "video/mp4": ("mp4", "m4v"),
+    "video/mpeg": ("mpeg", "mpg"),
+    "video/ogg": ("ogv",),
+    "video/quicktime": ("mov",),
+    "video/webm": ("webm",),
+    "video/x-matroska": ("mkv",),
+}
+
+_TYPES = {
+    **{extension: kind + _UTF8 for kind, extensions in _TEXT.items() for extension in extensions},
+    **{extension: kind for kind, extensions in _BINARY.items() for extension in extensions},
+}
+
+# Files whose whole name says what they are (Apple's universal links; RFC 9116 and others carry an extension).
+_NAMES = {"apple-app-site-association": "application/json" + _UTF8}
+
+_HTML = ("text/html", "application/xhtml+xml")
+
+
+def extension(path: str) -> str:
+    """Return the extension of a path in lower case, without the dot, "" when it has none.
+
+    >>> extension("/assets/logo.SVG"), extension("/about"), extension("/.htaccess"), extension("/v1.2/notes")
+    ('svg', '', '', '')
+    """
+    dot = path.rfind(".")
+    if dot <= path.rfind("/") + 1:
+        return ""
+    return path[dot + 1 :].lower()
+
+
+def content_type(path: str, additions: Mapping[str, str] | None = None) -> str:
+    """Return the Content-Type of a file by its name.
+
+    Args:
+        path: A file name or path; only the last segment's extension counts.
+        additions: Extension, in lower case and without the dot, to a complete Content-Type. They win over the table.
+
+    >>> content_type("/assets/index-BX4CeNGm.js")
+    'text/javascript; charset=utf-8'
+    >>> content_type("/model.mdl", {"mdl": "model/vnd.mdl"})
+    'model/vnd.mdl'
+    """
+    ending = extension(path)
+    if additions is not None and ending in additions:
+        return additions[ending]
+    return _TYPES.get(ending) or _NAMES.get(path[path.rfind("/") + 1 :], UNKNOWN)
+
+
+def is_html(content_type: str) -> bool:
+    """Tell whether a Content-Type is a document's: HTML or XHTML.
+
+    >>> is_html("text/html; charset=utf-8"), is_html("image/svg+xml; charset=utf-8")
+    (True, False)
+    """
+    return content_type.partition(";")[0].rstrip().lower() in _HTML
+
+
+def is_media(path: str) -> bool:
+    """Tell whether a path's extension names a known media type other than HTML.
+
+    A request for such a path wants that file: the document of a single-page application is no answer to it.
+
+    >>> is_media("/media/photo.jpg"), is_media("/about"), is_media("/about.html"), is_media("/user/jane.doe")
+    (True, False, False, False)
+    """
+    kind = _TYPES.get(extension(path))
+    return kind is not None and not kind.startswith(_HTML)

@@ -1,0 +1,194 @@
+"""From a request path to what a build answers: HTML without its extension, trailing slashes, not-found pages. No I/O.
+
+Every HTML file is shown at one clean path, and its other spellings redirect there. For ``/docs/page.html`` (a page) and
+``/docs/index.html`` (an index):
+
+==========================  ================  ==================
+mode                        a page's path     an index's path
+==========================  ================  ==================
+``auto-trailing-slash``     ``/docs/page``    ``/docs/``
+``force-trailing-slash``    ``/docs/page/``   ``/docs/``
+``drop-trailing-slash``     ``/docs/page``    ``/docs``
+``none``                    the file's name   the file's name
+==========================  ================  ==================
+
+The paths that lead to a file are finitely many, so they are computed when a build is loaded and a request is one look in
+a dict. A redirect always leads to a path that shows the very file that was asked for: a file whose clean path is taken by
+another one is shown under its own name.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final, NamedTuple
+from urllib.parse import quote_from_bytes
+
+from version_affinity.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from .index import Asset
+
+HTML_HANDLING: Final = ("auto-trailing-slash", "force-trailing-slash", "drop-trailing-slash", "none")
+NOT_FOUND_HANDLING: Final = ("none", "404-page", "single-page-application")
+
+# The path of a page and of an index below their common stem: /docs/page(.html), /docs(/index.html).
+_CLEAN: Final = {
+    "auto-trailing-slash": ("", "/"),
+    "force-trailing-slash": ("/", "/"),
+    "drop-trailing-slash": ("", ""),
+}
+_INDEX = "/index.html"
+_PAGE = ".html"
+# The longest first: each path has one reading.
+_SUFFIXES: Final = (_INDEX, "/index", _PAGE, "/", "")
+
+# What encodeURIComponent leaves alone (ECMA-262), and the slash: one spelling for each path, on every server.
+_PATH_SAFE: Final = "/-_.!~*'()"
+# RFC 3986 section 3.4, and the percent sign of what is encoded already.
+_QUERY_SAFE: Final = "/?:@-._~!$&'()*+,;=%"
+_SLASHES: Final = re.compile("/{2,}")
+# PATH_MAX: no directory of a build has a longer name.
+_DEEPEST: Final = 4096
+
+
+class Redirect(NamedTuple):
+    """The request's path is another spelling of ``path`` (as in ``PATH_INFO``, not yet encoded)."""
+
+    path: str
+
+
+def check_handling(html_handling: str, not_found_handling: str) -> None:
+    """Raise ``ConfigurationError`` when either mode is unknown."""
+    for field, value, known in (
+        ("html_handling", html_handling, HTML_HANDLING),
+        ("not_found_handling", not_found_handling, NOT_FOUND_HANDLING),
+    ):
+        if value not in known:
+            raise ConfigurationError(f"{field}={value!r} is unknown: use one of {', '.join(known)}")
+
+
+def routes(assets: Mapping[str, Asset], html_handling: str) -> dict[str, Asset | Redirect]:
+    """Return every request path that a build answers, with the file or the redirect.
+
+    Raises:
+        ConfigurationError: the mode is unknown.
+
+    >>> import tempfile, pathlib
+    >>> from version_affinity.assets.index import scan
+    >>> with tempfile.TemporaryDirectory() as build:
+    ...     _ = pathlib.Path(build, "about.html").write_text("<h1>About</h1>")
+    ...     assets = scan(build).assets
+    >>> routes(assets, "auto-trailing-slash")
+    {'/about.html': Redirect(path='/about'), '/about': <Asset '/about.html' ...>, ...}
+    """
+    check_handling(html_handling, "none")
+    found: dict[str, Asset | Redirect] = dict(assets)
+    if html_handling == "none":
+        return found
+    pages = _Pages(assets, *_CLEAN[html_handling])
+    for path in assets:
+        if path.endswith(_PAGE):
+            for stem in {path.removesuffix(_PAGE), path.removesuffix(_INDEX)}:
+                for suffix in _SUFFIXES:
+                    answer = pages.answer(stem + suffix)
+                    if answer is not None:
+                        found[stem + suffix] = answer
+    return found
+
+
+def not_found(assets: Mapping[str, Asset], path: str) -> Asset | None:
+    """Return the nearest ``404.html``: in the path's directory, else in the one above it, up to the root.
+
+    >>> not_found({}, "/docs/missing") is None
+    True
+    """
+    directory = path[:_DEEPEST].partition("//")[0]
+    while directory:
+        directory = directory[: directory.rfind("/")] if "/" in directory else ""
+        page = assets.get(directory + "/404.html")
+        if page is not None:
+            return page
+    return None
+
+
+def location(script_name: str, prefix: str, path: str, query: str) -> str:
+    """Return a Location for a redirect within the application: always a path of the same host.
+
+    Args:
+        script_name: ``SCRIPT_NAME``, where the application is mounted.
+        prefix: Where the files are mounted in the application, with or without surrounding slashes.
+        path: The path below the prefix, as in ``PATH_INFO``.
+        query: ``QUERY_STRING``, kept; what may not stand in a query is encoded (RFC 3986 section 3.4).
+
+    >>> location("", "/", "/caf\xc3\xa9/", "page=2")
+    '/caf%C3%A9/?page=2'
+    >>> location("", "/", "//evil.example/", "a=\r\nSet-Cookie: b")
+    '/evil.example/?a=%0D%0ASet-Cookie:%20b'
+    """
+    mount = "/".join(part.strip("/") for part in (script_name, prefix) if part.strip("/"))
+    # Two slashes at the start would name another host (RFC 3986 section 4.2).
+    target = quote_from_bytes(wire_bytes(f"{mount}{path}".lstrip("/")), _PATH_SAFE)
+    return f"/{target}?{quote_from_bytes(wire_bytes(query), _QUERY_SAFE)}" if query else f"/{target}"
+
+
+def wire_bytes(text: str) -> bytes:
+    """Return the bytes that WSGI text stands for; text that no server makes does not raise."""
+    try:
+        return text.encode("latin-1")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "surrogatepass")
+
+
+def merge_slashes(path: str) -> str:
+    """Return a path without empty segments.
+
+    >>> merge_slashes("//docs///page")
+    '/docs/page'
+    """
+    return _SLASHES.sub("/", path)
+
+
+class _Pages:
+    """The HTML files of a build, by stem, and where pages and indexes are shown below their stem."""
+
+    def __init__(self, assets: Mapping[str, Asset], page: str, index: str) -> None:
+        self._assets = assets
+        self._page = page
+        self._index = index
+
+    def answer(self, path: str) -> Asset | Redirect | None:
+        """Return the file that a path shows, else a redirect to where the file that it means is shown, else None."""
+        own = self._assets.get(path)
+        if own is not None and not path.endswith(_PAGE):
+            return own
+        for file, home in self._readings(path):
+            if home == path:
+                return file
+            if self._shown(home) is file:
+                return Redirect(home)
+            if file is own:
+                return own
+        return None
+
+    def _shown(self, path: str) -> Asset | None:
+        """Return the file that a path shows when redirects are left out of account."""
+        own = self._assets.get(path)
+        if own is not None:
+            return own
+        return next((file for file, home in self._readings(path) if home == path), None)
+
+    def _readings(self, path: str) -> Iterator[tuple[Asset, str]]:
+        """Yield the files that a path may mean, each with its clean path, the likeliest first."""
+        suffix = next(suffix for suffix in _SUFFIXES if path.endswith(suffix))
+        yield from self._named(path.removesuffix(suffix), page_first=suffix in (_PAGE, ""))
+        if suffix:
+            yield from self._named(path, page_first=True)
+
+    def _named(self, stem: str, *, page_first: bool) -> Iterator[tuple[Asset, str]]:
+        page, index = self._assets.get(stem + _PAGE), self._assets.get(stem + _INDEX)
+        # A page without a name ("/docs/.html") has no clean path.
+        of_page = () if page is None or stem.endswith("/") else ((page, stem + self._page),)
+        of_index = () if index is None else ((index, stem + self._index or "/"),)
+        yield from (*of_page, *of_index) if page_first else (*of_index, *of_page)

@@ -1,0 +1,189 @@
+"""A directory on disk, read without trusting it: which files there are, and what each one holds.
+
+Only regular files below the root count. Links are followed to such files and to nothing else; nothing is opened that could
+block (a pipe) or lead elsewhere between the look and the opening.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from hashlib import sha256
+from operator import attrgetter
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+#: Bytes above which a file is hashed in blocks and never held in memory. Nearly every script, style sheet and font of a
+#: build is smaller; above it, opening the file is a small part of sending it, and ``sendfile`` is the better way.
+LARGE: Final = 256 * 1024
+
+#: Bytes per read of a large file.
+BLOCK: Final = 64 * 1024
+
+#: Bytes of a content hash: SHA-256 cut to 128 bits, which no two builds collide in. Processors hash SHA-256 in hardware:
+#: for 4 KiB it was measured at 2.7 µs, BLAKE2b at 4.6 µs.
+DIGEST_SIZE: Final = 16
+
+# O_NONBLOCK: a pipe that took a file's place must not hang the process. O_NOFOLLOW: nor a link lead out of the tree.
+_FLAGS = (
+    os.O_RDONLY
+    | getattr(os, "O_CLOEXEC", 0)
+    | getattr(os, "O_NOFOLLOW", 0)
+    | getattr(os, "O_NONBLOCK", 0)
+    | getattr(os, "O_NOCTTY", 0)
+    | getattr(os, "O_BINARY", 0)
+)
+_ATTEMPTS = 3
+
+
+class Skipped(NamedTuple):
+    """A file or directory that is not served, and why."""
+
+    path: str
+    reason: str
+
+
+class File(NamedTuple):
+    """A servable file: where requests find it, and where the disk has it.
+
+    Attributes:
+        path: As in ``PATH_INFO``: a slash, then the relative path, whose bytes are decoded as latin-1 (PEP 3333).
+        name: The last segment of ``path``.
+        file: The absolute name for ``os.open``, links resolved.
+    """
+
+    path: str
+    name: str
+    file: str
+
+
+class Content(NamedTuple):
+    """What a file held when it was read; ``data`` is None for a file above the limit."""
+
+    size: int
+    mtime_ns: int
+    digest: bytes
+    data: bytes | None
+
+
+class UnservableError(Exception):
+    """A file cannot be served; the message says why."""
+
+
+def wsgi_path(name: str) -> str:
+    """Return a file name as ``PATH_INFO`` shows it: its bytes on disk, decoded as latin-1.
+
+    >>> wsgi_path("caf\\xe9.txt")
+    'cafÃ©.txt'
+    """
+    return name if name.isascii() else os.fsencode(name).decode("latin-1")
+
+
+def walk(root: str, ignored: Callable[[str, str], bool], skipped: list[Skipped]) -> Iterator[tuple[str, list[File]]]:
+    """Yield each directory's path and its servable files, in the order of their names.
+
+    Names that begin with a dot are left out, silently, but for ``/.well-known/`` (RFC 8615).
+
+    Args:
+        root: The real, absolute name of the directory.
+        ignored: Whether a path and its last segment are to be left out, silently.
+        skipped: Gets what is left out for another reason.
+    """
+    pending = [("/", root)]
+    while pending:
+        parent, directory = pending.pop()
+        try:
+            with os.scandir(directory) as listing:
+                entries = sorted(listing, key=attrgetter("name"))
+        except OSError as error:
+            skipped.append(Skipped(parent, f"the directory cannot be read: {error.strerror}"))
+            continue
+        files: list[File] = []
+        for entry in entries:
+            name = wsgi_path(entry.name)
+            path = parent + name
+            if (name[0] == "." and path != "/.well-known") or ignored(path, name):
+                continue
+            try:
+                if entry.is_symlink():
+                    files.append(File(path, name, _target(root, entry.path)))
+                elif entry.is_file(follow_symlinks=False):
+                    files.append(File(path, name, entry.path))
+                elif entry.is_dir(follow_symlinks=False):
+                    pending.append((path + "/", entry.path))
+                else:
+                    skipped.append(Skipped(path, "not a regular file"))
+            except UnservableError as error:
+                skipped.append(Skipped(path, str(error)))
+            except OSError as error:
+                skipped.append(Skipped(path, f"it cannot be read: {error.strerror}"))
+        yield parent, files
+
+
+def _target(root: str, link: str) -> str:
+    """Return the real name of the file that a link leads to, or raise when it must not be served."""
+    try:
+        mode = os.stat(link).st_mode
+    except OSError as error:
+        reasons = {errno.ENOENT: "a dangling link", errno.ELOOP: "a link that leads to itself"}
+        raise UnservableError(
+            reasons.get(error.errno or 0, f"a link that cannot be followed: {error.strerror}")
+        ) from None
+    target = os.path.realpath(link)
+    inside = root.rstrip(os.sep) + os.sep
+    if not target.startswith(inside):
+        raise UnservableError("a link that leads out of the directory")
+    if stat.S_ISDIR(mode):
+        raise UnservableError("a link to a directory, which is not followed")
+    if not stat.S_ISREG(mode):
+        raise UnservableError("a link to something that is no regular file")
+    first, *rest = target[len(inside) :].split(os.sep)
+    if (first[0] == "." and first != ".well-known") or any(part[0] == "." for part in rest):
+        raise UnservableError("a link to a hidden file")
+    return target
+
+
+def read(file: str, limit: int = LARGE) -> Content:
+    """Read and hash a file; its content is returned up to ``limit`` bytes.
+
+    The size is that of the bytes that were hashed, even while somebody writes to the file.
+
+    Raises:
+        OSError: it cannot be opened or read.
+        UnservableError: it is no regular file, or changes all the time.
+    """
+    for _ in range(_ATTEMPTS):
+        content = _read(file, limit)
+        if content is not None:
+            return content
+    raise UnservableError("it changes while it is read")
+
+
+def _read(file: str, limit: int) -> Content | None:
+    """Read a file once; None when its length changed meanwhile."""
+    descriptor = os.open(file, _FLAGS)
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise UnservableError("not a regular file")
+        size = status.st_size
+        if size <= limit:
+            data = os.read(descriptor, size + 1)  # one more: shows that it has grown
+            if len(data) != size:
+                return None
+            return Content(size, status.st_mtime_ns, sha256(data).digest()[:DIGEST_SIZE], data)
+        digest = sha256()
+        length = 0
+        while block := os.read(descriptor, BLOCK):
+            digest.update(block)
+            length += len(block)
+            if length > size:
+                return None
+        if length != size:
+            return None
+        return Content(size, status.st_mtime_ns, digest.digest()[:DIGEST_SIZE], None)
+    finally:
+        os.close(descriptor)

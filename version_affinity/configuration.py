@@ -1,0 +1,86 @@
+"""Checks of what is configured, with errors that say what to do."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from .deployment import Deployment
+from .errors import ConfigurationError
+from .keys import Cookie
+from .state import State
+from .version import Version
+
+if TYPE_CHECKING:
+    from .assets.static import StaticAssets
+    from .keys import KeySource
+    from .state import Settings
+
+
+def first_state(
+    settings: Settings,
+    name: str,
+    versions: Iterable[Version],
+    retained: Iterable[Version],
+    load: Callable[[str | os.PathLike[str]], StaticAssets],
+) -> State:
+    """Return the state that an application starts in; all is checked before the first directory is read."""
+    deployed = _listed(versions, "versions")
+    kept = _listed(retained, "retained")
+    known: dict[str, Version] = {}
+    for version in (*deployed, *kept):
+        if version.id in known:
+            raise ConfigurationError(f"version {version.id!r} is listed twice: every version needs an id of its own")
+        known[version.id] = version
+    for version in kept:
+        if version.percentage is not None:
+            raise ConfigurationError(
+                f"percentage={version.percentage!r} of retained version {version.id!r} has no effect: leave it out, "
+                "or list the version among the versions",
+            )
+    deployment = Deployment(name, {version.id: version.percentage for version in deployed})
+    loaded = {version.id: loaded_version(version, load) for version in known.values()}
+    return State.first(settings, deployment, loaded, frozenset(version.id for version in kept))
+
+
+def loaded_version(version: Version, load: Callable[[str | os.PathLike[str]], StaticAssets]) -> Version:
+    """Return a version with its directory, where it has one, read."""
+    if not isinstance(version.app, str | os.PathLike):
+        return version
+    try:
+        return replace(version, app=load(version.app))
+    except ConfigurationError as error:
+        raise ConfigurationError(f"version {version.id!r}: {error}") from error
+
+
+def _listed(versions: object, field: str) -> list[Version]:
+    if not isinstance(versions, Iterable) or isinstance(versions, str | bytes):
+        raise ConfigurationError(f"{field}={versions!r} is not a list of versions: write {field}=[Version('v1', ...)]")
+    listed = list(versions)
+    for version in listed:
+        if not isinstance(version, Version):
+            raise ConfigurationError(f"{field} contains {version!r}, which is no Version: write Version('v1', path)")
+    return listed
+
+
+def check_prefix(prefix: object) -> str:
+    """Return the prefix as a WSGI path with "/" at both ends, or raise ``ConfigurationError``."""
+    if not isinstance(prefix, str) or not prefix.startswith("/") or "//" in prefix or "?" in prefix or "#" in prefix:
+        raise ConfigurationError(f"prefix={prefix!r} is no path: write it with a '/' at its beginning, as in '/shop/'")
+    wire = prefix.encode("utf-8", "surrogatepass").decode("latin-1")
+    return wire if wire.endswith("/") else f"{wire}/"
+
+
+def warn_of_session_cookie(keys: Iterable[KeySource]) -> None:
+    """Warn when Flask's own session cookie is named as a key source."""
+    if Cookie("session") in keys:
+        warnings.warn(
+            "Cookie('session') is the name of Flask's own session, whose value changes whenever the session does: its "
+            "users would move from version to version. Name a cookie that stays the same, such as a user id, or give "
+            "a callable that reads one from the session",
+            UserWarning,
+            stacklevel=3,
+        )

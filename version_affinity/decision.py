@@ -1,0 +1,257 @@
+"""The decision: which version a request gets, and why.
+
+The order in which things are tried is the constant ``ORDER``; each step is a method that gives a decision or None.
+"""
+
+from __future__ import annotations
+
+import random
+from itertools import accumulate
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias, cast
+
+from .keys import key_bytes, label_of
+from .overrides import Refused
+from .pin import bucket_key, draw_bucket
+from .request import OTHER, PAGE, PREFETCH, SERVICE_WORKER, SUBRESOURCE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Iterator
+
+    from _typeshed.wsgi import WSGIEnvironment
+
+    from .deployment import Deployment
+    from .keys import KeySource
+    from .overrides import Overrides
+    from .request import Kind, Request
+
+    _Step: TypeAlias = Callable[[Request], "Decision | None"]
+
+OVERRIDE: Final = "override"
+REFERER: Final = "referer"
+PIN: Final = "pin"
+ONLY: Final = "only"
+KEY: Final = "key"
+MINTED: Final = "minted"
+BUCKET: Final = "bucket"
+RANDOM: Final = "random"
+BASELINE: Final = "baseline"
+
+#: What is tried for each kind of request, in this order; the first that applies decides.
+ORDER: Final[dict[Kind, tuple[str, ...]]] = {
+    PAGE: (OVERRIDE, ONLY, KEY, MINTED, RANDOM),
+    SUBRESOURCE: (OVERRIDE, REFERER, PIN, ONLY, BASELINE),
+    PREFETCH: (OVERRIDE, PIN, ONLY, KEY, MINTED, RANDOM),
+    SERVICE_WORKER: (OVERRIDE, ONLY, KEY, BUCKET, RANDOM),
+    OTHER: (OVERRIDE, PIN, ONLY, KEY, BUCKET, RANDOM),
+}
+# Without a cookie nothing pins a page's subresources; its key, where it has one, says the most about it.
+ORDER_WITHOUT_COOKIE: Final[dict[Kind, tuple[str, ...]]] = {
+    **ORDER,
+    SUBRESOURCE: (OVERRIDE, REFERER, ONLY, KEY, BASELINE),
+}
+
+#: Shown as refused when a key source raised or yielded something that is no key.
+BAD_KEY: Final = "key-source"
+
+
+class Decision(NamedTuple):
+    """The version that a request gets, and why.
+
+    Attributes:
+        version: Its id.
+        reason: The step that decided, one of those in ``ORDER``.
+        source: Where what decided was found, for example "cookie:session_id"; "" when that says nothing more.
+        refused: Why an override or a key of the request was not used: "unknown-version", "not-deployed",
+            "bad-syntax", "bad-signature", "other-app", "key-source"; "" when nothing was refused.
+    """
+
+    version: str
+    reason: str
+    source: str = ""
+    refused: str = ""
+
+
+class Step(NamedTuple):
+    """One step of an explanation: its name, what came of it, and whether it decided."""
+
+    name: str
+    outcome: str
+    decided: bool
+
+
+class Decider:
+    """Decides requests under one deployment. Made anew when that changes; it never changes itself.
+
+    Args:
+        deployment: The percentages.
+        known: The ids of all known versions.
+        pinnable: The ids that a pin or a Referer may name: known and not staged.
+        baseline: The version of the pages that were loaded before the split began.
+        keys: The key sources, in order.
+        overrides: Reads the override headers.
+        cookie_label: How decisions name the affinity cookie; "" when it is switched off.
+        referer_version: From a request to the id of the one version that its Referer proves, or "".
+        log: Says that a key source failed, rate-limited.
+    """
+
+    def __init__(
+        self,
+        deployment: Deployment,
+        *,
+        known: Collection[str],
+        pinnable: Collection[str],
+        baseline: str,
+        keys: Iterable[KeySource],
+        overrides: Overrides,
+        cookie_label: str,
+        referer_version: Callable[[WSGIEnvironment], str],
+        log: Callable[[str, Exception], None],
+    ) -> None:
+        live = [version for version, percentage in deployment.percentages.items() if percentage > 0]
+        self._deployment = deployment
+        self._assign = deployment.assign_bytes
+        self._known = known
+        self._overrides = overrides
+        self._cookie_label = cookie_label
+        self._referer_version = referer_version
+        self._log = log
+        # Every decision that this deployment can come to is made now; a step looks its own up.
+        self._only_one = None if deployment.only is None else Decision(deployment.only, ONLY)
+        self._by_baseline = Decision(baseline, BASELINE)
+        self._by_pin = _decisions(pinnable if cookie_label else (), PIN, cookie_label)
+        self._by_referer = _decisions(pinnable, REFERER, "header:Referer")
+        self._by_key = [(source, label_of(source), _decisions(live, KEY, label_of(source))) for source in keys]
+        self._by_drawn_bucket = _decisions(live, MINTED)
+        self._by_minted = _decisions(live, MINTED, cookie_label)
+        self._by_bucket = _decisions(live, BUCKET, cookie_label)
+        self._by_random = _decisions(live, RANDOM)
+        self._cumulative = list(accumulate(deployment.percentages[version] for version in live))
+        order = ORDER if cookie_label else ORDER_WITHOUT_COOKIE
+        self._named_steps = {
+            kind: tuple((name, cast("_Step", getattr(self, f"_{name}"))) for name in names)
+            for kind, names in order.items()
+        }
+        # Steps that cannot apply under this deployment are left out once instead of tried on each request.
+        self._steps = {kind: tuple(self._useful(steps)) for kind, steps in self._named_steps.items()}
+
+    def _useful(self, steps: Iterable[tuple[str, _Step]]) -> Iterator[_Step]:
+        idle = {
+            OVERRIDE: not self._overrides.environ_keys,
+            PIN: not self._by_pin,
+            KEY: not self._by_key,
+            MINTED: not self._cookie_label,
+            BUCKET: not self._cookie_label,
+            ONLY: self._only_one is None,
+        }
+        for name, step in steps:
+            if not idle.get(name, False):
+                yield step
+                if name == ONLY:  # it always applies
+                    return
+
+    def decide(self, request: Request) -> Decision:
+        """Return the version that a request gets, and why. May draw a bucket into ``request``."""
+        for step in self._steps[request.kind]:
+            decision = step(request)
+            if decision is not None:
+                return decision._replace(refused=request.refused) if request.refused else decision
+        raise AssertionError("the last step of every order applies")
+
+    def explain(self, request: Request) -> tuple[Decision, tuple[Step, ...]]:
+        """Return the decision with every step on the way to it, tried one by one."""
+        steps = []
+        for name, step in self._named_steps[request.kind]:
+            decision = step(request)
+            if decision is not None:
+                steps.append(Step(name, f"{decision.version} ({decision.source or _APPLIES[name]})", decided=True))
+                return decision._replace(refused=request.refused), tuple(steps)
+            refused = f"refused: {request.refused}" if name in (OVERRIDE, KEY) and request.refused else ""
+            steps.append(Step(name, refused or _ABSENT[name], decided=False))
+        raise AssertionError("the last step of every order applies")
+
+    def expected(self, request: Request) -> str:
+        """Return the version that the pin or the key of a request names; "" when it carries neither."""
+        decision = self._pin(request) or self._key(request)
+        return "" if decision is None else decision.version
+
+    # The steps. Each returns None when it does not apply.
+
+    def _override(self, request: Request) -> Decision | None:
+        environ = request.environ
+        for key in self._overrides.environ_keys:
+            if key in environ:
+                break
+        else:
+            return None
+        try:
+            version, label = self._overrides.read(environ, self._known, self._deployment.percentages)
+        except Refused as refusal:
+            request.refused = str(refusal)
+            return None
+        return Decision(version, OVERRIDE, label)
+
+    def _referer(self, request: Request) -> Decision | None:
+        if "HTTP_REFERER" not in request.environ:
+            return None
+        return self._by_referer.get(self._referer_version(request.environ))
+
+    def _pin(self, request: Request) -> Decision | None:
+        return self._by_pin.get(request.pin)
+
+    def _only(self, request: Request) -> Decision | None:  # noqa: ARG002 - a step like the others
+        return self._only_one
+
+    def _key(self, request: Request) -> Decision | None:
+        environ = request.environ
+        for source, label, decisions in self._by_key:
+            try:
+                key = source(environ)
+                if key.__class__ is not bytes:
+                    key = key_bytes(key)
+            except Exception as error:  # noqa: BLE001 - somebody's callable: whatever it raises, the key is absent
+                request.refused = request.refused or BAD_KEY
+                self._log(label, error)
+                continue
+            if key:
+                return decisions[self._assign(key)]
+        return None
+
+    def _minted(self, request: Request) -> Decision | None:
+        if request.bucket:
+            return self._by_minted[self._assign(bucket_key(request.bucket))]
+        # Our Lax cookie does not come with a cross-site POST: what looks like a first visit may be none.
+        if not self._cookie_label or not request.safe:
+            return None
+        request.bucket = draw_bucket()
+        return self._by_drawn_bucket[self._assign(bucket_key(request.bucket))]
+
+    def _bucket(self, request: Request) -> Decision | None:
+        return self._by_bucket[self._assign(bucket_key(request.bucket))] if request.bucket else None
+
+    def _random(self, request: Request) -> Decision | None:  # noqa: ARG002 - a step like the others
+        (decision,) = random.choices(tuple(self._by_random.values()), cum_weights=self._cumulative)
+        return decision
+
+    def _baseline(self, request: Request) -> Decision | None:  # noqa: ARG002 - a step like the others
+        return self._by_baseline
+
+
+_ABSENT = {
+    OVERRIDE: "no override header",
+    REFERER: "the Referer is not a file that exactly one version has",
+    PIN: "no pin of a known version",
+    ONLY: "more than one version has a share",
+    KEY: "no key source yields a key",
+    MINTED: "no bucket, and none may be drawn",
+    BUCKET: "no bucket",
+}
+_APPLIES = {
+    ONLY: "the only version that has a share",
+    MINTED: "a bucket drawn for this request",
+    RANDOM: "drawn by percentage, and again on the next request",
+    BASELINE: "loaded before the split began",
+}
+
+
+def _decisions(versions: Iterable[str], reason: str, source: str = "") -> dict[str, Decision]:
+    return {version: Decision(version, reason, source) for version in versions}

@@ -1,0 +1,131 @@
+"""A deployment: a name and the percentages of versions. A pure value that opens no file."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass, field
+from functools import partial
+from numbers import Real
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from .errors import ConfigurationError
+from .hashing import assigner
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+# RFC 9651 section 3.1.2, `key`, less "*": the name stands in the override header's dictionary.
+_NAME = re.compile(r"[a-z][a-z0-9_-]*\Z")
+_VERSION_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
+
+_WHOLE = 100.0
+
+#: How far the percentages may be from 100 in sum: thirds, written with three decimals, are meant.
+TOLERANCE = 0.001
+
+
+def check_name(name: object) -> str:
+    """Return a usable deployment name, or raise ``ConfigurationError``."""
+    if not isinstance(name, str) or not _NAME.match(name):
+        raise ConfigurationError(
+            f"name={name!r} cannot be used: it salts the hash and stands in headers, so write a lowercase letter "
+            "followed by lowercase letters, digits, '_' or '-', for example name='storefront'",
+        )
+    return name
+
+
+def check_version_id(version: object) -> str:
+    """Return a usable version id, or raise ``ConfigurationError``."""
+    if not isinstance(version, str) or not _VERSION_ID.match(version):
+        raise ConfigurationError(
+            f"version id {version!r} cannot be used: write 1 to 64 letters, digits, '.', '_' or '-', the first one a "
+            "letter or a digit, for example 'v2' or a git commit",
+        )
+    return version
+
+
+def check_percentage(version: str, percentage: object) -> float | None:
+    """Return a percentage as a float (None stays None), or raise ``ConfigurationError``."""
+    if percentage is None:
+        return None
+    if isinstance(percentage, bool) or not isinstance(percentage, Real):
+        raise ConfigurationError(
+            f"percentage={percentage!r} of version {version!r} is not a number: give one from 0 to 100",
+        )
+    value = float(percentage)
+    if not 0 <= value <= _WHOLE:  # also False for NaN
+        raise ConfigurationError(f"percentage={percentage!r} of version {version!r} is not between 0 and 100")
+    return value
+
+
+def share(percentages: Mapping[str, object]) -> dict[str, float]:
+    """Check percentages and give those that are None equal parts of what the others leave.
+
+    >>> share({"v1": None, "v2": 10})
+    {'v1': 90.0, 'v2': 10.0}
+
+    Raises:
+        ConfigurationError: no version, an unusable id or percentage, or a sum that is not 100 (within 0.001).
+    """
+    if not percentages:
+        raise ConfigurationError("a deployment needs at least one version, for example {'v1': 100}")
+    given = {check_version_id(version): check_percentage(version, value) for version, value in percentages.items()}
+    total = math.fsum(value for value in given.values() if value is not None)
+    open_ids = [version for version, value in given.items() if value is None]
+    if total > _WHOLE + TOLERANCE or (not open_ids and total < _WHOLE - TOLERANCE):
+        listed = " + ".join(f"{version} {value:g}" for version, value in given.items() if value is not None)
+        raise ConfigurationError(
+            f"percentages sum to {total:g}, not 100 ({listed}): correct them, or leave one as None for the remainder",
+        )
+    part = max(0.0, _WHOLE - total) / len(open_ids) if open_ids else 0.0
+    return {version: part if value is None else value for version, value in given.items()}
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class Deployment:
+    """The percentages of versions under a name; immutable, and equal to any other that assigns alike.
+
+    Args:
+        name: Salts the hash, so two applications split their users independently. ``[a-z][a-z0-9_-]*``.
+        percentages: Version id to percentage, 0 to 100, in sum 100 (within 0.001). None shares the remainder.
+        revision: Counts the deployments of an application, each of which replaces the one before.
+
+    Raises:
+        ConfigurationError: a name, an id or percentages that cannot be used.
+
+    >>> rollout = Deployment("storefront", {"v1": 90, "v2": 10})
+    >>> rollout.assign("alice")
+    'v1'
+    """
+
+    name: str
+    percentages: Mapping[str, float]
+    revision: int = field(compare=False)
+    #: The one version that has more than 0 %, or None during a split.
+    only: str | None = field(repr=False, compare=False)
+    #: ``assign`` for bytes alone, without the check of the type: the request path calls it.
+    assign_bytes: Callable[[bytes], str] = field(repr=False, compare=False)
+
+    def __init__(self, name: str, percentages: Mapping[str, float | None], *, revision: int = 1) -> None:
+        shares = share(percentages)
+        live = [version for version, percentage in shares.items() if percentage > 0]
+        # Frozen for its users; its own fields are set here, once.
+        set_field = partial(object.__setattr__, self)
+        set_field("name", check_name(name))
+        set_field("percentages", MappingProxyType(shares))
+        set_field("revision", revision)
+        set_field("only", live[0] if len(live) == 1 else None)
+        set_field("assign_bytes", assigner(name, shares))
+
+    def assign(self, key: str | bytes) -> str:
+        """Return the id of the version that a version key falls on.
+
+        Args:
+            key: What stands for a user. A ``str`` means its UTF-8 bytes.
+        """
+        return self.assign_bytes(key if isinstance(key, bytes) else key.encode("utf-8", "surrogatepass"))
+
+    def __hash__(self) -> int:
+        return hash((self.name, frozenset(self.percentages.items())))

@@ -1,0 +1,63 @@
+"""Why a request gets what it gets: the steps of the request path, told instead of taken."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from .lookup import APP, look_up
+from .request import READING
+
+if TYPE_CHECKING:
+    from .decision import Decision, Step
+    from .patterns import AppFirst
+    from .request import Kind, Request
+    from .state import State
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Why a request gets what it gets.
+
+    Attributes:
+        decision: The decision. Where it is drawn at random, another request may draw another.
+        kind: The kind of request.
+        steps: What was tried, in order.
+        answer: What answers: "file", "rescue", "single-page document", "redirect", "missing asset", "not found",
+            "wrapped application", "application of the version" or "served by name".
+        served: The version that the answer is from, "" for the wrapped application's.
+    """
+
+    decision: Decision
+    kind: Kind
+    steps: tuple[Step, ...]
+    answer: str
+    served: str
+
+
+def explain(state: State, request: Request, app_first: AppFirst, *, has_app: bool) -> Explanation:
+    """Return the explanation of a request under a state."""
+    decision, steps = state.decider.explain(request)
+    answer, served = _answer(state, request, decision, app_first, has_app=has_app)
+    return Explanation(decision, request.kind, steps, answer, served)
+
+
+def _answer(
+    state: State, request: Request, decision: Decision, app_first: AppFirst, *, has_app: bool
+) -> tuple[str, str]:
+    environ = request.environ
+    path = environ.get("PATH_INFO") or "/"
+    reading = environ["REQUEST_METHOD"] in READING
+    named = state.catalog.named.get(path)
+    if named is not None and reading:
+        return "served by name", named.version
+    local = state.settings.local(path)
+    if local is None or app_first(path):
+        return APP, ""
+    build = state.builds[decision.version]
+    if build is None:
+        return "application of the version", decision.version
+    if not reading:
+        return APP, ""
+    found, _, served = look_up(local, decision.version, build, state.catalog, request, has_app=has_app)
+    return found, "" if found == APP else served

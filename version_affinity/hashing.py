@@ -1,0 +1,66 @@
+"""wrh-1: weighted rendezvous hashing of a key into percentages.
+
+Exact for any percentages, independent of the order in which versions are listed, and without state: hosts that share
+only the configuration agree. The algorithm is a contract (its name says which one), so that another implementation
+can make the same assignments::
+
+    salt = UTF-8 of the deployment's name
+    d    = murmur3_x64_128(salt + 00 + key)
+    s_v  = murmur3_x64_128("v" + 00 + UTF-8 of the version id)
+    x_v  = first 8 bytes of murmur3_x64_128(d + s_v), little-endian unsigned
+    u_v  = ((x_v >> 12) + 0.5) / 2**52
+    the version with the smallest -ln(u_v) / percentage; ties go to the smaller id
+"""
+
+from __future__ import annotations
+
+from math import log
+from typing import TYPE_CHECKING
+
+from mmh3 import mmh3_x64_128_digest as _digest
+from mmh3 import mmh3_x64_128_utupledigest as _words
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+ALGORITHM = "wrh-1"
+
+
+def assigner(salt: str, weights: Mapping[str, float]) -> Callable[[bytes], str]:
+    """Return the function from a key's bytes to a version id.
+
+    Everything that does not depend on the key is computed here, once per deployment.
+
+    Args:
+        salt: The deployment's name; two names assign independently of each other.
+        weights: Version id to percentage. Only versions above 0 take part; one at least must.
+
+    Only bytes are hashed: mmh3 5.0 to 5.3 ends the interpreter on a ``str`` with a lone surrogate.
+
+    >>> assign = assigner("storefront", {"v1": 90, "v2": 10})
+    >>> assign(b"alice"), assign(b"alice")
+    ('v1', 'v1')
+    """
+    prefix = salt.encode() + b"\0"
+    # Sorted by id, so that a strict comparison below gives a tie to the smaller id.
+    seats = [
+        (version, _digest(b"v\0" + version.encode()), weights[version])
+        for version in sorted(weights, key=str.encode)
+        if weights[version] > 0
+    ]
+    if len(seats) == 1:
+        (winner, _, _) = seats[0]
+        return lambda _key: winner
+
+    def assign(key: bytes) -> str:
+        hashed = _digest(prefix + key)
+        lowest = float("inf")
+        chosen = ""
+        for version, seed, weight in seats:
+            score = -log(((_words(hashed + seed)[0] >> 12) + 0.5) / 4503599627370496.0) / weight  # 2**52
+            if score < lowest:
+                lowest = score
+                chosen = version
+        return chosen
+
+    return assign

@@ -1,0 +1,308 @@
+"""``VersionAffinity``: the WSGI middleware, five steps over one state.
+
+1. serve by name: a fingerprinted file, whoever asks, from whichever known version has it
+2. decide: the version, by the kind of request
+3. app_first: paths that belong to the wrapped application
+4. serve: the decided version's file, a rescue, the single-page document, a 404, or the wrapped application
+5. finish: caching headers, Vary, trace, cookie
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from functools import partial
+from typing import TYPE_CHECKING, cast
+
+from .assets.index import DEFAULT_IGNORE, Asset
+from .assets.memory import Memory
+from .assets.routing import Redirect
+from .assets.static import DEFAULT_MEMORY, StaticAssets
+from .catalog import report_collisions
+from .configuration import check_prefix, first_state, loaded_version, warn_of_session_cookie
+from .counters import Counters, LimitedLog
+from .deployment import check_name
+from .errors import ConfigurationError
+from .explanation import explain
+from .keys import Header, check_keys
+from .lookup import APP, MISSING, NO_FILE, look_up
+from .overrides import DEFAULT_HEADERS, Overrides
+from .patterns import AppFirst
+from .pin import PinCookie
+from .policy import Policy
+from .request import PAGE, READING, Request
+from .serving import FileServer
+from .state import Settings
+from .tags import RENDERING, Rendering
+from .wsgi import NOT_FOUND, OK, ORIGINAL, call, no_file, not_allowed, take_conditional
+
+if TYPE_CHECKING:
+    import re
+    from collections.abc import Callable, Iterable, Mapping
+
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+    from .counters import Counter, Counts
+    from .deployment import Deployment
+    from .explanation import Explanation
+    from .keys import KeySource
+    from .policy import Treatment
+    from .state import State
+    from .version import Version
+    from .wsgi import Complete
+
+#: Where the environ holds the decision, for the wrapped application.
+VERSION = "version_affinity.version"
+DECISION = "version_affinity.decision"
+
+
+class VersionAffinity:
+    """Serves several versions of a front end by percentage, and never lets a page miss a file of its own.
+
+    Args:
+        app: The WSGI application that gets whatever no version claims; None to serve the versions alone.
+        versions: The versions of the first deployment, with their percentages.
+        retained: Versions that have no share any more and are kept for the pages that they have given out.
+        name: Salts the hash; this application's name in the override header and in the cookie.
+        keys: The key sources; the first that yields something is the version key.
+        prefix: The path under which the versions are served. Outside it, everything goes to ``app``.
+        app_first: Patterns of paths that go to ``app`` before a file is looked for; see ``AppFirst``.
+        html_handling: How paths stand for HTML files; see ``StaticAssets``.
+        not_found_handling: What answers where no file does; see ``StaticAssets``.
+        cookie: The name of the affinity cookie, in which "{name}" stands for ``name``; None switches minting and
+            pinning off.
+        secure: True behind a TLS proxy that does not tell, so that the cookie is ``Secure``; None goes by the request.
+        override_headers: The request headers that may force a version.
+        override_secret: With one, only overrides made by ``sign_override`` with it count. Without, anybody may look at
+            a staged version. A list rotates: the last signs, all verify.
+        fingerprinted: Which files carry their content hash in the name, where no convention tells; see ``scan``.
+        memory: How many bytes of file content are held in this process, for all versions together.
+        ignore: Patterns of files that are not served; see ``scan``.
+
+    Raises:
+        ConfigurationError: anything that cannot be used, when it is configured and never on a request.
+
+    The decision is in ``environ["version_affinity.decision"]``, its version in ``environ["version_affinity.version"]``.
+    """
+
+    def __init__(
+        self,
+        app: WSGIApplication | None,
+        versions: Iterable[Version],
+        *,
+        retained: Iterable[Version] = (),
+        name: str = "app",
+        keys: Iterable[KeySource] = (Header("Version-Key"), Header("Cloudflare-Workers-Version-Key")),
+        prefix: str = "/",
+        app_first: Iterable[str] = (),
+        html_handling: str = "auto-trailing-slash",
+        not_found_handling: str = "none",
+        cookie: str | None = "version-affinity-{name}",
+        secure: bool | None = None,
+        override_headers: Iterable[str] = DEFAULT_HEADERS,
+        override_secret: str | bytes | Iterable[str | bytes] | None = None,
+        fingerprinted: Callable[[str], bool | None] | str | re.Pattern[str] | None = None,
+        memory: int = DEFAULT_MEMORY,
+        ignore: Iterable[str] = DEFAULT_IGNORE,
+    ) -> None:
+        if app is not None and not callable(app):
+            raise ConfigurationError(f"app={app!r} is no WSGI application: give a callable, or None to go without one")
+        check_name(name)
+        override_headers = tuple(override_headers) if not isinstance(override_headers, str) else override_headers
+        overrides = Overrides(name, override_headers, override_secret)
+        sources = check_keys(keys)
+        warn_of_session_cookie(sources)
+        self._app = app
+        self._app_first = AppFirst(app_first)
+        self._cookie = None if cookie is None else PinCookie(cookie.replace("{name}", name), secure=secure)
+        self._counters = Counters()
+        self._memory = Memory(memory)
+        self._load = partial(
+            StaticAssets,
+            html_handling=html_handling,
+            not_found_handling=not_found_handling,
+            fingerprinted=fingerprinted,
+            memory=self._memory,
+            ignore=tuple(ignore),
+        )
+        consulted = (source.name for source in sources if isinstance(source, Header))
+        vary = ("Cookie", *consulted, *override_headers, "Sec-Fetch-Mode", "Sec-Fetch-Dest")
+        self._policy = Policy(vary, self._cookie, self._counters)
+        self._files = FileServer(self._policy, self._counters, self._cookie)
+        key_error_log = LimitedLog(logging.ERROR)
+        settings = Settings(
+            keys=sources,
+            overrides=overrides,
+            cookie_label="" if self._cookie is None else f"cookie:{self._cookie.name}",
+            prefix=check_prefix(prefix),
+            name_counters=self._name_counters,
+            log_key_error=lambda label, error: key_error_log("key source %s counts as absent: %r", label, error),
+        )
+        self._changing = threading.Lock()
+        self._state = first_state(settings, name, versions, retained, self._load)
+        report_collisions(self._state.catalog.collisions)
+
+    # The request path.
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:  # noqa: C901, PLR0911 - the five steps, whole
+        """Answer a request (PEP 3333)."""
+        state = self._state
+        path = environ.get("PATH_INFO") or "/"
+        reading = environ["REQUEST_METHOD"] in READING
+        # 1. serve by name
+        named = state.catalog.named.get(path)
+        if named is not None and reading:
+            body = self._files.by_name(state, named, environ, start_response)
+            if body is not None:
+                return body
+        # 2. decide
+        request = Request(environ, self._cookie)
+        decision = state.decider.decide(request)
+        environ[VERSION] = decision.version
+        environ[DECISION] = decision
+        treatment = self._policy.treatment(request.kind, decision)
+        if decision.refused:
+            self._counters.refused[decision.refused].advance()
+        # 3. app_first
+        local = state.settings.local(path)
+        if local is None or self._app_first(path):
+            return self._pass_on(state, request, treatment, start_response)
+        # 4. serve, and 5. finish
+        build = state.builds[decision.version]
+        if build is None:
+            return self._dispatch(state, request, treatment, local, start_response)
+        if not reading:
+            if self._app is None:
+                return not_allowed(environ, treatment, start_response, known=local in build.routes)
+            return self._pass_on(state, request, treatment, start_response)
+        found, target, served = look_up(
+            local, decision.version, build, state.catalog, request, has_app=self._app is not None
+        )
+        if found == APP:
+            return self._pass_on(state, request, treatment, start_response)
+        if isinstance(target, Asset):
+            status = NOT_FOUND if found == NO_FILE else OK
+            return self._files.under_decision(state, request, treatment, target, served, status, start_response)
+        if isinstance(target, Redirect):
+            return self._files.redirect(state, request, treatment, target, start_response)
+        if found == MISSING:
+            return self._files.missing(path, request, treatment, start_response)
+        return no_file(environ, treatment, start_response)
+
+    def _pass_on(
+        self, state: State, request: Request, treatment: Treatment, start_response: StartResponse
+    ) -> Iterable[bytes]:
+        """Give a request to the wrapped application, and complete what it answers."""
+        environ = request.environ
+        app = self._app
+        if app is None:
+            return no_file(environ, treatment, start_response)
+        if request.kind == PAGE and request.pin != treatment.decision.version:
+            take_conditional(environ)  # it must not confirm another version's page
+        environ[RENDERING] = rendering = Rendering(state, treatment.decision)
+        complete = partial(self._policy.finish_app, request, treatment, rendering)
+        return call(app, environ, treatment, complete, start_response)
+
+    def _dispatch(
+        self, state: State, request: Request, treatment: Treatment, local: str, start_response: StartResponse
+    ) -> Iterable[bytes]:
+        """Give a request to the version's own application; its answer is final."""
+        environ = request.environ
+        app = cast("WSGIApplication", state.versions[treatment.decision.version].app)
+        if local != environ["PATH_INFO"]:
+            script_name = environ.get("SCRIPT_NAME", "")
+            environ[ORIGINAL] = {"SCRIPT_NAME": script_name, "PATH_INFO": environ["PATH_INFO"]}
+            environ["SCRIPT_NAME"] = script_name + state.settings.prefix[:-1]
+            environ["PATH_INFO"] = local
+        complete: Complete
+        if len(state.versions) == 1:
+            complete = partial(self._policy.finish_app, request, treatment, Rendering(state, treatment.decision))
+        else:
+            if environ["REQUEST_METHOD"] in READING:
+                take_conditional(environ)
+            complete = partial(self._policy.finish_version, request, treatment)
+        return call(app, environ, treatment, complete, start_response)
+
+    # What changes while the application runs.
+
+    @property
+    def deployment(self) -> Deployment:
+        """The current deployment."""
+        return self._state.deployment
+
+    @property
+    def known(self) -> tuple[str, ...]:
+        """The ids of the known versions, in the order in which they became known."""
+        return tuple(self._state.versions)
+
+    def deploy(self, percentages: Mapping[str, float | None]) -> Deployment:
+        """Replace the deployment, under running requests; every request sees one or the other. Opens no file.
+
+        Versions that are left out stay known: their pages still get their files.
+
+        Args:
+            percentages: Version id to percentage, in sum 100 (within 0.001); None shares the remainder.
+
+        Returns:
+            The new deployment.
+
+        Raises:
+            ConfigurationError: percentages that cannot be used, or an id that is not known. Nothing has changed then.
+        """
+        with self._changing:
+            self._state = self._state.deploy(percentages)
+            return self._state.deployment
+
+    def add(self, version: Version) -> None:
+        """Make a version known: its files are served by name from now on, and ``deploy`` may give it a share.
+
+        The directory is read before anything changes, so requests are served meanwhile.
+
+        Raises:
+            ConfigurationError: an id that is known already, a percentage, or a directory that cannot be used.
+        """
+        with self._changing:
+            before = self._state
+            before.check_new(version)
+            self._state = before.add(loaded_version(version, self._load))
+            report_collisions(self._state.catalog.collisions, reported=before.catalog.collisions)
+
+    def retire(self, version: str) -> None:
+        """Forget a version that is not in the deployment; its files are not served any more.
+
+        Raises:
+            ConfigurationError: the version is not known, or is in the deployment.
+        """
+        with self._changing:
+            before = self._state
+            self._state = before.retire(version)
+            build = before.builds[version]
+            if build is not None and build.memory is self._memory:
+                assets = build.index.assets.values()
+                self._memory.release(asset.digest for asset in assets if asset.data is not None)
+
+    def counters(self) -> Counts:
+        """Return what this process has counted since it started."""
+        return self._counters.read()
+
+    def explain(self, environ: WSGIEnvironment) -> Explanation:
+        """Return which version a request would get, and why, step by step. Nothing is served, counted or changed.
+
+        Args:
+            environ: The request. It may be made by hand, for example by ``werkzeug.test.create_environ``.
+        """
+        request = Request({"REQUEST_METHOD": "GET", **environ}, self._cookie)
+        return explain(self._state, request, self._app_first, has_app=self._app is not None)
+
+    def rendering(self, environ: WSGIEnvironment) -> Rendering:
+        """Return the ``Rendering`` of a request, decided now if it did not come through this middleware."""
+        rendering = environ.get(RENDERING)
+        if isinstance(rendering, Rendering):
+            return rendering
+        state = self._state
+        environ[RENDERING] = decided = Rendering(state, state.decider.decide(Request(environ, self._cookie)))
+        return decided
+
+    def _name_counters(self, version: str) -> tuple[Counter, Counter]:
+        tally = self._counters.tally(version, "asset", "name")
+        return tally.counter("200"), tally.counter("304")

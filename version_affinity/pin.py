@@ -1,0 +1,91 @@
+"""The affinity cookie: ``<bucket>.<version>``.
+
+The bucket is the key that this package mints for a browser that has none: a random number below 2**20, shared by many
+browsers and so not an identifier. The version is the page pin: the version of the page that this browser last loaded.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING
+
+from .deployment import check_name
+from .errors import ConfigurationError
+from .keys import Cookie, find_cookie
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
+_BUCKET_BITS = 20
+_BUCKETS = 1 << _BUCKET_BITS
+_BUCKET_DIGITS = len(str(_BUCKETS - 1))
+
+
+def draw_bucket() -> str:
+    """Return a random bucket in decimal. CPython reseeds the generator after a fork, so workers draw differently."""
+    return str(random.getrandbits(_BUCKET_BITS))
+
+
+def bucket_key(bucket: str) -> bytes:
+    """Return the version key that a bucket stands for."""
+    return b"bucket:" + bucket.encode("ascii")
+
+
+def decode(value: str) -> tuple[str, str]:
+    """Return bucket and version from the cookie's value, "" for a part that is absent or malformed.
+
+    >>> decode("4711.v1.2"), decode("x.v1"), decode("9999999.v1")
+    (('4711', 'v1.2'), ('', 'v1'), ('', 'v1'))
+    """
+    bucket, _, version = value.partition(".")
+    if not (len(bucket) <= _BUCKET_DIGITS and bucket.isascii() and bucket.isdigit() and int(bucket) < _BUCKETS):
+        bucket = ""
+    return bucket, version
+
+
+class PinCookie:
+    """Reads and writes the affinity cookie of one application.
+
+    On https the cookie has the ``__Host-`` prefix and ``Secure``, so no other host and no plain-http response can have
+    set it, and only that name is read there. Browsers accept it for the path ``/`` only.
+
+    Args:
+        name: The cookie's name without a prefix.
+        secure: True where a TLS proxy in front does not tell (``wsgi.url_scheme`` stays "http"); False for plain http
+            always; None to go by the request's scheme.
+    """
+
+    __slots__ = ("_attributes", "_names", "_needles", "_secure", "name")
+
+    def __init__(self, name: str, *, secure: bool | None = None) -> None:
+        Cookie(name)  # the same grammar
+        if secure not in (None, True, False):
+            raise ConfigurationError(f"secure={secure!r} is none of True, False and None (by the request's scheme)")
+        self.name = name
+        self._secure = secure
+        # Indexed by whether the request came over TLS.
+        self._names = (name, f"__Host-{name}")
+        self._needles = tuple(f"{full_name}=" for full_name in self._names)
+        # SameSite=Lax: with Strict, an arrival from another site lacks the cookie on the page and has it on its assets.
+        self._attributes = ("; Path=/; HttpOnly; SameSite=Lax", "; Path=/; Secure; HttpOnly; SameSite=Lax")
+
+    def _tls(self, environ: WSGIEnvironment) -> bool:
+        return environ.get("wsgi.url_scheme") == "https" if self._secure is None else self._secure
+
+    def read(self, environ: WSGIEnvironment) -> tuple[str, str]:
+        """Return bucket and version of a request's cookie, "" for a part that is absent."""
+        header = environ.get("HTTP_COOKIE")
+        if not header:
+            return "", ""
+        value = find_cookie(header, self._needles[self._tls(environ)])
+        return decode(value) if value else ("", "")
+
+    def write(self, environ: WSGIEnvironment, bucket: str, version: str) -> tuple[str, str]:
+        """Return the Set-Cookie header that makes a browser hold this bucket and version for its session."""
+        tls = self._tls(environ)
+        return "Set-Cookie", f"{self._names[tls]}={bucket}.{version}{self._attributes[tls]}"
+
+
+def default_cookie_name(name: str) -> str:
+    """Return the name of the affinity cookie for a deployment's name."""
+    return f"version-affinity-{check_name(name)}"

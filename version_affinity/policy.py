@@ -1,0 +1,245 @@
+"""What each response carries: caching, Vary, the trace, and when the cookie is set.
+
+``private`` is what keeps one user's version out of a shared cache: several CDNs ignore Vary. A response that a shared
+cache may keep never depends on the cookie, the key or an override, and never sets the cookie.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from .decision import ONLY, OVERRIDE
+from .pin import draw_bucket
+from .request import PAGE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from .counters import Counters, Tally
+    from .decision import Decision
+    from .pin import PinCookie
+    from .request import Kind, Request
+    from .tags import Rendering
+
+    Headers = list[tuple[str, str]]
+
+#: A year is what RFC 9111 section 5.3 (of Expires) and every CDN take as "forever".
+IMMUTABLE: Final = ("Cache-Control", "public, max-age=31536000, immutable")
+#: The same bytes for everyone; asked for again on each use.
+SHARED: Final = ("Cache-Control", "public, max-age=0, must-revalidate")
+PRIVATE: Final = ("Cache-Control", "private, no-cache")
+NO_STORE: Final = ("Cache-Control", "no-store")
+PRIVATE_NO_STORE: Final = ("Cache-Control", "private, no-store")
+
+#: Taken from a request whose answer of another version must not be confirmed with a 304 (RFC 9110 section 13.1).
+CONDITIONAL: Final[tuple[str, ...]] = (
+    "HTTP_IF_NONE_MATCH",
+    "HTTP_IF_MODIFIED_SINCE",
+    "HTTP_IF_MATCH",
+    "HTTP_IF_UNMODIFIED_SINCE",
+    "HTTP_IF_RANGE",
+)
+
+_TRACE = "Version-Affinity"
+
+# RFC 9651 section 3.3.4; what is no Token is written as a String.
+_TOKEN = re.compile(r"[A-Za-z*][!#$%&'*+.^_`|~0-9A-Za-z:/-]*\Z")
+_HTML = ("text/html", "application/xhtml+xml")
+# RFC 9111 section 5.2.2: what keeps a response out of shared caches, and what invites them.
+_UNSHARED = re.compile(r"(?:^|[\s,])(?:private|no-store)(?:$|[\s,=])", re.IGNORECASE)
+_PUBLIC = re.compile(r"(?:^|[\s,])(?:public|s-maxage)(?:$|[\s,=])", re.IGNORECASE)
+
+
+class Treatment:
+    """The headers and counters that follow from one decision for one kind of request. Made once for each of those.
+
+    Attributes:
+        decision: The decision.
+        private: For what depends on the decision.
+        shared: For a file of a build that is the same whoever asks, or the same as ``private`` where it is not.
+        missing: For an asset that nobody has.
+        trace: The trace headers alone.
+        tally: Counts the responses.
+        forced: Whether an override was applied.
+    """
+
+    __slots__ = ("decision", "forced", "missing", "private", "shared", "tally", "trace")
+
+    def __init__(self, decision: Decision, kind: Kind, vary: str, tally: Tally) -> None:
+        self.decision = decision
+        self.forced = decision.reason == OVERRIDE
+        self.trace = [(_TRACE, trace(decision))]
+        if kind == PAGE:
+            # Server-Timing (W3C): real-user monitoring reads it next to the page's own timings.
+            self.trace.append(("Server-Timing", f'version;desc="{decision.version}"'))
+        self.private = [PRIVATE_NO_STORE if self.forced else PRIVATE, ("Vary", vary), *self.trace]
+        self.shared = [SHARED] if decision.reason == ONLY else self.private
+        self.missing = [PRIVATE_NO_STORE if self.forced else NO_STORE, *self.trace]
+        self.tally = tally
+
+
+def trace(decision: Decision, served: str = "") -> str:
+    """Return the trace header's value: an RFC 9651 Item. Never the key.
+
+    >>> from version_affinity import Decision
+    >>> trace(Decision("v2", "key", "cookie:session_id"))
+    'v2;reason=key;source="cookie:session_id"'
+    """
+    text = f"{_token(decision.version)};reason={decision.reason}"
+    if decision.source:
+        text += f';source="{decision.source}"'
+    if decision.refused:
+        text += f";refused={decision.refused}"
+    if served and served != decision.version:
+        text += f";served={_token(served)}"
+    return text
+
+
+def retraced(headers: Headers, decision: Decision, served: str) -> Headers:
+    """Return headers whose trace names the version that was served, where it is not the decided one."""
+    return [(name, trace(decision, served) if name == _TRACE else value) for name, value in headers]
+
+
+def _token(text: str) -> str:
+    return text if _TOKEN.match(text) else f'"{text}"'
+
+
+class Policy:
+    """Applies section by section what a response carries; one for each ``VersionAffinity``.
+
+    Args:
+        vary: Every request header that a decision may consult.
+        cookie: The affinity cookie, None when it is switched off.
+        counters: Where responses are counted.
+    """
+
+    __slots__ = ("_cookie", "_counters", "_treatments", "_vary", "_vary_names")
+
+    def __init__(self, vary: Iterable[str], cookie: PinCookie | None, counters: Counters) -> None:
+        self._vary = ", ".join(dict.fromkeys(vary))
+        self._vary_names = frozenset(name.lower() for name in vary)
+        self._cookie = cookie
+        self._counters = counters
+        # Bounded: decisions are made of configured names only.
+        self._treatments: dict[tuple[Kind, Decision], Treatment] = {}
+
+    def treatment(self, kind: Kind, decision: Decision) -> Treatment:
+        """Return what follows from a decision for a kind of request."""
+        known = self._treatments.get((kind, decision))
+        if known is None:
+            tally = self._counters.tally(decision.version, kind, decision.reason)
+            known = self._treatments.setdefault((kind, decision), Treatment(decision, kind, self._vary, tally))
+        return known
+
+    def stamp(self, request: Request, decision: Decision, served: str) -> tuple[str, str] | None:
+        """Return the Set-Cookie header for a page that was served, None where the cookie stays as it is.
+
+        Args:
+            request: A request for a page that is shown.
+            decision: What was decided.
+            served: The version whose page it is; the pin names what the browser got, not what was decided.
+        """
+        if self._cookie is None or not request.shown or decision.reason == OVERRIDE:
+            return None
+        if decision.reason == ONLY:
+            # With one version alone nobody needs a cookie; a stale pin would lead the page's files astray.
+            if not request.pin or request.pin == served:
+                return None
+        elif request.pin == served and request.bucket:
+            return None
+        return self._cookie.write(request.environ, request.bucket or draw_bucket(), served)
+
+    def finish_app(
+        self, request: Request, treatment: Treatment, rendering: Rendering, status: str, headers: Headers
+    ) -> Headers:
+        """Return the headers of the wrapped application's response, completed.
+
+        Untouched, unless the response is HTML, depends on the version, or is forced by an override.
+
+        Args:
+            request: The request.
+            treatment: What follows from its decision.
+            rendering: What the response depends on.
+            status: The application's status line.
+            headers: The application's headers; they are not changed.
+        """
+        served = rendering.served
+        html, cache_control, vary = _read(headers)
+        if treatment.forced:
+            return [*_without(headers, _REPLACED), *self._varying(vary, treatment.private)]
+        if not (html or served) or (cache_control and _PUBLIC.search(cache_control)):
+            return headers.copy()
+        version = served or treatment.decision.version
+        stamp = self.stamp(request, treatment.decision, version) if html and _shows(status) else None
+        added = treatment.private
+        if version != treatment.decision.version:
+            added = retraced(added, treatment.decision, version)
+        if cache_control:
+            added = added[1:]
+            if (stamp or served) and not _UNSHARED.search(cache_control):
+                # The application allows caching without a word on whose: with our cookie in it, nobody else's.
+                headers = _without(headers, ("cache-control",))
+                added = [("Cache-Control", f"{cache_control}, private"), *added]
+        if vary:
+            headers = _without(headers, ("vary",))
+            added = self._varying(vary, added)
+        finished = [*headers, *added]
+        if stamp is not None:
+            finished.append(stamp)
+        return finished
+
+    def finish_version(self, request: Request, treatment: Treatment, status: str, headers: Headers) -> Headers:
+        """Return the headers of a version that is a WSGI application, completed, while others are known.
+
+        Its validators and its word on caching know nothing of versions.
+        """
+        html, cache_control, vary = _read(headers)
+        finished = _without(
+            headers, _REPLACED if request.environ["REQUEST_METHOD"] not in ("GET", "HEAD") else _VALIDATING
+        )
+        finished.append(PRIVATE_NO_STORE if treatment.forced or "no-store" in cache_control.lower() else PRIVATE)
+        finished += self._varying(vary, treatment.private)[1:]
+        if html and _shows(status):
+            stamp = self.stamp(request, treatment.decision, treatment.decision.version)
+            if stamp is not None:
+                finished.append(stamp)
+        return finished
+
+    def _varying(self, vary: str, headers: Headers) -> Headers:
+        """Return our headers with the application's own Vary joined to ours."""
+        if not vary:
+            return headers
+        own = [name for name in map(str.strip, vary.split(",")) if name and name.lower() not in self._vary_names]
+        joined = "*" if "*" in own else ", ".join([self._vary, *own])
+        return [(name, joined if name == "Vary" else value) for name, value in headers]
+
+
+_REPLACED = ("cache-control", "vary", "expires", "pragma")
+_VALIDATING = (*_REPLACED, "etag", "last-modified")
+
+
+def _read(headers: Headers) -> tuple[bool, str, str]:
+    """Return whether a response is HTML that a browser shows, its Cache-Control and its Vary."""
+    html = attachment = False
+    cache_control = vary = ""
+    for name, value in headers:
+        lowered = name.lower()
+        if lowered == "content-type":
+            html = value.lower().startswith(_HTML)
+        elif lowered == "cache-control":
+            cache_control = f"{cache_control}, {value}" if cache_control else value
+        elif lowered == "vary":
+            vary = f"{vary}, {value}" if vary else value
+        elif lowered == "content-disposition":
+            attachment = value.lower().startswith("attachment")
+    return html and not attachment, cache_control, vary
+
+
+def _without(headers: Headers, names: tuple[str, ...]) -> Headers:
+    return [(name, value) for name, value in headers if name.lower() not in names]
+
+
+def _shows(status: str) -> bool:
+    """Tell whether a browser shows a response's body as the page: not that of a redirect, 204 or 205."""
+    return status[0] != "3" and status[:3] not in ("204", "205")

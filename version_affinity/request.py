@@ -1,0 +1,80 @@
+"""Which kind of request this is: what a browser tells about it, by the Fetch Metadata headers (W3C) above all."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
+    from .pin import PinCookie
+
+Kind: TypeAlias = Literal["page", "subresource", "prefetch", "service-worker", "other"]
+
+#: What a top-level navigation shows.
+PAGE: Final = "page"
+#: What a browser's page then loads, and what it shows in a frame.
+SUBRESOURCE: Final = "subresource"
+#: Fetched or rendered ahead of a navigation that may never come.
+PREFETCH: Final = "prefetch"
+#: The script of a service worker.
+SERVICE_WORKER: Final = "service-worker"
+#: Anything that sends no Fetch Metadata: curl, API clients, old browsers' subresources.
+OTHER: Final = "other"
+
+SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})  # RFC 9110 section 9.2.1
+#: The methods that a file answers with itself.
+READING: Final = frozenset({"GET", "HEAD"})
+
+
+def kind_of(environ: WSGIEnvironment) -> Kind:
+    """Return the kind of a request.
+
+    >>> kind_of({"HTTP_SEC_FETCH_MODE": "navigate", "HTTP_SEC_FETCH_DEST": "document"})
+    'page'
+    """
+    get = environ.get
+    if get("HTTP_SERVICE_WORKER") == "script":
+        return SERVICE_WORKER
+    if get("HTTP_SEC_PURPOSE", "").startswith("prefetch"):
+        return PREFETCH
+    dest = get("HTTP_SEC_FETCH_DEST")
+    mode = get("HTTP_SEC_FETCH_MODE")
+    # "empty": a service worker's fetch of the page that a navigation asked it for.
+    if mode == "navigate" and (dest == "document" or dest == "empty"):  # noqa: PLR1714 - on every request; this is faster
+        return PAGE
+    if dest or mode or get("HTTP_SEC_FETCH_SITE"):
+        return SUBRESOURCE
+    if environ["REQUEST_METHOD"] == "GET" and "text/html" in get("HTTP_ACCEPT", ""):
+        return PAGE
+    return OTHER
+
+
+class Request:
+    """What of a request the decision and the response's headers look at, read once.
+
+    Attributes:
+        environ: The WSGI environ.
+        kind: See ``kind_of``.
+        bucket: The bucket of our cookie or, once one was drawn for this request, that; "" without.
+        pin: The version that our cookie names; "" without. Not yet known to be a version's id.
+        refused: Why something that the request brought could not be used; "" when nothing was refused.
+    """
+
+    __slots__ = ("bucket", "environ", "kind", "pin", "refused")
+
+    def __init__(self, environ: WSGIEnvironment, cookie: PinCookie | None) -> None:
+        self.environ = environ
+        self.kind = kind_of(environ)
+        self.bucket, self.pin = cookie.read(environ) if cookie is not None else ("", "")
+        self.refused = ""
+
+    @property
+    def safe(self) -> bool:
+        """Whether the method is safe: it may mint a bucket and set the cookie."""
+        return self.environ["REQUEST_METHOD"] in SAFE_METHODS
+
+    @property
+    def shown(self) -> bool:
+        """Whether a browser shows the answer as the page of a tab, so that the pin follows it."""
+        return self.kind == PAGE and self.safe

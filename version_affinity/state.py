@@ -1,0 +1,200 @@
+"""The state that a request reads: the known versions, the deployment, and what follows from both.
+
+A state never changes; ``deploy``, ``add`` and ``retire`` return the next one, and the middleware swaps it in with one
+assignment under running requests.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from .assets.static import StaticAssets
+from .catalog import EVERYBODY, Catalog
+from .decision import Decider
+from .deployment import Deployment
+from .errors import ConfigurationError
+from .policy import IMMUTABLE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from .counters import Counter
+    from .keys import KeySource
+    from .overrides import Overrides
+    from .version import Version
+
+logger = logging.getLogger("version_affinity")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What stays the same from state to state.
+
+    Attributes:
+        keys: The key sources.
+        overrides: Reads the override headers.
+        cookie_label: How decisions name the affinity cookie, "" when it is switched off.
+        prefix: The path under which the versions are served, with "/" at both ends.
+        name_counters: From a version's id to the counters of a 200 and a 304 that are served by name.
+        log_key_error: Reports a key source that failed.
+    """
+
+    keys: tuple[KeySource, ...]
+    overrides: Overrides
+    cookie_label: str
+    prefix: str
+    name_counters: Callable[[str], tuple[Counter, Counter]]
+    log_key_error: Callable[[str, Exception], None]
+
+    def local(self, path: str) -> str | None:
+        """Return a request path as one inside a version, "" for the prefix without its last "/", None outside."""
+        prefix = self.prefix
+        if path.startswith(prefix):
+            return path if len(prefix) == 1 else path[len(prefix) - 1 :]
+        return "" if path == prefix[:-1] else None
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """The known versions under one deployment.
+
+    Attributes:
+        settings: What stays the same.
+        versions: The known versions by id, in the order in which they became known; directories loaded.
+        deployment: The percentages.
+        complete: The version that last had 100 %, None when none had.
+        served: The ids that have had a share or were retained at the start: their pages are out there. A version that
+            is known and not among them is reached by an override only.
+        builds: Version id to its build, None for a version that is a WSGI application.
+        catalog: The files of all known versions.
+        decider: Decides requests.
+        settled: The bits of the owners for which a file served by name is no rescue, whoever asks.
+    """
+
+    settings: Settings
+    versions: Mapping[str, Version]
+    deployment: Deployment
+    complete: str | None
+    served: frozenset[str]
+    catalog: Catalog
+    #: The version of the pages that were loaded before the split began.
+    baseline: str = field(init=False)
+    builds: Mapping[str, StaticAssets | None] = field(init=False)
+    decider: Decider = field(init=False)
+    settled: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        settings, catalog = self.settings, self.catalog
+        object.__setattr__(self, "builds", _builds(self.versions))
+        only = self.deployment.only
+        object.__setattr__(self, "baseline", self.complete or _largest(self.deployment))
+        object.__setattr__(self, "settled", EVERYBODY | (catalog.bits[only] if only is not None else 0))
+        decider = Decider(
+            self.deployment,
+            known=frozenset(self.versions),
+            pinnable=self.served,
+            baseline=self.baseline,
+            keys=settings.keys,
+            overrides=settings.overrides,
+            cookie_label=settings.cookie_label,
+            referer_version=catalog.referer_version,
+            log=settings.log_key_error,
+        )
+        object.__setattr__(self, "decider", decider)
+
+    @classmethod
+    def first(
+        cls,
+        settings: Settings,
+        deployment: Deployment,
+        versions: Mapping[str, Version],
+        retained: frozenset[str],
+    ) -> State:
+        """Return the state that an application starts in."""
+        served = retained | _live(deployment)
+        catalog = _catalog(settings, versions, served)
+        return cls(settings, versions, deployment, deployment.only, served, catalog)
+
+    def deploy(self, percentages: Mapping[str, float | None]) -> State:
+        """Return the state under other percentages. Opens no file.
+
+        Raises:
+            ConfigurationError: percentages that cannot be used, or an id that is not known.
+        """
+        deployment = Deployment(self.deployment.name, percentages, revision=self.deployment.revision + 1)
+        for version in deployment.percentages:
+            self._check_known(version, "add it first: affinity.add(Version(...))")
+        served = self.served | _live(deployment)
+        catalog = self.catalog if served == self.served else _catalog(self.settings, self.versions, served)
+        complete = deployment.only or self.complete
+        return replace(self, deployment=deployment, complete=complete, served=served, catalog=catalog)
+
+    def check_new(self, version: Version) -> None:
+        """Check that a version may be added, before its directory is read.
+
+        Raises:
+            ConfigurationError: its id is known already, or it asks for a share.
+        """
+        if version.id in self.versions:
+            raise ConfigurationError(
+                f"version {version.id!r} is known already, and a version never changes: give the new build a new id",
+            )
+        if version.percentage is not None:
+            raise ConfigurationError(
+                f"percentage={version.percentage!r} of version {version.id!r} has no effect in add(): leave it out, "
+                "and deploy() the percentages of all versions",
+            )
+
+    def add(self, version: Version) -> State:
+        """Return the state in which one more version, whose directory is loaded, is known. It has no share yet."""
+        versions = {**self.versions, version.id: version}
+        return replace(self, versions=versions, catalog=_catalog(self.settings, versions, self.served))
+
+    def retire(self, version: str) -> State:
+        """Return the state in which a version is no longer known.
+
+        Raises:
+            ConfigurationError: it is not known, or is in the deployment.
+        """
+        self._check_known(version, "nothing is to be retired")
+        if version in self.deployment.percentages:
+            raise ConfigurationError(
+                f"version {version!r} is in the deployment with {self.deployment.percentages[version]:g} %: "
+                "deploy() without it before you retire it",
+            )
+        versions = {known: kept for known, kept in self.versions.items() if known != version}
+        served = self.served - {version}
+        complete = None if self.complete == version else self.complete
+        catalog = _catalog(self.settings, versions, served)
+        return replace(self, versions=versions, served=served, complete=complete, catalog=catalog)
+
+    def _check_known(self, version: str, remedy: str) -> None:
+        if version not in self.versions:
+            raise ConfigurationError(
+                f"version {version!r} is not known (known are {', '.join(self.versions)}): {remedy}",
+            )
+
+
+def _builds(versions: Mapping[str, Version]) -> dict[str, StaticAssets | None]:
+    return {version.id: version.app if isinstance(version.app, StaticAssets) else None for version in versions.values()}
+
+
+def _catalog(settings: Settings, versions: Mapping[str, Version], served: frozenset[str]) -> Catalog:
+    return Catalog(
+        _builds(versions),
+        staged=frozenset(versions) - served,
+        prefix=settings.prefix,
+        cache_control=IMMUTABLE,
+        counters=settings.name_counters,
+    )
+
+
+def _live(deployment: Deployment) -> frozenset[str]:
+    return frozenset(version for version, percentage in deployment.percentages.items() if percentage > 0)
+
+
+def _largest(deployment: Deployment) -> str:
+    """Return the version with the largest share, the first listed on a tie."""
+    return max(deployment.percentages, key=lambda version: deployment.percentages[version])

@@ -1,0 +1,107 @@
+"""Answers that are no file: what applications say, with its headers completed, and the short refusals."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from .policy import CONDITIONAL
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from typing import TypeAlias
+
+    from _typeshed import OptExcInfo
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+    from .policy import Treatment
+
+    #: From an application's status and headers to the headers to send.
+    Complete: TypeAlias = Callable[[str, list[tuple[str, str]]], list[tuple[str, str]]]
+
+#: Where the environ holds what was taken out of it or changed in it.
+ORIGINAL: Final = "version_affinity.original"
+
+OK: Final = "200 OK"
+NOT_MODIFIED: Final = "304 Not Modified"
+NOT_FOUND: Final = "404 Not Found"
+
+_TEXT = ("Content-Type", "text/plain; charset=utf-8")
+_NOSNIFF = ("X-Content-Type-Options", "nosniff")
+
+
+def call(
+    app: WSGIApplication,
+    environ: WSGIEnvironment,
+    treatment: Treatment,
+    complete: Complete,
+    start_response: StartResponse,
+) -> Iterable[bytes]:
+    """Call an application with its headers completed and its response counted; its iterable is returned as it is."""
+    tally = treatment.tally
+    counted = ""
+
+    def start(
+        status: str, headers: list[tuple[str, str]], exc_info: OptExcInfo | None = None
+    ) -> Callable[[bytes], object]:
+        nonlocal counted
+        if counted:
+            tally.move(counted, status)
+        else:
+            tally.count(status)
+        counted = status
+        if exc_info is None:
+            return start_response(status, complete(status, headers))
+        return start_response(status, complete(status, headers), exc_info)
+
+    try:
+        return app(environ, start)
+    except BaseException:
+        # The server answers 500 for it.
+        if counted:
+            tally.move(counted, "500")
+        else:
+            tally.count("500")
+        raise
+
+
+def take_conditional(environ: WSGIEnvironment) -> None:
+    """Take the conditional headers out of a request; what they were is kept under a key of ours."""
+    taken = {name: environ.pop(name) for name in CONDITIONAL if name in environ}
+    if "HTTP_IF_RANGE" in taken and "HTTP_RANGE" in environ:
+        # A range of other bytes than it was asked for (RFC 9110 section 13.1.5).
+        taken["HTTP_RANGE"] = environ.pop("HTTP_RANGE")
+    if taken:
+        environ[ORIGINAL] = {**environ.get(ORIGINAL, {}), **taken}
+
+
+def no_file(environ: WSGIEnvironment, treatment: Treatment, start_response: StartResponse) -> Iterable[bytes]:
+    """Answer 404, never to be kept: a cached one would outlive the cause."""
+    return plain(environ, treatment, start_response, NOT_FOUND, treatment.missing)
+
+
+def not_allowed(
+    environ: WSGIEnvironment, treatment: Treatment, start_response: StartResponse, *, known: bool
+) -> Iterable[bytes]:
+    """Answer a method that no file understands, where no application is wrapped (RFC 9110 section 15.5.6)."""
+    if not known:
+        return no_file(environ, treatment, start_response)
+    headers = [("Allow", "GET, HEAD, OPTIONS"), *treatment.missing]
+    if environ["REQUEST_METHOD"] == "OPTIONS":
+        treatment.tally.count("204")
+        start_response("204 No Content", headers)
+        return ()
+    return plain(environ, treatment, start_response, "405 Method Not Allowed", headers)
+
+
+def plain(
+    environ: WSGIEnvironment,
+    treatment: Treatment,
+    start_response: StartResponse,
+    status: str,
+    headers: list[tuple[str, str]],
+) -> Iterable[bytes]:
+    """Answer with the status line as a short text."""
+    text = f"{status}\n".encode("ascii")
+    treatment.tally.count(status)
+    start_response(status, [_TEXT, _NOSNIFF, ("Content-Length", str(len(text))), *headers])
+    return () if environ["REQUEST_METHOD"] == "HEAD" else (text,)
