@@ -10,6 +10,7 @@ from .tree import BLOCK
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
     from _typeshed.wsgi import WSGIEnvironment
 
     from .index import Asset

@@ -1,14 +1,13 @@
 """Which file names carry a hash of their content.
 
-A fingerprinted name may be cached for a year and served to anyone, so a false positive shows somebody a wrong file for a
-year, while a false negative costs a revalidation. The rule is strict for that reason. A name is fingerprinted when **both**
-hold:
+A fingerprinted file may be cached for a year and is served to anyone: a false positive shows somebody a wrong file for a
+year, a false negative costs a revalidation. So the rule is strict. A name is fingerprinted when **both** hold:
 
 1. A part of it *looks random*:
 
    * hexadecimal, of a length that tools emit (8, 10, 12, 16, 20, 32, 40, 64), with digits and letters, and no date;
-   * base64url of at least 8 characters with capitals and small letters, which does not read as words: ``BX4CeNGm`` does
-     not, ``Settings``, ``BarBazQu``, ``iPhone15`` and ``1024x768`` do;
+   * base64url of at least 8 characters with capitals and small letters, which does not read as words: ``BX4CeNGm`` and
+     ``DiwrgTda`` do not, ``Settings``, ``BarBazQu`` and ``iPhone15`` do (of random parts, one in twelve is rejected);
    * base32 of 8 characters (esbuild): capitals and the digits 2-7.
 
 2. The place says that a build tool put it there:
@@ -17,8 +16,8 @@ hold:
    * it lies in a directory that only a tool writes: ``_next/static/``, ``_nuxt/``, ``_app/immutable/``, ``_astro/``; or
    * it lies in ``assets/`` (Vite's default, which files copied from ``public/`` share) and the part is the last of its
      name: ``-XXXXXXXX``; or
-   * the part is hexadecimal and stands between dots, wherever the file lies: ``main.1a2b3c4d.chunk.js`` (webpack, Create
-     React App, Parcel, Angular), ``base.0a1b2c3d4e5f.css`` (Django); or
+   * the part is hexadecimal and stands between dots, wherever the file lies: ``main.1a2b3c4d.chunk.js`` (webpack,
+     Create React App, Parcel, Angular), ``base.0a1b2c3d4e5f.css`` (Django); or
    * the name is a script or style sheet that ends in ``-`` and at least 16 hexadecimal digits (Gatsby), or is one of
      esbuild's and Angular's own: ``chunk-``, ``main-``, ``polyfills-``, ``styles-``, ``scripts-``, ``worker-``.
 
@@ -38,6 +37,7 @@ _HTML_EXTENSIONS = ("html", "htm", "xhtml", "xht")
 class Place(Enum):
     """What a directory says about the files in it."""
 
+    BUILD = "its name stands for the build"
     TOOL = "only a build tool writes here"
     SHARED = "a build tool's files and others"
     OTHER = "nothing"
@@ -55,6 +55,7 @@ _HEX = re.compile(
 # "2024dec1" and "feb2024a" are hexadecimal digits and a date.
 _DATE = re.compile(r"(?:19|20)[0-9]{2}(?:feb|dec)|(?:feb|dec)(?:19|20)[0-9]{2}")
 _BASE64URL = re.compile(r"(?=[^A-Z]*[A-Z])(?=[^a-z]*[a-z])[A-Za-z0-9_-]{8,32}\Z")
+_PART = re.compile(r"[A-Za-z0-9_-]{8,32}\Z")
 _BASE32 = re.compile(r"[A-Z2-7]{8}\Z")
 _ESBUILD = re.compile(r"(?:chunk|main|polyfills|styles|scripts|worker)-[A-Z2-7]{8}\.(?:js|mjs|css)(?:\.map)?\Z")
 _GATSBY = re.compile(r"-([0-9a-f]{16}|[0-9a-f]{20}|[0-9a-f]{32}|[0-9a-f]{40}|[0-9a-f]{64})\.(?:js|mjs|css)(?:\.map)?\Z")
@@ -63,7 +64,7 @@ _RUNS = re.compile(r"[0-9a-z]+")
 # An identifier in a name is no hash of the content, however random it looks.
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 # Files that Next.js puts in a directory of its build id instead of hashing their names.
-_NEXT_BUILD = frozenset(("_buildManifest.js", "_ssgManifest.js", "_clientMiddlewareManifest.json"))
+_BUILD_FILES = frozenset(("_buildManifest.js", "_ssgManifest.js", "_clientMiddlewareManifest.json"))
 
 # How a name reads to people: "MyAppSDK" -> My App SDK, "iPhone15" -> i Phone 15.
 _TOKEN = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
@@ -74,6 +75,7 @@ _WORD = re.compile(
     r"(?:[aeiouy]+(?:[bcdfghjklmnpqrstvwxz]{1,4}(?=[aeiouy])|[bcdfghjklmnpqrstvwxz]{0,3}\Z))+\Z"
 )
 _VOWEL = re.compile("[aeiouy]")
+_MIXED = 3  # tokens in eight capitals and digits
 _ACRONYM = 3  # the longest group of consonants that people write as a word: "Tcl", "Js"
 
 
@@ -84,7 +86,7 @@ def place_of(directory: str) -> Place:
     ('TOOL', 'SHARED', 'OTHER')
     """
     if _TOOL.search(directory):
-        return Place.TOOL
+        return Place.BUILD if _is_build(directory) else Place.TOOL
     return Place.SHARED if _SHARED.search(directory) else Place.OTHER
 
 
@@ -98,7 +100,7 @@ def is_fingerprinted(path: str) -> bool:
     """
     slash = path.rfind("/")
     directory, name = path[: slash + 1], path[slash + 1 :]
-    return has_fingerprint(name, place_of(directory)) or (name in _NEXT_BUILD and _is_next_build(directory))
+    return has_fingerprint(name, place_of(directory))
 
 
 def looks_like_asset(path: str) -> bool:
@@ -107,7 +109,7 @@ def looks_like_asset(path: str) -> bool:
     It does when its name is fingerprinted, or when it lies in a build tool's directory at the top and its extension is
     a known media type other than HTML.
 
-    >>> looks_like_asset("/assets/missing.js"), looks_like_asset("/assets/overview"), looks_like_asset("/media/photo.jpg")
+    >>> looks_like_asset("/assets/missing.js"), looks_like_asset("/assets/overview"), looks_like_asset("/media/a.jpg")
     (True, False, False)
     """
     return (_BUILD_DIRECTORY.match(path) is not None and is_media(path)) or is_fingerprinted(path)
@@ -121,13 +123,27 @@ def has_fingerprint(name: str, place: Place, *, listed: bool = False) -> bool:
     if len(rest) > 1 and any(_is_hex(part) for part in rest[:-1]):
         return True
     parts = (first, *rest[:-1])
-    if listed or place is Place.TOOL:
+    if place is Place.BUILD and name in _BUILD_FILES:
+        return True
+    if listed or place in (Place.TOOL, Place.BUILD):
         return any(_has_hash(part) for part in parts)
     if "-" not in name:
         return False
     if place is Place.SHARED:
         return _UUID.search(name) is None and any(_ends_in_hash(part) for part in parts)
     return _ESBUILD.match(name) is not None or _GATSBY.search(name) is not None
+
+
+def is_hash_like(part: str) -> bool:
+    """Tell whether a part could be a hash, where something else says that a hash stands there.
+
+    >>> is_hash_like("Ro_66fij"), is_hash_like("polyfill"), is_hash_like("Settings"), is_hash_like("20240115")
+    (True, False, False, False)
+    """
+    letters = part.replace("-", "").replace("_", "")
+    if not _PART.match(part) or letters.isdigit():
+        return False
+    return not (letters.isalpha() and (letters.islower() or _reads_as_words(part)))
 
 
 def _ends_in_hash(part: str) -> bool:
@@ -149,7 +165,8 @@ def _is_hex(part: str) -> bool:
 def _is_random(part: str) -> bool:
     if _BASE64URL.match(part):
         return not _reads_as_words(part)
-    return _BASE32.match(part) is not None and len(_TOKEN.findall(part)) > 2  # noqa: PLR2004
+    # "MODEL234" is a word and a number.
+    return _BASE32.match(part) is not None and len(_TOKEN.findall(part)) >= _MIXED
 
 
 def _reads_as_words(part: str) -> bool:
@@ -170,7 +187,7 @@ def _reads_as_words(part: str) -> bool:
     return letters <= 1 and acronyms <= 1
 
 
-def _is_next_build(directory: str) -> bool:
+def _is_build(directory: str) -> bool:
     """Tell whether a directory is Next.js's ``_next/static/<build id>/`` with an id that it drew itself."""
     parent, _, build = directory.rstrip("/").rpartition("/")
     return parent.endswith("_next/static") and (_is_random(build) or _is_hex(build))

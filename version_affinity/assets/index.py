@@ -1,8 +1,8 @@
 """One build directory as an immutable index: every servable file, its content's hash, type and entity tag.
 
-The directory is read once, when a version is loaded; a request then costs a look in a dict. What cannot be served safely
-(dangling links, loops, links out of the tree, pipes, unreadable files) is left out and listed with its reason: nothing in
-a tree makes the scan fail.
+The directory is read once, when a version is loaded; a request then costs a look in a dict. What cannot be served
+safely (dangling links, loops, links out of the tree, pipes, unreadable files) is left out and listed with its reason:
+nothing in a tree makes the scan fail.
 """
 
 from __future__ import annotations
@@ -10,19 +10,24 @@ from __future__ import annotations
 import os
 import re
 from binascii import b2a_base64
-from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import translate
+from pathlib import Path
 from types import MappingProxyType
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from version_affinity.errors import ConfigurationError
 
-from .fingerprint import has_fingerprint, is_fingerprinted, place_of
+from .fingerprint import has_fingerprint, place_of
 from .manifest import ManifestError, ViteManifest
 from .media import content_type, extension, is_html
 from .memory import Memory
-from .tree import LARGE, Content, Skipped, UnservableError, read, walk, wsgi_path
+from .tree import LARGE, Skipped, UnservableError, read, walk, wsgi_path
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from .tree import Content
 
 __all__ = [
     "DEFAULT_IGNORE",
@@ -37,8 +42,8 @@ __all__ = [
     "scan",
 ]
 
-#: Patterns of files that are not served. None: a bundler may well write a ``node_modules`` directory or source maps that
-#: its pages refer to, and what a build must not publish is better not put into it.
+#: Patterns of files that are not served. None: a bundler may well write a ``node_modules`` directory or source maps
+#: that its pages refer to, and what a build must not publish is better not put into it.
 DEFAULT_IGNORE: Final[tuple[str, ...]] = ()
 
 #: What ``fingerprinted=`` may be.
@@ -150,9 +155,9 @@ def scan(
 
     Args:
         directory: The directory. A link to one is resolved now: pointing it elsewhere later changes nothing here.
-        fingerprinted: Adds to the built-in rule (``fingerprint.py``): a regular expression that is searched in the path,
-            or a callable that takes the path and returns True, False, or None for the built-in rule. HTML is never
-            fingerprinted.
+        fingerprinted: Adds to the built-in rule (``fingerprint.py``): a regular expression that is searched in the
+            path, or a callable that takes the path and returns True, False, or None for the built-in rule. HTML is
+            never fingerprinted.
         ignore: Shell patterns (``*.map``, ``drafts/*``) of files and directories that are not served, matched with the
             path relative to the directory and with each name.
         memory: Where the content of small files is held; None holds none.
@@ -172,7 +177,8 @@ def scan(
     rule = _rule(fingerprinted)
     skipped: list[Skipped] = []
     manifest = _manifest(root, skipped)
-    listed = frozenset("/" + wsgi_path(file) for file in manifest.files) if manifest else frozenset()
+    listed = _paths(manifest.files) if manifest else frozenset()
+    hashed = _paths(manifest.hashed) if manifest else frozenset()
     builder = _Builder(memory)
     try:
         for parent, files in walk(root, ignored, skipped):
@@ -195,7 +201,7 @@ def scan(
                     file,
                     content,
                     fingerprinted=(
-                        has_fingerprint(name, place, listed=path in listed) or is_fingerprinted(path)
+                        path in hashed or has_fingerprint(name, place, listed=path in listed)
                         if said is None
                         else bool(said)
                     ),
@@ -205,8 +211,8 @@ def scan(
         raise
     if not builder.assets:
         raise ConfigurationError(
-            f"directory={os.fspath(directory)!r} holds no file to serve: build the front end first, or name the directory "
-            "that the build writes to"
+            f"directory={os.fspath(directory)!r} holds no file to serve: build the front end first, or name the "
+            "directory that the build writes to",
         )
     return Index(root, MappingProxyType(builder.assets), manifest, tuple(skipped))
 
@@ -255,12 +261,23 @@ def _root(directory: str | os.PathLike[str]) -> str:
         raise ConfigurationError(
             f"directory={directory!r} is no text: give the directory's name as str or pathlib.Path"
         )
-    root = os.path.realpath(name)
-    if os.path.isdir(root):
-        return root
-    if os.path.exists(root):
+    try:
+        root = Path(os.path.realpath(name))
+        if root.is_dir():
+            return str(root)
+        exists = root.exists()
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(f"directory={name!r} cannot be looked at: {error}") from None
+    if exists:
         raise ConfigurationError(f"directory={name!r} is a file: name the directory that the build writes to")
-    raise ConfigurationError(f"directory={name!r} does not exist (it means {root!r} here): build the front end first")
+    raise ConfigurationError(
+        f"directory={name!r} does not exist (it means {str(root)!r} here): build the front end first"
+    )
+
+
+def _paths(files: Iterable[str]) -> frozenset[str]:
+    """Return a manifest's file names, which are UTF-8 wherever they were written, as request paths."""
+    return frozenset("/" + file.encode("utf-8", "surrogatepass").decode("latin-1") for file in files)
 
 
 def _ignored(ignore: Iterable[str]) -> Callable[[str, str], bool]:
@@ -268,7 +285,7 @@ def _ignored(ignore: Iterable[str]) -> Callable[[str, str], bool]:
     if isinstance(ignore, str) or not all(isinstance(pattern, str) for pattern in patterns):
         raise ConfigurationError(f"ignore={ignore!r} is no list of patterns: write ignore=['*.map']")
     if not patterns:
-        return lambda path, name: False
+        return lambda _path, _name: False
     match = re.compile("|".join(translate(wsgi_path(pattern).strip("/")) for pattern in patterns)).match
     return lambda path, name: match(name) is not None or match(path[1:]) is not None
 
@@ -287,7 +304,7 @@ def _rule(fingerprinted: FingerprintRule | None) -> Callable[[str], bool | None]
 
 def _manifest(root: str, skipped: list[Skipped]) -> ViteManifest | None:
     try:
-        content = read(os.path.join(root, ".vite", "manifest.json"), _MANIFEST_LIMIT)
+        content = read(f"{root}/.vite/manifest.json", _MANIFEST_LIMIT)
         return ViteManifest.parse(content.data or b"")
     except (FileNotFoundError, NotADirectoryError):
         return _legacy_manifest(root)
@@ -301,6 +318,6 @@ def _manifest(root: str, skipped: list[Skipped]) -> ViteManifest | None:
 def _legacy_manifest(root: str) -> ViteManifest | None:
     """Return what Vite wrote before version 5; a ``manifest.json`` of another shape is a web app's, and is no fault."""
     try:
-        return ViteManifest.parse(read(os.path.join(root, "manifest.json"), _MANIFEST_LIMIT).data or b"")
+        return ViteManifest.parse(read(f"{root}/manifest.json", _MANIFEST_LIMIT).data or b"")
     except (ManifestError, UnservableError, OSError):
         return None

@@ -7,10 +7,14 @@ Vite writes ``.vite/manifest.json`` with ``build.manifest: true``
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+from .fingerprint import is_hash_like
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class ManifestError(ValueError):
@@ -26,6 +30,7 @@ class Chunk:
         css: The style sheets that this chunk itself brings.
         assets: Other files that it refers to.
         imports: Names (manifest keys) of the chunks that it imports statically.
+        name: The name that the output file begins with, "" where Vite gives none.
         is_entry: Whether it is an entry of the build, not only a shared or lazily loaded chunk.
     """
 
@@ -33,6 +38,7 @@ class Chunk:
     css: tuple[str, ...] = ()
     assets: tuple[str, ...] = ()
     imports: tuple[str, ...] = ()
+    name: str = ""
     is_entry: bool = False
 
 
@@ -50,18 +56,22 @@ class ViteManifest:
     Attributes:
         chunks: Manifest key (``src/main.ts``, ``_shared-B7PI925R.js``) to chunk.
         files: Every output file that the manifest names, relative to the build directory.
+        hashed: Those among them whose name is that of a source, a dash and a hash: fingerprinted beyond doubt.
     """
 
-    __slots__ = ("chunks", "files")
+    __slots__ = ("chunks", "files", "hashed")
 
     chunks: Mapping[str, Chunk]
     files: frozenset[str]
+    hashed: frozenset[str]
 
     def __init__(self, chunks: Mapping[str, Chunk]) -> None:
         self.chunks = MappingProxyType(dict(chunks))
         self.files = frozenset(
             file for chunk in self.chunks.values() for file in (chunk.file, *chunk.css, *chunk.assets)
         )
+        sources = {name for key, chunk in self.chunks.items() for name in (chunk.name, _stem(key))}
+        self.hashed = frozenset(file for file in self.files if _is_hashed(file, sources))
 
     @classmethod
     def parse(cls, text: str | bytes) -> ViteManifest:
@@ -141,6 +151,7 @@ def _chunk(key: str, value: object) -> Chunk:
         css=_names(key, value, "css"),
         assets=_names(key, value, "assets"),
         imports=_names(key, value, "imports"),
+        name=value["name"] if isinstance(value.get("name"), str) else "",
         is_entry=value.get("isEntry") is True,
     )
 
@@ -150,3 +161,14 @@ def _names(key: str, value: Mapping[str, object], field: str) -> tuple[str, ...]
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise ManifestError(f"{field!r} of the entry {key!r} is not a list of names")
     return tuple(names)
+
+
+def _stem(file: str) -> str:
+    """Return a file's name without its directory and extensions: what Vite calls ``[name]``."""
+    return file.rpartition("/")[2].partition(".")[0]
+
+
+def _is_hashed(file: str, sources: set[str]) -> bool:
+    """Tell whether a name is a source's, a dash and eight characters: Vite's ``[name]-[hash]``."""
+    stem = _stem(file)
+    return stem[-9:-8] == "-" and stem[:-9] in sources and is_hash_like(stem[-8:])

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 class Memory:
     """Bounds the bytes of file content that a process holds.
 
-    Versions share most of their files: content with one digest is held once and counts once. Files that no longer fit are
-    served from disk. Safe to use from several threads.
+    Versions share most of their files: content with one digest is held once and counts once. Files that no longer fit
+    are served from disk. Safe to use from several threads.
 
     Args:
         limit: The most bytes to hold; 0 holds none.

@@ -12,9 +12,9 @@ mode                        a page's path     an index's path
 ``none``                    the file's name   the file's name
 ==========================  ================  ==================
 
-The paths that lead to a file are finitely many, so they are computed when a build is loaded and a request is one look in
-a dict. A redirect always leads to a path that shows the very file that was asked for: a file whose clean path is taken by
-another one is shown under its own name.
+The paths that lead to a file are finitely many, so they are computed when a build is loaded and a request is one look
+in a dict. A redirect always leads to a path that shows the very file that was asked for: a file whose clean path is taken
+by another one is shown under its own name.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ def not_found(assets: Mapping[str, Asset], path: str) -> Asset | None:
 
 
 def location(script_name: str, prefix: str, path: str, query: str) -> str:
-    """Return a Location for a redirect within the application: always a path of the same host.
+    r"""Return a Location for a redirect within the application: always a path of the same host.
 
     Args:
         script_name: ``SCRIPT_NAME``, where the application is mounted.

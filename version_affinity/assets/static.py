@@ -55,13 +55,13 @@ class StaticAssets:
 
     Args:
         directory: The build.
-        app: Gets every request that no file answers, other methods than GET and HEAD included. Without it, such a request
-            is answered by ``not_found_handling``.
+        app: Gets every request that no file answers, other methods than GET and HEAD included. Without it, such a
+            request is answered by ``not_found_handling``.
         prefix: Where the files are mounted below ``SCRIPT_NAME``.
-        html_handling: ``auto-trailing-slash``, ``force-trailing-slash``, ``drop-trailing-slash`` or ``none``: the paths at
-            which HTML files are shown (``routing.py``).
-        not_found_handling: ``none``; ``404-page``: the nearest ``404.html``; ``single-page-application``: ``/index.html``
-            with status 200, for pages and for nothing that a page loads.
+        html_handling: ``auto-trailing-slash``, ``force-trailing-slash``, ``drop-trailing-slash`` or ``none``: the paths
+            at which HTML files are shown (``routing.py``).
+        not_found_handling: ``none``; ``404-page``: the nearest ``404.html``; ``single-page-application``:
+            ``/index.html`` with status 200, for pages and for nothing that a page loads.
         memory: Bytes of content to hold, or a ``Memory`` that several builds share.
         ignore: Shell patterns of files that are not served.
         fingerprinted: Adds to the rule of which names carry their content's hash: a regular expression, or a callable.
@@ -105,13 +105,14 @@ class StaticAssets:
         self.routes: Final = routes(self.index.assets, html_handling)
         if not_found_handling == "single-page-application" and _DOCUMENT not in self.index.assets:
             raise ConfigurationError(
-                f"not_found_handling={not_found_handling!r} answers with /index.html, and {self.index.directory!r} has none: "
-                "build the front end first, or use not_found_handling='none'"
+                f"not_found_handling={not_found_handling!r} answers with /index.html, and {self.index.directory!r} has "
+                "none: build the front end first, or use not_found_handling='none'",
             )
         self._mount: Final = self.prefix[:-1]
         _report(self.index)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer one request (PEP 3333)."""
         path = environ.get("PATH_INFO", "")
         mount = self._mount
         if mount:
@@ -126,6 +127,10 @@ class StaticAssets:
         if isinstance(answer, Redirect):
             return self._redirect(answer, environ, start_response)
         return _send(answer, _IMMUTABLE if answer.fingerprinted else _REVALIDATE, environ, start_response)
+
+    def release(self) -> None:
+        """Give the content held in ``memory`` back, once, when this build is no longer served."""
+        self.memory.release(asset.digest for asset in self.index.assets.values() if asset.data is not None)
 
     def _unclaimed(self, path: str, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer where no file does."""
