@@ -87,9 +87,7 @@ def not_allowed(
         return no_file(environ, treatment, start_response)
     headers = [("Allow", "GET, HEAD, OPTIONS"), *treatment.missing]
     if environ["REQUEST_METHOD"] == "OPTIONS":
-        treatment.tally.count("204")
-        start_response("204 No Content", headers)
-        return ()
+        return plain(environ, treatment, start_response, OK, headers)
     return plain(environ, treatment, start_response, "405 Method Not Allowed", headers)
 
 

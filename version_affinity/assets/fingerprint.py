@@ -1,7 +1,7 @@
 """Which file names carry a hash of their content.
 
-A fingerprinted file may be cached for a year and is served to anyone: a false positive shows somebody a wrong file for a
-year, a false negative costs a revalidation. So the rule is strict. A name is fingerprinted when **both** hold:
+A fingerprinted file may be cached for a year and is served to anyone: a false positive shows somebody a wrong file for
+a year, a false negative costs a revalidation. So the rule is strict. A name is fingerprinted when **both** hold:
 
 1. A part of it *looks random*:
 
@@ -14,8 +14,8 @@ year, a false negative costs a revalidation. So the rule is strict. A name is fi
 
    * the Vite manifest lists the file; or
    * it lies in a directory that only a tool writes: ``_next/static/``, ``_nuxt/``, ``_app/immutable/``, ``_astro/``; or
-   * it lies in ``assets/`` (Vite's default, which files copied from ``public/`` share) and the part is the last of its
-     name: ``-XXXXXXXX``; or
+   * it lies in ``assets/`` (Vite's default, which files copied from ``public/`` share) and the part is set off as
+     ``name-XXXXXXXX.ext`` or ``name.XXXXXXXX.ext``; or
    * the part is hexadecimal and stands between dots, wherever the file lies: ``main.1a2b3c4d.chunk.js`` (webpack,
      Create React App, Parcel, Angular), ``base.0a1b2c3d4e5f.css`` (Django); or
    * the name is a script or style sheet that ends in ``-`` and at least 16 hexadecimal digits (Gatsby), or is one of
@@ -75,6 +75,8 @@ _WORD = re.compile(
     r"(?:[aeiouy]+(?:[bcdfghjklmnpqrstvwxz]{1,4}(?=[aeiouy])|[bcdfghjklmnpqrstvwxz]{0,3}\Z))+\Z"
 )
 _VOWEL = re.compile("[aeiouy]")
+_LONGEST = 255  # NAME_MAX: no file has a longer name
+_LENGTH = 8  # of a base64url or base32 hash: the default of Vite, Rolldown, SvelteKit, Nuxt, Astro and esbuild
 _MIXED = 3  # tokens in eight capitals and digits
 _ACRONYM = 3  # the longest group of consonants that people write as a word: "Tcl", "Js"
 
@@ -118,19 +120,16 @@ def looks_like_asset(path: str) -> bool:
 def has_fingerprint(name: str, place: Place, *, listed: bool = False) -> bool:
     """Tell whether a file name carries a hash, given where it lies; ``listed``: the Vite manifest names the file."""
     first, *rest = name.split(".")
-    if not rest or extension(name) in _HTML_EXTENSIONS:
+    if not rest or len(name) > _LONGEST or extension(name) in _HTML_EXTENSIONS:
         return False
-    if len(rest) > 1 and any(_is_hex(part) for part in rest[:-1]):
+    if any(_is_hex(part) for part in rest[:-1]) or (place is Place.BUILD and name in _BUILD_FILES):
         return True
     parts = (first, *rest[:-1])
-    if place is Place.BUILD and name in _BUILD_FILES:
-        return True
     if listed or place in (Place.TOOL, Place.BUILD):
         return any(_has_hash(part) for part in parts)
-    if "-" not in name:
-        return False
     if place is Place.SHARED:
-        return _UUID.search(name) is None and any(_ends_in_hash(part) for part in parts)
+        dotted = any(len(part) == _LENGTH and _is_random(part) for part in rest[:-1])
+        return dotted or (_UUID.search(name) is None and any(_ends_in_hash(part) for part in parts))
     return _ESBUILD.match(name) is not None or _GATSBY.search(name) is not None
 
 
@@ -140,17 +139,18 @@ def is_hash_like(part: str) -> bool:
     >>> is_hash_like("Ro_66fij"), is_hash_like("polyfill"), is_hash_like("Settings"), is_hash_like("20240115")
     (True, False, False, False)
     """
-    letters = part.replace("-", "").replace("_", "")
-    if not _PART.match(part) or letters.isdigit():
+    if not _PART.match(part):
         return False
-    return not (letters.isalpha() and (letters.islower() or _reads_as_words(part)))
+    letters = part.replace("-", "").replace("_", "")
+    return not (letters.isdigit() or (letters.isalpha() and (letters.islower() or _reads_as_words(part))))
 
 
 def _ends_in_hash(part: str) -> bool:
     """Tell whether a part of a name is words, a dash and a hash (whose base64url may hold dashes itself)."""
-    if part[-9:-8] == "-" and _is_random(part[-8:]):
+    if part[-_LENGTH - 1 : -_LENGTH] == "-" and _is_random(part[-_LENGTH:]):
         return True
-    return _is_hex(part.rpartition("-")[2]) and "-" in part
+    words, _, last = part.rpartition("-")
+    return words != "" and _is_hex(last)
 
 
 def _has_hash(part: str) -> bool:

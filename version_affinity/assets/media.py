@@ -1,8 +1,8 @@
 """Content types: one table, the same on every host.
 
 The system's own tables (``mimetypes``, ``/etc/mime.types``, the Windows registry) differ between machines: a module
-script that one host sends as ``text/javascript`` is ``text/plain`` on the next, and a browser refuses to run it. The types
-are those of the IANA registry and of the WHATWG MIME Sniffing standard.
+script that one host sends as ``text/javascript`` is ``text/plain`` on the next, and a browser refuses to run it. The
+types are those of the IANA registry and of the WHATWG MIME Sniffing standard.
 """
 
 from __future__ import annotations

@@ -13,8 +13,8 @@ mode                        a page's path     an index's path
 ==========================  ================  ==================
 
 The paths that lead to a file are finitely many, so they are computed when a build is loaded and a request is one look
-in a dict. A redirect always leads to a path that shows the very file that was asked for: a file whose clean path is taken
-by another one is shown under its own name.
+in a dict. A redirect always leads to a path that shows the very file that was asked for: a file whose clean path is
+taken by another one is shown under its own name.
 """
 
 from __future__ import annotations
@@ -80,8 +80,9 @@ def routes(assets: Mapping[str, Asset], html_handling: str) -> dict[str, Asset |
     >>> with tempfile.TemporaryDirectory() as build:
     ...     _ = pathlib.Path(build, "about.html").write_text("<h1>About</h1>")
     ...     assets = scan(build).assets
-    >>> routes(assets, "auto-trailing-slash")
-    {'/about.html': Redirect(path='/about'), '/about': <Asset '/about.html' ...>, ...}
+    >>> found = routes(assets, "auto-trailing-slash")
+    >>> found["/about.html"], found["/about"].path
+    (Redirect(path='/about'), '/about.html')
     """
     check_handling(html_handling, "none")
     found: dict[str, Asset | Redirect] = dict(assets)
@@ -90,7 +91,7 @@ def routes(assets: Mapping[str, Asset], html_handling: str) -> dict[str, Asset |
     pages = _Pages(assets, *_CLEAN[html_handling])
     for path in assets:
         if path.endswith(_PAGE):
-            for stem in {path.removesuffix(_PAGE), path.removesuffix(_INDEX)}:
+            for stem in dict.fromkeys((path.removesuffix(_PAGE), path.removesuffix(_INDEX))):
                 for suffix in _SUFFIXES:
                     answer = pages.answer(stem + suffix)
                     if answer is not None:

@@ -79,8 +79,8 @@ class StaticAssets:
     >>> with tempfile.TemporaryDirectory() as build:
     ...     _ = pathlib.Path(build, "hello.txt").write_text("Hello")
     ...     client = Client(StaticAssets(build))
-    >>> client.get("/hello.txt").text, client.get("/missing.js").status
-    ('Hello', '404 NOT FOUND')
+    >>> client.get("/hello.txt").text, client.get("/missing.js").status_code
+    ('Hello', 404)
     """
 
     def __init__(
