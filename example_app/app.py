@@ -1,0 +1,256 @@
+"""The shop's Flask application and, around it, the rollout of its front end.
+
+Environment:
+    EXAMPLE_PERCENTAGES: The percentages to start with, for example ``v1=90,v2=10``; default ``v1=50,v2=50``. Builds
+        that it does not name are retained.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flask import Flask, Response, abort, jsonify, redirect, render_template, request
+
+from version_affinity import ConfigurationError, Cookie, Deployment, Header, Version
+from version_affinity.flask import init_app
+
+from .catalogue import PRODUCTS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from werkzeug.wrappers import Response as AnyResponse
+
+    from version_affinity import Decision, VersionAffinity
+
+NAME = "example"
+BUILDS = Path(__file__).parent / "builds"
+USER_ID = re.compile(r"[A-Za-z0-9_.@-]{1,64}")
+MAX_COHORT = 1000
+COOKIE_OPTIONS: dict[str, Any] = {"httponly": True, "samesite": "Lax"}
+
+
+def create_app(percentages: Mapping[str, float] | None = None) -> Flask:
+    """Return the application with the rollout around it.
+
+    Args:
+        percentages: By version; None reads ``EXAMPLE_PERCENTAGES``.
+
+    Raises:
+        ConfigurationError: percentages that cannot be used.
+    """
+    app = Flask(__name__)
+    shares = starting_percentages() if percentages is None else percentages
+    affinity = init_app(
+        app,
+        [Version(version, BUILDS / version, percentage=share) for version, share in shares.items()],
+        retained=[Version(build.name, build) for build in sorted(BUILDS.iterdir()) if build.name not in shares],
+        name=NAME,
+        keys=[Cookie("user_id"), Cookie("session_id"), Header("Cloudflare-Workers-Version-Key")],
+        not_found_handling="single-page-application",
+        app_first=["/api/*", "/login", "/logout", "/rollout", "/welcome"],
+    )
+    add_pages(app, affinity)
+    add_api(app, affinity)
+    add_controls(app, affinity)
+    return app
+
+
+def starting_percentages() -> dict[str, float]:
+    """Return the percentages that the environment asks for."""
+    text = os.environ.get("EXAMPLE_PERCENTAGES", "v1=50,v2=50")
+    pairs = (item.partition("=") for item in text.split(","))
+    try:
+        return {version.strip(): float(share) for version, _, share in pairs}
+    except ValueError:
+        raise ConfigurationError(f"EXAMPLE_PERCENTAGES={text!r} is not of the form 'v1=90,v2=10'") from None
+
+
+def add_pages(app: Flask, affinity: VersionAffinity) -> None:
+    """Add the pages that the server renders, and signing in and out."""
+
+    @app.get("/rollout")
+    def rollout() -> str:
+        return render_template("rollout.html", explanation=affinity.explain(request.environ), decision=decision())
+
+    @app.get("/welcome")
+    def welcome() -> Response:
+        response = Response(render_template("welcome.html", returning="session_id" in request.cookies))
+        keep_session(response)
+        return response
+
+    @app.get("/login")
+    def login_form() -> str:
+        return render_template("login.html", target=own_path(request.args.get("next", "/")), problem=None)
+
+    @app.post("/login")
+    def login() -> AnyResponse | tuple[str, int]:
+        refuse_other_origins()
+        user_id = request.form.get("user_id", "")
+        target = own_path(request.form.get("next", "/"))
+        if not USER_ID.fullmatch(user_id):
+            problem = "Use 1 to 64 letters, digits or the characters _ . @ -"
+            return render_template("login.html", target=target, problem=problem), 400
+        response = redirect(target, 303)
+        response.set_cookie("user_id", user_id, **COOKIE_OPTIONS)
+        return response
+
+    @app.post("/logout")
+    def logout() -> AnyResponse:
+        refuse_other_origins()
+        response = redirect(own_path(request.form.get("next", "/")), 303)
+        response.delete_cookie("user_id", **COOKIE_OPTIONS)
+        return response
+
+
+def add_api(app: Flask, affinity: VersionAffinity) -> None:
+    """Add what the front end asks for."""
+
+    @app.get("/api/products")
+    def products() -> Response:
+        return jsonify(products=[asdict(product) for product in PRODUCTS])
+
+    @app.get("/api/affinity")
+    def own_affinity() -> Response:
+        deployment = affinity.deployment
+        return jsonify(
+            name=deployment.name,
+            revision=deployment.revision,
+            percentages=dict(deployment.percentages),
+            known=sorted(affinity.known),
+            **described(decision()),
+            pin=pin(),
+            next_page=described(next_page(affinity)),
+            user=request.cookies.get("user_id"),
+            counters=counted(affinity),
+        )
+
+    @app.get("/api/session")
+    def session() -> Response:
+        response = jsonify(returning="session_id" in request.cookies)
+        keep_session(response)
+        return response
+
+    @app.after_request
+    def never_store(response: Response) -> Response:
+        if request.path.startswith("/api/"):
+            response.headers["Cache-Control"] = "no-store"
+        return response
+
+
+def add_controls(app: Flask, affinity: VersionAffinity) -> None:
+    """Add what moves the percentages, and what shows where simulated users fall."""
+
+    @app.get("/api/cohort")
+    def cohort() -> Response | tuple[Response, int]:
+        asked = request.args.to_dict()
+        try:
+            size = int(asked.pop("size", "200"))
+            shares = {version: float(share) for version, share in asked.items()}
+            deployment = Deployment(NAME, shares) if shares else affinity.deployment
+        except ValueError as error:
+            return jsonify(error=str(error)), 400
+        users = [deployment.assign(f"simulated-{number}") for number in range(min(size, MAX_COHORT))]
+        return jsonify(users=users)
+
+    @app.post("/api/deploy")
+    def deploy() -> Response | tuple[Response, int]:
+        refuse_other_origins()
+        # A page of another origin cannot send this type without asking first, and is told no.
+        if request.mimetype != "application/json":
+            return jsonify(error="send the percentages as application/json"), 415
+        shares = request.get_json(silent=True)
+        if not isinstance(shares, dict):
+            return jsonify(error='send an object of version and percentage, for example {"v1": 90, "v2": 10}'), 400
+        try:
+            affinity.deploy(shares)
+        except ConfigurationError as error:
+            return jsonify(error=str(error)), 400
+        return jsonify(revision=affinity.deployment.revision, percentages=dict(affinity.deployment.percentages))
+
+
+def decision() -> Decision:
+    """Return what was decided for this request."""
+    decided: Decision = request.environ["version_affinity.decision"]
+    return decided
+
+
+def next_page(affinity: VersionAffinity) -> Decision:
+    """Return what this browser would get if it loaded a page now."""
+    navigation = {
+        **request.environ,
+        "REQUEST_METHOD": "GET",
+        "PATH_INFO": "/",
+        "HTTP_SEC_FETCH_MODE": "navigate",
+        "HTTP_SEC_FETCH_DEST": "document",
+    }
+    return affinity.explain(navigation).decision
+
+
+def described(decided: Decision) -> dict[str, str | None]:
+    """Return a decision as JSON carries it."""
+    return {
+        "version": decided.version,
+        "reason": decided.reason,
+        "source": decided.source or None,
+        "refused": decided.refused or None,
+    }
+
+
+def pin() -> dict[str, Any] | None:
+    """Return what the affinity cookie of this request says; None without one."""
+    cookies = request.cookies
+    value = cookies.get(f"__Host-version-affinity-{NAME}") or cookies.get(f"version-affinity-{NAME}")
+    if not value:
+        return None
+    bucket, _, version = value.partition(".")
+    return {"bucket": int(bucket) if bucket.isascii() and bucket.isdigit() else None, "version": version}
+
+
+def counted(affinity: VersionAffinity) -> dict[str, Any]:
+    """Return the counters as the rollout page shows them."""
+    counts = affinity.counters()
+    by_version: dict[str, int] = {}
+    pages: dict[str, int] = {}
+    reasons: dict[str, int] = {}
+    for (version, kind, _, reason), number in counts.requests.items():
+        by_version[version] = by_version.get(version, 0) + number
+        reasons[reason] = reasons.get(reason, 0) + number
+        if kind == "page":
+            pages[version] = pages.get(version, 0) + number
+    shown = counts.as_dict()
+    return {"requests": by_version, "pages": pages, "reasons": reasons} | {
+        name: shown[name] for name in ("missing", "rescues", "refused")
+    }
+
+
+def keep_session(response: Response) -> None:
+    """Give a browser that has no session id one."""
+    if "session_id" not in request.cookies:
+        response.set_cookie("session_id", secrets.token_urlsafe(12), **COOKIE_OPTIONS)
+
+
+def own_path(target: str) -> str:
+    r"""Return a path of this site that is safe to redirect to; anything else is "/".
+
+    Browsers drop control characters, take a backslash for a slash, and read "//host" as another site.
+
+    >>> own_path("/about?x=1"), own_path("//evil.example"), own_path("/\\evil.example"), own_path("https://evil.example")
+    ('/about?x=1', '/', '/', '/')
+    """
+    safe = target.startswith("/") and not target.startswith(("//", "/\\")) and target.isprintable()
+    return target if safe else "/"
+
+
+def refuse_other_origins() -> None:
+    """Answer 403 when a browser says that another site's page sent this request."""
+    if request.headers.get("Sec-Fetch-Site", "none") not in {"same-origin", "none"}:
+        abort(403)
+
+
+app = create_app()

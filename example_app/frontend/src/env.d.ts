@@ -1,0 +1,4 @@
+interface ImportMetaEnv {
+  readonly VITE_VERSION: string;
+  readonly VITE_TITLE: string;
+}

@@ -1,0 +1,70 @@
+/** What the server's small JSON API answers. */
+
+export interface Product {
+  slug: string;
+  name: string;
+  kind: string;
+  art: string;
+  price: number;
+  line: string;
+  story: string;
+  facts: string[];
+}
+
+export interface Verdict {
+  version: string;
+  reason: string;
+  source: string | null;
+  refused: string | null;
+}
+
+export interface CounterSummary {
+  requests: Record<string, number>;
+  pages: Record<string, number>;
+  reasons: Record<string, number>;
+  missing: Record<string, number>;
+  rescues: { decided: string; served: string; count: number }[];
+  refused: Record<string, number>;
+}
+
+export interface Affinity extends Verdict {
+  name: string;
+  revision: number;
+  percentages: Record<string, number>;
+  known: string[];
+  pin: { bucket: number | null; version: string } | null;
+  next_page: Verdict;
+  user: string | null;
+  counters: CounterSummary;
+}
+
+async function json<T>(path: string, init?: RequestInit): Promise<T> {
+  const response = await fetch(path, init);
+  const body: unknown = await response.json();
+  if (!response.ok) throw new Error((body as { error?: string }).error ?? `${path} answered ${response.status}`);
+  return body as T;
+}
+
+let catalogue: Promise<Product[]> | undefined;
+
+/** The whole catalogue, asked for once per page. */
+export function products(): Promise<Product[]> {
+  catalogue ??= json<{ products: Product[] }>("/api/products").then((body) => body.products);
+  catalogue.catch(() => (catalogue = undefined));
+  return catalogue;
+}
+
+export const affinity = () => json<Affinity>("/api/affinity");
+
+/** Where each simulated user falls, under the live percentages or under `percentages`. */
+export const cohort = (size: number, percentages: Record<string, number> = {}) =>
+  json<{ users: string[] }>(
+    `/api/cohort?${new URLSearchParams({ size: `${size}`, ...Object.fromEntries(Object.entries(percentages).map(([id, share]) => [id, `${share}`])) })}`,
+  ).then((body) => body.users);
+
+export const deploy = (percentages: Record<string, number>) =>
+  json<{ revision: number }>("/api/deploy", {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify(percentages),
+  });

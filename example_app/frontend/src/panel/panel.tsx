@@ -1,0 +1,121 @@
+import "./panel.css";
+import { render } from "preact";
+import { Mark } from "./mark";
+import { useAffinity } from "./store";
+import { briefly, percent, why } from "./words";
+
+const current = document.documentElement.dataset.version ?? "?";
+
+/** Which version this page is, and why; on every page, out of the way until it is opened. */
+function Panel() {
+  const state = useAffinity();
+  const next = state?.next_page;
+  // A browser that keeps no cookie is drawn anew on every page load: what comes next cannot be told.
+  const drawn = next?.source === null && (next.reason === "minted" || next.reason === "random");
+  const moves = next !== undefined && !drawn && next.version !== current;
+  return (
+    <details class="panel" data-of={current} data-panel={state ? "ready" : "waiting"}>
+      <summary>
+        <Mark version={current} />
+        <span class="panel-now">
+          This page is <b>{current}</b>
+        </span>
+        <span class="panel-next" aria-live="polite">
+          {drawn && "no cookie kept: drawn on every page load"}
+          {next &&
+            !drawn &&
+            (moves ? (
+              <>
+                A reload brings <b>{next.version}</b>
+              </>
+            ) : (
+              briefly(next.reason, next.source)
+            ))}
+        </span>
+        <span class="panel-cue" aria-hidden="true" />
+      </summary>
+      {state && next && (
+        <div class="panel-body">
+          <dl>
+            <div>
+              <dt>This tab</dt>
+              <dd>
+                <b>{current}</b>, and so is all code that it still asks for
+              </dd>
+            </div>
+            <div>
+              <dt>Last request</dt>
+              <dd data-decision={state.reason}>
+                <b>{state.version}</b>: {why(state.reason, state.source)}
+              </dd>
+            </div>
+            <div>
+              <dt>Next page load</dt>
+              <dd data-next={drawn ? "drawn" : next.version}>
+                {drawn ? (
+                  "drawn by percentage, because this browser keeps no cookie of ours"
+                ) : (
+                  <>
+                    <b>{next.version}</b>: {why(next.reason, next.source)}
+                  </>
+                )}
+              </dd>
+            </div>
+            <div>
+              <dt>Cookie</dt>
+              <dd>
+                {state.pin
+                  ? `${state.pin.bucket === null ? "no number yet" : `number ${state.pin.bucket}`}, pinned to ${state.pin.version}`
+                  : "none"}
+              </dd>
+            </div>
+            <div>
+              <dt>Deployment</dt>
+              <dd>
+                {Object.entries(state.percentages)
+                  .map(([id, share]) => `${id} ${percent(share)}`)
+                  .join(", ")}{" "}
+                <span class="quiet-text">revision {state.revision}</span>
+              </dd>
+            </div>
+          </dl>
+          <div class="panel-acts">
+            <a class="button" href="/rollout">
+              Move the percentages
+            </a>
+            <a class="button quiet" href="/about">
+              Open the lazily loaded page
+            </a>
+            {state.user ? (
+              <form method="post" action="/logout">
+                <input type="hidden" name="next" value={location.pathname} />
+                <button class="button quiet" type="submit">
+                  Sign out {state.user}
+                </button>
+              </form>
+            ) : (
+              <form method="post" action="/login" class="panel-login">
+                <input type="hidden" name="next" value={location.pathname} />
+                <label class="visually-hidden" for="panel-user">
+                  User id
+                </label>
+                <input id="panel-user" name="user_id" required pattern="[A-Za-z0-9_.@\-]{1,64}" placeholder="any user id" autocomplete="username" />
+                <button class="button quiet" type="submit">
+                  Sign in
+                </button>
+              </form>
+            )}
+          </div>
+        </div>
+      )}
+    </details>
+  );
+}
+
+export function mountPanel(): void {
+  const host = document.createElement("aside");
+  host.className = "panel-host";
+  host.setAttribute("aria-label", "Version of this page");
+  document.body.append(host);
+  render(<Panel />, host);
+}
