@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 ALGORITHM = "wrh-1"
 
+_UNIT = 2.0**-52
+_LOWEST = float("-inf")
+
 
 def assigner(salt: str, weights: Mapping[str, float]) -> Callable[[bytes], str]:
     """Return the function from a key's bytes to a version id.
@@ -54,12 +57,13 @@ def assigner(salt: str, weights: Mapping[str, float]) -> Callable[[bytes], str]:
 
     def assign(key: bytes) -> str:
         hashed = _digest(prefix + key)
-        lowest = float("inf")
+        # The largest ln(u) / percentage is the smallest -ln(u) / percentage: a sign is exact in floating point.
+        highest = _LOWEST
         chosen = ""
         for version, seed, weight in seats:
-            score = -log(((_words(hashed + seed)[0] >> 12) + 0.5) / 4503599627370496.0) / weight  # 2**52
-            if score < lowest:
-                lowest = score
+            score = log(((_words(hashed + seed)[0] >> 12) + 0.5) * _UNIT) / weight
+            if score > highest:
+                highest = score
                 chosen = version
         return chosen
 

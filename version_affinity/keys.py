@@ -22,27 +22,28 @@ KeySource: TypeAlias = "Callable[[WSGIEnvironment], str | bytes | None]"
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
 
 
-def find_cookie(header: str, needle: str) -> str:
-    """Return one cookie's value from a raw Cookie header, or "" when it is absent or empty.
+def cookie_finder(name: str) -> Callable[[str], str]:
+    """Return the function from a raw Cookie header to one cookie's value, "" when it is absent or empty.
 
     The header is scanned, not parsed: a full parse costs several microseconds on each request and raises on bytes that
-    are no UTF-8. Of duplicates the first wins; surrounding double quotes are stripped.
+    are no UTF-8. Of duplicates the first wins; surrounding blanks and double quotes are stripped.
 
-    Args:
-        header: The field as the server gives it, bytes decoded as latin-1.
-        needle: The cookie's name with its "=".
-
-    >>> find_cookie('a=1; session_id="x"; b=2', "session_id=")
+    >>> cookie_finder("session_id")('a=1; session_id="x"; b=2')
     'x'
     """
-    at = header.find(needle)
-    if at > 0 and header[at - 2 : at] != "; ":
-        at = _find_name(header, needle, at)
-    if at < 0:
-        return ""
-    start = at + len(needle)
-    end = header.find(";", start)
-    return (header[start:] if end < 0 else header[start:end]).strip(' \t"')
+    needle = f"{name}="
+    length = len(needle)
+
+    def find(header: str) -> str:
+        at = header.find(needle)
+        if at > 0 and header[at - 2 : at] != "; ":
+            at = _find_name(header, needle, at)
+        if at < 0:
+            return ""
+        end = header.find(";", at)
+        return (header[at + length :] if end < 0 else header[at + length : end]).strip(' \t"')
+
+    return find
 
 
 def _find_name(header: str, needle: str, at: int) -> int:
@@ -73,19 +74,23 @@ class Cookie:
 
     name: str
     label: str = field(init=False, repr=False, compare=False)
-    _needle: str = field(init=False, repr=False, compare=False)
+    _find: Callable[[str], str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         _check_token("Cookie", self.name, "user_id")
         object.__setattr__(self, "label", f"cookie:{self.name}")
-        object.__setattr__(self, "_needle", f"{self.name}=")
+        object.__setattr__(self, "_find", cookie_finder(self.name))
 
     def __call__(self, environ: WSGIEnvironment) -> bytes | None:
         """Return the key of a request, None without one."""
         header = environ.get("HTTP_COOKIE")
         if not header:
             return None
-        return wire_bytes(find_cookie(header, self._needle))
+        value = self._find(header)
+        try:
+            return value.encode("latin-1")
+        except UnicodeEncodeError:
+            return wire_bytes(value)
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,7 +49,6 @@ if TYPE_CHECKING:
     from .policy import Treatment
     from .state import State
     from .version import Version
-    from .wsgi import Complete
 
 #: Where the environ holds the decision, for the wrapped application.
 VERSION = "version_affinity.version"
@@ -200,8 +199,7 @@ class VersionAffinity:
         if request.kind == PAGE and request.pin != treatment.decision.version:
             take_conditional(environ)  # it must not confirm another version's page
         environ[RENDERING] = rendering = Rendering(state, treatment.decision)
-        complete = partial(self._policy.finish_app, request, treatment, rendering)
-        return call(app, environ, treatment, complete, start_response)
+        return call(app, request, treatment, rendering, self._policy.finish_app, start_response)
 
     def _dispatch(
         self, state: State, request: Request, treatment: Treatment, local: str, start_response: StartResponse
@@ -214,14 +212,12 @@ class VersionAffinity:
             environ[ORIGINAL] = {"SCRIPT_NAME": script_name, "PATH_INFO": environ["PATH_INFO"]}
             environ["SCRIPT_NAME"] = script_name + state.settings.prefix[:-1]
             environ["PATH_INFO"] = local
-        complete: Complete
-        if len(state.versions) == 1:
-            complete = partial(self._policy.finish_app, request, treatment, Rendering(state, treatment.decision))
-        else:
+        finish = self._policy.finish_app
+        if len(state.versions) > 1:
+            finish = self._policy.finish_version
             if environ["REQUEST_METHOD"] in READING:
                 take_conditional(environ)
-            complete = partial(self._policy.finish_version, request, treatment)
-        return call(app, environ, treatment, complete, start_response)
+        return call(app, request, treatment, Rendering(state, treatment.decision), finish, start_response)
 
     # What changes while the application runs.
 

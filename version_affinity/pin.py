@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING
 
 from .deployment import check_name
 from .errors import ConfigurationError
-from .keys import Cookie, find_cookie
+from .keys import Cookie, cookie_finder
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
 _BUCKET_BITS = 20
-_BUCKETS = 1 << _BUCKET_BITS
-_BUCKET_DIGITS = len(str(_BUCKETS - 1))
+_LAST_BUCKET = str((1 << _BUCKET_BITS) - 1)
+_BUCKET_DIGITS = len(_LAST_BUCKET)
+_NOTHING = ("", "")
 
 
 def draw_bucket() -> str:
@@ -38,9 +39,12 @@ def decode(value: str) -> tuple[str, str]:
     (('4711', 'v1.2'), ('', 'v1'), ('', 'v1'))
     """
     bucket, _, version = value.partition(".")
-    if not (len(bucket) <= _BUCKET_DIGITS and bucket.isascii() and bucket.isdigit() and int(bucket) < _BUCKETS):
-        bucket = ""
-    return bucket, version
+    digits = len(bucket)
+    # Texts of one length compare like the numbers they stand for.
+    if digits < _BUCKET_DIGITS or (digits == _BUCKET_DIGITS and bucket <= _LAST_BUCKET):
+        if bucket.isascii() and bucket.isdecimal():
+            return bucket, version
+    return "", version
 
 
 class PinCookie:
@@ -55,7 +59,7 @@ class PinCookie:
             always; None to go by the request's scheme.
     """
 
-    __slots__ = ("_attributes", "_names", "_needles", "_secure", "name")
+    __slots__ = ("_attributes", "_find", "_names", "_secure", "name")
 
     def __init__(self, name: str, *, secure: bool | None = None) -> None:
         Cookie(name)  # the same grammar
@@ -65,24 +69,22 @@ class PinCookie:
         self._secure = secure
         # Indexed by whether the request came over TLS.
         self._names = (name, f"__Host-{name}")
-        self._needles = tuple(f"{full_name}=" for full_name in self._names)
+        self._find = tuple(cookie_finder(full_name) for full_name in self._names)
         # SameSite=Lax: with Strict, an arrival from another site lacks the cookie on the page and has it on its assets.
         self._attributes = ("; Path=/; HttpOnly; SameSite=Lax", "; Path=/; Secure; HttpOnly; SameSite=Lax")
-
-    def _tls(self, environ: WSGIEnvironment) -> bool:
-        return environ.get("wsgi.url_scheme") == "https" if self._secure is None else self._secure
 
     def read(self, environ: WSGIEnvironment) -> tuple[str, str]:
         """Return bucket and version of a request's cookie, "" for a part that is absent."""
         header = environ.get("HTTP_COOKIE")
         if not header:
-            return "", ""
-        value = find_cookie(header, self._needles[self._tls(environ)])
-        return decode(value) if value else ("", "")
+            return _NOTHING
+        secure = self._secure
+        value = self._find[environ.get("wsgi.url_scheme") == "https" if secure is None else secure](header)
+        return decode(value) if value else _NOTHING
 
     def write(self, environ: WSGIEnvironment, bucket: str, version: str) -> tuple[str, str]:
         """Return the Set-Cookie header that makes a browser hold this bucket and version for its session."""
-        tls = self._tls(environ)
+        tls = environ.get("wsgi.url_scheme") == "https" if self._secure is None else self._secure
         return "Set-Cookie", f"{self._names[tls]}={bucket}.{version}{self._attributes[tls]}"
 
 

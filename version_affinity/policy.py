@@ -164,17 +164,16 @@ class Policy:
             status: The application's status line.
             headers: The application's headers; they are not changed.
         """
-        served = rendering.served
         html, cache_control, vary = _read(headers)
         if treatment.forced:
             return [*_without(headers, _REPLACED), *self._varying(vary, treatment.private)]
+        served = rendering.served
         if not (html or served) or (cache_control and _PUBLIC.search(cache_control)):
             return headers.copy()
-        version = served or treatment.decision.version
-        stamp = self.stamp(request, treatment.decision, version) if html and _shows(status) else None
-        added = treatment.private
-        if version != treatment.decision.version:
-            added = retraced(added, treatment.decision, version)
+        decision = treatment.decision
+        version = served or decision.version
+        stamp = self.stamp(request, decision, version) if html and _shows(status) else None
+        added = treatment.private if version == decision.version else retraced(treatment.private, decision, version)
         if cache_control:
             added = added[1:]
             if (stamp or served) and not _UNSHARED.search(cache_control):
@@ -184,12 +183,16 @@ class Policy:
         if vary:
             headers = _without(headers, ("vary",))
             added = self._varying(vary, added)
-        finished = [*headers, *added]
-        if stamp is not None:
-            finished.append(stamp)
-        return finished
+        return [*headers, *added] if stamp is None else [*headers, *added, stamp]
 
-    def finish_version(self, request: Request, treatment: Treatment, status: str, headers: Headers) -> Headers:
+    def finish_version(
+        self,
+        request: Request,
+        treatment: Treatment,
+        rendering: Rendering,  # noqa: ARG002 - a version's own application renders its own version
+        status: str,
+        headers: Headers,
+    ) -> Headers:
         """Return the headers of a version that is a WSGI application, completed, while others are known.
 
         Its validators and its word on caching know nothing of versions.
@@ -215,6 +218,12 @@ class Policy:
         return [(name, joined if name == "Vary" else value) for name, value in headers]
 
 
+# Each header that is looked at, also as it is commonly written: that spares most names a call.
+_ROLES = {
+    spelled: name
+    for name in ("content-type", "cache-control", "vary", "content-disposition")
+    for spelled in (name, name.title())
+}
 _REPLACED = ("cache-control", "vary", "expires", "pragma")
 _VALIDATING = (*_REPLACED, "etag", "last-modified")
 
@@ -224,14 +233,16 @@ def _read(headers: Headers) -> tuple[bool, str, str]:
     html = attachment = False
     cache_control = vary = ""
     for name, value in headers:
-        lowered = name.lower()
-        if lowered == "content-type":
-            html = value.lower().startswith(_HTML)
-        elif lowered == "cache-control":
+        role = _ROLES.get(name) or _ROLES.get(name.lower())
+        if role is None:
+            continue
+        if role == "content-type":
+            html = value.startswith(_HTML) or value.lower().startswith(_HTML)
+        elif role == "cache-control":
             cache_control = f"{cache_control}, {value}" if cache_control else value
-        elif lowered == "vary":
+        elif role == "vary":
             vary = f"{vary}, {value}" if vary else value
-        elif lowered == "content-disposition":
+        else:
             attachment = value.lower().startswith("attachment")
     return html and not attachment, cache_control, vary
 

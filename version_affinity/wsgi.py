@@ -14,9 +14,11 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
     from .policy import Treatment
+    from .request import Request
+    from .tags import Rendering
 
-    #: From an application's status and headers to the headers to send.
-    Complete: TypeAlias = Callable[[str, list[tuple[str, str]]], list[tuple[str, str]]]
+    #: From an application's status and headers to the headers to send: a method of ``Policy``.
+    Complete: TypeAlias = Callable[[Request, Treatment, Rendering, str, list[tuple[str, str]]], list[tuple[str, str]]]
 
 #: Where the environ holds what was taken out of it or changed in it.
 ORIGINAL: Final = "version_affinity.original"
@@ -31,8 +33,9 @@ _NOSNIFF = ("X-Content-Type-Options", "nosniff")
 
 def call(
     app: WSGIApplication,
-    environ: WSGIEnvironment,
+    request: Request,
     treatment: Treatment,
+    rendering: Rendering,
     complete: Complete,
     start_response: StartResponse,
 ) -> Iterable[bytes]:
@@ -49,12 +52,11 @@ def call(
         else:
             tally.count(status)
         counted = status
-        if exc_info is None:
-            return start_response(status, complete(status, headers))
-        return start_response(status, complete(status, headers), exc_info)
+        completed = complete(request, treatment, rendering, status, headers)
+        return start_response(status, completed) if exc_info is None else start_response(status, completed, exc_info)
 
     try:
-        return app(environ, start)
+        return app(request.environ, start)
     except BaseException:
         # The server answers 500 for it.
         if counted:

@@ -104,6 +104,7 @@ class StaticAssets:
         self.index: Final[Index] = scan(directory, fingerprinted=fingerprinted, ignore=ignore, memory=self.memory)
         self.routes: Final = routes(self.index.assets, html_handling)
         if not_found_handling == "single-page-application" and _DOCUMENT not in self.index.assets:
+            self.release()
             raise ConfigurationError(
                 f"not_found_handling={not_found_handling!r} answers with /index.html, and {self.index.directory!r} has "
                 "none: build the front end first, or use not_found_handling='none'",
@@ -113,7 +114,7 @@ class StaticAssets:
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request (PEP 3333)."""
-        path = environ.get("PATH_INFO", "")
+        path = environ.get("PATH_INFO", "") or self._root(environ)
         mount = self._mount
         if mount:
             if path != mount and not path.startswith(self.prefix):
@@ -128,6 +129,11 @@ class StaticAssets:
             return self._redirect(answer, environ, start_response)
         return _send(answer, _IMMUTABLE if answer.fingerprinted else _REVALIDATE, environ, start_response)
 
+    @staticmethod
+    def _root(environ: WSGIEnvironment) -> str:
+        """Return what an empty path means: the mount without its slash, or, where nothing is mounted, the root."""
+        return "" if environ.get("SCRIPT_NAME") else "/"
+
     def release(self) -> None:
         """Give the content held in ``memory`` back, once, when this build is no longer served."""
         self.memory.release(asset.digest for asset in self.index.assets.values() if asset.data is not None)
@@ -135,8 +141,8 @@ class StaticAssets:
     def _unclaimed(self, path: str, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer where no file does."""
         if environ["REQUEST_METHOD"] not in _READS:
-            unclaimed = _refused_page if self._page(path) else _missing
-            return (self.app or unclaimed)(environ, start_response)
+            has_page = self.not_found_handling == "single-page-application" or self._not_found_page(path) is not None
+            return (self.app or (_refused_page if has_page else _missing))(environ, start_response)
         redirect = self._respelt(path, environ)
         if redirect is not None:
             return self._redirect(redirect, environ, start_response)
@@ -146,31 +152,26 @@ class StaticAssets:
             return _missing(environ, start_response)
         if self.app is not None:
             return self.app(environ, start_response)
-        page = not_found(self.index.assets, path) if self.not_found_handling == "404-page" else None
+        page = self._not_found_page(path)
         return _missing(environ, start_response) if page is None else _send_not_found(page, environ, start_response)
 
-    def _page(self, path: str) -> Asset | None:
-        """Return the page that stands in for a path that no file has, if any does."""
-        if self.not_found_handling == "single-page-application":
-            return self.index.assets[_DOCUMENT]
+    def _not_found_page(self, path: str) -> Asset | None:
         return not_found(self.index.assets, path) if self.not_found_handling == "404-page" else None
 
     def _respelt(self, path: str, environ: WSGIEnvironment) -> Redirect | None:
-        """Return where a path leads that is spelt in a way no answer is: with doubled slashes, or without the first."""
+        """Return where a path leads that is spelt as no answer is: with doubled slashes, or without the first one."""
         if not path:
-            # Nothing below the mount: relative references in a page at "/app" would miss "/app/".
-            return Redirect("/") if "/" in self.routes or self.app is None else None
+            # The mount without its slash: relative references in a page at "/app" would miss "/app/".
+            return Redirect("/") if "/" in self.routes else None
         if "//" not in path:
             return None
         merged = merge_slashes(path)
         answer = self.routes.get(merged)
         if answer is not None:
             return answer if isinstance(answer, Redirect) else Redirect(merged)
-        return (
-            Redirect(merged)
-            if self.app is None and self._page(merged) and self._wants_document(merged, environ)
-            else None
-        )
+        if self.app is None and (self._wants_document(merged, environ) or self._not_found_page(merged) is not None):
+            return Redirect(merged)
+        return None
 
     def _wants_document(self, path: str, environ: WSGIEnvironment) -> bool:
         """Tell whether the document of the single-page application is the answer: to pages, never to what they load."""
