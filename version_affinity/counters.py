@@ -115,35 +115,27 @@ class Counters:
         )
 
 
-class Tally:
-    """Requests of one sort by status class.
+class Tally(CounterFamily):
+    """Requests of one sort by the first digit of their status: ``tally["2"].advance()`` counts one.
 
     An application may call ``start_response`` again with ``exc_info``: the request then moves to another class.
     """
 
-    __slots__ = ("_counted", "_withdrawn")
+    __slots__ = ("_withdrawn",)
 
     def __init__(self) -> None:
-        self._counted = CounterFamily()
+        super().__init__()
         self._withdrawn = CounterFamily()
 
-    def count(self, status: str) -> None:
-        """Count a response by its status line."""
-        self._counted[status[:1]].advance()
-
-    def counter(self, status: str) -> Counter:
-        """Return the counter of a status, for a path that always answers with the same."""
-        return self._counted[status[:1]]
-
     def move(self, before: str, after: str) -> None:
-        """Count a response under another status than the one it was counted under."""
-        self._withdrawn[before[:1]].advance()
-        self._counted[after[:1]].advance()
+        """Count a response under another first digit than the one it was counted under."""
+        self._withdrawn[before].advance()
+        self[after].advance()
 
     def read(self) -> dict[str, int]:
-        """Return the counts above zero by the status's first digit."""
+        """Return the counts above zero by first digit."""
         withdrawn = self._withdrawn.values_by_label()
-        counted = {digit: number - withdrawn.get(digit, 0) for digit, number in self._counted.values_by_label().items()}
+        counted = {digit: number - withdrawn.get(digit, 0) for digit, number in self.values_by_label().items()}
         return {digit: number for digit, number in counted.items() if number}
 
 

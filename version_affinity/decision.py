@@ -154,7 +154,8 @@ class Decider:
         for step in self._steps[request.kind]:
             decision = step(request)
             if decision is not None:
-                return decision._replace(refused=request.refused) if request.refused else decision
+                # Nothing can have been refused before an override was there or a key source failed.
+                return decision if not request.refused else decision._replace(refused=request.refused)
         raise AssertionError("the last step of every order applies")
 
     def explain(self, request: Request) -> tuple[Decision, tuple[Step, ...]]:

@@ -9,8 +9,9 @@ from .lookup import APP, look_up
 from .request import READING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from .decision import Decision, Step
-    from .patterns import AppFirst
     from .request import Kind, Request
     from .state import State
 
@@ -35,7 +36,7 @@ class Explanation:
     served: str
 
 
-def explain(state: State, request: Request, app_first: AppFirst, *, has_app: bool) -> Explanation:
+def explain(state: State, request: Request, app_first: Callable[[str], bool], *, has_app: bool) -> Explanation:
     """Return the explanation of a request under a state."""
     decision, steps = state.decider.explain(request)
     answer, served = _answer(state, request, decision, app_first, has_app=has_app)
@@ -43,7 +44,7 @@ def explain(state: State, request: Request, app_first: AppFirst, *, has_app: boo
 
 
 def _answer(
-    state: State, request: Request, decision: Decision, app_first: AppFirst, *, has_app: bool
+    state: State, request: Request, decision: Decision, app_first: Callable[[str], bool], *, has_app: bool
 ) -> tuple[str, str]:
     environ = request.environ
     path = environ.get("PATH_INFO") or "/"

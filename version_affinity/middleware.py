@@ -27,7 +27,7 @@ from .explanation import explain
 from .keys import Header, check_keys
 from .lookup import APP, MISSING, NO_FILE, look_up
 from .overrides import DEFAULT_HEADERS, Overrides
-from .patterns import AppFirst
+from .patterns import app_first as compiled_patterns
 from .pin import PinCookie
 from .policy import Policy
 from .request import PAGE, READING, Request
@@ -65,7 +65,7 @@ class VersionAffinity:
         name: Salts the hash; this application's name in the override header and in the cookie.
         keys: The key sources; the first that yields something is the version key.
         prefix: The path under which the versions are served. Outside it, everything goes to ``app``.
-        app_first: Patterns of paths that go to ``app`` before a file is looked for; see ``AppFirst``.
+        app_first: Patterns of paths that go to ``app`` before a file is looked for; see ``patterns.py``.
         html_handling: How paths stand for HTML files; see ``StaticAssets``.
         not_found_handling: What answers where no file does; see ``StaticAssets``.
         cookie: The name of the affinity cookie, in which "{name}" stands for ``name``; None switches minting and
@@ -112,7 +112,7 @@ class VersionAffinity:
         sources = check_keys(keys)
         warn_of_session_cookie(sources)
         self._app = app
-        self._app_first = AppFirst(app_first)
+        self._app_first = compiled_patterns(app_first)
         self._cookie = None if cookie is None else PinCookie(cookie.replace("{name}", name), secure=secure)
         self._counters = Counters()
         self._memory = Memory(memory)
@@ -127,6 +127,7 @@ class VersionAffinity:
         consulted = (source.name for source in sources if isinstance(source, Header))
         vary = ("Cookie", *consulted, *override_headers, "Sec-Fetch-Mode", "Sec-Fetch-Dest")
         self._policy = Policy(vary, self._cookie, self._counters)
+        self._treatments = self._policy.treatments
         self._files = FileServer(self._policy, self._counters, self._cookie)
         key_error_log = LimitedLog(logging.ERROR)
         settings = Settings(
@@ -159,7 +160,7 @@ class VersionAffinity:
         decision = state.decider.decide(request)
         environ[VERSION] = decision.version
         environ[DECISION] = decision
-        treatment = self._policy.treatment(request.kind, decision)
+        treatment = self._treatments[request.kind][decision]
         if decision.refused:
             self._counters.refused[decision.refused].advance()
         # 3. app_first
@@ -301,4 +302,4 @@ class VersionAffinity:
 
     def _name_counters(self, version: str) -> tuple[Counter, Counter]:
         tally = self._counters.tally(version, "asset", "name")
-        return tally.counter("200"), tally.counter("304")
+        return tally["2"], tally["3"]

@@ -12,8 +12,8 @@ MAX_RULES = 100
 MAX_LENGTH = 100
 
 
-class AppFirst:
-    """Tells whether a path goes to the wrapped application first.
+def app_first(rules: Iterable[str] = ()) -> Callable[[str], bool]:
+    """Return the function that tells whether a PATH_INFO goes to the wrapped application first.
 
     Args:
         rules: Paths that begin with "/", in which "*" stands for any characters, "/" included. A rule that begins with
@@ -22,39 +22,31 @@ class AppFirst:
     Raises:
         ConfigurationError: a rule that cannot be used, one that another makes redundant, or only exceptions.
 
-    >>> app_first = AppFirst(["/api/*", "!/api/docs/*"])
-    >>> app_first("/api/users"), app_first("/api/docs/intro"), app_first("/api")
+    >>> goes_first = app_first(["/api/*", "!/api/docs/*"])
+    >>> goes_first("/api/users"), goes_first("/api/docs/intro"), goes_first("/api")
     (True, False, False)
     """
-
-    __slots__ = ("_excepted", "_included", "_prefixes")
-
-    def __init__(self, rules: Iterable[str] = ()) -> None:
-        if isinstance(rules, str) or not isinstance(rules, Iterable):
-            raise ConfigurationError(f"app_first={rules!r} is not a list of patterns: write app_first=['/api/*']")
-        listed = list(rules)
-        for rule in listed:
-            _check(rule)
-        if len(listed) > MAX_RULES:
-            raise ConfigurationError(f"app_first has {len(listed)} rules, more than {MAX_RULES}: join some with '*'")
-        excepted = [rule[1:] for rule in listed if rule.startswith("!")]
-        included = [rule for rule in listed if not rule.startswith("!")]
-        if excepted and not included:
-            raise ConfigurationError(
-                f"app_first has only exceptions ({listed!r}): add the paths that they are excepted from, e.g. '/*'",
-            )
-        for group in (included, excepted):
-            _check_redundant(group)
-        # Nearly every rule is a prefix, "/api/*"; str.startswith takes all of those at once.
-        self._prefixes = tuple(_wire(rule[:-1]) for rule in included if _is_prefix(rule))
-        self._included = _matcher(rule for rule in included if not _is_prefix(rule))
-        self._excepted = _matcher(excepted)
-
-    def __call__(self, path: str) -> bool:
-        """Tell whether a request's PATH_INFO goes to the wrapped application first."""
-        return (
-            path.startswith(self._prefixes) or (self._included is not None and bool(self._included(path)))
-        ) and not (self._excepted is not None and self._excepted(path))
+    if isinstance(rules, str) or not isinstance(rules, Iterable):
+        raise ConfigurationError(f"app_first={rules!r} is not a list of patterns: write app_first=['/api/*']")
+    listed = list(rules)
+    for rule in listed:
+        _check(rule)
+    if len(listed) > MAX_RULES:
+        raise ConfigurationError(f"app_first has {len(listed)} rules, more than {MAX_RULES}: join some with '*'")
+    excepted = [rule[1:] for rule in listed if rule.startswith("!")]
+    included = [rule for rule in listed if not rule.startswith("!")]
+    if excepted and not included:
+        raise ConfigurationError(
+            f"app_first has only exceptions ({listed!r}): add the paths that they are excepted from, e.g. '/*'",
+        )
+    for group in (included, excepted):
+        _check_redundant(group)
+    if not excepted and all(_is_prefix(rule) for rule in included):
+        # Nearly every configuration is this one, and str.startswith takes all prefixes at once.
+        prefixes = tuple(_wire(rule[:-1]) for rule in included)
+        return lambda path: path.startswith(prefixes)
+    included_match, excepted_match = _matcher(included), _matcher(excepted)
+    return lambda path: bool(included_match(path)) and not excepted_match(path)
 
 
 def _check(rule: object) -> None:
@@ -82,6 +74,6 @@ def _wire(rule: str) -> str:
     return rule.encode("utf-8", "surrogatepass").decode("latin-1")
 
 
-def _matcher(rules: Iterable[str]) -> Callable[[str], object] | None:
+def _matcher(rules: Iterable[str]) -> Callable[[str], object]:
     parts = [".*".join(re.escape(part) for part in _wire(rule).split("*")) for rule in rules]
-    return re.compile("|".join(parts), re.DOTALL).fullmatch if parts else None
+    return re.compile("|".join(parts) or r"(?!)", re.DOTALL).fullmatch

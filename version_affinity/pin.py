@@ -29,7 +29,7 @@ def draw_bucket() -> str:
 
 def bucket_key(bucket: str) -> bytes:
     """Return the version key that a bucket stands for."""
-    return b"bucket:" + bucket.encode("ascii")
+    return b"bucket:" + bucket.encode()
 
 
 def decode(value: str) -> tuple[str, str]:
@@ -39,11 +39,11 @@ def decode(value: str) -> tuple[str, str]:
     (('4711', 'v1.2'), ('', 'v1'), ('', 'v1'))
     """
     bucket, _, version = value.partition(".")
-    digits = len(bucket)
     # Texts of one length compare like the numbers they stand for.
-    if digits < _BUCKET_DIGITS or (digits == _BUCKET_DIGITS and bucket <= _LAST_BUCKET):
-        if bucket.isascii() and bucket.isdecimal():
-            return bucket, version
+    if bucket.isdecimal() and (
+        len(bucket) < _BUCKET_DIGITS or (bucket <= _LAST_BUCKET and len(bucket) == _BUCKET_DIGITS)
+    ):
+        return bucket, version
     return "", version
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from .decision import ONLY, OVERRIDE
 from .pin import draw_bucket
-from .request import PAGE
+from .request import KINDS, PAGE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -79,6 +79,23 @@ class Treatment:
         self.tally = tally
 
 
+class _Treatments(dict["Decision", Treatment]):
+    """The treatments of one kind of request, made when first asked for.
+
+    Bounded: decisions are made of configured names only.
+    """
+
+    def __init__(self, kind: Kind, vary: str, counters: Counters) -> None:
+        super().__init__()
+        self._kind = kind
+        self._vary = vary
+        self._counters = counters
+
+    def __missing__(self, decision: Decision) -> Treatment:
+        tally = self._counters.tally(decision.version, self._kind, decision.reason)
+        return self.setdefault(decision, Treatment(decision, self._kind, self._vary, tally))
+
+
 def trace(decision: Decision, served: str = "") -> str:
     """Return the trace header's value: an RFC 9651 Item. Never the key.
 
@@ -114,23 +131,14 @@ class Policy:
         counters: Where responses are counted.
     """
 
-    __slots__ = ("_cookie", "_counters", "_treatments", "_vary", "_vary_names")
+    __slots__ = ("_cookie", "_vary", "_vary_names", "treatments")
 
     def __init__(self, vary: Iterable[str], cookie: PinCookie | None, counters: Counters) -> None:
         self._vary = ", ".join(dict.fromkeys(vary))
         self._vary_names = frozenset(name.lower() for name in vary)
         self._cookie = cookie
-        self._counters = counters
-        # Bounded: decisions are made of configured names only.
-        self._treatments: dict[tuple[Kind, Decision], Treatment] = {}
-
-    def treatment(self, kind: Kind, decision: Decision) -> Treatment:
-        """Return what follows from a decision for a kind of request."""
-        known = self._treatments.get((kind, decision))
-        if known is None:
-            tally = self._counters.tally(decision.version, kind, decision.reason)
-            known = self._treatments.setdefault((kind, decision), Treatment(decision, kind, self._vary, tally))
-        return known
+        #: By kind and decision.
+        self.treatments = {kind: _Treatments(kind, self._vary, counters) for kind in KINDS}
 
     def stamp(self, request: Request, decision: Decision, served: str) -> tuple[str, str] | None:
         """Return the Set-Cookie header for a page that was served, None where the cookie stays as it is.
@@ -172,7 +180,9 @@ class Policy:
             return headers.copy()
         decision = treatment.decision
         version = served or decision.version
-        stamp = self.stamp(request, decision, version) if html and _shows(status) else None
+        stamp = None
+        if html and (request.pin != version or not request.bucket) and _shows(status):
+            stamp = self.stamp(request, decision, version)
         added = treatment.private if version == decision.version else retraced(treatment.private, decision, version)
         if cache_control:
             added = added[1:]
@@ -218,12 +228,13 @@ class Policy:
         return [(name, joined if name == "Vary" else value) for name, value in headers]
 
 
-# Each header that is looked at, also as it is commonly written: that spares most names a call.
+# The headers that are looked at, also as they are commonly written, and common ones that are not: most names are found
+# at once.
 _ROLES = {
     spelled: name
     for name in ("content-type", "cache-control", "vary", "content-disposition")
     for spelled in (name, name.title())
-}
+} | dict.fromkeys(("Content-Length", "Set-Cookie", "ETag", "Last-Modified", "Date", "Location"), "")
 _REPLACED = ("cache-control", "vary", "expires", "pragma")
 _VALIDATING = (*_REPLACED, "etag", "last-modified")
 
@@ -233,8 +244,10 @@ def _read(headers: Headers) -> tuple[bool, str, str]:
     html = attachment = False
     cache_control = vary = ""
     for name, value in headers:
-        role = _ROLES.get(name) or _ROLES.get(name.lower())
+        role = _ROLES.get(name)
         if role is None:
+            role = _ROLES.get(name.lower(), "")
+        if not role:
             continue
         if role == "content-type":
             html = value.startswith(_HTML) or value.lower().startswith(_HTML)

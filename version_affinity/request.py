@@ -22,6 +22,8 @@ SERVICE_WORKER: Final = "service-worker"
 #: Anything that sends no Fetch Metadata: curl, API clients, old browsers' subresources.
 OTHER: Final = "other"
 
+KINDS: Final[tuple[Kind, ...]] = (PAGE, SUBRESOURCE, PREFETCH, SERVICE_WORKER, OTHER)
+
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})  # RFC 9110 section 9.2.1
 #: The methods that a file answers with itself.
 READING: Final = frozenset({"GET", "HEAD"})

@@ -79,7 +79,9 @@ class FileServer:
         """Send a file of a build under the decision."""
         environ = request.environ
         decision = treatment.decision
-        stamp = self._policy.stamp(request, decision, served) if asset.is_html else None
+        stamp = None
+        if asset.is_html and (request.pin != served or not request.bucket):
+            stamp = self._policy.stamp(request, decision, served)
         if status is NOT_FOUND:
             headers = treatment.missing
         elif stamp is not None or asset.path in state.catalog.differing:
@@ -96,7 +98,7 @@ class FileServer:
             and status is OK
             and if_none_match(environ["HTTP_IF_NONE_MATCH"], asset.etag)
         ):
-            treatment.tally.count("304")
+            treatment.tally["3"].advance()
             start_response(NOT_MODIFIED, [("ETag", asset.etag), *headers])
             return ()
         body: Iterable[bytes] | None
@@ -109,7 +111,7 @@ class FileServer:
             if body is None:  # it vanished or changed since it was loaded
                 self.report_missing(asset.path, decision)
                 return no_file(environ, treatment, start_response)
-        treatment.tally.count(status)
+        treatment.tally[status[:1]].advance()
         start_response(status, [*asset.headers, *headers])
         return body
 

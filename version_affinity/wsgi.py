@@ -47,11 +47,12 @@ def call(
         status: str, headers: list[tuple[str, str]], exc_info: OptExcInfo | None = None
     ) -> Callable[[bytes], object]:
         nonlocal counted
+        digit = status[:1]
         if counted:
-            tally.move(counted, status)
+            tally.move(counted, digit)
         else:
-            tally.count(status)
-        counted = status
+            tally[digit].advance()
+        counted = digit
         completed = complete(request, treatment, rendering, status, headers)
         return start_response(status, completed) if exc_info is None else start_response(status, completed, exc_info)
 
@@ -60,9 +61,9 @@ def call(
     except BaseException:
         # The server answers 500 for it.
         if counted:
-            tally.move(counted, "500")
+            tally.move(counted, "5")
         else:
-            tally.count("500")
+            tally["5"].advance()
         raise
 
 
@@ -102,6 +103,6 @@ def plain(
 ) -> Iterable[bytes]:
     """Answer with the status line as a short text."""
     text = f"{status}\n".encode("ascii")
-    treatment.tally.count(status)
+    treatment.tally[status[:1]].advance()
     start_response(status, [_TEXT, _NOSNIFF, ("Content-Length", str(len(text))), *headers])
     return () if environ["REQUEST_METHOD"] == "HEAD" else (text,)
