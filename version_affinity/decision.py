@@ -9,7 +9,7 @@ import random
 from itertools import accumulate
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias, cast
 
-from .keys import key_bytes, label_of
+from .keys import Cookie, Header, key_bytes, label_of
 from .overrides import Refused
 from .pin import bucket_key, draw_bucket
 from .request import OTHER, PAGE, PREFETCH, SERVICE_WORKER, SUBRESOURCE
@@ -112,6 +112,7 @@ class Decider:
         self._assign = deployment.assign_bytes
         self._known = known
         self._overrides = overrides
+        self._override_keys = overrides.environ_keys
         self._cookie_label = cookie_label
         self._referer_version = referer_version
         self._log = log
@@ -120,7 +121,15 @@ class Decider:
         self._by_baseline = Decision(baseline, BASELINE)
         self._by_pin = _decisions(pinnable if cookie_label else (), PIN, cookie_label)
         self._by_referer = _decisions(pinnable, REFERER, "header:Referer")
-        self._by_key = [(source, label_of(source), _decisions(live, KEY, label_of(source))) for source in keys]
+        self._by_key = [
+            # The method itself: calling an instance looks it up each time.
+            (
+                source.__call__ if isinstance(source, Cookie | Header) else source,
+                label_of(source),
+                _decisions(live, KEY, label_of(source)),
+            )
+            for source in keys
+        ]
         self._by_drawn_bucket = _decisions(live, MINTED)
         self._by_minted = _decisions(live, MINTED, cookie_label)
         self._by_bucket = _decisions(live, BUCKET, cookie_label)
@@ -136,7 +145,7 @@ class Decider:
 
     def _useful(self, steps: Iterable[tuple[str, _Step]]) -> Iterator[_Step]:
         idle = {
-            OVERRIDE: not self._overrides.environ_keys,
+            OVERRIDE: True,  # the first of every order: ``decide`` itself looks whether there is one
             PIN: not self._by_pin,
             KEY: not self._by_key,
             MINTED: not self._cookie_label,
@@ -151,10 +160,16 @@ class Decider:
 
     def decide(self, request: Request) -> Decision:
         """Return the version that a request gets, and why. May draw a bucket into ``request``."""
+        environ = request.environ
+        for key in self._override_keys:
+            if key in environ:
+                decision = self._override(request)
+                if decision is not None:
+                    return decision
+                break
         for step in self._steps[request.kind]:
             decision = step(request)
             if decision is not None:
-                # Nothing can have been refused before an override was there or a key source failed.
                 return decision if not request.refused else decision._replace(refused=request.refused)
         raise AssertionError("the last step of every order applies")
 
@@ -179,10 +194,7 @@ class Decider:
 
     def _override(self, request: Request) -> Decision | None:
         environ = request.environ
-        for key in self._overrides.environ_keys:
-            if key in environ:
-                break
-        else:
+        if not any(key in environ for key in self._override_keys):
             return None
         try:
             version, label = self._overrides.read(environ, self._known, self._deployment.percentages)

@@ -31,28 +31,29 @@ def cookie_finder(name: str) -> Callable[[str], str]:
     >>> cookie_finder("session_id")('a=1; session_id="x"; b=2')
     'x'
     """
-    needle = f"{name}="
-    length = len(needle)
+    first = f"{name}="
+    later = f"; {name}="
+    length = len(first)
 
     def find(header: str) -> str:
-        at = header.find(needle)
-        if at > 0 and header[at - 2 : at] != "; ":
-            at = _find_name(header, needle, at)
-        if at < 0:
-            return ""
-        end = header.find(";", at)
-        return (header[at + length :] if end < 0 else header[at + length : end]).strip(' \t"')
+        if header.startswith(first):
+            rest = header[length:]
+        else:
+            _, found, rest = header.partition(later)
+            if not found:
+                rest = _odd(header, first)
+        return rest.partition(";")[0].strip(' \t"')
 
     return find
 
 
-def _find_name(header: str, needle: str, at: int) -> int:
-    """Return where a cookie's name begins, from ``at`` on; "xsession_id=" is another cookie's text."""
-    while at >= 0:
-        if header[:at].rstrip(" \t")[-1:] in ("", ";"):
-            return at
-        at = header.find(needle, at + 1)
-    return at
+def _odd(header: str, first: str) -> str:
+    """Return what follows a cookie's name where other blanks than browsers send stand before it."""
+    at = header.find(first)
+    # "xsession_id=" or "b=session_id=" is another cookie's text.
+    while at >= 0 and header[:at].rstrip(" \t")[-1:] not in ("", ";"):
+        at = header.find(first, at + 1)
+    return header[at + len(first) :] if at >= 0 else ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -127,8 +127,6 @@ class VersionAffinity:
         consulted = (source.name for source in sources if isinstance(source, Header))
         vary = ("Cookie", *consulted, *override_headers, "Sec-Fetch-Mode", "Sec-Fetch-Dest")
         self._policy = Policy(vary, self._cookie, self._counters)
-        self._treatments = self._policy.treatments
-        self._files = FileServer(self._policy, self._counters, self._cookie)
         key_error_log = LimitedLog(logging.ERROR)
         settings = Settings(
             keys=sources,
@@ -138,6 +136,9 @@ class VersionAffinity:
             name_counters=self._name_counters,
             log_key_error=lambda label, error: key_error_log("key source %s counts as absent: %r", label, error),
         )
+        self._treatments = self._policy.treatments
+        self._everywhere = settings.prefix == "/"
+        self._files = FileServer(self._policy, self._counters, self._cookie)
         self._changing = threading.Lock()
         self._state = first_state(settings, name, versions, retained, self._load)
         report_collisions(self._state.catalog.collisions)
@@ -164,7 +165,7 @@ class VersionAffinity:
         if decision.refused:
             self._counters.refused[decision.refused].advance()
         # 3. app_first
-        local = state.settings.local(path)
+        local = path if self._everywhere else state.settings.local(path)
         if local is None or self._app_first(path):
             return self._pass_on(state, request, treatment, start_response)
         # 4. serve, and 5. finish
@@ -175,6 +176,9 @@ class VersionAffinity:
             if self._app is None:
                 return not_allowed(environ, treatment, start_response, known=local in build.routes)
             return self._pass_on(state, request, treatment, start_response)
+        target = build.routes.get(local)
+        if target.__class__ is Asset:
+            return self._files.under_decision(state, request, treatment, target, decision.version, OK, start_response)
         found, target, served = look_up(
             local, decision.version, build, state.catalog, request, has_app=self._app is not None
         )
@@ -208,9 +212,9 @@ class VersionAffinity:
         """Give a request to the version's own application; its answer is final."""
         environ = request.environ
         app = cast("WSGIApplication", state.versions[treatment.decision.version].app)
-        if local != environ["PATH_INFO"]:
+        if not self._everywhere:
             script_name = environ.get("SCRIPT_NAME", "")
-            environ[ORIGINAL] = {"SCRIPT_NAME": script_name, "PATH_INFO": environ["PATH_INFO"]}
+            environ[ORIGINAL] = {"SCRIPT_NAME": script_name, "PATH_INFO": environ.get("PATH_INFO", "")}
             environ["SCRIPT_NAME"] = script_name + state.settings.prefix[:-1]
             environ["PATH_INFO"] = local
         finish = self._policy.finish_app

@@ -38,7 +38,8 @@ def kind_of(environ: WSGIEnvironment) -> Kind:
     get = environ.get
     if get("HTTP_SERVICE_WORKER") == "script":
         return SERVICE_WORKER
-    if get("HTTP_SEC_PURPOSE", "").startswith("prefetch"):
+    purpose = get("HTTP_SEC_PURPOSE")
+    if purpose and purpose.startswith("prefetch"):
         return PREFETCH
     dest = get("HTTP_SEC_FETCH_DEST")
     mode = get("HTTP_SEC_FETCH_MODE")

@@ -50,10 +50,9 @@ class Settings:
 
     def local(self, path: str) -> str | None:
         """Return a request path as one inside a version, "" for the prefix without its last "/", None outside."""
-        prefix = self.prefix
-        if path.startswith(prefix):
-            return path if len(prefix) == 1 else path[len(prefix) - 1 :]
-        return "" if path == prefix[:-1] else None
+        if path.startswith(self.prefix):
+            return path[len(self.prefix) - 1 :]
+        return "" if path == self.prefix[:-1] else None
 
 
 @dataclass(frozen=True, slots=True)
