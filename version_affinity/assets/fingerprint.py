@@ -134,7 +134,7 @@ def has_fingerprint(name: str, place: Place, *, listed: bool = False) -> bool:
 
 
 def is_hash_like(part: str) -> bool:
-    """Tell whether a part could be a hash, where something else says that a hash stands there.
+    """Tell whether a part may be a hash, where something else says that a hash stands there: no word and no number.
 
     >>> is_hash_like("Ro_66fij"), is_hash_like("polyfill"), is_hash_like("Settings"), is_hash_like("20240115")
     (True, False, False, False)
@@ -142,7 +142,7 @@ def is_hash_like(part: str) -> bool:
     if not _PART.match(part):
         return False
     letters = part.replace("-", "").replace("_", "")
-    return not (letters.isdigit() or (letters.isalpha() and (letters.islower() or _reads_as_words(part))))
+    return not (letters.isdigit() or (letters.isalpha() and (letters[1:].islower())))
 
 
 def _ends_in_hash(part: str) -> bool:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import re
-from binascii import b2a_base64
 from dataclasses import dataclass
 from fnmatch import translate
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from version_affinity.errors import ConfigurationError
 
+from .asset import Asset, Header
 from .fingerprint import has_fingerprint, place_of
 from .manifest import ManifestError, ViteManifest
 from .media import content_type, extension, is_html
@@ -29,18 +29,7 @@ if TYPE_CHECKING:
 
     from .tree import Content
 
-__all__ = [
-    "DEFAULT_IGNORE",
-    "LARGE",
-    "NOSNIFF",
-    "Asset",
-    "FingerprintRule",
-    "Header",
-    "Index",
-    "Memory",
-    "Skipped",
-    "scan",
-]
+__all__ = ["DEFAULT_IGNORE", "LARGE", "Asset", "FingerprintRule", "Index", "Memory", "Skipped", "scan"]
 
 #: Patterns of files that are not served. None: a bundler may well write a ``node_modules`` directory or source maps
 #: that its pages refer to, and what a build must not publish is better not put into it.
@@ -49,73 +38,9 @@ DEFAULT_IGNORE: Final[tuple[str, ...]] = ()
 #: What ``fingerprinted=`` may be.
 FingerprintRule: TypeAlias = "Callable[[str], bool | None] | str | re.Pattern[str]"
 
-Header: TypeAlias = "tuple[str, str]"
-
-#: A browser must not guess another type than the one given (WHATWG Fetch).
-NOSNIFF: Final = ("X-Content-Type-Options", "nosniff")
-_URLSAFE: Final = bytes.maketrans(b"+/", b"-_")
 # Rules for the server, not files for a browser.
 _RULE_FILES: Final = frozenset(("/_headers", "/_redirects"))
 _MANIFEST_LIMIT: Final = 64 * 1024 * 1024
-
-
-class Asset:
-    """One file of a build, as read when the build was loaded. Not changed afterwards; equal only to itself.
-
-    Attributes:
-        path: As in ``PATH_INFO``: a slash, then the relative path, whose bytes are decoded as latin-1 (PEP 3333).
-        file: The absolute name for ``os.open``.
-        size: The length in bytes.
-        mtime_ns: When the file was last modified, in nanoseconds.
-        digest: 16 bytes of the SHA-256 of the content.
-        etag: The strong entity tag, made of the digest alone: equal bytes, equal tag, on any host and in any version.
-        content_type: The complete Content-Type.
-        is_html: Whether it is a document.
-        fingerprinted: Whether its name carries its content's hash.
-        data: The content where it is held in memory, else None.
-        headers: Content-Type, Content-Length, ETag and X-Content-Type-Options, in this order.
-    """
-
-    __slots__ = (
-        "content_type",
-        "data",
-        "digest",
-        "etag",
-        "file",
-        "fingerprinted",
-        "headers",
-        "is_html",
-        "mtime_ns",
-        "path",
-        "size",
-    )
-
-    def __init__(
-        self,
-        path: str,
-        file: str,
-        content: Content,
-        *,
-        content_type: Header,
-        content_length: Header,
-        fingerprinted: bool,
-        is_html: bool,
-        data: bytes | None,
-    ) -> None:
-        self.path: Final = path
-        self.file: Final = file
-        self.size: Final = content.size
-        self.mtime_ns: Final = content.mtime_ns
-        self.digest: Final = content.digest
-        self.etag: Final = etag_of(content.digest)
-        self.content_type: Final = content_type[1]
-        self.is_html: Final = is_html
-        self.fingerprinted: Final = fingerprinted
-        self.data: Final = data
-        self.headers: Final[tuple[Header, ...]] = (content_type, content_length, ("ETag", self.etag), NOSNIFF)
-
-    def __repr__(self) -> str:
-        return f"<Asset {self.path!r} {self.size} bytes {self.etag}>"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -133,15 +58,6 @@ class Index:
     assets: Mapping[str, Asset]
     manifest: ViteManifest | None
     skipped: tuple[Skipped, ...]
-
-
-def etag_of(digest: bytes) -> str:
-    """Return the strong entity tag (RFC 9110 section 8.8.3) of a content hash: base64url without padding, quoted.
-
-    >>> etag_of(bytes(16))
-    '"AAAAAAAAAAAAAAAAAAAAAA"'
-    """
-    return '"' + b2a_base64(digest, newline=False).translate(_URLSAFE, b"=").decode("ascii") + '"'
 
 
 def scan(

@@ -169,6 +169,6 @@ def _stem(file: str) -> str:
 
 
 def _is_hashed(file: str, sources: set[str]) -> bool:
-    """Tell whether a name is a source's, a dash and eight characters: Vite's ``[name]-[hash]``."""
+    """Tell whether a name is a source's, a dash and eight characters: Vite's ``[name]-[hash]``, not its ``[name]``."""
     stem = _stem(file)
-    return stem[-9:-8] == "-" and stem[:-9] in sources and is_hash_like(stem[-8:])
+    return stem not in sources and stem[-9:-8] == "-" and stem[:-9] in sources and is_hash_like(stem[-8:])

@@ -13,8 +13,8 @@ mode                        a page's path     an index's path
 ==========================  ================  ==================
 
 The paths that lead to a file are finitely many, so they are computed when a build is loaded and a request is one look
-in a dict. A redirect always leads to a path that shows the very file that was asked for: a file whose clean path is
-taken by another one is shown under its own name.
+in a dict. A file that is asked for by its own name is shown, or the redirect leads to that very file: where another one
+takes its clean path, it is shown under its own name.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from version_affinity.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from .index import Asset
+    from .asset import Asset
 
 HTML_HANDLING: Final = ("auto-trailing-slash", "force-trailing-slash", "drop-trailing-slash", "none")
 NOT_FOUND_HANDLING: Final = ("none", "404-page", "single-page-application")
@@ -92,10 +92,13 @@ def routes(assets: Mapping[str, Asset], html_handling: str) -> dict[str, Asset |
     for path in assets:
         if path.endswith(_PAGE):
             for stem in dict.fromkeys((path.removesuffix(_PAGE), path.removesuffix(_INDEX))):
-                for suffix in _SUFFIXES:
-                    answer = pages.answer(stem + suffix)
+                for spelling in (stem + suffix for suffix in _SUFFIXES):
+                    answer = pages.answer(spelling) if spelling else None
                     if answer is not None:
-                        found[stem + suffix] = answer
+                        found[spelling] = answer
+    for path, asset in assets.items():
+        if _arrival(found, path) is not asset:
+            found[path] = asset
     return found
 
 
@@ -105,13 +108,15 @@ def not_found(assets: Mapping[str, Asset], path: str) -> Asset | None:
     >>> not_found({}, "/docs/missing") is None
     True
     """
-    directory = path[:_DEEPEST].partition("//")[0]
-    while directory:
-        directory = directory[: directory.rfind("/")] if "/" in directory else ""
-        page = assets.get(directory + "/404.html")
+    path = path[:_DEEPEST]
+    # No directory has an empty name: above the first doubled slash there may be one, below it there is none.
+    end = path.rfind("/", 0, path.find("//") + 1 or len(path))
+    while end > 0:
+        page = assets.get(f"{path[:end]}/404.html")
         if page is not None:
             return page
-    return None
+        end = path.rfind("/", 0, end)
+    return assets.get("/404.html")
 
 
 def location(script_name: str, prefix: str, path: str, query: str) -> str:
@@ -149,6 +154,16 @@ def merge_slashes(path: str) -> str:
     '/docs/page'
     """
     return _SLASHES.sub("/", path)
+
+
+def _arrival(found: Mapping[str, Asset | Redirect], path: str) -> Asset | None:
+    """Return the file that following a path's redirects ends at; None when they lead nowhere."""
+    answer = found.get(path)
+    for _ in found:
+        if not isinstance(answer, Redirect):
+            return answer
+        answer = found.get(answer.path)
+    return None
 
 
 class _Pages:

@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Final
 
 from version_affinity.errors import ConfigurationError
 
+from .asset import NOSNIFF
 from .files import open_body
 from .fingerprint import looks_like_asset
-from .index import DEFAULT_IGNORE, NOSNIFF, scan
+from .index import DEFAULT_IGNORE, scan
 from .media import is_media
 from .memory import Memory
 from .response import if_none_match
@@ -31,7 +32,8 @@ if TYPE_CHECKING:
 
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-    from .index import Asset, FingerprintRule, Header, Index
+    from .asset import Asset, Header
+    from .index import FingerprintRule, Index
 
 logger = logging.getLogger("version_affinity")
 
