@@ -85,10 +85,11 @@ class Catalog:
         rescues: Path in a build to the version and file that serves those whose version lacks it.
         differing: The paths in builds under which known versions have different bytes.
         collisions: Those of them that carry a fingerprint.
+        directories: The directories that builds have.
         bits: Version id to its bit in ``NamedFile.owners``.
     """
 
-    __slots__ = ("_sole_owner", "bits", "collisions", "differing", "named", "prefix", "rescues")
+    __slots__ = ("_sole_owner", "bits", "collisions", "differing", "directories", "named", "prefix", "rescues")
 
     def __init__(
         self,
@@ -104,6 +105,9 @@ class Catalog:
         self._sole_owner = {bit: version for version, bit in self.bits.items()}
         copies = _copies_by_path(builds)
         self.differing = frozenset(path for path, owned in copies.items() if not _agree(owned.values()))
+        self.directories = frozenset().union(
+            *(build.index.directories for build in builds.values() if build is not None)
+        )
         self.named: dict[str, NamedFile] = {}
         self.rescues: dict[str, tuple[str, Asset]] = {}
         collisions = []
@@ -136,9 +140,8 @@ class Catalog:
         a cookie.
         """
         # scheme://authority/path?query: everything but the path is left out without a parse that could raise.
-        _, _, rest = environ["HTTP_REFERER"].partition("://")
+        _, _, rest = environ["HTTP_REFERER"].partition("#")[0].partition("?")[0].partition("://")
         path = rest[rest.find("/") :] if "/" in rest else ""
-        path = path.partition("#")[0].partition("?")[0]
         if "%" in path:
             path = unquote_to_bytes(path).decode("latin-1")
         file = self.named.get(path.removeprefix(environ.get("SCRIPT_NAME", "")))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from .deployment import Deployment
 from .errors import ConfigurationError
 from .keys import Cookie
+from .pin import PinCookie
 from .state import State
 from .version import Version
 
@@ -72,6 +73,21 @@ def check_prefix(prefix: object) -> str:
         raise ConfigurationError(f"prefix={prefix!r} is no path: write it with a '/' at its beginning, as in '/shop/'")
     wire = prefix.encode("utf-8", "surrogatepass").decode("latin-1")
     return wire if wire.endswith("/") else f"{wire}/"
+
+
+def pin_cookie(cookie: object, name: str, *, secure: bool | None, keys: Iterable[KeySource]) -> PinCookie | None:
+    """Return the affinity cookie, None where it is switched off, or raise ``ConfigurationError``."""
+    if cookie is None:
+        return None
+    if not isinstance(cookie, str):
+        raise ConfigurationError(f"cookie={cookie!r} is no name: give a str, or None to switch minting and pinning off")
+    cookie_name = cookie.replace("{name}", name)
+    if Cookie(cookie_name) in keys:
+        raise ConfigurationError(
+            f"keys contains {Cookie(cookie_name)!r}, which is the affinity cookie itself: its value changes with the "
+            "version; leave it out, its bucket is used anyway where no key is found",
+        )
+    return PinCookie(cookie_name, secure=secure)
 
 
 def warn_of_session_cookie(keys: Iterable[KeySource]) -> None:

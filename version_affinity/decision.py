@@ -50,6 +50,10 @@ ORDER_WITHOUT_COOKIE: Final[dict[Kind, tuple[str, ...]]] = {
     SUBRESOURCE: (OVERRIDE, REFERER, ONLY, KEY, BASELINE),
 }
 
+#: Where the environ holds the decision and its version, for the wrapped application.
+DECISION: Final = "version_affinity.decision"
+VERSION: Final = "version_affinity.version"
+
 #: Shown as refused when a key source raised or yielded something that is no key.
 BAD_KEY: Final = "key-source"
 
@@ -173,11 +177,16 @@ class Decider:
                 return decision if not request.refused else decision._replace(refused=request.refused)
         raise AssertionError("the last step of every order applies")
 
-    def explain(self, request: Request) -> tuple[Decision, tuple[Step, ...]]:
-        """Return the decision with every step on the way to it, tried one by one."""
+    def explain(self, request: Request, made: Decision | None = None) -> tuple[Decision, tuple[Step, ...]]:
+        """Return the decision with every step on the way to it, tried one by one.
+
+        Args:
+            request: The request.
+            made: The decision that was made for it already, where it was: a draw is not drawn again.
+        """
         steps = []
         for name, step in self._named_steps[request.kind]:
-            decision = step(request)
+            decision = made if made is not None and made.reason == name else step(request)
             if decision is not None:
                 steps.append(Step(name, f"{decision.version} ({decision.source or _APPLIES[name]})", decided=True))
                 return decision._replace(refused=request.refused), tuple(steps)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from .decision import DECISION
 from .lookup import APP, look_up
 from .request import READING
 
@@ -38,7 +39,7 @@ class Explanation:
 
 def explain(state: State, request: Request, app_first: Callable[[str], bool], *, has_app: bool) -> Explanation:
     """Return the explanation of a request under a state."""
-    decision, steps = state.decider.explain(request)
+    decision, steps = state.decider.explain(request, request.environ.get(DECISION))
     answer, served = _answer(state, request, decision, app_first, has_app=has_app)
     return Explanation(decision, request.kind, steps, answer, served)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from .assets.fingerprint import looks_like_asset
 from .assets.index import Asset
 from .assets.media import is_media
-from .assets.routing import Redirect, not_found
+from .assets.routing import Redirect, merge_slashes, not_found
 from .request import PAGE
 
 if TYPE_CHECKING:
@@ -49,13 +49,15 @@ def look_up(  # noqa: PLR0911 - one return for each thing that a path can stand 
         return RESCUE, rescue[1], rescue[0]
     if not path:
         return REDIRECT, Redirect("/"), version
+    if "//" in path and merge_slashes(path) in build.routes:
+        return REDIRECT, Redirect(merge_slashes(path)), version
     environ = request.environ
     single_page = build.not_found_handling == SINGLE_PAGE
     navigated = "HTTP_SEC_FETCH_MODE" in environ
     # A browser that tells of a navigation is believed; otherwise "*/*" or "text/html" may ask for any file.
     if single_page and request.kind == PAGE and (navigated or not is_media(path)):
         return DOCUMENT, build.index.assets["/index.html"], version
-    if looks_like_asset(path):
+    if looks_like_asset(path, catalog.directories if has_app else None):
         return MISSING, None, version
     if has_app:
         return APP, None, version

@@ -19,8 +19,9 @@ from .assets.memory import Memory
 from .assets.routing import Redirect
 from .assets.static import DEFAULT_MEMORY, StaticAssets
 from .catalog import report_collisions
-from .configuration import check_prefix, first_state, loaded_version, warn_of_session_cookie
+from .configuration import check_prefix, first_state, loaded_version, pin_cookie, warn_of_session_cookie
 from .counters import Counters, LimitedLog
+from .decision import DECISION, VERSION
 from .deployment import check_name
 from .errors import ConfigurationError
 from .explanation import explain
@@ -28,7 +29,6 @@ from .keys import Header, check_keys
 from .lookup import APP, MISSING, NO_FILE, look_up
 from .overrides import DEFAULT_HEADERS, Overrides
 from .patterns import app_first as compiled_patterns
-from .pin import PinCookie
 from .policy import Policy
 from .request import PAGE, READING, Request
 from .serving import FileServer
@@ -49,10 +49,6 @@ if TYPE_CHECKING:
     from .policy import Treatment
     from .state import State
     from .version import Version
-
-#: Where the environ holds the decision, for the wrapped application.
-VERSION = "version_affinity.version"
-DECISION = "version_affinity.decision"
 
 
 class VersionAffinity:
@@ -113,7 +109,7 @@ class VersionAffinity:
         warn_of_session_cookie(sources)
         self._app = app
         self._app_first = compiled_patterns(app_first)
-        self._cookie = None if cookie is None else PinCookie(cookie.replace("{name}", name), secure=secure)
+        self._cookie = pin_cookie(cookie, name, secure=secure, keys=sources)
         self._counters = Counters()
         self._memory = Memory(memory)
         self._load = partial(
@@ -262,11 +258,13 @@ class VersionAffinity:
         Raises:
             ConfigurationError: an id that is known already, a percentage, or a directory that cannot be used.
         """
+        self._state.check_new(version)
+        loaded = loaded_version(version, self._load)
         with self._changing:
             before = self._state
-            before.check_new(version)
-            self._state = before.add(loaded_version(version, self._load))
-            report_collisions(self._state.catalog.collisions, reported=before.catalog.collisions)
+            before.check_new(version)  # nobody has added it meanwhile
+            self._state = before.add(loaded)
+        report_collisions(self._state.catalog.collisions, reported=before.catalog.collisions)
 
     def retire(self, version: str) -> None:
         """Forget a version that is not in the deployment; its files are not served any more.
@@ -277,10 +275,9 @@ class VersionAffinity:
         with self._changing:
             before = self._state
             self._state = before.retire(version)
-            build = before.builds[version]
-            if build is not None and build.memory is self._memory:
-                assets = build.index.assets.values()
-                self._memory.release(asset.digest for asset in assets if asset.data is not None)
+        build = before.builds[version]
+        if build is not None and build.memory is self._memory:
+            build.release()
 
     def counters(self) -> Counts:
         """Return what this process has counted since it started."""

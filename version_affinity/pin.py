@@ -9,7 +9,6 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING
 
-from .deployment import check_name
 from .errors import ConfigurationError
 from .keys import Cookie, cookie_finder
 
@@ -86,8 +85,3 @@ class PinCookie:
         """Return the Set-Cookie header that makes a browser hold this bucket and version for its session."""
         tls = environ.get("wsgi.url_scheme") == "https" if self._secure is None else self._secure
         return "Set-Cookie", f"{self._names[tls]}={bucket}.{version}{self._attributes[tls]}"
-
-
-def default_cookie_name(name: str) -> str:
-    """Return the name of the affinity cookie for a deployment's name."""
-    return f"version-affinity-{check_name(name)}"

@@ -82,7 +82,7 @@ class FileServer:
         stamp = None
         if asset.is_html and (request.pin != served or not request.bucket):
             stamp = self._policy.stamp(request, decision, served)
-        if status is NOT_FOUND:
+        if status is NOT_FOUND:  # a page that stands in for a missing one is not the file at this path: no ETag
             headers = treatment.missing
         elif stamp is not None or asset.path in state.catalog.differing:
             headers = treatment.private
@@ -112,7 +112,8 @@ class FileServer:
                 self.report_missing(asset.path, decision)
                 return no_file(environ, treatment, start_response)
         treatment.tally[status[:1]].advance()
-        start_response(status, [*asset.headers, *headers])
+        described = asset.headers if status is OK else [header for header in asset.headers if header[0] != "ETag"]
+        start_response(status, [*described, *headers])
         return body
 
     def redirect(

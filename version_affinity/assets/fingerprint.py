@@ -28,8 +28,12 @@ from __future__ import annotations
 
 import re
 from enum import Enum
+from typing import TYPE_CHECKING
 
 from .media import extension, is_media
+
+if TYPE_CHECKING:
+    from collections.abc import Container
 
 _HTML_EXTENSIONS = ("html", "htm", "xhtml", "xht")
 
@@ -105,16 +109,25 @@ def is_fingerprinted(path: str) -> bool:
     return has_fingerprint(name, place_of(directory))
 
 
-def looks_like_asset(path: str) -> bool:
+def looks_like_asset(path: str, directories: Container[str] | None = None) -> bool:
     """Tell whether a path that nobody has asks for a build's file, so that 404 is the answer, not a document.
 
     It does when its name is fingerprinted, or when it lies in a build tool's directory at the top and its extension is
     a known media type other than HTML.
 
+    Args:
+        path: The path.
+        directories: Those that builds have, with "/" at both ends. A fingerprinted name elsewhere is somebody else's:
+            an application behind the builds may serve hashed files of its own. None: there is none behind.
+
     >>> looks_like_asset("/assets/missing.js"), looks_like_asset("/assets/overview"), looks_like_asset("/media/a.jpg")
     (True, False, False)
+    >>> looks_like_asset("/static/admin/base.0a1b2c3d4e5f.css", {"/", "/assets/"})
+    False
     """
-    return (_BUILD_DIRECTORY.match(path) is not None and is_media(path)) or is_fingerprinted(path)
+    if _BUILD_DIRECTORY.match(path):
+        return is_media(path) or is_fingerprinted(path)
+    return (directories is None or path[: path.rfind("/") + 1] in directories) and is_fingerprinted(path)
 
 
 def has_fingerprint(name: str, place: Place, *, listed: bool = False) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import translate
 from pathlib import Path
 from types import MappingProxyType
@@ -52,12 +52,18 @@ class Index:
         assets: Request path to file.
         manifest: Vite's manifest, when the build has one.
         skipped: What is not served, and why; for whoever loads the build to report, once.
+        directories: The directories of the files, with "/" at both ends.
     """
 
     directory: str
     assets: Mapping[str, Asset]
     manifest: ViteManifest | None
     skipped: tuple[Skipped, ...]
+    directories: frozenset[str] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        directories = frozenset(path[: path.rfind("/") + 1] for path in self.assets)
+        object.__setattr__(self, "directories", directories)
 
 
 def scan(

@@ -150,7 +150,7 @@ class StaticAssets:
             return self._redirect(redirect, environ, start_response)
         if self._wants_document(path, environ):
             return _send(self.index.assets[_DOCUMENT], _REVALIDATE, environ, start_response)
-        if looks_like_asset(path):
+        if looks_like_asset(path, self.index.directories if self.app else None):
             return _missing(environ, start_response)
         if self.app is not None:
             return self.app(environ, start_response)
