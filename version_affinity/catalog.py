@@ -9,6 +9,8 @@ import logging
 from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes
 
+from .assets.response import IMMUTABLE
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
 
@@ -55,15 +57,14 @@ class NamedFile:
         version: str,
         copies: tuple[Asset, ...],
         owners: int,
-        cache_control: tuple[str, str],
         counters: tuple[Counter, Counter],
     ) -> None:
         self.asset = copies[0]
         self.copies = copies
         self.owners = owners
         self.version = version
-        self.headers = [*self.asset.headers, cache_control]
-        self.not_modified_headers = [("ETag", self.asset.etag), cache_control]
+        self.headers = [*self.asset.headers, IMMUTABLE]
+        self.not_modified_headers = [("ETag", self.asset.etag), IMMUTABLE]
         self.body = None if self.asset.data is None else (self.asset.data,)
         served, not_modified = counters
         self.served = served.advance
@@ -77,7 +78,6 @@ class Catalog:
         builds: Version id to its build; None for a version that is a WSGI application.
         staged: The ids that only an override reaches: they rescue nobody.
         prefix: The path under which the versions are served, with "/" at both ends.
-        cache_control: The Cache-Control header of files that are served by name.
         counters: From a version's id to the counters of a 200 and a 304 served by name.
 
     Attributes:
@@ -97,7 +97,6 @@ class Catalog:
         *,
         staged: Collection[str],
         prefix: str,
-        cache_control: tuple[str, str],
         counters: Callable[[str], tuple[Counter, Counter]],
     ) -> None:
         self.prefix = prefix
@@ -121,7 +120,6 @@ class Catalog:
                     version,
                     tuple(owned.values()),
                     sum(self.bits[owner] for owner in owned) | everybody,
-                    cache_control,
                     counters_by_version[version],
                 )
                 continue

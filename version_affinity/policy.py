@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+from .assets.response import NO_STORE, REVALIDATE
 from .decision import ONLY, OVERRIDE
 from .pin import draw_bucket
 from .request import KINDS, PAGE
@@ -24,12 +25,7 @@ if TYPE_CHECKING:
 
     Headers = list[tuple[str, str]]
 
-#: A year is what RFC 9111 section 5.3 (of Expires) and every CDN take as "forever".
-IMMUTABLE: Final = ("Cache-Control", "public, max-age=31536000, immutable")
-#: The same bytes for everyone; asked for again on each use.
-SHARED: Final = ("Cache-Control", "public, max-age=0, must-revalidate")
 PRIVATE: Final = ("Cache-Control", "private, no-cache")
-NO_STORE: Final = ("Cache-Control", "no-store")
 PRIVATE_NO_STORE: Final = ("Cache-Control", "private, no-store")
 
 #: Taken from a request whose answer of another version must not be confirmed with a 304 (RFC 9110 section 13.1).
@@ -74,7 +70,7 @@ class Treatment:
             # Server-Timing (W3C): real-user monitoring reads it next to the page's own timings.
             self.trace.append(("Server-Timing", f'version;desc="{decision.version}"'))
         self.private = [PRIVATE_NO_STORE if self.forced else PRIVATE, ("Vary", vary), *self.trace]
-        self.shared = [SHARED] if decision.reason == ONLY else self.private
+        self.shared = [REVALIDATE] if decision.reason == ONLY else self.private
         self.missing = [PRIVATE_NO_STORE if self.forced else NO_STORE, *self.trace]
         self.tally = tally
 

@@ -15,7 +15,6 @@ from .catalog import EVERYBODY, Catalog
 from .decision import Decider
 from .deployment import Deployment
 from .errors import ConfigurationError
-from .policy import IMMUTABLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -185,7 +184,6 @@ def _catalog(settings: Settings, versions: Mapping[str, Version], served: frozen
         _builds(versions),
         staged=frozenset(versions) - served,
         prefix=settings.prefix,
-        cache_control=IMMUTABLE,
         counters=settings.name_counters,
     )
 

@@ -149,9 +149,9 @@ def _href(environ: WSGIEnvironment, rendering: Rendering, file: str) -> str:
 
 
 def _url(environ: WSGIEnvironment, rendering: Rendering, file: str) -> str:
-    script_name: str = environ.get("SCRIPT_NAME", "")
-    base = quote(script_name.encode("latin-1", "replace")) + quote(rendering.state.settings.prefix)
-    return base + quote(file)
+    # Both are WSGI text: bytes decoded as latin-1 (PEP 3333).
+    base: str = environ.get("SCRIPT_NAME", "") + rendering.state.settings.prefix
+    return quote(base.encode("latin-1", "replace")) + quote(file)
 
 
 def _wire_path(file: str) -> str:

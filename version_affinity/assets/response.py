@@ -2,6 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+#: For a file whose name carries its content's hash. A year is what every cache understands as "forever" (RFC 9111 gives
+#: no upper bound).
+IMMUTABLE: Final = ("Cache-Control", "public, max-age=31536000, immutable")
+#: For any other file: kept, and asked for again on each use.
+REVALIDATE: Final = ("Cache-Control", "public, max-age=0, must-revalidate")
+#: For what is not there: a 404 without it may be kept heuristically (RFC 9111 section 4.2.2) and outlive its cause.
+NO_STORE: Final = ("Cache-Control", "no-store")
+
 
 def if_none_match(field: str, etag: str) -> bool:
     """Tell whether an If-None-Match field names an entity tag, so that the answer to GET and HEAD is 304.

@@ -23,7 +23,7 @@ from .fingerprint import looks_like_asset
 from .index import DEFAULT_IGNORE, scan
 from .media import is_media
 from .memory import Memory
-from .response import if_none_match
+from .response import IMMUTABLE, NO_STORE, REVALIDATE, if_none_match
 from .routing import Redirect, check_handling, location, merge_slashes, not_found, routes
 
 if TYPE_CHECKING:
@@ -40,10 +40,6 @@ logger = logging.getLogger("version_affinity")
 #: Bytes of file content that a process holds, unless told otherwise.
 DEFAULT_MEMORY: Final = 64 * 1024 * 1024
 
-# A year: RFC 9111 gives no upper bound, and every cache understands this one.
-_IMMUTABLE: Final = ("Cache-Control", "public, max-age=31536000, immutable")
-_REVALIDATE: Final = ("Cache-Control", "public, max-age=0, must-revalidate")
-_NO_STORE: Final = ("Cache-Control", "no-store")
 
 _DOCUMENT: Final = "/index.html"
 _READS: Final = frozenset(("GET", "HEAD"))
@@ -129,7 +125,7 @@ class StaticAssets:
             return (self.app or _refused)(environ, start_response)
         if isinstance(answer, Redirect):
             return self._redirect(answer, environ, start_response)
-        return _send(answer, _IMMUTABLE if answer.fingerprinted else _REVALIDATE, environ, start_response)
+        return _send(answer, IMMUTABLE if answer.fingerprinted else REVALIDATE, environ, start_response)
 
     @staticmethod
     def _root(environ: WSGIEnvironment) -> str:
@@ -149,7 +145,7 @@ class StaticAssets:
         if redirect is not None:
             return self._redirect(redirect, environ, start_response)
         if self._wants_document(path, environ):
-            return _send(self.index.assets[_DOCUMENT], _REVALIDATE, environ, start_response)
+            return _send(self.index.assets[_DOCUMENT], REVALIDATE, environ, start_response)
         if looks_like_asset(path, self.index.directories if self.app else None):
             return _missing(environ, start_response)
         if self.app is not None:
@@ -213,7 +209,7 @@ def _send_not_found(page: Asset, environ: WSGIEnvironment, start_response: Start
     body = _body(page, environ)
     if body is None:
         return _missing(environ, start_response)
-    start_response("404 Not Found", [*(header for header in page.headers if header[0] != "ETag"), _NO_STORE])
+    start_response("404 Not Found", [*(header for header in page.headers if header[0] != "ETag"), NO_STORE])
     return body
 
 
@@ -232,7 +228,7 @@ def _body(asset: Asset, environ: WSGIEnvironment) -> Iterable[bytes] | None:
 
 
 def _missing(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-    return _say("404 Not Found", (_NO_STORE,), environ, start_response)
+    return _say("404 Not Found", (NO_STORE,), environ, start_response)
 
 
 def _refused(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -240,12 +236,12 @@ def _refused(environ: WSGIEnvironment, start_response: StartResponse) -> Iterabl
     if environ["REQUEST_METHOD"] == "OPTIONS":
         start_response("204 No Content", [_ALLOW])
         return ()
-    return _say("405 Method Not Allowed", (_ALLOW, _NO_STORE), environ, start_response)
+    return _say("405 Method Not Allowed", (_ALLOW, NO_STORE), environ, start_response)
 
 
 def _refused_page(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
     """Answer another method than GET and HEAD where a page stands in for a missing file."""
-    return _say("405 Method Not Allowed", (_ALLOW_PAGE, _NO_STORE), environ, start_response)
+    return _say("405 Method Not Allowed", (_ALLOW_PAGE, NO_STORE), environ, start_response)
 
 
 def _say(
