@@ -14,6 +14,7 @@ from werkzeug.wrappers import Response
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
+    from typing import Any
 
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
@@ -46,9 +47,19 @@ def checked(app: WSGIApplication) -> WSGIApplication:
     return call
 
 
+class _Reading(Client):
+    """Reads every body to its end and closes it, as a server does, also where a test looks at the headers alone."""
+
+    def open(self, *args: Any, **kwargs: Any) -> Any:
+        response = super().open(*args, **kwargs)
+        response.make_sequence()
+        response.close()
+        return response
+
+
 def client(app: WSGIApplication) -> Client:
     """Return a client that keeps no cookies and asks a checked application."""
-    return Client(checked(app), Response, use_cookies=False)
+    return _Reading(checked(app), Response, use_cookies=False)
 
 
 def missing(component: str, reason: str) -> None:

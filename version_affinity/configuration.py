@@ -75,6 +75,13 @@ def check_prefix(prefix: object) -> str:
     return wire if wire.endswith("/") else f"{wire}/"
 
 
+def listed_patterns(ignore: object) -> tuple[str, ...]:
+    """Return the patterns of files that are not served, or raise ``ConfigurationError``."""
+    if isinstance(ignore, str) or not isinstance(ignore, Iterable):
+        raise ConfigurationError(f"ignore={ignore!r} is no list of patterns: write ignore=['*.map']")
+    return tuple(ignore)
+
+
 def pin_cookie(cookie: object, name: str, *, secure: bool | None, keys: Iterable[KeySource]) -> PinCookie | None:
     """Return the affinity cookie, None where it is switched off, or raise ``ConfigurationError``."""
     if cookie is None:

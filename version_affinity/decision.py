@@ -245,6 +245,7 @@ class Decider:
         if not self._cookie_label or not request.safe:
             return None
         request.bucket = draw_bucket()
+        request.pin = ""  # one that came without a bucket must not keep the response from carrying this one back
         return self._by_drawn_bucket[self._assign(bucket_key(request.bucket))]
 
     def _bucket(self, request: Request) -> Decision | None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from .decision import DECISION
-from .lookup import APP, look_up
+from .lookup import APP, NO_FILE, look_up
 from .request import READING
 
 if TYPE_CHECKING:
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from .decision import Decision, Step
     from .request import Kind, Request
     from .state import State
+
+NOT_ALLOWED: Final = "not allowed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +28,7 @@ class Explanation:
         kind: The kind of request.
         steps: What was tried, in order.
         answer: What answers: "file", "rescue", "single-page document", "redirect", "missing asset", "not found",
-            "wrapped application", "application of the version" or "served by name".
+            "not allowed", "wrapped application", "application of the version" or "served by name".
         served: The version that the answer is from, "" for the wrapped application's.
     """
 
@@ -55,11 +57,12 @@ def _answer(
         return "served by name", named.version
     local = state.settings.local(path)
     if local is None or app_first(path):
-        return APP, ""
+        return APP if has_app else NO_FILE, ""
     build = state.builds[decision.version]
     if build is None:
         return "application of the version", decision.version
     if not reading:
-        return APP, ""
+        refused = NOT_ALLOWED if local in build.routes else NO_FILE
+        return APP if has_app else refused, ""
     found, _, served = look_up(local, decision.version, build, state.catalog, request, has_app=has_app)
     return found, "" if found == APP else served

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from flask import Flask
 
-    from .tags import Rendering
+    from .request import Request
 
 _EXTENSION = "version_affinity"
 
@@ -66,23 +66,23 @@ def init_app(app: Flask, versions: Iterable[Version], **options: Any) -> Version
 
 def current_version() -> str:
     """Return the id of the version decided for the current request; the response then depends on it."""
-    return tags.version_of(_rendering())
+    return tags.version_of(_request())
 
 
 def asset_url(entry: str) -> str:
     """Return the URL of an entry or file in the current request's version."""
-    return tags.url_of(request.environ, _rendering(), entry)
+    return tags.url_of(_request(), entry)
 
 
 def asset_tags(entry: str) -> Markup:
     """Return the tags that load an entry in the current request's version: stylesheets, script, preloads."""
-    return Markup(tags.tags_of(request.environ, _rendering(), entry))  # noqa: S704 - its parts are escaped
+    return Markup(tags.tags_of(_request(), entry))  # noqa: S704 - its parts are escaped
 
 
-def _rendering() -> Rendering:
+def _request() -> Request:
     # A request context of a test has not come through the middleware: then the middleware decides now.
     affinity: VersionAffinity = current_app.extensions[_EXTENSION]
-    return affinity.rendering(request.environ)
+    return affinity.decided_request(request.environ)
 
 
 def _from_root(app: Flask, versions: Iterable[Version]) -> list[Version]:

@@ -55,6 +55,19 @@ def assigner(salt: str, weights: Mapping[str, float]) -> Callable[[bytes], str]:
         (winner, _, _) = seats[0]
         return lambda _key: winner
 
+    def assign_evenly(key: bytes) -> str:
+        # Equal percentages order the scores as the words do: two words that differ give logarithms that do, before and
+        # after the division (a word's step moves ln(u) by more than twice its precision everywhere).
+        hashed = _digest(prefix + key)
+        highest = -1
+        chosen = ""
+        for version, seed, _ in seats:
+            word = _words(hashed + seed)[0] >> 12
+            if word > highest:
+                highest = word
+                chosen = version
+        return chosen
+
     def assign(key: bytes) -> str:
         hashed = _digest(prefix + key)
         # The largest ln(u) / percentage is the smallest -ln(u) / percentage: a sign is exact in floating point.
@@ -67,4 +80,4 @@ def assigner(salt: str, weights: Mapping[str, float]) -> Callable[[bytes], str]:
                 chosen = version
         return chosen
 
-    return assign
+    return assign_evenly if len({weight for _, _, weight in seats}) == 1 else assign

@@ -41,6 +41,8 @@ def cookie_finder(name: str) -> Callable[[str], str]:
         else:
             _, found, rest = header.partition(later)
             if not found:
+                if first not in header:
+                    return ""
                 rest = _odd(header, first)
         return rest.partition(";")[0].strip(' \t"')
 

@@ -19,7 +19,14 @@ from .assets.memory import Memory
 from .assets.routing import Redirect
 from .assets.static import DEFAULT_MEMORY, StaticAssets
 from .catalog import report_collisions
-from .configuration import check_prefix, first_state, loaded_version, pin_cookie, warn_of_session_cookie
+from .configuration import (
+    check_prefix,
+    first_state,
+    listed_patterns,
+    loaded_version,
+    pin_cookie,
+    warn_of_session_cookie,
+)
 from .counters import Counters, LimitedLog
 from .decision import DECISION, VERSION
 from .deployment import check_name
@@ -33,7 +40,7 @@ from .policy import Policy
 from .request import PAGE, READING, Request
 from .serving import FileServer
 from .state import Settings
-from .tags import RENDERING, Rendering
+from .tags import REQUEST
 from .wsgi import NOT_FOUND, OK, ORIGINAL, call, no_file, not_allowed, take_conditional
 
 if TYPE_CHECKING:
@@ -103,7 +110,6 @@ class VersionAffinity:
         if app is not None and not callable(app):
             raise ConfigurationError(f"app={app!r} is no WSGI application: give a callable, or None to go without one")
         check_name(name)
-        override_headers = tuple(override_headers) if not isinstance(override_headers, str) else override_headers
         overrides = Overrides(name, override_headers, override_secret)
         sources = check_keys(keys)
         warn_of_session_cookie(sources)
@@ -118,10 +124,10 @@ class VersionAffinity:
             not_found_handling=not_found_handling,
             fingerprinted=fingerprinted,
             memory=self._memory,
-            ignore=tuple(ignore),
+            ignore=listed_patterns(ignore),
         )
         consulted = (source.name for source in sources if isinstance(source, Header))
-        vary = ("Cookie", *consulted, *override_headers, "Sec-Fetch-Mode", "Sec-Fetch-Dest")
+        vary = ("Cookie", *consulted, *overrides.headers, "Sec-Fetch-Mode", "Sec-Fetch-Dest")
         self._policy = Policy(vary, self._cookie, self._counters)
         key_error_log = LimitedLog(logging.ERROR)
         settings = Settings(
@@ -197,10 +203,13 @@ class VersionAffinity:
         app = self._app
         if app is None:
             return no_file(environ, treatment, start_response)
-        if request.kind == PAGE and request.pin != treatment.decision.version:
-            take_conditional(environ)  # it must not confirm another version's page
-        environ[RENDERING] = rendering = Rendering(state, treatment.decision)
-        return call(app, request, treatment, rendering, self._policy.finish_app, start_response)
+        if request.kind == PAGE and len(state.versions) > 1:
+            # The copy that the browser holds may be another version's page, whatever the pin says: it follows all tabs.
+            take_conditional(environ)
+        request.state = state
+        request.decision = treatment.decision
+        environ[REQUEST] = request
+        return call(app, request, treatment, self._policy.finish_app, start_response)
 
     def _dispatch(
         self, state: State, request: Request, treatment: Treatment, local: str, start_response: StartResponse
@@ -218,7 +227,7 @@ class VersionAffinity:
             finish = self._policy.finish_version
             if environ["REQUEST_METHOD"] in READING:
                 take_conditional(environ)
-        return call(app, request, treatment, Rendering(state, treatment.decision), finish, start_response)
+        return call(app, request, treatment, finish, start_response)
 
     # What changes while the application runs.
 
@@ -292,14 +301,14 @@ class VersionAffinity:
         request = Request({"REQUEST_METHOD": "GET", **environ}, self._cookie)
         return explain(self._state, request, self._app_first, has_app=self._app is not None)
 
-    def rendering(self, environ: WSGIEnvironment) -> Rendering:
-        """Return the ``Rendering`` of a request, decided now if it did not come through this middleware."""
-        rendering = environ.get(RENDERING)
-        if isinstance(rendering, Rendering):
-            return rendering
-        state = self._state
-        environ[RENDERING] = decided = Rendering(state, state.decider.decide(Request(environ, self._cookie)))
-        return decided
+    def decided_request(self, environ: WSGIEnvironment) -> Request:
+        """Return the request that an environ was decided as; decided now if it did not come through here."""
+        request = environ.get(REQUEST)
+        if not isinstance(request, Request):
+            environ[REQUEST] = request = Request(environ, self._cookie)
+            request.state = self._state
+            request.decision = request.state.decider.decide(request)
+        return request
 
     def _name_counters(self, version: str) -> tuple[Counter, Counter]:
         tally = self._counters.tally(version, "asset", "name")

@@ -64,7 +64,7 @@ class Overrides:
         ConfigurationError: a header name or secret that cannot be used.
     """
 
-    __slots__ = ("_headers", "_name", "_serializer", "environ_keys")
+    __slots__ = ("_headers", "_name", "_serializer", "environ_keys", "headers")
 
     def __init__(self, name: str, headers: Iterable[str], secret: str | bytes | Iterable[str | bytes] | None) -> None:
         if isinstance(headers, str) or not isinstance(headers, Iterable):
@@ -73,9 +73,11 @@ class Overrides:
                 "or () to switch overrides off",
             )
         self._name = check_name(name)
+        #: The names of the headers, as configured.
+        self.headers = tuple(headers)
         self._headers = tuple(
             (environ_key(Header(header).name), f"header:{header}", header.lower() == _DICTIONARY_ONLY)
-            for header in headers
+            for header in self.headers
         )
         #: Where the headers stand in an environ.
         self.environ_keys = tuple(key for key, _, _ in self._headers)
@@ -157,11 +159,12 @@ def sign_override(version: str, *, name: str, secret: str | bytes, lifetime: flo
     return signed if isinstance(signed, str) else signed.decode()
 
 
-def _serializer(name: str, secret: str | bytes | Iterable[str | bytes]) -> URLSafeSerializer:
-    secrets = [secret] if isinstance(secret, str | bytes) else list(secret)
+def _serializer(name: str, secret: object) -> URLSafeSerializer:
+    given = [secret] if isinstance(secret, str | bytes) else secret
+    secrets = list(given) if isinstance(given, Iterable) else []
     if not secrets or not all(isinstance(part, str | bytes) and part for part in secrets):
         raise ConfigurationError("override_secret is empty or no text: give a long random text, or a list of them")
-    return URLSafeSerializer(secrets, salt=f"version-affinity.override.{name}")  # type: ignore[arg-type]
+    return URLSafeSerializer(secrets, salt=f"version-affinity.override.{name}")
 
 
 def _verified(serializer: URLSafeSerializer, signed: str) -> str:

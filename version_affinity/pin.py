@@ -58,7 +58,7 @@ class PinCookie:
             always; None to go by the request's scheme.
     """
 
-    __slots__ = ("_attributes", "_find", "_names", "_secure", "name")
+    __slots__ = ("_around", "_find", "_secure", "name")
 
     def __init__(self, name: str, *, secure: bool | None = None) -> None:
         Cookie(name)  # the same grammar
@@ -67,10 +67,13 @@ class PinCookie:
         self.name = name
         self._secure = secure
         # Indexed by whether the request came over TLS.
-        self._names = (name, f"__Host-{name}")
-        self._find = tuple(cookie_finder(full_name) for full_name in self._names)
+        names = (name, f"__Host-{name}")
+        self._find = tuple(cookie_finder(full_name) for full_name in names)
         # SameSite=Lax: with Strict, an arrival from another site lacks the cookie on the page and has it on its assets.
-        self._attributes = ("; Path=/; HttpOnly; SameSite=Lax", "; Path=/; Secure; HttpOnly; SameSite=Lax")
+        self._around = (
+            (f"{names[False]}=", "; Path=/; HttpOnly; SameSite=Lax"),
+            (f"{names[True]}=", "; Path=/; Secure; HttpOnly; SameSite=Lax"),
+        )
 
     def read(self, environ: WSGIEnvironment) -> tuple[str, str]:
         """Return bucket and version of a request's cookie, "" for a part that is absent."""
@@ -84,4 +87,5 @@ class PinCookie:
     def write(self, environ: WSGIEnvironment, bucket: str, version: str) -> tuple[str, str]:
         """Return the Set-Cookie header that makes a browser hold this bucket and version for its session."""
         tls = environ.get("wsgi.url_scheme") == "https" if self._secure is None else self._secure
-        return "Set-Cookie", f"{self._names[tls]}={bucket}.{version}{self._attributes[tls]}"
+        before, after = self._around[tls]
+        return "Set-Cookie", f"{before}{bucket}.{version}{after}"

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from .decision import Decision
     from .pin import PinCookie
     from .request import Kind, Request
-    from .tags import Rendering
 
     Headers = list[tuple[str, str]]
 
@@ -154,9 +153,7 @@ class Policy:
             return None
         return self._cookie.write(request.environ, request.bucket or draw_bucket(), served)
 
-    def finish_app(
-        self, request: Request, treatment: Treatment, rendering: Rendering, status: str, headers: Headers
-    ) -> Headers:
+    def finish_app(self, request: Request, treatment: Treatment, status: str, headers: Headers) -> Headers:
         """Return the headers of the wrapped application's response, completed.
 
         Untouched, unless the response is HTML, depends on the version, or is forced by an override.
@@ -164,25 +161,24 @@ class Policy:
         Args:
             request: The request.
             treatment: What follows from its decision.
-            rendering: What the response depends on.
             status: The application's status line.
             headers: The application's headers; they are not changed.
         """
         html, cache_control, vary = _read(headers)
         if treatment.forced:
-            return [*_without(headers, _REPLACED), *self._varying(vary, treatment.private)]
-        served = rendering.served
-        if not (html or served) or (cache_control and _PUBLIC.search(cache_control)):
+            forced = retraced(treatment.private, treatment.decision, request.served)
+            return [*_without(headers, _REPLACED), *self._varying(vary, forced)]
+        if not (html or request.depends) or (cache_control and _PUBLIC.search(cache_control)):
             return headers.copy()
         decision = treatment.decision
-        version = served or decision.version
+        version = request.served or decision.version
         stamp = None
         if html and (request.pin != version or not request.bucket) and _shows(status):
             stamp = self.stamp(request, decision, version)
         added = treatment.private if version == decision.version else retraced(treatment.private, decision, version)
         if cache_control:
             added = added[1:]
-            if (stamp or served) and not _UNSHARED.search(cache_control):
+            if (stamp or request.depends) and not _UNSHARED.search(cache_control):
                 # The application allows caching without a word on whose: with our cookie in it, nobody else's.
                 headers = _without(headers, ("cache-control",))
                 added = [("Cache-Control", f"{cache_control}, private"), *added]
@@ -191,14 +187,7 @@ class Policy:
             added = self._varying(vary, added)
         return [*headers, *added] if stamp is None else [*headers, *added, stamp]
 
-    def finish_version(
-        self,
-        request: Request,
-        treatment: Treatment,
-        rendering: Rendering,  # noqa: ARG002 - a version's own application renders its own version
-        status: str,
-        headers: Headers,
-    ) -> Headers:
+    def finish_version(self, request: Request, treatment: Treatment, status: str, headers: Headers) -> Headers:
         """Return the headers of a version that is a WSGI application, completed, while others are known.
 
         Its validators and its word on caching know nothing of versions.

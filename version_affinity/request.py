@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
+    from .decision import Decision
     from .pin import PinCookie
+    from .state import State
 
 Kind: TypeAlias = Literal["page", "subresource", "prefetch", "service-worker", "other"]
 
@@ -36,10 +38,9 @@ def kind_of(environ: WSGIEnvironment) -> Kind:
     'page'
     """
     get = environ.get
-    if get("HTTP_SERVICE_WORKER") == "script":
+    if "HTTP_SERVICE_WORKER" in environ and environ["HTTP_SERVICE_WORKER"] == "script":
         return SERVICE_WORKER
-    purpose = get("HTTP_SEC_PURPOSE")
-    if purpose and purpose.startswith("prefetch"):
+    if "HTTP_SEC_PURPOSE" in environ and environ["HTTP_SEC_PURPOSE"].startswith("prefetch"):
         return PREFETCH
     dest = get("HTTP_SEC_FETCH_DEST")
     mode = get("HTTP_SEC_FETCH_MODE")
@@ -54,7 +55,7 @@ def kind_of(environ: WSGIEnvironment) -> Kind:
 
 
 class Request:
-    """What of a request the decision and the response's headers look at, read once.
+    """What of a request the decision and the response's headers look at, read once, and what came of it.
 
     Attributes:
         environ: The WSGI environ.
@@ -62,15 +63,24 @@ class Request:
         bucket: The bucket of our cookie or, once one was drawn for this request, that; "" without.
         pin: The version that our cookie names; "" without. Not yet known to be a version's id.
         refused: Why something that the request brought could not be used; "" when nothing was refused.
+        state: The versions and the deployment as they were when the request came; set for the wrapped application.
+        decision: What was decided under it; set for the wrapped application.
+        depends: Whether the wrapped application's response depends on the version.
+        served: The version whose files that response names; "" while it names none.
     """
 
-    __slots__ = ("bucket", "environ", "kind", "pin", "refused")
+    __slots__ = ("bucket", "decision", "depends", "environ", "kind", "pin", "refused", "served", "state")
 
-    def __init__(self, environ: WSGIEnvironment, cookie: PinCookie | None) -> None:
+    state: State
+    decision: Decision
+
+    def __init__(self, environ: WSGIEnvironment, cookie: PinCookie | None, kind: Kind | None = None) -> None:
         self.environ = environ
-        self.kind = kind_of(environ)
+        self.kind = kind or kind_of(environ)
         self.bucket, self.pin = cookie.read(environ) if cookie is not None else ("", "")
         self.refused = ""
+        self.depends = False
+        self.served = ""
 
     @property
     def safe(self) -> bool:

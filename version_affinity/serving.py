@@ -10,7 +10,7 @@ from .assets.response import if_none_match
 from .assets.routing import location
 from .counters import LimitedLog
 from .policy import retraced
-from .request import Request
+from .request import OTHER, Request
 from .wsgi import NOT_FOUND, NOT_MODIFIED, OK, no_file, plain
 
 if TYPE_CHECKING:
@@ -56,12 +56,13 @@ class FileServer:
             start_response(NOT_MODIFIED, file.not_modified_headers.copy())
             return ()
         body: Iterable[bytes] | None = file.body
-        if environ["REQUEST_METHOD"] == "HEAD":
-            body = ()
-        elif body is None:
-            body = next(filter(None, (open_body(copy, environ) for copy in file.copies)), None)
+        if body is None:
+            opened = (open_body(copy, environ) for copy in file.copies)
+            body = next((body for body in opened if body is not None), None)
             if body is None:
                 return None
+        elif environ["REQUEST_METHOD"] == "HEAD":
+            body = ()
         file.served()
         start_response(OK, file.headers.copy())
         return body
@@ -102,10 +103,8 @@ class FileServer:
             start_response(NOT_MODIFIED, [("ETag", asset.etag), *headers])
             return ()
         body: Iterable[bytes] | None
-        if environ["REQUEST_METHOD"] == "HEAD":
-            body = ()
-        elif asset.data is not None:
-            body = (asset.data,)
+        if asset.data is not None:
+            body = () if environ["REQUEST_METHOD"] == "HEAD" else (asset.data,)
         else:
             body = open_body(asset, environ)
             if body is None:  # it vanished or changed since it was loaded
@@ -136,7 +135,7 @@ class FileServer:
         return no_file(request.environ, treatment, start_response)
 
     def _count_rescue(self, state: State, file: NamedFile, environ: WSGIEnvironment) -> None:
-        decided = state.decider.expected(Request(environ, self._cookie))
+        decided = state.decider.expected(Request(environ, self._cookie, OTHER))
         if decided and not file.owners & state.catalog.bits[decided]:
             self._counters.rescues[decided, file.version].advance()
 

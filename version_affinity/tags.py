@@ -19,67 +19,17 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
     from .assets.static import StaticAssets
-    from .decision import Decision
-    from .state import State
+    from .request import Request
 
-#: Where the environ holds the ``Rendering``.
-RENDERING = "version_affinity.rendering"
+#: Where the environ of a request that is passed on to the wrapped application holds its ``Request``.
+REQUEST = "version_affinity.request"
 
 _unknown_entry = LimitedLog(logging.ERROR)
 
 
-class Rendering:
-    """What a page that the application renders depends on; one for each request that is passed on to it.
-
-    Attributes:
-        state: The versions and the deployment, as they were when the request came.
-        decision: The request's decision.
-        served: The version whose files the page names, "" while it depends on none.
-    """
-
-    __slots__ = ("decision", "served", "state")
-
-    def __init__(self, state: State, decision: Decision) -> None:
-        self.state = state
-        self.decision = decision
-        self.served = ""
-
-    def depend(self, version: str) -> None:
-        """Note that the page names files of a version. The decided one, once named, stays."""
-        if self.served != self.decision.version:
-            self.served = version
-
-    def builds(self) -> Iterator[tuple[str, StaticAssets]]:
-        """Return the builds to look for an entry in: the decided version's first, then the baseline's, then all.
-
-        During a rollout one template serves several builds, and an entry may be new in one of them. A page with another
-        version's entry is that version's page; a page without its script is a broken one.
-        """
-        state = self.state
-        for version in dict.fromkeys((self.decision.version, state.baseline, *state.versions)):
-            build = state.builds[version]
-            if build is not None:
-                yield version, build
-
-
-def rendering_of(environ: WSGIEnvironment) -> Rendering:
-    """Return a request's ``Rendering``.
-
-    Raises:
-        LookupError: the request did not come through a ``VersionAffinity``.
-    """
-    rendering: Rendering | None = environ.get(RENDERING)
-    if rendering is None:
-        raise LookupError(
-            "this request did not come through VersionAffinity: wrap the application (app.wsgi_app = "
-            "VersionAffinity(app.wsgi_app, ...)), and pass the environ that it was called with",
-        )
-    return rendering
-
-
 def current_version(environ: WSGIEnvironment) -> str:
     """Return the id of the version that was decided for this request, and mark the response as depending on it."""
-    return version_of(rendering_of(environ))
+    return version_of(_request_of(environ))
 
 
 def asset_url(environ: WSGIEnvironment, entry: str) -> str:
@@ -89,7 +39,7 @@ def asset_url(environ: WSGIEnvironment, entry: str) -> str:
         environ: The request's environ, as the application got it.
         entry: A source file that the Vite manifest lists ("src/main.ts"), or a file of the build ("logo.svg").
     """
-    return url_of(environ, rendering_of(environ), entry)
+    return url_of(_request_of(environ), entry)
 
 
 def asset_tags(environ: WSGIEnvironment, entry: str) -> str:
@@ -99,58 +49,85 @@ def asset_tags(environ: WSGIEnvironment, entry: str) -> str:
         environ: The request's environ, as the application got it.
         entry: A source file that the Vite manifest lists as an entry, for example "src/main.ts".
     """
-    return tags_of(environ, rendering_of(environ), entry)
+    return tags_of(_request_of(environ), entry)
 
 
-def version_of(rendering: Rendering) -> str:
+def version_of(request: Request) -> str:
     """Do the work of ``current_version``."""
-    rendering.served = rendering.served or rendering.decision.version
-    return rendering.decision.version
+    request.depends = True
+    return request.decision.version
 
 
-def url_of(environ: WSGIEnvironment, rendering: Rendering, entry: str) -> str:
+def url_of(request: Request, entry: str) -> str:
     """Do the work of ``asset_url``."""
-    for version, build in rendering.builds():
+    for version, build in _builds(request):
         manifest = build.index.manifest
         chunk = manifest.entry(entry) if manifest is not None else None
         file = chunk.file if chunk is not None else entry.removeprefix("/")
         if chunk is not None or _wire_path(file) in build.index.assets:
-            rendering.depend(version)
-            return _url(environ, rendering, file)
+            _depend(request, version)
+            return _url(request, file)
     _report(entry)
-    return _url(environ, rendering, entry.removeprefix("/"))
+    return _url(request, entry.removeprefix("/"))
 
 
-def tags_of(environ: WSGIEnvironment, rendering: Rendering, entry: str) -> str:
+def tags_of(request: Request, entry: str) -> str:
     """Do the work of ``asset_tags``."""
-    for version, build in rendering.builds():
+    for version, build in _builds(request):
         manifest = build.index.manifest
         closure = None if manifest is None else manifest.closure(entry)
         if closure is None:
             continue
-        rendering.depend(version)
+        _depend(request, version)
         file, stylesheets, preloads = closure
-        lines = [f'<link rel="stylesheet" href="{_href(environ, rendering, sheet)}">' for sheet in stylesheets]
+        lines = [f'<link rel="stylesheet" href="{_href(request, sheet)}">' for sheet in stylesheets]
         if file.endswith(".css"):
-            lines.append(f'<link rel="stylesheet" href="{_href(environ, rendering, file)}">')
+            lines.append(f'<link rel="stylesheet" href="{_href(request, file)}">')
         else:
-            lines.append(f'<script type="module" crossorigin src="{_href(environ, rendering, file)}"></script>')
-        lines += [
-            f'<link rel="modulepreload" crossorigin href="{_href(environ, rendering, preload)}">'
-            for preload in preloads
-        ]
+            lines.append(f'<script type="module" crossorigin src="{_href(request, file)}"></script>')
+        lines += [f'<link rel="modulepreload" crossorigin href="{_href(request, preload)}">' for preload in preloads]
         return "\n".join(lines)
     _report(entry)
     return ""
 
 
-def _href(environ: WSGIEnvironment, rendering: Rendering, file: str) -> str:
-    return escape(_url(environ, rendering, file))
+def _request_of(environ: WSGIEnvironment) -> Request:
+    request: Request | None = environ.get(REQUEST)
+    if request is None:
+        raise LookupError(
+            "this request did not come through VersionAffinity: wrap the application (app.wsgi_app = "
+            "VersionAffinity(app.wsgi_app, ...)), and pass the environ that it was called with",
+        )
+    return request
 
 
-def _url(environ: WSGIEnvironment, rendering: Rendering, file: str) -> str:
-    # Both are WSGI text: bytes decoded as latin-1 (PEP 3333).
-    base: str = environ.get("SCRIPT_NAME", "") + rendering.state.settings.prefix
+def _builds(request: Request) -> Iterator[tuple[str, StaticAssets]]:
+    """Return the builds to look for an entry in: the decided version's first, then the baseline's, then all.
+
+    During a rollout one template serves several builds, and an entry may be new in one of them. A page with another
+    version's entry is that version's page; a page without its script is a broken one.
+    """
+    state = request.state
+    for version in dict.fromkeys((request.decision.version, state.baseline, *state.versions)):
+        build = state.builds[version]
+        if build is not None:
+            yield version, build
+
+
+def _depend(request: Request, version: str) -> None:
+    """Note that the page names files of a version. Once it names one of the decided version's, that one stays."""
+    request.depends = True
+    if request.served != request.decision.version:
+        request.served = version
+
+
+def _href(request: Request, file: str) -> str:
+    return escape(_url(request, file))
+
+
+def _url(request: Request, file: str) -> str:
+    script_name: str = request.environ.get("SCRIPT_NAME", "")
+    base = script_name + request.state.settings.prefix
     return quote(base.encode("latin-1", "replace")) + quote(file)
 
 

@@ -15,10 +15,9 @@ if TYPE_CHECKING:
 
     from .policy import Treatment
     from .request import Request
-    from .tags import Rendering
 
     #: From an application's status and headers to the headers to send: a method of ``Policy``.
-    Complete: TypeAlias = Callable[[Request, Treatment, Rendering, str, list[tuple[str, str]]], list[tuple[str, str]]]
+    Complete: TypeAlias = Callable[[Request, Treatment, str, list[tuple[str, str]]], list[tuple[str, str]]]
 
 #: Where the environ holds what was taken out of it or changed in it.
 ORIGINAL: Final = "version_affinity.original"
@@ -35,7 +34,6 @@ def call(
     app: WSGIApplication,
     request: Request,
     treatment: Treatment,
-    rendering: Rendering,
     complete: Complete,
     start_response: StartResponse,
 ) -> Iterable[bytes]:
@@ -53,7 +51,7 @@ def call(
         else:
             tally[digit].advance()
         counted = digit
-        completed = complete(request, treatment, rendering, status, headers)
+        completed = complete(request, treatment, status, headers)
         return start_response(status, completed) if exc_info is None else start_response(status, completed, exc_info)
 
     try:
@@ -69,12 +67,13 @@ def call(
 
 def take_conditional(environ: WSGIEnvironment) -> None:
     """Take the conditional headers out of a request; what they were is kept under a key of ours."""
+    if environ.keys().isdisjoint(CONDITIONAL):
+        return
     taken = {name: environ.pop(name) for name in CONDITIONAL if name in environ}
     if "HTTP_IF_RANGE" in taken and "HTTP_RANGE" in environ:
         # A range of other bytes than it was asked for (RFC 9110 section 13.1.5).
         taken["HTTP_RANGE"] = environ.pop("HTTP_RANGE")
-    if taken:
-        environ[ORIGINAL] = {**environ.get(ORIGINAL, {}), **taken}
+    environ[ORIGINAL] = {**environ.get(ORIGINAL, {}), **taken}
 
 
 def no_file(environ: WSGIEnvironment, treatment: Treatment, start_response: StartResponse) -> Iterable[bytes]:

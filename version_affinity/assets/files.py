@@ -46,7 +46,8 @@ def open_body(asset: Asset, environ: WSGIEnvironment) -> Iterable[bytes] | None:
     """Open a file for sending.
 
     Returns:
-        The server's ``wsgi.file_wrapper`` around the file where there is one, else an iterable of blocks. None when the
+        The server's ``wsgi.file_wrapper`` around the file where there is one, else an iterable of blocks; for HEAD,
+        which is answered as GET would be, nothing. None when the
         file is gone or is not the one that was indexed: its Content-Length and ETag would be lies.
     """
     try:
@@ -63,5 +64,8 @@ def open_body(asset: Asset, environ: WSGIEnvironment) -> Iterable[bytes] | None:
     if file is None:
         os.close(descriptor)
         return None
+    if environ.get("REQUEST_METHOD") == "HEAD":
+        file.close()
+        return ()
     wrapper = environ.get("wsgi.file_wrapper")
     return FileBlocks(file, asset.size) if wrapper is None else wrapper(file, BLOCK)

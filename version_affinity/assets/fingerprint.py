@@ -125,6 +125,8 @@ def looks_like_asset(path: str, directories: Container[str] | None = None) -> bo
     >>> looks_like_asset("/static/admin/base.0a1b2c3d4e5f.css", {"/", "/assets/"})
     False
     """
+    if "." not in path:  # no extension and no fingerprint: nearly every page and API call
+        return False
     if _BUILD_DIRECTORY.match(path):
         return is_media(path) or is_fingerprinted(path)
     return (directories is None or path[: path.rfind("/") + 1] in directories) and is_fingerprinted(path)

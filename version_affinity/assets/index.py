@@ -7,8 +7,10 @@ nothing in a tree makes the scan fail.
 
 from __future__ import annotations
 
+import gc
 import os
 import re
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fnmatch import translate
 from pathlib import Path
@@ -25,7 +27,7 @@ from .memory import Memory
 from .tree import LARGE, Skipped, UnservableError, read, walk, wsgi_path
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from .tree import Content
 
@@ -102,7 +104,7 @@ def scan(
     listed = _paths(manifest.files) if manifest else frozenset()
     hashed = _paths(manifest.hashed) if manifest else frozenset()
     builder = _Builder(memory)
-    try:
+    with _uncollected(), builder:
         for parent, files in walk(root, ignored, skipped):
             place = place_of(parent)
             for path, name, file in files:
@@ -128,9 +130,6 @@ def scan(
                         else bool(said)
                     ),
                 )
-    except BaseException:
-        builder.discard()
-        raise
     if not builder.assets:
         raise ConfigurationError(
             f"directory={os.fspath(directory)!r} holds no file to serve: build the front end first, or name the "
@@ -171,10 +170,25 @@ class _Builder:
             data=self._memory.keep(content.digest, data) if self._memory is not None and data is not None else None,
         )
 
-    def discard(self) -> None:
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         """Give back the memory of a scan that failed."""
-        if self._memory is not None:
+        if kind is not None and self._memory is not None:
             self._memory.release(asset.digest for asset in self.assets.values() if asset.data is not None)
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Pause cyclic garbage collection: it would walk the index again and again while it grows, and find nothing."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _root(directory: str | os.PathLike[str]) -> str:

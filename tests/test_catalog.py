@@ -1,0 +1,216 @@
+"""The catalog of all known versions: who owns what, who steps in, where they disagree, and what a Referer proves."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+import pytest
+from builds import COLLISION, DIFFERING, ENTRY, EQUAL, OWN, SHARED, write_builds
+from harness import write_build
+
+from version_affinity import StaticAssets
+from version_affinity.catalog import EVERYBODY, Catalog, report_collisions
+from version_affinity.counters import Counter
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+    from pathlib import Path
+
+
+@pytest.fixture(scope="module")
+def assets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, StaticAssets]:
+    """The three builds, loaded."""
+    directories = write_builds(tmp_path_factory.mktemp("builds"))
+    return {version: StaticAssets(directory) for version, directory in directories.items()}
+
+
+def catalog(builds: Mapping[str, StaticAssets | None], staged: Collection[str] = (), prefix: str = "/") -> Catalog:
+    """Return the catalog of builds."""
+    return Catalog(
+        builds,
+        staged=staged,
+        prefix=prefix,
+        counters=lambda version: (Counter(), Counter()),
+    )
+
+
+def owners(of: Catalog, path: str) -> set[str]:
+    """Return who has a file that is served by name."""
+    bits = of.named[path].owners
+    return {version for version, bit in of.bits.items() if bits & bit} | ({"everybody"} if bits & EVERYBODY else set())
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        (SHARED, {"v0", "v1", "v2", "everybody"}),
+        (ENTRY["v0"], {"v0"}),
+        (ENTRY["v1"], {"v1"}),
+        (ENTRY["v2"], {"v2"}),
+    ],
+)
+def test_owners(assets: dict[str, StaticAssets], path: str, expected: set[str]) -> None:
+    """A file that is served by name knows who has it; the copy that is served is the first owner's."""
+    known = catalog(assets)
+    assert owners(known, path) == expected
+    assert known.named[path].version == min(expected - {"everybody"})
+    assert len(known.named[path].copies) == len(expected - {"everybody"})
+
+
+@pytest.mark.parametrize("path", [COLLISION, DIFFERING, EQUAL, "/index.html", *OWN.values()])
+def test_not_by_name(assets: dict[str, StaticAssets], path: str) -> None:
+    """A collision and every file without a fingerprint is not served by name."""
+    assert path not in catalog(assets).named
+
+
+def test_an_application_has_no_files(assets: dict[str, StaticAssets]) -> None:
+    """Beside a version that is an application, no file is everybody's."""
+    known = catalog({**assets, "app": None})
+    assert owners(known, SHARED) == {"v0", "v1", "v2"}
+    assert known.bits.keys() == {"v0", "v1", "v2", "app"}
+
+
+def test_disagreement(assets: dict[str, StaticAssets]) -> None:
+    """Differing paths are those of unequal bytes, and collisions those of them that carry a fingerprint."""
+    known = catalog(assets)
+    assert known.differing == {COLLISION, DIFFERING, "/index.html", "/about.html"}
+    assert known.collisions == (COLLISION,)
+
+
+@pytest.mark.parametrize("version", ENTRY)
+def test_one_version_agrees(assets: dict[str, StaticAssets], version: str) -> None:
+    """A version alone differs from nobody and rescues nobody."""
+    known = catalog({version: assets[version]})
+    assert (known.differing, known.collisions, known.rescues) == (frozenset(), (), {})
+    assert owners(known, COLLISION) == {version, "everybody"}
+
+
+@pytest.fixture
+def rescuing(tmp_path: Path) -> dict[str, StaticAssets]:
+    """Builds in which files are missing here and there."""
+    files = {
+        "v1": {"a.txt": "a", "ab.txt": "ab", "abc.txt": "c1", "page.html": "page", "assets/x-C0liD3sX.js": "1"},
+        "v2": {"ab.txt": "ab", "abc.txt": "c2", "assets/x-C0liD3sX.js": "2"},
+        "v3": {"staged.txt": "s", "ab.txt": "other", "a.txt": "other"},
+        "v4": {"empty.txt": ""},
+    }
+    return {version: StaticAssets(write_build(tmp_path / version, build)) for version, build in files.items()}
+
+
+@pytest.mark.parametrize(
+    ("path", "staged", "rescuer"),
+    [
+        ("/a.txt", {"v3"}, "v1"),
+        ("/a.txt", set(), None),
+        ("/ab.txt", {"v3"}, "v1"),
+        ("/ab.txt", set(), None),
+        ("/abc.txt", {"v3"}, None),
+        ("/abc.txt", {"v2", "v3"}, "v1"),
+        ("/staged.txt", {"v3"}, None),
+        ("/staged.txt", set(), "v3"),
+        ("/empty.txt", set(), "v4"),
+        ("/page.html", set(), None),
+        ("/assets/x-C0liD3sX.js", set(), None),
+        ("/assets/x-C0liD3sX.js", {"v2"}, "v1"),
+        ("/nobody.txt", set(), None),
+    ],
+)
+def test_rescues(rescuing: dict[str, StaticAssets], path: str, staged: set[str], rescuer: str | None) -> None:
+    """A file that is no HTML rescues when all that have it, staged versions excepted, agree on its bytes."""
+    known = catalog(rescuing, staged)
+    rescue = known.rescues.get(path)
+    assert (rescue and rescue[0]) == rescuer
+    assert rescue is None or rescue[1] is rescuing[rescue[0]].index.assets[path]
+
+
+def test_prefix(assets: dict[str, StaticAssets]) -> None:
+    """Files are named by their request path, which begins with the prefix; rescues by their path in a build."""
+    known = catalog(assets, prefix="/shop/")
+    assert set(known.named) == {f"/shop{path}" for path in (SHARED, *ENTRY.values())}
+    assert set(known.rescues) == set(OWN.values())
+
+
+REFERERS = [
+    ("http://localhost{v1}", "v1"),
+    ("https://shop.example:8443{v2}", "v2"),
+    ("http://localhost{v0}", "v0"),
+    ("http://localhost{v1}?v=1", "v1"),
+    ("http://localhost{v1}#top", "v1"),
+    ("http://localhost{v1}?a=#b?c", "v1"),
+    ("http://other.example{v1}", "v1"),
+    ("http://localhost/assets/index%2DBX4CeNGm.js", "v1"),
+    ("http://localhost/%61ssets/index-BX4CeNGm.js", "v1"),
+    ("http://localhost/", ""),
+    ("http://localhost", ""),
+    ("http://localhost/index.html", ""),
+    ("http://localhost/x{v1}", ""),
+    ("http://localhost{v1}/", ""),
+    ("http://localhost/?{v1}", ""),
+    ("http://localhost/#{v1}", ""),
+    ("http://localhost" + SHARED, ""),
+    ("http://localhost" + COLLISION, ""),
+    ("http://localhost" + OWN["v1"], ""),
+    ("{v1}", ""),
+    ("about:blank", ""),
+    ("", ""),
+    ("://", ""),
+    ("http://[::1{v1}", "v1"),
+    ("http://localhost/%", ""),
+    ("http://localhost/%zz%ff%00", ""),
+    ("http://localhost/\xff\xfe", ""),
+    ("http://localhost/日%41", ""),
+    ("http://localhost/" + "a/" * 30_000, ""),
+]
+
+
+@pytest.mark.parametrize(("referer", "version"), REFERERS)
+def test_referer(assets: dict[str, StaticAssets], referer: str, version: str) -> None:
+    """A Referer proves the one version that has the fingerprinted file it names, and no parse of it raises."""
+    environ = {"HTTP_REFERER": referer.format(**ENTRY)}
+    assert catalog(assets).referer_version(environ) == version
+
+
+@pytest.mark.parametrize(
+    ("script_name", "prefix", "path", "version"),
+    [
+        ("/site", "/", "/site{v1}", "v1"),
+        ("/site", "/", "{v1}", "v1"),
+        ("", "/shop/", "/shop{v1}", "v1"),
+        ("", "/shop/", "{v1}", ""),
+        ("/site", "/shop/", "/site/shop{v1}", "v1"),
+        ("/caf\xc3\xa9", "/", "/caf%C3%A9{v1}", "v1"),
+    ],
+)
+def test_referer_where_mounted(
+    assets: dict[str, StaticAssets], script_name: str, prefix: str, path: str, version: str
+) -> None:
+    """The Referer's path includes where the application is mounted, and the prefix."""
+    environ = {"HTTP_REFERER": f"http://localhost{path.format(**ENTRY)}", "SCRIPT_NAME": script_name}
+    assert catalog(assets, prefix=prefix).referer_version(environ) == version
+
+
+@pytest.mark.parametrize(
+    ("collisions", "reported", "logged"),
+    [
+        ([], [], None),
+        (["/a"], [], "1 fingerprinted names"),
+        (["/a", "/b"], ["/a"], "1 fingerprinted names"),
+        (["/a"], ["/a"], None),
+        ([f"/{number}" for number in range(5)], [], "'/4'"),
+        ([f"/{number}" for number in range(6)], [], "'/4' ..."),
+        (["/a\r\nb"], [], r"'/a\r\nb'"),
+    ],
+)
+def test_report(
+    caplog: pytest.LogCaptureFixture, collisions: list[str], reported: list[str], logged: str | None
+) -> None:
+    """New collisions are logged in one warning that names a few, escaped; those that were reported are not."""
+    report_collisions(collisions, reported)
+    records = [(record.name, record.levelno, record.getMessage()) for record in caplog.records]
+    assert len(records) == (logged is not None)
+    for name, level, message in records:
+        assert (name, level) == ("version_affinity", logging.WARNING)
+        assert logged is not None
+        assert logged in message
+        assert "'/5'" not in message

@@ -1,0 +1,307 @@
+"""Every setting that cannot be used: refused when it is configured, naming the field, the value and the remedy."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from builds import Answer, write_builds
+from harness import write_build
+
+from version_affinity import (
+    ConfigurationError,
+    Cookie,
+    Deployment,
+    Header,
+    StaticAssets,
+    Version,
+    VersionAffinity,
+    sign_override,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+NAN = float("nan")
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with the builds v0, v1 and v2, an empty one, a file, and one that holds nothing to serve."""
+    root = tmp_path_factory.mktemp("builds")
+    write_builds(root)
+    (root / "empty").mkdir()
+    write_build(root, {"file.txt": "x", "hidden/.env": "x", "no-document/a.js": "x"})
+    return root
+
+
+def refused(configure: Callable[[], object], *words: str) -> None:
+    """Check that something is refused with a message that holds all the words."""
+    with pytest.raises(ConfigurationError) as raised:
+        configure()
+    message = str(raised.value)
+    assert isinstance(raised.value, ValueError)
+    assert [word for word in words if word not in message] == [], message
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", "App", "1a", "a b", "a.b", "é", "a\n", "*", "-a", "_a", None, b"a", 1],
+)
+def test_name(name: Any, root: Path) -> None:
+    """A deployment's name that could not stand in a header or cookie is refused, wherever it is given."""
+    words = (f"name={name!r}", "lowercase letter", "name='storefront'")
+    refused(lambda: Deployment(name, {"v1": 100}), *words)
+    refused(lambda: VersionAffinity(None, [Version("v1", root / "v1")], name=name), *words)
+
+
+@pytest.mark.parametrize(
+    "version", ["", "a b", "a/b", "../v2", ".v1", "-v1", "_v1", "v1\n", "é", "x" * 65, "v,1", "v=1", None, 1, b"v1"]
+)
+def test_version_id(version: Any, root: Path) -> None:
+    """An id that could not stand in a header, a cookie or a path is refused, wherever it is given."""
+    words = (f"version id {version!r}", "1 to 64 letters", "'v2'")
+    refused(lambda: Version(version, root / "v1"), *words)
+    refused(lambda: Deployment("app", {version: 100}), *words)
+    refused(lambda: sign_override(version, name="app", secret=b"s", lifetime=1), *words)
+
+
+@pytest.mark.parametrize(
+    ("percentage", "words"),
+    [
+        (-1, ("percentage=-1", "'v1'", "not between 0 and 100")),
+        (100.1, ("percentage=100.1", "'v1'", "not between 0 and 100")),
+        (NAN, ("percentage=nan", "'v1'", "not between 0 and 100")),
+        (float("inf"), ("percentage=inf", "'v1'", "not between 0 and 100")),
+        ("50", ("percentage='50'", "'v1'", "not a number", "from 0 to 100")),
+        (True, ("percentage=True", "'v1'", "not a number")),
+        (Decimal(50), ("percentage=Decimal('50')", "'v1'", "not a number")),
+        (1j, ("percentage=1j", "'v1'", "not a number")),
+    ],
+)
+def test_percentage(percentage: Any, words: tuple[str, ...], root: Path) -> None:
+    """A percentage that is no number from 0 to 100 is refused, wherever it is given."""
+    refused(lambda: Version("v1", root / "v1", percentage=percentage), *words)
+    refused(lambda: Deployment("app", {"v1": percentage}), *words)
+
+
+@pytest.mark.parametrize(
+    ("percentages", "words"),
+    [
+        ({}, ("at least one version", "{'v1': 100}")),
+        ({"v1": 0}, ("sum to 0", "v1 0")),
+        ({"v1": 50, "v2": 40}, ("sum to 90, not 100", "v1 50 + v2 40", "None for the remainder")),
+        ({"v1": 50, "v2": 60}, ("sum to 110, not 100", "v1 50 + v2 60")),
+        ({"v1": 60, "v2": 60, "v3": None}, ("sum to 120, not 100", "v1 60 + v2 60")),
+        ({"v1": 99.99}, ("sum to 99.99, not 100",)),
+        ({"v1": 50, "v2": 50.002}, ("not 100", "v2 50.002")),
+        ({"v1": 50, "v2": 49.998}, ("not 100", "v2 49.998")),
+    ],
+)
+def test_sum(percentages: dict[str, Any], words: tuple[str, ...], root: Path) -> None:
+    """Percentages that do not sum to 100 within 0.001 are refused with the sum and its parts."""
+    refused(lambda: Deployment("app", percentages), *words)
+    given = [Version(version, root / version, percentage=share) for version, share in percentages.items()]
+    given = given if len(given) != 1 or given[0].percentage is not None else []
+    if set(percentages) <= {"v1", "v2"}:
+        refused(lambda: VersionAffinity(None, given), *words)
+    affinity = VersionAffinity(None, [Version("v1", root / "v1")])
+    refused(lambda: affinity.deploy(percentages), *words)
+
+
+@pytest.mark.parametrize(
+    ("app", "words"),
+    [
+        (None, ("app=None", "'v1'", "neither a directory nor a WSGI application", "path of a build")),
+        (7, ("app=7", "'v1'", "neither a directory")),
+        (b"builds/v1", ("app=b'builds/v1'", "'v1'", "neither a directory")),
+    ],
+)
+def test_version_app(app: Any, words: tuple[str, ...]) -> None:
+    """What is neither a path nor an application is no version."""
+    refused(lambda: Version("v1", app), *words)
+
+
+@pytest.mark.parametrize("options", [{"app": Answer()}, {"prefix": "/shop/"}])
+def test_static_assets_as_version(root: Path, options: dict[str, Any]) -> None:
+    """A ``StaticAssets`` that is a version has no application and no prefix of its own."""
+    own = StaticAssets(root / "v1", **options)
+    refused(lambda: Version("v1", own), "StaticAssets of version 'v1'", "leave both out", "VersionAffinity")
+
+
+# what is given to VersionAffinity, from a function of the builds' directory; the words of the message
+OPTIONS: list[tuple[Callable[[Path], dict[str, Any]], tuple[str, ...]]] = [
+    # the application
+    (lambda root: {"app": "app"}, ("app='app'", "no WSGI application", "None to go without")),
+    # versions
+    (lambda root: {"versions": None}, ("versions=None", "not a list", "versions=[Version('v1', ...)]")),
+    (lambda root: {"versions": "v1"}, ("versions='v1'", "not a list")),
+    (lambda root: {"versions": []}, ("at least one version", "{'v1': 100}")),
+    (lambda root: {"versions": ["v1"]}, ("versions contains 'v1'", "Version('v1', path)")),
+    (lambda root: {"versions": Version("v1", root / "v1")}, ("versions=Version(", "not a list")),
+    (lambda root: {"retained": "v0"}, ("retained='v0'", "not a list")),
+    (lambda root: {"retained": [7]}, ("retained contains 7", "Version('v1', path)")),
+    (lambda root: {"retained": [Version("v1", root / "v0")]}, ("'v1'", "listed twice", "id of its own")),
+    (
+        lambda root: {"versions": [Version("v1", root / "v1"), Version("v1", root / "v2")]},
+        ("'v1'", "listed twice", "id of its own"),
+    ),
+    (
+        lambda root: {"retained": [Version("v0", root / "v0", percentage=0)]},
+        ("percentage=0", "retained version 'v0'", "no effect", "leave it out"),
+    ),
+    # directories
+    (
+        lambda root: {"versions": [Version("v1", root / "nothing")]},
+        ("version 'v1'", "nothing'", "does not exist", "build the front end first"),
+    ),
+    (lambda root: {"versions": [Version("v1", root / "empty")]}, ("version 'v1'", "empty'", "no file to serve")),
+    (lambda root: {"versions": [Version("v1", root / "hidden")]}, ("version 'v1'", "hidden'", "no file to serve")),
+    (lambda root: {"versions": [Version("v1", root / "file.txt")]}, ("version 'v1'", "file.txt'", "is a file")),
+    (lambda root: {"retained": [Version("v0", str(root / "no"))]}, ("version 'v0'", "does not exist")),
+    (
+        lambda root: {
+            "versions": [Version("v1", root / "no-document")],
+            "not_found_handling": "single-page-application",
+        },
+        ("version 'v1'", "not_found_handling='single-page-application'", "/index.html", "not_found_handling='none'"),
+    ),
+    # keys
+    (lambda root: {"keys": "user_id"}, ("keys='user_id'", "not a list", "keys=[Cookie('user_id')")),
+    (lambda root: {"keys": Cookie("user_id")}, ("keys=Cookie(name='user_id')", "not a list")),
+    (lambda root: {"keys": None}, ("keys=None", "not a list")),
+    (lambda root: {"keys": ["user_id"]}, ("keys contains 'user_id'", "no key source", "Cookie(name)")),
+    # paths
+    (lambda root: {"prefix": "shop"}, ("prefix='shop'", "no path", "'/shop/'")),
+    (lambda root: {"prefix": ""}, ("prefix=''", "no path")),
+    (lambda root: {"prefix": "//shop"}, ("prefix='//shop'", "no path")),
+    (lambda root: {"prefix": "/shop?a"}, ("prefix='/shop?a'", "no path")),
+    (lambda root: {"prefix": "/shop#a"}, ("prefix='/shop#a'", "no path")),
+    (lambda root: {"prefix": None}, ("prefix=None", "no path")),
+    (lambda root: {"app_first": "/api/*"}, ("app_first='/api/*'", "not a list", "app_first=['/api/*']")),
+    (lambda root: {"app_first": 7}, ("app_first=7", "not a list")),
+    (lambda root: {"app_first": ["api/*"]}, ("app_first rule 'api/*'", "must begin with '/'")),
+    (lambda root: {"app_first": ["/a", "!b"]}, ("app_first rule '!b'", "'!/'")),
+    (lambda root: {"app_first": [7]}, ("app_first rule 7", "must begin with")),
+    (lambda root: {"app_first": ["!/a"]}, ("app_first", "only exceptions", "['!/a']", "'/*'")),
+    (lambda root: {"app_first": ["/a", "/b", "/a"]}, ("app_first", "'/a' twice", "remove one")),
+    (lambda root: {"app_first": ["/a/*", "/a/b"]}, ("app_first rule '/a/b'", "redundant", "'/a/*'", "remove one")),
+    (lambda root: {"app_first": ["/*", "!/a/*", "!/a/b"]}, ("app_first rule '/a/b'", "redundant", "'/a/*'")),
+    (lambda root: {"app_first": ["/" + "a" * 100]}, ("app_first rule '/aa", "longer than 100", "shorten it")),
+    (lambda root: {"app_first": [f"/{n}" for n in range(101)]}, ("app_first", "101 rules", "more than 100", "join")),
+    # files
+    (lambda root: {"html_handling": "auto"}, ("html_handling='auto'", "use one of auto-trailing-slash")),
+    (lambda root: {"not_found_handling": "spa"}, ("not_found_handling='spa'", "use one of none")),
+    (lambda root: {"memory": -1}, ("memory=-1", "no number of bytes", "0 for none")),
+    (lambda root: {"memory": "64M"}, ("memory='64M'", "no number of bytes")),
+    (lambda root: {"fingerprinted": "("}, ("fingerprinted='('", "neither a regular expression nor a callable")),
+    # the cookie
+    (lambda root: {"cookie": ""}, ("Cookie('')", "'user_id'")),
+    (lambda root: {"cookie": "a b"}, ("Cookie('a b')", "name on the wire")),
+    (lambda root: {"cookie": "a=b"}, ("Cookie('a=b')",)),
+    (lambda root: {"cookie": "a;b"}, ("Cookie('a;b')",)),
+    (lambda root: {"secure": "yes"}, ("secure='yes'", "True, False and None")),
+    # overrides
+    (lambda root: {"override_headers": "X-Try"}, ("override_headers='X-Try'", "not a list", "() to switch")),
+    (lambda root: {"override_headers": None}, ("override_headers=None", "not a list")),
+    (lambda root: {"override_headers": ["X Try"]}, ("Header('X Try')", "name on the wire")),
+    (lambda root: {"override_headers": [7]}, ("Header(7)", "name on the wire")),
+    (lambda root: {"override_secret": ""}, ("override_secret", "empty", "long random text")),
+    (lambda root: {"override_secret": b""}, ("override_secret", "empty")),
+    (lambda root: {"override_secret": []}, ("override_secret", "empty", "list of them")),
+    (lambda root: {"override_secret": ["a", ""]}, ("override_secret", "empty")),
+    (lambda root: {"override_secret": ["a", 7]}, ("override_secret", "no text")),
+    (lambda root: {"override_secret": 7}, ("override_secret", "no text", "long random text")),
+    (lambda root: {"ignore": "*.map"}, ("ignore='*.map'", "no list of patterns", "ignore=['*.map']")),
+    (lambda root: {"ignore": None}, ("ignore=None", "no list of patterns")),
+]
+
+
+@pytest.mark.parametrize(("options", "words"), OPTIONS)
+def test_options(root: Path, options: Callable[[Path], dict[str, Any]], words: tuple[str, ...]) -> None:
+    """An option that cannot be used is refused with the field, the value and the remedy."""
+    given = {"app": None, "versions": [Version("v1", root / "v1")], **options(root)}
+    refused(lambda: VersionAffinity(given.pop("app"), given.pop("versions"), **given), *words)
+
+
+@pytest.mark.parametrize("source", [Cookie, Header])
+@pytest.mark.parametrize("name", ["", "a b", "a=b", "a;b", "a,b", "a:b", "é", "a\r\nb", None, 7, b"a"])
+def test_source_name(source: type[Cookie | Header], name: Any) -> None:
+    """A name that could not be on the wire is no cookie's and no header's."""
+    refused(lambda: source(name), f"{source.__name__}({name!r})", "name on the wire", "e.g. ")
+
+
+@pytest.mark.parametrize("secret", ["", b"", None, 7])
+def test_sign_override_secret(secret: Any) -> None:
+    """An override is not signed without a secret."""
+    refused(lambda: sign_override("v2", name="app", secret=secret, lifetime=60), "override_secret", "long random text")
+
+
+# a change while the application runs: what is done, the words of the message
+CHANGES: list[tuple[Callable[[VersionAffinity, Path], object], tuple[str, ...]]] = [
+    (lambda affinity, root: affinity.deploy({"v1": 50, "v9": 50}), ("'v9'", "not known", "v1, v2, v0", "affinity.add")),
+    (lambda affinity, root: affinity.add(Version("v1", root / "v1")), ("'v1'", "known already", "a new id")),
+    (lambda affinity, root: affinity.add(Version("v0", root / "v0")), ("'v0'", "known already", "a new id")),
+    (
+        lambda affinity, root: affinity.add(Version("v3", root / "v0", percentage=5)),
+        ("percentage=5", "'v3'", "no effect", "deploy()"),
+    ),
+    (lambda affinity, root: affinity.add(Version("v3", root / "nothing")), ("'v3'", "does not exist")),
+    (lambda affinity, root: affinity.retire("v9"), ("'v9'", "not known", "v1, v2, v0", "nothing is to be retired")),
+    (lambda affinity, root: affinity.retire("v1"), ("'v1'", "deployment with 90 %", "deploy() without it")),
+]
+
+
+@pytest.mark.parametrize(("change", "words"), CHANGES)
+def test_changes(root: Path, change: Callable[[VersionAffinity, Path], object], words: tuple[str, ...]) -> None:
+    """A change that cannot be made is refused with the version and the remedy, and changes nothing."""
+    versions = [Version("v1", root / "v1", percentage=90), Version("v2", root / "v2", percentage=10)]
+    affinity = VersionAffinity(None, versions, retained=[Version("v0", root / "v0")])
+    before = affinity._state
+    refused(lambda: change(affinity, root), *words)
+    assert affinity._state is before
+
+
+def test_all_is_checked_before_a_directory_is_read(tmp_path: Path) -> None:
+    """A mistake in the settings is told first: loading a large build takes seconds."""
+    missing = [Version("v1", tmp_path / "nothing", percentage=50), Version("v2", tmp_path / "nothing", percentage=40)]
+    refused(lambda: VersionAffinity(None, missing), "sum to 90")
+    refused(lambda: VersionAffinity(None, missing[:1] * 2), "listed twice")
+    refused(lambda: VersionAffinity(None, missing, keys=["a"]), "keys contains 'a'")  # type: ignore[list-item]
+    refused(lambda: VersionAffinity(None, missing, prefix="shop"), "prefix='shop'")
+
+
+def test_session_cookie_warns(root: Path) -> None:
+    """Flask's own session cookie as a key source warns, naming it and what to use."""
+    with pytest.warns(UserWarning, match=r"Cookie\('session'\).*stays the same"):
+        VersionAffinity(None, [Version("v1", root / "v1")], keys=[Cookie("session")])
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"prefix": "/shop"},
+        {"prefix": "/caf\xe9/"},
+        {"override_headers": ()},
+        {"override_secret": "s"},
+        {"override_secret": [b"s", "t"]},
+        {"cookie": None},
+        {"cookie": "pin"},
+        {"secure": True},
+        {"keys": ()},
+        {"keys": iter([Cookie("a")])},
+        {"app_first": iter(["/api/*"])},
+        {"memory": 0},
+        {"fingerprinted": "x"},
+        {"fingerprinted": lambda path: None},
+        {"ignore": ["*.map"]},
+        {"retained": ()},
+        {"name": "a"},
+    ],
+)
+def test_usable_options(root: Path, options: dict[str, Any]) -> None:
+    """What the documentation allows is taken, iterators too."""
+    assert VersionAffinity(None, iter([Version("v1", root / "v1")]), **options).known == ("v1",)

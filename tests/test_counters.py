@@ -1,0 +1,281 @@
+"""Counters, exact under threads, and the log that a crawler cannot flood."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import pytest
+from builds import COLLISION, ENTRY, OWN, SHARED, Answer, key_of, pinned, rollout, write_builds
+from harness import NAVIGATION, SCRIPT, client
+from werkzeug.test import create_environ, run_wsgi_app
+
+from version_affinity.counters import Counter, CounterFamily, LimitedLog
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
+
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+THREADS, TIMES = 8, 2000
+
+
+def in_threads(work: Callable[[int], object]) -> None:
+    """Do something in eight threads at once, over and over."""
+    with ThreadPoolExecutor(THREADS) as pool:
+        for done in [pool.submit(lambda: [work(number) for number in range(TIMES)]) for _ in range(THREADS)]:
+            done.result()
+
+
+def test_counter_is_exact_under_threads() -> None:
+    """Eight threads that advance and read one counter lose and gain nothing."""
+    counter = Counter()
+    in_threads(lambda number: (counter.advance(), number % 100 or counter.value()))
+    assert counter.value() == THREADS * TIMES
+    assert counter.value() == THREADS * TIMES
+
+
+def test_family_is_exact_under_threads() -> None:
+    """Eight threads that ask for new labels at once share the counters that they get."""
+    family = CounterFamily()
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)  # a thread is interrupted at nearly every step
+    try:
+        in_threads(lambda number: family[number].advance())
+    finally:
+        sys.setswitchinterval(interval)
+    assert family.values_by_label() == dict.fromkeys(range(TIMES), THREADS)
+
+
+def test_zero_is_left_out() -> None:
+    """A label that was asked for and never advanced is not reported."""
+    family = CounterFamily()
+    assert family["a"].value() == 0
+    assert family.values_by_label() == {}
+
+
+@pytest.fixture(scope="module")
+def builds(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The three builds."""
+    return write_builds(tmp_path_factory.mktemp("builds"))
+
+
+def test_requests_are_exact_under_threads(builds: dict[str, Path]) -> None:
+    """Eight threads of requests by name and by decision, to files and to the application, are all counted."""
+    affinity = rollout(builds, Answer())
+    paths = [SHARED, "/logo.svg", "/api", "/assets/index-N0tHere1.js"]
+    times = 200
+
+    def ask(_thread: int) -> None:
+        for number in range(times):
+            run_wsgi_app(affinity, create_environ(paths[number % 4], headers={"Version-Key": key_of("v2")}))
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        list(pool.map(ask, range(THREADS)))
+    counts, each = affinity.counters(), THREADS * times // 4
+    assert counts.requests == {
+        ("v1", "asset", "2xx", "name"): each,
+        ("v2", "other", "2xx", "key"): 2 * each,
+        ("v2", "other", "4xx", "key"): each,
+    }
+    assert counts.missing == {"v2": each}
+
+
+def on_v1(**more: str) -> dict[str, str]:
+    """Return the headers of a request whose key falls on v1."""
+    return {"Version-Key": key_of("v1"), **more}
+
+
+NONE: dict[str, object] = {}
+COUNTED = [
+    # path, headers, requests, rescues, missing, refused
+    (ENTRY["v1"], {}, ("v1", "asset", "2xx", "name"), NONE, NONE, NONE),
+    (ENTRY["v2"], {}, ("v2", "asset", "2xx", "name"), NONE, NONE, NONE),
+    (ENTRY["v2"], on_v1(), ("v2", "asset", "2xx", "name"), {("v1", "v2"): 1}, NONE, NONE),
+    (ENTRY["v1"], on_v1(), ("v1", "asset", "2xx", "name"), NONE, NONE, NONE),
+    (ENTRY["v2"], pinned("v1"), ("v2", "asset", "2xx", "name"), {("v1", "v2"): 1}, NONE, NONE),
+    (ENTRY["v2"], {**on_v1(), **pinned("v2")}, ("v2", "asset", "2xx", "name"), NONE, NONE, NONE),
+    (ENTRY["v0"], on_v1(), ("v0", "asset", "2xx", "name"), {("v1", "v0"): 1}, NONE, NONE),
+    (SHARED, pinned("v2"), ("v1", "asset", "2xx", "name"), NONE, NONE, NONE),
+    (SHARED, {"If-None-Match": "*"}, ("v1", "asset", "3xx", "name"), NONE, NONE, NONE),
+    (COLLISION, {**SCRIPT, **pinned("v2")}, ("v2", "subresource", "2xx", "pin"), NONE, NONE, NONE),
+    (OWN["v0"], on_v1(), ("v1", "other", "2xx", "key"), {("v1", "v0"): 1}, NONE, NONE),
+    (OWN["v1"], on_v1(), ("v1", "other", "2xx", "key"), NONE, NONE, NONE),
+    ("/", on_v1(**NAVIGATION), ("v1", "page", "2xx", "key"), NONE, NONE, NONE),
+    ("/index.html", on_v1(**NAVIGATION), ("v1", "page", "3xx", "key"), NONE, NONE, NONE),
+    ("/", {**on_v1(**NAVIGATION), "If-None-Match": "*"}, ("v1", "page", "3xx", "key"), NONE, NONE, NONE),
+    ("/api", on_v1(), ("v1", "other", "2xx", "key"), NONE, NONE, NONE),
+    ("/assets/x-N0tHere1.js", {**SCRIPT, **pinned("v0")}, ("v0", "subresource", "4xx", "pin"), NONE, {"v0": 1}, NONE),
+    ("/", {"Version-Override": "v2"}, ("v2", "other", "2xx", "override"), NONE, NONE, NONE),
+    ("/", on_v1(**{"Version-Override": "v9"}), ("v1", "other", "2xx", "key"), NONE, NONE, {"unknown-version": 1}),
+    ("/", on_v1(**{"Version-Override": "v0"}), ("v1", "other", "2xx", "key"), NONE, NONE, {"not-deployed": 1}),
+]
+
+
+@pytest.mark.parametrize(("path", "headers", "requests", "rescues", "missing", "refused"), COUNTED)
+def test_what_is_counted(
+    builds: dict[str, Path],
+    path: str,
+    headers: dict[str, str],
+    requests: tuple[str, ...],
+    rescues: dict[object, int],
+    missing: dict[object, int],
+    refused: dict[object, int],
+) -> None:
+    """A request is counted once, by version, kind, status class and reason; rescues, misses and refusals besides."""
+    affinity = rollout(builds, Answer(), retained=["v0"])
+    client(affinity).get(path, headers=headers)
+    counts = affinity.counters()
+    assert counts.requests == {requests: 1}
+    assert (counts.rescues, counts.missing, counts.refused) == (rescues, missing, refused)
+
+
+def test_by_name_is_no_rescue_with_one_version(builds: dict[str, Path]) -> None:
+    """With one version at 100 %, its own file is no rescue even for a browser that is pinned to another one."""
+    affinity = rollout(builds, Answer(), {"v2": 100}, retained=["v1"])
+    client(affinity).get(ENTRY["v2"], headers=pinned("v1"))
+    assert affinity.counters().rescues == {}
+    client(affinity).get(ENTRY["v1"], headers=pinned("v1"))
+    assert affinity.counters().rescues == {}
+
+
+class Restarting:
+    """An application that calls ``start_response`` as often as it has statuses, and may fail then."""
+
+    def __init__(self, *statuses: str, fails: bool = False) -> None:
+        self.statuses = statuses
+        self.fails = fails
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer."""
+        for number, status in enumerate(self.statuses):
+            exc_info = (OSError, OSError(status), None) if number else None
+            start_response(status, [("Content-Type", "text/plain")], exc_info)
+        if self.fails:
+            raise OSError("late")
+        return [b"x"]
+
+
+@pytest.mark.parametrize(
+    ("app", "expected"),
+    [
+        (Restarting("200 OK"), {"2xx": 1}),
+        (Restarting("200 OK", "500 Oh"), {"5xx": 1}),
+        (Restarting("200 OK", "404 No", "503 Oh"), {"5xx": 1}),
+        (Restarting("200 OK", "202 OK"), {"2xx": 1}),
+        (Restarting("200 OK", "500 Oh", "200 OK"), {"2xx": 1}),
+        (Restarting(fails=True), {"5xx": 1}),
+        (Restarting("200 OK", fails=True), {"5xx": 1}),
+        (Restarting("500 Oh", fails=True), {"5xx": 1}),
+    ],
+)
+def test_repeated_start_response_moves(builds: dict[str, Path], app: Restarting, expected: dict[str, int]) -> None:
+    """A response that is started again, or ends in an exception, counts once, under its last status."""
+    affinity = rollout(builds, app, {"v1": 100})
+    try:
+        affinity(create_environ("/api"), lambda *started: lambda _data: None)
+    except OSError:
+        assert app.fails
+    assert {status: number for (_, _, status, _), number in affinity.counters().requests.items()} == expected
+
+
+def test_counts_are_json(builds: dict[str, Path]) -> None:
+    """The counts as lists and objects go through JSON unchanged."""
+    affinity = rollout(builds, Answer(), retained=["v0"])
+    for path, headers, *_ in COUNTED:
+        client(affinity).get(path, headers=headers)
+    told = affinity.counters().as_dict()
+    assert json.loads(json.dumps(told)) == told
+    assert {"version": "v1", "kind": "asset", "status": "2xx", "reason": "name", "count": 3} in told["requests"]
+    assert {"decided": "v1", "served": "v2", "count": 2} in told["rescues"]
+    assert told["missing"] == {"v0": 1}
+    assert told["refused"] == {"unknown-version": 1, "not-deployed": 1}
+
+
+def test_counters_are_bounded(builds: dict[str, Path]) -> None:
+    """No request, whatever it carries, adds a label that the configuration does not have."""
+    affinity = rollout(builds, Answer(status="777 Odd"), retained=["v0"])
+    asked = client(affinity)
+    for number in range(300):
+        noise = f"x{number}"
+        headers = {
+            "Version-Key": noise,
+            "Version-Override": noise,
+            "Cookie": f"version-affinity-storefront={number}.{noise}; a={noise}",
+            "Referer": f"http://{noise}/{noise}",
+            "Sec-Fetch-Dest": noise,
+            "Sec-Fetch-Mode": noise,
+        }
+        asked.get(f"/{noise}", headers=headers)
+        asked.get(f"/assets/index-N0tHere{number % 10}.js", headers=headers)
+    counts = affinity.counters()
+    assert set(counts.requests) == {("v1", "subresource", "7xx", "baseline"), ("v1", "subresource", "4xx", "baseline")}
+    assert counts.refused == {"unknown-version": 600}
+    assert set(counts.missing) == {"v1"}
+
+
+def messages(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """Return what was logged, all under the product's logger."""
+    assert {record.name for record in caplog.records} <= {"version_affinity"}
+    return [record.getMessage() for record in caplog.records]
+
+
+def test_log_is_limited(caplog: pytest.LogCaptureFixture) -> None:
+    """In one span of time no more lines than the burst are logged; the next span says how many were left out."""
+    log = LimitedLog(logging.WARNING, burst=3, seconds=3600)
+    for number in range(10):
+        log("line %d", number)
+    assert messages(caplog) == ["line 0", "line 1", "line 2"]
+    log._since -= 3600
+    for number in range(10, 20):
+        log("line %d", number)
+    assert messages(caplog)[3:] == [
+        "7 more messages like the next one were left out",
+        "line 10",
+        "line 11",
+        "line 12",
+    ]
+    log._since -= 3600
+    log("line 20")
+    log._since -= 3600
+    log("line 21")
+    assert messages(caplog)[7:] == ["7 more messages like the next one were left out", "line 20", "line 21"]
+
+
+def test_log_is_limited_under_threads(caplog: pytest.LogCaptureFixture) -> None:
+    """Eight threads together log no more than the burst."""
+    log = LimitedLog(logging.WARNING, burst=5, seconds=3600)
+    in_threads(lambda number: log("line %d", number))
+    assert len(messages(caplog)) == 5
+
+
+def test_missing_asset_is_logged(builds: dict[str, Path], caplog: pytest.LogCaptureFixture) -> None:
+    """An asset that nobody has is a warning with path, decided version and reason; a crawler cannot flood it."""
+    affinity = rollout(builds, Answer(), retained=["v0"])
+    caplog.clear()
+    asked = client(affinity)
+    for number in range(100):
+        asked.get(f"/assets/index-N0tHere{number % 10}.js", headers={**SCRIPT, **pinned("v2")})
+    asked.get("/assets/index-" + "x" * 500 + "-N0tHere1.js", headers=SCRIPT)
+    lines = messages(caplog)
+    assert lines[0] == (
+        "no known version has '/assets/index-N0tHere0.js' (decided: v2, by cookie:version-affinity-storefront)"
+    )
+    assert {record.levelno for record in caplog.records} == {logging.WARNING}
+    assert len(lines) == 10
+
+
+def test_logged_path_is_short_and_escaped(builds: dict[str, Path], caplog: pytest.LogCaptureFixture) -> None:
+    """A path is logged with its line breaks escaped and cut: it cannot forge lines."""
+    affinity = rollout(builds, None)
+    caplog.clear()
+    environ = create_environ("/", headers=SCRIPT)
+    environ["PATH_INFO"] = "/assets/a\r\nERROR forged\n" + "x" * 500 + "-N0tHere1.js"
+    run_wsgi_app(affinity, environ)
+    (line,) = messages(caplog)
+    assert "\n" not in line
+    assert len(line) < 320

@@ -1,0 +1,116 @@
+"""wrh-1: vectors that other implementations agree on, and what no vector can show."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from harness import missing
+
+from version_affinity import hashing
+from version_affinity.hashing import ALGORITHM, assigner
+
+CANARY = {"v1": 90.0, "v2": 10.0}
+HALVES = {"v1": 50.0, "v2": 50.0}
+MILLE = {"v1": 99.9, "v2": 0.1}
+STAGED = {"v1": 0.0, "v2": 70.0, "v3": 30.0}
+TENTHS = {f"v{number}": 10.0 for number in range(1, 11)}
+
+# From an implementation that shares no code with this one, its MurmurHash3 written in plain Python.
+VECTORS = [
+    ("storefront", CANARY, b"", "v1"),
+    ("storefront", CANARY, b"alice", "v1"),
+    ("storefront", CANARY, b"carol", "v2"),
+    ("storefront", CANARY, b"\xff\xfe", "v1"),
+    ("storefront", CANARY, b"bucket:4711", "v1"),
+    # each of these falls elsewhere with another shift, the other word, or the other byte order
+    ("storefront", CANARY, b"erin", "v1"),
+    ("storefront", CANARY, b"frank", "v1"),
+    ("storefront", CANARY, b"grace", "v2"),
+    ("storefront", CANARY, b"mallory", "v1"),
+    ("storefront", CANARY, b"user-18", "v2"),
+    ("storefront", STAGED, b"frank", "v2"),
+    ("storefront", STAGED, b"heidi", "v3"),
+    ("storefront", STAGED, b"olivia", "v2"),
+    ("storefront", STAGED, b"rupert", "v2"),
+    ("storefront", STAGED, b"walter", "v3"),
+    ("storefront", HALVES, b"alice", "v1"),
+    ("storefront", HALVES, b"bob", "v2"),
+    ("storefront", HALVES, b"carol", "v2"),
+    ("storefront", HALVES, b"x" * 300, "v1"),
+    ("shop", HALVES, b"alice", "v2"),
+    ("shop", HALVES, b"bob", "v2"),
+    ("shop", HALVES, b"carol", "v1"),
+    ("storefront", MILLE, b"317", "v1"),
+    ("storefront", MILLE, b"318", "v2"),
+    ("storefront", MILLE, b"1786", "v2"),
+    ("storefront", STAGED, b"alice", "v3"),
+    ("storefront", STAGED, b"bob", "v2"),
+    ("storefront", TENTHS, b"alice", "v5"),
+    ("storefront", TENTHS, b"bob", "v4"),
+    ("storefront", TENTHS, b"carol", "v2"),
+    ("storefront", TENTHS, b"dave", "v7"),
+    ("storefront", TENTHS, "é".encode(), "v6"),
+    ("storefront", TENTHS, "日本".encode(), "v7"),
+]
+
+
+@pytest.mark.parametrize(("salt", "weights", "key", "expected"), VECTORS)
+def test_vector(salt: str, weights: dict[str, float], key: bytes, expected: str) -> None:
+    """A key falls on the version that an independent implementation computes."""
+    assert assigner(salt, weights)(key) == expected
+
+
+def test_conformance_vectors() -> None:
+    """Every vector of the conformance data holds, under the algorithm's name."""
+    folder = os.environ.get("VERSION_AFFINITY_CONFORMANCE")
+    if folder is None:
+        missing("conformance data", "VERSION_AFFINITY_CONFORMANCE is not set")
+    data = json.loads(Path(folder, "wrh1_vectors.json").read_text("utf-8"))
+    assert data["algorithm"].split()[0] == ALGORITHM
+    wrong = [
+        case["id"]
+        for case in data["cases"]
+        if assigner(case["salt"], case["weights"])(bytes.fromhex(case["key_hex"])) != case["expected"]
+    ]
+    assert (wrong, len(data["cases"]) > 400) == ([], True)
+
+
+@pytest.mark.parametrize("weights", [CANARY, HALVES, STAGED, TENTHS])
+def test_order_of_listing(weights: dict[str, float]) -> None:
+    """The order in which versions are listed changes no assignment."""
+    forwards, backwards = assigner("app", weights), assigner("app", dict(reversed(weights.items())))
+    keys = [str(number).encode() for number in range(500)]
+    assert [forwards(key) for key in keys] == [backwards(key) for key in keys]
+
+
+@pytest.mark.parametrize(
+    ("weights", "reached"),
+    [
+        ({"v1": 100.0}, {"v1"}),
+        ({"v1": 0.0, "v2": 100.0}, {"v2"}),
+        (STAGED, {"v2", "v3"}),
+        (HALVES, {"v1", "v2"}),
+    ],
+)
+def test_zero_reaches_nobody(weights: dict[str, float], reached: set[str]) -> None:
+    """A version at 0 % gets no key, one at 100 % gets all."""
+    assign = assigner("app", weights)
+    assert {assign(str(number).encode()) for number in range(500)} == reached
+
+
+@pytest.mark.parametrize(("one", "other"), [("v1", "v2"), ("v10", "v9"), ("V", "a"), ("a-b", "a.b")])
+def test_tie(monkeypatch: pytest.MonkeyPatch, one: str, other: str) -> None:
+    """A tie goes to the id that is smaller as bytes; its chance is 2**-52, so the hash is made to yield one."""
+    monkeypatch.setattr(hashing, "_words", lambda _data: (1 << 63, 0))
+    assert assigner("app", {other: 50, one: 50})(b"key") == one
+    assert assigner("app", {one: 50, other: 50})(b"key") == one
+
+
+@pytest.mark.parametrize("word", [0, (1 << 64) - 1])
+def test_extreme_words(monkeypatch: pytest.MonkeyPatch, word: int) -> None:
+    """The lowest and the highest hash still score finitely: u is never 0 or 1."""
+    monkeypatch.setattr(hashing, "_words", lambda _data: (word, 0))
+    assert assigner("app", HALVES)(b"key") == "v1"

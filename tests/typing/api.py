@@ -1,0 +1,156 @@
+"""The typed public API. Never run: the strict type check reads it, so that a change of a signature is seen."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from version_affinity import (
+    ConfigurationError,
+    Cookie,
+    Counts,
+    Decision,
+    Deployment,
+    Explanation,
+    Header,
+    StaticAssets,
+    Step,
+    Version,
+    VersionAffinity,
+    asset_tags,
+    asset_url,
+    current_version,
+    sign_override,
+)
+from version_affinity.flask import init_app
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from typing import Any
+
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+    from flask import Flask
+    from markupsafe import Markup
+
+
+def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    """Stand for any WSGI application."""
+    version: str = current_version(environ)
+    url: str = asset_url(environ, "src/main.ts")
+    tags: str = asset_tags(environ, "src/main.ts")
+    decision: Decision = environ["version_affinity.decision"]
+    start_response("200 OK", [("Content-Type", "text/html"), ("X-Reason", decision.reason)])
+    return [version.encode(), url.encode(), tags.encode()]
+
+
+def tenant(environ: WSGIEnvironment) -> str | bytes | None:
+    """Stand for any key source."""
+    return b"a" if "HTTP_X_TENANT" in environ else None
+
+
+def text_only(environ: WSGIEnvironment) -> str:
+    """Stand for a key source that always yields text."""
+    return str(environ["REMOTE_ADDR"])
+
+
+def construct() -> VersionAffinity:
+    """Name every option, and every form of a version."""
+    build = StaticAssets(Path("builds/v3"), html_handling="none", not_found_handling="404-page", memory=0)
+    versions: list[Version] = [
+        Version("v1", "builds/v1", percentage=90),
+        Version("v2", Path("builds/v2"), percentage=9.5),
+        Version("v3", build),
+        Version("v4", application, percentage=0),
+    ]
+    least: WSGIApplication = VersionAffinity(None, versions)
+    return VersionAffinity(
+        least,
+        (version for version in versions),
+        retained=[Version("v0", "builds/v0")],
+        name="storefront",
+        keys=[Cookie("user_id"), Header("X-User-Id"), tenant, text_only, lambda _environ: None],
+        prefix="/shop/",
+        app_first=["/api/*", "!/api/docs/*"],
+        html_handling="auto-trailing-slash",
+        not_found_handling="single-page-application",
+        cookie="version-affinity-{name}",
+        secure=None,
+        override_headers=("Version-Override",),
+        override_secret=["old", b"new"],
+        fingerprinted=re.compile("[.]hashed[.]"),
+        memory=64 * 1024 * 1024,
+        ignore=["*.map"],
+    )
+
+
+def switched_off() -> VersionAffinity:
+    """Give the options' other types."""
+
+    def by_name(path: str) -> bool | None:
+        return path.endswith(".hashed.js") or None
+
+    return VersionAffinity(
+        application,
+        [Version("v1", "builds/v1")],
+        keys=(),
+        cookie=None,
+        secure=True,
+        override_headers=(),
+        override_secret=os.environ["OVERRIDE_SECRET"],
+        fingerprinted=by_name,
+    )
+
+
+def change(affinity: VersionAffinity) -> tuple[str, ...]:
+    """Change what runs, and read how it stands."""
+    after: Deployment = affinity.deploy({"v1": 50, "v2": None, "v3": 0.5})
+    affinity.add(Version("v5", "builds/v5"))
+    affinity.retire("v0")
+    deployment: Deployment = affinity.deployment
+    percentages: Mapping[str, float] = deployment.percentages
+    revision: int = after.revision
+    only: str | None = deployment.only
+    known: tuple[str, ...] = affinity.known
+    return (deployment.name, *percentages, str(revision), only or "", *known)
+
+
+def read(affinity: VersionAffinity, environ: WSGIEnvironment) -> list[object]:
+    """Read counters and explanations."""
+    counts: Counts = affinity.counters()
+    requests: Mapping[tuple[str, str, str, str], int] = counts.requests
+    rescues: Mapping[tuple[str, str], int] = counts.rescues
+    missing: Mapping[str, int] = counts.missing
+    refused: Mapping[str, int] = counts.refused
+    as_json: dict[str, Any] = counts.as_dict()
+    explanation: Explanation = affinity.explain(environ)
+    steps: tuple[Step, ...] = explanation.steps
+    told: list[tuple[str, str, bool]] = [(step.name, step.outcome, step.decided) for step in steps]
+    decision: Decision = explanation.decision
+    words: list[str] = [decision.version, decision.reason, decision.source, decision.refused]
+    answer: str = explanation.answer
+    served: str = explanation.served
+    return [requests, rescues, missing, refused, as_json, told, words, explanation.kind, answer, served]
+
+
+def pure() -> str:
+    """Use what needs no application."""
+    deployment = Deployment("storefront", {"v1": 90, "v2": None}, revision=3)
+    text: str = deployment.assign("alice")
+    wire: str = deployment.assign(b"alice")
+    override: str = sign_override("v2", name="storefront", secret=b"a long random text", lifetime=3600)
+    key: bytes | None = Cookie("user_id")({"HTTP_COOKIE": "user_id=42"})
+    error: ValueError = ConfigurationError("what, which and how else")
+    return f"{text}{wire}{override}{key!r}{error}"
+
+
+def in_flask(app: Flask) -> Markup:
+    """Use the Flask extension."""
+    from version_affinity import flask  # noqa: PLC0415 - its names are those of the package
+
+    affinity: VersionAffinity = init_app(app, [Version("v1", "builds/v1")], retained=[], name="storefront")
+    version: str = flask.current_version()
+    url: str = flask.asset_url("src/main.ts")
+    tags: Markup = flask.asset_tags("src/main.ts")
+    return tags + version + url + str(affinity.known)
