@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -41,14 +42,23 @@ def test_counter_is_exact_under_threads() -> None:
 
 def test_family_is_exact_under_threads() -> None:
     """Eight threads that ask for new labels at once share the counters that they get."""
-    family = CounterFamily()
+    families = [CounterFamily() for _ in range(40)]
+    together = threading.Barrier(THREADS)
+
+    def advance(_thread: int) -> None:
+        for family in families:
+            together.wait()
+            for number in range(10):
+                family[number].advance()
+
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)  # a thread is interrupted at nearly every step
     try:
-        in_threads(lambda number: family[number].advance())
+        with ThreadPoolExecutor(THREADS) as pool:
+            list(pool.map(advance, range(THREADS)))
     finally:
         sys.setswitchinterval(interval)
-    assert family.values_by_label() == dict.fromkeys(range(TIMES), THREADS)
+    assert [family.values_by_label() for family in families] == [dict.fromkeys(range(10), THREADS)] * 40
 
 
 def test_zero_is_left_out() -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 from collections import Counter
@@ -165,24 +167,25 @@ def test_same_assignments_from_every_worker(server: str, tmp_path: Path) -> None
     deployment = Deployment("example", SPLIT)
     keys = [f"user-{number}" for number in range(300)]
     with serving(server, "served:example()", tmp_path, environment(SPLIT)) as running_server:
-        workers: dict[str, dict[str, str]] = {}
-        for _ in range(200):
-            # A connection stays with the worker that accepted it.
+        with running_server.connection() as connection:
+            first, assigned_by_first = worker_and_assignments(connection, keys)
+        # While one worker stands still, the other accepts.
+        os.kill(first, signal.SIGSTOP)
+        try:
             with running_server.connection() as connection:
-                worker = worker_of(connection)
-                if worker not in workers:
-                    workers[worker] = {key: version_of(connection, key) for key in keys}
-                    assert worker_of(connection) == worker
-            if len(workers) == 2:
-                break
-    assert len(workers) == 2
-    for assigned in workers.values():
-        assert assigned == {key: deployment.assign(key) for key in keys}
+                second, assigned_by_second = worker_and_assignments(connection, keys)
+        finally:
+            os.kill(first, signal.SIGCONT)
+    assert first != second
+    assert assigned_by_first == assigned_by_second == {key: deployment.assign(key) for key in keys}
 
 
-def worker_of(connection: Connection) -> str:
-    """Return the process at the other end of a connection."""
-    return connection.ask("/release.json").headers["Worker"]
+def worker_and_assignments(connection: Connection, keys: list[str]) -> tuple[int, dict[str, str]]:
+    """Return the process at the other end of a connection, and the version that each key gets there."""
+    worker = connection.ask("/release.json").headers["Worker"]
+    assigned = {key: version_of(connection, key) for key in keys}
+    assert connection.ask("/release.json").headers["Worker"] == worker
+    return int(worker), assigned
 
 
 def version_of(connection: Connection, key: str) -> str:

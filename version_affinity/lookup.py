@@ -8,7 +8,7 @@ from .assets.fingerprint import looks_like_asset
 from .assets.index import Asset
 from .assets.media import is_media
 from .assets.routing import Redirect, merge_slashes, not_found
-from .request import PAGE
+from .request import OTHER, PAGE, PREFETCH
 
 if TYPE_CHECKING:
     from .assets.static import StaticAssets
@@ -51,17 +51,23 @@ def look_up(  # noqa: PLR0911 - one return for each thing that a path can stand 
         return REDIRECT, Redirect("/"), version
     if "//" in path and merge_slashes(path) in build.routes:
         return REDIRECT, Redirect(merge_slashes(path)), version
-    environ = request.environ
     single_page = build.not_found_handling == SINGLE_PAGE
-    navigated = "HTTP_SEC_FETCH_MODE" in environ
-    # A browser that tells of a navigation is believed; otherwise "*/*" or "text/html" may ask for any file.
-    if single_page and request.kind == PAGE and (navigated or not is_media(path)):
+    if single_page and _shows_page(path, request, has_app=has_app):
         return DOCUMENT, build.index.assets["/index.html"], version
     if looks_like_asset(path, catalog.directories if has_app else None):
         return MISSING, None, version
     if has_app:
         return APP, None, version
-    if single_page and not navigated and "HTTP_SEC_FETCH_DEST" not in environ and not is_media(path):
+    if single_page and request.kind == OTHER and not is_media(path):
         return DOCUMENT, build.index.assets["/index.html"], version
     page = not_found(build.index.assets, path) if build.not_found_handling == "404-page" else None
     return NO_FILE, page, version
+
+
+def _shows_page(path: str, request: Request, *, has_app: bool) -> bool:
+    """Tell whether a browser asks for a page: to show it, or ahead of showing it."""
+    if request.environ.get("HTTP_SEC_FETCH_MODE") == "navigate":
+        # What a frame shows may well be a page of the application's own.
+        return request.kind in (PAGE, PREFETCH) or not has_app
+    # It does not tell: "text/html" among what it accepts may ask for any file.
+    return request.kind == PAGE and not is_media(path)

@@ -271,7 +271,11 @@ class VersionAffinity:
         loaded = loaded_version(version, self._load)
         with self._changing:
             before = self._state
-            before.check_new(version)  # nobody has added it meanwhile
+            try:
+                before.check_new(version)  # somebody may have added it meanwhile
+            except ConfigurationError:
+                self._release(loaded)
+                raise
             self._state = before.add(loaded)
         report_collisions(self._state.catalog.collisions, reported=before.catalog.collisions)
 
@@ -284,9 +288,7 @@ class VersionAffinity:
         with self._changing:
             before = self._state
             self._state = before.retire(version)
-        build = before.builds[version]
-        if build is not None and build.memory is self._memory:
-            build.release()
+        self._release(before.versions[version])
 
     def counters(self) -> Counts:
         """Return what this process has counted since it started."""
@@ -309,6 +311,11 @@ class VersionAffinity:
             request.state = self._state
             request.decision = request.state.decider.decide(request)
         return request
+
+    def _release(self, version: Version) -> None:
+        """Give back the memory of a version that is no longer served."""
+        if isinstance(version.app, StaticAssets) and version.app.memory is self._memory:
+            version.app.release()
 
     def _name_counters(self, version: str) -> tuple[Counter, Counter]:
         tally = self._counters.tally(version, "asset", "name")

@@ -49,9 +49,9 @@ class FileServer:
         self, state: State, file: NamedFile, environ: WSGIEnvironment, start_response: StartResponse
     ) -> Iterable[bytes] | None:
         """Send a fingerprinted file; None when no copy of it is there any more."""
-        if not file.owners & state.settled:
-            self._count_rescue(state, file, environ)
         if "HTTP_IF_NONE_MATCH" in environ and if_none_match(environ["HTTP_IF_NONE_MATCH"], file.asset.etag):
+            if not file.owners & state.settled:
+                self._count_rescue(state, file, environ)
             file.not_modified()
             start_response(NOT_MODIFIED, file.not_modified_headers.copy())
             return ()
@@ -63,6 +63,8 @@ class FileServer:
                 return None
         elif environ["REQUEST_METHOD"] == "HEAD":
             body = ()
+        if not file.owners & state.settled:
+            self._count_rescue(state, file, environ)
         file.served()
         start_response(OK, file.headers.copy())
         return body
