@@ -1,0 +1,96 @@
+"""``python -m benchmarks [--quick] [--json]``: measure, and print Markdown tables or JSON."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from .assigning import assignments_per_second
+from .contestants import NULL, Builds
+from .loading import measure_loads
+from .report import Results, RowResult, markdown
+from .requests import Rows
+from .timing import Stopwatch, check
+from .trees import grow
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """How much is measured.
+
+    Attributes:
+        versions: How many versions take part, a contestant for each number.
+        files: How many files each version has.
+        loaded_files: How many files the loads are of.
+        sittings: How often the rows are gone through.
+        rounds: In each sitting, the turns of each contestant in a row.
+        block: The requests in one turn.
+        load_rounds: How often each load is made.
+    """
+
+    versions: tuple[int, ...]
+    files: tuple[int, ...]
+    loaded_files: int
+    sittings: int
+    rounds: int
+    block: int
+    load_rounds: int
+
+
+FULL = Scale(
+    versions=(1, 2, 5, 20), files=(1_000, 20_000), loaded_files=50_000, sittings=2, rounds=51, block=200, load_rounds=5
+)
+QUICK = Scale(versions=(1, 2), files=(1_000,), loaded_files=5_000, sittings=1, rounds=51, block=200, load_rounds=1)
+
+
+def main() -> None:
+    """Run the benchmark."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="fewer versions, files and rounds: for a first look")
+    parser.add_argument("--json", action="store_true", help="print all figures as JSON instead of tables")
+    options = parser.parse_args()
+    results = run(QUICK if options.quick else FULL)
+    print(json.dumps(results.as_dict(), indent=2) if options.json else "\n".join(markdown(results)))
+
+
+def run(scale: Scale) -> Results:
+    """Measure everything, with builds in a temporary directory."""
+    with tempfile.TemporaryDirectory(prefix="version-affinity-benchmark-") as temporary:
+        root = Path(temporary)
+        requests = {files: _time_requests(root / str(files), files, scale) for files in scale.files}
+        _say("assignments")
+        numbers = [number for number in scale.versions if number > 1]
+        assignments = assignments_per_second(numbers, rounds=scale.sittings * scale.rounds)
+        _say(f"loading {scale.loaded_files:,} files")
+        (build,) = grow(root / "load", versions=1, files=scale.loaded_files)
+        loads = measure_loads(build, rounds=scale.load_rounds)
+    return Results(scale.versions, requests, assignments, scale.loaded_files, loads)
+
+
+def _time_requests(root: Path, files: int, scale: Scale) -> list[RowResult]:
+    _say(f"{max(scale.versions)} versions of {files:,} files")
+    builds = Builds(grow(root, versions=max(scale.versions), files=files), scale.versions)
+    rows = list(Rows(builds))
+    watches = [Stopwatch(NULL) for _ in rows]
+    # Each row is measured in several sittings, so that a busy minute of the machine falls on all rows alike.
+    for sitting in range(scale.sittings):
+        for row, watch in zip(rows, watches, strict=True):
+            _say(f"  {sitting + 1}/{scale.sittings} {row.title}")
+            plays = row.plays()
+            if not sitting:
+                for contestant, play in plays.items():
+                    check(row.title, contestant, play)
+            watch.run(plays, rounds=scale.rounds, block=scale.block)
+    return [RowResult(row.title, row.bar, watch.timings()) for row, watch in zip(rows, watches, strict=True)]
+
+
+def _say(progress: str) -> None:
+    print(progress, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main()

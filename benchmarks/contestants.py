@@ -1,0 +1,152 @@
+"""Who takes part, on the same files: a null app, WhiteNoise, Werkzeug's SharedDataMiddleware and this package."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from werkzeug.middleware.shared_data import SharedDataMiddleware
+from whitenoise import WhiteNoise
+
+from version_affinity import Cookie, Header, StaticAssets, Version, VersionAffinity
+from version_affinity.assets.memory import Memory
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+    from version_affinity.assets.index import Asset
+
+NULL = "null app"
+WHITENOISE = "WhiteNoise"
+SHARED_DATA = "SharedDataMiddleware"
+
+NAME = "storefront"
+#: The affinity cookie of an application of that name, over plain http.
+PIN_COOKIE = f"version-affinity-{NAME}"
+#: The key header.
+KEY_HEADER = "HTTP_X_USER_ID"
+
+# Bytes of content held by this package: more than the builds have, so that no file that is asked for is on the disk.
+_MEMORY = 1 << 30
+# How many files a page asks for, about 4 KiB each: the requests of most rows walk through so many.
+_FILES_OF_A_PAGE = 64
+_ABOUT_4_KIB = range(2048, 8192)
+
+PAGE = b"<!doctype html><title>Account</title><p>Rendered by the application."
+DATA = b'{"items": [], "total": 0}'
+_PAGE_LENGTH = str(len(PAGE))
+_DATA_LENGTH = str(len(DATA))
+
+
+def null_app(_environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    """Answer with next to nothing: the floor below every other time."""
+    start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", "2")])
+    return (b"ok",)
+
+
+def html_app(_environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    """Answer with a page, in no time."""
+    start_response("200 OK", [("Content-Type", "text/html; charset=utf-8"), ("Content-Length", _PAGE_LENGTH)])
+    return (PAGE,)
+
+
+def json_app(_environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    """Answer with data, in no time."""
+    start_response("200 OK", [("Content-Type", "application/json"), ("Content-Length", _DATA_LENGTH)])
+    return (DATA,)
+
+
+def ours(versions: int) -> str:
+    """Return the name of this package, as a contestant with so many versions."""
+    return f"version_affinity, {versions} version{'s' if versions > 1 else ''}"
+
+
+@dataclass(frozen=True, slots=True)
+class Wrapped:
+    """One application, bare and behind each contestant; the static servers have the files of "v1".
+
+    Attributes:
+        app: The application itself.
+        lengths: The length of its body.
+        others: WhiteNoise and SharedDataMiddleware, by name.
+        live: This package by its number of versions, of which one has 100 % and the others are retained.
+        split: The same while two versions have 50 % each.
+        even: The same while all versions have equal shares.
+    """
+
+    app: WSGIApplication
+    lengths: frozenset[int]
+    others: dict[str, WSGIApplication]
+    live: dict[int, VersionAffinity]
+    split: dict[int, VersionAffinity]
+    even: dict[int, VersionAffinity]
+
+
+class Builds:
+    """Builds in memory, and the contestants that serve them.
+
+    Attributes:
+        versions: Version id to its build.
+        numbers: How many of the versions take part, each number in a contestant of its own.
+    """
+
+    def __init__(self, directories: Sequence[Path], numbers: Sequence[int]) -> None:
+        self._memory = Memory(_MEMORY)
+        self.numbers = numbers
+        self.versions = {
+            directory.name: StaticAssets(directory, memory=self._memory) for directory in directories[: max(numbers)]
+        }
+        self._first = directories[0]
+
+    def wrap(self, app: WSGIApplication, length: int) -> Wrapped:
+        """Return an application, whose body has this length, behind every contestant."""
+        others: dict[str, WSGIApplication] = {
+            WHITENOISE: WhiteNoise(app, root=str(self._first), index_file=True, immutable_file_test=r"/assets/"),
+            SHARED_DATA: SharedDataMiddleware(app, {"/": str(self._first)}),
+        }
+        return Wrapped(
+            app,
+            frozenset({length}),
+            others,
+            {number: self._affinity(app, number, live=1) for number in self.numbers},
+            {number: self._affinity(app, number, live=2) for number in self.numbers if number > 1},
+            {number: self._affinity(app, number, live=number) for number in self.numbers if number > 1},
+        )
+
+    def _affinity(self, app: WSGIApplication, number: int, *, live: int) -> VersionAffinity:
+        """Return this package with so many versions, of which some share the users and the others are retained."""
+        known = [Version(version, build) for version, build in islice(self.versions.items(), number)]
+        return VersionAffinity(
+            app,
+            known[:live],
+            retained=known[live:],
+            name=NAME,
+            keys=[Cookie("session_id"), Header("X-User-Id")],
+            app_first=["/api/*", "/account/*"],
+        )
+
+    def page_files(self, *, shared: bool) -> list[str]:
+        """Return the paths of the fingerprinted files of a page of "v1": those that all versions share, or its own."""
+        paths = (
+            path for path, asset in self._fingerprinted() if asset.size in _ABOUT_4_KIB and self._shared(path) is shared
+        )
+        return list(islice(paths, _FILES_OF_A_PAGE))
+
+    def shared_files(self) -> list[str]:
+        """Return the paths of all fingerprinted files that all versions share."""
+        return [path for path, _ in self._fingerprinted() if self._shared(path)]
+
+    def _shared(self, path: str) -> bool:
+        return all(path in build.index.assets for build in self.versions.values())
+
+    def _fingerprinted(self) -> Iterator[tuple[str, Asset]]:
+        assets = self.versions["v1"].index.assets
+        return ((path, asset) for path, asset in assets.items() if asset.fingerprinted and asset.data is not None)
+
+    def length(self, version: str, path: str) -> int:
+        """Return the length of a version's file."""
+        return self.versions[version].index.assets[path].size
