@@ -69,9 +69,9 @@ class Server:
         return f"http://{HOST}:{self.port}"
 
     @contextlib.contextmanager
-    def connection(self) -> Iterator[Connection]:
-        """Give one connection, kept open from request to request."""
-        with contextlib.closing(Connection(HOST, self.port, timeout=30)) as connection:
+    def connection(self, timeout: float = 30) -> Iterator[Connection]:
+        """Give one connection, kept open from request to request; it waits this many seconds for bytes."""
+        with contextlib.closing(Connection(HOST, self.port, timeout=timeout)) as connection:
             yield connection
 
     def ask(self, path: str, headers: Mapping[str, str] | None = None, method: str = "GET") -> Answer:

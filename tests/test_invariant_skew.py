@@ -869,7 +869,7 @@ def _collisions_overlooked(patch: pytest.MonkeyPatch) -> None:
 
 
 def _document_for_everything(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr("version_affinity.lookup.PAGE", SUBRESOURCE)
+    patch.setattr("version_affinity.lookup._shows_page", lambda path, request, *, has_app: True)
 
 
 def _conditional_headers_reach_the_application(patch: pytest.MonkeyPatch) -> None:

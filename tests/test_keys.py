@@ -135,11 +135,10 @@ def tenant(environ: dict[str, Any]) -> None:
     """Yield nothing."""
 
 
-class Quoted(Session):
-    """A key source whose name cannot stand in a header."""
-
-
-Quoted.__name__ = Quoted.__qualname__ = 'a"b\\c\r\né'
+def quoted() -> Session:
+    """Return a key source whose name cannot stand in a header."""
+    source: Session = type('a"b\\c\r\né', (Session,), {})()
+    return source
 
 
 @pytest.mark.parametrize(
@@ -150,7 +149,7 @@ Quoted.__name__ = Quoted.__qualname__ = 'a"b\\c\r\né'
         (tenant, "callable:tenant"),
         (Session(), "callable:Session"),
         (Labelled(), "tenant"),
-        (Quoted(), "callable:a?b?c???"),
+        (quoted(), "callable:a?b?c???"),
     ],
 )
 def test_label(source: Any, label: str) -> None:

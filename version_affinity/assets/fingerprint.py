@@ -137,14 +137,16 @@ def has_fingerprint(name: str, place: Place, *, listed: bool = False) -> bool:
     first, *rest = name.split(".")
     if not rest or len(name) > _LONGEST or extension(name) in _HTML_EXTENSIONS:
         return False
-    if any(_is_hex(part) for part in rest[:-1]) or (place is Place.BUILD and name in _BUILD_FILES):
+    middle = rest[:-1]
+    if (middle and any(_is_hex(part) for part in middle)) or (place is Place.BUILD and name in _BUILD_FILES):
         return True
-    parts = (first, *rest[:-1])
+    parts = (first, *middle)
     if listed or place in (Place.TOOL, Place.BUILD):
         return any(_has_hash(part) for part in parts)
     if place is Place.SHARED:
-        dotted = any(len(part) == _LENGTH and _is_random(part) for part in rest[:-1])
-        return dotted or (_UUID.search(name) is None and any(_ends_in_hash(part) for part in parts))
+        if middle and any(len(part) == _LENGTH and _is_random(part) for part in middle):
+            return True
+        return any(_ends_in_hash(part) for part in parts) and _UUID.search(name) is None
     return _ESBUILD.match(name) is not None or _GATSBY.search(name) is not None
 
 
