@@ -73,8 +73,8 @@ class Visitor:
             self.problems.append(f"{response.status} {response.url}")
 
     def _note_failure(self, request: Request) -> None:
-        # A page that is left drops what it was asking the API; that is no file of its own.
-        if request.failure != "net::ERR_ABORTED" or "/api/" not in request.url:
+        # The browser's own doing: a page that is left drops what it was still asking for.
+        if request.failure != "net::ERR_ABORTED":
             self.problems.append(f"{request.failure} {request.url}")
 
     def open(self, path: str = "/") -> Page:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+from math import log
 from pathlib import Path
 
 import pytest
 from harness import missing
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from version_affinity import hashing
 from version_affinity.hashing import ALGORITHM, assigner
@@ -109,8 +112,22 @@ def test_tie(monkeypatch: pytest.MonkeyPatch, one: str, other: str) -> None:
     assert assigner("app", {one: 50, other: 50})(b"key") == one
 
 
+@given(
+    word=st.integers(0, (1 << 52) - 2) | st.integers(0, 200).map(lambda below: (1 << 52) - 2 - below),
+    weight=st.floats(1e-3, 100.0),
+)
+@example(word=1 << 51, weight=50.0)
+@example(word=(1 << 51) - 1, weight=100 / 3)
+@example(word=0, weight=10.0)
+def test_words_order_like_scores(word: int, weight: float) -> None:
+    """Two words that differ by one have different scores, so equal shares may compare the words themselves."""
+    lower, upper = (-log((number + 0.5) / 2**52) / weight for number in (word, word + 1))
+    assert upper < lower
+
+
+@pytest.mark.parametrize("weights", [HALVES, CANARY])
 @pytest.mark.parametrize("word", [0, (1 << 64) - 1])
-def test_extreme_words(monkeypatch: pytest.MonkeyPatch, word: int) -> None:
+def test_extreme_words(monkeypatch: pytest.MonkeyPatch, word: int, weights: dict[str, float]) -> None:
     """The lowest and the highest hash still score finitely: u is never 0 or 1."""
     monkeypatch.setattr(hashing, "_words", lambda _data: (word, 0))
-    assert assigner("app", HALVES)(b"key") == "v1"
+    assert assigner("app", weights)(b"key") == "v1"

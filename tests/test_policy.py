@@ -23,12 +23,13 @@ from builds import (
 )
 from harness import NAVIGATION, SCRIPT, client
 
-from version_affinity import Cookie, Decision, Deployment, Header
+from version_affinity import Cookie, Decision, Deployment, Header, current_version
 from version_affinity.policy import trace
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
     from werkzeug.wrappers import Response
 
 COOKIE = "version-affinity-storefront"
@@ -519,3 +520,23 @@ def test_never_the_key(builds: dict[str, Path]) -> None:
         for path in ("/", "/page", DIFFERING, LOST, SHARED):
             response = client(affinity).get(path, headers={**NAVIGATION, **headers})
             assert "s3cret" not in str(response.headers)
+
+
+def test_public_page_that_depends_on_the_version_is_reported(
+    builds: dict[str, Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    """A page that declares itself public and depends on the version stays as declared, and is logged."""
+
+    def marked(environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
+        version = current_version(environ)
+        start_response("200 OK", [("Content-Type", "text/html"), ("Cache-Control", "public, max-age=60")])
+        return [version.encode()]
+
+    pages = [client(rollout(builds, app)) for app in (html(Cache_Control="public, max-age=60"), marked)]
+    caplog.clear()
+    pages[0].get("/page", headers=NAVIGATION)
+    assert not caplog.messages
+    response = pages[1].get("/page", headers=NAVIGATION)
+    assert (response.headers["Cache-Control"], stamped(response)) == ("public, max-age=60", "")
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert "'/page' depends on the version and declares itself 'public, max-age=60'" in caplog.text

@@ -8,7 +8,7 @@ from .assets.fingerprint import looks_like_asset
 from .assets.index import Asset
 from .assets.media import is_media
 from .assets.routing import Redirect, merge_slashes, not_found
-from .request import OTHER, PAGE, PREFETCH
+from .request import OTHER, PAGE
 
 if TYPE_CHECKING:
     from .assets.static import StaticAssets
@@ -26,6 +26,9 @@ APP: Final = "wrapped application"
 NO_FILE: Final = "not found"
 
 SINGLE_PAGE: Final = "single-page-application"
+
+_PAGES = frozenset({"document", "empty"})
+_FRAMES = frozenset({"iframe", "frame"})
 
 
 def look_up(  # noqa: PLR0911 - one return for each thing that a path can stand for
@@ -66,8 +69,10 @@ def look_up(  # noqa: PLR0911 - one return for each thing that a path can stand 
 
 def _shows_page(path: str, request: Request, *, has_app: bool) -> bool:
     """Tell whether a browser asks for a page: to show it, or ahead of showing it."""
-    if request.environ.get("HTTP_SEC_FETCH_MODE") == "navigate":
+    environ = request.environ
+    if environ.get("HTTP_SEC_FETCH_MODE") == "navigate":
+        destination = environ.get("HTTP_SEC_FETCH_DEST")
         # What a frame shows may well be a page of the application's own.
-        return request.kind in (PAGE, PREFETCH) or not has_app
+        return destination in _PAGES or (destination in _FRAMES and not has_app)
     # It does not tell: "text/html" among what it accepts may ask for any file.
     return request.kind == PAGE and not is_media(path)

@@ -6,10 +6,12 @@ cache may keep never depends on the cookie, the key or an override, and never se
 
 from __future__ import annotations
 
+import logging
 import re
 from typing import TYPE_CHECKING, Final
 
 from .assets.response import NO_STORE, REVALIDATE
+from .counters import LimitedLog
 from .decision import ONLY, OVERRIDE
 from .pin import draw_bucket
 from .request import KINDS, PAGE
@@ -55,11 +57,11 @@ class Treatment:
         shared: For a file of a build that is the same whoever asks, or the same as ``private`` where it is not.
         missing: For an asset that nobody has.
         trace: The trace headers alone.
-        tally: Counts the responses.
+        tally: Counts the responses. ``count_success`` counts a 2xx.
         forced: Whether an override was applied.
     """
 
-    __slots__ = ("decision", "forced", "missing", "private", "shared", "tally", "trace")
+    __slots__ = ("count_success", "decision", "forced", "missing", "private", "shared", "tally", "trace")
 
     def __init__(self, decision: Decision, kind: Kind, vary: str, tally: Tally) -> None:
         self.decision = decision
@@ -72,6 +74,7 @@ class Treatment:
         self.shared = [REVALIDATE] if decision.reason == ONLY else self.private
         self.missing = [PRIVATE_NO_STORE if self.forced else NO_STORE, *self.trace]
         self.tally = tally
+        self.count_success = tally["2"].advance
 
 
 class _Treatments(dict["Decision", Treatment]):
@@ -126,12 +129,13 @@ class Policy:
         counters: Where responses are counted.
     """
 
-    __slots__ = ("_cookie", "_vary", "_vary_names", "treatments")
+    __slots__ = ("_cookie", "_public_log", "_vary", "_vary_names", "treatments")
 
     def __init__(self, vary: Iterable[str], cookie: PinCookie | None, counters: Counters) -> None:
         self._vary = ", ".join(dict.fromkeys(vary))
         self._vary_names = frozenset(name.lower() for name in vary)
         self._cookie = cookie
+        self._public_log = LimitedLog(logging.WARNING)
         #: By kind and decision.
         self.treatments = {kind: _Treatments(kind, self._vary, counters) for kind in KINDS}
 
@@ -168,7 +172,16 @@ class Policy:
         if treatment.forced:
             forced = retraced(treatment.private, treatment.decision, request.served)
             return [*_without(headers, _REPLACED), *self._varying(vary, forced)]
-        if not (html or request.depends) or (cache_control and _PUBLIC.search(cache_control)):
+        if not html and not request.depends:
+            return headers.copy()
+        if cache_control and _PUBLIC.search(cache_control):
+            if request.depends:
+                self._public_log(
+                    "the response to %.200r depends on the version and declares itself %r: a shared cache may give one "
+                    "version's page to users of another; let the application leave Cache-Control to VersionAffinity",
+                    request.environ.get("PATH_INFO", ""),
+                    cache_control,
+                )
             return headers.copy()
         decision = treatment.decision
         version = request.served or decision.version

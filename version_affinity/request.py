@@ -67,9 +67,10 @@ class Request:
         decision: What was decided under it; set for the wrapped application.
         depends: Whether the wrapped application's response depends on the version.
         served: The version whose files that response names; "" while it names none.
+        counted: The first digit of the status that an application's response was counted under; "" before.
     """
 
-    __slots__ = ("bucket", "decision", "depends", "environ", "kind", "pin", "refused", "served", "state")
+    __slots__ = ("bucket", "counted", "decision", "depends", "environ", "kind", "pin", "refused", "served", "state")
 
     state: State
     decision: Decision
@@ -81,6 +82,7 @@ class Request:
         self.refused = ""
         self.depends = False
         self.served = ""
+        self.counted = ""
 
     @property
     def safe(self) -> bool:

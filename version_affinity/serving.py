@@ -112,7 +112,10 @@ class FileServer:
             if body is None:  # it vanished or changed since it was loaded
                 self.report_missing(asset.path, decision)
                 return no_file(environ, treatment, start_response)
-        treatment.tally[status[:1]].advance()
+        if status is OK:
+            treatment.count_success()
+        else:
+            treatment.tally[status[:1]].advance()
         described = asset.headers if status is OK else [header for header in asset.headers if header[0] != "ETag"]
         start_response(status, [*described, *headers])
         return body
