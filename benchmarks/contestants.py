@@ -76,6 +76,7 @@ class Wrapped:
         live: This package by its number of versions, of which one has 100 % and the others are retained.
         split: The same while two versions have 50 % each.
         even: The same while all versions have equal shares.
+        disk: The same with one version, whose content stays on the disk like that of the others.
     """
 
     app: WSGIApplication
@@ -84,6 +85,7 @@ class Wrapped:
     live: dict[int, VersionAffinity]
     split: dict[int, VersionAffinity]
     even: dict[int, VersionAffinity]
+    disk: dict[int, VersionAffinity]
 
 
 class Builds:
@@ -101,6 +103,7 @@ class Builds:
             directory.name: StaticAssets(directory, memory=self._memory) for directory in directories[: max(numbers)]
         }
         self._first = directories[0]
+        self._unheld = StaticAssets(directories[0], memory=0)
 
     def wrap(self, app: WSGIApplication, length: int) -> Wrapped:
         """Return an application, whose body has this length, behind every contestant."""
@@ -115,6 +118,7 @@ class Builds:
             {number: self._affinity(app, number, live=1) for number in self.numbers},
             {number: self._affinity(app, number, live=2) for number in self.numbers if number > 1},
             {number: self._affinity(app, number, live=number) for number in self.numbers if number > 1},
+            dict.fromkeys(self.numbers, VersionAffinity(app, [Version("v1", self._unheld)], name=NAME)),
         )
 
     def _affinity(self, app: WSGIApplication, number: int, *, live: int) -> VersionAffinity:

@@ -111,7 +111,9 @@ def markdown(results: Results) -> Iterator[str]:
     yield ""
     yield (
         "How many times version_affinity's time the others take: net of the null app, and in brackets with it, as a "
-        "server would see it. Below 1 they are faster; they decide nothing, count nothing, and know one version."
+        "server would see it. Below 1 they are faster; they decide nothing, count nothing, and know one version. They "
+        "read each file from the disk, and their bodies are iterated here where a server may use sendfile; this "
+        "package holds all content in memory but in the row that says otherwise, which is the like-for-like one."
     )
     yield ""
     yield from _table(

@@ -112,8 +112,9 @@ class Rows:
         own, shared = self._builds.page_files(shared=False), self._builds.page_files(shared=True)
         every = self._builds.shared_files()
         live, split = self._files.live, self._files.split
-        rows: list[tuple[str, float, Apps, list[str], Fields]] = [
+        rows: list[tuple[str, float | None, Apps, list[str], Fields]] = [
             ("one version live", _BY_NAME, live, own + shared, self._pin_of_v1),
+            ("one version live, from the disk (memory=0)", None, self._files.disk, own + shared, self._pin_of_v1),
             ("split, bytes shared by all", _BY_NAME, split, shared, self._pin_of_v1),
             ("split, bytes shared by all, any file of the build", _BY_NAME, split, every, self._pin_of_v1),
             ("split, rescues counted: pin cookie", _RESCUES_COUNTED, split, own, self._pin_of_v1),

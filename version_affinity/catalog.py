@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes
 
 from .assets.response import IMMUTABLE
+from .keys import wire_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
@@ -141,7 +142,7 @@ class Catalog:
         _, _, rest = environ["HTTP_REFERER"].partition("#")[0].partition("?")[0].partition("://")
         path = rest[rest.find("/") :] if "/" in rest else ""
         if "%" in path:
-            path = unquote_to_bytes(path).decode("latin-1")
+            path = unquote_to_bytes(wire_bytes(path)).decode("latin-1")
         file = self.named.get(path.removeprefix(environ.get("SCRIPT_NAME", "")))
         return "" if file is None else self._sole_owner.get(file.owners & ~EVERYBODY, "")
 
@@ -162,7 +163,7 @@ def _agree(copies: Collection[Asset]) -> bool:
 
 def report_collisions(collisions: Iterable[str], reported: Collection[str] = ()) -> None:
     """Log, once, the fingerprinted names that stand for different bytes."""
-    new = [path for path in collisions if path not in reported]
+    new = sorted(set(collisions).difference(reported))
     if new:
         logger.warning(
             "%d fingerprinted names stand for different bytes in known versions, so the page pin decides whose are "

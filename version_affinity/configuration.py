@@ -6,18 +6,19 @@ import os
 import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from .assets.static import StaticAssets
 from .deployment import Deployment
 from .errors import ConfigurationError
-from .keys import Cookie
+from .keys import Cookie, Header, is_token
 from .pin import PinCookie
 from .state import State
 from .version import Version
 
 if TYPE_CHECKING:
-    from .assets.static import StaticAssets
     from .keys import KeySource
+    from .overrides import Overrides
     from .state import Settings
 
 
@@ -67,9 +68,21 @@ def _listed(versions: object, field: str) -> list[Version]:
     return listed
 
 
+def check_root(root: object) -> str:
+    """Return the directory from which relative ones count, or raise ``ConfigurationError``."""
+    if not isinstance(root, str | os.PathLike) or not isinstance(os.fspath(root), str):
+        raise ConfigurationError(f"root={root!r} is no directory's name: give a str or pathlib.Path")
+    return str(os.fspath(root))
+
+
+def load_build(root: str, directory: str | os.PathLike[str], **options: Any) -> StaticAssets:
+    """Return the build in a directory, which counts from a root where it is relative."""
+    return StaticAssets(os.path.join(root, directory), **options)  # noqa: PTH118 - a str stays what it is
+
+
 def check_prefix(prefix: object) -> str:
     """Return the prefix as a WSGI path with "/" at both ends, or raise ``ConfigurationError``."""
-    if not isinstance(prefix, str) or not prefix.startswith("/") or "//" in prefix or "?" in prefix or "#" in prefix:
+    if not isinstance(prefix, str) or not prefix.startswith("/") or "//" in prefix or set(prefix) & set("?#%"):
         raise ConfigurationError(f"prefix={prefix!r} is no path: write it with a '/' at its beginning, as in '/shop/'")
     wire = prefix.encode("utf-8", "surrogatepass").decode("latin-1")
     return wire if wire.endswith("/") else f"{wire}/"
@@ -89,12 +102,26 @@ def pin_cookie(cookie: object, name: str, *, secure: bool | None, keys: Iterable
     if not isinstance(cookie, str):
         raise ConfigurationError(f"cookie={cookie!r} is no name: give a str, or None to switch minting and pinning off")
     cookie_name = cookie.replace("{name}", name)
+    if not is_token(cookie_name):
+        raise ConfigurationError(f"cookie={cookie!r} cannot be a cookie's name: write letters, digits, '-' and '_'")
+    if cookie_name.startswith(("__Host-", "__Secure-")):
+        raise ConfigurationError(
+            f"cookie={cookie!r} has a prefix that browsers take on https only: leave it out, it is added there",
+        )
     if Cookie(cookie_name) in keys:
         raise ConfigurationError(
             f"keys contains {Cookie(cookie_name)!r}, which is the affinity cookie itself: its value changes with the "
             "version; leave it out, its bucket is used anyway where no key is found",
         )
     return PinCookie(cookie_name, secure=secure)
+
+
+def consulted(cookie: PinCookie | None, keys: Iterable[KeySource], overrides: Overrides) -> tuple[str, ...]:
+    """Return the request headers that a decision may consult, for Vary."""
+    fields = [source.name for source in keys if isinstance(source, Header)]
+    # A callable may read anything; what it most likely reads is a cookie.
+    cookies = () if cookie is None and all(isinstance(source, Header) for source in keys) else ("Cookie",)
+    return (*cookies, *fields, *overrides.headers, "Sec-Fetch-Mode", "Sec-Fetch-Dest")
 
 
 def warn_of_session_cookie(keys: Iterable[KeySource]) -> None:

@@ -137,7 +137,7 @@ class Decider:
         self._by_drawn_bucket = _decisions(live, MINTED)
         self._by_minted = _decisions(live, MINTED, cookie_label)
         self._by_bucket = _decisions(live, BUCKET, cookie_label)
-        self._by_random = _decisions(live, RANDOM)
+        self._by_random = tuple(_decisions(live, RANDOM).values())
         self._cumulative = list(accumulate(deployment.percentages[version] for version in live))
         order = ORDER if cookie_label else ORDER_WITHOUT_COOKIE
         self._named_steps = {
@@ -186,11 +186,12 @@ class Decider:
         """
         steps = []
         for name, step in self._named_steps[request.kind]:
+            known = request.refused
             decision = made if made is not None and made.reason == name else step(request)
             if decision is not None:
                 steps.append(Step(name, f"{decision.version} ({decision.source or _APPLIES[name]})", decided=True))
                 return decision._replace(refused=request.refused), tuple(steps)
-            refused = f"refused: {request.refused}" if name in (OVERRIDE, KEY) and request.refused else ""
+            refused = "" if request.refused == known else f"refused: {request.refused}"
             steps.append(Step(name, refused or _ABSENT[name], decided=False))
         raise AssertionError("the last step of every order applies")
 
@@ -252,7 +253,7 @@ class Decider:
         return self._by_bucket[self._assign(bucket_key(request.bucket))] if request.bucket else None
 
     def _random(self, request: Request) -> Decision | None:  # noqa: ARG002 - a step like the others
-        (decision,) = random.choices(tuple(self._by_random.values()), cum_weights=self._cumulative)
+        (decision,) = random.choices(self._by_random, cum_weights=self._cumulative)
         return decision
 
     def _baseline(self, request: Request) -> Decision | None:  # noqa: ARG002 - a step like the others

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from numbers import Real
@@ -14,7 +15,7 @@ from .errors import ConfigurationError
 from .hashing import assigner
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
 # RFC 9651 section 3.1.2, `key`, less "*": the name stands in the override header's dictionary.
 _NAME = re.compile(r"[a-z][a-z0-9_-]*\Z")
@@ -54,7 +55,10 @@ def check_percentage(version: str, percentage: object) -> float | None:
         raise ConfigurationError(
             f"percentage={percentage!r} of version {version!r} is not a number: give one from 0 to 100",
         )
-    value = float(percentage)
+    try:
+        value = float(percentage)
+    except OverflowError:
+        value = math.inf
     if not 0 <= value <= _WHOLE:  # also False for NaN
         raise ConfigurationError(f"percentage={percentage!r} of version {version!r} is not between 0 and 100")
     return value
@@ -69,6 +73,8 @@ def share(percentages: Mapping[str, object]) -> dict[str, float]:
     Raises:
         ConfigurationError: no version, an unusable id or percentage, or a sum that is not 100 (within 0.001).
     """
+    if not isinstance(percentages, Mapping):
+        raise ConfigurationError(f"percentages={percentages!r} is no mapping: write {{'v1': 90, 'v2': 10}}")
     if not percentages:
         raise ConfigurationError("a deployment needs at least one version, for example {'v1': 100}")
     given = {check_version_id(version): check_percentage(version, value) for version, value in percentages.items()}

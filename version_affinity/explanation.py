@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from .decision import DECISION
 from .lookup import APP, NO_FILE, look_up
-from .request import READING
+from .rendering import RENDERING, Rendering
+from .request import READING, path_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,8 +40,15 @@ class Explanation:
 
 
 def explain(state: State, request: Request, app_first: Callable[[str], bool], *, has_app: bool) -> Explanation:
-    """Return the explanation of a request under a state."""
-    decision, steps = state.decider.explain(request, request.environ.get(DECISION))
+    """Return the explanation of a request under a state.
+
+    For a request that is being answered, that is the state and the decision that it is answered by.
+    """
+    answered = request.environ.get(RENDERING)
+    made = None
+    if isinstance(answered, Rendering):
+        state, made = answered.state, answered.decision
+    decision, steps = state.decider.explain(request, made)
     answer, served = _answer(state, request, decision, app_first, has_app=has_app)
     return Explanation(decision, request.kind, steps, answer, served)
 
@@ -50,7 +57,7 @@ def _answer(
     state: State, request: Request, decision: Decision, app_first: Callable[[str], bool], *, has_app: bool
 ) -> tuple[str, str]:
     environ = request.environ
-    path = environ.get("PATH_INFO") or "/"
+    path = path_of(environ)
     reading = environ["REQUEST_METHOD"] in READING
     named = state.catalog.named.get(path)
     if named is not None and reading:

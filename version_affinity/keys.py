@@ -34,28 +34,22 @@ def cookie_finder(name: str) -> Callable[[str], str]:
     first = f"{name}="
     later = f"; {name}="
     length = len(first)
+    # Other blanks than browsers send, or none. "xsession_id=" is another cookie's text.
+    search_oddly = re.compile(rf"(?:\A|;)[ \t]*{re.escape(first)}").search
 
     def find(header: str) -> str:
         if header.startswith(first):
             rest = header[length:]
         else:
-            _, found, rest = header.partition(later)
-            if not found:
+            before, found, rest = header.partition(later)
+            if first in before or not found:
                 if first not in header:
                     return ""
-                rest = _odd(header, first)
+                match = search_oddly(header)
+                rest = header[match.end() :] if match else ""
         return rest.partition(";")[0].strip(' \t"')
 
     return find
-
-
-def _odd(header: str, first: str) -> str:
-    """Return what follows a cookie's name where other blanks than browsers send stand before it."""
-    at = header.find(first)
-    # "xsession_id=" or "b=session_id=" is another cookie's text.
-    while at >= 0 and header[:at].rstrip(" \t")[-1:] not in ("", ";"):
-        at = header.find(first, at + 1)
-    return header[at + len(first) :] if at >= 0 else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,9 +133,8 @@ def environ_key(field_name: str) -> str:
 
 def label_of(source: KeySource) -> str:
     """Return how a key source is named in decisions, traces and logs; never the key itself."""
-    label = getattr(source, "label", None)
-    if isinstance(label, str):
-        return label
+    if isinstance(source, Cookie | Header):
+        return source.label
     name = getattr(source, "__qualname__", None) or type(source).__name__
     # The trace header carries it as an RFC 9651 String: printable ASCII.
     return "callable:" + re.sub(r"[^\x20-\x7e]|[\"\\]", "?", str(name))[:64]
@@ -176,7 +169,7 @@ def check_keys(keys: object) -> tuple[KeySource, ...]:
         )
     sources = tuple(keys)
     for source in sources:
-        if not callable(source):
+        if not callable(source) or isinstance(source, type):
             raise ConfigurationError(
                 f"keys contains {source!r}, which is no key source: use Cookie(name), Header(name) or a callable "
                 "that takes the environ",
@@ -184,6 +177,11 @@ def check_keys(keys: object) -> tuple[KeySource, ...]:
     return sources
 
 
+def is_token(name: object) -> bool:
+    """Tell whether a text can be the name of a cookie or a header field."""
+    return isinstance(name, str) and _TOKEN.match(name) is not None
+
+
 def _check_token(kind: str, name: object, example: str) -> None:
-    if not isinstance(name, str) or not _TOKEN.match(name):
+    if not is_token(name):
         raise ConfigurationError(f"{kind}({name!r}) cannot be a name on the wire: write it as sent, e.g. {example!r}")

@@ -50,10 +50,13 @@ def look_up(  # noqa: PLR0911 - one return for each thing that a path can stand 
     rescue = catalog.rescues.get(path)
     if rescue is not None:
         return RESCUE, rescue[1], rescue[0]
-    if not path:
+    if not path and "/" in build.routes:
         return REDIRECT, Redirect("/"), version
-    if "//" in path and merge_slashes(path) in build.routes:
-        return REDIRECT, Redirect(merge_slashes(path)), version
+    if "//" in path:
+        merged = merge_slashes(path)
+        meant = build.routes.get(merged)
+        if meant is not None:
+            return REDIRECT, meant if isinstance(meant, Redirect) else Redirect(merged), version
     single_page = build.not_found_handling == SINGLE_PAGE
     if single_page and _shows_page(path, request, has_app=has_app):
         return DOCUMENT, build.index.assets["/index.html"], version

@@ -16,13 +16,16 @@ from typing import TYPE_CHECKING, cast
 
 from .assets.index import DEFAULT_IGNORE, Asset
 from .assets.memory import Memory
-from .assets.routing import Redirect
+from .assets.routing import Redirect, check_handling
 from .assets.static import DEFAULT_MEMORY, StaticAssets
 from .catalog import report_collisions
 from .configuration import (
     check_prefix,
+    check_root,
+    consulted,
     first_state,
     listed_patterns,
+    load_build,
     loaded_version,
     pin_cookie,
     warn_of_session_cookie,
@@ -37,13 +40,14 @@ from .lookup import APP, MISSING, NO_FILE, look_up
 from .overrides import DEFAULT_HEADERS, Overrides
 from .patterns import app_first as compiled_patterns
 from .policy import Policy
-from .request import PAGE, READING, Request
+from .rendering import RENDERING, Rendering
+from .request import PAGE, READING, Request, path_of
 from .serving import FileServer
 from .state import Settings
-from .tags import REQUEST
 from .wsgi import NOT_FOUND, OK, ORIGINAL, call, no_file, not_allowed, take_conditional
 
 if TYPE_CHECKING:
+    import os
     import re
     from collections.abc import Callable, Iterable, Mapping
 
@@ -80,6 +84,7 @@ class VersionAffinity:
         fingerprinted: Which files carry their content hash in the name, where no convention tells; see ``scan``.
         memory: How many bytes of file content are held in this process, for all versions together.
         ignore: Patterns of files that are not served; see ``scan``.
+        root: The directory from which relative directories of versions count; the working directory where it is "".
 
     Raises:
         ConfigurationError: anything that cannot be used, when it is configured and never on a request.
@@ -106,10 +111,12 @@ class VersionAffinity:
         fingerprinted: Callable[[str], bool | None] | str | re.Pattern[str] | None = None,
         memory: int = DEFAULT_MEMORY,
         ignore: Iterable[str] = DEFAULT_IGNORE,
+        root: str | os.PathLike[str] = "",
     ) -> None:
         if app is not None and not callable(app):
             raise ConfigurationError(f"app={app!r} is no WSGI application: give a callable, or None to go without one")
         check_name(name)
+        check_handling(html_handling, not_found_handling)
         overrides = Overrides(name, override_headers, override_secret)
         sources = check_keys(keys)
         warn_of_session_cookie(sources)
@@ -119,16 +126,15 @@ class VersionAffinity:
         self._counters = Counters()
         self._memory = Memory(memory)
         self._load = partial(
-            StaticAssets,
+            load_build,
+            check_root(root),
             html_handling=html_handling,
             not_found_handling=not_found_handling,
             fingerprinted=fingerprinted,
             memory=self._memory,
             ignore=listed_patterns(ignore),
         )
-        consulted = (source.name for source in sources if isinstance(source, Header))
-        vary = ("Cookie", *consulted, *overrides.headers, "Sec-Fetch-Mode", "Sec-Fetch-Dest")
-        self._policy = Policy(vary, self._cookie, self._counters)
+        self._policy = Policy(consulted(self._cookie, sources, overrides), self._cookie, self._counters)
         key_error_log = LimitedLog(logging.ERROR)
         settings = Settings(
             keys=sources,
@@ -136,7 +142,10 @@ class VersionAffinity:
             cookie_label="" if self._cookie is None else f"cookie:{self._cookie.name}",
             prefix=check_prefix(prefix),
             name_counters=self._name_counters,
-            log_key_error=lambda label, error: key_error_log("key source %s counts as absent: %r", label, error),
+            # Not its text: that may hold the key.
+            log_key_error=lambda label, error: key_error_log(
+                "key source %s counts as absent: it raised %s", label, type(error).__qualname__
+            ),
         )
         self._treatments = self._policy.treatments
         self._everywhere = settings.prefix == "/"
@@ -150,7 +159,7 @@ class VersionAffinity:
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:  # noqa: C901, PLR0911 - the five steps, whole
         """Answer a request (PEP 3333)."""
         state = self._state
-        path = environ.get("PATH_INFO") or "/"
+        path = environ.get("PATH_INFO") or path_of(environ)
         reading = environ["REQUEST_METHOD"] in READING
         # 1. serve by name
         named = state.catalog.named.get(path)
@@ -176,7 +185,7 @@ class VersionAffinity:
             return self._dispatch(state, request, treatment, local, start_response)
         if not reading:
             if self._app is None:
-                return not_allowed(environ, treatment, start_response, known=local in build.routes)
+                return not_allowed(environ, treatment, start_response, known=named is not None or local in build.routes)
             return self._pass_on(state, request, treatment, start_response)
         target = build.routes.get(local)
         if target.__class__ is Asset:
@@ -203,12 +212,14 @@ class VersionAffinity:
         app = self._app
         if app is None:
             return no_file(environ, treatment, start_response)
-        if request.kind == PAGE and len(state.versions) > 1:
+        if (
+            request.kind == PAGE
+            and ("HTTP_IF_NONE_MATCH" in environ or "HTTP_IF_MODIFIED_SINCE" in environ)
+            and len(state.versions) > 1
+        ):
             # The copy that the browser holds may be another version's page, whatever the pin says: it follows all tabs.
             take_conditional(environ)
-        request.state = state
-        request.decision = treatment.decision
-        environ[REQUEST] = request
+        environ[RENDERING] = request.rendering = Rendering(state, treatment.decision, environ.get("SCRIPT_NAME", ""))
         return call(app, request, treatment, self._policy.finish_app, start_response)
 
     def _dispatch(
@@ -216,16 +227,17 @@ class VersionAffinity:
     ) -> Iterable[bytes]:
         """Give a request to the version's own application; its answer is final."""
         environ = request.environ
+        script_name = environ.get("SCRIPT_NAME", "")
+        environ[RENDERING] = request.rendering = Rendering(state, treatment.decision, script_name)
         app = cast("WSGIApplication", state.versions[treatment.decision.version].app)
         if not self._everywhere:
-            script_name = environ.get("SCRIPT_NAME", "")
             environ[ORIGINAL] = {"SCRIPT_NAME": script_name, "PATH_INFO": environ.get("PATH_INFO", "")}
             environ["SCRIPT_NAME"] = script_name + state.settings.prefix[:-1]
             environ["PATH_INFO"] = local
         finish = self._policy.finish_app
         if len(state.versions) > 1:
             finish = self._policy.finish_version
-            if environ["REQUEST_METHOD"] in READING:
+            if request.method in READING:
                 take_conditional(environ)
         return call(app, request, treatment, finish, start_response)
 
@@ -303,14 +315,14 @@ class VersionAffinity:
         request = Request({"REQUEST_METHOD": "GET", **environ}, self._cookie)
         return explain(self._state, request, self._app_first, has_app=self._app is not None)
 
-    def decided_request(self, environ: WSGIEnvironment) -> Request:
-        """Return the request that an environ was decided as; decided now if it did not come through here."""
-        request = environ.get(REQUEST)
-        if not isinstance(request, Request):
-            environ[REQUEST] = request = Request(environ, self._cookie)
-            request.state = self._state
-            request.decision = request.state.decider.decide(request)
-        return request
+    def rendering(self, environ: WSGIEnvironment) -> Rendering:
+        """Return what a response to an environ depends on; decided now if it did not come through here."""
+        rendering = environ.get(RENDERING)
+        if not isinstance(rendering, Rendering):
+            state = self._state
+            decision = state.decider.decide(Request(environ, self._cookie))
+            environ[RENDERING] = rendering = Rendering(state, decision, environ.get("SCRIPT_NAME", ""))
+        return rendering
 
     def _release(self, version: Version) -> None:
         """Give back the memory of a version that is no longer served."""

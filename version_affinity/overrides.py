@@ -7,6 +7,7 @@ if the header were absent, and the trace header says why.
 
 from __future__ import annotations
 
+import math
 import re
 import time
 from collections.abc import Iterable
@@ -152,10 +153,19 @@ def sign_override(version: str, *, name: str, secret: str | bytes, lifetime: flo
         secret: Its ``override_secret``.
         lifetime: Seconds from now until the value expires.
 
+    Raises:
+        ConfigurationError: any of these that cannot be used.
+
     >>> value = sign_override("v2", name="storefront", secret="a long random text", lifetime=3600)
     """
+    try:
+        usable = 0 < lifetime < math.inf
+    except TypeError:
+        usable = False
+    if not usable:
+        raise ConfigurationError(f"lifetime={lifetime!r} is no number of seconds from now, for example 3600")
     expires = int(time.time() + lifetime)
-    signed = _serializer(name, secret).dumps([check_version_id(version), expires])
+    signed = _serializer(check_name(name), secret).dumps([check_version_id(version), expires])
     return signed if isinstance(signed, str) else signed.decode()
 
 

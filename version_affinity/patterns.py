@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable
 
 from .errors import ConfigurationError
@@ -45,8 +44,9 @@ def app_first(rules: Iterable[str] = ()) -> Callable[[str], bool]:
         # Nearly every configuration is this one, and str.startswith takes all prefixes at once.
         prefixes = tuple(_wire(rule[:-1]) for rule in included)
         return lambda path: path.startswith(prefixes)
-    included_match, excepted_match = _matcher(included), _matcher(excepted)
-    return lambda path: bool(included_match(path)) and not excepted_match(path)
+    first = [_matcher(rule) for rule in included]
+    except_for = [_matcher(rule) for rule in excepted]
+    return lambda path: any(match(path) for match in first) and not any(match(path) for match in except_for)
 
 
 def _check(rule: object) -> None:
@@ -74,6 +74,22 @@ def _wire(rule: str) -> str:
     return rule.encode("utf-8", "surrogatepass").decode("latin-1")
 
 
-def _matcher(rules: Iterable[str]) -> Callable[[str], object]:
-    parts = [".*".join(re.escape(part) for part in _wire(rule).split("*")) for rule in rules]
-    return re.compile("|".join(parts) or r"(?!)", re.DOTALL).fullmatch
+def _matcher(rule: str) -> Callable[[str], bool]:
+    """Return a function that matches a path in linear time; a regular expression would try each way to split it."""
+    start, *middle = _wire(rule).split("*")
+    if not middle:
+        return start.__eq__
+    end = middle.pop()
+
+    def match(path: str) -> bool:
+        if not path.startswith(start):
+            return False
+        at = len(start)
+        for part in middle:
+            found = path.find(part, at)
+            if found < 0:
+                return False
+            at = found + len(part)
+        return len(path) - len(end) >= at and path.endswith(end)
+
+    return match

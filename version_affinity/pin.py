@@ -84,8 +84,14 @@ class PinCookie:
         value = self._find[environ.get("wsgi.url_scheme") == "https" if secure is None else secure](header)
         return decode(value) if value else _NOTHING
 
-    def write(self, environ: WSGIEnvironment, bucket: str, version: str) -> tuple[str, str]:
-        """Return the Set-Cookie header that makes a browser hold this bucket and version for its session."""
-        tls = environ.get("wsgi.url_scheme") == "https" if self._secure is None else self._secure
+    def write(self, scheme: str | None, bucket: str, version: str) -> tuple[str, str]:
+        """Return the Set-Cookie header that makes a browser hold this bucket and version for its session.
+
+        Args:
+            scheme: That of the request as it came, by which its cookie was read; an application may change the environ.
+            bucket: The bucket.
+            version: The version of the page that is served.
+        """
+        tls = scheme == "https" if self._secure is None else self._secure
         before, after = self._around[tls]
         return "Set-Cookie", f"{before}{bucket}.{version}{after}"

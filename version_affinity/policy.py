@@ -14,7 +14,7 @@ from .assets.response import NO_STORE, REVALIDATE
 from .counters import LimitedLog
 from .decision import ONLY, OVERRIDE
 from .pin import draw_bucket
-from .request import KINDS, PAGE
+from .request import KINDS, PAGE, READING, SERVICE_WORKER
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -39,12 +39,13 @@ CONDITIONAL: Final[tuple[str, ...]] = (
 )
 
 _TRACE = "Version-Affinity"
+_TIMING = "Server-Timing"
 
 # RFC 9651 section 3.3.4; what is no Token is written as a String.
 _TOKEN = re.compile(r"[A-Za-z*][!#$%&'*+.^_`|~0-9A-Za-z:/-]*\Z")
 _HTML = ("text/html", "application/xhtml+xml")
 # RFC 9111 section 5.2.2: what keeps a response out of shared caches, and what invites them.
-_UNSHARED = re.compile(r"(?:^|[\s,])(?:private|no-store)(?:$|[\s,=])", re.IGNORECASE)
+_UNSHARED = re.compile(r"(?:^|[\s,])(?:private|no-store)(?:$|[\s,])", re.IGNORECASE)
 _PUBLIC = re.compile(r"(?:^|[\s,])(?:public|s-maxage)(?:$|[\s,=])", re.IGNORECASE)
 
 
@@ -69,9 +70,11 @@ class Treatment:
         self.trace = [(_TRACE, trace(decision))]
         if kind == PAGE:
             # Server-Timing (W3C): real-user monitoring reads it next to the page's own timings.
-            self.trace.append(("Server-Timing", f'version;desc="{decision.version}"'))
+            self.trace.append(_server_timing(decision.version))
         self.private = [PRIVATE_NO_STORE if self.forced else PRIVATE, ("Vary", vary), *self.trace]
-        self.shared = [REVALIDATE] if decision.reason == ONLY else self.private
+        # A refused override is told, and the script of a service worker is asked for anew each time.
+        alike = decision.reason == ONLY and not decision.refused and kind != SERVICE_WORKER
+        self.shared = [REVALIDATE] if alike else self.private
         self.missing = [PRIVATE_NO_STORE if self.forced else NO_STORE, *self.trace]
         self.tally = tally
         self.count_success = tally["2"].advance
@@ -113,7 +116,12 @@ def trace(decision: Decision, served: str = "") -> str:
 
 def retraced(headers: Headers, decision: Decision, served: str) -> Headers:
     """Return headers whose trace names the version that was served, where it is not the decided one."""
-    return [(name, trace(decision, served) if name == _TRACE else value) for name, value in headers]
+    retold = {_TRACE: (_TRACE, trace(decision, served)), _TIMING: _server_timing(served or decision.version)}
+    return [retold.get(header[0], header) for header in headers]
+
+
+def _server_timing(version: str) -> tuple[str, str]:
+    return _TIMING, f'version;desc="{version}"'
 
 
 def _token(text: str) -> str:
@@ -155,7 +163,7 @@ class Policy:
                 return None
         elif request.pin == served and request.bucket:
             return None
-        return self._cookie.write(request.environ, request.bucket or draw_bucket(), served)
+        return self._cookie.write(request.scheme, request.bucket or draw_bucket(), served)
 
     def finish_app(self, request: Request, treatment: Treatment, status: str, headers: Headers) -> Headers:
         """Return the headers of the wrapped application's response, completed.
@@ -170,12 +178,13 @@ class Policy:
         """
         html, cache_control, vary = _read(headers)
         if treatment.forced:
-            forced = retraced(treatment.private, treatment.decision, request.served)
-            return [*_without(headers, _REPLACED), *self._varying(vary, forced)]
-        if not html and not request.depends:
+            forced = retraced(treatment.private, treatment.decision, request.rendering.served)
+            return [*_unkept(headers), *self._varying(vary, forced)]
+        rendering = request.rendering
+        if not html and not rendering.depends:
             return headers.copy()
         if cache_control and _PUBLIC.search(cache_control):
-            if request.depends:
+            if rendering.depends:
                 self._public_log(
                     "the response to %.200r depends on the version and declares itself %r: a shared cache may give one "
                     "version's page to users of another; let the application leave Cache-Control to VersionAffinity",
@@ -184,15 +193,15 @@ class Policy:
                 )
             return headers.copy()
         decision = treatment.decision
-        version = request.served or decision.version
+        version = rendering.served or decision.version
         stamp = None
         if html and (request.pin != version or not request.bucket) and _shows(status):
             stamp = self.stamp(request, decision, version)
         added = treatment.private if version == decision.version else retraced(treatment.private, decision, version)
         if cache_control:
             added = added[1:]
-            if (stamp or request.depends) and not _UNSHARED.search(cache_control):
-                # The application allows caching without a word on whose: with our cookie in it, nobody else's.
+            if not _UNSHARED.search(cache_control):
+                # The application allows caching without a word on whose: then it is the browser's own.
                 headers = _without(headers, ("cache-control",))
                 added = [("Cache-Control", f"{cache_control}, private"), *added]
         if vary:
@@ -206,9 +215,7 @@ class Policy:
         Its validators and its word on caching know nothing of versions.
         """
         html, cache_control, vary = _read(headers)
-        finished = _without(
-            headers, _REPLACED if request.environ["REQUEST_METHOD"] not in ("GET", "HEAD") else _VALIDATING
-        )
+        finished = _unkept(headers, _VALIDATORS if request.method in READING else ())
         finished.append(PRIVATE_NO_STORE if treatment.forced or "no-store" in cache_control.lower() else PRIVATE)
         finished += self._varying(vary, treatment.private)[1:]
         if html and _shows(status):
@@ -233,8 +240,9 @@ _ROLES = {
     for name in ("content-type", "cache-control", "vary", "content-disposition")
     for spelled in (name, name.title())
 } | dict.fromkeys(("Content-Length", "Set-Cookie", "ETag", "Last-Modified", "Date", "Location"), "")
+_role_of = _ROLES.get
 _REPLACED = ("cache-control", "vary", "expires", "pragma")
-_VALIDATING = (*_REPLACED, "etag", "last-modified")
+_VALIDATORS = ("etag", "last-modified")
 
 
 def _read(headers: Headers) -> tuple[bool, str, str]:
@@ -242,9 +250,9 @@ def _read(headers: Headers) -> tuple[bool, str, str]:
     html = attachment = False
     cache_control = vary = ""
     for name, value in headers:
-        role = _ROLES.get(name)
+        role = _role_of(name)
         if role is None:
-            role = _ROLES.get(name.lower(), "")
+            role = _role_of(name.lower(), "targeted" if _is_targeted(name.lower()) else "")
         if not role:
             continue
         if role == "content-type":
@@ -253,6 +261,8 @@ def _read(headers: Headers) -> tuple[bool, str, str]:
             cache_control = f"{cache_control}, {value}" if cache_control else value
         elif role == "vary":
             vary = f"{vary}, {value}" if vary else value
+        elif role == "targeted":
+            cache_control = f"{cache_control}, public" if cache_control else "public"
         else:
             attachment = value.lower().startswith("attachment")
     return html and not attachment, cache_control, vary
@@ -260,6 +270,19 @@ def _read(headers: Headers) -> tuple[bool, str, str]:
 
 def _without(headers: Headers, names: tuple[str, ...]) -> Headers:
     return [(name, value) for name, value in headers if name.lower() not in names]
+
+
+def _unkept(headers: Headers, names: tuple[str, ...] = ()) -> Headers:
+    """Return headers without those that tell a cache whether it may keep the response, and without these names."""
+    replaced = (*_REPLACED, *names)
+    return [
+        header for header in headers if (lowered := header[0].lower()) not in replaced and not _is_targeted(lowered)
+    ]
+
+
+def _is_targeted(lowered: str) -> bool:
+    """Tell whether a field speaks to CDNs alone (RFC 9213), which then ignore Cache-Control."""
+    return lowered.endswith("-cache-control") or lowered == "surrogate-control"
 
 
 def _shows(status: str) -> bool:

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
-    from .decision import Decision
     from .pin import PinCookie
-    from .state import State
+    from .rendering import Rendering
 
 Kind: TypeAlias = Literal["page", "subresource", "prefetch", "service-worker", "other"]
 
@@ -31,6 +30,11 @@ SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})  # RFC 9110
 READING: Final = frozenset({"GET", "HEAD"})
 
 
+def path_of(environ: WSGIEnvironment) -> str:
+    """Return a request's path below where this middleware is mounted; "" for the mount without its slash."""
+    return environ.get("PATH_INFO") or ("" if environ.get("SCRIPT_NAME") else "/")
+
+
 def kind_of(environ: WSGIEnvironment) -> Kind:
     """Return the kind of a request.
 
@@ -49,45 +53,43 @@ def kind_of(environ: WSGIEnvironment) -> Kind:
         return PAGE
     if dest or mode or get("HTTP_SEC_FETCH_SITE"):
         return SUBRESOURCE
-    if environ["REQUEST_METHOD"] == "GET" and "text/html" in get("HTTP_ACCEPT", ""):
+    if "text/html" in get("HTTP_ACCEPT", "") and environ["REQUEST_METHOD"] in READING:
         return PAGE
     return OTHER
 
 
 class Request:
-    """What of a request the decision and the response's headers look at, read once, and what came of it.
+    """What of a request the decision and the response's headers look at, read once.
 
     Attributes:
         environ: The WSGI environ.
+        method: Its method as it came. An application may change what the environ says.
+        scheme: Its scheme as it came.
         kind: See ``kind_of``.
         bucket: The bucket of our cookie or, once one was drawn for this request, that; "" without.
         pin: The version that our cookie names; "" without. Not yet known to be a version's id.
         refused: Why something that the request brought could not be used; "" when nothing was refused.
-        state: The versions and the deployment as they were when the request came; set for the wrapped application.
-        decision: What was decided under it; set for the wrapped application.
-        depends: Whether the wrapped application's response depends on the version.
-        served: The version whose files that response names; "" while it names none.
         counted: The first digit of the status that an application's response was counted under; "" before.
+        rendering: What that response depends on; set when the request is handed to an application.
     """
 
-    __slots__ = ("bucket", "counted", "decision", "depends", "environ", "kind", "pin", "refused", "served", "state")
+    __slots__ = ("bucket", "counted", "environ", "kind", "method", "pin", "refused", "rendering", "scheme")
 
-    state: State
-    decision: Decision
+    rendering: Rendering
 
     def __init__(self, environ: WSGIEnvironment, cookie: PinCookie | None, kind: Kind | None = None) -> None:
         self.environ = environ
+        self.method = environ["REQUEST_METHOD"]
+        self.scheme = environ.get("wsgi.url_scheme")
         self.kind = kind or kind_of(environ)
         self.bucket, self.pin = cookie.read(environ) if cookie is not None else ("", "")
         self.refused = ""
-        self.depends = False
-        self.served = ""
         self.counted = ""
 
     @property
     def safe(self) -> bool:
         """Whether the method is safe: it may mint a bucket and set the cookie."""
-        return self.environ["REQUEST_METHOD"] in SAFE_METHODS
+        return self.method in SAFE_METHODS
 
     @property
     def shown(self) -> bool:

@@ -9,7 +9,7 @@ from .assets.files import open_body
 from .assets.response import if_none_match
 from .assets.routing import location
 from .counters import LimitedLog
-from .policy import retraced
+from .policy import retraced, trace
 from .request import OTHER, Request
 from .wsgi import NOT_FOUND, NOT_MODIFIED, OK, no_file, plain
 
@@ -92,7 +92,6 @@ class FileServer:
         else:
             headers = treatment.shared
         if served != decision.version:
-            self._counters.rescues[decision.version, served].advance()
             headers = retraced(headers, decision, served)
         if stamp is not None:
             headers = [*headers, stamp]
@@ -101,7 +100,7 @@ class FileServer:
             and status is OK
             and if_none_match(environ["HTTP_IF_NONE_MATCH"], asset.etag)
         ):
-            treatment.tally["3"].advance()
+            self._count_served(treatment, served, NOT_MODIFIED)
             start_response(NOT_MODIFIED, [("ETag", asset.etag), *headers])
             return ()
         body: Iterable[bytes] | None
@@ -112,13 +111,18 @@ class FileServer:
             if body is None:  # it vanished or changed since it was loaded
                 self.report_missing(asset.path, decision)
                 return no_file(environ, treatment, start_response)
+        self._count_served(treatment, served, status)
+        described = asset.headers if status is OK else [header for header in asset.headers if header[0] != "ETag"]
+        start_response(status, [*described, *headers])
+        return body
+
+    def _count_served(self, treatment: Treatment, served: str, status: str) -> None:
         if status is OK:
             treatment.count_success()
         else:
             treatment.tally[status[:1]].advance()
-        described = asset.headers if status is OK else [header for header in asset.headers if header[0] != "ETag"]
-        start_response(status, [*described, *headers])
-        return body
+        if served != treatment.decision.version:
+            self._counters.rescues[treatment.decision.version, served].advance()
 
     def redirect(
         self, state: State, request: Request, treatment: Treatment, target: Redirect, start_response: StartResponse
@@ -147,9 +151,4 @@ class FileServer:
     def report_missing(self, path: str, decision: Decision) -> None:
         """Count and log an asset that nobody had."""
         self._counters.missing[decision.version].advance()
-        self._missing_log(
-            "no known version has %.200r (decided: %s, by %s)",
-            path,
-            decision.version,
-            decision.source or decision.reason,
-        )
+        self._missing_log("no known version can serve %.200r (decided: %s)", path, trace(decision))

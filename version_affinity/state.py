@@ -6,7 +6,6 @@ assignment under running requests.
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -15,6 +14,7 @@ from .catalog import EVERYBODY, Catalog
 from .decision import Decider
 from .deployment import Deployment
 from .errors import ConfigurationError
+from .version import Version
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     from .counters import Counter
     from .keys import KeySource
     from .overrides import Overrides
-    from .version import Version
-
-logger = logging.getLogger("version_affinity")
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,8 +130,10 @@ class State:
         """Check that a version may be added, before its directory is read.
 
         Raises:
-            ConfigurationError: its id is known already, or it asks for a share.
+            ConfigurationError: it is no version, its id is known already, or it asks for a share.
         """
+        if not isinstance(version, Version):
+            raise ConfigurationError(f"{version!r} is no Version: write add(Version('v3', 'builds/v3'))")
         if version.id in self.versions:
             raise ConfigurationError(
                 f"version {version.id!r} is known already, and a version never changes: give the new build a new id",
@@ -169,7 +168,7 @@ class State:
         return replace(self, versions=versions, served=served, complete=complete, catalog=catalog)
 
     def _check_known(self, version: str, remedy: str) -> None:
-        if version not in self.versions:
+        if not isinstance(version, str) or version not in self.versions:
             raise ConfigurationError(
                 f"version {version!r} is not known (known are {', '.join(self.versions)}): {remedy}",
             )

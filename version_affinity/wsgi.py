@@ -99,7 +99,9 @@ def not_allowed(
         return no_file(environ, treatment, start_response)
     headers = [("Allow", "GET, HEAD, OPTIONS"), *treatment.missing]
     if environ["REQUEST_METHOD"] == "OPTIONS":
-        return plain(environ, treatment, start_response, OK, headers)
+        treatment.count_success()
+        start_response("204 No Content", headers)
+        return ()
     return plain(environ, treatment, start_response, "405 Method Not Allowed", headers)
 
 

@@ -31,7 +31,6 @@ class Chunk:
         assets: Other files that it refers to.
         imports: Names (manifest keys) of the chunks that it imports statically.
         name: The name that the output file begins with, "" where Vite gives none.
-        is_entry: Whether it is an entry of the build, not only a shared or lazily loaded chunk.
     """
 
     file: str
@@ -39,7 +38,6 @@ class Chunk:
     assets: tuple[str, ...] = ()
     imports: tuple[str, ...] = ()
     name: str = ""
-    is_entry: bool = False
 
 
 class Closure(NamedTuple):
@@ -152,7 +150,6 @@ def _chunk(key: str, value: object) -> Chunk:
         assets=_names(key, value, "assets"),
         imports=_names(key, value, "imports"),
         name=value["name"] if isinstance(value.get("name"), str) else "",
-        is_entry=value.get("isEntry") is True,
     )
 
 

@@ -94,6 +94,10 @@ class StaticAssets:
         fingerprinted: FingerprintRule | None = None,
     ) -> None:
         check_handling(html_handling, not_found_handling)
+        if app is not None and not callable(app):
+            raise ConfigurationError(f"app={app!r} is no WSGI application: give a callable, or None to go without one")
+        if not isinstance(prefix, str):
+            raise ConfigurationError(f"prefix={prefix!r} is no path: write one such as '/shop/'")
         self.app: Final = app
         self.prefix: Final = "/" + prefix.strip("/") + "/" if prefix.strip("/") else "/"
         self.html_handling: Final = html_handling
@@ -215,16 +219,9 @@ def _send_not_found(page: Asset, environ: WSGIEnvironment, start_response: Start
 
 def _body(asset: Asset, environ: WSGIEnvironment) -> Iterable[bytes] | None:
     """Return the content, nothing for HEAD; None when the file is no longer the one that was indexed."""
-    is_head = environ["REQUEST_METHOD"] == "HEAD"
-    if asset.data is not None:
-        return () if is_head else (asset.data,)
-    body = open_body(asset, environ)
-    if body is None or not is_head:
-        return body
-    close = getattr(body, "close", None)
-    if close is not None:
-        close()
-    return ()
+    if asset.data is None:
+        return open_body(asset, environ)
+    return () if environ["REQUEST_METHOD"] == "HEAD" else (asset.data,)
 
 
 def _missing(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
