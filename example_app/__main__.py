@@ -4,12 +4,47 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import errno
 import logging
+import socket
 import sys
+from typing import TYPE_CHECKING
 
 from werkzeug.serving import make_server
 
 from .app import app
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a socket that listens.
+
+    Raises:
+        SystemExit: the address cannot be had; with a line that says so and exit code 1.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=128)
+    except (OSError, OverflowError) as error:
+        if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
+            sys.exit(f"Port {port} is in use by another program: choose another, for example --port {port + 1}")
+        sys.exit(f"Cannot listen at --host {host} --port {port}: {error}")
+
+
+def in_words(percentages: Mapping[str, float]) -> str:
+    """Return who gets what.
+
+    >>> in_words({"v1": 50, "v2": 50}), in_words({"v0": 0, "v1": 100})
+    ('50 % of all visitors get v1, 50 % v2', 'all visitors get v1')
+    """
+    first, *others = [(version, share) for version, share in percentages.items() if share]
+    if not others:
+        return f"all visitors get {first[0]}"
+    return ", ".join(
+        [f"{first[1]:g} % of all visitors get {first[0]}", *(f"{share:g} % {name}" for name, share in others)]
+    )
 
 
 def main() -> None:
@@ -21,13 +56,16 @@ def main() -> None:
     # The open pages ask for news every few seconds; a line for each request would bury the warnings.
     logging.basicConfig(format="%(levelname)s %(name)s: %(message)s")
     logging.getLogger("werkzeug").setLevel(logging.WARNING)
-    server = make_server(arguments.host, arguments.port, app, threaded=True)
-    host = f"[{server.host}]" if ":" in server.host else server.host
-    url = f"http://{host}:{server.server_port}"
+    listener = listen(arguments.host, arguments.port)
+    port = listener.getsockname()[1]
+    server = make_server(arguments.host, port, app, threaded=True, fd=listener.fileno())
+    host = f"[{arguments.host}]" if ":" in arguments.host else arguments.host
+    url = f"http://{host}:{port}"
+    shares = in_words(app.extensions["version_affinity"].deployment.percentages)
     sys.stdout.write(
         f"""Second Post is open.
 
-  {url}/           the shop: about half of all visitors get v1, the others v2
+  {url}/           the shop: {shares}
   {url}/rollout    which version this browser has and why, and the controls
   {url}/welcome    a first visit whose answer sets session_id
 
@@ -41,7 +79,7 @@ Ctrl+C closes the shop.
 """,
     )
     sys.stdout.flush()
-    with contextlib.suppress(KeyboardInterrupt):
+    with listener, contextlib.suppress(KeyboardInterrupt):
         server.serve_forever()
 
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 NAME = "example"
 BUILDS = Path(__file__).parent / "builds"
 USER_ID = re.compile(r"[A-Za-z0-9_.@-]{1,64}")
+BUCKET = re.compile(r"[0-9]{1,7}")
 MAX_COHORT = 1000
 COOKIE_OPTIONS: dict[str, Any] = {"httponly": True, "samesite": "Lax"}
 
@@ -80,13 +81,15 @@ def add_pages(app: Flask, affinity: VersionAffinity) -> None:
 
     @app.get("/welcome")
     def welcome() -> Response:
-        response = Response(render_template("welcome.html", returning="session_id" in request.cookies))
+        cookies = request.cookies
+        facts = {"returning": "session_id" in cookies, "user": cookies.get("user_id"), "decision": decision()}
+        response = Response(render_template("welcome.html", **facts))
         keep_session(response)
         return response
 
     @app.get("/login")
     def login_form() -> str:
-        return render_template("login.html", target=own_path(request.args.get("next", "/")), problem=None)
+        return render_template("login.html", target=own_path(request.args.get("next", "/")), user_id="", problem=None)
 
     @app.post("/login")
     def login() -> AnyResponse | tuple[str, int]:
@@ -95,7 +98,7 @@ def add_pages(app: Flask, affinity: VersionAffinity) -> None:
         target = own_path(request.form.get("next", "/"))
         if not USER_ID.fullmatch(user_id):
             problem = "Use 1 to 64 letters, digits or the characters _ . @ -"
-            return render_template("login.html", target=target, problem=problem), 400
+            return render_template("login.html", target=target, user_id=user_id, problem=problem), 400
         response = redirect(target, 303)
         response.set_cookie("user_id", user_id, **COOKIE_OPTIONS)
         return response
@@ -209,7 +212,7 @@ def pin() -> dict[str, Any] | None:
     if not value:
         return None
     bucket, _, version = value.partition(".")
-    return {"bucket": int(bucket) if bucket.isascii() and bucket.isdigit() else None, "version": version}
+    return {"bucket": int(bucket) if BUCKET.fullmatch(bucket) else None, "version": version}
 
 
 def counted(affinity: VersionAffinity) -> dict[str, Any]:

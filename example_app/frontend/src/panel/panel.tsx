@@ -1,8 +1,8 @@
 import "./panel.css";
 import { render } from "preact";
 import { Mark } from "./mark";
-import { useAffinity } from "./store";
-import { briefly, percent, why } from "./words";
+import { refresh, useAffinity } from "./store";
+import { briefly, percent, refusal, why } from "./words";
 
 const current = document.documentElement.dataset.version ?? "?";
 
@@ -13,15 +13,22 @@ function Panel() {
   // A browser that keeps no cookie is drawn anew on every page load: what comes next cannot be told.
   const drawn = next?.source === null && (next.reason === "minted" || next.reason === "random");
   const moves = next !== undefined && !drawn && next.version !== current;
+  const refused = next?.refused ? refusal(next.refused) : null;
   return (
-    <details class="panel" data-of={current} data-panel={state ? "ready" : "waiting"}>
+    <details
+      class="panel"
+      data-of={current}
+      data-panel={state ? "ready" : "waiting"}
+      onToggle={(event) => event.currentTarget.open && void refresh()}
+    >
       <summary>
         <Mark version={current} />
         <span class="panel-now">
           This page is <b>{current}</b>
         </span>
         <span class="panel-next" aria-live="polite">
-          {drawn && "no cookie kept: drawn on every page load"}
+          {refused && !moves && `${refused[0]} was refused`}
+          {!refused && drawn && "no cookie kept: drawn on every page load"}
           {next &&
             !drawn &&
             (moves ? (
@@ -29,7 +36,7 @@ function Panel() {
                 A reload brings <b>{next.version}</b>
               </>
             ) : (
-              briefly(next.reason, next.source)
+              !refused && briefly(next.reason, next.source)
             ))}
         </span>
         <span class="panel-cue" aria-hidden="true" />
@@ -61,6 +68,14 @@ function Panel() {
                 )}
               </dd>
             </div>
+            {refused && (
+              <div data-refused={next.refused}>
+                <dt>Refused</dt>
+                <dd>
+                  <b>{refused[0]}</b>: {refused[1]}
+                </dd>
+              </div>
+            )}
             <div>
               <dt>Cookie</dt>
               <dd>

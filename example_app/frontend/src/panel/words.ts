@@ -7,7 +7,7 @@ const WHY: Record<string, string> = {
   random: "drawn by percentage",
   pin: "the page you loaded last came from it",
   referer: "the file that asked came from it",
-  baseline: "the page was loaded before the split began",
+  baseline: "nothing in the request tells its page’s version, so the baseline answers",
 };
 
 const BRIEFLY: Record<string, string> = {
@@ -17,7 +17,6 @@ const BRIEFLY: Record<string, string> = {
   bucket: "by the number in its cookie",
   random: "drawn by percentage",
   pin: "like the page before it",
-  baseline: "from before the split",
 };
 
 /** A decision's reason in as few words as a phone has room for. */
@@ -27,6 +26,18 @@ export const briefly = (reason: string, source: string | null): string =>
 /** A decision's reason in words, without a subject: "… because …". */
 export const why = (reason: string, source: string | null): string =>
   (WHY[reason] ?? reason) + (source && reason === "key" ? ` (${source.replace(":", " ")})` : "");
+
+const REFUSED: Record<string, string> = {
+  "unknown-version": "it names a version that is not here",
+  "not-deployed": "it names a version that is not in the deployment",
+  "bad-syntax": "it could not be read",
+  "bad-signature": "its signature is not valid, or no longer",
+  "other-app": "it is for another application",
+};
+
+/** What was refused, and why. A refused key is the one thing that is no override. */
+export const refusal = (refused: string): [what: string, why: string] =>
+  refused === "key-source" ? ["a version key", "it could not be used"] : ["an override", REFUSED[refused] ?? refused];
 
 /** 12.5 as "12.5 %", 10 as "10 %". */
 export const percent = (share: number): string => `${+share.toFixed(2)}\u2009%`;

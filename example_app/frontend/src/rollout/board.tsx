@@ -5,10 +5,11 @@ import { Mark } from "../panel/mark";
 import { refresh, useAffinity } from "../panel/store";
 import { percent } from "../panel/words";
 import { Counters } from "./counters";
+import { percentagesAt, splitOf } from "./split";
 
 const SIZE = 200;
-const OLD = "v1";
-const NEW = "v2";
+/** How long the arrow keys must rest before the share is deployed; longer than keyboards wait before they repeat. */
+const PAUSE = 700;
 
 /** The live half of the rollout page: the share, who falls where, and what was counted. */
 export function Board() {
@@ -23,25 +24,30 @@ export function Board() {
 }
 
 function Controls({ state }: { state: Affinity }) {
-  const live = state.percentages[NEW] ?? 0;
+  const { next, share: live, rest } = splitOf(state);
   const [draft, setDraft] = useState<number | null>(null);
   const [users, setUsers] = useState<string[]>([]);
   const [moves, setMoves] = useState<string | null>(null);
   const [error, setError] = useState<string | null>(null);
-  const settled = useRef<string[]>([]);
+  const settled = useRef({ shares: "", users: [] as string[] });
+  const latest = useRef(state);
+  latest.current = state;
+  const sending = useRef<number | null>(null);
+  const dragged = useRef(false);
+  const timer = useRef(0);
   const share = draft ?? live;
+  const shares = JSON.stringify(state.percentages);
 
   // The dots follow the slider before anything is deployed: assignment is a pure function of name, percentages and key.
   useEffect(() => {
     let wanted = true;
-    const ask = draft === null ? cohort(SIZE) : cohort(SIZE, { [OLD]: 100 - draft, [NEW]: draft });
-    ask.then(
+    cohort(SIZE, draft === null ? state.percentages : percentagesAt(state, draft)).then(
       (answer) => {
         if (!wanted) return;
         setUsers(answer);
-        if (draft === null) {
-          setMoves(described(settled.current, answer));
-          settled.current = answer;
+        if (draft === null && settled.current.shares !== shares) {
+          if (settled.current.shares) setMoves(described(settled.current.users, answer));
+          settled.current = { shares, users: answer };
         }
       },
       (problem: unknown) => wanted && setError(String(problem)),
@@ -49,39 +55,60 @@ function Controls({ state }: { state: Affinity }) {
     return () => {
       wanted = false;
     };
-  }, [draft, state.revision]);
+  }, [draft, shares]);
 
   async function apply(target: number) {
+    clearTimeout(timer.current);
+    if (target === (sending.current ?? splitOf(latest.current).share)) {
+      if (sending.current === null) setDraft(null);
+      return;
+    }
+    sending.current = target;
     setError(null);
     try {
-      await deploy({ [OLD]: 100 - target, [NEW]: target });
+      await deploy(percentagesAt(latest.current, target));
     } catch (problem) {
       setError(String(problem));
     }
     await refresh();
-    setDraft(null);
+    if (sending.current === target) sending.current = null;
+    setDraft((value) => (value === target ? null : value));
   }
 
+  function press(target: number) {
+    setDraft(null);
+    void apply(target);
+  }
+
+  // A drag ends with one change, a key makes one with every press.
+  function settle(target: number) {
+    clearTimeout(timer.current);
+    timer.current = window.setTimeout(() => void apply(target), dragged.current ? 0 : PAUSE);
+  }
+
+  const planned = percentagesAt(state, share);
   const tally = (id: string) => users.filter((version) => version === id).length;
-  const ids = [...new Set([OLD, NEW, ...users])];
+  const ids = [...new Set([...rest, next, ...users])].sort();
   return (
     <section class="desk" aria-labelledby="desk-title">
       <div class="desk-head">
         <h2 id="desk-title">Who gets which version</h2>
         <p class="quiet-text">
-          Deployment “{state.name}”, revision {state.revision}
+          Deployment “{state.name}”, revision {state.revision}. These controls act on one process.
         </p>
       </div>
       <div class="control">
         <label class="share" for="share">
           <span>
-            <Mark version={NEW} />
+            <Mark version={next} />
             {percent(share)}
           </span>
-          <span>
-            {percent(100 - share)}
-            <Mark version={OLD} />
-          </span>
+          {rest.map((id) => (
+            <span key={id}>
+              {percent(planned[id] ?? 0)}
+              <Mark version={id} />
+            </span>
+          ))}
         </label>
         <input
           id="share"
@@ -90,20 +117,26 @@ function Controls({ state }: { state: Affinity }) {
           max="100"
           step="1"
           value={share}
-          style={{ "--share": `${share}%` }}
-          aria-label={`Share of ${NEW}`}
-          aria-valuetext={`${share} % for ${NEW}`}
-          onInput={(event) => setDraft(event.currentTarget.valueAsNumber)}
-          onChange={(event) => void apply(event.currentTarget.valueAsNumber)}
+          style={{ "--share": `${share}%`, "--hue-next": hue(next), "--hue-rest": hue(rest.length === 1 ? rest[0] : "other") }}
+          aria-label={`Share of ${next}`}
+          aria-valuetext={`${percent(share)} for ${next}`}
+          onPointerDown={() => (dragged.current = true)}
+          onKeyDown={() => (dragged.current = false)}
+          onInput={(event) => {
+            clearTimeout(timer.current);
+            setDraft(event.currentTarget.valueAsNumber);
+          }}
+          onChange={(event) => settle(event.currentTarget.valueAsNumber)}
         />
-        <div class="steps" role="group" aria-label={`Deploy a share of ${NEW}`}>
+        <div class="steps" role="group" aria-label={`Deploy a share of ${next}`}>
           {[10, 50, 100].map((target) => (
-            <button key={target} type="button" class="button quiet" aria-pressed={live === target} onClick={() => void apply(target)}>
+            <button key={target} type="button" class="button quiet" aria-pressed={live === target} onClick={() => press(target)}>
               {target}&#8201;%
             </button>
           ))}
-          <button type="button" class="button" disabled={live === 0} onClick={() => void apply(0)}>
-            Roll back to {OLD}
+          {/* Not "disabled": that would take the focus away from whoever has just pressed it. */}
+          <button type="button" class="button" aria-disabled={live === 0} onClick={() => press(0)}>
+            Roll back to {rest.join(" and ")}
           </button>
         </div>
         {error && (
@@ -131,22 +164,23 @@ function Controls({ state }: { state: Affinity }) {
           ))}
         </ul>
         <p aria-live="polite" data-moves>
-          {draft === null ? (moves ?? `${SIZE} simulated users, each one an envelope.`) : "Let go to deploy this share."}
+          {draft === null ? (moves ?? `${SIZE} simulated users, each one an envelope.`) : "Let go of the slider, or rest, to deploy this share."}
         </p>
       </div>
     </section>
   );
 }
 
+const hue = (version = "other") => `var(--hue-${version}, var(--hue-other))`;
+
 /** Who moved between two rounds of the same users, in a sentence. */
-function described(before: string[], after: string[]): string | null {
-  if (before.length !== after.length) return null;
+function described(before: string[], after: string[]): string {
   const moved = new Map<string, number>();
   after.forEach((version, index) => {
     const from = before[index];
     if (from !== version) moved.set(`${from} to ${version}`, (moved.get(`${from} to ${version}`) ?? 0) + 1);
   });
-  if (moved.size === 0) return null;
+  if (moved.size === 0) return "Nobody moved.";
   const parts = [...moved].map(([way, count]) => `${count} moved from ${way}`);
   return `${parts.join(", ")}.${moved.size === 1 ? " Nobody moved the other way." : ""}`;
 }

@@ -59,9 +59,9 @@ export function Counters({ counters, known }: { counters: CounterSummary; known:
             </p>
           </div>
           <div>
-            <dt>Refused overrides</dt>
+            <dt>Refused</dt>
             <dd>{number.format(refused)}</dd>
-            <p>{refused ? detail(counters.refused, "") : "Override headers that could not be applied."}</p>
+            <p>{refused ? detail(counters.refused, "") : "Overrides and keys that could not be used."}</p>
           </div>
         </dl>
       </div>
