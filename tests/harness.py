@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 from wsgiref.validate import validator
 
@@ -13,7 +15,6 @@ from werkzeug.wrappers import Response
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from pathlib import Path
     from typing import Any
 
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -68,3 +69,16 @@ def missing(component: str, reason: str) -> None:
     if os.environ.get("CI") == "true":
         pytest.fail(f"{message} (CI installs every component)")
     pytest.skip(message)
+
+
+#: Marks a test of the conformance data, which is no part of the project: without it, the test is skipped, in CI too.
+needs_conformance = pytest.mark.skipif(
+    not os.environ.get("VERSION_AFFINITY_CONFORMANCE"),
+    reason="VERSION_AFFINITY_CONFORMANCE names no folder of conformance data",
+)
+
+
+def conformance(name: str) -> Any:
+    """Return a file of the conformance data, parsed; None without the data, for tests that are not run then."""
+    folder = os.environ.get("VERSION_AFFINITY_CONFORMANCE")
+    return json.loads(Path(folder, name).read_text("utf-8")) if folder else None

@@ -64,6 +64,17 @@ def test_not_by_name(assets: dict[str, StaticAssets], path: str) -> None:
     assert path not in catalog(assets).named
 
 
+def test_the_copy_in_memory_is_served(tmp_path: Path) -> None:
+    """A file that any version holds in memory is served from there, though the first version's copy is not."""
+    builds = {
+        version: StaticAssets(write_build(tmp_path / version, {SHARED[1:]: "shared"}), memory=memory)
+        for version, memory in (("v1", 0), ("v2", 100))
+    }
+    file = catalog(builds).named[SHARED]
+    assert [copy.data for copy in file.copies] == [None, b"shared"]
+    assert (file.version, file.body, file.asset) == ("v1", (b"shared",), file.copies[1])
+
+
 def test_an_application_has_no_files(assets: dict[str, StaticAssets]) -> None:
     """Beside a version that is an application, no file is everybody's."""
     known = catalog({**assets, "app": None})
@@ -160,6 +171,8 @@ REFERERS = [
     ("http://localhost/%zz%ff%00", ""),
     ("http://localhost/\xff\xfe", ""),
     ("http://localhost/日%41", ""),
+    ("http://localhost/\udcff%41", ""),
+    ("http://localhost/\ud800{v1}%2d", ""),
     ("http://localhost/" + "a/" * 30_000, ""),
 ]
 
@@ -197,6 +210,7 @@ def test_referer_where_mounted(
         (["/a"], [], "1 fingerprinted names"),
         (["/a", "/b"], ["/a"], "1 fingerprinted names"),
         (["/a"], ["/a"], None),
+        (["/b", "/a", "/b"], ["/a"], "1 fingerprinted names"),
         ([f"/{number}" for number in range(5)], [], "'/4'"),
         ([f"/{number}" for number in range(6)], [], "'/4' ..."),
         (["/a\r\nb"], [], r"'/a\r\nb'"),

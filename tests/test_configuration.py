@@ -76,6 +76,7 @@ def test_version_id(version: Any, root: Path) -> None:
         (100.1, ("percentage=100.1", "'v1'", "not between 0 and 100")),
         (NAN, ("percentage=nan", "'v1'", "not between 0 and 100")),
         (float("inf"), ("percentage=inf", "'v1'", "not between 0 and 100")),
+        (10**400, ("percentage=1000", "'v1'", "not between 0 and 100")),
         ("50", ("percentage='50'", "'v1'", "not a number", "from 0 to 100")),
         (True, ("percentage=True", "'v1'", "not a number")),
         (Decimal(50), ("percentage=Decimal('50')", "'v1'", "not a number")),
@@ -174,6 +175,7 @@ OPTIONS: list[tuple[Callable[[Path], dict[str, Any]], tuple[str, ...]]] = [
     (lambda root: {"keys": Cookie("user_id")}, ("keys=Cookie(name='user_id')", "not a list")),
     (lambda root: {"keys": None}, ("keys=None", "not a list")),
     (lambda root: {"keys": ["user_id"]}, ("keys contains 'user_id'", "no key source", "Cookie(name)")),
+    (lambda root: {"keys": [Cookie]}, ("keys contains <class", "Cookie'>", "no key source", "Cookie(name)")),
     # paths
     (lambda root: {"prefix": "shop"}, ("prefix='shop'", "no path", "'/shop/'")),
     (lambda root: {"prefix": ""}, ("prefix=''", "no path")),
@@ -181,6 +183,10 @@ OPTIONS: list[tuple[Callable[[Path], dict[str, Any]], tuple[str, ...]]] = [
     (lambda root: {"prefix": "/shop?a"}, ("prefix='/shop?a'", "no path")),
     (lambda root: {"prefix": "/shop#a"}, ("prefix='/shop#a'", "no path")),
     (lambda root: {"prefix": None}, ("prefix=None", "no path")),
+    (lambda root: {"prefix": "/caf%C3%A9/"}, ("prefix='/caf%C3%A9/'", "no path")),
+    (lambda root: {"root": 7}, ("root=7", "no directory's name", "str or pathlib.Path")),
+    (lambda root: {"root": b"/srv"}, ("root=b'/srv'", "no directory's name")),
+    (lambda root: {"root": None}, ("root=None", "no directory's name")),
     (lambda root: {"app_first": "/api/*"}, ("app_first='/api/*'", "not a list", "app_first=['/api/*']")),
     (lambda root: {"app_first": 7}, ("app_first=7", "not a list")),
     (lambda root: {"app_first": ["api/*"]}, ("app_first rule 'api/*'", "must begin with '/'")),
@@ -195,14 +201,26 @@ OPTIONS: list[tuple[Callable[[Path], dict[str, Any]], tuple[str, ...]]] = [
     # files
     (lambda root: {"html_handling": "auto"}, ("html_handling='auto'", "use one of auto-trailing-slash")),
     (lambda root: {"not_found_handling": "spa"}, ("not_found_handling='spa'", "use one of none")),
+    # also where no directory is loaded
+    (
+        lambda root: {"versions": [Version("v1", Answer())], "html_handling": "auto"},
+        ("html_handling='auto'", "use one of auto-trailing-slash"),
+    ),
+    (
+        lambda root: {"versions": [Version("v1", Answer())], "not_found_handling": "spa"},
+        ("not_found_handling='spa'", "use one of none"),
+    ),
     (lambda root: {"memory": -1}, ("memory=-1", "no number of bytes", "0 for none")),
     (lambda root: {"memory": "64M"}, ("memory='64M'", "no number of bytes")),
     (lambda root: {"fingerprinted": "("}, ("fingerprinted='('", "neither a regular expression nor a callable")),
     # the cookie
-    (lambda root: {"cookie": ""}, ("Cookie('')", "'user_id'")),
-    (lambda root: {"cookie": "a b"}, ("Cookie('a b')", "name on the wire")),
-    (lambda root: {"cookie": "a=b"}, ("Cookie('a=b')",)),
-    (lambda root: {"cookie": "a;b"}, ("Cookie('a;b')",)),
+    (lambda root: {"cookie": ""}, ("cookie=''", "cannot be a cookie's name", "letters, digits")),
+    (lambda root: {"cookie": "a b"}, ("cookie='a b'", "cannot be a cookie's name")),
+    (lambda root: {"cookie": "a=b"}, ("cookie='a=b'", "cannot be a cookie's name")),
+    (lambda root: {"cookie": "a;b"}, ("cookie='a;b'", "cannot be a cookie's name")),
+    (lambda root: {"cookie": 7}, ("cookie=7", "no name", "None to switch")),
+    (lambda root: {"cookie": "__Host-{name}"}, ("cookie='__Host-{name}'", "leave it out", "added there")),
+    (lambda root: {"cookie": "__Secure-x"}, ("cookie='__Secure-x'", "leave it out")),
     (lambda root: {"secure": "yes"}, ("secure='yes'", "True, False and None")),
     # overrides
     (lambda root: {"override_headers": "X-Try"}, ("override_headers='X-Try'", "not a list", "() to switch")),
@@ -240,6 +258,41 @@ def test_sign_override_secret(secret: Any) -> None:
     refused(lambda: sign_override("v2", name="app", secret=secret, lifetime=60), "override_secret", "long random text")
 
 
+@pytest.mark.parametrize("lifetime", [0, -1, NAN, float("inf"), None, "60", 1j])
+def test_sign_override_lifetime(lifetime: Any) -> None:
+    """An override is not signed for a time that is over, has no end or is no number."""
+    words = (f"lifetime={lifetime!r}", "no number of seconds", "3600")
+    refused(lambda: sign_override("v2", name="app", secret=b"s", lifetime=lifetime), *words)
+
+
+@pytest.mark.parametrize("name", ["My Shop", "", "App", None])
+def test_sign_override_name(name: Any) -> None:
+    """An override is not signed for a name that no application can have: nobody could verify it."""
+    refused(lambda: sign_override("v2", name=name, secret=b"s", lifetime=60), f"name={name!r}", "lowercase letter")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"prefix": None}, ("prefix=None", "no path", "'/shop/'")),
+        ({"prefix": 7}, ("prefix=7", "no path")),
+        ({"app": "index.html"}, ("app='index.html'", "no WSGI application", "None to go without")),
+    ],
+)
+def test_static_assets(root: Path, options: dict[str, Any], words: tuple[str, ...]) -> None:
+    """A build that is served alone checks its options, too, when it is configured."""
+    refused(lambda: StaticAssets(root / "v1", **options), *words)
+
+
+@pytest.mark.parametrize("percentages", ["v1", 5, None, [("v1", 100)], {"v1"}])
+def test_no_mapping(percentages: Any, root: Path) -> None:
+    """Percentages that are no mapping are refused, wherever they are given."""
+    words = ("percentages=", "no mapping", "{'v1': 90, 'v2': 10}")
+    refused(lambda: Deployment("app", percentages), *words)
+    affinity = VersionAffinity(None, [Version("v1", root / "v1")])
+    refused(lambda: affinity.deploy(percentages), *words)
+
+
 # a change while the application runs: what is done, the words of the message
 CHANGES: list[tuple[Callable[[VersionAffinity, Path], object], tuple[str, ...]]] = [
     (lambda affinity, root: affinity.deploy({"v1": 50, "v9": 50}), ("'v9'", "not known", "v1, v2, v0", "affinity.add")),
@@ -250,6 +303,8 @@ CHANGES: list[tuple[Callable[[VersionAffinity, Path], object], tuple[str, ...]]]
         ("percentage=5", "'v3'", "no effect", "deploy()"),
     ),
     (lambda affinity, root: affinity.add(Version("v3", root / "nothing")), ("'v3'", "does not exist")),
+    (lambda affinity, root: affinity.add("v3"), ("'v3' is no Version", "add(Version('v3', 'builds/v3'))")),  # type: ignore[arg-type]
+    (lambda affinity, root: affinity.retire([]), ("[]", "not known", "v1, v2, v0")),  # type: ignore[arg-type]
     (lambda affinity, root: affinity.retire("v9"), ("'v9'", "not known", "v1, v2, v0", "nothing is to be retired")),
     (lambda affinity, root: affinity.retire("v1"), ("'v1'", "deployment with 90 %", "deploy() without it")),
 ]
@@ -284,6 +339,8 @@ def test_session_cookie_warns(root: Path) -> None:
     "options",
     [
         {"prefix": "/shop"},
+        {"root": ""},
+        {"root": "/"},
         {"prefix": "/caf\xe9/"},
         {"override_headers": ()},
         {"override_secret": "s"},
@@ -305,3 +362,15 @@ def test_session_cookie_warns(root: Path) -> None:
 def test_usable_options(root: Path, options: dict[str, Any]) -> None:
     """What the documentation allows is taken, iterators too."""
     assert VersionAffinity(None, iter([Version("v1", root / "v1")]), **options).known == ("v1",)
+
+
+@pytest.mark.parametrize("as_path", [str, lambda path: path])
+def test_root(root: Path, as_path: Callable[[Path], Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Relative directories count from ``root``, those of retained and of later versions too; absolute ones stay."""
+    monkeypatch.chdir("/")
+    affinity = VersionAffinity(None, [Version("v1", "v1")], retained=[Version("v0", root / "v0")], root=as_path(root))
+    affinity.add(Version("v2", "v2"))
+    assert affinity.known == ("v1", "v0", "v2")
+    before = affinity._state
+    refused(lambda: affinity.add(Version("v3", "v3")), "version 'v3'", "does not exist", str(root / "v3"))
+    assert affinity._state is before

@@ -273,7 +273,8 @@ def test_missing_asset_is_logged(builds: dict[str, Path], caplog: pytest.LogCapt
     asked.get("/assets/index-" + "x" * 500 + "-N0tHere1.js", headers=SCRIPT)
     lines = messages(caplog)
     assert lines[0] == (
-        "no known version has '/assets/index-N0tHere0.js' (decided: v2, by cookie:version-affinity-storefront)"
+        "no known version can serve '/assets/index-N0tHere0.js' (decided: v2;reason=pin;"
+        'source="cookie:version-affinity-storefront")'
     )
     assert {record.levelno for record in caplog.records} == {logging.WARNING}
     assert len(lines) == 10
@@ -289,3 +290,43 @@ def test_logged_path_is_short_and_escaped(builds: dict[str, Path], caplog: pytes
     (line,) = messages(caplog)
     assert "\n" not in line
     assert len(line) < 320
+
+
+@pytest.mark.parametrize(
+    ("headers", "told"),
+    [
+        (on_v1(), 'v1;reason=key;source="header:Version-Key"'),
+        ({**SCRIPT, **pinned("v2")}, 'v2;reason=pin;source="cookie:version-affinity-storefront"'),
+        ({**SCRIPT}, "v1;reason=baseline"),
+        (on_v1(**{"Version-Override": "v9"}), 'v1;reason=key;source="header:Version-Key";refused=unknown-version'),
+    ],
+)
+def test_missing_asset_is_logged_with_its_trace(
+    builds: dict[str, Path], caplog: pytest.LogCaptureFixture, headers: dict[str, str], told: str
+) -> None:
+    """The line about a missing asset says what the response's trace says: version, reason and source."""
+    affinity = rollout(builds, Answer())
+    caplog.clear()
+    response = client(affinity).get("/assets/index-N0tHere0.js", headers=headers)
+    assert response.headers["Version-Affinity"] == told
+    (line,) = messages(caplog)
+    assert line.endswith(f"(decided: {told})")
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_rescue_that_is_not_sent_is_not_counted(tmp_path: Path, method: str) -> None:
+    """A rescue is counted when it is sent: a file that is gone is missing, and nobody's rescue."""
+    builds = write_builds(tmp_path)
+    affinity = rollout(builds, None, retained=["v0"], memory=0)
+    asked = client(affinity)
+    assert asked.open(OWN["v0"], method=method, headers=on_v1()).status_code == 200
+    assert affinity.counters().rescues == {("v1", "v0"): 1}
+    etag = asked.get(OWN["v0"], headers=on_v1()).headers["ETag"]
+    assert asked.open(OWN["v0"], method=method, headers=on_v1(**{"If-None-Match": etag})).status_code == 304
+    (builds["v0"] / OWN["v0"][1:]).unlink()
+    assert asked.open(OWN["v0"], method=method, headers=on_v1()).status_code == 404
+    counts = affinity.counters()
+    assert (counts.rescues, counts.missing) == ({("v1", "v0"): 3}, {"v1": 1})
+    assert counts.requests == {("v1", "other", "2xx", "key"): 2, ("v1", "other", "3xx", "key"): 1} | {
+        ("v1", "other", "4xx", "key"): 1
+    }

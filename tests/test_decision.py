@@ -278,6 +278,24 @@ def test_first_refusal_is_told() -> None:
     assert decision.refused == "unknown-version"
 
 
+@pytest.mark.parametrize(
+    ("override", "keys", "told"),
+    [
+        ("v9", [Header("X-User-Id")], {"override": "refused: unknown-version"}),
+        ("v9", [], {"override": "refused: unknown-version"}),
+        ("v9", [raising], {"override": "refused: unknown-version"}),
+        ("", [raising], {"key": "refused: key-source"}),
+        ("", [Header("X-User-Id")], {}),
+    ],
+)
+@pytest.mark.parametrize("kind", ["page", "other", "prefetch", "service-worker"])
+def test_refusal_is_told_of_its_step(kind: str, override: str, keys: list[Any], told: dict[str, str]) -> None:
+    """An explanation tells a refusal of the step that refused, and of no other; of two, the first."""
+    headers = {**HEADERS[kind], **({"Version-Override": override} if override else {})}
+    _, steps = decider(keys=keys).explain(request(headers))
+    assert {step.name: step.outcome for step in steps if "refused" in step.outcome} == told
+
+
 def test_random_follows_the_percentages() -> None:
     """Random decisions follow the percentages; a staged version gets none."""
     decided = decider({"v1": 75.0, "v2": 25.0, "v3": 0.0})

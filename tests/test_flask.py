@@ -12,14 +12,12 @@ import pytest
 from builds import ENTRY, NAME, SHARED, SPLIT, key_of, write_builds
 from harness import NAVIGATION, client
 
-from version_affinity import ConfigurationError, Cookie, StaticAssets, Version
+from version_affinity import ConfigurationError, Cookie, StaticAssets, Version, VersionAffinity
 from version_affinity import flask as version_affinity_flask
 from version_affinity.flask import asset_tags, asset_url, current_version, init_app
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from version_affinity import VersionAffinity
 
 TAGS_V1 = (
     f'<script type="module" crossorigin src="{ENTRY["v1"]}"></script>\n'
@@ -90,6 +88,55 @@ def test_relative_directories(app: flask.Flask, tmp_path: Path, monkeypatch: pyt
     assert given[0].app == "builds/v1"
 
 
+def test_relative_directories_of_later_versions(
+    app: flask.Flask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The directory of a version that is added later counts from the application's root path as well."""
+    affinity = set_up(app)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    affinity.add(Version("v0", "builds/v0"))
+    assert client(app).get(ENTRY["v0"]).text == "// entry of v0"
+
+
+def test_init_app_twice(app: flask.Flask) -> None:
+    """A second ``init_app`` is refused with what to do instead, and the first one stays."""
+    affinity = set_up(app)
+    with pytest.raises(ConfigurationError, match=r"'shop' before: list all versions in one call, and deploy\(\)"):
+        set_up(app)
+    assert app.wsgi_app is affinity
+    assert app.extensions["version_affinity"] is affinity
+
+
+@pytest.mark.parametrize("version", SPLIT)
+def test_wrapped_by_hand(app: flask.Flask, tmp_path: Path, version: str) -> None:
+    """The helpers work without ``init_app``, too, where ``VersionAffinity`` was put in front by hand."""
+    given = [Version(of, tmp_path / "builds" / of, percentage=share) for of, share in SPLIT.items()]
+    app.wsgi_app = VersionAffinity(app.wsgi_app, given, name=NAME)  # type: ignore[method-assign]
+    app.add_url_rule("/tags", view_func=lambda: asset_tags("src/main.ts"))
+    response = client(app).get("/data", headers=on(version))
+    assert response.json == {"version": version, "entry": ENTRY[version]}
+    assert response.headers["Version-Affinity"].startswith(f"{version};reason=key")
+    assert client(app).get("/tags", headers=on(version)).text == TAGS_V1.replace(ENTRY["v1"], ENTRY[version])
+
+
+def test_not_wrapped(app: flask.Flask) -> None:
+    """Without either, the helpers raise an error that says how to wrap the application."""
+    with app.test_request_context("/"):
+        for use in (current_version, lambda: asset_url("src/main.ts"), lambda: asset_tags("src/main.ts")):
+            with pytest.raises(LookupError, match="VersionAffinity"):
+                use()
+
+
+def test_application_as_version(app: flask.Flask) -> None:
+    """In a Flask application that is a version the helpers know the decision that was made for the request."""
+    shares = {"own": 50.0, "v2": 50.0}
+    own = [Version("own", app, percentage=50), Version("v2", f"{app.root_path}/builds/v2", percentage=50)]
+    affinity = VersionAffinity(None, own, name=NAME, prefix="/shop/")
+    response = client(affinity).get("/shop/data", headers={"Version-Key": key_of("own", shares)})
+    assert response.json == {"version": "own", "entry": f"/shop{ENTRY['v2']}"}
+
+
 def test_absolute_directories_and_applications(app: flask.Flask, tmp_path: Path) -> None:
     """An absolute directory stays as it is, and an application as a version is called."""
     other = flask.Flask("other")
@@ -157,6 +204,8 @@ def test_request_context_decides_once(app: flask.Flask) -> None:
         ("session", [Cookie("session")], "Cookie('session')"),
         ("session", [Cookie("user_id"), Cookie("session")], "Cookie('session')"),
         ("sid", [Cookie("sid")], "Cookie('sid')"),
+        ("sid", iter([Cookie("user_id"), Cookie("sid")]), "Cookie('sid')"),
+        ("session", iter([Cookie("session")]), "Cookie('session')"),
         ("session", [Cookie("session_id")], ""),
         ("sid", [Cookie("user_id")], ""),
         ("session", [lambda environ: None], ""),
@@ -170,15 +219,19 @@ def test_session_cookie_warning(app: flask.Flask, config: str, keys: list[Any], 
         set_up(app, keys=keys)
     messages = [str(warning.message) for warning in caught]
     assert len(messages) == bool(warned)
+    assert {warning.filename for warning in caught} <= {__file__}
     assert all(warned in message and "stays the same" in message and "user id" in message for message in messages)
 
 
 def test_configuration_errors_come_through(app: flask.Flask) -> None:
     """What cannot be used is refused as it is without Flask, and the application is left as it was."""
     before = app.wsgi_app
-    for given in ([Version("v1", "nothing")], ["v1"], []):
+    for given in ([Version("v1", "nothing")], ["v1"], [], 5, None):
         with pytest.raises(ConfigurationError):
             init_app(app, given)  # type: ignore[arg-type]
+    for options in ({"retained": None}, {"retained": 5}, {"keys": "user_id"}, {"keys": None}, {"name": "My Shop"}):
+        with pytest.raises(ConfigurationError):
+            set_up(app, **options)
     assert app.wsgi_app == before
     assert "version_affinity" not in app.extensions
 

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import os
 from math import log
-from pathlib import Path
 
 import pytest
-from harness import missing
+from harness import conformance, needs_conformance
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -66,12 +63,10 @@ def test_vector(salt: str, weights: dict[str, float], key: bytes, expected: str)
     assert assigner(salt, weights)(key) == expected
 
 
+@needs_conformance
 def test_conformance_vectors() -> None:
     """Every vector of the conformance data holds, under the algorithm's name."""
-    folder = os.environ.get("VERSION_AFFINITY_CONFORMANCE")
-    if folder is None:
-        missing("conformance data", "VERSION_AFFINITY_CONFORMANCE is not set")
-    data = json.loads(Path(folder, "wrh1_vectors.json").read_text("utf-8"))
+    data = conformance("wrh1_vectors.json")
     assert data["algorithm"].split()[0] == ALGORITHM
     wrong = [
         case["id"]

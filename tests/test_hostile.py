@@ -45,7 +45,7 @@ CONTENTS = {
     content.encode() if isinstance(content, str) else content
     for version in ("v1", "v2")
     for content in (*FILES.values(), f"<title>{version}</title>")
-} | {b"200 OK\n"}  # the answer to OPTIONS
+}
 
 #: Request targets, as on the wire.
 TARGETS: list[bytes] = [
@@ -406,7 +406,7 @@ def test_methods_over_a_socket(ask: Callable[..., Answer | None]) -> None:
         answer = ask(b"/a.txt", [("Content-Length", b"0")], method)
         if answer is not None:
             check(answer)
-            assert answer.status in (200, 405)
+            assert answer.status == (204 if method == b"OPTIONS" else 405)
             assert answer["allow"] == "GET, HEAD, OPTIONS"
 
 
@@ -542,8 +542,7 @@ def test_fields_in_process(application: WSGIApplication, path: str) -> None:
 def test_environs_that_no_server_makes(application: WSGIApplication, changes: dict[str, str | None]) -> None:
     """An environ without what is optional, or with what cannot be, is answered."""
     answer = call(application, **changes)
-    assert "\r" not in str(answer.headers)
-    assert "\n" not in str(answer.headers).replace("\\n", "\n")
+    assert all(re.fullmatch(r"[\x20-\x7e]*", name + value) for name, value in answer.headers)
     assert answer.status < 500
     assert re.match(r"(?:/(?![/\\]).*)?\Z", answer["location"])
 
@@ -581,7 +580,7 @@ def test_key_sources(source: Callable[[WSGIEnvironment], object], reason: str, r
 def test_a_missing_asset_is_one_line_in_the_log(root: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Line ends and control characters of a path do not reach the log as such."""
     call(versions(root), PATH_INFO="/assets/x\r\nCRITICAL evil\x1b[31m-AAAAAAAA.js")
-    (message,) = [record.getMessage() for record in caplog.records if "no known version has" in record.msg]
+    (message,) = [record.getMessage() for record in caplog.records if "no known version can serve" in record.msg]
     assert message.isprintable()
     assert len(message) < 400
 

@@ -42,6 +42,21 @@ from version_affinity.keys import cookie_finder, environ_key, key_bytes, label_o
         ("id=\xff\xfe", "\xff\xfe"),
         ('id="\\377"', "\\377"),
         ("id=" + "x" * 8192, "x" * 8192),
+        # odd blanks: the first of duplicates wins all the same
+        ("a=1;id=first; id=second", "first"),
+        ("a=1;\tid=first; id=second", "first"),
+        ("a=1;id=first;id=second", "first"),
+        ("xid=1;id=first; id=second", "first"),
+        (" id=first; id=second", "first"),
+        ("a=id=0;id=first; id=second", "first"),
+        ("xid=1; id=first;id=second", "first"),
+        ("a=1;id=; id=second", ""),
+        # long, of near misses only
+        ("xid=" * 20_000, ""),
+        ("xid=" * 20_000 + "; id=42", "42"),
+        ("; xid=" * 20_000 + ";id=42", "42"),
+        (";" * 80_000 + "id=42", "42"),
+        (" \t" * 40_000 + "id=42", "42"),
     ],
 )
 def test_cookie_finder(header: str, value: str) -> None:
@@ -126,9 +141,9 @@ class Session:
 
 
 class Labelled(Session):
-    """A key source that names itself."""
+    """A key source with a label that would end the header's line."""
 
-    label = "tenant"
+    label = 'tenant"\r\nSet-Cookie: a=b'
 
 
 def tenant(environ: dict[str, Any]) -> None:
@@ -148,7 +163,7 @@ def quoted() -> Session:
         (Header("X-User-Id"), "header:X-User-Id"),
         (tenant, "callable:tenant"),
         (Session(), "callable:Session"),
-        (Labelled(), "tenant"),
+        (Labelled(), "callable:Labelled"),
         (quoted(), "callable:a?b?c???"),
     ],
 )

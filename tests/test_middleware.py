@@ -250,7 +250,15 @@ def test_not_found_page(tmp_path: Path) -> None:
         ("PUT", SHARED, 405),
         ("DELETE", "/about", 405),
         ("PATCH", "/about.html", 405),
-        ("OPTIONS", EQUAL, 200),
+        ("OPTIONS", EQUAL, 204),
+        ("OPTIONS", "/", 204),
+        ("OPTIONS", "/about.html", 204),
+        # served by name from whichever version has it
+        ("POST", ENTRY["v1"], 405),
+        ("POST", ENTRY["v2"], 405),
+        ("DELETE", ENTRY["v0"], 405),
+        ("OPTIONS", ENTRY["v0"], 204),
+        ("OPTIONS", SHARED, 204),
         ("POST", "/route", 404),
         ("OPTIONS", "/route", 404),
         ("POST", LOST, 404),
@@ -258,10 +266,16 @@ def test_not_found_page(tmp_path: Path) -> None:
 )
 def test_methods_without_app(builds: dict[str, Path], method: str, path: str, status: int) -> None:
     """Without an application another method on a file is 405 with Allow, OPTIONS tells what is allowed."""
-    response = client(rollout(builds, None)).open(path, method=method)
+    affinity = rollout(builds, None, retained=["v0"])
+    response = client(affinity).open(path, method=method)
     assert response.status_code == status
     assert response.headers.get("Allow") == (None if status == 404 else "GET, HEAD, OPTIONS")
     assert response.headers["Cache-Control"] == "no-store"
+    if status == 204:  # RFC 9110 section 8.6: without a Content-Length
+        assert response.data == b""
+        assert not {"Content-Length", "Content-Type"} & set(response.headers.keys())
+    (counted,) = affinity.counters().requests
+    assert counted[2] == f"{status // 100}xx"
 
 
 @pytest.mark.parametrize(
@@ -271,6 +285,12 @@ def test_methods_without_app(builds: dict[str, Path], method: str, path: str, st
         ("/", "", "/about.html?a=b&c=%20d", "/about?a=b&c=%20d"),
         ("/", "", "/about/", "/about"),
         ("/", "", "//about", "/about"),
+        ("/", "", "//about.html", "/about"),
+        ("/", "", "//index.html", "/"),
+        ("/", "/site", "//index.html", "/site/"),
+        ("/shop/", "", "/shop//index.html", "/shop/"),
+        ("/", "/site", "", "/site/"),
+        ("/", "/site", "?a=b", "/site/?a=b"),
         ("/", "/site", "/about.html", "/site/about"),
         ("/shop/", "", "/shop", "/shop/"),
         ("/shop/", "", "/shop?a=b", "/shop/?a=b"),
@@ -285,10 +305,30 @@ def test_redirects(
 ) -> None:
     """Another spelling of a page leads to the page, on the same host, where it is mounted, with its query."""
     environ = {"SCRIPT_NAME": script_name}
-    if path.startswith("//"):
-        environ["PATH_INFO"], path = path, "/"
+    if path[:1] != "/" or path.startswith("//"):
+        environ["PATH_INFO"], mark, query = path.partition("?")
+        path = f"/{mark}{query}"
     response = client(rollout(builds, app, prefix=prefix)).get(path, environ_overrides=environ)
     assert (response.status_code, response.headers["Location"]) == (307, location)
+
+
+@pytest.mark.parametrize(
+    ("handling", "app", "expected"),
+    [
+        ({}, None, "404 Not Found"),
+        ({}, Answer(status="203 Of the app"), "203 Of the app"),
+        ({**SPA, "html_handling": "none"}, None, "307 Temporary Redirect"),
+        ({**SPA, "html_handling": "none"}, Answer(), "307 Temporary Redirect"),
+    ],
+)
+def test_prefix_without_its_slash(tmp_path: Path, handling: dict[str, str], app: Answer | None, expected: str) -> None:
+    """The prefix without its "/" leads to the page there; where the build has none, it is the application's."""
+    for version in SPLIT:
+        write_build(tmp_path / version, {"a.txt": version, **({"index.html": version} if handling else {})})
+    affinity = rollout({version: tmp_path / version for version in SPLIT}, app, prefix="/static/", **handling)
+    response = client(affinity).get("/static", headers=NAVIGATION)
+    assert response.status == expected
+    assert response.headers.get("Location") == ("/static/" if handling else None)
 
 
 # Where it is mounted
@@ -666,9 +706,9 @@ def test_request_body_reaches_the_application(builds: dict[str, Path]) -> None:
 
 @pytest.mark.parametrize("path", [SHARED, COLLISION, EQUAL, DIFFERING, "/", "/about", "/route", LOST, "/about.html"])
 @pytest.mark.parametrize("app", [None, Answer(headers=[("Content-Type", "text/html")])])
-@pytest.mark.parametrize("headers", [{}, NAVIGATION, SCRIPT, {"Version-Override": "v2"}])
+@pytest.mark.parametrize("headers", [{}, NAVIGATION, SCRIPT, {"Version-Override": "v2"}, {"Accept": "text/html"}])
 def test_head(builds: dict[str, Path], path: str, app: Answer | None, headers: dict[str, str]) -> None:
-    """HEAD says what GET says, without a body; a page without Fetch Metadata is told by GET alone."""
+    """HEAD says what GET says, without a body; also a page that Accept alone tells."""
     asked = client(rollout(builds, app, **SPA))
     sent = {**headers, **on("v1"), **pinned("v1")}
     got, head = asked.get(path, headers=sent), asked.head(path, headers=sent)
@@ -679,7 +719,8 @@ def test_head(builds: dict[str, Path], path: str, app: Answer | None, headers: d
 
 # Files that are not in memory
 
-LARGE = "/assets/film-Zq81LmX4.mp4"
+#: A worker: fingerprinted, though Vite's manifest does not name it.
+LARGE = "/assets/worker-Zq81LmX4.js"
 
 
 @pytest.fixture
@@ -905,7 +946,7 @@ def test_key_source_is_logged_and_limited(builds: dict[str, Path], caplog: pytes
     """A key source that raises never fails a request; it is logged as an error, rate-limited, and traced."""
 
     def store(environ: WSGIEnvironment) -> str:
-        raise ConnectionError("the store is down")
+        raise ConnectionError("session=s3cret\nCRITICAL forged")
 
     affinity = rollout(builds, Answer(headers=[("Content-Type", "text/html")]), keys=[store])
     caplog.clear()
@@ -917,7 +958,8 @@ def test_key_source_is_logged_and_limited(builds: dict[str, Path], caplog: pytes
     assert len(messages) == 10
     assert {record.levelname for record in caplog.records} == {"ERROR"}
     assert "callable:test_key_source_is_logged_and_limited.<locals>.store" in messages[0]
-    assert "the store is down" in messages[0]
+    assert messages[0].endswith("it raised ConnectionError")
+    assert not [message for message in messages if "s3cret" in message or "\n" in message]
     assert affinity.counters().refused == {"key-source": 50}
 
 

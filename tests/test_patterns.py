@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import os
-from pathlib import Path
 from typing import Any
 
 import pytest
-from harness import missing
+from harness import conformance, needs_conformance
 
 from version_affinity import ConfigurationError
 from version_affinity.patterns import app_first
@@ -65,15 +62,67 @@ def test_limits_are_inclusive(rules: list[str]) -> None:
     app_first(rules)
 
 
-def conformance(kind: str) -> list[dict[str, Any]]:
+class Watched(str):
+    """A path that notes from where it is searched."""
+
+    __slots__ = ("searched",)
+
+    def find(self, part: str, start: int = 0) -> int:  # type: ignore[override]
+        """Search, and note from where."""
+        self.searched.append(start)
+        return super().find(part, start)
+
+
+@pytest.mark.parametrize(
+    ("rule", "path", "first"),
+    [
+        ("/*/a/*/b/*.json", "/x" + "/a/b" * 2000, False),
+        ("/*/a/*/b/*.json", "/x" + "/a/b" * 2000 + "/.json", True),
+        ("/*.js*.map*x", "/" + ".js.map" * 1200, False),
+        ("/*.js*.map*x", "/" + ".js.map" * 1200 + "x", True),
+        ("/*a*a*a*a*a*a*b", "/" + "a" * 8000, False),
+        ("/*a*a*a*a*a*a*b", "/" + "a" * 8000 + "b", True),
+    ],
+)
+def test_a_long_path_is_searched_once(rule: str, path: str, first: bool) -> None:
+    """However many "*" a rule has, each of its parts is searched for once, from where the one before it ended."""
+    watched = Watched(path)
+    watched.searched = []
+    assert app_first([rule])(watched) is first
+    assert watched.searched == sorted(watched.searched)
+    assert 1 <= len(watched.searched) <= rule.count("*")
+
+
+@pytest.mark.parametrize(
+    ("rule", "path", "first"),
+    [
+        ("/a*b*c", "/abc", True),
+        ("/a*b*c", "/abbc", True),
+        ("/a*b*c", "/ac", False),
+        ("/a*b*c", "/acb", False),
+        ("/a*a", "/a", False),
+        ("/a*a", "/aa", True),
+        ("/a*b*b", "/ab", False),
+        ("/ab*b*bc", "/abbc", False),
+        ("/ab*b*bc", "/abbbc", True),
+        ("/a**b", "/ab", True),
+        ("/**", "/", True),
+        ("/*x*", "/x", True),
+        ("/*x*", "/y", False),
+        ("/*.b.c", "/x.b.b.c", True),
+    ],
+)
+def test_parts_do_not_overlap(rule: str, path: str, first: bool) -> None:
+    """The parts between "*" follow each other in the path, each on characters of its own."""
+    assert app_first([rule])(path) is first
+
+
+def cases_of(kind: str) -> list[dict[str, Any]]:
     """Return the conformance cases of a kind."""
-    folder = os.environ.get("VERSION_AFFINITY_CONFORMANCE")
-    if folder is None:
-        missing("conformance data", "VERSION_AFFINITY_CONFORMANCE is not set")
-    cases = json.loads(Path(folder, "routing_cases.json").read_text("utf-8"))
-    return [case for case in cases if case["kind"] == kind]
+    return [case for case in conformance("routing_cases.json") if case["kind"] == kind]
 
 
+@needs_conformance
 def test_conformance_parse() -> None:
     """Rules are accepted and refused as the platform does; an empty list, there an error, is the default here."""
     remedies = {
@@ -86,7 +135,7 @@ def test_conformance_parse() -> None:
         "duplicate": "twice",
         "empty": "",
     }
-    cases = conformance("run_worker_first_parse")
+    cases = cases_of("run_worker_first_parse")
     wrong = []
     for case in cases:
         valid = case["expected"]["valid"] or case["expected"]["reasons"] == ["empty"]
@@ -101,9 +150,10 @@ def test_conformance_parse() -> None:
     assert (wrong, len(cases) > 5) == ([], True)
 
 
+@needs_conformance
 def test_conformance_match() -> None:
     """Paths go to the application as the platform sends them to the worker; PATH_INFO comes without the query."""
-    cases = conformance("run_worker_first_match")
+    cases = cases_of("run_worker_first_match")
     wrong = [
         case["id"]
         for case in cases

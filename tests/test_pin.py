@@ -79,7 +79,8 @@ def test_read_without_header() -> None:
 )
 def test_write(secure: bool | None, environ: dict[str, str], tls: bool) -> None:
     """The cookie is a session cookie for the whole host, HttpOnly and Lax; on https prefixed and Secure."""
-    name, value = PinCookie("version-affinity-app", secure=secure).write(environ, "4711", "v1")
+    scheme = environ.get("wsgi.url_scheme")
+    name, value = PinCookie("version-affinity-app", secure=secure).write(scheme, "4711", "v1")
     pair, *attributes = value.split("; ")
     assert name == "Set-Cookie"
     assert pair == ("__Host-" if tls else "") + "version-affinity-app=4711.v1"
@@ -92,7 +93,7 @@ def test_round_trip(environ: dict[str, str]) -> None:
     cookie = PinCookie("version-affinity-app")
     for _ in range(50):
         bucket = draw_bucket()
-        sent = cookie.write(environ, bucket, "1.4.2")[1].partition(";")[0]
+        sent = cookie.write(environ["wsgi.url_scheme"], bucket, "1.4.2")[1].partition(";")[0]
         assert cookie.read({**environ, "HTTP_COOKIE": f"a=1; {sent}"}) == (bucket, "1.4.2")
 
 

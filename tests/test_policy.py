@@ -158,6 +158,24 @@ def test_builds_with_one_version(
     assert "Set-Cookie" not in response.headers
 
 
+@pytest.mark.parametrize("path", ["/", DIFFERING, EQUAL, OWN["v1"]])
+@pytest.mark.parametrize(
+    ("headers", "told"),
+    [
+        ({"Version-Override": "nope"}, "v1;reason=only;refused=unknown-version"),
+        ({**NAVIGATION, "Version-Override": "v0"}, "v1;reason=only;refused=not-deployed"),
+        ({"Cloudflare-Workers-Version-Overrides": "?"}, "v1;reason=only;refused=bad-syntax"),
+        ({"Service-Worker": "script"}, "v1;reason=only"),
+    ],
+)
+def test_not_shared_with_one_version(builds: dict[str, Path], path: str, headers: dict[str, str], told: str) -> None:
+    """At 100 %, too, a refused override is told, and a service worker's script is asked for anew each time."""
+    response = client(rollout(builds, None, ONE, ["v0"])).get(path, headers=headers)
+    assert (response.status_code, response.headers["Cache-Control"]) == (200, PRIVATE)
+    assert (response.headers["Version-Affinity"], response.headers["Vary"]) == (told, VARY)
+    assert "Set-Cookie" not in response.headers
+
+
 def test_equal_bytes_equal_tag(builds: dict[str, Path]) -> None:
     """A file has the same ETag in every version that has the same bytes, and another one for other bytes."""
     affinity = rollout(builds)
@@ -181,20 +199,35 @@ OF_THE_APP = [
     (html(), PAGE, PRIVATE, VARY, BY_KEY),
     (Answer(headers=[("content-TYPE", "TEXT/HTML")]), KEY, PRIVATE, VARY, BY_KEY),
     (Answer(headers=[("Content-Type", "application/xhtml+xml")]), KEY, PRIVATE, VARY, BY_KEY),
-    (html(Cache_Control="no-cache"), KEY, "no-cache", VARY, BY_KEY),
+    (html(Cache_Control="no-cache"), KEY, "no-cache, private", VARY, BY_KEY),
     (html(Cache_Control="no-store"), PAGE, "no-store", VARY, BY_KEY),
     (html(Cache_Control="private, max-age=5"), PAGE, "private, max-age=5", VARY, BY_KEY),
-    (html(Cache_Control='private="X-A"'), PAGE, 'private="X-A"', VARY, BY_KEY),
+    # the qualified form speaks of a field alone (RFC 9111 section 5.2.2.7)
+    (html(Cache_Control='private="X-A"'), PAGE, 'private="X-A", private', VARY, BY_KEY),
+    (html(Cache_Control='max-age=60, private="X-A"'), PAGE, 'max-age=60, private="X-A", private', VARY, BY_KEY),
+    (html(Cache_Control='private="X-A", private'), PAGE, 'private="X-A", private', VARY, BY_KEY),
     # it says how long and not for whom: with our cookie in it, for nobody else
     (html(Cache_Control="max-age=60"), PAGE, "max-age=60, private", VARY, BY_KEY),
     (html(Cache_Control="no-cache"), PAGE, "no-cache, private", VARY, BY_KEY),
-    (html(Cache_Control="max-age=60"), KEY, "max-age=60", VARY, BY_KEY),
+    (html(Cache_Control="max-age=60"), KEY, "max-age=60, private", VARY, BY_KEY),
+    (html(Cache_Control="max-age=60"), {**PAGE, **pinned("v1")}, "max-age=60, private", VARY, BY_KEY),
     # declared public: as it is, and without our cookie
     (html(Cache_Control="public, max-age=60"), PAGE, "public, max-age=60", None, None),
     (html(Cache_Control="max-age=60,PUBLIC"), PAGE, "max-age=60,PUBLIC", None, None),
     (html(Cache_Control="s-maxage=60"), PAGE, "s-maxage=60", None, None),
     (html(Cache_Control="public", Vary="Accept"), PAGE, "public", "Accept", None),
-    (html(Cache_Control="x-public"), KEY, "x-public", VARY, BY_KEY),
+    (html(Cache_Control="x-public"), KEY, "x-public, private", VARY, BY_KEY),
+    # to CDNs, which then ignore Cache-Control (RFC 9213)
+    (html(CDN_Cache_Control="max-age=600"), PAGE, None, None, None),
+    (html(cdn_cache_control="MAX-AGE=600"), PAGE, None, None, None),
+    (html(Cloudflare_CDN_Cache_Control="max-age=600"), PAGE, None, None, None),
+    (html(Surrogate_Control="max-age=600", Vary="Accept"), PAGE, None, "Accept", None),
+    (html(Cache_Control="private", CDN_Cache_Control="max-age=600"), PAGE, "private", None, None),
+    (html(CDN_Cache_Control='max-age=600, private="X-A"'), PAGE, None, None, None),
+    # to CDNs, that they keep it for nobody
+    (html(CDN_Cache_Control="no-store"), PAGE, PRIVATE, VARY, BY_KEY),
+    (html(CDN_Cache_Control="private"), PAGE, PRIVATE, VARY, BY_KEY),
+    (html(Surrogate_Control="no-store", Cache_Control="max-age=60"), PAGE, "max-age=60, private", VARY, BY_KEY),
     # Vary is joined
     (html(Vary="Accept-Encoding"), KEY, PRIVATE, f"{VARY}, Accept-Encoding", BY_KEY),
     (html(Vary="cookie"), KEY, PRIVATE, VARY, BY_KEY),
@@ -206,6 +239,8 @@ OF_THE_APP = [
     (Answer(), FORCED, UNSTORED, VARY, BY_FORCE),
     (html(Cache_Control="public, max-age=60", Vary="Accept"), FORCED, UNSTORED, f"{VARY}, Accept", BY_FORCE),
     (html(Expires="Thu, 01 Jan 2037 00:00:00 GMT", Pragma="x"), FORCED, UNSTORED, VARY, BY_FORCE),
+    (html(CDN_Cache_Control="max-age=600", Surrogate_Control="max-age=600"), FORCED, UNSTORED, VARY, BY_FORCE),
+    (Answer(headers=[*BARE, ("cdn-cache-control", "max-age=600")]), FORCED, UNSTORED, VARY, BY_FORCE),
 ]
 
 
@@ -229,7 +264,9 @@ def test_app(
         assert "Expires" not in response.headers
         assert "Pragma" not in response.headers
     for name, value in app.headers:
-        if name.lower() not in ("cache-control", "vary", "expires", "pragma"):
+        if headers is FORCED and name.lower().endswith(("-cache-control", "surrogate-control")):
+            assert name not in response.headers
+        elif name.lower() not in ("cache-control", "vary", "expires", "pragma"):
             assert response.headers[name] == value
 
 
@@ -250,6 +287,8 @@ def test_app_headers_come_once(builds: dict[str, Path]) -> None:
 OF_A_VERSION = [
     (html(ETag='"a"', Last_Modified="Mon, 01 Jan 2024 00:00:00 GMT"), "GET", PRIVATE, False),
     (html(Cache_Control="public, max-age=60", Expires="Thu, 01 Jan 2037 00:00:00 GMT"), "GET", PRIVATE, False),
+    (html(CDN_Cache_Control="max-age=600", Surrogate_Control="max-age=600"), "GET", PRIVATE, False),
+    (html(cloudflare_cdn_cache_control="max-age=600"), "POST", PRIVATE, False),
     (html(Cache_Control="no-store", ETag='"a"'), "GET", UNSTORED, False),
     (html(Cache_Control="private, NO-STORE"), "HEAD", UNSTORED, False),
     (Answer(headers=[*BARE, ("ETag", '"a"')]), "GET", PRIVATE, False),
@@ -271,6 +310,7 @@ def test_application_as_version(
     assert response.headers["Version-Affinity"] == 'app;reason=key;source="header:Version-Key"'
     names = {"ETag", "Last-Modified", "Expires"} & set(response.headers.keys())
     assert names == ({"ETag"} if kept else set())
+    assert [name for name, _ in response.headers if name.lower().endswith("-control")] == ["Cache-Control"]
 
 
 def test_application_as_version_forced(builds: dict[str, Path]) -> None:
@@ -295,9 +335,15 @@ def test_application_as_version_alone(builds: dict[str, Path]) -> None:
     ("keys", "override_headers", "cookie", "vary"),
     [
         ([Cookie("user_id")], (), "{name}", "Cookie, Sec-Fetch-Mode, Sec-Fetch-Dest"),
-        ([Header("X-User")], ["X-Try"], None, "Cookie, X-User, X-Try, Sec-Fetch-Mode, Sec-Fetch-Dest"),
+        ([Header("X-User")], ["X-Try"], "{name}", "Cookie, X-User, X-Try, Sec-Fetch-Mode, Sec-Fetch-Dest"),
         ([Header("X-A"), Header("X-A")], ["X-A"], "{name}", "Cookie, X-A, Sec-Fetch-Mode, Sec-Fetch-Dest"),
         ([lambda _environ: "a"], (), "{name}", "Cookie, Sec-Fetch-Mode, Sec-Fetch-Dest"),
+        # without our cookie, it is named where a key source reads one or may read one
+        ([Header("X-User")], ["X-Try"], None, "X-User, X-Try, Sec-Fetch-Mode, Sec-Fetch-Dest"),
+        ([], (), None, "Sec-Fetch-Mode, Sec-Fetch-Dest"),
+        ([Cookie("user_id")], (), None, "Cookie, Sec-Fetch-Mode, Sec-Fetch-Dest"),
+        ([Header("X-User"), Cookie("user_id")], (), None, "Cookie, X-User, Sec-Fetch-Mode, Sec-Fetch-Dest"),
+        ([lambda _environ: "a"], (), None, "Cookie, Sec-Fetch-Mode, Sec-Fetch-Dest"),
     ],
 )
 def test_vary_follows_the_configuration(

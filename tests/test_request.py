@@ -7,7 +7,7 @@ from harness import NAVIGATION, SCRIPT
 from werkzeug.test import create_environ
 
 from version_affinity.pin import PinCookie
-from version_affinity.request import Kind, Request, kind_of
+from version_affinity.request import Kind, Request, kind_of, path_of
 
 HTML = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 
@@ -25,7 +25,9 @@ KINDS: list[tuple[str, dict[str, str], Kind]] = [
     ("GET", {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}, "page"),
     ("GET", HTML, "page"),
     ("GET", {"Accept": "text/html"}, "page"),
-    ("HEAD", HTML, "other"),
+    ("HEAD", HTML, "page"),
+    ("HEAD", {"Accept": "*/*"}, "other"),
+    ("OPTIONS", HTML, "other"),
     ("POST", HTML, "other"),
     ("GET", SCRIPT, "subresource"),
     ("GET", {**SCRIPT, **HTML}, "subresource"),
@@ -56,7 +58,7 @@ KINDS: list[tuple[str, dict[str, str], Kind]] = [
 
 @pytest.mark.parametrize(("method", "headers", "kind"), KINDS)
 def test_kind(method: str, headers: dict[str, str], kind: Kind) -> None:
-    """A request's kind follows from Fetch Metadata; without it, a GET that accepts HTML is a page."""
+    """A request's kind follows from Fetch Metadata; without it, a GET or HEAD that accepts HTML is a page."""
     assert kind_of(create_environ(method=method, headers=headers)) == kind
 
 
@@ -89,3 +91,27 @@ def test_reads_the_cookie_once() -> None:
     request = Request(environ, PinCookie("version-affinity-app"))
     assert (request.bucket, request.pin, request.refused) == ("4711", "v1", "")
     assert (Request(environ, None).bucket, Request(environ, None).pin) == ("", "")
+
+
+def test_keeps_what_came() -> None:
+    """Method and scheme are those of the request as it came, whatever an application makes of the environ."""
+    environ = create_environ(method="POST", base_url="https://localhost", headers=NAVIGATION)
+    request = Request(environ, None)
+    environ.update({"REQUEST_METHOD": "GET", "wsgi.url_scheme": "http"})
+    assert (request.method, request.scheme, request.safe, request.shown) == ("POST", "https", False, False)
+
+
+@pytest.mark.parametrize(
+    ("environ", "path"),
+    [
+        ({"PATH_INFO": "/a"}, "/a"),
+        ({"PATH_INFO": "/a", "SCRIPT_NAME": "/app"}, "/a"),
+        ({"PATH_INFO": "", "SCRIPT_NAME": "/app"}, ""),
+        ({"SCRIPT_NAME": "/app"}, ""),
+        ({"PATH_INFO": "", "SCRIPT_NAME": ""}, "/"),
+        ({}, "/"),
+    ],
+)
+def test_path(environ: dict[str, str], path: str) -> None:
+    """An empty path is the root, or, where it is mounted, the mount without its slash."""
+    assert path_of(environ) == path

@@ -176,6 +176,7 @@ def test_marks_the_response(builds: dict[str, Path], render: Callable[[WSGIEnvir
         ("no-cache", "no-cache, private"),
         ("private, max-age=60", "private, max-age=60"),
         ("no-store", "no-store"),
+        ('private="X-A"', 'private="X-A", private'),
         ("public, max-age=60", "public, max-age=60"),
     ],
 )
@@ -232,12 +233,14 @@ def test_page_of_another_version(builds: dict[str, Path], uses: list[Any], serve
     told = f";served={served_by}" if served_by != "v1" else ""
     assert response.headers["Version-Affinity"] == f'v1;reason=key;source="header:Version-Key"{told}'
     assert response.headers["Set-Cookie"].partition(";")[0].endswith(f".{served_by}")
+    assert response.headers.getlist("Server-Timing") == [f'version;desc="{served_by}"']
 
 
 def test_page_of_another_version_under_an_override(builds: dict[str, Path]) -> None:
     """Under an override, too, the trace tells which version's files the page names; nothing is stamped."""
     response = client(affinity(builds, served(new))).get("/page", headers={**NAVIGATION, "Version-Override": "v1"})
     assert response.headers["Version-Affinity"] == 'v1;reason=override;source="header:Version-Override";served=v2'
+    assert response.headers.getlist("Server-Timing") == ['version;desc="v2"']
     assert "Set-Cookie" not in response.headers
 
 

@@ -34,22 +34,22 @@ class NamedFile:
         copies: Its copies, all of equal bytes.
         owners: A bit for each version that has it, and ``EVERYBODY`` when all have.
         version: The version whose copy is served.
-        asset: That copy.
+        asset: The copy whose content is sent: one that is held in memory, where there is one.
         headers: Those of a 200.
         not_modified_headers: Those of a 304.
         body: The content as a WSGI body, None for a file that is not in memory.
-        served: Counts a 200. ``not_modified`` counts a 304.
+        count_ok: Counts a 200. ``count_not_modified`` counts a 304.
     """
 
     __slots__ = (
         "asset",
         "body",
         "copies",
+        "count_not_modified",
+        "count_ok",
         "headers",
-        "not_modified",
         "not_modified_headers",
         "owners",
-        "served",
         "version",
     )
 
@@ -60,7 +60,7 @@ class NamedFile:
         owners: int,
         counters: tuple[Counter, Counter],
     ) -> None:
-        self.asset = copies[0]
+        self.asset = next((copy for copy in copies if copy.data is not None), copies[0])
         self.copies = copies
         self.owners = owners
         self.version = version
@@ -68,8 +68,8 @@ class NamedFile:
         self.not_modified_headers = [("ETag", self.asset.etag), IMMUTABLE]
         self.body = None if self.asset.data is None else (self.asset.data,)
         served, not_modified = counters
-        self.served = served.advance
-        self.not_modified = not_modified.advance
+        self.count_ok = served.advance
+        self.count_not_modified = not_modified.advance
 
 
 class Catalog:

@@ -273,7 +273,7 @@ _APPLIES = {
     ONLY: "the only version that has a share",
     MINTED: "a bucket drawn for this request",
     RANDOM: "drawn by percentage, and again on the next request",
-    BASELINE: "loaded before the split began",
+    BASELINE: "nothing tells which version's page asks: as if loaded before the split began",
 }
 
 

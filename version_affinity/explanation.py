@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .state import State
 
 NOT_ALLOWED: Final = "not allowed"
+ALLOWED_METHODS: Final = "allowed methods"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,8 @@ class Explanation:
         kind: The kind of request.
         steps: What was tried, in order.
         answer: What answers: "file", "rescue", "single-page document", "redirect", "missing asset", "not found",
-            "not allowed", "wrapped application", "application of the version" or "served by name".
+            "not allowed", "allowed methods" (to OPTIONS), "wrapped application", "application of the version" or
+            "served by name".
         served: The version that the answer is from, "" for the wrapped application's.
     """
 
@@ -44,21 +46,24 @@ def explain(state: State, request: Request, app_first: Callable[[str], bool], *,
 
     For a request that is being answered, that is the state and the decision that it is answered by.
     """
-    answered = request.environ.get(RENDERING)
+    environ = request.environ
+    path = path_of(environ)
+    answered = environ.get(RENDERING)
     made = None
     if isinstance(answered, Rendering):
         state, made = answered.state, answered.decision
+        # What is mounted inside sees its own part of the path alone (PEP 3333).
+        whole: str = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
+        path = whole.removeprefix(answered.script_name) or path
     decision, steps = state.decider.explain(request, made)
-    answer, served = _answer(state, request, decision, app_first, has_app=has_app)
+    answer, served = _answer(state, request, path, decision, app_first, has_app=has_app)
     return Explanation(decision, request.kind, steps, answer, served)
 
 
 def _answer(
-    state: State, request: Request, decision: Decision, app_first: Callable[[str], bool], *, has_app: bool
+    state: State, request: Request, path: str, decision: Decision, app_first: Callable[[str], bool], *, has_app: bool
 ) -> tuple[str, str]:
-    environ = request.environ
-    path = path_of(environ)
-    reading = environ["REQUEST_METHOD"] in READING
+    reading = request.method in READING
     named = state.catalog.named.get(path)
     if named is not None and reading:
         return "served by name", named.version
@@ -69,7 +74,9 @@ def _answer(
     if build is None:
         return "application of the version", decision.version
     if not reading:
-        refused = NOT_ALLOWED if local in build.routes else NO_FILE
-        return APP if has_app else refused, ""
+        if has_app:
+            return APP, ""
+        refused = ALLOWED_METHODS if request.method == "OPTIONS" else NOT_ALLOWED
+        return refused if named is not None or local in build.routes else NO_FILE, ""
     found, _, served = look_up(local, decision.version, build, state.catalog, request, has_app=has_app)
     return found, "" if found == APP else served

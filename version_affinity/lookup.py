@@ -50,15 +50,16 @@ def look_up(  # noqa: PLR0911 - one return for each thing that a path can stand 
     rescue = catalog.rescues.get(path)
     if rescue is not None:
         return RESCUE, rescue[1], rescue[0]
-    if not path and "/" in build.routes:
+    single_page = build.not_found_handling == SINGLE_PAGE
+    shows_page = single_page and _shows_page(path, request, has_app=has_app)
+    if not path and ("/" in build.routes or shows_page):
         return REDIRECT, Redirect("/"), version
     if "//" in path:
         merged = merge_slashes(path)
         meant = build.routes.get(merged)
         if meant is not None:
             return REDIRECT, meant if isinstance(meant, Redirect) else Redirect(merged), version
-    single_page = build.not_found_handling == SINGLE_PAGE
-    if single_page and _shows_page(path, request, has_app=has_app):
+    if shows_page:
         return DOCUMENT, build.index.assets["/index.html"], version
     if looks_like_asset(path, catalog.directories if has_app else None):
         return MISSING, None, version

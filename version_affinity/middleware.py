@@ -219,8 +219,8 @@ class VersionAffinity:
         ):
             # The copy that the browser holds may be another version's page, whatever the pin says: it follows all tabs.
             take_conditional(environ)
-        environ[RENDERING] = request.rendering = Rendering(state, treatment.decision, environ.get("SCRIPT_NAME", ""))
-        return call(app, request, treatment, self._policy.finish_app, start_response)
+        rendering = Rendering(state, treatment.decision, environ.get("SCRIPT_NAME", ""))
+        return call(app, request, treatment, rendering, self._policy.finish_app, start_response)
 
     def _dispatch(
         self, state: State, request: Request, treatment: Treatment, local: str, start_response: StartResponse
@@ -228,7 +228,7 @@ class VersionAffinity:
         """Give a request to the version's own application; its answer is final."""
         environ = request.environ
         script_name = environ.get("SCRIPT_NAME", "")
-        environ[RENDERING] = request.rendering = Rendering(state, treatment.decision, script_name)
+        rendering = Rendering(state, treatment.decision, script_name)
         app = cast("WSGIApplication", state.versions[treatment.decision.version].app)
         if not self._everywhere:
             environ[ORIGINAL] = {"SCRIPT_NAME": script_name, "PATH_INFO": environ.get("PATH_INFO", "")}
@@ -239,7 +239,7 @@ class VersionAffinity:
             finish = self._policy.finish_version
             if request.method in READING:
                 take_conditional(environ)
-        return call(app, request, treatment, finish, start_response)
+        return call(app, request, treatment, rendering, finish, start_response)
 
     # What changes while the application runs.
 

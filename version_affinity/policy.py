@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .counters import Counters, Tally
     from .decision import Decision
     from .pin import PinCookie
+    from .rendering import Rendering
     from .request import Kind, Request
 
     Headers = list[tuple[str, str]]
@@ -165,7 +166,9 @@ class Policy:
             return None
         return self._cookie.write(request.scheme, request.bucket or draw_bucket(), served)
 
-    def finish_app(self, request: Request, treatment: Treatment, status: str, headers: Headers) -> Headers:
+    def finish_app(
+        self, request: Request, treatment: Treatment, rendering: Rendering, status: str, headers: Headers
+    ) -> Headers:
         """Return the headers of the wrapped application's response, completed.
 
         Untouched, unless the response is HTML, depends on the version, or is forced by an override.
@@ -173,14 +176,14 @@ class Policy:
         Args:
             request: The request.
             treatment: What follows from its decision.
+            rendering: What the response depends on.
             status: The application's status line.
             headers: The application's headers; they are not changed.
         """
         html, cache_control, vary = _read(headers)
         if treatment.forced:
-            forced = retraced(treatment.private, treatment.decision, request.rendering.served)
+            forced = retraced(treatment.private, treatment.decision, rendering.served)
             return [*_unkept(headers), *self._varying(vary, forced)]
-        rendering = request.rendering
         if not html and not rendering.depends:
             return headers.copy()
         if cache_control and _PUBLIC.search(cache_control):
@@ -209,7 +212,14 @@ class Policy:
             added = self._varying(vary, added)
         return [*headers, *added] if stamp is None else [*headers, *added, stamp]
 
-    def finish_version(self, request: Request, treatment: Treatment, status: str, headers: Headers) -> Headers:
+    def finish_version(
+        self,
+        request: Request,
+        treatment: Treatment,
+        rendering: Rendering,  # noqa: ARG002 - a version's own application renders its own version
+        status: str,
+        headers: Headers,
+    ) -> Headers:
         """Return the headers of a version that is a WSGI application, completed, while others are known.
 
         Its validators and its word on caching know nothing of versions.
@@ -262,7 +272,8 @@ def _read(headers: Headers) -> tuple[bool, str, str]:
         elif role == "vary":
             vary = f"{vary}, {value}" if vary else value
         elif role == "targeted":
-            cache_control = f"{cache_control}, public" if cache_control else "public"
+            if not _UNSHARED.search(value):
+                cache_control = f"{cache_control}, public" if cache_control else "public"
         else:
             attachment = value.lower().startswith("attachment")
     return html and not attachment, cache_control, vary

@@ -23,9 +23,10 @@ class Rendering:
         script_name: Where the middleware is mounted. An application may change the environ's own.
         depends: Whether the response depends on the version.
         served: The version whose files the response names; "" while it names none.
+        counted: The first digit of the status that the response was counted under; "" before.
     """
 
-    __slots__ = ("decision", "depends", "script_name", "served", "state")
+    __slots__ = ("counted", "decision", "depends", "script_name", "served", "state")
 
     def __init__(self, state: State, decision: Decision, script_name: str) -> None:
         self.state = state
@@ -33,3 +34,4 @@ class Rendering:
         self.script_name = script_name
         self.depends = False
         self.served = ""
+        self.counted = ""

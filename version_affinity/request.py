@@ -8,7 +8,6 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
     from .pin import PinCookie
-    from .rendering import Rendering
 
 Kind: TypeAlias = Literal["page", "subresource", "prefetch", "service-worker", "other"]
 
@@ -69,13 +68,9 @@ class Request:
         bucket: The bucket of our cookie or, once one was drawn for this request, that; "" without.
         pin: The version that our cookie names; "" without. Not yet known to be a version's id.
         refused: Why something that the request brought could not be used; "" when nothing was refused.
-        counted: The first digit of the status that an application's response was counted under; "" before.
-        rendering: What that response depends on; set when the request is handed to an application.
     """
 
-    __slots__ = ("bucket", "counted", "environ", "kind", "method", "pin", "refused", "rendering", "scheme")
-
-    rendering: Rendering
+    __slots__ = ("bucket", "environ", "kind", "method", "pin", "refused", "scheme")
 
     def __init__(self, environ: WSGIEnvironment, cookie: PinCookie | None, kind: Kind | None = None) -> None:
         self.environ = environ
@@ -84,7 +79,6 @@ class Request:
         self.kind = kind or kind_of(environ)
         self.bucket, self.pin = cookie.read(environ) if cookie is not None else ("", "")
         self.refused = ""
-        self.counted = ""
 
     @property
     def safe(self) -> bool:

@@ -52,7 +52,7 @@ class FileServer:
         if "HTTP_IF_NONE_MATCH" in environ and if_none_match(environ["HTTP_IF_NONE_MATCH"], file.asset.etag):
             if not file.owners & state.settled:
                 self._count_rescue(state, file, environ)
-            file.not_modified()
+            file.count_not_modified()
             start_response(NOT_MODIFIED, file.not_modified_headers.copy())
             return ()
         body: Iterable[bytes] | None = file.body
@@ -65,7 +65,7 @@ class FileServer:
             body = ()
         if not file.owners & state.settled:
             self._count_rescue(state, file, environ)
-        file.served()
+        file.count_ok()
         start_response(OK, file.headers.copy())
         return body
 

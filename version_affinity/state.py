@@ -60,7 +60,7 @@ class State:
         versions: The known versions by id, in the order in which they became known; directories loaded.
         deployment: The percentages.
         complete: The version that last had 100 %, None when none had.
-        served: The ids that have had a share or were retained at the start: their pages are out there. A version that
+        published: The ids that have had a share or were retained at the start: their pages are out there. One that
             is known and not among them is reached by an override only.
         builds: Version id to its build, None for a version that is a WSGI application.
         catalog: The files of all known versions.
@@ -72,7 +72,7 @@ class State:
     versions: Mapping[str, Version]
     deployment: Deployment
     complete: str | None
-    served: frozenset[str]
+    published: frozenset[str]
     catalog: Catalog
     #: The version of the pages that were loaded before the split began.
     baseline: str = field(init=False)
@@ -89,7 +89,7 @@ class State:
         decider = Decider(
             self.deployment,
             known=frozenset(self.versions),
-            pinnable=self.served,
+            pinnable=self.published,
             baseline=self.baseline,
             keys=settings.keys,
             overrides=settings.overrides,
@@ -108,9 +108,9 @@ class State:
         retained: frozenset[str],
     ) -> State:
         """Return the state that an application starts in."""
-        served = retained | _live(deployment)
-        catalog = _catalog(settings, versions, served)
-        return cls(settings, versions, deployment, deployment.only, served, catalog)
+        published = retained | _live(deployment)
+        catalog = _catalog(settings, versions, published)
+        return cls(settings, versions, deployment, deployment.only, published, catalog)
 
     def deploy(self, percentages: Mapping[str, float | None]) -> State:
         """Return the state under other percentages. Opens no file.
@@ -121,10 +121,10 @@ class State:
         deployment = Deployment(self.deployment.name, percentages, revision=self.deployment.revision + 1)
         for version in deployment.percentages:
             self._check_known(version, "add it first: affinity.add(Version(...))")
-        served = self.served | _live(deployment)
-        catalog = self.catalog if served == self.served else _catalog(self.settings, self.versions, served)
+        published = self.published | _live(deployment)
+        catalog = self.catalog if published == self.published else _catalog(self.settings, self.versions, published)
         complete = deployment.only or self.complete
-        return replace(self, deployment=deployment, complete=complete, served=served, catalog=catalog)
+        return replace(self, deployment=deployment, complete=complete, published=published, catalog=catalog)
 
     def check_new(self, version: Version) -> None:
         """Check that a version may be added, before its directory is read.
@@ -147,7 +147,7 @@ class State:
     def add(self, version: Version) -> State:
         """Return the state in which one more version, whose directory is loaded, is known. It has no share yet."""
         versions = {**self.versions, version.id: version}
-        return replace(self, versions=versions, catalog=_catalog(self.settings, versions, self.served))
+        return replace(self, versions=versions, catalog=_catalog(self.settings, versions, self.published))
 
     def retire(self, version: str) -> State:
         """Return the state in which a version is no longer known.
@@ -162,10 +162,10 @@ class State:
                 "deploy() without it before you retire it",
             )
         versions = {known: kept for known, kept in self.versions.items() if known != version}
-        served = self.served - {version}
+        published = self.published - {version}
         complete = None if self.complete == version else self.complete
-        catalog = _catalog(self.settings, versions, served)
-        return replace(self, versions=versions, served=served, complete=complete, catalog=catalog)
+        catalog = _catalog(self.settings, versions, published)
+        return replace(self, versions=versions, published=published, complete=complete, catalog=catalog)
 
     def _check_known(self, version: str, remedy: str) -> None:
         if not isinstance(version, str) or version not in self.versions:
@@ -178,10 +178,10 @@ def _builds(versions: Mapping[str, Version]) -> dict[str, StaticAssets | None]:
     return {version.id: version.app if isinstance(version.app, StaticAssets) else None for version in versions.values()}
 
 
-def _catalog(settings: Settings, versions: Mapping[str, Version], served: frozenset[str]) -> Catalog:
+def _catalog(settings: Settings, versions: Mapping[str, Version], published: frozenset[str]) -> Catalog:
     return Catalog(
         _builds(versions),
-        staged=frozenset(versions) - served,
+        staged=frozenset(versions) - published,
         prefix=settings.prefix,
         counters=settings.name_counters,
     )

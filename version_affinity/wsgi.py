@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from .policy import CONDITIONAL
+from .rendering import RENDERING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -15,10 +16,11 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
     from .policy import Treatment
+    from .rendering import Rendering
     from .request import Request
 
     #: From an application's status and headers to the headers to send: a method of ``Policy``.
-    Complete: TypeAlias = Callable[[Request, Treatment, str, list[tuple[str, str]]], list[tuple[str, str]]]
+    Complete: TypeAlias = Callable[[Request, Treatment, Rendering, str, list[tuple[str, str]]], list[tuple[str, str]]]
 
 #: Where the environ holds what was taken out of it or changed in it.
 ORIGINAL: Final = "version_affinity.original"
@@ -35,21 +37,24 @@ def call(
     app: WSGIApplication,
     request: Request,
     treatment: Treatment,
+    rendering: Rendering,
     complete: Complete,
     start_response: StartResponse,
 ) -> Iterable[bytes]:
     """Call an application with its headers completed and its response counted; its iterable is returned as it is."""
+    request.environ[RENDERING] = rendering
     try:
         # A partial costs less than half of a closure over as many variables.
-        return app(request.environ, partial(_start, request, treatment, complete, start_response))
+        return app(request.environ, partial(_start, request, treatment, rendering, complete, start_response))
     except BaseException:
-        _count(request, treatment, "5")  # the server answers 500 for it
+        _count(rendering, treatment, "5")  # the server answers 500 for it
         raise
 
 
 def _start(
     request: Request,
     treatment: Treatment,
+    rendering: Rendering,
     complete: Complete,
     start_response: StartResponse,
     status: str,
@@ -57,22 +62,22 @@ def _start(
     exc_info: OptExcInfo | None = None,
 ) -> Callable[[bytes], object]:
     """Start the response that an application starts."""
-    if not request.counted and status.startswith("2"):
-        request.counted = "2"
+    if not rendering.counted and status.startswith("2"):
+        rendering.counted = "2"
         treatment.count_success()
     else:
-        _count(request, treatment, status[:1])
-    completed = complete(request, treatment, status, headers)
+        _count(rendering, treatment, status[:1])
+    completed = complete(request, treatment, rendering, status, headers)
     return start_response(status, completed) if exc_info is None else start_response(status, completed, exc_info)
 
 
-def _count(request: Request, treatment: Treatment, digit: str) -> None:
+def _count(rendering: Rendering, treatment: Treatment, digit: str) -> None:
     """Count a response, or, where it was counted already, under another status than before."""
-    if request.counted:
-        treatment.tally.move(request.counted, digit)
+    if rendering.counted:
+        treatment.tally.move(rendering.counted, digit)
     else:
         treatment.tally[digit].advance()
-    request.counted = digit
+    rendering.counted = digit
 
 
 def take_conditional(environ: WSGIEnvironment) -> None:

@@ -49,6 +49,21 @@ def rewrite_same_length(file):
     os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns + 1))
 
 
+def rewrite_shorter_in_secret(file):
+    """Replace the content by less, and set the time back."""
+    status = file.stat()
+    file.write_bytes(b"short")
+    os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+def become_link(file):
+    """Put a link in the file's place, to one outside of the build that has its length and time."""
+    outside = file.parent.parent / "secret"
+    shutil.copy2(file, outside)
+    file.unlink()
+    file.symlink_to(outside)
+
+
 def become_directory(file):
     """Put a directory in the file's place."""
     file.unlink()
@@ -68,8 +83,18 @@ def remove_tree(file):
 
 @pytest.mark.parametrize(
     "change",
-    [Path.unlink, rewrite_shorter, rewrite_same_length, become_directory, become_pipe, remove_tree],
+    [
+        Path.unlink,
+        rewrite_shorter,
+        rewrite_shorter_in_secret,
+        rewrite_same_length,
+        become_link,
+        become_directory,
+        become_pipe,
+        remove_tree,
+    ],
 )
+@pytest.mark.usefixtures("no_hanging")
 def test_not_the_indexed_file(asset, change):
     """A file that is gone, changed or replaced has no body: its length and tag would be lies."""
     change(Path(asset.file))

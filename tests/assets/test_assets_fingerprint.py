@@ -47,11 +47,11 @@ HASHED = [
     "/index.3d8f7a1c.js",
     # Angular
     "/main.0a1b2c3d4e5f6a7b.js",
-    "/main-ABCDEFGH.js",
+    "/main-FFHMD2TL.js",
     "/polyfills-FFHMD2TL.js",
     "/styles-5INURTSO.css",
     # esbuild
-    "/chunk-ABCDEFGH.js",
+    "/chunk-BDKQWXZV.js",
     "/chunk-7HQXSCGA.js.map",
     "/assets/logo-3IXNQD2E.svg",
     # Gatsby
@@ -129,7 +129,15 @@ NOT_HASHED = [
     "/app.1a2b3c4.js",
     "/jquery.min.js",
     "/chunk-abcdefgh.js",
-    "/icon-ABCDEFGH.js",
+    "/icon-FFHMD2TL.js",
+    # words where esbuild and Angular put hashes
+    "/main-HOMEPAGE.css",
+    "/styles-PRODUCTS.css",
+    "/main-OVERVIEW.js",
+    "/chunk-DOWNLOAD.js",
+    "/worker-PAYMENTS.js",
+    "/blog/scripts-SETTINGS.js",
+    "/main-VERSION2.js",
     # the unhashed files of tools
     "/_nuxt/builds/latest.json",
     "/_nuxt/MyComponent.js",
@@ -182,6 +190,27 @@ def test_listed(name, expected):
 
 
 @pytest.mark.parametrize(
+    ("name", "without", "unlisted"),
+    [
+        ("worker-BX4CeNGm.js", True, True),
+        ("worker-BX4CeNGm.mjs", True, True),
+        ("style-BX4CeNGm.css", True, True),
+        ("index-BX4CeNGm.js.map", True, True),
+        ("NotoSans-CJKscReg.woff2", True, False),
+        ("Slide-Nr_12_DE.png", True, False),
+        ("color-ff00aa88.svg", True, False),
+        ("swatch.ff00aa88.png", True, False),
+        ("Foo-BarBazQu.js", False, False),
+    ],
+)
+def test_unlisted(name, without, unlisted):
+    """What a manifest does not name is hashed only if it is code or a map; a font or picture came from public/."""
+    assert has_fingerprint(name, Place.SHARED) is without
+    assert has_fingerprint(name, Place.SHARED, listed=False) is unlisted
+    assert has_fingerprint(name, Place.TOOL, listed=False) is has_fingerprint(name, Place.TOOL)
+
+
+@pytest.mark.parametrize(
     ("path", "expected"),
     [
         ("/assets/index-BX4CeNGm.js", True),
@@ -192,7 +221,7 @@ def test_listed(name, expected):
         ("/_app/immutable/chunks/gone.js", True),
         ("/_astro/gone.css", True),
         ("/static/js/main.1a2b3c4d.chunk.js", True),
-        ("/chunk-ABCDEFGH.js", True),
+        ("/chunk-FFHMD2TL.js", True),
         ("/media/photo.jpg", False),
         ("/assets/overview", False),
         ("/assets/", False),

@@ -1,14 +1,20 @@
 """Reading a build directory."""
 
+import gc
 import os
 import re
+import shutil
 import socket
-import stat
+import subprocess
 import sys
+import tempfile
 import unicodedata
+from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from harness import write_build
 
 from version_affinity.assets import tree as reading
 from version_affinity.assets.asset import etag_of
@@ -16,10 +22,7 @@ from version_affinity.assets.index import LARGE, Memory, scan
 from version_affinity.errors import ConfigurationError
 
 POSIX = pytest.mark.skipif(os.name != "posix", reason="the file system has no such files")
-NOT_ROOT = pytest.mark.skipif(
-    not hasattr(os, "geteuid") or os.geteuid() == 0,
-    reason="permissions do not stop this user",
-)
+NOBODY = 65534
 
 
 def reasons(index):
@@ -99,6 +102,18 @@ def test_a_failed_scan_gives_its_memory_back(tree):
     with pytest.raises(RuntimeError):
         scan(tree({"a.txt": "1", "b.txt": "2"}), memory=memory, fingerprinted=fail)
     assert memory.used == 0
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_garbage_collection_is_as_before(tree, enabled):
+    """Garbage collection pauses during a scan at most: afterwards it is on where it was on."""
+    before = gc.isenabled()
+    try:
+        (gc.enable if enabled else gc.disable)()
+        scan(tree({"a.txt": ""}))
+        assert gc.isenabled() is enabled
+    finally:
+        (gc.enable if before else gc.disable)()
 
 
 @pytest.mark.parametrize(
@@ -236,6 +251,7 @@ def test_the_directory_may_be_a_link(tree):
 
 
 @POSIX
+@pytest.mark.usefixtures("no_hanging")
 def test_special_files(tree):
     """Pipes and sockets are skipped without being opened."""
     root = tree({"index.html": ""})
@@ -253,6 +269,7 @@ def test_special_files(tree):
 
 
 @POSIX
+@pytest.mark.usefixtures("no_hanging")
 def test_a_pipe_in_a_files_place(tree):
     """A pipe that takes a file's place between the look and the opening does not hang the process."""
     root = tree({"index.html": ""})
@@ -270,17 +287,35 @@ def test_a_link_in_a_files_place(tree):
         reading.read(str(root / "link"))
 
 
-@NOT_ROOT
-@pytest.mark.parametrize("name", ["file.txt", "folder"])
-def test_unreadable(tree, name):
-    """A file or directory that may not be read is skipped, and the reason given."""
-    root = tree({"index.html": "", "file.txt": "", "folder/x.txt": ""})
-    (root / name).chmod(0)
+@pytest.fixture
+def stoppable():
+    """Give a directory of a user whom permissions stop, and be that user meanwhile: root is not stopped."""
+    root = tempfile.mkdtemp()  # tmp_path lies in directories that are root's alone
+    is_root = os.geteuid() == 0
+    if is_root:
+        os.chown(root, NOBODY, NOBODY)
+        os.seteuid(NOBODY)
     try:
-        index = scan(root)
+        yield Path(root)
     finally:
-        (root / name).chmod(stat.S_IRWXU)
-    assert "cannot be read" in reasons(index)["/" + name + ("/" if name == "folder" else "")]
+        if is_root:
+            os.seteuid(0)
+        for folder in (root, *Path(root).iterdir()):
+            Path(folder).chmod(0o700)
+        shutil.rmtree(root)
+
+
+@POSIX
+@pytest.mark.parametrize("name", ["file.txt", "folder"])
+def test_unreadable(stoppable, name):
+    """A file or directory that may not be read is skipped, and the reason given."""
+    write_build(stoppable, {"index.html": "", "file.txt": "", "folder/x.txt": ""})
+    (stoppable / name).chmod(0)
+    index = scan(stoppable)
+    path = {"folder": "/folder/"}.get(name, f"/{name}")
+    assert path not in index.assets
+    assert reasons(index).keys() == {path}
+    assert "cannot be read" in reasons(index)[path]
 
 
 def test_unreadable_directory_among_others(tree, monkeypatch):
@@ -297,6 +332,40 @@ def test_unreadable_directory_among_others(tree, monkeypatch):
     index = scan(root)
     assert set(index.assets) == {"/index.html", "/fine/y.txt"}
     assert reasons(index) == {"/broken/": "the directory cannot be read: Permission denied"}
+
+
+class Junction:
+    """A directory's entry as Windows gives it for a junction."""
+
+    def __init__(self, entry):
+        self.entry = entry
+
+    def __getattr__(self, name):
+        return getattr(self.entry, name)
+
+    def __fspath__(self):
+        return self.entry.path
+
+    def stat(self, *, follow_symlinks=True):
+        """Return the status, with the tag that says what the entry is."""
+        status = self.entry.stat(follow_symlinks=follow_symlinks)
+        return status if follow_symlinks else SimpleNamespace(st_mode=status.st_mode, st_reparse_tag=0xA0000003)
+
+
+def test_junctions(tree, monkeypatch):
+    """What Windows calls a junction is a link to a directory, and as little followed."""
+    root = tree({"index.html": "", "there/x.txt": ""})
+    listing = os.scandir
+
+    @contextmanager
+    def scandir(directory):
+        with listing(directory) as entries:
+            yield [Junction(entry) if entry.name == "there" else entry for entry in entries]
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    index = scan(root)
+    assert set(index.assets) == {"/index.html"}
+    assert reasons(index) == {"/there": "a link to a directory, which is not followed"}
 
 
 def test_a_file_that_vanishes(tree, monkeypatch):
@@ -364,12 +433,12 @@ def test_deep_tree(tmp_path):
             below = os.open("d", os.O_RDONLY, dir_fd=here)
             os.close(here)
             here = below
+        index = scan(root)
     finally:
         os.close(here)
-    index = scan(root)
+        subprocess.run(["rm", "-r", str(root)], check=True)  # shutil.rmtree recurses
     assert "/top.txt" in index.assets
     assert len(index.skipped) == 1
-    os.system(f"rm -r '{root}'")  # noqa: S605 - shutil.rmtree recurses
 
 
 @pytest.mark.parametrize(
@@ -444,6 +513,18 @@ def test_manifest_fingerprints(tree):
     assert {path for path, asset in index.assets.items() if asset.fingerprinted} == {"/out/app-Ro_66fij.js"}
 
 
+def test_what_the_manifest_does_not_list(tree):
+    """In a build with a manifest, code beside its files may be hashed without being listed; other files are not."""
+    files = dict.fromkeys(["assets/worker-BX4CeNGm.js", "assets/Slide-Nr_12_DE.png", "assets/app-Ro_66fij.js"], "")
+    manifest = MANIFEST.replace("out/", "assets/")
+    with_one, without = scan(tree({**files, ".vite/manifest.json": manifest})), scan(tree(files))
+    assert {path for path, asset in with_one.assets.items() if asset.fingerprinted} == {
+        "/assets/worker-BX4CeNGm.js",
+        "/assets/app-Ro_66fij.js",
+    }
+    assert without.assets["/assets/Slide-Nr_12_DE.png"].fingerprinted
+
+
 def test_a_manifest_above_the_limit_of_memory(tree):
     """A manifest is read whole, however large."""
     chunks = ", ".join(f'"c{n}.js": {{"file": "assets/c{n}.js"}}' for n in range(12_000))
@@ -460,8 +541,9 @@ def test_a_manifest_above_the_limit_of_memory(tree):
         (lambda root: root / "hidden", r"holds no file"),
         (lambda root: f"{root}\0", r"directory="),
         (os.fsencode, r"no text"),
+        (lambda root: 5, r"no text"),
     ],
-    ids=["missing", "file", "empty", "hidden", "nul", "bytes"],
+    ids=["missing", "file", "empty", "hidden", "nul", "bytes", "number"],
 )
 def test_bad_directory(tree, make, message):
     """A directory that cannot be served is refused at once: the message names the setting, the value and the remedy."""
@@ -474,7 +556,16 @@ def test_bad_directory(tree, make, message):
 
 @pytest.mark.parametrize(
     ("option", "value"),
-    [("ignore", "*.map"), ("ignore", [1]), ("fingerprinted", "["), ("fingerprinted", 1)],
+    [
+        ("ignore", "*.map"),
+        ("ignore", [1]),
+        ("ignore", 5),
+        ("ignore", ["\ud800"]),
+        ("fingerprinted", "["),
+        ("fingerprinted", 1),
+        ("fingerprinted", b"x"),
+        ("fingerprinted", re.compile(b"x")),
+    ],
 )
 def test_bad_option(tree, option, value):
     """An option that cannot be used is refused by name."""

@@ -193,6 +193,14 @@ def test_parse_is_total(document):
     assert manifest.files
 
 
+def test_messages_are_short():
+    """What a manifest holds is named in a message, but not at any length."""
+    for chunk in ({}, {"file": "a.js", "css": 1}):
+        with pytest.raises(ManifestError) as error:
+            parse({"k" * 100_000: chunk})
+        assert len(str(error.value)) < 300
+
+
 def test_unchangeable():
     """A manifest cannot be changed after it was parsed."""
     manifest = parse(GUIDE)

@@ -21,7 +21,7 @@ class Asset:
 
     Attributes:
         path: As in ``PATH_INFO``: a slash, then the relative path, whose bytes are decoded as latin-1 (PEP 3333).
-        file: The absolute name for ``os.open``.
+        file: The absolute name for ``os.open``, all links resolved.
         size: The length in bytes.
         mtime_ns: When the file was last modified, in nanoseconds.
         digest: 16 bytes of the SHA-256 of the content.

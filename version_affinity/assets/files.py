@@ -6,7 +6,7 @@ import os
 import stat
 from typing import TYPE_CHECKING, BinaryIO
 
-from .tree import BLOCK
+from .tree import BLOCK, OPEN_FLAGS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
     from .asset import Asset
-
-_FLAGS = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
 
 class FileBlocks:
@@ -47,11 +45,11 @@ def open_body(asset: Asset, environ: WSGIEnvironment) -> Iterable[bytes] | None:
 
     Returns:
         The server's ``wsgi.file_wrapper`` around the file where there is one, else an iterable of blocks; for HEAD,
-        which is answered as GET would be, nothing. None when the
-        file is gone or is not the one that was indexed: its Content-Length and ETag would be lies.
+        which is answered as GET would be, nothing. None when the file is gone or is not the one that was indexed:
+        its Content-Length and ETag would be lies.
     """
     try:
-        descriptor = os.open(asset.file, _FLAGS)
+        descriptor = os.open(asset.file, OPEN_FLAGS)
     except (OSError, ValueError):
         return None
     try:

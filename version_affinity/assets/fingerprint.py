@@ -7,15 +7,17 @@ a year, a false negative costs a revalidation. So the rule is strict. A name is 
 
    * hexadecimal, of a length that tools emit (8, 10, 12, 16, 20, 32, 40, 64), with digits and letters, and no date;
    * base64url of at least 8 characters with capitals and small letters, which does not read as words: ``BX4CeNGm`` and
-     ``DiwrgTda`` do not, ``Settings``, ``BarBazQu`` and ``iPhone15`` do (of random parts, one in twelve is rejected);
-   * base32 of 8 characters (esbuild): capitals and the digits 2-7.
+     ``DiwrgTda`` do not, ``Settings``, ``BarBazQu`` and ``iPhone15`` do (of random parts, one in twelve is rejected,
+     among them those without a capital, ``d8x3k2mq``, which only a Vite manifest tells from words and numbers);
+   * base32 of 8 characters (esbuild): capitals and the digits 2-7, which is no word: ``HOMEPAGE`` is one.
 
 2. The place says that a build tool put it there:
 
    * the Vite manifest lists the file; or
    * it lies in a directory that only a tool writes: ``_next/static/``, ``_nuxt/``, ``_app/immutable/``, ``_astro/``; or
    * it lies in ``assets/`` (Vite's default, which files copied from ``public/`` share) and the part is set off as
-     ``name-XXXXXXXX.ext`` or ``name.XXXXXXXX.ext``; or
+     ``name-XXXXXXXX.ext`` or ``name.XXXXXXXX.ext``; of a build with a Vite manifest, which names all but workers and
+     maps, only if it is a script, a style sheet or a source map; or
    * the part is hexadecimal and stands between dots, wherever the file lies: ``main.1a2b3c4d.chunk.js`` (webpack,
      Create React App, Parcel, Angular), ``base.0a1b2c3d4e5f.css`` (Django); or
    * the name is a script or style sheet that ends in ``-`` and at least 16 hexadecimal digits (Gatsby), or is one of
@@ -35,6 +37,8 @@ from .media import extension, is_media
 if TYPE_CHECKING:
     from collections.abc import Container
 
+# What Vite hashes without naming it in its manifest: workers, and maps of scripts and style sheets.
+_UNLISTED = ("js", "mjs", "css", "map")
 _HTML_EXTENSIONS = ("html", "htm", "xhtml", "xht")
 
 
@@ -61,7 +65,7 @@ _DATE = re.compile(r"(?:19|20)[0-9]{2}(?:feb|dec)|(?:feb|dec)(?:19|20)[0-9]{2}")
 _BASE64URL = re.compile(r"(?=[^A-Z]*[A-Z])(?=[^a-z]*[a-z])[A-Za-z0-9_-]{8,32}\Z")
 _PART = re.compile(r"[A-Za-z0-9_-]{8,32}\Z")
 _BASE32 = re.compile(r"[A-Z2-7]{8}\Z")
-_ESBUILD = re.compile(r"(?:chunk|main|polyfills|styles|scripts|worker)-[A-Z2-7]{8}\.(?:js|mjs|css)(?:\.map)?\Z")
+_ESBUILD = re.compile(r"(?:chunk|main|polyfills|styles|scripts|worker)-([A-Z2-7]{8})\.(?:js|mjs|css)(?:\.map)?\Z")
 _GATSBY = re.compile(r"-([0-9a-f]{16}|[0-9a-f]{20}|[0-9a-f]{32}|[0-9a-f]{40}|[0-9a-f]{64})\.(?:js|mjs|css)(?:\.map)?\Z")
 
 _RUNS = re.compile(r"[0-9a-z]+")
@@ -81,6 +85,7 @@ _WORD = re.compile(
 _VOWEL = re.compile("[aeiouy]")
 _LONGEST = 255  # NAME_MAX: no file has a longer name
 _LENGTH = 8  # of a base64url or base32 hash: the default of Vite, Rolldown, SvelteKit, Nuxt, Astro and esbuild
+_DIGITS = "234567"  # of base32; "VERSION2" is a word and a number
 _MIXED = 3  # tokens in eight capitals and digits
 _ACRONYM = 3  # the longest group of consonants that people write as a word: "Tcl", "Js"
 
@@ -132,10 +137,19 @@ def looks_like_asset(path: str, directories: Container[str] | None = None) -> bo
     return (directories is None or path[: path.rfind("/") + 1] in directories) and is_fingerprinted(path)
 
 
-def has_fingerprint(name: str, place: Place, *, listed: bool = False) -> bool:
-    """Tell whether a file name carries a hash, given where it lies; ``listed``: the Vite manifest names the file."""
+def has_fingerprint(name: str, place: Place, *, listed: bool | None = None) -> bool:
+    """Tell whether a file name carries a hash.
+
+    Args:
+        name: The last segment of the file's path.
+        place: What its directory says.
+        listed: Whether the build's Vite manifest names the file; None: there is no manifest.
+    """
     first, *rest = name.split(".")
-    if not rest or len(name) > _LONGEST or extension(name) in _HTML_EXTENSIONS:
+    kind = extension(name)
+    if not rest or len(name) > _LONGEST or kind in _HTML_EXTENSIONS:
+        return False
+    if listed is False and place is Place.SHARED and kind not in _UNLISTED:
         return False
     middle = rest[:-1]
     if (middle and any(_is_hex(part) for part in middle)) or (place is Place.BUILD and name in _BUILD_FILES):
@@ -143,11 +157,7 @@ def has_fingerprint(name: str, place: Place, *, listed: bool = False) -> bool:
     parts = (first, *middle)
     if listed or place in (Place.TOOL, Place.BUILD):
         return any(_has_hash(part) for part in parts)
-    if place is Place.SHARED:
-        if middle and any(len(part) == _LENGTH and _is_random(part) for part in middle):
-            return True
-        return any(_ends_in_hash(part) for part in parts) and _UUID.search(name) is None
-    return _ESBUILD.match(name) is not None or _GATSBY.search(name) is not None
+    return _is_set_off(name, parts) if place is Place.SHARED else _is_a_tools(name)
 
 
 def is_hash_like(part: str) -> bool:
@@ -160,6 +170,21 @@ def is_hash_like(part: str) -> bool:
         return False
     letters = part.replace("-", "").replace("_", "")
     return not (letters.isdigit() or (letters.isalpha() and (letters[1:].islower())))
+
+
+def _is_set_off(name: str, parts: tuple[str, ...]) -> bool:
+    """Tell whether a hash is set off in a name: ``name-XXXXXXXX.ext`` or ``name.XXXXXXXX.ext``."""
+    if any(len(part) == _LENGTH and _is_random(part) for part in parts[1:]):
+        return True
+    return any(_ends_in_hash(part) for part in parts) and _UUID.search(name) is None
+
+
+def _is_a_tools(name: str) -> bool:
+    """Tell whether a name is one that esbuild, Angular or Gatsby makes, wherever it lies."""
+    esbuild = _ESBUILD.match(name)
+    if esbuild is not None:
+        return not _WORD.match(esbuild[1].rstrip(_DIGITS).lower())
+    return _GATSBY.search(name) is not None
 
 
 def _ends_in_hash(part: str) -> bool:

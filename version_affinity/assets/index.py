@@ -10,6 +10,7 @@ from __future__ import annotations
 import gc
 import os
 import re
+from collections.abc import Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fnmatch import translate
@@ -27,7 +28,7 @@ from .memory import Memory
 from .tree import LARGE, Skipped, UnservableError, read, walk, wsgi_path
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from .tree import Content
 
@@ -101,7 +102,7 @@ def scan(
     rule = _rule(fingerprinted)
     skipped: list[Skipped] = []
     manifest = _manifest(root, skipped)
-    listed = _paths(manifest.files) if manifest else frozenset()
+    listed = _paths(manifest.files) if manifest else None
     hashed = _paths(manifest.hashed) if manifest else frozenset()
     builder = _Builder(memory)
     with _uncollected(), builder:
@@ -125,7 +126,8 @@ def scan(
                     file,
                     content,
                     fingerprinted=(
-                        path in hashed or has_fingerprint(name, place, listed=path in listed)
+                        path in hashed
+                        or has_fingerprint(name, place, listed=None if listed is None else path in listed)
                         if said is None
                         else bool(said)
                     ),
@@ -192,7 +194,7 @@ def _uncollected() -> Iterator[None]:
 
 
 def _root(directory: str | os.PathLike[str]) -> str:
-    name = os.fspath(directory)
+    name = os.fspath(directory) if isinstance(directory, (str, os.PathLike)) else None
     if not isinstance(name, str):
         raise ConfigurationError(
             f"directory={directory!r} is no text: give the directory's name as str or pathlib.Path"
@@ -217,12 +219,16 @@ def _paths(files: Iterable[str]) -> frozenset[str]:
 
 
 def _ignored(ignore: Iterable[str]) -> Callable[[str, str], bool]:
-    patterns = [ignore] if isinstance(ignore, str) else list(ignore)
-    if isinstance(ignore, str) or not all(isinstance(pattern, str) for pattern in patterns):
+    patterns = list(ignore) if isinstance(ignore, Iterable) and not isinstance(ignore, str) else [None]
+    try:
+        translated = [translate(wsgi_path(pattern).strip("/")) for pattern in patterns if isinstance(pattern, str)]
+    except UnicodeEncodeError as error:
+        raise ConfigurationError(f"ignore={ignore!r} has a pattern that can be no file's name: {error}") from None
+    if len(translated) < len(patterns):
         raise ConfigurationError(f"ignore={ignore!r} is no list of patterns: write ignore=['*.map']")
     if not patterns:
         return lambda _path, _name: False
-    match = re.compile("|".join(translate(wsgi_path(pattern).strip("/")) for pattern in patterns)).match
+    match = re.compile("|".join(translated)).match
     return lambda path, name: match(name) is not None or match(path[1:]) is not None
 
 
@@ -231,6 +237,7 @@ def _rule(fingerprinted: FingerprintRule | None) -> Callable[[str], bool | None]
         return fingerprinted
     try:
         search = re.compile(fingerprinted).search
+        search("")  # a pattern of bytes cannot
     except (re.error, TypeError) as error:
         raise ConfigurationError(
             f"fingerprinted={fingerprinted!r} is neither a regular expression nor a callable: {error}"

@@ -143,7 +143,7 @@ class ViteManifest:
 
 def _chunk(key: str, value: object) -> Chunk:
     if not isinstance(value, dict) or not isinstance(value.get("file"), str):
-        raise ManifestError(f"the entry {key!r} names no file")
+        raise ManifestError(f"the entry {key!r:.200} names no file")
     return Chunk(
         value["file"],
         css=_names(key, value, "css"),
@@ -156,7 +156,7 @@ def _chunk(key: str, value: object) -> Chunk:
 def _names(key: str, value: Mapping[str, object], field: str) -> tuple[str, ...]:
     names = value.get(field, [])
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise ManifestError(f"{field!r} of the entry {key!r} is not a list of names")
+        raise ManifestError(f"{field!r} of the entry {key!r:.200} is not a list of names")
     return tuple(names)
 
 

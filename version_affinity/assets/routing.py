@@ -14,7 +14,8 @@ mode                        a page's path     an index's path
 
 The paths that lead to a file are finitely many, so they are computed when a build is loaded and a request is one look
 in a dict. A file that is asked for by its own name is shown, or the redirect leads to that very file: where another one
-takes its clean path, it is shown under its own name.
+takes its clean path, it is shown under its own name. A redirect may lead to another redirect;
+the last one leads to a file.
 """
 
 from __future__ import annotations
@@ -93,7 +94,7 @@ def routes(assets: Mapping[str, Asset], html_handling: str) -> dict[str, Asset |
         if path.endswith(_PAGE):
             for stem in dict.fromkeys((path.removesuffix(_PAGE), path.removesuffix(_INDEX))):
                 for spelling in (stem + suffix for suffix in _SUFFIXES):
-                    answer = pages.answer(spelling) if spelling else None
+                    answer = pages.answer(spelling) if spelling.startswith("/") else None
                     if answer is not None:
                         found[spelling] = answer
     for path, asset in assets.items():

@@ -45,6 +45,10 @@ _DOCUMENT: Final = "/index.html"
 _READS: Final = frozenset(("GET", "HEAD"))
 _ALLOW: Final = ("Allow", "GET, HEAD, OPTIONS")
 _ALLOW_PAGE: Final = ("Allow", "GET, HEAD")
+# What tells a page's request from that of what it loads (W3C Fetch Metadata).
+_FETCH: Final = "Sec-Fetch-Mode, Sec-Fetch-Dest"
+_KEPT: Final = (IMMUTABLE,)
+_ASKED_FOR: Final = (REVALIDATE,)
 _REPORTED: Final = 10  # skipped files that a log line names; the rest is counted
 
 
@@ -71,6 +75,7 @@ class StaticAssets:
         index: The files.
         routes: Request path below the prefix to a file or a redirect.
         memory: What holds the content.
+        prefix: Where the files are mounted, as in ``PATH_INFO``, with "/" at both ends.
 
     >>> import tempfile, pathlib
     >>> from werkzeug.test import Client
@@ -96,13 +101,12 @@ class StaticAssets:
         check_handling(html_handling, not_found_handling)
         if app is not None and not callable(app):
             raise ConfigurationError(f"app={app!r} is no WSGI application: give a callable, or None to go without one")
-        if not isinstance(prefix, str):
-            raise ConfigurationError(f"prefix={prefix!r} is no path: write one such as '/shop/'")
         self.app: Final = app
-        self.prefix: Final = "/" + prefix.strip("/") + "/" if prefix.strip("/") else "/"
+        self.prefix: Final = _mounted(prefix)
         self.html_handling: Final = html_handling
         self.not_found_handling: Final = not_found_handling
         self.memory: Final = memory if isinstance(memory, Memory) else Memory(memory)
+        self._released = False
         self.index: Final[Index] = scan(directory, fingerprinted=fingerprinted, ignore=ignore, memory=self.memory)
         self.routes: Final = routes(self.index.assets, html_handling)
         if not_found_handling == "single-page-application" and _DOCUMENT not in self.index.assets:
@@ -112,6 +116,8 @@ class StaticAssets:
                 "none: build the front end first, or use not_found_handling='none'",
             )
         self._mount: Final = self.prefix[:-1]
+        # Where the client says nothing of its fetch, it is asked which types it takes.
+        self._vary: Final = ("Vary", f"{_FETCH}, Accept" if app else _FETCH)
         _report(self.index)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -129,7 +135,7 @@ class StaticAssets:
             return (self.app or _refused)(environ, start_response)
         if isinstance(answer, Redirect):
             return self._redirect(answer, environ, start_response)
-        return _send(answer, IMMUTABLE if answer.fingerprinted else REVALIDATE, environ, start_response)
+        return _send(answer, _KEPT if answer.fingerprinted else _ASKED_FOR, environ, start_response)
 
     @staticmethod
     def _root(environ: WSGIEnvironment) -> str:
@@ -137,8 +143,10 @@ class StaticAssets:
         return "" if environ.get("SCRIPT_NAME") else "/"
 
     def release(self) -> None:
-        """Give the content held in ``memory`` back, once, when this build is no longer served."""
-        self.memory.release(asset.digest for asset in self.index.assets.values() if asset.data is not None)
+        """Give the content held in ``memory`` back when this build is no longer served; again, it does nothing."""
+        if not self._released:
+            self._released = True
+            self.memory.release(asset.digest for asset in self.index.assets.values() if asset.data is not None)
 
     def _unclaimed(self, path: str, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer where no file does."""
@@ -149,7 +157,7 @@ class StaticAssets:
         if redirect is not None:
             return self._redirect(redirect, environ, start_response)
         if self._wants_document(path, environ):
-            return _send(self.index.assets[_DOCUMENT], REVALIDATE, environ, start_response)
+            return _send(self.index.assets[_DOCUMENT], (REVALIDATE, self._vary), environ, start_response)
         if looks_like_asset(path, self.index.directories if self.app else None):
             return _missing(environ, start_response)
         if self.app is not None:
@@ -195,16 +203,26 @@ class StaticAssets:
         return ()
 
 
-def _send(asset: Asset, cache: Header, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+def _mounted(prefix: object) -> str:
+    """Return a prefix as PATH_INFO shows it: with "/" at both ends, its UTF-8 decoded as latin-1 (PEP 3333)."""
+    if not isinstance(prefix, str) or "//" in prefix or set(prefix) & set("?#%"):
+        raise ConfigurationError(f"prefix={prefix!r} is no path: write one such as '/shop/'")
+    segments = prefix.strip("/").encode("utf-8", "surrogatepass").decode("latin-1")
+    return f"/{segments}/" if segments else "/"
+
+
+def _send(
+    asset: Asset, caching: tuple[Header, ...], environ: WSGIEnvironment, start_response: StartResponse
+) -> Iterable[bytes]:
     field = environ.get("HTTP_IF_NONE_MATCH")
     if field and if_none_match(field, asset.etag):
         # RFC 9110 section 15.4.5: what the 200 would say, without what describes the body.
-        start_response("304 Not Modified", [("ETag", asset.etag), cache])
+        start_response("304 Not Modified", [("ETag", asset.etag), *caching])
         return ()
     body = _body(asset, environ)
     if body is None:
         return _missing(environ, start_response)
-    start_response("200 OK", [*asset.headers, cache])
+    start_response("200 OK", [*asset.headers, *caching])
     return body
 
 
@@ -259,7 +277,7 @@ def _report(index: Index) -> None:
         named = "; ".join(f"{path!r}: {reason}" for path, reason in index.skipped[:_REPORTED])
         more = len(index.skipped) - _REPORTED
         logger.warning(
-            "%s: %d not served: %s%s",
+            "%r: %d not served: %s%s",
             index.directory,
             len(index.skipped),
             named,

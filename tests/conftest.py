@@ -1,0 +1,16 @@
+"""How every test runs: property tests try the same examples each time and have no deadline, whatever the machine does.
+
+``VERSION_AFFINITY_EXAMPLES=20`` tries twenty times as many, drawn anew on each run.
+"""
+
+import os
+
+from hypothesis import settings
+
+FACTOR = int(os.environ.get("VERSION_AFFINITY_EXAMPLES", "0"))
+
+settings.register_profile("tests", deadline=None, derandomize=FACTOR == 0, max_examples=100 * max(FACTOR, 1))
+settings.load_profile("tests")
+
+# Not for the doctest collector, which would take the two for one module.
+collect_ignore = ["conftest.py", "assets/conftest.py"]
