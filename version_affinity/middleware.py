@@ -220,7 +220,7 @@ class VersionAffinity:
             # The copy that the browser holds may be another version's page, whatever the pin says: it follows all tabs.
             take_conditional(environ)
         rendering = Rendering(state, treatment.decision, environ.get("SCRIPT_NAME", ""))
-        return call(app, request, treatment, rendering, self._policy.finish_app, start_response)
+        return call(app, request, treatment, rendering, self._policy, start_response)
 
     def _dispatch(
         self, state: State, request: Request, treatment: Treatment, local: str, start_response: StartResponse
@@ -228,18 +228,15 @@ class VersionAffinity:
         """Give a request to the version's own application; its answer is final."""
         environ = request.environ
         script_name = environ.get("SCRIPT_NAME", "")
-        rendering = Rendering(state, treatment.decision, script_name)
+        rendering = Rendering(state, treatment.decision, script_name, own=len(state.versions) > 1)
         app = cast("WSGIApplication", state.versions[treatment.decision.version].app)
         if not self._everywhere:
             environ[ORIGINAL] = {"SCRIPT_NAME": script_name, "PATH_INFO": environ.get("PATH_INFO", "")}
             environ["SCRIPT_NAME"] = script_name + state.settings.prefix[:-1]
             environ["PATH_INFO"] = local
-        finish = self._policy.finish_app
-        if len(state.versions) > 1:
-            finish = self._policy.finish_version
-            if request.method in READING:
-                take_conditional(environ)
-        return call(app, request, treatment, rendering, finish, start_response)
+        if rendering.own and request.method in READING:
+            take_conditional(environ)
+        return call(app, request, treatment, rendering, self._policy, start_response)
 
     # What changes while the application runs.
 

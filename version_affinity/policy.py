@@ -130,7 +130,7 @@ def _token(text: str) -> str:
 
 
 class Policy:
-    """Applies section by section what a response carries; one for each ``VersionAffinity``.
+    """Says what each response of one ``VersionAffinity`` carries.
 
     Args:
         vary: Every request header that a decision may consult.
@@ -166,12 +166,13 @@ class Policy:
             return None
         return self._cookie.write(request.scheme, request.bucket or draw_bucket(), served)
 
-    def finish_app(
+    def finish(  # noqa: C901, PLR0912 - the headers are gone through once, here: on each response a call less
         self, request: Request, treatment: Treatment, rendering: Rendering, status: str, headers: Headers
     ) -> Headers:
-        """Return the headers of the wrapped application's response, completed.
+        """Return the headers of an application's response, completed.
 
-        Untouched, unless the response is HTML, depends on the version, or is forced by an override.
+        The wrapped application's are untouched, unless the response is HTML, depends on the version, or is forced by an
+        override.
 
         Args:
             request: The request.
@@ -180,25 +181,40 @@ class Policy:
             status: The application's status line.
             headers: The application's headers; they are not changed.
         """
-        html, cache_control, vary = _read(headers)
+        html = attachment = False
+        cache_control = vary = ""
+        for name, value in headers:
+            role = _role_of(name)
+            if role is None:
+                role = _role_of(name.lower(), "targeted" if _is_targeted(name.lower()) else "")
+            if not role:
+                continue
+            if role == "content-type":
+                html = value.startswith(_HTML) or value.lower().startswith(_HTML)
+            elif role == "cache-control":
+                cache_control = f"{cache_control}, {value}" if cache_control else value
+            elif role == "vary":
+                vary = f"{vary}, {value}" if vary else value
+            elif role == "content-disposition":
+                attachment = value.lower().startswith("attachment")
+            elif not _UNSHARED.search(value):
+                cache_control = f"{cache_control}, public" if cache_control else "public"
+        page = html and not attachment
+        if rendering.own:
+            return self._finish_own(request, treatment, status, headers, page, cache_control, vary)
         if treatment.forced:
             forced = retraced(treatment.private, treatment.decision, rendering.served)
             return [*_unkept(headers), *self._varying(vary, forced)]
-        if not html and not rendering.depends:
+        if not page and not rendering.depends:
             return headers.copy()
         if cache_control and _PUBLIC.search(cache_control):
             if rendering.depends:
-                self._public_log(
-                    "the response to %.200r depends on the version and declares itself %r: a shared cache may give one "
-                    "version's page to users of another; let the application leave Cache-Control to VersionAffinity",
-                    request.environ.get("PATH_INFO", ""),
-                    cache_control,
-                )
+                self._report_public(request, cache_control)
             return headers.copy()
         decision = treatment.decision
         version = rendering.served or decision.version
         stamp = None
-        if html and (request.pin != version or not request.bucket) and _shows(status):
+        if page and (request.pin != version or not request.bucket) and _shows(status):
             stamp = self.stamp(request, decision, version)
         added = treatment.private if version == decision.version else retraced(treatment.private, decision, version)
         if cache_control:
@@ -212,23 +228,32 @@ class Policy:
             added = self._varying(vary, added)
         return [*headers, *added] if stamp is None else [*headers, *added, stamp]
 
-    def finish_version(
+    def _report_public(self, request: Request, cache_control: str) -> None:
+        self._public_log(
+            "the response to %.200r depends on the version and declares itself %r: a shared cache may give one "
+            "version's page to users of another; let the application leave Cache-Control to VersionAffinity",
+            request.environ.get("PATH_INFO", ""),
+            cache_control,
+        )
+
+    def _finish_own(
         self,
         request: Request,
         treatment: Treatment,
-        rendering: Rendering,  # noqa: ARG002 - a version's own application renders its own version
         status: str,
         headers: Headers,
+        page: bool,
+        cache_control: str,
+        vary: str,
     ) -> Headers:
         """Return the headers of a version that is a WSGI application, completed, while others are known.
 
         Its validators and its word on caching know nothing of versions.
         """
-        html, cache_control, vary = _read(headers)
         finished = _unkept(headers, _VALIDATORS if request.method in READING else ())
         finished.append(PRIVATE_NO_STORE if treatment.forced or "no-store" in cache_control.lower() else PRIVATE)
         finished += self._varying(vary, treatment.private)[1:]
-        if html and _shows(status):
+        if page and _shows(status):
             stamp = self.stamp(request, treatment.decision, treatment.decision.version)
             if stamp is not None:
                 finished.append(stamp)
@@ -253,30 +278,6 @@ _ROLES = {
 _role_of = _ROLES.get
 _REPLACED = ("cache-control", "vary", "expires", "pragma")
 _VALIDATORS = ("etag", "last-modified")
-
-
-def _read(headers: Headers) -> tuple[bool, str, str]:
-    """Return whether a response is HTML that a browser shows, its Cache-Control and its Vary."""
-    html = attachment = False
-    cache_control = vary = ""
-    for name, value in headers:
-        role = _role_of(name)
-        if role is None:
-            role = _role_of(name.lower(), "targeted" if _is_targeted(name.lower()) else "")
-        if not role:
-            continue
-        if role == "content-type":
-            html = value.startswith(_HTML) or value.lower().startswith(_HTML)
-        elif role == "cache-control":
-            cache_control = f"{cache_control}, {value}" if cache_control else value
-        elif role == "vary":
-            vary = f"{vary}, {value}" if vary else value
-        elif role == "targeted":
-            if not _UNSHARED.search(value):
-                cache_control = f"{cache_control}, public" if cache_control else "public"
-        else:
-            attachment = value.lower().startswith("attachment")
-    return html and not attachment, cache_control, vary
 
 
 def _without(headers: Headers, names: tuple[str, ...]) -> Headers:

@@ -23,15 +23,17 @@ class Rendering:
         script_name: Where the middleware is mounted. An application may change the environ's own.
         depends: Whether the response depends on the version.
         served: The version whose files the response names; "" while it names none.
+        own: Whether the application is the version itself, while others are known.
         counted: The first digit of the status that the response was counted under; "" before.
     """
 
-    __slots__ = ("counted", "decision", "depends", "script_name", "served", "state")
+    __slots__ = ("counted", "decision", "depends", "own", "script_name", "served", "state")
 
-    def __init__(self, state: State, decision: Decision, script_name: str) -> None:
+    def __init__(self, state: State, decision: Decision, script_name: str, *, own: bool = False) -> None:
         self.state = state
         self.decision = decision
         self.script_name = script_name
+        self.own = own
         self.depends = False
         self.served = ""
         self.counted = ""

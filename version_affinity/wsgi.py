@@ -10,17 +10,13 @@ from .rendering import RENDERING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from typing import TypeAlias
 
     from _typeshed import OptExcInfo
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-    from .policy import Treatment
+    from .policy import Policy, Treatment
     from .rendering import Rendering
     from .request import Request
-
-    #: From an application's status and headers to the headers to send: a method of ``Policy``.
-    Complete: TypeAlias = Callable[[Request, Treatment, Rendering, str, list[tuple[str, str]]], list[tuple[str, str]]]
 
 #: Where the environ holds what was taken out of it or changed in it.
 ORIGINAL: Final = "version_affinity.original"
@@ -38,14 +34,14 @@ def call(
     request: Request,
     treatment: Treatment,
     rendering: Rendering,
-    complete: Complete,
+    policy: Policy,
     start_response: StartResponse,
 ) -> Iterable[bytes]:
     """Call an application with its headers completed and its response counted; its iterable is returned as it is."""
     request.environ[RENDERING] = rendering
     try:
         # A partial costs less than half of a closure over as many variables.
-        return app(request.environ, partial(_start, request, treatment, rendering, complete, start_response))
+        return app(request.environ, partial(_start, request, treatment, rendering, policy, start_response))
     except BaseException:
         _count(rendering, treatment, "5")  # the server answers 500 for it
         raise
@@ -55,7 +51,7 @@ def _start(
     request: Request,
     treatment: Treatment,
     rendering: Rendering,
-    complete: Complete,
+    policy: Policy,
     start_response: StartResponse,
     status: str,
     headers: list[tuple[str, str]],
@@ -67,7 +63,7 @@ def _start(
         treatment.count_success()
     else:
         _count(rendering, treatment, status[:1])
-    completed = complete(request, treatment, rendering, status, headers)
+    completed = policy.finish(request, treatment, rendering, status, headers)
     return start_response(status, completed) if exc_info is None else start_response(status, completed, exc_info)
 
 

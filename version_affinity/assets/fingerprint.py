@@ -152,6 +152,8 @@ def has_fingerprint(name: str, place: Place, *, listed: bool | None = None) -> b
     if listed is False and place is Place.SHARED and kind not in _UNLISTED:
         return False
     middle = rest[:-1]
+    if place is Place.SHARED and not middle and not listed:  # nearly every name of a build
+        return _ends_in_hash(first) and _UUID.search(name) is None
     if (middle and any(_is_hex(part) for part in middle)) or (place is Place.BUILD and name in _BUILD_FILES):
         return True
     parts = (first, *middle)
