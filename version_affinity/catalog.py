@@ -90,7 +90,7 @@ class Catalog:
         bits: Version id to its bit in ``NamedFile.owners``.
     """
 
-    __slots__ = ("_sole_owner", "bits", "collisions", "differing", "directories", "named", "prefix", "rescues")
+    __slots__ = ("_sole_owner", "bits", "collisions", "differing", "directories", "named", "rescues")
 
     def __init__(
         self,
@@ -100,7 +100,6 @@ class Catalog:
         prefix: str,
         counters: Callable[[str], tuple[Counter, Counter]],
     ) -> None:
-        self.prefix = prefix
         self.bits = {version: 2 << position for position, version in enumerate(builds)}
         self._sole_owner = {bit: version for version, bit in self.bits.items()}
         copies = _copies_by_path(builds)

@@ -58,25 +58,24 @@ class Treatment:
         private: For what depends on the decision.
         shared: For a file of a build that is the same whoever asks, or the same as ``private`` where it is not.
         missing: For an asset that nobody has.
-        trace: The trace headers alone.
         tally: Counts the responses. ``count_success`` counts a 2xx.
         forced: Whether an override was applied.
     """
 
-    __slots__ = ("count_success", "decision", "forced", "missing", "private", "shared", "tally", "trace")
+    __slots__ = ("count_success", "decision", "forced", "missing", "private", "shared", "tally")
 
     def __init__(self, decision: Decision, kind: Kind, vary: str, tally: Tally) -> None:
         self.decision = decision
         self.forced = decision.reason == OVERRIDE
-        self.trace = [(_TRACE, trace(decision))]
+        told = [(_TRACE, trace(decision))]
         if kind == PAGE:
             # Server-Timing (W3C): real-user monitoring reads it next to the page's own timings.
-            self.trace.append(_server_timing(decision.version))
-        self.private = [PRIVATE_NO_STORE if self.forced else PRIVATE, ("Vary", vary), *self.trace]
+            told.append(_server_timing(decision.version))
+        self.private = [PRIVATE_NO_STORE if self.forced else PRIVATE, ("Vary", vary), *told]
         # A refused override is told, and the script of a service worker is asked for anew each time.
         alike = decision.reason == ONLY and not decision.refused and kind != SERVICE_WORKER
         self.shared = [REVALIDATE] if alike else self.private
-        self.missing = [PRIVATE_NO_STORE if self.forced else NO_STORE, *self.trace]
+        self.missing = [PRIVATE_NO_STORE if self.forced else NO_STORE, *told]
         self.tally = tally
         self.count_success = tally["2"].advance
 

@@ -109,7 +109,7 @@ class FileServer:
         else:
             body = open_body(asset, environ)
             if body is None:  # it vanished or changed since it was loaded
-                self.report_missing(asset.path, decision)
+                self._report_missing(asset.path, decision)
                 return no_file(environ, treatment, start_response)
         self._count_served(treatment, served, status)
         described = asset.headers if status is OK else [header for header in asset.headers if header[0] != "ETag"]
@@ -140,7 +140,7 @@ class FileServer:
         self, path: str, request: Request, treatment: Treatment, start_response: StartResponse
     ) -> Iterable[bytes]:
         """Answer for an asset that no known version has."""
-        self.report_missing(path, treatment.decision)
+        self._report_missing(path, treatment.decision)
         return no_file(request.environ, treatment, start_response)
 
     def _count_rescue(self, state: State, file: NamedFile, environ: WSGIEnvironment) -> None:
@@ -148,7 +148,6 @@ class FileServer:
         if decided and not file.owners & state.catalog.bits[decided]:
             self._counters.rescues[decided, file.version].advance()
 
-    def report_missing(self, path: str, decision: Decision) -> None:
-        """Count and log an asset that nobody had."""
+    def _report_missing(self, path: str, decision: Decision) -> None:
         self._counters.missing[decision.version].advance()
         self._missing_log("no known version can serve %.200r (decided: %s)", path, trace(decision))
