@@ -7,7 +7,7 @@ from harness import NAVIGATION, SCRIPT
 from werkzeug.test import create_environ
 
 from version_affinity.pin import PinCookie
-from version_affinity.request import Kind, Request, kind_of, path_of
+from version_affinity.request import OTHER, PAGE, PREFETCH, SERVICE_WORKER, SUBRESOURCE, Kind, Request, kind_of, path_of
 
 HTML = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 
@@ -63,26 +63,26 @@ def test_kind(method: str, headers: dict[str, str], kind: Kind) -> None:
 
 
 @pytest.mark.parametrize(
-    ("method", "headers", "safe", "shown"),
+    ("method", "headers", "safe", "kind"),
     [
-        ("GET", NAVIGATION, True, True),
-        ("HEAD", NAVIGATION, True, True),
-        ("POST", NAVIGATION, False, False),
-        ("PUT", NAVIGATION, False, False),
-        ("DELETE", NAVIGATION, False, False),
-        ("BREW", NAVIGATION, False, False),
-        ("OPTIONS", {}, True, False),
-        ("TRACE", {}, True, False),
-        ("GET", SCRIPT, True, False),
-        ("GET", {**NAVIGATION, "Sec-Purpose": "prefetch"}, True, False),
-        ("GET", {"Service-Worker": "script"}, True, False),
-        ("GET", {}, True, False),
+        ("GET", NAVIGATION, True, PAGE),
+        ("HEAD", NAVIGATION, True, PAGE),
+        ("POST", NAVIGATION, False, PAGE),
+        ("PUT", NAVIGATION, False, PAGE),
+        ("DELETE", NAVIGATION, False, PAGE),
+        ("BREW", NAVIGATION, False, PAGE),
+        ("OPTIONS", {}, True, OTHER),
+        ("TRACE", {}, True, OTHER),
+        ("GET", SCRIPT, True, SUBRESOURCE),
+        ("GET", {**NAVIGATION, "Sec-Purpose": "prefetch"}, True, PREFETCH),
+        ("GET", {"Service-Worker": "script"}, True, SERVICE_WORKER),
+        ("GET", {}, True, OTHER),
     ],
 )
-def test_may_be_stamped(method: str, headers: dict[str, str], safe: bool, shown: bool) -> None:
-    """A safe method may mint; only a page asked for with one is shown, so that the pin follows it."""
+def test_may_be_minted(method: str, headers: dict[str, str], safe: bool, kind: Kind) -> None:
+    """A safe method may mint, whatever is asked for."""
     request = Request(create_environ(method=method, headers=headers), None)
-    assert (request.safe, request.shown) == (safe, shown)
+    assert (request.safe, request.kind) == (safe, kind)
 
 
 def test_reads_the_cookie_once() -> None:
@@ -98,7 +98,7 @@ def test_keeps_what_came() -> None:
     environ = create_environ(method="POST", base_url="https://localhost", headers=NAVIGATION)
     request = Request(environ, None)
     environ.update({"REQUEST_METHOD": "GET", "wsgi.url_scheme": "http"})
-    assert (request.method, request.scheme, request.safe, request.shown) == ("POST", "https", False, False)
+    assert (request.method, request.scheme, request.safe) == ("POST", "https", False)
 
 
 @pytest.mark.parametrize(

@@ -80,4 +80,23 @@ def assigner(salt: str, weights: Mapping[str, float]) -> Callable[[bytes], str]:
                 chosen = version
         return chosen
 
+    if len(seats) == 2:  # noqa: PLR2004 - nearly every rollout, and a third less work than the loop
+        return _between(prefix, *seats)
     return assign_evenly if len({weight for _, _, weight in seats}) == 1 else assign
+
+
+def _between(prefix: bytes, one: tuple[str, bytes, float], other: tuple[str, bytes, float]) -> Callable[[bytes], str]:
+    """Return the function from a key's bytes to one of two ids; ``one`` is the smaller id."""
+    (first, first_seed, first_weight), (second, second_seed, second_weight) = one, other
+
+    def assign_evenly(key: bytes) -> str:
+        hashed = _digest(prefix + key)
+        return first if _words(hashed + first_seed)[0] >> 12 >= _words(hashed + second_seed)[0] >> 12 else second
+
+    def assign(key: bytes) -> str:
+        hashed = _digest(prefix + key)
+        score = log(((_words(hashed + first_seed)[0] >> 12) + 0.5) * _UNIT) / first_weight
+        rival = log(((_words(hashed + second_seed)[0] >> 12) + 0.5) * _UNIT) / second_weight
+        return first if score >= rival else second
+
+    return assign_evenly if first_weight == second_weight else assign

@@ -31,22 +31,17 @@ def cookie_finder(name: str) -> Callable[[str], str]:
     >>> cookie_finder("session_id")('a=1; session_id="x"; b=2')
     'x'
     """
-    first = f"{name}="
-    later = f"; {name}="
-    length = len(first)
+    pair = f"{name}="
     # Other blanks than browsers send, or none. "xsession_id=" is another cookie's text.
-    search_oddly = re.compile(rf"(?:\A|;)[ \t]*{re.escape(first)}").search
+    search_oddly = re.compile(rf"(?:\A|;)[ \t]*{re.escape(pair)}").search
 
     def find(header: str) -> str:
-        if header.startswith(first):
-            rest = header[length:]
-        else:
-            before, found, rest = header.partition(later)
-            if first in before or not found:
-                if first not in header:
-                    return ""
-                match = search_oddly(header)
-                rest = header[match.end() :] if match else ""
+        before, found, rest = header.partition(pair)
+        if not found:
+            return ""
+        if before and not before.endswith("; "):
+            match = search_oddly(header)
+            rest = header[match.end() :] if match else ""
         return rest.partition(";")[0].strip(' \t"')
 
     return find

@@ -6,7 +6,7 @@ browsers and so not an identifier. The version is the page pin: the version of t
 
 from __future__ import annotations
 
-import random
+from random import getrandbits
 from typing import TYPE_CHECKING
 
 from .errors import ConfigurationError
@@ -23,7 +23,7 @@ _NOTHING = ("", "")
 
 def draw_bucket() -> str:
     """Return a random bucket in decimal. CPython reseeds the generator after a fork, so workers draw differently."""
-    return str(random.getrandbits(_BUCKET_BITS))
+    return str(getrandbits(_BUCKET_BITS))
 
 
 def bucket_key(bucket: str) -> bytes:
@@ -40,7 +40,7 @@ def decode(value: str) -> tuple[str, str]:
     bucket, _, version = value.partition(".")
     # Texts of one length compare like the numbers they stand for.
     if bucket.isdecimal() and (
-        len(bucket) < _BUCKET_DIGITS or (bucket <= _LAST_BUCKET and len(bucket) == _BUCKET_DIGITS)
+        (length := len(bucket)) < _BUCKET_DIGITS or (length == _BUCKET_DIGITS and bucket <= _LAST_BUCKET)
     ):
         return bucket, version
     return "", version

@@ -14,7 +14,7 @@ from .assets.response import NO_STORE, REVALIDATE
 from .counters import LimitedLog
 from .decision import ONLY, OVERRIDE
 from .pin import draw_bucket
-from .request import KINDS, PAGE, READING, SERVICE_WORKER
+from .request import KINDS, PAGE, READING, SAFE_METHODS, SERVICE_WORKER
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -155,13 +155,14 @@ class Policy:
             decision: What was decided.
             served: The version whose page it is; the pin names what the browser got, not what was decided.
         """
-        if self._cookie is None or not request.shown or decision.reason == OVERRIDE:
+        if self._cookie is None or request.kind != PAGE or request.method not in SAFE_METHODS:
             return None
-        if decision.reason == ONLY:
+        reason = decision.reason
+        if reason == ONLY:
             # With one version alone nobody needs a cookie; a stale pin would lead the page's files astray.
             if not request.pin or request.pin == served:
                 return None
-        elif request.pin == served and request.bucket:
+        elif reason == OVERRIDE or (request.pin == served and request.bucket):
             return None
         return self._cookie.write(request.scheme, request.bucket or draw_bucket(), served)
 
@@ -189,7 +190,7 @@ class Policy:
             if not role:
                 continue
             if role == "content-type":
-                html = value.startswith(_HTML) or value.lower().startswith(_HTML)
+                html = "html" in value.lower() and value.lower().startswith(_HTML)
             elif role == "cache-control":
                 cache_control = f"{cache_control}, {value}" if cache_control else value
             elif role == "vary":

@@ -84,8 +84,3 @@ class Request:
     def safe(self) -> bool:
         """Whether the method is safe: it may mint a bucket and set the cookie."""
         return self.method in SAFE_METHODS
-
-    @property
-    def shown(self) -> bool:
-        """Whether a browser shows the answer as the page of a tab, so that the pin follows it."""
-        return self.kind == PAGE and self.safe

@@ -58,7 +58,7 @@ def _start(
     exc_info: OptExcInfo | None = None,
 ) -> Callable[[bytes], object]:
     """Start the response that an application starts."""
-    if not rendering.counted and status.startswith("2"):
+    if status[:1] == "2" and not rendering.counted:
         rendering.counted = "2"
         treatment.count_success()
     else:
