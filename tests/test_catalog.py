@@ -11,7 +11,7 @@ from harness import write_build
 
 from version_affinity import StaticAssets
 from version_affinity.catalog import EVERYBODY, Catalog, report_collisions
-from version_affinity.counters import Counter
+from version_affinity.counters import Tally
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -28,10 +28,10 @@ def assets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, StaticAssets]:
 def catalog(builds: Mapping[str, StaticAssets | None], staged: Collection[str] = (), prefix: str = "/") -> Catalog:
     """Return the catalog of builds."""
     return Catalog(
-        builds,
+        {version: None if assets is None else assets.build for version, assets in builds.items()},
         staged=staged,
         prefix=prefix,
-        counters=lambda version: (Counter(), Counter()),
+        tallies=lambda version: Tally(),
     )
 
 
@@ -71,8 +71,8 @@ def test_the_copy_in_memory_is_served(tmp_path: Path) -> None:
         for version, memory in (("v1", 0), ("v2", 100))
     }
     file = catalog(builds).named[SHARED]
-    assert [copy.data for copy in file.copies] == [None, b"shared"]
-    assert (file.version, file.body, file.asset) == ("v1", (b"shared",), file.copies[1])
+    assert [copy.data for copy in file.copies] == [b"shared", None]
+    assert (file.version, file.data) == ("v1", b"shared")
 
 
 def test_an_application_has_no_files(assets: dict[str, StaticAssets]) -> None:

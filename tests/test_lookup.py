@@ -13,9 +13,8 @@ from version_affinity import StaticAssets
 from version_affinity.assets.index import Asset
 from version_affinity.assets.routing import Redirect
 from version_affinity.catalog import Catalog
-from version_affinity.counters import Counter
+from version_affinity.counters import Tally
 from version_affinity.lookup import look_up
-from version_affinity.request import Request
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,7 +36,8 @@ def ask(tmp_path_factory: pytest.TempPathFactory) -> Ask:
     write_build(directories["v1"], {"404.html": "gone", "docs/404.html": "no such page"})
     loaded = {
         handling: {
-            version: StaticAssets(directory, not_found_handling=handling) for version, directory in directories.items()
+            version: StaticAssets(directory, not_found_handling=handling).build
+            for version, directory in directories.items()
         }
         for handling in ("none", "404-page", "single-page-application")
     }
@@ -45,14 +45,14 @@ def ask(tmp_path_factory: pytest.TempPathFactory) -> Ask:
         loaded["none"],
         staged={"v2"},
         prefix="/",
-        counters=lambda version: (Counter(), Counter()),
+        tallies=lambda version: Tally(),
     )
 
     def asked(
         path: str, headers: dict[str, str], handling: str = "none", method: str = "GET", *, has_app: bool = True
     ) -> tuple[str, str, str]:
-        request = Request(create_environ(path, method=method, headers=headers), None)
-        found, target, served = look_up(path, "v1", loaded[handling]["v1"], catalog, request, has_app=has_app)
+        environ = create_environ(path, method=method, headers=headers)
+        found, target, served = look_up(path, "v1", loaded[handling]["v1"], catalog, environ, has_app=has_app)
         named = target.path if isinstance(target, Asset | Redirect) else ""
         return found, named, served
 

@@ -79,10 +79,12 @@ def test_by_name(builds: dict[str, Path], path: str, headers: dict[str, str], op
     owner = next((version for version, entry in ENTRY.items() if entry == path), "v1")
     assert response.text == build_of(owner)[path[1:]]
     assert sorted(response.headers.keys()) == [
+        "Accept-Ranges",
         "Cache-Control",
         "Content-Length",
         "Content-Type",
         "ETag",
+        "Last-Modified",
         "X-Content-Type-Options",
     ]
 

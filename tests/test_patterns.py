@@ -2,15 +2,35 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from harness import conformance, needs_conformance
+from harness import NAVIGATION, client, conformance, needs_conformance, write_build
 
-from version_affinity import ConfigurationError
+from version_affinity import ConfigurationError, StaticAssets, Version, VersionAffinity
 from version_affinity.patterns import app_first
 
-RULES = ["/api/*", "/oauth/callback", "/*.json", "/a*b", "/caf\xe9/*", "/p(1)", "!/api/docs/*", "!/api/*.html"]
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+RULES = [
+    *(
+        "/api/*",
+        "/oauth/callback",
+        "/*.json",
+        "/a*b",
+        "/caf\xe9/*",
+        "/p(1)",
+        "/my%20files/*",
+        "/%C3%BC",
+        "/100%",
+        "/2%2A3",
+    ),
+    *("!/api/docs/*", "!/api/*.html"),
+]
 
 
 @pytest.mark.parametrize(
@@ -35,6 +55,12 @@ RULES = ["/api/*", "/oauth/callback", "/*.json", "/a*b", "/caf\xe9/*", "/p(1)", 
         ("/caf\xe9/menu", False),
         ("/p(1)", True),
         ("/p1", False),
+        ("/my files/x", True),
+        ("/my%20files/x", False),
+        ("/\xc3\xbc", True),
+        ("/100%", True),
+        ("/2*3", True),
+        ("/2x3", False),
         ("/api/docs/", False),
         ("/api/docs/x.json", False),
         ("/api/docs", True),
@@ -117,6 +143,30 @@ def test_parts_do_not_overlap(rule: str, path: str, first: bool) -> None:
     assert app_first([rule])(path) is first
 
 
+@pytest.mark.parametrize(
+    ("rules", "redundant"),
+    [
+        (["/api/*", "/api/users"], True),
+        (["/api/users", "/api/*"], True),
+        (["/a*b*", "/a*bc"], True),
+        (["/*.js*", "/*.json"], True),
+        (["/*", "/a*b"], True),
+        (["/*.js", "/x.js"], False),
+        (["/a*b", "/a*bc"], False),
+        (["/api/*", "/api"], False),
+        (["/api/*", "!/api/docs/*"], False),
+        (["/*", "!/api/*", "!/api/docs"], True),
+    ],
+)
+def test_redundant(rules: list[str], redundant: bool) -> None:
+    """A rule that another one of its kind covers is a mistake, and told: nobody would notice that it does nothing."""
+    if redundant:
+        with pytest.raises(ConfigurationError, match="is redundant"):
+            app_first(rules)
+    else:
+        app_first(rules)
+
+
 def cases_of(kind: str) -> list[dict[str, Any]]:
     """Return the conformance cases of a kind."""
     return [case for case in conformance("routing_cases.json") if case["kind"] == kind]
@@ -160,3 +210,47 @@ def test_conformance_match() -> None:
         if app_first(case["rules"])(case["request_path"].partition("?")[0]) is not (case["expected"] == "worker")
     ]
     assert (wrong, len(cases) > 10) == ([], True)
+
+
+def who_answers(case: dict[str, Any]) -> str:
+    """Return who answers a case here where that is not who answers on the platform; "" where it is the same.
+
+    The platform has two switches for what is our one behaviour: a page that a browser shows is the build's where a
+    single-page application is configured, and any other miss is the application's.
+    """
+    missed = case["request_path"] == "/bar"
+    shown = case["request_headers"].get("sec-fetch-mode") == "navigate"
+    if case["method"] not in ("GET", "HEAD"):
+        return "app"
+    if not missed or case["not_found_handling"] == "none":
+        return ""
+    return "build" if shown and case["not_found_handling"] == "single-page-application" else "app"
+
+
+@needs_conformance
+@pytest.mark.parametrize("kind", [StaticAssets, VersionAffinity])
+def test_conformance_claims(kind: type, tmp_path: Path) -> None:
+    """The build answers, or the application, as on the platform but for the misses of builds with a page for them."""
+
+    def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", "0"), ("X-From", "app")])
+        return [b""]
+
+    cases = [case for case in cases_of("asset_claims_request") if "static_redirects" not in case]
+    wrong = []
+    for at, case in enumerate(cases):
+        build = write_build(tmp_path / str(at), {file[1:]: file for file in case["files"]})
+        handling = {name: case[name] for name in ("html_handling", "not_found_handling")}
+        if kind is StaticAssets:
+            served = client(StaticAssets(build, app, **handling))
+        else:
+            served = client(VersionAffinity(app, [Version("v1", build)], **handling))
+        headers = dict(case["request_headers"])
+        if headers.get("sec-fetch-mode") == "navigate":
+            # No browser sends one without the other.
+            headers = dict(NAVIGATION)
+        answer = served.open(case["request_path"], method=case["method"], headers=headers)
+        expected = who_answers(case) or ("build" if case["expected"] else "app")
+        if answer.headers.get("X-From", "build") != expected:
+            wrong.append((case["id"], expected))
+    assert (wrong, len(cases) > 100) == ([], True)

@@ -6,10 +6,11 @@ Made when the known versions change, never on a request, and immutable afterward
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes
 
-from .assets.response import IMMUTABLE
+from .assets.sending import VARY_ENCODING
 from .keys import wire_bytes
 
 if TYPE_CHECKING:
@@ -17,9 +18,10 @@ if TYPE_CHECKING:
 
     from _typeshed.wsgi import WSGIEnvironment
 
-    from .assets.index import Asset
-    from .assets.static import StaticAssets
-    from .counters import Counter
+    from .assets.asset import Asset, Header
+    from .assets.build import Build
+    from .assets.header_changes import HeaderChanges
+    from .counters import Tally
 
 logger = logging.getLogger("version_affinity")
 
@@ -34,22 +36,28 @@ class NamedFile:
         copies: Its copies, all of equal bytes.
         owners: A bit for each version that has it, and ``EVERYBODY`` when all have.
         version: The version whose copy is served.
-        asset: The copy whose content is sent: one that is held in memory, where there is one.
-        headers: Those of a 200.
+        kept: What any answer with it carries besides what describes it.
+        last_modified: When the first copy was modified, as an HTTP-date.
+        changes: What the rules of the version's ``_headers`` change; None for nothing.
+        etag: The entity tag; "" where it depends on the encoding.
+        headers: Those of a 200 with all of ``data``.
         not_modified_headers: Those of a 304.
-        body: The content as a WSGI body, None for a file that is not in memory.
-        count_ok: Counts a 200. ``count_not_modified`` counts a 304.
+        data: The content; None where it is not in memory, or depends on the encoding.
+        tally: Counts the answers by the first digit of their status. ``count_ok`` counts a 200.
     """
 
     __slots__ = (
-        "asset",
-        "body",
+        "changes",
         "copies",
-        "count_not_modified",
         "count_ok",
+        "data",
+        "etag",
         "headers",
+        "kept",
+        "last_modified",
         "not_modified_headers",
         "owners",
+        "tally",
         "version",
     )
 
@@ -58,18 +66,32 @@ class NamedFile:
         version: str,
         copies: tuple[Asset, ...],
         owners: int,
-        counters: tuple[Counter, Counter],
+        kept: tuple[Header, ...],
+        changes: HeaderChanges | None,
+        tally: Tally,
     ) -> None:
-        self.asset = next((copy for copy in copies if copy.data is not None), copies[0])
-        self.copies = copies
+        # First those that are held in memory.
+        self.copies = tuple(sorted(copies, key=_is_on_disk))
+        asset = self.copies[0]
         self.owners = owners
         self.version = version
-        self.headers = [*self.asset.headers, IMMUTABLE]
-        self.not_modified_headers = [("ETag", self.asset.etag), IMMUTABLE]
-        self.body = None if self.asset.data is None else (self.asset.data,)
-        served, not_modified = counters
-        self.count_ok = served.advance
-        self.count_not_modified = not_modified.advance
+        self.kept = (*kept, VARY_ENCODING) if any(copy.variants for copy in copies) else kept
+        self.last_modified = asset.last_modified
+        self.changes = changes
+        headers = [*asset.headers, *self.kept, ("Last-Modified", self.last_modified)]
+        not_modified = [("ETag", asset.etag), *self.kept]
+        self.headers = headers if changes is None else changes.applied_to(headers)
+        self.not_modified_headers = not_modified if changes is None else changes.applied_to(not_modified)
+        self.etag = ""
+        self.data: bytes | None = None
+        if self.kept is kept:
+            self.etag, self.data = asset.etag, asset.data
+        self.tally = tally
+        self.count_ok = tally["2"].advance
+
+
+def _is_on_disk(copy: Asset) -> bool:
+    return copy.data is None
 
 
 class Catalog:
@@ -79,7 +101,7 @@ class Catalog:
         builds: Version id to its build; None for a version that is a WSGI application.
         staged: The ids that only an override reaches: they rescue nobody.
         prefix: The path under which the versions are served, with "/" at both ends.
-        counters: From a version's id to the counters of a 200 and a 304 served by name.
+        tallies: From a version's id to the counters of what is served by name.
 
     Attributes:
         named: Request path to the file that is served by that name.
@@ -87,18 +109,30 @@ class Catalog:
         differing: The paths in builds under which known versions have different bytes.
         collisions: Those of them that carry a fingerprint.
         directories: The directories that builds have.
+        disputed: The paths in builds at which some versions answer, and others leave it to the wrapped application.
         bits: Version id to its bit in ``NamedFile.owners``.
     """
 
-    __slots__ = ("_sole_owner", "bits", "collisions", "differing", "directories", "named", "rescues")
+    __slots__ = (
+        "_ruled",
+        "_sole_owner",
+        "_uneven",
+        "bits",
+        "collisions",
+        "differing",
+        "directories",
+        "disputed",
+        "named",
+        "rescues",
+    )
 
     def __init__(
         self,
-        builds: Mapping[str, StaticAssets | None],
+        builds: Mapping[str, Build | None],
         *,
         staged: Collection[str],
         prefix: str,
-        counters: Callable[[str], tuple[Counter, Counter]],
+        tallies: Callable[[str], Tally],
     ) -> None:
         self.bits = {version: 2 << position for position, version in enumerate(builds)}
         self._sole_owner = {bit: version for version, bit in self.bits.items()}
@@ -110,17 +144,23 @@ class Catalog:
         self.named: dict[str, NamedFile] = {}
         self.rescues: dict[str, tuple[str, Asset]] = {}
         collisions = []
-        counters_by_version = {version: counters(version) for version in builds}
+        tally_of = {version: tallies(version) for version in builds}
         for path, owned in copies.items():
             fingerprinted = any(asset.fingerprinted for asset in owned.values())
             if fingerprinted and path not in self.differing:
                 version = next(iter(owned))
+                build = builds[version]
+                assert build is not None  # noqa: S101 - it has the file
                 everybody = EVERYBODY if len(owned) == len(builds) else 0
+                changes = build.changes_at(path, {})
                 self.named[prefix + path[1:]] = NamedFile(
                     version,
                     tuple(owned.values()),
                     sum(self.bits[owner] for owner in owned) | everybody,
-                    counters_by_version[version],
+                    build.kept,
+                    # A shared cache keeps it, and gives a cookie to everybody.
+                    None if changes is None else changes.cookieless,
+                    tally_of[version],
                 )
                 continue
             if fingerprinted:
@@ -130,6 +170,23 @@ class Catalog:
                 if able and _agree(able.values()) and not next(iter(able.values())).is_html:
                     self.rescues[path] = next(iter(able.items()))
         self.collisions = tuple(sorted(collisions))
+        loaded = [build for build in builds.values() if build is not None]
+        answering = Counter(path for build in loaded for path in build.routes)
+        self.disputed = frozenset(
+            path for path, answers in answering.items() if answers < len(builds) and prefix + path[1:] not in self.named
+        )
+        self._ruled = tuple(build for build in loaded if build.redirects is not None)
+        # A version that is an application answers at every path, and a single-page application every page.
+        self._uneven = 0 < len(loaded) < len(builds) or len({build.document is None for build in loaded}) > 1
+
+    def is_disputed(self, path: str, environ: WSGIEnvironment) -> bool:
+        """Tell whether a path that the decided version leaves to the wrapped application is answered by another one.
+
+        What the application answers there depends on the decision, so that no cache may give it to everybody.
+        """
+        return (
+            path in self.disputed or self._uneven or any(build.find(path, environ) is not None for build in self._ruled)
+        )
 
     def referer_version(self, environ: WSGIEnvironment) -> str:
         """Return the version that a request's Referer proves: the one that has the fingerprinted file it names, or "".
@@ -146,7 +203,7 @@ class Catalog:
         return "" if file is None else self._sole_owner.get(file.owners & ~EVERYBODY, "")
 
 
-def _copies_by_path(builds: Mapping[str, StaticAssets | None]) -> dict[str, dict[str, Asset]]:
+def _copies_by_path(builds: Mapping[str, Build | None]) -> dict[str, dict[str, Asset]]:
     copies: dict[str, dict[str, Asset]] = {}
     for version, build in builds.items():
         if build is not None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from .lookup import APP, NO_FILE, look_up
+from .assets.build import APP, NO_FILE
+from .lookup import look_up
 from .rendering import RENDERING, Rendering
 from .request import READING, path_of
 
@@ -77,6 +78,7 @@ def _answer(
         if has_app:
             return APP, ""
         refused = ALLOWED_METHODS if request.method == "OPTIONS" else NOT_ALLOWED
-        return refused if named is not None or local in build.routes else NO_FILE, ""
-    found, _, served = look_up(local, decision.version, build, state.catalog, request, has_app=has_app)
+        known = named is not None or build.find(local, request.environ) is not None
+        return refused if known else NO_FILE, ""
+    found, _, served = look_up(local, decision.version, build, state.catalog, request.environ, has_app=has_app)
     return found, "" if found == APP else served

@@ -14,10 +14,12 @@ import threading
 from functools import partial
 from typing import TYPE_CHECKING, cast
 
-from .assets.index import DEFAULT_IGNORE, Asset
+from .assets.asset import Asset
+from .assets.build import APP, MISSING, NO_FILE
+from .assets.index import DEFAULT_IGNORE
 from .assets.memory import Memory
-from .assets.routing import Redirect, check_handling
-from .assets.static import DEFAULT_MEMORY, StaticAssets
+from .assets.routing import check_handling
+from .assets.static import DEFAULT_MEMORY, StaticAssets, check_hand_over
 from .catalog import report_collisions
 from .configuration import (
     check_prefix,
@@ -36,7 +38,7 @@ from .deployment import check_name
 from .errors import ConfigurationError
 from .explanation import explain
 from .keys import Header, check_keys
-from .lookup import APP, MISSING, NO_FILE, look_up
+from .lookup import look_up
 from .overrides import DEFAULT_HEADERS, Overrides
 from .patterns import app_first as compiled_patterns
 from .policy import Policy
@@ -53,7 +55,8 @@ if TYPE_CHECKING:
 
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-    from .counters import Counter, Counts
+    from .assets.handover import HandOver
+    from .counters import Counts
     from .deployment import Deployment
     from .explanation import Explanation
     from .keys import KeySource
@@ -84,6 +87,11 @@ class VersionAffinity:
         fingerprinted: Which files carry their content hash in the name, where no convention tells; see ``scan``.
         memory: How many bytes of file content are held in this process, for all versions together.
         ignore: Patterns of files that are not served; see ``scan``.
+        content_types: Adds to the built-in types, or changes them: ``{".mdl": "model/vnd.mdl"}``.
+        allow_all_origins: Whether pages of other origins may use the fingerprinted files, as fonts and modules behind
+            an asset host need it (``Access-Control-Allow-Origin: *``).
+        hand_over: ``XAccelRedirect(…)`` or ``XSendfile(…)`` where the server in front sends large files.
+        autorefresh: For development: look at every request whether the directories of versions have changed.
         root: The directory from which relative directories of versions count; the working directory where it is "".
 
     Raises:
@@ -111,6 +119,10 @@ class VersionAffinity:
         fingerprinted: Callable[[str], bool | None] | str | re.Pattern[str] | None = None,
         memory: int = DEFAULT_MEMORY,
         ignore: Iterable[str] = DEFAULT_IGNORE,
+        content_types: Mapping[str, str] | None = None,
+        allow_all_origins: bool = False,
+        hand_over: HandOver | None = None,
+        autorefresh: bool = False,
         root: str | os.PathLike[str] = "",
     ) -> None:
         if app is not None and not callable(app):
@@ -133,6 +145,8 @@ class VersionAffinity:
             fingerprinted=fingerprinted,
             memory=self._memory,
             ignore=listed_patterns(ignore),
+            content_types=content_types,
+            allow_all_origins=allow_all_origins,
         )
         self._policy = Policy(consulted(self._cookie, sources, overrides), self._cookie, self._counters)
         key_error_log = LimitedLog(logging.ERROR)
@@ -141,7 +155,7 @@ class VersionAffinity:
             overrides=overrides,
             cookie_label="" if self._cookie is None else f"cookie:{self._cookie.name}",
             prefix=check_prefix(prefix),
-            name_counters=self._name_counters,
+            tally_by_name=lambda version: self._counters.tally(version, "asset", "name"),
             # Not its text: that may hold the key.
             log_key_error=lambda label, error: key_error_log(
                 "key source %s counts as absent: it raised %s", label, type(error).__qualname__
@@ -149,8 +163,9 @@ class VersionAffinity:
         )
         self._treatments = self._policy.treatments
         self._everywhere = settings.prefix == "/"
-        self._files = FileServer(self._policy, self._counters, self._cookie)
+        self._files = FileServer(self._policy, self._counters, self._cookie, check_hand_over(hand_over))
         self._changing = threading.Lock()
+        self._autorefresh = autorefresh
         self._state = first_state(settings, name, versions, retained, self._load)
         report_collisions(self._state.catalog.collisions)
 
@@ -158,7 +173,7 @@ class VersionAffinity:
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:  # noqa: C901, PLR0911 - the five steps, whole
         """Answer a request (PEP 3333)."""
-        state = self._state
+        state = self._state if not self._autorefresh else self._refreshed()
         path = environ.get("PATH_INFO") or path_of(environ)
         reading = environ["REQUEST_METHOD"] in READING
         # 1. serve by name
@@ -185,27 +200,32 @@ class VersionAffinity:
             return self._dispatch(state, request, treatment, local, start_response)
         if not reading:
             if self._app is None:
-                return not_allowed(environ, treatment, start_response, known=named is not None or local in build.routes)
+                known = named is not None or build.find(local, environ) is not None
+                return not_allowed(environ, treatment, start_response, known=known)
             return self._pass_on(state, request, treatment, start_response)
-        target = build.routes.get(local)
-        if target.__class__ is Asset:
-            return self._files.under_decision(state, request, treatment, target, decision.version, OK, start_response)
         found, target, served = look_up(
-            local, decision.version, build, state.catalog, request, has_app=self._app is not None
+            local, decision.version, build, state.catalog, environ, has_app=self._app is not None
         )
         if found == APP:
-            return self._pass_on(state, request, treatment, start_response)
+            disputed = state.catalog.is_disputed(local, environ)
+            return self._pass_on(state, request, treatment, start_response, depends=disputed)
         if isinstance(target, Asset):
             status = NOT_FOUND if found == NO_FILE else OK
-            return self._files.under_decision(state, request, treatment, target, served, status, start_response)
-        if isinstance(target, Redirect):
-            return self._files.redirect(state, request, treatment, target, start_response)
+            return self._files.under_decision(state, request, treatment, local, target, served, status, start_response)
+        if target is not None:
+            return self._files.redirect(state, request, treatment, local, target, start_response)
         if found == MISSING:
             return self._files.missing(path, request, treatment, start_response)
         return no_file(environ, treatment, start_response)
 
     def _pass_on(
-        self, state: State, request: Request, treatment: Treatment, start_response: StartResponse
+        self,
+        state: State,
+        request: Request,
+        treatment: Treatment,
+        start_response: StartResponse,
+        *,
+        depends: bool = False,
     ) -> Iterable[bytes]:
         """Give a request to the wrapped application, and complete what it answers."""
         environ = request.environ
@@ -220,6 +240,7 @@ class VersionAffinity:
             # The copy that the browser holds may be another version's page, whatever the pin says: it follows all tabs.
             take_conditional(environ)
         rendering = Rendering(state, treatment.decision, environ.get("SCRIPT_NAME", ""))
+        rendering.depends = depends
         return call(app, request, treatment, rendering, self._policy, start_response)
 
     def _dispatch(
@@ -288,6 +309,14 @@ class VersionAffinity:
             self._state = before.add(loaded)
         report_collisions(self._state.catalog.collisions, reported=before.catalog.collisions)
 
+    def _refreshed(self) -> State:
+        """Return the state after whatever has changed in the directories of versions was read."""
+        with self._changing:
+            builds = [version.app for version in self._state.versions.values() if isinstance(version.app, StaticAssets)]
+            if True in {build.refresh() for build in builds}:  # each of them
+                self._state = self._state.refreshed()
+            return self._state
+
     def retire(self, version: str) -> None:
         """Forget a version that is not in the deployment; its files are not served any more.
 
@@ -325,7 +354,3 @@ class VersionAffinity:
         """Give back the memory of a version that is no longer served."""
         if isinstance(version.app, StaticAssets) and version.app.memory is self._memory:
             version.app.release()
-
-    def _name_counters(self, version: str) -> tuple[Counter, Counter]:
-        tally = self._counters.tally(version, "asset", "name")
-        return tally["2"], tally["3"]

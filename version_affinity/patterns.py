@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from operator import methodcaller
+from urllib.parse import unquote_to_bytes
 
 from .errors import ConfigurationError
 
@@ -16,8 +17,8 @@ def app_first(rules: Iterable[str] = ()) -> Callable[[str], bool]:
     """Return the function that tells whether a PATH_INFO goes to the wrapped application first.
 
     Args:
-        rules: Paths that begin with "/", in which "*" stands for any characters, "/" included. A rule that begins with
-            "!" excepts paths, and outranks the others.
+        rules: Paths that begin with "/", percent-encoded or not, in which "*" stands for any characters, "/" included.
+            A rule that begins with "!" excepts paths, and outranks the others.
 
     Raises:
         ConfigurationError: a rule that cannot be used, one that another makes redundant, or only exceptions.
@@ -43,7 +44,7 @@ def app_first(rules: Iterable[str] = ()) -> Callable[[str], bool]:
         _check_redundant(group)
     if not excepted and all(_is_prefix(rule) for rule in included):
         # Nearly every configuration is this one, and str.startswith takes all prefixes at once.
-        prefixes = tuple(_wire(rule[:-1]) for rule in included)
+        prefixes = tuple(_decoded(rule[:-1]) for rule in included)
         return methodcaller("startswith", prefixes)
     first = [_matcher(rule) for rule in included]
     except_for = [_matcher(rule) for rule in excepted]
@@ -62,7 +63,7 @@ def _check_redundant(rules: list[str]) -> None:
         if rule in rules[:index]:
             raise ConfigurationError(f"app_first lists {rule!r} twice: remove one")
         for other in rules:
-            if other != rule and _is_prefix(other) and rule.startswith(other[:-1]):
+            if other != rule and other.endswith("*") and rule.startswith(other[:-1]):
                 raise ConfigurationError(f"app_first rule {rule!r} is redundant: {other!r} covers it; remove one")
 
 
@@ -70,14 +71,14 @@ def _is_prefix(rule: str) -> bool:
     return rule.endswith("*") and "*" not in rule[:-1]
 
 
-def _wire(rule: str) -> str:
-    """Return a pattern as a WSGI path: the bytes on the wire, decoded as latin-1 (PEP 3333)."""
-    return rule.encode("utf-8", "surrogatepass").decode("latin-1")
+def _decoded(text: str) -> str:
+    """Return a part of a pattern as PATH_INFO holds it: percent-decoded, its bytes decoded as latin-1 (PEP 3333)."""
+    return unquote_to_bytes(text.encode("utf-8", "surrogatepass")).decode("latin-1")
 
 
 def _matcher(rule: str) -> Callable[[str], bool]:
     """Return a function that matches a path in linear time; a regular expression would try each way to split it."""
-    start, *middle = _wire(rule).split("*")
+    start, *middle = map(_decoded, rule.split("*"))
     if not middle:
         return start.__eq__
     end = middle.pop()

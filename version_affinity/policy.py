@@ -11,6 +11,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from .assets.response import NO_STORE, REVALIDATE
+from .assets.sending import VARY_ENCODING
 from .counters import LimitedLog
 from .decision import ONLY, OVERRIDE
 from .pin import draw_bucket
@@ -57,12 +58,23 @@ class Treatment:
         decision: The decision.
         private: For what depends on the decision.
         shared: For a file of a build that is the same whoever asks, or the same as ``private`` where it is not.
+        private_variants: ``private`` for a file that has variants. ``shared_variants`` likewise.
         missing: For an asset that nobody has.
         tally: Counts the responses. ``count_success`` counts a 2xx.
         forced: Whether an override was applied.
     """
 
-    __slots__ = ("count_success", "decision", "forced", "missing", "private", "shared", "tally")
+    __slots__ = (
+        "count_success",
+        "decision",
+        "forced",
+        "missing",
+        "private",
+        "private_variants",
+        "shared",
+        "shared_variants",
+        "tally",
+    )
 
     def __init__(self, decision: Decision, kind: Kind, vary: str, tally: Tally) -> None:
         self.decision = decision
@@ -71,10 +83,13 @@ class Treatment:
         if kind == PAGE:
             # Server-Timing (W3C): real-user monitoring reads it next to the page's own timings.
             told.append(_server_timing(decision.version))
-        self.private = [PRIVATE_NO_STORE if self.forced else PRIVATE, ("Vary", vary), *told]
+        caching = PRIVATE_NO_STORE if self.forced else PRIVATE
+        self.private = [caching, ("Vary", vary), *told]
+        self.private_variants = [caching, ("Vary", f"{vary}, Accept-Encoding"), *told]
         # A refused override is told, and the script of a service worker is asked for anew each time.
         alike = decision.reason == ONLY and not decision.refused and kind != SERVICE_WORKER
         self.shared = [REVALIDATE] if alike else self.private
+        self.shared_variants = [REVALIDATE, VARY_ENCODING] if alike else self.private_variants
         self.missing = [PRIVATE_NO_STORE if self.forced else NO_STORE, *told]
         self.tally = tally
         self.count_success = tally["2"].advance

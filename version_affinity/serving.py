@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
-from .assets.files import open_body
-from .assets.response import if_none_match
-from .assets.routing import location
+from .assets.response import CONDITIONAL, REVALIDATE, Parts, Response, respond
+from .assets.sending import send, stand_in_headers
+from .assets.static import leading
 from .counters import LimitedLog
 from .policy import retraced, trace
 from .request import OTHER, Request
@@ -18,13 +18,14 @@ if TYPE_CHECKING:
 
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
-    from .assets.index import Asset
-    from .assets.routing import Redirect
+    from .assets.asset import Asset
+    from .assets.build import Build, Leading
+    from .assets.handover import HandOver
     from .catalog import NamedFile
     from .counters import Counters
     from .decision import Decision
     from .pin import PinCookie
-    from .policy import Policy, Treatment
+    from .policy import Headers, Policy, Treatment
     from .state import State
 
 
@@ -35,38 +36,64 @@ class FileServer:
         policy: What each response carries.
         counters: Where it is counted.
         cookie: The affinity cookie, None when it is switched off.
+        hand_over: How the server in front is told to send large files, None where it does not.
     """
 
-    __slots__ = ("_cookie", "_counters", "_missing_log", "_policy")
+    __slots__ = ("_cookie", "_counters", "_hand_over", "_missing_log", "_policy")
 
-    def __init__(self, policy: Policy, counters: Counters, cookie: PinCookie | None) -> None:
+    def __init__(
+        self, policy: Policy, counters: Counters, cookie: PinCookie | None, hand_over: HandOver | None
+    ) -> None:
         self._policy = policy
         self._counters = counters
         self._cookie = cookie
+        self._hand_over = hand_over
         self._missing_log = LimitedLog(logging.WARNING)
 
     def by_name(
         self, state: State, file: NamedFile, environ: WSGIEnvironment, start_response: StartResponse
     ) -> Iterable[bytes] | None:
         """Send a fingerprinted file; None when no copy of it is there any more."""
-        if "HTTP_IF_NONE_MATCH" in environ and if_none_match(environ["HTTP_IF_NONE_MATCH"], file.asset.etag):
-            if not file.owners & state.settled:
-                self._count_rescue(state, file, environ)
-            file.count_not_modified()
-            start_response(NOT_MODIFIED, file.not_modified_headers.copy())
-            return ()
-        body: Iterable[bytes] | None = file.body
-        if body is None:
-            opened = (open_body(copy, environ) for copy in file.copies)
-            body = next((body for body in opened if body is not None), None)
-            if body is None:
-                return None
-        elif environ["REQUEST_METHOD"] == "HEAD":
-            body = ()
+        data = file.data
+        if data is None or not environ.keys().isdisjoint(CONDITIONAL):
+            return self._by_name(state, file, environ, start_response)
         if not file.owners & state.settled:
             self._count_rescue(state, file, environ)
         file.count_ok()
         start_response(OK, file.headers.copy())
+        # A list, which some servers send at once.
+        return [] if environ["REQUEST_METHOD"] == "HEAD" else [data]
+
+    def _by_name(
+        self, state: State, file: NamedFile, environ: WSGIEnvironment, start_response: StartResponse
+    ) -> Iterable[bytes] | None:
+        """Send a fingerprinted file that is not in memory, or whose answer depends on the request's fields."""
+        if (
+            environ.get("HTTP_IF_NONE_MATCH") == file.etag
+            and "HTTP_IF_MATCH" not in environ
+            and "HTTP_IF_UNMODIFIED_SINCE" not in environ
+        ):  # by far the most frequent
+            if not file.owners & state.settled:
+                self._count_rescue(state, file, environ)
+            file.tally["3"].advance()
+            start_response(NOT_MODIFIED, file.not_modified_headers.copy())
+            return ()
+        for copy in file.copies:
+            response = respond(copy, environ["REQUEST_METHOD"], environ.get, file.kept, file.last_modified)
+            if file.changes is not None and response.status[0] in "23":
+                response = response._replace(headers=file.changes.applied_to(response.headers))
+            sent = send(response, environ, self._hand_over)
+            if sent is not None:
+                break
+        else:
+            return None
+        if not file.owners & state.settled:
+            self._count_rescue(state, file, environ)
+        file.tally[response.status[:1]].advance()
+        if copy.data is not None and file.etag:
+            file.data = copy.data  # it has come into memory
+        headers, body = sent
+        start_response(response.status, headers)
         return body
 
     def under_decision(
@@ -74,46 +101,51 @@ class FileServer:
         state: State,
         request: Request,
         treatment: Treatment,
+        path: str,
         asset: Asset,
         served: str,
         status: str,
         start_response: StartResponse,
     ) -> Iterable[bytes]:
-        """Send a file of a build under the decision."""
+        """Send a file of a build under the decision; ``path`` is the one inside the version."""
         environ = request.environ
         decision = treatment.decision
         stamp = None
         if asset.is_html and (request.pin != served or not request.bucket):
             stamp = self._policy.stamp(request, decision, served)
-        if status is NOT_FOUND:  # a page that stands in for a missing one is not the file at this path: no ETag
+        if status is NOT_FOUND:  # a page that stands in for a missing one is not the file at this path
             headers = treatment.missing
         elif stamp is not None or asset.path in state.catalog.differing:
-            headers = treatment.private
+            headers = treatment.private_variants if asset.variants else treatment.private
         else:
-            headers = treatment.shared
+            headers = treatment.shared_variants if asset.variants else treatment.shared
         if served != decision.version:
             headers = retraced(headers, decision, served)
-        if stamp is not None:
-            headers = [*headers, stamp]
+        build = cast("Build", state.builds[served])  # it has the file
         if (
-            "HTTP_IF_NONE_MATCH" in environ
-            and status is OK
-            and if_none_match(environ["HTTP_IF_NONE_MATCH"], asset.etag)
-        ):
-            self._count_served(treatment, served, NOT_MODIFIED)
-            start_response(NOT_MODIFIED, [("ETag", asset.etag), *headers])
-            return ()
-        body: Iterable[bytes] | None
-        if asset.data is not None:
-            body = () if environ["REQUEST_METHOD"] == "HEAD" else (asset.data,)
+            status is OK
+            and asset.data is not None
+            and not asset.variants
+            and not asset.fingerprinted
+            and build.header_rules is None
+            and environ.keys().isdisjoint(CONDITIONAL)
+        ):  # nearly every page
+            headers = [*asset.headers, *headers]
+            body: Iterable[bytes] = [] if request.method == "HEAD" else [asset.data]
         else:
-            body = open_body(asset, environ)
-            if body is None:  # it vanished or changed since it was loaded
+            response = _response(asset, status, request, headers, treatment, build, path)
+            if stamp is not None and response.status[0] == "4" and status is OK:
+                stamp = None  # nothing of the version was shown
+            sent = send(response, environ, self._hand_over)
+            if sent is None:  # it vanished or changed since it was loaded
                 self._report_missing(asset.path, decision)
                 return no_file(environ, treatment, start_response)
+            status = response.status
+            headers, body = sent
+        if stamp is not None:
+            headers.append(stamp)
         self._count_served(treatment, served, status)
-        described = asset.headers if status is OK else [header for header in asset.headers if header[0] != "ETag"]
-        start_response(status, [*described, *headers])
+        start_response(status, headers)
         return body
 
     def _count_served(self, treatment: Treatment, served: str, status: str) -> None:
@@ -125,16 +157,23 @@ class FileServer:
             self._counters.rescues[treatment.decision.version, served].advance()
 
     def redirect(
-        self, state: State, request: Request, treatment: Treatment, target: Redirect, start_response: StartResponse
+        self,
+        state: State,
+        request: Request,
+        treatment: Treatment,
+        path: str,
+        to: Leading,
+        start_response: StartResponse,
     ) -> Iterable[bytes]:
-        """Send a browser to the path at which a page is shown."""
+        """Send a browser to the path at which a page is shown, or to where a rule says."""
         environ = request.environ
-        to = location(
-            environ.get("SCRIPT_NAME", ""), state.settings.prefix, target.path, environ.get("QUERY_STRING", "")
-        )
-        return plain(
-            environ, treatment, start_response, "307 Temporary Redirect", [("Location", to), *treatment.private]
-        )
+        status, target = leading(to, state.settings.prefix, environ)
+        headers = [("Location", target), *treatment.private]
+        build = state.builds[treatment.decision.version]
+        changes = None if build is None else build.changes_at(path, environ)
+        if changes is not None:
+            headers = (changes.uncached if treatment.forced else changes.private).applied_to(headers)
+        return plain(environ, treatment, start_response, status, headers)
 
     def missing(
         self, path: str, request: Request, treatment: Treatment, start_response: StartResponse
@@ -151,3 +190,26 @@ class FileServer:
     def _report_missing(self, path: str, decision: Decision) -> None:
         self._counters.missing[decision.version].advance()
         self._missing_log("no known version can serve %.200r (decided: %s)", path, trace(decision))
+
+
+def _response(
+    asset: Asset, status: str, request: Request, headers: Headers, treatment: Treatment, build: Build, path: str
+) -> Response:
+    """Return the response with a file under a decision: by the request's fields, and the rules of ``_headers``."""
+    environ = request.environ
+    if status is OK:
+        if asset.fingerprinted:
+            headers = [*headers, *build.kept[1:]]  # but for how long: its name is a collision
+        # No dates: they cannot tell one version's file from another's.
+        response = respond(asset, request.method, environ.get, headers)
+    else:
+        whole = Parts(asset, ()) if request.method == "HEAD" else asset
+        response = Response(status, [*stand_in_headers(asset), *headers], whole)
+    changes = build.changes_at(path, environ)
+    if changes is None:
+        return response
+    if treatment.forced or response.status[0] == "4":
+        changes = changes.uncached
+    elif REVALIDATE not in headers:
+        changes = changes.private
+    return response._replace(headers=changes.applied_to(response.headers))

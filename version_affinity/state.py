@@ -19,7 +19,8 @@ from .version import Version
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from .counters import Counter
+    from .assets.build import Build
+    from .counters import Tally
     from .keys import KeySource
     from .overrides import Overrides
 
@@ -33,7 +34,7 @@ class Settings:
         overrides: Reads the override headers.
         cookie_label: How decisions name the affinity cookie, "" when it is switched off.
         prefix: The path under which the versions are served, with "/" at both ends.
-        name_counters: From a version's id to the counters of a 200 and a 304 that are served by name.
+        tally_by_name: From a version's id to the counters of what is served by name.
         log_key_error: Reports a key source that failed.
     """
 
@@ -41,7 +42,7 @@ class Settings:
     overrides: Overrides
     cookie_label: str
     prefix: str
-    name_counters: Callable[[str], tuple[Counter, Counter]]
+    tally_by_name: Callable[[str], Tally]
     log_key_error: Callable[[str, Exception], None]
 
     def local(self, path: str) -> str | None:
@@ -76,7 +77,7 @@ class State:
     catalog: Catalog
     #: The version of the pages that were loaded before the split began.
     baseline: str = field(init=False)
-    builds: Mapping[str, StaticAssets | None] = field(init=False)
+    builds: Mapping[str, Build | None] = field(init=False)
     decider: Decider = field(init=False)
     settled: int = field(init=False)
 
@@ -149,6 +150,10 @@ class State:
         versions = {**self.versions, version.id: version}
         return replace(self, versions=versions, catalog=_catalog(self.settings, versions, self.published))
 
+    def refreshed(self) -> State:
+        """Return the state after the directories of versions have changed, as they do in development."""
+        return replace(self, catalog=_catalog(self.settings, self.versions, self.published))
+
     def retire(self, version: str) -> State:
         """Return the state in which a version is no longer known.
 
@@ -174,8 +179,11 @@ class State:
             )
 
 
-def _builds(versions: Mapping[str, Version]) -> dict[str, StaticAssets | None]:
-    return {version.id: version.app if isinstance(version.app, StaticAssets) else None for version in versions.values()}
+def _builds(versions: Mapping[str, Version]) -> dict[str, Build | None]:
+    return {
+        version.id: version.app.build if isinstance(version.app, StaticAssets) else None
+        for version in versions.values()
+    }
 
 
 def _catalog(settings: Settings, versions: Mapping[str, Version], published: frozenset[str]) -> Catalog:
@@ -183,7 +191,7 @@ def _catalog(settings: Settings, versions: Mapping[str, Version], published: fro
         _builds(versions),
         staged=frozenset(versions) - published,
         prefix=settings.prefix,
-        counters=settings.name_counters,
+        tallies=settings.tally_by_name,
     )
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from _typeshed.wsgi import WSGIEnvironment
 
-    from .assets.static import StaticAssets
+    from .assets.build import Build
     from .rendering import Rendering
 
 _unknown_entry = LimitedLog(logging.ERROR)
@@ -104,7 +104,7 @@ def rendering_of(environ: WSGIEnvironment) -> Rendering:
     return rendering
 
 
-def _builds(rendering: Rendering) -> Iterator[tuple[str, StaticAssets]]:
+def _builds(rendering: Rendering) -> Iterator[tuple[str, Build]]:
     """Return the builds to look for an entry in: the decided version's first, then the baseline's, then all.
 
     During a rollout one template serves several builds, and an entry may be new in one of them. A page with another

@@ -8,17 +8,20 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import unicodedata
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from asking import ask
 from harness import write_build
 
 from version_affinity.assets import tree as reading
 from version_affinity.assets.asset import etag_of
 from version_affinity.assets.index import LARGE, Memory, scan
+from version_affinity.assets.static import StaticAssets
 from version_affinity.errors import ConfigurationError
 
 POSIX = pytest.mark.skipif(os.name != "posix", reason="the file system has no such files")
@@ -51,7 +54,9 @@ def test_asset(tree):
         ("Content-Length", "9"),
         ("ETag", asset.etag),
         ("X-Content-Type-Options", "nosniff"),
+        ("Accept-Ranges", "bytes"),
     )
+    assert asset.variants == ()
 
 
 def test_etag_is_the_content(tree):
@@ -102,6 +107,30 @@ def test_a_failed_scan_gives_its_memory_back(tree):
     with pytest.raises(RuntimeError):
         scan(tree({"a.txt": "1", "b.txt": "2"}), memory=memory, fingerprinted=fail)
     assert memory.used == 0
+
+
+@pytest.mark.usefixtures("no_hanging")
+def test_other_threads_go_on(tree):
+    """A load that is kept waiting in one thread keeps no request of another thread waiting, nor its garbage."""
+    root = tree({"a.txt": "1", "b.txt": "2"})
+    app = StaticAssets(root)
+    waiting, answered = threading.Event(), threading.Event()
+    collecting, loaded = [], []
+
+    def rule(path):
+        collecting.append(gc.isenabled())
+        waiting.set()
+        assert answered.wait(20)
+
+    thread = threading.Thread(target=lambda: loaded.append(scan(root, fingerprinted=rule)))
+    thread.start()
+    assert waiting.wait(20)
+    assert [ask(app, path).body for path in ("/a.txt", "/b.txt")] == [b"1", b"2"]
+    assert not loaded
+    answered.set()
+    thread.join()
+    assert set(loaded[0].assets) == {"/a.txt", "/b.txt"}
+    assert collecting == [True, True]
 
 
 @pytest.mark.parametrize("enabled", [True, False])
@@ -560,6 +589,15 @@ def test_bad_directory(tree, make, message):
         ("ignore", "*.map"),
         ("ignore", [1]),
         ("ignore", 5),
+        ("ignore", None),
+        ("ignore", [b"*.map"]),
+        ("ignore", ["*.map", Path("x")]),
+        ("content_types", {"mdl": "model/mdl"}),
+        ("manifest", 5),
+        ("manifest", b"m.json"),
+        ("manifest", ""),
+        ("manifest", "/"),
+        ("manifest", "m\0.json"),
         ("ignore", ["\ud800"]),
         ("fingerprinted", "["),
         ("fingerprinted", 1),
@@ -569,15 +607,18 @@ def test_bad_directory(tree, make, message):
 )
 def test_bad_option(tree, option, value):
     """An option that cannot be used is refused by name."""
-    with pytest.raises(ConfigurationError, match=f"{option}="):
+    with pytest.raises(ConfigurationError, match=f"{option}[= ]"):
         scan(tree({"index.html": ""}), **{option: value})
 
 
-def test_order(tree):
+@pytest.mark.parametrize("at_once", [1, 2, 100])
+def test_order(tree, monkeypatch, at_once):
     """Two scans of one tree, and of a copy made in another order, agree in everything, their order included."""
+    monkeypatch.setattr(reading, "_SORTED_AT_ONCE", at_once)
     names = [f"{folder}/{name}.txt" for folder in "cab" for name in "zyx"]
     one, two = tree(dict.fromkeys(names, "x")), tree(dict.fromkeys(reversed(names), "x"))
-    assert list(scan(one).assets) == list(scan(one).assets) == list(scan(two).assets)
+    in_order = [f"/{folder}/{name}.txt" for folder in "cba" for name in "xyz"]
+    assert list(scan(one).assets) == list(scan(one).assets) == list(scan(two).assets) == in_order
 
 
 def test_unchangeable(tree):

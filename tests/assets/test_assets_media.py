@@ -4,7 +4,8 @@ import mimetypes
 
 import pytest
 
-from version_affinity.assets.media import content_type, extension, is_html, is_media
+from version_affinity.assets.media import checked_additions, content_type, extension, is_html, is_media
+from version_affinity.errors import ConfigurationError
 
 JS = "text/javascript; charset=utf-8"
 JSON = "application/json; charset=utf-8"
@@ -54,6 +55,62 @@ def test_additions_win():
     """A type that the caller adds wins over the table."""
     assert content_type("/a.mdl", {"mdl": "model/vnd.mdl"}) == "model/vnd.mdl"
     assert content_type("/a.js", {"js": "text/plain"}) == "text/plain"
+
+
+@pytest.mark.parametrize(
+    ("content_types", "path", "expected"),
+    [
+        (None, "/a.js", JS),
+        ({}, "/a.js", JS),
+        ({".mdl": "model/vnd.mdl"}, "/a.mdl", "model/vnd.mdl"),
+        ({".MDL": "model/vnd.mdl"}, "/a.mDl", "model/vnd.mdl"),
+        ({".js": "text/plain; charset=utf-8"}, "/a.js", "text/plain; charset=utf-8"),
+        ({".é": 'text/x-e;a="b c";d=e'}, "/a.é".encode().decode("latin-1"), 'text/x-e;a="b c";d=e'),
+    ],
+)
+def test_checked_additions(content_types, path, expected):
+    """An extension with its dot, in capitals or not, gets the type that is written for it."""
+    assert content_type(path, checked_additions(content_types)) == expected
+
+
+@pytest.mark.parametrize(
+    "content_types",
+    [
+        {"mdl": "model/mdl"},
+        {"": "model/mdl"},
+        {".": "model/mdl"},
+        {".tar.gz": "application/gzip"},
+        {"./a": "model/mdl"},
+        {"/.a": "model/mdl"},
+        {5: "model/mdl"},
+        {b".a": "model/mdl"},
+        {".a": "model"},
+        {".a": "model/"},
+        {".a": ""},
+        {".a": "text/html\r\nX: y"},
+        {".a": "text/html\n"},
+        {".a": "text/html; charset"},
+        {".a": "text/h\xe9"},
+        {".a": b"text/html"},
+        {".a": None},
+        [(".a", "text/html")],
+        ".a",
+        5,
+    ],
+)
+def test_bad_additions(content_types):
+    """What is no extension, or no media type, is refused by the option's name; nothing breaks out of a header."""
+    with pytest.raises(ConfigurationError, match="content_types"):
+        checked_additions(content_types)
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"), [("/a.mdl", True), ("/a.vue", False), ("/a.js", True), ("/a", False), ("/a.htm", True)]
+)
+def test_is_media_with_additions(path, expected):
+    """An added type makes a path one that wants a file, unless it is a document's."""
+    additions = checked_additions({".mdl": "model/mdl", ".vue": "text/html; charset=utf-8", ".htm": "text/plain"})
+    assert is_media(path, additions) is expected
 
 
 def test_independent_of_the_machine(monkeypatch):

@@ -3,82 +3,128 @@
 from __future__ import annotations
 
 from binascii import b2a_base64
+from email.utils import formatdate
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 if TYPE_CHECKING:
-    from .tree import Content
+    from .memory import Memory
+    from .tree import Described
 
 Header: TypeAlias = "tuple[str, str]"
 
 #: A browser must not guess another type than the one given (WHATWG Fetch).
 NOSNIFF: Final = ("X-Content-Type-Options", "nosniff")
 
+#: Parts of every file may be asked for (RFC 9110 section 14.3).
+ACCEPT_RANGES: Final = ("Accept-Ranges", "bytes")
+
 _URLSAFE: Final = bytes.maketrans(b"+/", b"-_")
 
 
-class Asset:
-    """One file of a build, as read when the build was loaded. Not changed afterwards; equal only to itself.
+class Representation:
+    """One form of a file's content (RFC 9110 section 8): as it lies on disk, or compressed beforehand.
+
+    Attributes:
+        file: The absolute name for ``os.open``, all links resolved.
+        size: The length in bytes.
+        mtime_ns: When the file was last modified, in nanoseconds; -1, which no file is, once it was found to hold other
+            bytes than those that the digest is of.
+        digest: 16 bytes of the SHA-256 of these bytes.
+        encoding: The content coding (RFC 9110 section 8.4.1): "br", "zstd", "gzip"; "" for none.
+        etag: The strong entity tag, made of the digest and the encoding: equal bytes, equal tag, on any host and in any
+            version.
+        data: The bytes where they are held in memory, else None. Once set, they stay.
+        memory: What holds the bytes or may come to hold them (``memory.content_of``); None: nothing.
+        headers: What describes them: Content-Type, Content-Length, ETag, X-Content-Type-Options, Accept-Ranges and,
+            where there is an encoding, Content-Encoding, in this order.
+    """
+
+    __slots__ = ("data", "digest", "encoding", "etag", "file", "headers", "memory", "mtime_ns", "size")
+
+    def __init__(
+        self,
+        file: str,
+        content: Described,
+        *,
+        content_type: Header,
+        content_length: Header,
+        encoding: str = "",
+        data: bytes | None,
+        memory: Memory | None = None,
+    ) -> None:
+        self.file: Final = file
+        self.size: Final = content.size
+        self.mtime_ns = content.mtime_ns
+        self.digest: Final = content.digest
+        self.encoding: Final = encoding
+        self.etag: Final = etag_of(content.digest, encoding)
+        self.data = data
+        self.memory = memory
+        headers = (content_type, content_length, ("ETag", self.etag), NOSNIFF, ACCEPT_RANGES)
+        self.headers: Final[tuple[Header, ...]] = (*headers, ("Content-Encoding", encoding)) if encoding else headers
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.file!r} {self.size} bytes {self.etag}>"
+
+
+class Asset(Representation):
+    """One file of a build, as read when the build was loaded; equal only to itself.
+
+    Only ``data`` and ``memory`` change afterwards, and they change no answer.
 
     Attributes:
         path: As in ``PATH_INFO``: a slash, then the relative path, whose bytes are decoded as latin-1 (PEP 3333).
-        file: The absolute name for ``os.open``, all links resolved.
-        size: The length in bytes.
-        mtime_ns: When the file was last modified, in nanoseconds.
-        digest: 16 bytes of the SHA-256 of the content.
-        etag: The strong entity tag, made of the digest alone: equal bytes, equal tag, on any host and in any version.
         content_type: The complete Content-Type.
         is_html: Whether it is a document.
         fingerprinted: Whether its name carries its content's hash.
-        data: The content where it is held in memory, else None.
-        headers: Content-Type, Content-Length, ETag and X-Content-Type-Options, in this order.
+        variants: The same content compressed beforehand, the smallest first.
     """
 
-    __slots__ = (
-        "content_type",
-        "data",
-        "digest",
-        "etag",
-        "file",
-        "fingerprinted",
-        "headers",
-        "is_html",
-        "mtime_ns",
-        "path",
-        "size",
-    )
+    __slots__ = ("content_type", "fingerprinted", "is_html", "path", "variants")
 
     def __init__(
         self,
         path: str,
         file: str,
-        content: Content,
+        content: Described,
         *,
         content_type: Header,
         content_length: Header,
         fingerprinted: bool,
         is_html: bool,
         data: bytes | None,
+        memory: Memory | None = None,
+        variants: tuple[Representation, ...] = (),
     ) -> None:
+        super().__init__(
+            file, content, content_type=content_type, content_length=content_length, data=data, memory=memory
+        )
         self.path: Final = path
-        self.file: Final = file
-        self.size: Final = content.size
-        self.mtime_ns: Final = content.mtime_ns
-        self.digest: Final = content.digest
-        self.etag: Final = etag_of(content.digest)
         self.content_type: Final = content_type[1]
         self.is_html: Final = is_html
         self.fingerprinted: Final = fingerprinted
-        self.data: Final = data
-        self.headers: Final[tuple[Header, ...]] = (content_type, content_length, ("ETag", self.etag), NOSNIFF)
+        self.variants: Final = variants
 
-    def __repr__(self) -> str:
-        return f"<Asset {self.path!r} {self.size} bytes {self.etag}>"
+    @property
+    def last_modified(self) -> str:
+        """When the file was modified, as an HTTP-date (RFC 9110 section 5.6.7).
+
+        A document has none, "": it is what a rollback changes, and a date cannot tell an older build from a newer one.
+        """
+        return "" if self.is_html else _http_date(self.mtime_ns // 1_000_000_000)
 
 
-def etag_of(digest: bytes) -> str:
+@lru_cache(maxsize=1024)  # the files of a build were written within seconds
+def _http_date(seconds: int) -> str:
+    return formatdate(seconds, usegmt=True)
+
+
+def etag_of(digest: bytes, encoding: str = "") -> str:
     """Return the strong entity tag (RFC 9110 section 8.8.3) of a content hash: base64url without padding, quoted.
 
-    >>> etag_of(bytes(16))
-    '"AAAAAAAAAAAAAAAAAAAAAA"'
+    >>> etag_of(bytes(16)), etag_of(bytes(16), "br")
+    ('"AAAAAAAAAAAAAAAAAAAAAA"', '"AAAAAAAAAAAAAAAAAAAAAA.br"')
     """
-    return '"' + b2a_base64(digest, newline=False).translate(_URLSAFE, b"=").decode("ascii") + '"'
+    tag = b2a_base64(digest, newline=False).translate(_URLSAFE, b"=").decode("ascii")
+    return f'"{tag}.{encoding}"' if encoding else f'"{tag}"'

@@ -7,32 +7,38 @@ nothing in a tree makes the scan fail.
 
 from __future__ import annotations
 
-import gc
+import logging
 import os
 import re
 from collections.abc import Iterable
-from contextlib import contextmanager
+from collections.abc import Mapping as MappingABC
 from dataclasses import dataclass, field
 from fnmatch import translate
 from pathlib import Path
+from threading import Lock
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from version_affinity.errors import ConfigurationError
 
-from .asset import Asset, Header
-from .fingerprint import has_fingerprint, place_of
-from .manifest import ManifestError, ViteManifest
-from .media import content_type, extension, is_html
+from .asset import Asset
+from .inventory import UNKNOWN, Inventory, InventoryError, from_document
+from .inventory_file import InventoryFile
+from .loader import Loader, uncollected
+from .media import checked_additions
 from .memory import Memory
-from .tree import LARGE, Skipped, UnservableError, read, walk, wsgi_path
+from .tree import LARGE, Skipped, wsgi_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from .tree import Content
+    from .asset import Representation
+    from .loader import Loaded
+    from .manifest import Chunk, ViteFile, ViteManifest
 
-__all__ = ["DEFAULT_IGNORE", "LARGE", "Asset", "FingerprintRule", "Index", "Memory", "Skipped", "scan"]
+__all__ = ["DEFAULT_IGNORE", "LARGE", "Asset", "FingerprintRule", "Index", "Memory", "Skipped", "refresh", "scan"]
+
+logger = logging.getLogger("version_affinity")
 
 #: Patterns of files that are not served. None: a bundler may well write a ``node_modules`` directory or source maps
 #: that its pages refer to, and what a build must not publish is better not put into it.
@@ -40,10 +46,6 @@ DEFAULT_IGNORE: Final[tuple[str, ...]] = ()
 
 #: What ``fingerprinted=`` may be.
 FingerprintRule: TypeAlias = "Callable[[str], bool | None] | str | re.Pattern[str]"
-
-# Rules for the server, not files for a browser.
-_RULE_FILES: Final = frozenset(("/_headers", "/_redirects"))
-_MANIFEST_LIMIT: Final = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,7 +56,8 @@ class Index:
         directory: The directory's real, absolute name.
         assets: Request path to file.
         manifest: Vite's manifest, when the build has one.
-        skipped: What is not served, and why; for whoever loads the build to report, once.
+        skipped: What is not served, or not used as a compressed form, and why; for whoever loads the build to report,
+            once.
         directories: The directories of the files, with "/" at both ends.
     """
 
@@ -63,10 +66,36 @@ class Index:
     manifest: ViteManifest | None
     skipped: tuple[Skipped, ...]
     directories: frozenset[str] = field(init=False, repr=False)
+    _source: _Source = field(repr=False)
 
     def __post_init__(self) -> None:
         directories = frozenset(path[: path.rfind("/") + 1] for path in self.assets)
         object.__setattr__(self, "directories", directories)
+
+    def release(self) -> None:
+        """Give back the content that is held in memory, when the build is no longer served; again, it does nothing."""
+        memory = self._source.loader.memory
+        if memory is not None:
+            memory.forget(_representations(self.assets))
+
+
+class _Source:
+    """Where an index comes from, and the newest one that came from there."""
+
+    __slots__ = ("latest", "loaded", "loader", "lock")
+
+    latest: Index
+
+    def __init__(self, loader: Loader, loaded: Loaded) -> None:
+        self.loader = loader
+        self.lock = Lock()
+        self.take(loaded)
+
+    def take(self, loaded: Loaded) -> Index:
+        self.loaded = loaded
+        manifest = loaded.vite.manifest if loaded.vite else None
+        self.latest = Index(self.loader.root, MappingProxyType(loaded.assets), manifest, loaded.skipped, self)
+        return self.latest
 
 
 def scan(
@@ -74,7 +103,9 @@ def scan(
     *,
     fingerprinted: FingerprintRule | None = None,
     ignore: Iterable[str] = DEFAULT_IGNORE,
+    content_types: Mapping[str, str] | None = None,
     memory: Memory | None = None,
+    manifest: str | os.PathLike[str] | Mapping[str, object] | None = None,
 ) -> Index:
     """Read a build directory.
 
@@ -85,10 +116,15 @@ def scan(
             never fingerprinted.
         ignore: Shell patterns (``*.map``, ``drafts/*``) of files and directories that are not served, matched with the
             path relative to the directory and with each name.
+        content_types: Adds to the built-in types, or changes them: ``{".mdl": "model/vnd.mdl"}``.
         memory: Where the content of small files is held; None holds none.
+        manifest: A file where this load leaves what it found, for the next one: whose size and time of modification
+            are the same is not read again. It is written when it is not there or no longer true. Or such a manifest as
+            parsed JSON, which is only used. (Not Vite's, which is found where Vite writes it.)
 
     Raises:
-        ConfigurationError: the directory is missing, no directory, or holds no file to serve; a pattern is unusable.
+        ConfigurationError: the directory is missing, no directory, or holds no file to serve; a pattern, a type or the
+            manifest's name is unusable. A manifest that cannot be used or written is no error, but logged.
 
     >>> import tempfile, pathlib
     >>> with tempfile.TemporaryDirectory() as build:
@@ -97,100 +133,84 @@ def scan(
     >>> index.assets["/robots.txt"].content_type
     'text/plain; charset=utf-8'
     """
-    root = _root(directory)
-    ignored = _ignored(ignore)
-    rule = _rule(fingerprinted)
-    skipped: list[Skipped] = []
-    manifest = _manifest(root, skipped)
-    listed = _paths(manifest.files) if manifest else None
-    hashed = _paths(manifest.hashed) if manifest else frozenset()
-    builder = _Builder(memory)
-    with _uncollected(), builder:
-        for parent, files in walk(root, ignored, skipped):
-            place = place_of(parent)
-            for path, name, file in files:
-                if path in _RULE_FILES:
-                    skipped.append(Skipped(path, "a rule file, which is not served"))
-                    continue
-                try:
-                    content = read(file)
-                except UnservableError as error:
-                    skipped.append(Skipped(path, str(error)))
-                    continue
-                except OSError as error:
-                    skipped.append(Skipped(path, f"it cannot be read: {error.strerror}"))
-                    continue
-                said = rule(path) if rule else None
-                builder.add(
-                    path,
-                    file,
-                    content,
-                    fingerprinted=(
-                        path in hashed
-                        or has_fingerprint(name, place, listed=None if listed is None else path in listed)
-                        if said is None
-                        else bool(said)
-                    ),
-                )
-    if not builder.assets:
+    file = InventoryFile(manifest) if manifest is not None and not isinstance(manifest, MappingABC) else None
+    loader = Loader(
+        _root(directory),
+        ignored=_ignored(ignore),
+        rule=_rule(fingerprinted),
+        types=checked_additions(content_types),
+        memory=memory,
+        apart=None if file is None else file.file,
+    )
+    with uncollected():
+        known = _given(manifest) if isinstance(manifest, MappingABC) else UNKNOWN if file is None else file.read()
+        loaded = loader.load(known)
+    if not loaded.assets:
         raise ConfigurationError(
             f"directory={os.fspath(directory)!r} holds no file to serve: build the front end first, or name the "
             "directory that the build writes to",
         )
-    return Index(root, MappingProxyType(builder.assets), manifest, tuple(skipped))
+    if file is not None:
+        found = Inventory(loaded.assets, loaded.verdicts, loaded.vite, known.about)
+        if not known.agrees(found):
+            file.write(found)
+    return _Source(loader, loaded).latest
 
 
-class _Builder:
-    """Makes assets that share what they have in common."""
+def refresh(index: Index) -> Index:
+    """Return the index of a directory as it is now, for development: what has changed is read, and nothing else.
 
-    def __init__(self, memory: Memory | None) -> None:
-        self.assets: dict[str, Asset] = {}
-        self._memory = memory
-        self._types: dict[str, tuple[Header, bool]] = {}
-        self._lengths: dict[int, Header] = {}
+    It looks at the size and time of every file. It returns the same object when nothing has changed, also while there
+    is no file at all, as when a build tool has just emptied the directory. The content that a file of the index held
+    which is no longer in it is given back; what is newest of a directory holds the memory for all. Several threads may
+    ask, one at a time is answered.
 
-    def add(self, path: str, file: str, content: Content, *, fingerprinted: bool) -> None:
-        ending = extension(path)
-        known = self._types.get(ending) if ending else None
-        if known is None:
-            kind = content_type(path)
-            known = (("Content-Type", kind), is_html(kind))
-            if ending:
-                self._types[ending] = known
-        length = self._lengths.get(content.size)
-        if length is None:
-            length = self._lengths[content.size] = ("Content-Length", str(content.size))
-        data = content.data
-        self.assets[path] = Asset(
-            path,
-            file,
-            content,
-            content_type=known[0],
-            content_length=length,
-            fingerprinted=fingerprinted and not known[1],
-            is_html=known[1],
-            data=self._memory.keep(content.digest, data) if self._memory is not None and data is not None else None,
-        )
+    Raises:
+        Exception: what a callable given as ``fingerprinted`` raises.
 
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        """Give back the memory of a scan that failed."""
-        if kind is not None and self._memory is not None:
-            self._memory.release(asset.digest for asset in self.assets.values() if asset.data is not None)
+    >>> import tempfile, pathlib
+    >>> with tempfile.TemporaryDirectory() as build:
+    ...     _ = pathlib.Path(build, "a.txt").write_text("1")
+    ...     before = scan(build)
+    ...     same = refresh(before)
+    ...     _ = pathlib.Path(build, "b.txt").write_text("2")
+    ...     after = refresh(before)
+    >>> same is before, list(after.assets), after.assets["/a.txt"] is before.assets["/a.txt"]
+    (True, ['/a.txt', '/b.txt'], True)
+    """
+    source = index._source  # noqa: SLF001 - of this module
+    with source.lock:
+        latest, before, loader = source.latest, source.loaded, source.loader
+        loaded = loader.load(Inventory(before.assets, before.verdicts, before.vite))
+        if not loaded.assets or (
+            len(loaded.assets) == len(before.assets)
+            and all(before.assets.get(path) is asset for path, asset in loaded.assets.items())
+            and loaded.skipped == before.skipped
+            and _chunks(loaded.vite) == _chunks(before.vite)
+        ):
+            return latest
+        if loader.memory is not None:
+            kept = {id(representation) for representation in _representations(loaded.assets)}
+            loader.memory.forget(gone for gone in _representations(before.assets) if id(gone) not in kept)
+        return source.take(loaded)
 
 
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """Pause cyclic garbage collection: it would walk the index again and again while it grows, and find nothing."""
-    enabled = gc.isenabled()
-    gc.disable()
+def _representations(assets: Mapping[str, Asset]) -> Iterator[Representation]:
+    for asset in assets.values():
+        yield asset
+        yield from asset.variants
+
+
+def _chunks(vite: ViteFile | None) -> Mapping[str, Chunk] | None:
+    return None if vite is None or vite.manifest is None else vite.manifest.chunks
+
+
+def _given(manifest: Mapping[str, object]) -> Inventory:
     try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
+        return from_document(dict(manifest))
+    except InventoryError as error:
+        logger.warning("the manifest that was given is not used, and all files are read: %s", error)
+        return UNKNOWN
 
 
 def _root(directory: str | os.PathLike[str]) -> str:
@@ -211,11 +231,6 @@ def _root(directory: str | os.PathLike[str]) -> str:
     raise ConfigurationError(
         f"directory={name!r} does not exist (it means {str(root)!r} here): build the front end first"
     )
-
-
-def _paths(files: Iterable[str]) -> frozenset[str]:
-    """Return a manifest's file names, which are UTF-8 wherever they were written, as request paths."""
-    return frozenset("/" + file.encode("utf-8", "surrogatepass").decode("latin-1") for file in files)
 
 
 def _ignored(ignore: Iterable[str]) -> Callable[[str, str], bool]:
@@ -243,24 +258,3 @@ def _rule(fingerprinted: FingerprintRule | None) -> Callable[[str], bool | None]
             f"fingerprinted={fingerprinted!r} is neither a regular expression nor a callable: {error}"
         ) from None
     return lambda path: True if search(path) else None
-
-
-def _manifest(root: str, skipped: list[Skipped]) -> ViteManifest | None:
-    try:
-        content = read(f"{root}/.vite/manifest.json", _MANIFEST_LIMIT)
-        return ViteManifest.parse(content.data or b"")
-    except (FileNotFoundError, NotADirectoryError):
-        return _legacy_manifest(root)
-    except (ManifestError, UnservableError) as error:
-        skipped.append(Skipped("/.vite/manifest.json", str(error)))
-    except OSError as error:
-        skipped.append(Skipped("/.vite/manifest.json", f"it cannot be read: {error.strerror}"))
-    return None
-
-
-def _legacy_manifest(root: str) -> ViteManifest | None:
-    """Return what Vite wrote before version 5; a ``manifest.json`` of another shape is a web app's, and is no fault."""
-    try:
-        return ViteManifest.parse(read(f"{root}/manifest.json", _MANIFEST_LIMIT).data or b"")
-    except (ManifestError, UnservableError, OSError):
-        return None

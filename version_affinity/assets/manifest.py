@@ -12,9 +12,15 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from .fingerprint import is_hash_like
+from .tree import Skipped, UnservableError, read, stamp_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+
+# Where Vite writes its manifest, and where it did before version 5.
+_PLACE = ".vite/manifest.json"
+_PLACE_BEFORE_5 = "manifest.json"
+_LIMIT = 64 * 1024 * 1024
 
 
 class ManifestError(ValueError):
@@ -86,9 +92,29 @@ class ViteManifest:
             document = json.loads(text)
         except (ValueError, RecursionError) as error:  # UnicodeDecodeError and JSONDecodeError are ValueErrors
             raise ManifestError(f"not JSON: {error}") from None
+        return cls.from_document(document)
+
+    @classmethod
+    def from_document(cls, document: object) -> ViteManifest:
+        """Return the manifest that parsed JSON is.
+
+        Raises:
+            ManifestError: it is not of Vite's shape.
+        """
         if not isinstance(document, dict) or not document:
             raise ManifestError("not a JSON object with chunks")
         return cls({key: _chunk(key, value) for key, value in document.items()})
+
+    def document(self) -> dict[str, dict[str, object]]:
+        """Return what ``from_document`` makes an equal manifest of: JSON's types, without what is empty.
+
+        >>> ViteManifest({"src/main.ts": Chunk("assets/main-BX4CeNGm.js")}).document()
+        {'src/main.ts': {'file': 'assets/main-BX4CeNGm.js'}}
+        """
+        return {
+            key: {name: value for name in Chunk.__slots__ if (value := getattr(chunk, name))}
+            for key, chunk in self.chunks.items()
+        }
 
     def entry(self, name: str) -> Chunk | None:
         """Return the chunk of a source file (a manifest key), None when the build has none of that name.
@@ -139,6 +165,46 @@ class ViteManifest:
                 if stack:
                     found.append(chunk)
         return found
+
+
+class ViteFile(NamedTuple):
+    """Where a manifest may lie in a build, and what was found there: None when it was something else."""
+
+    name: str
+    size: int
+    mtime_ns: int
+    manifest: ViteManifest | None
+
+
+def find(
+    root: str, known: Callable[[str, tuple[int, int]], ViteFile | None], skipped: list[Skipped]
+) -> ViteFile | None:
+    """Return a build's manifest, None when there is none.
+
+    Args:
+        root: The build directory.
+        known: What was found in a file of this name, size and time of modification earlier; it is not read then.
+        skipped: Gets a manifest that cannot be used.
+    """
+    for name in (_PLACE, _PLACE_BEFORE_5):
+        file = f"{root}/{name}"
+        stamp = stamp_of(file)
+        if stamp is None:
+            continue
+        found = known(name, stamp)
+        if found is not None:
+            return found
+        try:
+            content = read(file, _LIMIT)
+            return ViteFile(name, content.size, content.mtime_ns, ViteManifest.parse(content.data or b""))
+        except (ManifestError, UnservableError, OSError) as error:
+            if name == _PLACE_BEFORE_5:
+                # A manifest.json of another shape is a web app's, and no fault.
+                return ViteFile(name, *stamp, None)
+            reason = f"it cannot be read: {error.strerror}" if isinstance(error, OSError) else str(error)
+            skipped.append(Skipped(f"/{name}", reason))
+            return None
+    return None
 
 
 def _chunk(key: str, value: object) -> Chunk:

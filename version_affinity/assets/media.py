@@ -7,10 +7,10 @@ types are those of the IANA registry and of the WHATWG MIME Sniffing standard.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from collections.abc import Mapping
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from version_affinity.errors import ConfigurationError
 
 #: What a file without a known extension is: bytes, which a browser downloads and never runs.
 UNKNOWN = "application/octet-stream"
@@ -134,6 +134,49 @@ def extension(path: str) -> str:
     return path[dot + 1 :].lower()
 
 
+# RFC 9110 section 8.3.1: type "/" subtype, then parameters. Quoted values hold no ";" here: nobody has needed one.
+_WORD = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+_MEDIA_TYPE = re.compile(rf'{_WORD}/{_WORD}(?:[ \t]*;[ \t]*{_WORD}=(?:{_WORD}|"[ !#-:<-\[\]-~]*"))*\Z')
+
+
+def checked_additions(content_types: Mapping[str, str] | None) -> dict[str, str]:
+    """Return types that are added to the table, by extension as ``extension`` returns it.
+
+    Args:
+        content_types: From an extension with its dot, ``.mdl``, to a complete Content-Type, which is sent as it is
+            written: text wants its ``; charset=utf-8``. Capitals in an extension do not matter.
+
+    Raises:
+        ConfigurationError: an extension or a type is none.
+
+    >>> checked_additions({".mdl": "model/vnd.mdl"})
+    {'mdl': 'model/vnd.mdl'}
+    """
+    if content_types is None:
+        return {}
+    if not isinstance(content_types, Mapping):
+        raise ConfigurationError(
+            f"content_types={content_types!r} is no mapping: write content_types={{'.mdl': 'model/vnd.mdl'}}"
+        )
+    additions = {}
+    for ending, kind in content_types.items():
+        # As PATH_INFO shows it (PEP 3333).
+        shown = ending.encode("utf-8", "surrogatepass").decode("latin-1") if isinstance(ending, str) else ""
+        key = extension(f"x{shown}")
+        if not key or shown != f".{shown[1:]}" or key != shown[1:].lower():
+            raise ConfigurationError(
+                f"content_types has {ending!r}, which is no extension: write a dot and what follows a name's last one, "
+                "such as '.mdl'"
+            )
+        if not isinstance(kind, str) or not _MEDIA_TYPE.match(kind):
+            raise ConfigurationError(
+                f"content_types has {kind!r} for {ending!r}, which is no media type: write one such as "
+                "'text/markdown; charset=utf-8'"
+            )
+        additions[key] = kind
+    return additions
+
+
 def content_type(path: str, additions: Mapping[str, str] | None = None) -> str:
     """Return the Content-Type of a file by its name.
 
@@ -161,13 +204,20 @@ def is_html(content_type: str) -> bool:
     return content_type.partition(";")[0].rstrip().lower() in _HTML
 
 
-def is_media(path: str) -> bool:
+def is_media(path: str, additions: Mapping[str, str] | None = None) -> bool:
     """Tell whether a path's extension names a known media type other than HTML.
 
     A request for such a path wants that file: the document of a single-page application is no answer to it.
 
+    Args:
+        path: A file name or path.
+        additions: As for ``content_type``.
+
     >>> is_media("/media/photo.jpg"), is_media("/about"), is_media("/about.html"), is_media("/user/jane.doe")
     (True, False, False, False)
     """
-    kind = _TYPES.get(extension(path))
+    ending = extension(path)
+    if additions and ending in additions:
+        return not is_html(additions[ending])
+    kind = _TYPES.get(ending)
     return kind is not None and not kind.startswith(_HTML)

@@ -1,14 +1,25 @@
-"""The file content that a process holds, shared by equal files of all versions, and bounded."""
+"""The file content that a process holds: shared by equal files of all versions, bounded, and filled on first use.
+
+A load that reads files hands their content over at once. A load that knows them from an earlier one reads nothing:
+``content_of`` gets a small file into memory when it is first asked for, and compares its hash then, once.
+"""
 
 from __future__ import annotations
 
+import logging
 from threading import Lock
 from typing import TYPE_CHECKING
 
 from version_affinity.errors import ConfigurationError
 
+from .tree import LARGE, digest_of, read_unchanged
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from .asset import Representation
+
+logger = logging.getLogger("version_affinity")
 
 
 class Memory:
@@ -48,29 +59,105 @@ class Memory:
         """The bytes held now."""
         return self._used
 
-    def keep(self, digest: bytes, data: bytes) -> bytes | None:
+    def has_room(self, digest: bytes, size: int) -> bool:
+        """Tell whether content would be held: it is already, or there is room for it.
+
+        Asked without the lock, on each request of a file that is not held: the answer may be outdated at once.
+        """
+        return digest in self._held or self._used + size <= self.limit
+
+    def keep(self, digest: bytes, data: bytes | None) -> bytes | None:
         """Hold content for one more file and return the bytes to use; None when they do not fit.
 
         Each call that returned bytes is undone by naming the digest once in ``release``.
+
+        Args:
+            digest: The content's hash.
+            data: The content; None: as it is held already for another file, if it is.
         """
         with self._lock:
-            held = self._held.get(digest)
-            if held is not None:
-                self._held[digest] = (held[0], held[1] + 1)
-                return held[0]
-            if self._used + len(data) > self.limit:
-                return None
-            self._held[digest] = (data, 1)
-            self._used += len(data)
-            return data
+            return self._keep(digest, data)
+
+    def fill(self, representation: Representation, data: bytes | None) -> bytes | None:
+        """Hold the content of a file that has none in memory yet, if there is room, and return the bytes to use.
+
+        Nothing more is held for a file that another thread has filled or forgotten meanwhile.
+
+        Args:
+            representation: The file.
+            data: Its content; None: as it is held already for another file, if it is.
+        """
+        with self._lock:
+            if representation.data is not None:
+                return representation.data
+            if representation.memory is self:
+                representation.data = self._keep(representation.digest, data)
+            return data if representation.data is None else representation.data
+
+    def forget(self, representations: Iterable[Representation]) -> None:
+        """Give back what files hold here, and hold nothing for them again; a second time, it does nothing.
+
+        Their ``data`` stays for the requests that are being answered with it.
+        """
+        for representation in representations:
+            # For each anew: a request that fills a file does not wait for thousands.
+            with self._lock:
+                if representation.memory is self:
+                    representation.memory = None
+                    if representation.data is not None:
+                        self._release(representation.digest)
 
     def release(self, digests: Iterable[bytes]) -> None:
-        """Give back what a retired version held: its digests, one for each file whose content was kept."""
+        """Give back what was kept: digests, one for each time that content was kept."""
         with self._lock:
             for digest in digests:
-                data, holders = self._held[digest]
-                if holders > 1:
-                    self._held[digest] = (data, holders - 1)
-                else:
-                    del self._held[digest]
-                    self._used -= len(data)
+                self._release(digest)
+
+    def _keep(self, digest: bytes, data: bytes | None) -> bytes | None:
+        held = self._held.get(digest)
+        if held is not None:
+            self._held[digest] = (held[0], held[1] + 1)
+            return held[0]
+        if data is None or self._used + len(data) > self.limit:
+            return None
+        self._held[digest] = (data, 1)
+        self._used += len(data)
+        return data
+
+    def _release(self, digest: bytes) -> None:
+        data, holders = self._held[digest]
+        if holders > 1:
+            self._held[digest] = (data, holders - 1)
+        else:
+            del self._held[digest]
+            self._used -= len(data)
+
+
+def content_of(representation: Representation) -> bytes | None:
+    """Return a small file's content from memory, where it is read into on first use; None: open the file.
+
+    It is None for a large file, when the memory is full, and when the file is no longer the one that was indexed, which
+    opening it then shows too. Never raises; several threads may ask at once.
+    """
+    if representation.data is not None:
+        return representation.data
+    memory = representation.memory
+    digest, size = representation.digest, representation.size
+    if memory is None or size > LARGE or not memory.has_room(digest, size):
+        return None
+    data = memory.fill(representation, None)
+    if data is not None:
+        return data
+    data = read_unchanged(representation.file, size, representation.mtime_ns)
+    if data is None:
+        return None
+    if digest_of(data) != digest:
+        # As no file is of this time, the file is not sent with a tag, or for a year under a name, that is another's.
+        representation.mtime_ns = -1
+        logger.error(
+            "%r is not served: it holds other bytes than the manifest of an earlier load says, though its size and its "
+            "time are the same. Delete the manifest, and load the build again",
+            representation.file,
+        )
+        return None
+    return memory.fill(representation, data)

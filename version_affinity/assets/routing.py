@@ -16,15 +16,20 @@ The paths that lead to a file are finitely many, so they are computed when a bui
 in a dict. A file that is asked for by its own name is shown, or the redirect leads to that very file: where another one
 takes its clean path, it is shown under its own name. A redirect may lead to another redirect;
 the last one leads to a file.
+
+A path has one canonical spelling too (``spelling.py``), and what is shown to people is shown there: other spellings of
+it redirect. A fingerprinted file is served however it is spelt, so that no page misses one.
 """
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import quote_from_bytes
 
 from version_affinity.errors import ConfigurationError
+
+from .spelling import canonical, is_plain, readings, wire_bytes
+from .spelling import merge_slashes as merge_slashes  # noqa: PLC0414 - for ../lookup.py
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -45,19 +50,30 @@ _PAGE = ".html"
 # The longest first: each path has one reading.
 _SUFFIXES: Final = (_INDEX, "/index", _PAGE, "/", "")
 
-# What encodeURIComponent leaves alone (ECMA-262), and the slash: one spelling for each path, on every server.
-_PATH_SAFE: Final = "/-_.!~*'()"
 # RFC 3986 section 3.4, and the percent sign of what is encoded already.
 _QUERY_SAFE: Final = "/?:@-._~!$&'()*+,;=%"
-_SLASHES: Final = re.compile("/{2,}")
-# PATH_MAX: no directory of a build has a longer name.
-_DEEPEST: Final = 4096
+# PATH_MAX: no file of a build has a longer name.
+_LONGEST: Final = 4096
 
 
 class Redirect(NamedTuple):
     """The request's path is another spelling of ``path`` (as in ``PATH_INFO``, not yet encoded)."""
 
     path: str
+
+
+class Routes(dict[str, "Asset | Redirect"]):
+    """Every request path that a build answers, as in ``PATH_INFO``, with the file or the redirect; never changed.
+
+    Attributes:
+        escaped: The paths that are spelt with percent-encoding: where one of them came without, it is not canonical.
+    """
+
+    __slots__ = ("escaped",)
+
+    def __init__(self, found: Mapping[str, Asset | Redirect]) -> None:
+        super().__init__(found)
+        self.escaped: Final = frozenset(path for path in found if not is_plain(path))
 
 
 def check_handling(html_handling: str, not_found_handling: str) -> None:
@@ -70,7 +86,7 @@ def check_handling(html_handling: str, not_found_handling: str) -> None:
             raise ConfigurationError(f"{field}={value!r} is unknown: use one of {', '.join(known)}")
 
 
-def routes(assets: Mapping[str, Asset], html_handling: str) -> dict[str, Asset | Redirect]:
+def routes(assets: Mapping[str, Asset], html_handling: str) -> Routes:
     """Return every request path that a build answers, with the file or the redirect.
 
     Raises:
@@ -88,7 +104,7 @@ def routes(assets: Mapping[str, Asset], html_handling: str) -> dict[str, Asset |
     check_handling(html_handling, "none")
     found: dict[str, Asset | Redirect] = dict(assets)
     if html_handling == "none":
-        return found
+        return Routes(found)
     pages = _Pages(assets, *_CLEAN[html_handling])
     for path in assets:
         if path.endswith(_PAGE):
@@ -100,7 +116,53 @@ def routes(assets: Mapping[str, Asset], html_handling: str) -> dict[str, Asset |
     for path, asset in assets.items():
         if _arrival(found, path) is not asset:
             found[path] = asset
-    return found
+    return Routes(found)
+
+
+def resolve(routes: Routes, path: str, spelt: str | None) -> Asset | Redirect | None:
+    """Return what a path leads to: a file, or a redirect to where it is shown and how that is spelt, or None.
+
+    Args:
+        routes: What the build answers.
+        path: As in ``PATH_INFO``, below the mount of the files.
+        spelt: Its ``spelling``; None where that is not known.
+
+    >>> from types import SimpleNamespace as File
+    >>> found = Routes({"/about": File(fingerprinted=False), "/about.html": Redirect("/about")})
+    >>> resolve(found, "/about", "/%61bout"), resolve(found, "//about.html", None), resolve(found, "/other", "/other")
+    (Redirect(path='/about'), Redirect(path='/about'), None)
+    """
+    for meant in readings(path, spelt):
+        answer = routes.get(meant)
+        if answer is not None and not isinstance(answer, Redirect):
+            return (
+                answer if meant == path and (answer.fingerprinted or _is_canonical(meant, spelt)) else Redirect(meant)
+            )
+        if answer is not None:
+            return answer
+    return None
+
+
+def respelt(path: str, spelt: str | None) -> Redirect | None:
+    """Return a redirect to the canonical spelling, or None where that is the one that came.
+
+    For what answers where no file does: the document of a single-page application, a 404 page.
+
+    Args:
+        path: As in ``PATH_INFO``, below the mount of the files.
+        spelt: Its ``spelling``; None where that is not known.
+
+    >>> respelt("/no/such page", "/no/such%20page"), respelt("/no//page", None)
+    (None, Redirect(path='/no/page'))
+    """
+    meant = readings(path, spelt)[-1]
+    if len(meant) > _LONGEST or (meant == path and _is_canonical(meant, spelt)):
+        return None
+    return Redirect(meant)
+
+
+def _is_canonical(path: str, spelt: str | None) -> bool:
+    return spelt is None or spelt == canonical(path)
 
 
 def not_found(assets: Mapping[str, Asset], path: str) -> Asset | None:
@@ -109,7 +171,7 @@ def not_found(assets: Mapping[str, Asset], path: str) -> Asset | None:
     >>> not_found({}, "/docs/missing") is None
     True
     """
-    path = path[:_DEEPEST]
+    path = path[:_LONGEST]
     # No directory has an empty name: above the first doubled slash there may be one, below it there is none.
     end = path.rfind("/", 0, path.find("//") + 1 or len(path))
     while end > 0:
@@ -136,25 +198,8 @@ def location(script_name: str, prefix: str, path: str, query: str) -> str:
     """
     mount = "/".join(part.strip("/") for part in (script_name, prefix) if part.strip("/"))
     # Two slashes at the start would name another host (RFC 3986 section 4.2).
-    target = quote_from_bytes(wire_bytes(f"{mount}{path}".lstrip("/")), _PATH_SAFE)
+    target = canonical(f"{mount}{path}".lstrip("/"))
     return f"/{target}?{quote_from_bytes(wire_bytes(query), _QUERY_SAFE)}" if query else f"/{target}"
-
-
-def wire_bytes(text: str) -> bytes:
-    """Return the bytes that WSGI text stands for; text that no server makes does not raise."""
-    try:
-        return text.encode("latin-1")
-    except UnicodeEncodeError:
-        return text.encode("utf-8", "surrogatepass")
-
-
-def merge_slashes(path: str) -> str:
-    """Return a path without empty segments.
-
-    >>> merge_slashes("//docs///page")
-    '/docs/page'
-    """
-    return _SLASHES.sub("/", path)
 
 
 def _arrival(found: Mapping[str, Asset | Redirect], path: str) -> Asset | None:

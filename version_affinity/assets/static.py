@@ -12,44 +12,44 @@ Fingerprinted files may be kept for a year; every other answer is checked with i
 
 from __future__ import annotations
 
-import logging
-from typing import TYPE_CHECKING, Final
+from functools import partial
+from http import HTTPStatus
+from threading import Lock
+from typing import TYPE_CHECKING, Final, cast
 
 from version_affinity.errors import ConfigurationError
 
-from .asset import NOSNIFF
-from .files import open_body
-from .fingerprint import looks_like_asset
-from .index import DEFAULT_IGNORE, scan
-from .media import is_media
+from .asset import NOSNIFF, Asset
+from .build import APP, DOCUMENT, REDIRECT, Build, Found
+from .files import wsgi_body
+from .index import DEFAULT_IGNORE, refresh, scan
 from .memory import Memory
-from .response import IMMUTABLE, NO_STORE, REVALIDATE, if_none_match
-from .routing import Redirect, check_handling, location, merge_slashes, not_found, routes
+from .redirects import Redirected
+from .response import NO_STORE, REVALIDATE, Parts, respond
+from .routing import check_handling, location
+from .sending import VARY_ENCODING, send, stand_in_headers
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-    from .asset import Asset, Header
+    from .asset import Header
+    from .build import Leading
+    from .handover import HandOver
+    from .header_changes import HeaderChanges
     from .index import FingerprintRule, Index
-
-logger = logging.getLogger("version_affinity")
+    from .routing import Routes
 
 #: Bytes of file content that a process holds, unless told otherwise.
 DEFAULT_MEMORY: Final = 64 * 1024 * 1024
 
-
-_DOCUMENT: Final = "/index.html"
 _READS: Final = frozenset(("GET", "HEAD"))
 _ALLOW: Final = ("Allow", "GET, HEAD, OPTIONS")
-_ALLOW_PAGE: Final = ("Allow", "GET, HEAD")
 # What tells a page's request from that of what it loads (W3C Fetch Metadata).
 _FETCH: Final = "Sec-Fetch-Mode, Sec-Fetch-Dest"
-_KEPT: Final = (IMMUTABLE,)
-_ASKED_FOR: Final = (REVALIDATE,)
-_REPORTED: Final = 10  # skipped files that a log line names; the rest is counted
+_OF_OTHERS: Final = (REVALIDATE,), (REVALIDATE, VARY_ENCODING)
 
 
 class StaticAssets:
@@ -67,13 +67,19 @@ class StaticAssets:
         memory: Bytes of content to hold, or a ``Memory`` that several builds share.
         ignore: Shell patterns of files that are not served.
         fingerprinted: Adds to the rule of which names carry their content's hash: a regular expression, or a callable.
+        content_types: Adds to the built-in types, or changes them: ``{".mdl": "model/vnd.mdl"}``.
+        manifest: A file where a load leaves what it found, so that the next one reads only what has changed; see
+            ``scan``.
+        allow_all_origins: Whether pages of other origins may use the fingerprinted files, as fonts and modules behind
+            an asset host need it (``Access-Control-Allow-Origin: *``).
+        hand_over: ``XAccelRedirect(…)`` or ``XSendfile(…)`` where the server in front sends large files.
+        autorefresh: For development: look at every request whether the directory has changed.
 
     Raises:
         ConfigurationError: a setting cannot be used.
 
     Attributes:
-        index: The files.
-        routes: Request path below the prefix to a file or a redirect.
+        build: The files, the paths that lead to them, and the rules.
         memory: What holds the content.
         prefix: Where the files are mounted, as in ``PATH_INFO``, with "/" at both ends.
 
@@ -97,110 +103,158 @@ class StaticAssets:
         memory: Memory | int = DEFAULT_MEMORY,
         ignore: Iterable[str] = DEFAULT_IGNORE,
         fingerprinted: FingerprintRule | None = None,
+        content_types: Mapping[str, str] | None = None,
+        manifest: str | os.PathLike[str] | Mapping[str, object] | None = None,
+        allow_all_origins: bool = False,
+        hand_over: HandOver | None = None,
+        autorefresh: bool = False,
     ) -> None:
         check_handling(html_handling, not_found_handling)
         if app is not None and not callable(app):
             raise ConfigurationError(f"app={app!r} is no WSGI application: give a callable, or None to go without one")
         self.app: Final = app
         self.prefix: Final = _mounted(prefix)
-        self.html_handling: Final = html_handling
-        self.not_found_handling: Final = not_found_handling
         self.memory: Final = memory if isinstance(memory, Memory) else Memory(memory)
-        self._released = False
-        self.index: Final[Index] = scan(directory, fingerprinted=fingerprinted, ignore=ignore, memory=self.memory)
-        self.routes: Final = routes(self.index.assets, html_handling)
-        if not_found_handling == "single-page-application" and _DOCUMENT not in self.index.assets:
-            self.release()
-            raise ConfigurationError(
-                f"not_found_handling={not_found_handling!r} answers with /index.html, and {self.index.directory!r} has "
-                "none: build the front end first, or use not_found_handling='none'",
-            )
+        self.hand_over: Final = check_hand_over(hand_over)
+        self._make: Final = partial(
+            Build,
+            html_handling=html_handling,
+            not_found_handling=not_found_handling,
+            allow_all_origins=allow_all_origins,
+        )
+        index = scan(
+            directory,
+            fingerprinted=fingerprinted,
+            ignore=ignore,
+            content_types=content_types,
+            memory=self.memory,
+            manifest=manifest,
+        )
+        try:
+            self.build = self._make(index)
+        except ConfigurationError:
+            index.release()
+            raise
+        self._autorefresh: Final = autorefresh
+        self._refreshing: Final = Lock()
         self._mount: Final = self.prefix[:-1]
         # Where the client says nothing of its fetch, it is asked which types it takes.
-        self._vary: Final = ("Vary", f"{_FETCH}, Accept" if app else _FETCH)
-        _report(self.index)
+        vary = f"{_FETCH}, Accept" if app else _FETCH
+        self._of_document: Final = (REVALIDATE, ("Vary", vary)), (REVALIDATE, ("Vary", f"{vary}, Accept-Encoding"))
+        self._of_fingerprinted: Final = self.build.kept, (*self.build.kept, VARY_ENCODING)
 
-    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    def __call__(  # noqa: C901, PLR0911 - one return for each thing that a path can stand for
+        self, environ: WSGIEnvironment, start_response: StartResponse
+    ) -> Iterable[bytes]:
         """Answer one request (PEP 3333)."""
-        path = environ.get("PATH_INFO", "") or self._root(environ)
+        path = environ.get("PATH_INFO", "") or _root(environ)
         mount = self._mount
         if mount:
             if path != mount and not path.startswith(self.prefix):
                 return (self.app or _missing)(environ, start_response)
             path = path[len(mount) :]
-        answer = self.routes.get(path)
-        if answer is None:
-            return self._unclaimed(path, environ, start_response)
+        if self._autorefresh:
+            self.refresh()
+        build = self.build
         if environ["REQUEST_METHOD"] not in _READS:
-            return (self.app or _refused)(environ, start_response)
-        if isinstance(answer, Redirect):
-            return self._redirect(answer, environ, start_response)
-        return _send(answer, _KEPT if answer.fingerprinted else _ASKED_FOR, environ, start_response)
+            return (self.app or partial(_refused, build, path))(environ, start_response)
+        answer = build.find(path, environ)
+        if answer.__class__ is Asset:
+            caching = self._of_fingerprinted if answer.fingerprinted else _OF_OTHERS
+            return self._send(path, answer, caching, environ, start_response)
+        if answer is None:
+            answer = build.stand_in(path, environ, build.index.directories if self.app else None)
+        what, target = answer if isinstance(answer, Found) else (REDIRECT, answer)
+        if what == APP and self.app is not None:
+            return self.app(environ, start_response)
+        changes = build.changes_at(path, environ)
+        if isinstance(target, Asset):
+            if what == DOCUMENT:
+                return self._send(path, target, self._of_document, environ, start_response)
+            return _send_not_found(target, changes, environ, start_response)
+        if target is None:
+            return _missing(environ, start_response)
+        status, to = leading(target, self.prefix, environ)
+        headers = [("Location", to), *_text_headers(b"")]
+        start_response(status, headers if changes is None else changes.applied_to(headers))
+        return ()
 
-    @staticmethod
-    def _root(environ: WSGIEnvironment) -> str:
-        """Return what an empty path means: the mount without its slash, or, where nothing is mounted, the root."""
-        return "" if environ.get("SCRIPT_NAME") else "/"
+    @property
+    def index(self) -> Index:
+        """The files."""
+        return self.build.index
+
+    @property
+    def routes(self) -> Routes:
+        """Request path below the prefix to a file or a redirect."""
+        return self.build.routes
+
+    def refresh(self) -> bool:
+        """Look whether the directory has changed, and serve it as it is now; tell whether it has.
+
+        Nothing changes while the directory is in no state to be served, as in the middle of a build.
+        """
+        with self._refreshing:
+            before = self.build
+            index = refresh(before.index)
+            if index is before.index and not before.has_changed_rules():
+                return False
+            try:
+                self.build = self._make(index)
+            except ConfigurationError:
+                return False
+            return True
 
     def release(self) -> None:
         """Give the content held in ``memory`` back when this build is no longer served; again, it does nothing."""
-        if not self._released:
-            self._released = True
-            self.memory.release(asset.digest for asset in self.index.assets.values() if asset.data is not None)
+        self.index.release()
 
-    def _unclaimed(self, path: str, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """Answer where no file does."""
-        if environ["REQUEST_METHOD"] not in _READS:
-            has_page = self.not_found_handling == "single-page-application" or self._not_found_page(path) is not None
-            return (self.app or (_refused_page if has_page else _missing))(environ, start_response)
-        redirect = self._respelt(path, environ)
-        if redirect is not None:
-            return self._redirect(redirect, environ, start_response)
-        if self._wants_document(path, environ):
-            return _send(self.index.assets[_DOCUMENT], (REVALIDATE, self._vary), environ, start_response)
-        if looks_like_asset(path, self.index.directories if self.app else None):
+    def _send(
+        self,
+        path: str,
+        asset: Asset,
+        caching: tuple[tuple[Header, ...], tuple[Header, ...]],
+        environ: WSGIEnvironment,
+        start_response: StartResponse,
+    ) -> Iterable[bytes]:
+        """Send a file; ``caching`` is what goes with one that has no variants, and with one that has."""
+        response = respond(
+            asset,
+            environ["REQUEST_METHOD"],
+            environ.get,
+            caching[1 if asset.variants else 0],
+            asset.last_modified,
+        )
+        changes = self.build.changes_at(path, environ)
+        if changes is not None:
+            applying = changes if response.status[0] in "23" else changes.uncached
+            response = response._replace(headers=applying.applied_to(response.headers))
+        sent = send(response, environ, self.hand_over)
+        if sent is None:
             return _missing(environ, start_response)
-        if self.app is not None:
-            return self.app(environ, start_response)
-        page = self._not_found_page(path)
-        return _missing(environ, start_response) if page is None else _send_not_found(page, environ, start_response)
+        headers, body = sent
+        start_response(response.status, headers)
+        return body
 
-    def _not_found_page(self, path: str) -> Asset | None:
-        return not_found(self.index.assets, path) if self.not_found_handling == "404-page" else None
 
-    def _respelt(self, path: str, environ: WSGIEnvironment) -> Redirect | None:
-        """Return where a path leads that is spelt as no answer is: with doubled slashes, or without the first one."""
-        if not path:
-            # The mount without its slash: relative references in a page at "/app" would miss "/app/".
-            return Redirect("/") if "/" in self.routes else None
-        if "//" not in path:
-            return None
-        merged = merge_slashes(path)
-        answer = self.routes.get(merged)
-        if answer is not None:
-            return answer if isinstance(answer, Redirect) else Redirect(merged)
-        if self.app is None and (self._wants_document(merged, environ) or self._not_found_page(merged) is not None):
-            return Redirect(merged)
-        return None
+def check_hand_over(hand_over: object) -> HandOver | None:
+    """Return the way to hand files over, or raise ``ConfigurationError``."""
+    if hand_over is not None and (not callable(hand_over) or isinstance(hand_over, type)):
+        raise ConfigurationError(f"hand_over={hand_over!r} hands nothing over: write XAccelRedirect('/srv/builds')")
+    return cast("HandOver | None", hand_over)
 
-    def _wants_document(self, path: str, environ: WSGIEnvironment) -> bool:
-        """Tell whether the document of the single-page application is the answer: to pages, never to what they load."""
-        if self.not_found_handling != "single-page-application":
-            return False
-        mode, destination = environ.get("HTTP_SEC_FETCH_MODE"), environ.get("HTTP_SEC_FETCH_DEST")
-        if mode is not None or destination is not None:
-            # With an application behind, only what a browser shows: an iframe may well show something of its own.
-            shown = ("document", "empty", None) if self.app else ("document", "empty", "iframe", "frame", None)
-            return destination in shown if mode == "navigate" else mode is None and destination == "document"
-        if is_media(path):
-            return False
-        return self.app is None or "text/html" in environ.get("HTTP_ACCEPT", "")
 
-    def _redirect(self, to: Redirect, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        query = environ.get("QUERY_STRING", "")
-        target = location(environ.get("SCRIPT_NAME", ""), self.prefix, to.path, query)
-        start_response("307 Temporary Redirect", [("Location", target), *_text_headers(b"")])
-        return ()
+def leading(target: Leading, prefix: str, environ: WSGIEnvironment) -> tuple[str, str]:
+    """Return the status and the Location of a redirect."""
+    if isinstance(target, Redirected):
+        return f"{target.status} {HTTPStatus(target.status).phrase}", target.location
+    script_name, query = environ.get("SCRIPT_NAME", ""), environ.get("QUERY_STRING", "")
+    return "307 Temporary Redirect", location(script_name, prefix, target.path, query)
+
+
+def _root(environ: WSGIEnvironment) -> str:
+    """Return what an empty path means: the mount without its slash, or, where nothing is mounted, the root."""
+    return "" if environ.get("SCRIPT_NAME") else "/"
 
 
 def _mounted(prefix: object) -> str:
@@ -211,52 +265,33 @@ def _mounted(prefix: object) -> str:
     return f"/{segments}/" if segments else "/"
 
 
-def _send(
-    asset: Asset, caching: tuple[Header, ...], environ: WSGIEnvironment, start_response: StartResponse
+def _send_not_found(
+    page: Asset, changes: HeaderChanges | None, environ: WSGIEnvironment, start_response: StartResponse
 ) -> Iterable[bytes]:
-    field = environ.get("HTTP_IF_NONE_MATCH")
-    if field and if_none_match(field, asset.etag):
-        # RFC 9110 section 15.4.5: what the 200 would say, without what describes the body.
-        start_response("304 Not Modified", [("ETag", asset.etag), *caching])
-        return ()
-    body = _body(asset, environ)
+    """Send a 404 page: never kept, and without an ETag or ranges, since it is not the file at this path."""
+    body = wsgi_body(Parts(page, ()) if environ["REQUEST_METHOD"] == "HEAD" else page, environ)
     if body is None:
         return _missing(environ, start_response)
-    start_response("200 OK", [*asset.headers, *caching])
+    headers = [*stand_in_headers(page), NO_STORE]
+    start_response("404 Not Found", headers if changes is None else changes.uncached.applied_to(headers))
     return body
-
-
-def _send_not_found(page: Asset, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-    """Send a 404 page: never kept, and without an ETag, since it is not the file at this path."""
-    body = _body(page, environ)
-    if body is None:
-        return _missing(environ, start_response)
-    start_response("404 Not Found", [*(header for header in page.headers if header[0] != "ETag"), NO_STORE])
-    return body
-
-
-def _body(asset: Asset, environ: WSGIEnvironment) -> Iterable[bytes] | None:
-    """Return the content, nothing for HEAD; None when the file is no longer the one that was indexed."""
-    if asset.data is None:
-        return open_body(asset, environ)
-    return () if environ["REQUEST_METHOD"] == "HEAD" else (asset.data,)
 
 
 def _missing(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
     return _say("404 Not Found", (NO_STORE,), environ, start_response)
 
 
-def _refused(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-    """Answer another method than GET and HEAD on a file."""
+def _refused(build: Build, path: str, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    """Answer another method than GET and HEAD, which are all that files know (RFC 9110 section 15.5.6)."""
+    if build.find(path, environ) is None:
+        if not build.has_page(path):
+            return _missing(environ, start_response)
+        # A page stands in for a missing file there.
+        return _say("405 Method Not Allowed", (("Allow", "GET, HEAD"), NO_STORE), environ, start_response)
     if environ["REQUEST_METHOD"] == "OPTIONS":
         start_response("204 No Content", [_ALLOW])
         return ()
     return _say("405 Method Not Allowed", (_ALLOW, NO_STORE), environ, start_response)
-
-
-def _refused_page(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-    """Answer another method than GET and HEAD where a page stands in for a missing file."""
-    return _say("405 Method Not Allowed", (_ALLOW_PAGE, NO_STORE), environ, start_response)
 
 
 def _say(
@@ -269,17 +304,3 @@ def _say(
 
 def _text_headers(body: bytes) -> tuple[Header, ...]:
     return (("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(body))), NOSNIFF)
-
-
-def _report(index: Index) -> None:
-    """Log once what is not served, names escaped: a file's name may hold line breaks."""
-    if index.skipped:
-        named = "; ".join(f"{path!r}: {reason}" for path, reason in index.skipped[:_REPORTED])
-        more = len(index.skipped) - _REPORTED
-        logger.warning(
-            "%r: %d not served: %s%s",
-            index.directory,
-            len(index.skipped),
-            named,
-            f"; and {more} more" if more > 0 else "",
-        )

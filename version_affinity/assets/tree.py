@@ -11,12 +11,13 @@ import errno
 import os
 import stat
 from hashlib import sha256
+from itertools import islice
 from operator import attrgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 #: Bytes above which a file is hashed in blocks and never held in memory. Nearly every script, style sheet and font of a
 #: build is smaller; above it, opening the file is a small part of sending it, and ``sendfile`` is the better way.
@@ -40,6 +41,7 @@ OPEN_FLAGS: Final = (
     | getattr(os, "O_BINARY", 0)
 )
 _ATTEMPTS = 3
+_SORTED_AT_ONCE = 2000
 _MOUNT_POINT = 0xA0000003  # stat.IO_REPARSE_TAG_MOUNT_POINT, which exists on Windows alone
 
 
@@ -73,6 +75,26 @@ class Content(NamedTuple):
     data: bytes | None
 
 
+class Described(Protocol):
+    """What a file holds, as far as it is known: read just now (``Content``), by an earlier load, or in an index."""
+
+    @property
+    def size(self) -> int:
+        """Its length in bytes."""
+
+    @property
+    def mtime_ns(self) -> int:
+        """When it was last modified, in nanoseconds."""
+
+    @property
+    def digest(self) -> bytes:
+        """16 bytes of its SHA-256."""
+
+    @property
+    def data(self) -> bytes | None:
+        """Its bytes, where they are at hand."""
+
+
 class UnservableError(Exception):
     """A file cannot be served; the message says why."""
 
@@ -101,7 +123,7 @@ def walk(root: str, ignored: Callable[[str, str], bool], skipped: list[Skipped])
         parent, directory = pending.pop()
         try:
             with os.scandir(directory) as listing:
-                entries = sorted(listing, key=attrgetter("name"))
+                entries = _sorted(listing)
         except OSError as error:
             skipped.append(Skipped(parent, f"the directory cannot be read: {error.strerror}"))
             continue
@@ -125,6 +147,22 @@ def walk(root: str, ignored: Callable[[str, str], bool], skipped: list[Skipped])
             except OSError as error:
                 skipped.append(Skipped(path, f"it cannot be read: {error.strerror}"))
         yield parent, files
+
+
+def _sorted(listing: Iterable[os.DirEntry[str]]) -> list[os.DirEntry[str]]:
+    """Return entries in the order of their names.
+
+    One sort of 50,000 was measured to keep all other threads waiting for 30 ms. Parts are sorted first: what is left
+    to do then is to merge them.
+    """
+    name = attrgetter("name")
+    entries: list[os.DirEntry[str]] = []
+    rest = iter(listing)
+    while part := sorted(islice(rest, _SORTED_AT_ONCE), key=name):
+        entries += part
+    if len(entries) > _SORTED_AT_ONCE:
+        entries.sort(key=name)
+    return entries
 
 
 def _is_junction(entry: os.DirEntry[str]) -> bool:
@@ -157,6 +195,64 @@ def _target(root: str, link: os.DirEntry[str]) -> str:
     return target
 
 
+def stamp_of(file: str) -> tuple[int, int] | None:
+    """Return a file's size and time of modification, None when there is none; opens nothing."""
+    try:
+        status = os.stat(file, follow_symlinks=False)  # noqa: PTH116 - pathlib takes twice the time
+    except (OSError, ValueError):
+        return None
+    return status.st_size, status.st_mtime_ns
+
+
+def is_unchanged(file: str, size: int, mtime_ns: int) -> bool:
+    """Tell whether a file has a size and a time of modification; opens nothing."""
+    try:
+        status = os.stat(file, follow_symlinks=False)  # noqa: PTH116 - pathlib takes twice the time
+    except (OSError, ValueError):
+        return False
+    return stat.S_ISREG(status.st_mode) and status.st_size == size and status.st_mtime_ns == mtime_ns
+
+
+def open_unchanged(file: str, size: int, mtime_ns: int) -> int | None:
+    """Open a file that still has a size and a time of modification; None when it has not, or cannot be opened."""
+    try:
+        descriptor = os.open(file, OPEN_FLAGS)
+    except (OSError, ValueError):
+        return None
+    try:
+        status = os.fstat(descriptor)
+    except OSError:
+        os.close(descriptor)
+        return None
+    if stat.S_ISREG(status.st_mode) and status.st_size == size and status.st_mtime_ns == mtime_ns:
+        return descriptor
+    os.close(descriptor)
+    return None
+
+
+def read_unchanged(file: str, size: int, mtime_ns: int) -> bytes | None:
+    """Read a small file that still has a size and a time of modification; None when it has not, or cannot be read."""
+    descriptor = open_unchanged(file, size, mtime_ns)
+    if descriptor is None:
+        return None
+    try:
+        data = os.read(descriptor, size + 1)  # one more: shows that it has grown
+    except OSError:
+        return None
+    finally:
+        os.close(descriptor)
+    return data if len(data) == size else None
+
+
+def digest_of(data: bytes) -> bytes:
+    """Return the content hash of bytes.
+
+    >>> digest_of(b"").hex()
+    'e3b0c44298fc1c149afbf4c8996fb924'
+    """
+    return sha256(data).digest()[:DIGEST_SIZE]
+
+
 def read(file: str, limit: int = LARGE) -> Content:
     """Read and hash a file; its content is returned up to ``limit`` bytes.
 
@@ -185,7 +281,7 @@ def _read(file: str, limit: int) -> Content | None:
             data = os.read(descriptor, size + 1)  # one more: shows that it has grown
             if len(data) != size:
                 return None
-            return Content(size, status.st_mtime_ns, sha256(data).digest()[:DIGEST_SIZE], data)
+            return Content(size, status.st_mtime_ns, digest_of(data), data)
         digest = sha256()
         length = 0
         while block := os.read(descriptor, BLOCK):

@@ -1,0 +1,286 @@
+"""One build as it is served: its files, the paths that lead to them, and its rules. No WSGI, no I/O after loading.
+
+A path is looked up in two steps, between which somebody may know better: ``find`` tells what the build has at the very
+path, ``stand_in`` what answers where it has nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
+
+from version_affinity.errors import ConfigurationError
+
+from .asset import Asset
+from .fingerprint import looks_like_asset
+from .header_rules import HeaderRules, parse_headers
+from .media import is_media
+from .redirects import Redirected, RedirectRules, Rewritten, parse_redirects
+from .response import IMMUTABLE
+from .routing import Redirect, check_handling, not_found, resolve, respelt, routes
+from .sending import ALLOW_ALL_ORIGINS
+from .spelling import canonical, is_escaped, spelling
+from .tree import UnservableError, read, stamp_of
+
+if TYPE_CHECKING:
+    from collections.abc import Container, Iterable
+
+    from _typeshed.wsgi import WSGIEnvironment
+
+    from .asset import Header
+    from .header_changes import HeaderChanges
+    from .index import Index
+    from .rules import InvalidLine
+
+logger = logging.getLogger("version_affinity")
+
+#: What a path stands for.
+FILE: Final = "file"
+REDIRECT: Final = "redirect"
+DOCUMENT: Final = "single-page document"
+MISSING: Final = "missing asset"
+APP: Final = "wrapped application"
+NO_FILE: Final = "not found"
+
+SINGLE_PAGE: Final = "single-page-application"
+NOT_FOUND_PAGE: Final = "404-page"
+
+#: A redirect to another path of the build, or wherever a rule says.
+Leading: TypeAlias = "Redirect | Redirected"
+
+_DOCUMENT: Final = "/index.html"
+_REDIRECTS: Final = "_redirects"
+_HEADERS: Final = "_headers"
+# A rule file that is larger is none: 2,100 lines of 2,000 characters.
+_RULES_LIMIT: Final = 4 * 1024 * 1024
+_REPORTED: Final = 10  # files and lines that a log line names; the rest is counted
+# What a browser shows as a page of a tab, and what it shows in a frame (W3C Fetch Metadata). "empty": the fetch of a
+# page by a service worker.
+_PAGES: Final = frozenset(("document", "empty", None))
+_FRAMES: Final = frozenset(("iframe", "frame"))
+
+
+class Found(NamedTuple):
+    """What a path stands for, and the file or redirect where it is one."""
+
+    what: str
+    target: Asset | Leading | None = None
+
+
+class Build:
+    """One build. Not changed once made.
+
+    Args:
+        index: Its files.
+        html_handling: The paths at which HTML files are shown.
+        not_found_handling: What answers where no file does.
+        allow_all_origins: Whether pages of other origins may use its fingerprinted files.
+
+    Raises:
+        ConfigurationError: a mode is unknown, or a single-page application has no document.
+
+    Attributes:
+        index: Its files.
+        kept: What a fingerprinted file carries besides what describes it.
+        routes: Request path to a file or a redirect.
+        not_found_handling: What answers where no file does.
+        document: What a single-page application shows at every path; None where the build is none.
+        redirects: The rules of ``_redirects``, None without any.
+        header_rules: The rules of ``_headers``, None without any.
+    """
+
+    __slots__ = (
+        "_changes",
+        "_stamps",
+        "_unusual",
+        "document",
+        "header_rules",
+        "index",
+        "kept",
+        "not_found_handling",
+        "redirects",
+        "routes",
+    )
+
+    def __init__(
+        self, index: Index, html_handling: str, not_found_handling: str, *, allow_all_origins: bool = False
+    ) -> None:
+        check_handling(html_handling, not_found_handling)
+        self.index: Final = index
+        self.kept: Final[tuple[Header, ...]] = (IMMUTABLE, ALLOW_ALL_ORIGINS) if allow_all_origins else (IMMUTABLE,)
+        self.not_found_handling: Final = not_found_handling
+        self.document: Final = index.assets.get(_DOCUMENT) if not_found_handling == SINGLE_PAGE else None
+        if not_found_handling == SINGLE_PAGE and self.document is None:
+            raise ConfigurationError(
+                f"not_found_handling={not_found_handling!r} answers with /index.html, and {index.directory!r} has "
+                "none: build the front end first, or use not_found_handling='none'",
+            )
+        self.routes: Final = routes(index.assets, html_handling)
+        self._stamps: Final = _stamps(index.directory)
+        redirects = parse_redirects(_read_rules(index.directory, _REDIRECTS), html_handling=html_handling)
+        header_rules = parse_headers(_read_rules(index.directory, _HEADERS))
+        self.redirects: Final[RedirectRules | None] = redirects or None
+        self.header_rules: Final[HeaderRules | None] = header_rules or None
+        # The paths at which more than one look is needed. A fingerprinted file is not among them, however it is spelt:
+        # no page misses it.
+        self._unusual: Final = frozenset(
+            path
+            for path, answer in self.routes.items()
+            if (path in self.routes.escaped or (redirects and redirects.match(canonical(path)) is not None))
+            and not (isinstance(answer, Asset) and answer.fingerprinted)
+        )
+        # The same on each request for a path of the build, unless a rule names hosts.
+        self._changes: Final = (
+            {path: header_rules.for_path(canonical(path)) for path in self.routes}
+            if header_rules and not header_rules.host_bound
+            else {}
+        )
+        _report_files(index)
+        _report_lines(index.directory, _REDIRECTS, (*redirects.invalid, *redirects.idle))
+        _report_lines(index.directory, _HEADERS, (*header_rules.invalid, *header_rules.idle))
+
+    def has_changed_rules(self) -> bool:
+        """Tell whether a rule file has changed since this build was loaded."""
+        return _stamps(self.index.directory) != self._stamps
+
+    def find(self, path: str, environ: WSGIEnvironment) -> Asset | Leading | Found | None:
+        """Return what this build has at a path: a file, a redirect, or, by a rule, what it shows there; else None.
+
+        Args:
+            path: The path in the build, as in ``PATH_INFO``; "" for its mount without the slash.
+            environ: The request.
+        """
+        answer = self.routes.get(path)
+        if answer is None:
+            settled = path and self.redirects is None and "//" not in path
+        else:
+            settled = path not in self._unusual
+            if settled and isinstance(answer, Asset) and answer.fingerprinted:
+                return answer
+        return answer if settled and not is_escaped(environ) else self._find(path, environ)
+
+    def _find(self, path: str, environ: WSGIEnvironment) -> Asset | Leading | Found | None:
+        """Return what this build has at a path that a rule may be for, or that has other spellings."""
+        if not path:
+            # The mount without its slash: relative references in a page at "/app" would miss "/app/".
+            return Redirect("/") if "/" in self.routes or self.document is not None else None
+        spelt = spelling(environ, path)
+        if self.redirects is not None:
+            host, query = environ.get("HTTP_HOST", ""), environ.get("QUERY_STRING", "")
+            ruled = self.redirects.match(spelt or canonical(path), query, host=host, mount=_mount(environ, path))
+            if isinstance(ruled, Redirected):
+                return ruled
+            if isinstance(ruled, Rewritten):
+                return self._rewritten(ruled.path, environ)
+        answer = resolve(self.routes, path, spelt)
+        # What the undecoded path spells may not be what is asked for below a mount; a redirect to it is safe.
+        return answer if isinstance(answer, Redirect) or path in self.routes else None
+
+    def _rewritten(self, path: str, environ: WSGIEnvironment) -> Asset | Leading | Found:
+        """Return what answers when a rule says that a request is for this path: always something of the build."""
+        answer = self.routes.get(path)
+        if answer is not None:
+            return answer
+        if self.document is not None and _wants_document(path, environ, has_app=False):
+            return Found(DOCUMENT, self.document)
+        return Found(NO_FILE, self._not_found_page(path))
+
+    def stand_in(self, path: str, environ: WSGIEnvironment, directories: Container[str] | None) -> Found:
+        """Return what answers a GET or HEAD where ``find`` has found nothing.
+
+        Args:
+            path: The path in the build.
+            environ: The request.
+            directories: In front of an application, which gets what no build claims: the directories that builds have
+                (``looks_like_asset``). None where there is no application.
+        """
+        document = self.document
+        has_app = directories is not None
+        if document is None or not _wants_document(path, environ, has_app=has_app):
+            if "." in path and looks_like_asset(path, directories):
+                return _MISSING
+            if has_app:
+                return _APP
+            document = None
+        page = self._not_found_page(path) if document is None else document
+        if page is None:
+            return _NO_FILE
+        redirect = respelt(path, spelling(environ, path))
+        if redirect is not None:
+            return Found(REDIRECT, redirect)
+        return Found(NO_FILE if document is None else DOCUMENT, page)
+
+    def has_page(self, path: str) -> bool:
+        """Tell whether a page stands in for a file that is missing at a path."""
+        return self.document is not None or self._not_found_page(path) is not None
+
+    def _not_found_page(self, path: str) -> Asset | None:
+        return not_found(self.index.assets, path) if self.not_found_handling == NOT_FOUND_PAGE else None
+
+    def changes_at(self, path: str, environ: WSGIEnvironment) -> HeaderChanges | None:
+        """Return what the rules of ``_headers`` change in the answer at a path; None for nothing."""
+        rules = self.header_rules
+        if rules is None:
+            return None
+        if path in self._changes:
+            return self._changes[path]
+        return rules.for_path(spelling(environ, path) or canonical(path), environ.get("HTTP_HOST", ""))
+
+
+_MISSING: Final = Found(MISSING)
+_APP: Final = Found(APP)
+_NO_FILE: Final = Found(NO_FILE)
+
+
+def _wants_document(path: str, environ: WSGIEnvironment, *, has_app: bool) -> bool:
+    """Tell whether the document of a single-page application is the answer: to pages, never to what they load."""
+    mode, destination = environ.get("HTTP_SEC_FETCH_MODE"), environ.get("HTTP_SEC_FETCH_DEST")
+    if mode is not None or destination is not None:
+        if mode == "navigate":
+            # What a frame shows may well be something of the application's own.
+            return destination in _PAGES or (destination in _FRAMES and not has_app)
+        return mode is None and destination == "document"
+    # The client does not tell; "text/html" among what it accepts may ask for any file.
+    return not is_media(path) and (not has_app or "text/html" in environ.get("HTTP_ACCEPT", ""))
+
+
+def _mount(environ: WSGIEnvironment, path: str) -> str:
+    """Return what stands before a path of the build in its URL."""
+    whole: str = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
+    return whole.removesuffix(path)
+
+
+def _stamps(directory: str) -> tuple[object, ...]:
+    return tuple(stamp_of(f"{directory}/{name}") for name in (_REDIRECTS, _HEADERS))
+
+
+def _read_rules(directory: str, name: str) -> str:
+    """Return the text of a rule file, "" without one."""
+    try:
+        content = read(f"{directory}/{name}", _RULES_LIMIT)
+    except FileNotFoundError:
+        return ""
+    except (OSError, UnservableError) as error:
+        logger.warning("%r: %s is not used: %s", directory, name, error)
+        return ""
+    if content.data is None:
+        logger.warning("%r: %s is not used: it has %d bytes", directory, name, content.size)
+        return ""
+    return content.data.decode("utf-8", "surrogateescape")
+
+
+def _report_files(index: Index) -> None:
+    """Log once what is not served, names escaped: a file's name may hold line breaks."""
+    _report(f"{index.directory!r}", "not served", [f"{path!r}: {reason}" for path, reason in index.skipped])
+
+
+def _report_lines(directory: str, name: str, lines: Iterable[InvalidLine]) -> None:
+    ordered = sorted(lines)
+    _report(f"{directory!r}, {name}", "lines not used", [f"line {line}: {message}" for line, _, message in ordered])
+
+
+def _report(where: str, what: str, told: list[str]) -> None:
+    if told:
+        more = len(told) - _REPORTED
+        named = "; ".join(told[:_REPORTED])
+        logger.warning("%s: %d %s: %s%s", where, len(told), what, named, f"; and {more} more" if more > 0 else "")

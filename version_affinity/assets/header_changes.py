@@ -1,0 +1,121 @@
+"""What ``_headers`` changes in one response, and what is left of it where the response is not for everybody."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from .asset import Header
+
+_PRIVATE: Final = ("private", "no-store")
+# What invites shared caches, or lets them pass over the rest: "must-understand" outranks "no-store" (RFC 9111 section
+# 5.2.2.3), and "private" with names in it is not about the whole response (section 5.2.2.7).
+_INVITING: Final = ("public", "s-maxage", "must-understand", "proxy-revalidate")
+# A token, perhaps with another one (RFC 9111 section 5.2); what is quoted is for no cache to misread.
+_DIRECTIVE: Final = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+)(=[!#$%&'*+.^_`|~0-9A-Za-z-]+)?")
+# Besides these, all that end with "-cache-control" speak to caches of one kind (RFC 9213).
+_CACHING: Final = frozenset(
+    ("cache-control", "expires", "pragma", "age", "surrogate-control", "edge-control", "x-accel-expires"),
+)
+# A rule's tag or date is the same in each version: with it, a cache would take one's page for another's.
+_VALIDATORS: Final = frozenset(("etag", "last-modified"))
+_KEPT: Final = frozenset(("cache-control", "vary"))
+
+
+class HeaderChanges(NamedTuple):
+    """What rules change in a response.
+
+    Attributes:
+        removed: The names, in lower case, whose fields are taken out of the response.
+        added: The fields that are added to it then.
+        vary: What is added to its Vary.
+    """
+
+    removed: frozenset[str]
+    added: tuple[Header, ...]
+    vary: str = ""
+
+    def applied_to(self, headers: Iterable[Header]) -> list[Header]:
+        """Return a response's headers, changed; the given ones stay as they are.
+
+        >>> changes = HeaderChanges(frozenset(("etag",)), (("X-A", "1"),), "Origin")
+        >>> changes.applied_to([("ETag", '"a"'), ("Vary", "Accept")])
+        [('Vary', 'Accept, Origin'), ('X-A', '1')]
+        """
+        removed = self.removed
+        changed = [header for header in headers if header[0].lower() not in removed]
+        if self.vary:
+            changed = _varying(changed, self.vary)
+        changed += self.added
+        return changed
+
+    @property
+    def private(self) -> HeaderChanges:
+        """The same for an answer that depends on who asks: nothing in it lets a shared cache keep the answer.
+
+        A Cache-Control is left where it says ``private`` or ``no-store``, without what contradicts that. Fields for
+        caches of one kind, Expires and the like are left out, and validators, which know nothing of versions. Neither
+        Cache-Control nor Vary is removed. A cookie stays: it is the same for all who ask for this path.
+
+        >>> HeaderChanges(frozenset(("cache-control",)), (("Cache-Control", "public, max-age=9"),)).private
+        HeaderChanges(removed=frozenset(), added=(), vary='')
+        """
+        return self._limited(_unshared)
+
+    @property
+    def uncached(self) -> HeaderChanges:
+        """The same for an answer whose caching is settled: a miss that no cache keeps, an answer under an override."""
+        return self._limited(lambda _value: "")
+
+    @property
+    def cookieless(self) -> HeaderChanges:
+        """The same without cookies, for what a shared cache keeps: many keep nothing that sets one."""
+        if not any(name.lower() == "set-cookie" for name, _ in self.added):
+            return self
+        return self._replace(added=tuple(header for header in self.added if header[0].lower() != "set-cookie"))
+
+    def _limited(self, caching: Callable[[str], str]) -> HeaderChanges:
+        """Return the changes with what ``caching`` leaves of a Cache-Control."""
+        added: list[Header] = []
+        spared = set(_KEPT)
+        for name, value in self.added:
+            lowered = name.lower()
+            if lowered == "cache-control":
+                left = caching(value)
+                if left:
+                    added.append((name, left))
+                    spared.remove(lowered)
+            elif lowered in _VALIDATORS:
+                spared.add(lowered)
+            elif lowered not in _CACHING and not lowered.endswith("-cache-control"):
+                added.append((name, value))
+        return HeaderChanges(self.removed - spared, tuple(added), self.vary)
+
+
+def _unshared(cache_control: str) -> str:
+    """Return the directives under which no shared cache keeps a response; "" when they do not say so.
+
+    >>> _unshared("public, no-store"), _unshared('private="x", max-age=9'), _unshared("private, max-age=9")
+    ('no-store', '', 'private, max-age=9')
+    """
+    kept = []
+    for directive in map(_DIRECTIVE.fullmatch, map(str.strip, cache_control.split(","))):
+        if directive is not None:
+            name = directive[1].lower()
+            if name not in _INVITING and not (directive[2] and name in _PRIVATE):
+                kept.append(directive[0])
+    return ", ".join(kept) if any(directive.lower() in _PRIVATE for directive in kept) else ""
+
+
+def _varying(headers: Sequence[Header], vary: str) -> list[Header]:
+    """Return headers with one Vary that names theirs and these; "*" outranks names (RFC 9110 section 12.5.5)."""
+    lines = [value for name, value in headers if name.lower() == "vary"]
+    names: dict[str, str] = {}
+    for name in map(str.strip, ",".join([*lines, vary]).split(",")):
+        if name:
+            names.setdefault(name.lower(), name)
+    joined = "*" if "*" in names else ", ".join(names.values())
+    return [*(header for header in headers if header[0].lower() != "vary"), ("Vary", joined)]

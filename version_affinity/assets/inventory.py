@@ -1,0 +1,257 @@
+"""The manifest of an earlier load: what each file of a build held, so that the next load need not read it.
+
+    {"manifest": "version_affinity build", "format": 1, "vite": null, "files": {
+    "assets/index-BX4CeNGm.js": {"size": 5120, "mtime_ns": 1718000000000000000, "digest": "9f86d081...", ...},
+    ...
+    }}
+
+It is JSON with one file on each line: read line by line, even a large one keeps other threads waiting for no more than
+one file. Names are relative to the build directory; bytes of names that are not UTF-8 are surrogates (PEP 383). The
+digest is the first 16 bytes of the content's SHA-256 in hexadecimal. ``type`` and ``fingerprinted`` say what the load
+made of a file; the next load decides that anew.
+
+A file's entry is believed where its size and its time of modification are what they were. The manifest is the
+operator's, like the build itself: it can say that a file of the tree holds something, and name no other file.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias, cast
+
+from .manifest import ManifestError, ViteFile, ViteManifest
+from .tree import DIGEST_SIZE
+from .variants import Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from .asset import Asset
+
+_KIND: Final = "version_affinity build"
+_FORMAT: Final = 1
+_OWN: Final = frozenset(("manifest", "format", "vite", "files"))
+# How the line before the first file and the one after the last look, as they are written here.
+_OPENING: Final = '"files": {'
+_CLOSING: Final = "}}"
+_ENDS: Final = (",", "")
+#: Times before 1981 are what tools write that want equal archives of equal builds (Nix: 1970; zip files, Bazel and
+#: Gradle: 1980). Builds that differ have them in common, so they do not tell that a file is the same.
+_TELLING_NS: Final = 11 * 365 * 86_400 * 1_000_000_000
+
+
+class InventoryError(ValueError):
+    """The text is no manifest of a build; the message says why."""
+
+
+class BrokenError(InventoryError):
+    """The text is not even JSON."""
+
+
+class Entry(NamedTuple):
+    """What one file held; its attributes are those of an ``Asset``, whose content is not at hand."""
+
+    size: int
+    mtime_ns: int
+    digest: bytes
+    content_type: str
+    fingerprinted: bool
+    data: None = None
+
+
+#: An entry as it waits for its file. Of plain tuples the garbage collector keeps no account once it has seen them: tens
+#: of thousands of entries would cost each of its runs some milliseconds, in which no thread runs.
+Fields: TypeAlias = "tuple[int, int, bytes, str, bool]"
+
+
+class Inventory(NamedTuple):
+    """What is known of a build's files without reading them.
+
+    Attributes:
+        files: Request path to what the file held: an asset, or the fields of an ``Entry``.
+        verdicts: Request path of a compressed sibling to what came of comparing it with its original.
+        vite: Vite's manifest.
+        about: Whatever else the manifest says, kept when it is written anew.
+    """
+
+    files: Mapping[str, Fields] | Mapping[str, Asset]
+    verdicts: Mapping[str, Verdict]
+    vite: ViteFile | None = None
+    about: Mapping[str, object] = {}  # never changed
+
+    def known(self, path: str) -> Entry | Asset | None:
+        """Return what a file held, None when that is unknown or its time does not tell."""
+        entry = self.files.get(path)
+        if not isinstance(entry, tuple):
+            return entry
+        return Entry(*entry) if entry[1] >= _TELLING_NS else None
+
+    def known_vite(self, name: str, stamp: tuple[int, int]) -> ViteFile | None:
+        """Return what was found in a file of this size and time of modification, None when that is unknown."""
+        vite = self.vite
+        return vite if vite is not None and vite[:3] == (name, *stamp) and vite.mtime_ns >= _TELLING_NS else None
+
+    def agrees(self, other: Inventory) -> bool:
+        """Tell whether a manifest of the other would say the same."""
+        files = self.files
+        return (
+            len(files) == len(other.files)
+            and all(files.get(path) == _fields(asset) for path, asset in other.files.items())
+            and self.verdicts == other.verdicts
+            and _vite_document(self.vite) == _vite_document(other.vite)
+        )
+
+
+#: Nothing is known.
+UNKNOWN: Final = Inventory({}, {})
+
+
+def parse(text: bytes) -> Inventory:
+    """Parse a manifest. Entries that cannot be used are left out: their files are read.
+
+    Raises:
+        InventoryError: it is no manifest of a build.
+
+    >>> parse(b'{"manifest": "version_affinity build", "format": 1, "files": {}}').files
+    {}
+    """
+    try:
+        decoded = text.decode("utf-8")
+        return _by_line(decoded) or from_document(json.loads(decoded))
+    except InventoryError:
+        raise
+    except (ValueError, RecursionError) as error:  # UnicodeDecodeError and JSONDecodeError are ValueErrors
+        raise BrokenError(f"it is not JSON: {error!s:.200}") from None
+
+
+def _by_line(text: str) -> Inventory | None:
+    """Parse a manifest as it is written here; None when it has another form, which says nothing against it."""
+    first, *entries = text.split("\n")
+    if not first.endswith(_OPENING) or entries[-2:] != [_CLOSING, ""]:
+        return None
+    parser = _Parser(json.loads(first + _CLOSING))
+    decode = json.JSONDecoder().raw_decode
+    try:
+        for line in entries[:-2]:
+            name, end = decode(line)
+            entry, end = decode(line, end + 2)
+            if line[end:] not in _ENDS:
+                return None
+            parser.add(name, entry)
+    except ValueError:
+        return None
+    return parser.inventory()
+
+
+def from_document(document: object) -> Inventory:
+    """Return the inventory that a manifest's parsed JSON is.
+
+    Raises:
+        InventoryError: it is no manifest of a build.
+    """
+    parser = _Parser(document)
+    for name, entry in cast("dict[str, object]", document)["files"].items():  # type: ignore[attr-defined]
+        parser.add(name, entry)
+    return parser.inventory()
+
+
+class _Parser:
+    """Takes a manifest's files one by one."""
+
+    def __init__(self, header: object) -> None:
+        if not isinstance(header, dict) or header.get("manifest") != _KIND or not isinstance(header.get("files"), dict):
+            raise InventoryError("it is something else than a manifest of a build")
+        if header.get("format") != _FORMAT:
+            raise InventoryError(f"it is of format {header.get('format')!r:.20}, and this release reads {_FORMAT}")
+        self._files: dict[str, Fields] = {}
+        self._verdicts: dict[str, Verdict] = {}
+        self._vite = _vite_file(header.get("vite"))
+        self._about = {key: value for key, value in header.items() if key not in _OWN}
+
+    def add(self, name: object, value: object) -> None:
+        if not isinstance(name, str) or not isinstance(value, dict):
+            return
+        size, mtime_ns, digest = value.get("size"), value.get("mtime_ns"), _digest(value.get("digest"))
+        if type(size) is not int or type(mtime_ns) is not int or digest is None:
+            return
+        try:
+            path = "/" + (name if name.isascii() else name.encode("utf-8", "surrogateescape").decode("latin-1"))
+        except UnicodeEncodeError:
+            return
+        kind, fingerprinted = value.get("type"), value.get("fingerprinted")
+        self._files[path] = (size, mtime_ns, digest, kind if isinstance(kind, str) else "", fingerprinted is True)
+        if "compressed" in value:
+            original, fault = _digest(value["compressed"]), value.get("fault", "")
+            if original is not None and isinstance(fault, str):
+                self._verdicts[path] = Verdict(original, fault)
+
+    def inventory(self) -> Inventory:
+        return Inventory(self._files, self._verdicts, self._vite, self._about)
+
+
+def _digest(text: object) -> bytes | None:
+    try:
+        digest = bytes.fromhex(text) if isinstance(text, str) else b""
+    except ValueError:
+        return None
+    return digest if len(digest) == DIGEST_SIZE else None
+
+
+def _vite_file(value: object) -> ViteFile | None:
+    if not isinstance(value, dict):
+        return None
+    name, size, mtime_ns, chunks = (value.get(key) for key in ("name", "size", "mtime_ns", "chunks"))
+    if not isinstance(name, str) or type(size) is not int or type(mtime_ns) is not int:
+        return None
+    try:
+        return ViteFile(name, size, mtime_ns, None if chunks is None else ViteManifest.from_document(chunks))
+    except ManifestError:
+        return None
+
+
+def _vite_document(vite: ViteFile | None) -> dict[str, object] | None:
+    if vite is None:
+        return None
+    chunks = None if vite.manifest is None else vite.manifest.document()
+    return {"name": vite.name, "size": vite.size, "mtime_ns": vite.mtime_ns, "chunks": chunks}
+
+
+def _fields(entry: Fields | Asset) -> Fields:
+    if isinstance(entry, tuple):
+        return entry
+    return entry.size, entry.mtime_ns, entry.digest, entry.content_type, entry.fingerprinted
+
+
+def lines(inventory: Inventory) -> Iterator[str]:
+    """Yield a manifest's text, line by line.
+
+    >>> print(*lines(Inventory({"/a.js": (1, 2, bytes(16), "text/javascript", False)}, {})), sep="", end="")
+    {"manifest": "version_affinity build", "format": 1, "vite": null, "files": {
+    "a.js": {"size": 1, "mtime_ns": 2, "digest": "00000000000000000000000000000000", "type": "text/javascript", \
+"fingerprinted": false}
+    }}
+    """
+    own = {"manifest": _KIND, "format": _FORMAT, "vite": _vite_document(inventory.vite)}
+    header = json.dumps({**own, **inventory.about})
+    yield f"{header[:-1]}, {_OPENING}"
+    separator = "\n"
+    for path, entry in inventory.files.items():
+        name = path[1:]
+        if not name.isascii():
+            name = name.encode("latin-1").decode("utf-8", "surrogateescape")
+        size, mtime_ns, digest, kind, fingerprinted = _fields(entry)
+        value: dict[str, object] = {
+            "size": size,
+            "mtime_ns": mtime_ns,
+            "digest": digest.hex(),
+            "type": kind,
+            "fingerprinted": fingerprinted,
+        }
+        verdict = inventory.verdicts.get(path)
+        if verdict is not None:
+            value["compressed"] = verdict.original.hex()
+            if verdict.fault:
+                value["fault"] = verdict.fault
+        yield f"{separator}{json.dumps(name)}: {json.dumps(value)}"
+        separator = ",\n"
+    yield f"\n{_CLOSING}\n"

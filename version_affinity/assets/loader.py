@@ -1,0 +1,318 @@
+"""Reading a build directory: what each file holds, what is known of it already, and the assets that come of both."""
+
+from __future__ import annotations
+
+import gc
+import threading
+from contextlib import contextmanager
+from operator import attrgetter
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from .asset import Asset, Header, Representation
+from .fingerprint import has_fingerprint, place_of
+from .manifest import find
+from .media import content_type, extension, is_html
+from .tree import Content, Skipped, UnservableError, is_unchanged, read, walk
+from .variants import ENDINGS, Verdict, can_compare, coding_of, compare, is_older
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from .inventory import Inventory
+    from .manifest import ViteFile
+    from .memory import Memory
+    from .tree import Described, File
+
+# Rules for the server, not files for a browser; nor are they when compressed.
+_RULE_FILES: Final = frozenset(f"/{name}{ending}" for name in ("_headers", "_redirects") for ending in ("", *ENDINGS))
+_DIRECTORY_ENDINGS: Final = tuple(f"{ending}/" for ending in ENDINGS)
+
+
+class Loaded(NamedTuple):
+    """What one reading of a directory gave.
+
+    Attributes:
+        assets: Request path to file.
+        verdicts: Request path of a compressed sibling to what came of comparing it with its original.
+        vite: Where Vite's manifest may lie, and what was found there.
+        skipped: What is not served, or not used, and why.
+    """
+
+    assets: dict[str, Asset]
+    verdicts: dict[str, Verdict]
+    vite: ViteFile | None
+    skipped: tuple[Skipped, ...]
+
+
+class Loader:
+    """How one directory is read: its settings, and what its files have in common.
+
+    Args:
+        root: The real, absolute name of the directory.
+        ignored: Whether a path and its last segment are left out.
+        rule: Whether a path is fingerprinted; None leaves it to the built-in rule.
+        types: Content types beside the built-in ones, by extension.
+        memory: Where the content of small files is held.
+        apart: The absolute name of a file that is left out, wherever it lies: a manifest of the load itself.
+    """
+
+    def __init__(
+        self,
+        root: str,
+        *,
+        ignored: Callable[[str, str], bool],
+        rule: Callable[[str], bool | None] | None,
+        types: Mapping[str, str],
+        memory: Memory | None,
+        apart: str | None,
+    ) -> None:
+        self.root: Final = root
+        self.memory: Final = memory
+        self.ignored: Final = ignored
+        self.rule: Final = rule
+        self.apart: Final = apart
+        self._additions: Final = types
+        self._types: dict[str, tuple[Header, bool]] = {}
+        self._lengths: dict[int, Header] = {}
+
+    def load(self, known: Inventory) -> Loaded:
+        """Read the directory: of each file what is not known yet.
+
+        Where the index as it was has what a new one would say of a file, the same object stands in the new one.
+        """
+        reading = _Reading(self, known)
+        try:
+            return reading.run()
+        except BaseException:
+            reading.forget()
+            raise
+
+    def kind(self, path: str) -> tuple[Header, bool]:
+        """Return the Content-Type by a file's name, and whether it is a document's."""
+        ending = extension(path)
+        known = self._types.get(ending) if ending else None
+        if known is None:
+            kind = content_type(path, self._additions)
+            known = (("Content-Type", kind), is_html(kind))
+            if ending:
+                self._types[ending] = known
+        return known
+
+    def length(self, size: int) -> Header:
+        """Return the Content-Length of so many bytes."""
+        length = self._lengths.get(size)
+        if length is None:
+            length = self._lengths[size] = ("Content-Length", str(size))
+        return length
+
+
+class _Reading:
+    """One reading of a directory."""
+
+    def __init__(self, loader: Loader, known: Inventory) -> None:
+        self._loader = loader
+        self._known = known
+        self._assets: dict[str, Asset] = {}
+        self._verdicts: dict[str, Verdict] = {}
+        self._skipped: list[Skipped] = []
+        # Compressed files that were read for their original's sake, until it is their own turn.
+        self._ahead: dict[str, Described] = {}
+        self._made: list[Representation] = []
+
+    def run(self) -> Loaded:
+        loader, assets, skipped = self._loader, self._assets, self._skipped
+        vite = find(loader.root, self._known.known_vite, skipped)
+        manifest = vite.manifest if vite else None
+        listed = _paths(manifest.files) if manifest else None
+        hashed = _paths(manifest.hashed) if manifest else frozenset()
+        rule, apart = loader.rule, loader.apart
+        for parent, files in walk(loader.root, loader.ignored, skipped):
+            place = place_of(parent)
+            siblings = _siblings(files)
+            if parent.endswith(_DIRECTORY_ENDINGS):
+                self._report_directory(parent)
+            for path, name, file in files:
+                if path in _RULE_FILES:
+                    skipped.append(Skipped(path, "a rule file, which is not served"))
+                    continue
+                if file == apart:
+                    continue
+                content = self._content(path, file)
+                if content is None:
+                    continue
+                kind, document = loader.kind(path)
+                said = rule(path) if rule and not document else None
+                assets[path] = self._asset(
+                    path,
+                    file,
+                    content,
+                    kind,
+                    document=document,
+                    fingerprinted=not document
+                    and (
+                        path in hashed
+                        or has_fingerprint(name, place, listed=None if listed is None else path in listed)
+                        if said is None
+                        else bool(said)
+                    ),
+                    variants=self._variants(path, content, kind, siblings[name]) if name in siblings else (),
+                )
+        return Loaded(assets, self._verdicts, vite, tuple(skipped))
+
+    def forget(self) -> None:
+        """Give back the memory of what was made."""
+        if self._loader.memory is not None:
+            self._loader.memory.forget(self._made)
+
+    def _content(self, path: str, file: str) -> Described | None:
+        """Return what a file holds, read only if that is unknown; None when it cannot be served."""
+        if path in self._ahead:
+            return self._ahead.pop(path)
+        try:
+            if path in self._known.files:
+                return self._known_content(path, file) or read(file)
+            return read(file)
+        except UnservableError as error:
+            self._skipped.append(Skipped(path, str(error)))
+        except OSError as error:
+            self._skipped.append(Skipped(path, f"it cannot be read: {error.strerror}"))
+        return None
+
+    def _known_content(self, path: str, file: str) -> Described | None:
+        known = self._known.known(path)
+        if known is None or (isinstance(known, Asset) and known.file != file):
+            return None
+        return known if is_unchanged(file, known.size, known.mtime_ns) else None
+
+    def _asset(
+        self,
+        path: str,
+        file: str,
+        content: Described,
+        kind: Header,
+        *,
+        document: bool,
+        fingerprinted: bool,
+        variants: tuple[Representation, ...],
+    ) -> Asset:
+        if (
+            isinstance(content, Asset)
+            and content.headers[0] == kind
+            and content.fingerprinted is fingerprinted
+            and content.variants == variants
+        ):
+            return content
+        memory = self._loader.memory
+        asset = Asset(
+            path,
+            file,
+            content,
+            content_type=kind,
+            content_length=self._loader.length(content.size),
+            fingerprinted=fingerprinted,
+            is_html=document,
+            data=None if memory is None else memory.keep(content.digest, content.data),
+            memory=memory,
+            variants=variants,
+        )
+        self._made.append(asset)
+        return asset
+
+    def _variants(
+        self, path: str, original: Described, kind: Header, siblings: list[tuple[str, File]]
+    ) -> tuple[Representation, ...]:
+        """Return the siblings that are smaller than a file and hold its content, the smallest first."""
+        found = []
+        for coding, sibling in siblings:
+            content = self._content_ahead(sibling)
+            if content is None or content.size >= original.size:
+                continue
+            fault = self._fault(sibling, content, coding, original)
+            if fault:
+                self._skipped.append(Skipped(sibling.path, f"served by its own name only, not for {path}: {fault}"))
+            else:
+                found.append(self._variant(path, sibling.file, content, coding, kind))
+        return tuple(sorted(found, key=attrgetter("size")))
+
+    def _content_ahead(self, sibling: File) -> Described | None:
+        """Return what a compressed file holds before its own turn; then it is reported if it cannot be served."""
+        try:
+            content = self._known_content(sibling.path, sibling.file) or read(sibling.file)
+        except (OSError, UnservableError):
+            return None
+        self._ahead[sibling.path] = content
+        return content
+
+    def _fault(self, sibling: File, content: Described, coding: str, original: Described) -> str:
+        """Return why a sibling is not the compressed form of a file, "" when it is."""
+        verdict = self._known.verdicts.get(sibling.path)
+        if verdict is not None and (verdict.original != original.digest or isinstance(content, Content)):
+            verdict = None  # one of them has changed since
+        if is_older(content, original, compared=verdict is not None or can_compare(coding)):
+            return "it is older"
+        if verdict is None:
+            verdict = Verdict(original.digest, compare(sibling.file, content, coding, original))
+        self._verdicts[sibling.path] = verdict
+        return verdict.fault
+
+    def _variant(self, path: str, file: str, content: Described, coding: str, kind: Header) -> Representation:
+        before = self._known.files.get(path)
+        for variant in before.variants if isinstance(before, Asset) else ():
+            if (
+                variant.file == file
+                and variant.encoding == coding
+                and variant.headers[0] == kind
+                and variant.mtime_ns == content.mtime_ns
+                and variant.digest == content.digest
+            ):
+                return variant
+        memory = self._loader.memory
+        variant = Representation(
+            file,
+            content,
+            content_type=kind,
+            content_length=self._loader.length(content.size),
+            encoding=coding,
+            data=None if memory is None else memory.keep(content.digest, content.data),
+            memory=memory,
+        )
+        self._made.append(variant)
+        return variant
+
+    def _report_directory(self, parent: str) -> None:
+        """Report a directory that has the name of a file's compressed sibling."""
+        original = parent[: parent.rindex(".")]
+        if original in self._assets:
+            self._skipped.append(Skipped(parent, f"a directory, not {original} compressed"))
+
+
+def _siblings(files: list[File]) -> dict[str, list[tuple[str, File]]]:
+    """Return the files of a directory that are named as others are compressed, by the name of the other."""
+    compressed = [file for file in files if file.name.endswith(ENDINGS)]
+    siblings: dict[str, list[tuple[str, File]]] = {}
+    for file in compressed:
+        coding = coding_of(file.name)
+        if coding is not None:
+            siblings.setdefault(file.name[: file.name.rindex(".")], []).append((coding, file))
+    return siblings
+
+
+def _paths(files: Iterable[str]) -> frozenset[str]:
+    """Return a manifest's file names, which are UTF-8 wherever they were written, as request paths."""
+    return frozenset("/" + file.encode("utf-8", "surrogatepass").decode("latin-1") for file in files)
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Pause cyclic garbage collection: it would walk the index again and again while it grows, and find nothing.
+
+    Only where no other thread runs: the garbage of requests that are answered meanwhile must not pile up.
+    """
+    pausing = gc.isenabled() and threading.active_count() == 1
+    if pausing:
+        gc.disable()
+    try:
+        yield
+    finally:
+        if pausing:
+            gc.enable()

@@ -1,0 +1,57 @@
+"""From a response to what a WSGI application starts and returns: its headers, and its body opened."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from .asset import Representation
+from .files import wsgi_body
+from .memory import content_of
+from .response import CONDITIONAL
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from _typeshed.wsgi import WSGIEnvironment
+
+    from .asset import Asset, Header
+    from .handover import HandOver
+    from .response import Response
+
+#: Goes with every form of a file that has several (RFC 9110 section 12.5.5).
+VARY_ENCODING: Final = ("Vary", "Accept-Encoding")
+#: Lets pages of other origins use a file (WHATWG Fetch).
+ALLOW_ALL_ORIGINS: Final = ("Access-Control-Allow-Origin", "*")
+
+# What says of a file that it is the one at the path, and may be asked for in parts.
+_OF_THE_PATH: Final = ("ETag", "Accept-Ranges")
+
+
+def send(
+    response: Response, environ: WSGIEnvironment, hand_over: HandOver | None = None
+) -> tuple[list[Header], Iterable[bytes]] | None:
+    """Return the headers and the body of a response; None when its file is gone or is not the one that was indexed.
+
+    Args:
+        response: The response, complete: a server in front may not be able to send it with all of its headers.
+        environ: The request.
+        hand_over: How a server in front is told to send a file that is not in memory; None where there is none.
+    """
+    body = response.body
+    if (
+        hand_over is not None
+        and response.status == "200 OK"
+        and isinstance(body, Representation)  # whole, and to be sent
+        and environ.keys().isdisjoint(CONDITIONAL)
+        and content_of(body) is None
+    ):
+        handed = hand_over(body, response.headers)
+        if handed is not None:
+            return handed, ()
+    opened = wsgi_body(body, environ)
+    return None if opened is None else (response.headers, opened)
+
+
+def stand_in_headers(page: Asset) -> list[Header]:
+    """Return what describes a page that stands in for a missing file: it is not the file at this path."""
+    return [header for header in page.headers if header[0] not in _OF_THE_PATH]
