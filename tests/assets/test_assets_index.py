@@ -139,8 +139,10 @@ def test_garbage_collection_is_as_before(tree, enabled):
     before = gc.isenabled()
     try:
         (gc.enable if enabled else gc.disable)()
-        scan(tree({"a.txt": ""}))
+        index = scan(tree({"a.txt": ""}))
         assert gc.isenabled() is enabled
+        assert gc.get_freeze_count() == 0
+        assert any(found is index for found in gc.get_objects())
     finally:
         (gc.enable if before else gc.disable)()
 

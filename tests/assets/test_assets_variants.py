@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import zlib
+from itertools import repeat
 
 import brotli
 import pytest
@@ -306,6 +307,22 @@ def test_heads_accept_what_encoders_write(data, quality, window, level):
     """Of whatever a compressor writes, the beginning is that of its content: no good sibling is refused."""
     assert not variants._brotli_fault(brotli.compress(data, quality=quality, lgwin=window)[:18], len(data))
     assert not variants._zstd_fault(zstandard.ZstdCompressor(level=level).compress(data)[:18], len(data))
+
+
+@pytest.mark.usefixtures("no_hanging")
+def test_decompression_ends():
+    """No more is decompressed than the original is long: a stream that stands for gigabytes costs nothing."""
+    original = Content(len(TEXT), 0, digest_of(TEXT), None)
+    endless = variants._Decoder(lambda _blocks: repeat(b"x" * 1000), ValueError)
+    assert not variants._decompresses_to(endless, iter(()), original)
+
+
+@pytest.mark.parametrize(("coding", "most"), [("br", 1 << 17), ("gzip", 1 << 17), ("zstd", 1 << 25)])
+def test_pieces(coding, most):
+    """What is decompressed at a time is bounded, however much a few bytes stand for."""
+    pieces = [len(piece) for piece in variants._decoder(coding).decompress([compressed(coding, bytes(1 << 26))])]
+    assert sum(pieces) == 1 << 26
+    assert max(pieces) <= most
 
 
 def test_libraries_are_not_imported_for_nothing(tree):

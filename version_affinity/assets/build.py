@@ -15,6 +15,7 @@ from .asset import Asset
 from .fingerprint import looks_like_asset
 from .header_rules import HeaderRules, parse_headers
 from .media import is_media
+from .prepared import Prepared
 from .redirects import Redirected, RedirectRules, Rewritten, parse_redirects
 from .response import IMMUTABLE
 from .routing import Redirect, check_handling, not_found, resolve, respelt, routes
@@ -67,14 +68,19 @@ class Found(NamedTuple):
     target: Asset | Leading | None = None
 
 
+#: What a build has at a path: a file, a redirect, or, by a rule, what it shows there; None for nothing.
+At: TypeAlias = "Asset | Leading | Found | None"
+
+
 class Build:
-    """One build. Not changed once made.
+    """One build. Not changed once made, but for what is prepared.
 
     Args:
         index: Its files.
         html_handling: The paths at which HTML files are shown.
         not_found_handling: What answers where no file does.
         allow_all_origins: Whether pages of other origins may use its fingerprinted files.
+        reported: Reports that are known: those of the build as it was before.
 
     Raises:
         ConfigurationError: a mode is unknown, or a single-page application has no document.
@@ -87,6 +93,8 @@ class Build:
         document: What a single-page application shows at every path; None where the build is none.
         redirects: The rules of ``_redirects``, None without any.
         header_rules: The rules of ``_headers``, None without any.
+        prepared: Path to the frequent answers with a fingerprinted file, of those that have been asked for.
+        reports: What was logged: files that are not served, and lines of rule files that are not used.
     """
 
     __slots__ = (
@@ -98,12 +106,20 @@ class Build:
         "index",
         "kept",
         "not_found_handling",
+        "prepared",
         "redirects",
+        "reports",
         "routes",
     )
 
     def __init__(
-        self, index: Index, html_handling: str, not_found_handling: str, *, allow_all_origins: bool = False
+        self,
+        index: Index,
+        html_handling: str,
+        not_found_handling: str,
+        *,
+        allow_all_origins: bool = False,
+        reported: Container[str] = (),
     ) -> None:
         check_handling(html_handling, not_found_handling)
         self.index: Final = index
@@ -135,32 +151,40 @@ class Build:
             if header_rules and not header_rules.host_bound
             else {}
         )
-        _report_files(index)
-        _report_lines(index.directory, _REDIRECTS, (*redirects.invalid, *redirects.idle))
-        _report_lines(index.directory, _HEADERS, (*header_rules.invalid, *header_rules.idle))
+        self.prepared: Final[dict[str, Prepared]] = {}
+        reports = (
+            _about_files(index),
+            _about_lines(index.directory, _REDIRECTS, (*redirects.invalid, *redirects.idle)),
+            _about_lines(index.directory, _HEADERS, (*header_rules.invalid, *header_rules.idle)),
+        )
+        self.reports: Final = tuple(filter(None, reports))
+        for report in self.reports:
+            if report not in reported:
+                logger.warning("%s", report)
 
     def has_changed_rules(self) -> bool:
         """Tell whether a rule file has changed since this build was loaded."""
         return _stamps(self.index.directory) != self._stamps
 
-    def find(self, path: str, environ: WSGIEnvironment) -> Asset | Leading | Found | None:
-        """Return what this build has at a path: a file, a redirect, or, by a rule, what it shows there; else None.
+    def find(self, path: str, environ: WSGIEnvironment) -> At:
+        """Return what this build has at a path.
 
         Args:
             path: The path in the build, as in ``PATH_INFO``; "" for its mount without the slash.
             environ: The request.
         """
-        answer = self.routes.get(path)
-        if answer is None:
-            settled = path and self.redirects is None and "//" not in path
-        else:
-            settled = path not in self._unusual
-            if settled and isinstance(answer, Asset) and answer.fingerprinted:
+        target = environ.get("REQUEST_URI") or environ.get("RAW_URI")
+        if path not in self._unusual and (target == path or not target or "%" not in target):
+            answer = self.routes.get(path)
+            if answer is not None or (self.redirects is None and path and "//" not in path):
                 return answer
-        return answer if settled and not is_escaped(environ) else self._find(path, environ)
+        return self._find(path, environ)
 
-    def _find(self, path: str, environ: WSGIEnvironment) -> Asset | Leading | Found | None:
+    def _find(self, path: str, environ: WSGIEnvironment) -> At:
         """Return what this build has at a path that a rule may be for, or that has other spellings."""
+        answer = self.routes.get(path)
+        if isinstance(answer, Asset) and answer.fingerprinted:
+            return answer
         if not path:
             # The mount without its slash: relative references in a page at "/app" would miss "/app/".
             return Redirect("/") if "/" in self.routes or self.document is not None else None
@@ -172,6 +196,8 @@ class Build:
                 return ruled
             if isinstance(ruled, Rewritten):
                 return self._rewritten(ruled.path, environ)
+        if answer is None and "//" not in path and not is_escaped(environ):
+            return None
         answer = resolve(self.routes, path, spelt)
         # What the undecoded path spells may not be what is asked for below a mount; a redirect to it is safe.
         return answer if isinstance(answer, Redirect) or path in self.routes else None
@@ -180,7 +206,7 @@ class Build:
         """Return what answers when a rule says that a request is for this path: always something of the build."""
         answer = self.routes.get(path)
         if answer is not None:
-            return answer
+            return Found(FILE, answer) if isinstance(answer, Asset) else answer
         if self.document is not None and _wants_document(path, environ, has_app=False):
             return Found(DOCUMENT, self.document)
         return Found(NO_FILE, self._not_found_page(path))
@@ -226,6 +252,15 @@ class Build:
             return self._changes[path]
         return rules.for_path(spelling(environ, path) or canonical(path), environ.get("HTTP_HOST", ""))
 
+    def prepare(self, asset: Asset) -> None:
+        """Prepare the frequent answers with a fingerprinted file if it is in memory and they are the same for all.
+
+        When it is first asked for, and not before: most builds are served by ``VersionAffinity``, which has its own.
+        """
+        path = asset.path
+        if asset.data is not None and not asset.variants and (self.header_rules is None or path in self._changes):
+            self.prepared[path] = Prepared(asset, self.kept, self._changes.get(path))
+
 
 _MISSING: Final = Found(MISSING)
 _APP: Final = Found(APP)
@@ -269,18 +304,19 @@ def _read_rules(directory: str, name: str) -> str:
     return content.data.decode("utf-8", "surrogateescape")
 
 
-def _report_files(index: Index) -> None:
-    """Log once what is not served, names escaped: a file's name may hold line breaks."""
-    _report(f"{index.directory!r}", "not served", [f"{path!r}: {reason}" for path, reason in index.skipped])
+def _about_files(index: Index) -> str:
+    """Tell what is not served, names escaped: a file's name may hold line breaks. Rule files are used."""
+    used = (f"/{_REDIRECTS}", f"/{_HEADERS}")
+    told = [f"{path!r}: {reason}" for path, reason in index.skipped if path not in used]
+    return _told(f"{index.directory!r}", "not served", told)
 
 
-def _report_lines(directory: str, name: str, lines: Iterable[InvalidLine]) -> None:
-    ordered = sorted(lines)
-    _report(f"{directory!r}, {name}", "lines not used", [f"line {line}: {message}" for line, _, message in ordered])
+def _about_lines(directory: str, name: str, lines: Iterable[InvalidLine]) -> str:
+    told = [f"line {line}: {message}" for line, _, message in sorted(lines)]
+    return _told(f"{directory!r}, {name}", "not used", told)
 
 
-def _report(where: str, what: str, told: list[str]) -> None:
-    if told:
-        more = len(told) - _REPORTED
-        named = "; ".join(told[:_REPORTED])
-        logger.warning("%s: %d %s: %s%s", where, len(told), what, named, f"; and {more} more" if more > 0 else "")
+def _told(where: str, what: str, told: list[str]) -> str:
+    more = len(told) - _REPORTED
+    rest = f"; and {more} more" if more > 0 else ""
+    return f"{where}: {len(told)} {what}: {'; '.join(told[:_REPORTED])}{rest}" if told else ""

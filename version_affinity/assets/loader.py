@@ -87,12 +87,12 @@ class Loader:
             reading.forget()
             raise
 
-    def kind(self, path: str) -> tuple[Header, bool]:
+    def kind(self, name: str) -> tuple[Header, bool]:
         """Return the Content-Type by a file's name, and whether it is a document's."""
-        ending = extension(path)
+        ending = extension(name)
         known = self._types.get(ending) if ending else None
         if known is None:
-            kind = content_type(path, self._additions)
+            kind = content_type(name, self._additions)
             known = (("Content-Type", kind), is_html(kind))
             if ending:
                 self._types[ending] = known
@@ -140,23 +140,18 @@ class _Reading:
                 content = self._content(path, file)
                 if content is None:
                     continue
-                kind, document = loader.kind(path)
-                said = rule(path) if rule and not document else None
-                assets[path] = self._asset(
-                    path,
-                    file,
-                    content,
-                    kind,
-                    document=document,
-                    fingerprinted=not document
-                    and (
-                        path in hashed
-                        or has_fingerprint(name, place, listed=None if listed is None else path in listed)
-                        if said is None
-                        else bool(said)
-                    ),
-                    variants=self._variants(path, content, kind, siblings[name]) if name in siblings else (),
-                )
+                kind, document = loader.kind(name)
+                if document:
+                    fingerprinted = False
+                else:
+                    said = rule(path) if rule else None
+                    if said is None:
+                        in_manifest = None if listed is None else path in listed
+                        fingerprinted = path in hashed or has_fingerprint(name, place, listed=in_manifest)
+                    else:
+                        fingerprinted = bool(said)
+                variants = self._variants(path, content, kind, siblings[name]) if name in siblings else ()
+                assets[path] = self._asset(path, file, content, kind, document, fingerprinted, variants)
         return Loaded(assets, self._verdicts, vite, tuple(skipped))
 
     def forget(self) -> None:
@@ -166,9 +161,9 @@ class _Reading:
 
     def _content(self, path: str, file: str) -> Described | None:
         """Return what a file holds, read only if that is unknown; None when it cannot be served."""
-        if path in self._ahead:
-            return self._ahead.pop(path)
         try:
+            if path in self._ahead:
+                return self._ahead.pop(path)
             if path in self._known.files:
                 return self._known_content(path, file) or read(file)
             return read(file)
@@ -190,7 +185,6 @@ class _Reading:
         file: str,
         content: Described,
         kind: Header,
-        *,
         document: bool,
         fingerprinted: bool,
         variants: tuple[Representation, ...],
@@ -202,13 +196,14 @@ class _Reading:
             and content.variants == variants
         ):
             return content
-        memory = self._loader.memory
+        loader = self._loader
+        memory = loader.memory
         asset = Asset(
             path,
             file,
             content,
             content_type=kind,
-            content_length=self._loader.length(content.size),
+            content_length=loader.length(content.size),
             fingerprinted=fingerprinted,
             is_html=document,
             data=None if memory is None else memory.keep(content.digest, content.data),
@@ -315,4 +310,8 @@ def uncollected() -> Iterator[None]:
         yield
     finally:
         if pausing:
+            if not gc.get_freeze_count():
+                # What has grown counts as old at once: the next look at the young would be at all of it.
+                gc.freeze()
+                gc.unfreeze()
             gc.enable()

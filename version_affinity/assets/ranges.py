@@ -19,6 +19,8 @@ MOST_RANGES: Final = 32
 _UNIT: Final = "bytes="
 _SINGLE: Final = re.compile(r"[bB][yY][tT][eE][sS]=([0-9]*)-([0-9]*)")
 _SPEC: Final = re.compile(r"([0-9]*)-([0-9]*)")
+# As every client writes a range of a file that is not enormous.
+_FREQUENT: Final = re.compile(r"bytes=([0-9]{1,15})-([0-9]{0,15})")
 
 # Python refuses to convert more than 4,300 digits, or as few as 640 where sys.set_int_max_str_digits says so.
 _DIGITS: Final = 600
@@ -50,6 +52,29 @@ def parse_range(field: str, size: int) -> tuple[Span, ...] | None:
     """
     match = _SINGLE.fullmatch(field)
     return _several(field.strip(" \t"), size) if match is None else _resolve(match, size)
+
+
+def single_range(field: str, size: int) -> tuple[int, int] | None:
+    """Return what a Range field asks of a file, in its most frequent form: one span that is there.
+
+    Args:
+        field: The field's value.
+        size: The file's length in bytes.
+
+    Returns:
+        The start, and the end, which is the first byte after it; None where only ``parse_range`` knows.
+
+    >>> single_range("bytes=0-4", 10), single_range("bytes=8-", 10), single_range("bytes=-3", 10)
+    ((0, 5), (8, 10), None)
+    """
+    match = _FREQUENT.fullmatch(field)
+    if match is None:
+        return None
+    first, last = match.groups()
+    start = int(first)
+    stop = int(last) + 1 if last else size
+    stop = min(stop, size)
+    return (start, stop) if start < stop else None
 
 
 def multipart(

@@ -22,7 +22,10 @@ __all__ = [
     "CONDITIONAL",
     "IMMUTABLE",
     "NEGOTIATED",
+    "NOT_MODIFIED",
     "NO_STORE",
+    "OK",
+    "PARTIAL",
     "REVALIDATE",
     "Body",
     "Parts",
@@ -51,9 +54,9 @@ CONDITIONAL: Final = (
 #: The field that chooses among a file's variants, where it has any.
 NEGOTIATED: Final = "HTTP_ACCEPT_ENCODING"
 
-_OK: Final = "200 OK"
-_PARTIAL: Final = "206 Partial Content"
-_NOT_MODIFIED: Final = "304 Not Modified"
+OK: Final = "200 OK"
+PARTIAL: Final = "206 Partial Content"
+NOT_MODIFIED: Final = "304 Not Modified"
 _FAILED: Final = "412 Precondition Failed"
 _UNSATISFIABLE: Final = "416 Range Not Satisfiable"
 
@@ -121,7 +124,7 @@ def respond(
         if outcome is Outcome.FAILED:
             return _error(_FAILED, method)
         # Without Last-Modified: there is an ETag (section 15.4.5).
-        return Response(_NOT_MODIFIED, [("ETag", etag), *extra], b"")
+        return Response(NOT_MODIFIED, [("ETag", etag), *extra], b"")
     dated = (*extra, ("Last-Modified", last_modified)) if last_modified else extra
     wanted = field("HTTP_RANGE") if method == "GET" else None
     if wanted is not None:
@@ -131,7 +134,7 @@ def respond(
             answer = _part(chosen, wanted, dated)
             if answer is not None:
                 return answer
-    return Response(_OK, [*chosen.headers, *dated], Parts(chosen, ()) if method == "HEAD" else chosen)
+    return Response(OK, [*chosen.headers, *dated], Parts(chosen, ()) if method == "HEAD" else chosen)
 
 
 def _part(chosen: Representation, wanted: str, extra: Iterable[Header]) -> Response | None:
@@ -146,8 +149,8 @@ def _part(chosen: Representation, wanted: str, extra: Iterable[Header]) -> Respo
     if len(spans) == 1:
         ((start, stop),) = spans
         length, place = str(stop - start), f"bytes {start}-{stop - 1}/{size}"
-        headers = [kind, ("Content-Length", length), *described, ("Content-Range", place), *extra]
-        return Response(_PARTIAL, headers, Parts(chosen, spans))
+        headers = [kind, ("Content-Length", length), *described, *extra, ("Content-Range", place)]
+        return Response(PARTIAL, headers, Parts(chosen, spans))
     if chosen.encoding:
         # Clients decode by the outer Content-Encoding, which framed parts are no stream of: the whole is understood.
         return None
@@ -159,7 +162,7 @@ def _part(chosen: Representation, wanted: str, extra: Iterable[Header]) -> Respo
     pieces, total = framed
     outer = ("Content-Type", f"multipart/byteranges; boundary={boundary}")
     headers = [outer, ("Content-Length", str(total)), *described, *extra]
-    return Response(_PARTIAL, headers, Parts(chosen, pieces))
+    return Response(PARTIAL, headers, Parts(chosen, pieces))
 
 
 def _error(status: str, method: str, *more: Header) -> Response:

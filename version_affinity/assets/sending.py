@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from .asset import Asset, Header
     from .handover import HandOver
+    from .header_changes import HeaderChanges
     from .response import Response
 
 #: Goes with every form of a file that has several (RFC 9110 section 12.5.5).
@@ -25,6 +26,7 @@ ALLOW_ALL_ORIGINS: Final = ("Access-Control-Allow-Origin", "*")
 
 # What says of a file that it is the one at the path, and may be asked for in parts.
 _OF_THE_PATH: Final = ("ETag", "Accept-Ranges")
+_TYPE: Final = "content-type"
 
 
 def send(
@@ -50,6 +52,21 @@ def send(
             return handed, ()
     opened = wsgi_body(body, environ)
     return None if opened is None else (response.headers, opened)
+
+
+def changed(response: Response, changes: HeaderChanges) -> Response:
+    """Return a response as the rules of ``_headers`` change it.
+
+    A Content-Type that they name is the file's: a 304 has none (PEP 3333's checkers refuse it), and that of several
+    ranges, of a redirect and of an error is another one. How long an error is kept is not theirs to say either.
+    """
+    status, headers, _ = response
+    if status[0] == "4":
+        changes = changes.uncached
+    if status[0] != "2" or headers[0][1].startswith("multipart/byteranges"):
+        added = tuple(header for header in changes.added if header[0].lower() != _TYPE)
+        changes = changes._replace(removed=changes.removed - {_TYPE}, added=added)
+    return response._replace(headers=changes.applied_to(headers))
 
 
 def stand_in_headers(page: Asset) -> list[Header]:

@@ -12,6 +12,7 @@ Fingerprinted files may be kept for a year; every other answer is checked with i
 
 from __future__ import annotations
 
+import logging
 from functools import partial
 from http import HTTPStatus
 from threading import Lock
@@ -20,14 +21,14 @@ from typing import TYPE_CHECKING, Final, cast
 from version_affinity.errors import ConfigurationError
 
 from .asset import NOSNIFF, Asset
-from .build import APP, DOCUMENT, REDIRECT, Build, Found
+from .build import APP, DOCUMENT, FILE, REDIRECT, Build, Found
 from .files import wsgi_body
 from .index import DEFAULT_IGNORE, refresh, scan
 from .memory import Memory
 from .redirects import Redirected
-from .response import NO_STORE, REVALIDATE, Parts, respond
+from .response import NO_STORE, REVALIDATE, Parts, Response, respond
 from .routing import check_handling, location
-from .sending import VARY_ENCODING, send, stand_in_headers
+from .sending import VARY_ENCODING, changed, send, stand_in_headers
 
 if TYPE_CHECKING:
     import os
@@ -42,13 +43,18 @@ if TYPE_CHECKING:
     from .index import FingerprintRule, Index
     from .routing import Routes
 
+logger = logging.getLogger("version_affinity")
+
 #: Bytes of file content that a process holds, unless told otherwise.
 DEFAULT_MEMORY: Final = 64 * 1024 * 1024
 
+# Caches may keep these for as long as they like, unless told otherwise (RFC 9110 section 15.1).
+_LASTING: Final = ("301", "308")
 _READS: Final = frozenset(("GET", "HEAD"))
 _ALLOW: Final = ("Allow", "GET, HEAD, OPTIONS")
 # What tells a page's request from that of what it loads (W3C Fetch Metadata).
 _FETCH: Final = "Sec-Fetch-Mode, Sec-Fetch-Dest"
+_SHOWN: Final = (DOCUMENT, FILE)
 _OF_OTHERS: Final = (REVALIDATE,), (REVALIDATE, VARY_ENCODING)
 
 
@@ -79,6 +85,7 @@ class StaticAssets:
         ConfigurationError: a setting cannot be used.
 
     Attributes:
+        autorefresh: Whether it looks for changes at every request. ``hand_over`` likewise is as given.
         build: The files, the paths that lead to them, and the rules.
         memory: What holds the content.
         prefix: Where the files are mounted, as in ``PATH_INFO``, with "/" at both ends.
@@ -116,11 +123,12 @@ class StaticAssets:
         self.prefix: Final = _mounted(prefix)
         self.memory: Final = memory if isinstance(memory, Memory) else Memory(memory)
         self.hand_over: Final = check_hand_over(hand_over)
+        self.autorefresh: Final = check_switch("autorefresh", autorefresh)
         self._make: Final = partial(
             Build,
             html_handling=html_handling,
             not_found_handling=not_found_handling,
-            allow_all_origins=allow_all_origins,
+            allow_all_origins=check_switch("allow_all_origins", allow_all_origins),
         )
         index = scan(
             directory,
@@ -135,7 +143,7 @@ class StaticAssets:
         except ConfigurationError:
             index.release()
             raise
-        self._autorefresh: Final = autorefresh
+        self._newest = index
         self._refreshing: Final = Lock()
         self._mount: Final = self.prefix[:-1]
         # Where the client says nothing of its fetch, it is asked which types it takes.
@@ -143,7 +151,7 @@ class StaticAssets:
         self._of_document: Final = (REVALIDATE, ("Vary", vary)), (REVALIDATE, ("Vary", f"{vary}, Accept-Encoding"))
         self._of_fingerprinted: Final = self.build.kept, (*self.build.kept, VARY_ENCODING)
 
-    def __call__(  # noqa: C901, PLR0911 - one return for each thing that a path can stand for
+    def __call__(  # noqa: C901, PLR0911, PLR0912 - one return for each thing that a path can stand for
         self, environ: WSGIEnvironment, start_response: StartResponse
     ) -> Iterable[bytes]:
         """Answer one request (PEP 3333)."""
@@ -153,13 +161,21 @@ class StaticAssets:
             if path != mount and not path.startswith(self.prefix):
                 return (self.app or _missing)(environ, start_response)
             path = path[len(mount) :]
-        if self._autorefresh:
+        if self.autorefresh:
             self.refresh()
         build = self.build
         if environ["REQUEST_METHOD"] not in _READS:
             return (self.app or partial(_refused, build, path))(environ, start_response)
+        prepared = build.prepared.get(path)
+        sent = None if prepared is None else prepared.answer(environ)
+        if sent is not None:
+            status, headers, body = sent
+            start_response(status, headers)
+            return body
         answer = build.find(path, environ)
         if answer.__class__ is Asset:
+            if answer.fingerprinted and prepared is None and path == answer.path:
+                build.prepare(answer)
             caching = self._of_fingerprinted if answer.fingerprinted else _OF_OTHERS
             return self._send(path, answer, caching, environ, start_response)
         if answer is None:
@@ -169,14 +185,18 @@ class StaticAssets:
             return self.app(environ, start_response)
         changes = build.changes_at(path, environ)
         if isinstance(target, Asset):
-            if what == DOCUMENT:
-                return self._send(path, target, self._of_document, environ, start_response)
+            if what in _SHOWN:
+                # What a rule shows at another path than its own carries no hash in that path.
+                caching = self._of_document if what == DOCUMENT else _OF_OTHERS
+                return self._send(path, target, caching, environ, start_response)
             return _send_not_found(target, changes, environ, start_response)
         if target is None:
             return _missing(environ, start_response)
-        status, to = leading(target, self.prefix, environ)
-        headers = [("Location", to), *_text_headers(b"")]
-        start_response(status, headers if changes is None else changes.applied_to(headers))
+        redirect = redirected(target, self.prefix, environ)
+        if redirect.status[:3] in _LASTING:
+            redirect.headers.append(REVALIDATE)
+        redirect = redirect if changes is None else changed(redirect, changes)
+        start_response(redirect.status, redirect.headers)
         return ()
 
     @property
@@ -192,22 +212,27 @@ class StaticAssets:
     def refresh(self) -> bool:
         """Look whether the directory has changed, and serve it as it is now; tell whether it has.
 
-        Nothing changes while the directory is in no state to be served, as in the middle of a build.
+        Nothing changes while the directory is in no state to be served, as in the middle of a build, nor when a
+        callable given as ``fingerprinted`` fails, which is logged.
         """
         with self._refreshing:
             before = self.build
-            index = refresh(before.index)
-            if index is before.index and not before.has_changed_rules():
-                return False
             try:
-                self.build = self._make(index)
+                self._newest = index = refresh(before.index)
+                if index is before.index and not before.has_changed_rules():
+                    return False
+                self.build = self._make(index, reported=before.reports)
             except ConfigurationError:
+                return False
+            except Exception:  # a request may be waiting for its answer
+                logger.exception("%r is served as it was: it cannot be read again", before.index.directory)
                 return False
             return True
 
     def release(self) -> None:
         """Give the content held in ``memory`` back when this build is no longer served; again, it does nothing."""
-        self.index.release()
+        with self._refreshing:
+            self._newest.release()
 
     def _send(
         self,
@@ -227,8 +252,7 @@ class StaticAssets:
         )
         changes = self.build.changes_at(path, environ)
         if changes is not None:
-            applying = changes if response.status[0] in "23" else changes.uncached
-            response = response._replace(headers=applying.applied_to(response.headers))
+            response = changed(response, changes)
         sent = send(response, environ, self.hand_over)
         if sent is None:
             return _missing(environ, start_response)
@@ -244,12 +268,21 @@ def check_hand_over(hand_over: object) -> HandOver | None:
     return cast("HandOver | None", hand_over)
 
 
-def leading(target: Leading, prefix: str, environ: WSGIEnvironment) -> tuple[str, str]:
-    """Return the status and the Location of a redirect."""
+def check_switch(name: str, value: object) -> bool:
+    """Return a setting that is on or off, or raise ``ConfigurationError``."""
+    if not isinstance(value, bool):
+        raise ConfigurationError(f"{name}={value!r} is neither on nor off: write {name}=True or {name}=False")
+    return value
+
+
+def redirected(target: Leading, prefix: str, environ: WSGIEnvironment) -> Response:
+    """Return the response that redirects, without a word on how long it is kept."""
     if isinstance(target, Redirected):
-        return f"{target.status} {HTTPStatus(target.status).phrase}", target.location
-    script_name, query = environ.get("SCRIPT_NAME", ""), environ.get("QUERY_STRING", "")
-    return "307 Temporary Redirect", location(script_name, prefix, target.path, query)
+        status, to = f"{target.status} {HTTPStatus(target.status).phrase}", target.location
+    else:
+        script_name, query = environ.get("SCRIPT_NAME", ""), environ.get("QUERY_STRING", "")
+        status, to = "307 Temporary Redirect", location(script_name, prefix, target.path, query)
+    return Response(status, [*_text_headers(b""), ("Location", to)], b"")
 
 
 def _root(environ: WSGIEnvironment) -> str:
@@ -272,8 +305,8 @@ def _send_not_found(
     body = wsgi_body(Parts(page, ()) if environ["REQUEST_METHOD"] == "HEAD" else page, environ)
     if body is None:
         return _missing(environ, start_response)
-    headers = [*stand_in_headers(page), NO_STORE]
-    start_response("404 Not Found", headers if changes is None else changes.uncached.applied_to(headers))
+    response = Response("404 Not Found", [*stand_in_headers(page), NO_STORE], b"")
+    start_response(response.status, response.headers if changes is None else changed(response, changes).headers)
     return body
 
 

@@ -40,7 +40,7 @@ OPEN_FLAGS: Final = (
     | getattr(os, "O_NOCTTY", 0)
     | getattr(os, "O_BINARY", 0)
 )
-_ATTEMPTS = 3
+_MORE_ATTEMPTS = 2
 _SORTED_AT_ONCE = 2000
 _MOUNT_POINT = 0xA0000003  # stat.IO_REPARSE_TAG_MOUNT_POINT, which exists on Windows alone
 
@@ -134,10 +134,10 @@ def walk(root: str, ignored: Callable[[str, str], bool], skipped: list[Skipped])
             if (name[0] == "." and path != "/.well-known") or ignored(path, name):
                 continue
             try:
-                if entry.is_symlink() or _is_junction(entry):
-                    files.append(File(path, name, _target(root, entry)))
-                elif entry.is_file(follow_symlinks=False):
+                if entry.is_file(follow_symlinks=False):  # nearly always, and then it is no link
                     files.append(File(path, name, entry.path))
+                elif entry.is_symlink() or _is_junction(entry):
+                    files.append(File(path, name, _target(root, entry)))
                 elif entry.is_dir(follow_symlinks=False):
                     pending.append((path + "/", entry.path))
                 else:
@@ -262,7 +262,10 @@ def read(file: str, limit: int = LARGE) -> Content:
         OSError: it cannot be opened or read.
         UnservableError: it is no regular file, or changes all the time.
     """
-    for _ in range(_ATTEMPTS):
+    content = _read(file, limit)
+    if content is not None:
+        return content
+    for _ in range(_MORE_ATTEMPTS):
         content = _read(file, limit)
         if content is not None:
             return content
