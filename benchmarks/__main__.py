@@ -1,4 +1,4 @@
-"""``python -m benchmarks [--quick] [--json]``: measure, and print Markdown tables or JSON."""
+"""``python -m benchmarks [--quick] [--json] [--http]``: measure, and print Markdown tables or JSON."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from . import over_http, readme
 from .assigning import assignments_per_second
 from .contestants import NULL, Builds
 from .loading import measure_loads
@@ -30,6 +31,8 @@ class Scale:
         rounds: In each sitting, the turns of each contestant in a row.
         block: The requests in one turn.
         load_rounds: How often each load is made.
+        http_rounds: The turns of each server.
+        http_seconds: How long each takes.
     """
 
     versions: tuple[int, ...]
@@ -39,12 +42,32 @@ class Scale:
     rounds: int
     block: int
     load_rounds: int
+    http_rounds: int
+    http_seconds: int
 
 
 FULL = Scale(
-    versions=(1, 2, 5, 20), files=(1_000, 20_000), loaded_files=50_000, sittings=2, rounds=51, block=200, load_rounds=5
+    versions=(1, 2, 5, 20),
+    files=(1_000, 20_000),
+    loaded_files=50_000,
+    sittings=2,
+    rounds=51,
+    block=200,
+    load_rounds=5,
+    http_rounds=9,
+    http_seconds=5,
 )
-QUICK = Scale(versions=(1, 2), files=(1_000,), loaded_files=5_000, sittings=1, rounds=51, block=200, load_rounds=1)
+QUICK = Scale(
+    versions=(1, 2),
+    files=(1_000,),
+    loaded_files=5_000,
+    sittings=1,
+    rounds=51,
+    block=200,
+    load_rounds=1,
+    http_rounds=5,
+    http_seconds=1,
+)
 
 
 def main() -> None:
@@ -52,16 +75,35 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer versions, files and rounds: for a first look")
     parser.add_argument("--json", action="store_true", help="print all figures as JSON instead of tables")
+    parser.add_argument("--rows", default="", help="only rows whose title has this text, without assignments and loads")
+    parser.add_argument("--http", action="store_true", help="instead, a small file over sockets: granian against nginx")
+    parser.add_argument("--readme", type=Path, metavar="FILE", help="write the table between a README's markers too")
     options = parser.parse_args()
-    results = run(QUICK if options.quick else FULL)
-    print(json.dumps(results.as_dict(), indent=2) if options.json else "\n".join(markdown(results)))
+    scale = QUICK if options.quick else FULL
+    if options.http:
+        served = run_over_http(scale)
+        shown, lines = served.as_dict(), over_http.markdown(served)
+    else:
+        results = run(scale, options.rows)
+        shown, lines = results.as_dict(), markdown(results)
+        if options.readme:
+            readme.write(results, options.readme)
+    print(json.dumps(shown, indent=2) if options.json else "\n".join(lines))
 
 
-def run(scale: Scale) -> Results:
-    """Measure everything, with builds in a temporary directory."""
+def run_over_http(scale: Scale) -> over_http.HttpResults:
+    """Measure real servers, with builds in a temporary directory."""
+    with tempfile.TemporaryDirectory(prefix="version-affinity-benchmark-") as temporary:
+        return over_http.measure(Path(temporary), rounds=scale.http_rounds, seconds=scale.http_seconds)
+
+
+def run(scale: Scale, chosen: str = "") -> Results:
+    """Measure everything, or the rows with some text in their titles, with builds in a temporary directory."""
     with tempfile.TemporaryDirectory(prefix="version-affinity-benchmark-") as temporary:
         root = Path(temporary)
-        requests = {files: _time_requests(root / str(files), files, scale) for files in scale.files}
+        requests = {files: _time_requests(root / str(files), files, scale, chosen) for files in scale.files}
+        if chosen:
+            return Results(scale.versions, requests, {}, scale.loaded_files, {})
         _say("assignments")
         numbers = [number for number in scale.versions if number > 1]
         assignments = assignments_per_second(numbers, rounds=scale.sittings * scale.rounds)
@@ -71,10 +113,12 @@ def run(scale: Scale) -> Results:
     return Results(scale.versions, requests, assignments, scale.loaded_files, loads)
 
 
-def _time_requests(root: Path, files: int, scale: Scale) -> list[RowResult]:
+def _time_requests(root: Path, files: int, scale: Scale, chosen: str) -> list[RowResult]:
     _say(f"{max(scale.versions)} versions of {files:,} files")
-    builds = Builds(grow(root, versions=max(scale.versions), files=files), scale.versions)
-    rows = list(Rows(builds))
+    builds = Builds(grow(root, versions=max(scale.versions), files=files, others=True), scale.versions)
+    rows = [row for row in Rows(builds) if chosen in row.title]
+    if not rows:
+        sys.exit(f"no row's title has {chosen!r}")
     watches = [Stopwatch(NULL) for _ in rows]
     # Each row is measured in several sittings, so that a busy minute of the machine falls on all rows alike.
     for sitting in range(scale.sittings):
@@ -84,8 +128,8 @@ def _time_requests(root: Path, files: int, scale: Scale) -> list[RowResult]:
             if not sitting:
                 for contestant, play in plays.items():
                     check(row.title, contestant, play)
-            watch.run(plays, rounds=scale.rounds, block=scale.block)
-    return [RowResult(row.title, row.bar, watch.timings()) for row, watch in zip(rows, watches, strict=True)]
+            watch.run(plays, rounds=scale.rounds, block=row.block or scale.block)
+    return [RowResult(row.title, row.bar, row.times, watch.timings()) for row, watch in zip(rows, watches, strict=True)]
 
 
 def _say(progress: str) -> None:

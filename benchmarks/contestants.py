@@ -1,4 +1,7 @@
-"""Who takes part, on the same files: a null app, WhiteNoise, Werkzeug's SharedDataMiddleware and this package."""
+"""Who takes part, on the same files: a null app, WhiteNoise, Werkzeug's SharedDataMiddleware and this package.
+
+``StaticAssets`` takes part alone too, as the static server of one build that the others are.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,8 @@ from whitenoise import WhiteNoise
 from version_affinity import Cookie, Header, StaticAssets, Version, VersionAffinity
 from version_affinity.assets.memory import Memory
 
+from .trees import FILMS, TEXTS
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
@@ -23,6 +28,7 @@ if TYPE_CHECKING:
 NULL = "null app"
 WHITENOISE = "WhiteNoise"
 SHARED_DATA = "SharedDataMiddleware"
+ALONE = "StaticAssets alone"
 
 NAME = "storefront"
 #: The affinity cookie of an application of that name, over plain http.
@@ -72,7 +78,7 @@ class Wrapped:
     Attributes:
         app: The application itself.
         lengths: The length of its body.
-        others: WhiteNoise and SharedDataMiddleware, by name.
+        others: Those that serve one build, by name: WhiteNoise, SharedDataMiddleware and ``StaticAssets`` alone.
         live: This package by its number of versions, of which one has 100 % and the others are retained.
         split: The same while two versions have 50 % each.
         even: The same while all versions have equal shares.
@@ -110,6 +116,7 @@ class Builds:
         others: dict[str, WSGIApplication] = {
             WHITENOISE: WhiteNoise(app, root=str(self._first), index_file=True, immutable_file_test=r"/assets/"),
             SHARED_DATA: SharedDataMiddleware(app, {"/": str(self._first)}),
+            ALONE: StaticAssets(self._first, app, memory=self._memory),
         }
         return Wrapped(
             app,
@@ -144,12 +151,26 @@ class Builds:
         """Return the paths of all fingerprinted files that all versions share."""
         return [path for path, _ in self._fingerprinted() if self._shared(path)]
 
+    def texts(self) -> dict[str, int]:
+        """Return the paths of files that have a compressed sibling, and the sibling's length."""
+        folder = self._first / TEXTS
+        return {f"/{TEXTS}/{file.stem}": file.stat().st_size for file in sorted(folder.glob("*.gz"))}
+
+    def films(self) -> dict[str, int]:
+        """Return the paths of files that are too large to be held in memory, and their lengths."""
+        return {f"/{FILMS}/{file.name}": file.stat().st_size for file in sorted((self._first / FILMS).iterdir())}
+
     def _shared(self, path: str) -> bool:
         return all(path in build.index.assets for build in self.versions.values())
 
     def _fingerprinted(self) -> Iterator[tuple[str, Asset]]:
         assets = self.versions["v1"].index.assets
-        return ((path, asset) for path, asset in assets.items() if asset.fingerprinted and asset.data is not None)
+        rare = (f"/{TEXTS}/", f"/{FILMS}/")
+        return (
+            (path, asset)
+            for path, asset in assets.items()
+            if asset.fingerprinted and asset.data is not None and not path.startswith(rare)
+        )
 
     def length(self, version: str, path: str) -> int:
         """Return the length of a version's file."""

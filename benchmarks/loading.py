@@ -1,26 +1,40 @@
-"""What loading one large build costs: ``python -m benchmarks.loading WHO DIRECTORY`` is one load, in a new process."""
+"""What loading one large build costs, and what it costs the requests that are answered meanwhile.
+
+``python -m benchmarks.loading WHO DIRECTORY`` is one measurement, in a new process.
+"""
 
 from __future__ import annotations
 
 import json
 import subprocess
 import sys
+import threading
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from statistics import median
-from time import process_time
+from time import perf_counter, process_time, sleep
 from typing import TYPE_CHECKING, Final
 
 from whitenoise import WhiteNoise
 
 from version_affinity import StaticAssets
+from version_affinity.assets.index import scan
+from version_affinity.assets.memory import Memory
+from version_affinity.assets.static import DEFAULT_MEMORY
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 WHITENOISE: Final = "WhiteNoise, scan without hashes"
 INDEX_ALONE: Final = "StaticAssets with hashes, index alone (memory=0)"
 IN_MEMORY: Final = "StaticAssets with hashes, default memory"
+FROM_MANIFEST: Final = "the same, with the manifest of an earlier load"
+#: Whose loads the bars compare.
+COMPARED: Final = (WHITENOISE, INDEX_ALONE, IN_MEMORY)
+
+_PAUSES: Final = "pauses of requests"
+_INTERVAL: Final = 0.001  # seconds between requests while a build is loaded
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,30 +45,60 @@ class Load:
     megabytes: float
 
 
-def measure_loads(directory: Path, *, rounds: int) -> dict[str, Load]:
+@dataclass(frozen=True, slots=True)
+class Pauses:
+    """How late requests in one thread were answered while another loads a build, in milliseconds; medians of rounds.
+
+    Attributes:
+        half: Half of the requests were not later than this.
+        most: 99 of 100 were not.
+        worst: None was.
+    """
+
+    half: float
+    most: float
+    worst: float
+
+
+def measure_loads(directory: Path, *, rounds: int, who: Sequence[str] = COMPARED) -> dict[str, Load]:
     """Load a build in turns, each time in a new process, with the files in the operating system's cache."""
-    results: dict[str, list[Load]] = {who: [] for who in _LOADERS}
+    results: dict[str, list[Load]] = {name: [] for name in who}
     for turn in range(rounds + 1):
-        for who, loads in results.items():
-            ran = subprocess.run(
-                [sys.executable, "-m", "benchmarks.loading", who, str(directory)],
-                check=True,
-                capture_output=True,
-                text=True,
-                cwd=Path(__file__).parent.parent,
-            )
-            if turn:  # the first turn fills the cache
-                loads.append(Load(**json.loads(ran.stdout)))
+        for name, loads in results.items():
+            printed = _run(name, directory)
+            if turn:  # the first turn fills the cache, and writes the manifest
+                loads.append(Load(**json.loads(printed)))
     return {
         who: Load(median(load.seconds for load in loads), median(load.megabytes for load in loads))
         for who, loads in results.items()
     }
 
 
+def measure_pauses(directory: Path, *, rounds: int) -> Pauses:
+    """Answer requests while a build is loaded, each time in a new process."""
+    found = [Pauses(**json.loads(_run(_PAUSES, directory))) for _ in range(rounds)]
+    return Pauses(*(median(getattr(pauses, name) for pauses in found) for name in Pauses.__slots__))
+
+
+def _run(who: str, directory: Path) -> str:
+    return subprocess.run(
+        [sys.executable, "-m", "benchmarks.loading", who, str(directory)],
+        check=True,
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parent.parent,
+    ).stdout
+
+
+def _load_from_manifest(directory: str) -> object:
+    return scan(directory, memory=Memory(DEFAULT_MEMORY), manifest=f"{directory}.manifest.json")
+
+
 _LOADERS: Final[dict[str, Callable[[str], object]]] = {
     WHITENOISE: lambda directory: WhiteNoise(None, root=directory),
     INDEX_ALONE: lambda directory: StaticAssets(directory, memory=0),
     IN_MEMORY: StaticAssets,
+    FROM_MANIFEST: _load_from_manifest,
 }
 
 
@@ -78,5 +122,19 @@ def _load(who: str, directory: str) -> Load:
     return Load(seconds, grown)
 
 
+def _pauses(directory: str) -> Pauses:
+    loading = threading.Thread(target=lambda: scan(directory, memory=Memory(DEFAULT_MEMORY)))
+    late: list[float] = []
+    loading.start()
+    while loading.is_alive():
+        due = perf_counter() + _INTERVAL
+        sleep(_INTERVAL)
+        # The request itself is nothing: what counts is how long its thread waits to run.
+        late.append((perf_counter() - due) * 1000)
+    late.sort()
+    return Pauses(median(late), late[len(late) * 99 // 100], late[-1])
+
+
 if __name__ == "__main__":
-    print(json.dumps(asdict(_load(*sys.argv[1:]))))
+    measure = _pauses if sys.argv[1] == _PAUSES else partial(_load, sys.argv[1])
+    print(json.dumps(asdict(measure(sys.argv[2]))))

@@ -10,7 +10,7 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from .contestants import NULL, SHARED_DATA, WHITENOISE, ours
+from .contestants import ALONE, NULL, SHARED_DATA, WHITENOISE, ours
 from .loading import IN_MEMORY, INDEX_ALONE
 from .loading import WHITENOISE as WHITENOISE_LOAD
 from .requests import NULL_OF_BARS
@@ -30,10 +30,11 @@ _NOTHING = "\N{EN DASH}"
 
 @dataclass(frozen=True, slots=True)
 class RowResult:
-    """A row's times by contestant, measured in one run, in turns."""
+    """A row's times by contestant, measured in one run, in turns, and its bars as in ``Row``."""
 
     title: str
     bar: float | None
+    times: float | None
     timings: Mapping[str, Timing]
 
 
@@ -93,7 +94,7 @@ def markdown(results: Results) -> Iterator[str]:
         "they are, and in multiples of the null app."
     )
     yield ""
-    yield from _table(
+    yield from table(
         (
             "request",
             main,
@@ -101,6 +102,7 @@ def markdown(results: Results) -> Iterator[str]:
             "bar",
             f"bar {_TIMES} null app",
             f"met: µs, {_TIMES} null",
+            ALONE,
             WHITENOISE,
             SHARED_DATA,
         ),
@@ -113,12 +115,13 @@ def markdown(results: Results) -> Iterator[str]:
         "How many times version_affinity's time the others take: net of the null app, and in brackets with it, as a "
         "server would see it. Below 1 they are faster; they decide nothing, count nothing, and know one version. They "
         "read each file from the disk, and their bodies are iterated here where a server may use sendfile; this "
-        "package holds all content in memory but in the row that says otherwise, which is the like-for-like one."
+        "package holds small files in memory but in the rows that say otherwise, which are the like-for-like ones. The "
+        f"bar is for {WHITENOISE} ÷ ours, net and with the null app."
     )
     yield ""
-    yield from _table(
-        ("request", f"{WHITENOISE} ÷ ours", f"{SHARED_DATA} ÷ ours"),
-        ((row.title, *(_ratio(row, other, main) for other in (WHITENOISE, SHARED_DATA))) for row in rows),
+    yield from table(
+        ("request", f"{WHITENOISE} ÷ ours", "bar", "met", f"{SHARED_DATA} ÷ ours", f"{WHITENOISE} ÷ {ALONE}"),
+        (_ratio_line(row, main) for row in rows),
     )
     yield ""
     yield "### More versions, more files"
@@ -126,30 +129,32 @@ def markdown(results: Results) -> Iterator[str]:
     yield "Net microseconds per request, by files in each version and versions known. They share 95 % of their files."
     yield ""
     columns = [(count, ours(number), number) for count in results.requests for number in results.numbers]
-    yield from _table(
+    yield from table(
         ("request", *(f"{count:,} {_TIMES} {number}" for count, _, number in columns)),
         (
             (title, *(_net(results.requests[count][place], name) for count, name, _ in columns))
             for place, title in enumerate(row.title for row in rows)
         ),
     )
+    if not results.loads:
+        return
     yield ""
     yield "### Assignments"
     yield ""
-    yield from _table(
+    yield from table(
         ("versions", "assignments per second"),
         ((str(number), f"{rate:,.0f}") for number, rate in results.assignments.items()),
     )
     yield ""
     yield f"### Loading {results.loaded_files:,} files, from the operating system's cache"
     yield ""
-    yield from _table(("", "processor seconds", "MB", f"÷ {WHITENOISE}: s, MB", "bar met"), _load_lines(results.loads))
+    yield from table(("", "processor seconds", "MB", f"÷ {WHITENOISE}: s, MB", "bar met"), _load_lines(results.loads))
 
 
 def _request_line(row: RowResult, main: str) -> tuple[str, ...]:
     mine = row.timings.get(main)
     null = row.timings[NULL].total
-    others = (_net(row, WHITENOISE), _net(row, SHARED_DATA))
+    others = (_net(row, ALONE), _net(row, WHITENOISE), _net(row, SHARED_DATA))
     if mine is None:
         return (row.title, _NOTHING, _NOTHING, _NOTHING, _NOTHING, _NOTHING, *others)
     multiple = mine.net / null
@@ -166,8 +171,18 @@ def _net(row: RowResult, contestant: str) -> str:
     return _NOTHING if timing is None else f"{timing.net:.2f}"
 
 
+def _ratio_line(row: RowResult, main: str) -> tuple[str, ...]:
+    bar, met = _NOTHING, _NOTHING
+    if row.times is not None and main in row.timings:
+        theirs, mine = row.timings[WHITENOISE], row.timings[main]
+        reached = theirs.net / mine.net, theirs.total / mine.total
+        bar, met = f"{row.times:g}", ", ".join(_yes(ratio >= row.times) for ratio in reached)
+    others = _ratio(row, SHARED_DATA, main), _ratio(row, WHITENOISE, ALONE)
+    return (row.title, _ratio(row, WHITENOISE, main), bar, met, *others)
+
+
 def _ratio(row: RowResult, other: str, main: str) -> str:
-    if main not in row.timings:
+    if main not in row.timings or other not in row.timings:
         return _NOTHING
     theirs, mine = row.timings[other], row.timings[main]
     return f"{theirs.net / mine.net:.2f} ({theirs.total / mine.total:.2f})"
@@ -189,7 +204,7 @@ def _yes(met: bool) -> str:
     return "yes" if met else "**no**"
 
 
-def _table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> Iterator[str]:
+def table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> Iterator[str]:
     """Yield a Markdown table: its first column to the left, the others to the right."""
     yield f"| {' | '.join(head)} |"
     yield f"|{'|'.join(('---', *('---:' for _ in head[1:])))}|"

@@ -6,7 +6,19 @@ from dataclasses import dataclass
 from itertools import cycle, islice, repeat
 from typing import TYPE_CHECKING, Any
 
-from .contestants import DATA, KEY_HEADER, NULL, PAGE, PIN_COOKIE, SHARED_DATA, html_app, json_app, null_app, ours
+from .contestants import (
+    ALONE,
+    DATA,
+    KEY_HEADER,
+    NULL,
+    PAGE,
+    PIN_COOKIE,
+    SHARED_DATA,
+    html_app,
+    json_app,
+    null_app,
+    ours,
+)
 from .environs import CLIENT, FETCH, NAVIGATION, SUBRESOURCE, VISITORS, Visitors
 from .timing import Expected, Play, etag_of
 
@@ -33,7 +45,17 @@ _BY_NAME = 0.8
 _RESCUES_COUNTED = 3.0
 _DECIDED = 4.0
 _PASSED_ON = 4.0
+# The bars as multiples: how many times this package's time WhiteNoise takes at least, net of the null app.
+_TIMES_LIVE = 12.0
+_TIMES_SPLIT = 4.0
+_TIMES_DECIDED = 3.0
+_TIMES_RANGE = 4.0
+_TIMES_LARGE = 1.0
 
+#: The range that is asked for, and its length.
+_RANGE, _RANGE_LENGTH = "bytes=512-1535", 1024
+#: Requests in a turn for large files: each costs as much as a hundred small ones.
+_FEW, _TURNS_OF_FEW = 10, 20
 _DOCUMENT = "/index.html"
 _LOGO = "/logo.svg"
 
@@ -45,6 +67,7 @@ class Row:
     Attributes:
         title: What is asked for.
         bar: The bar in microseconds, net of the null app; None without one.
+        times: How many times this package's time WhiteNoise should take at least; None without such a bar.
         wrapped: The contestants.
         apps: Those of them that are this package, by their number of versions.
         base: What all requests have in common.
@@ -52,10 +75,14 @@ class Row:
         fields: What each visitor's request has of its own.
         lengths: The right answers.
         conditional: Whether each request revalidates what the contestant has answered before.
+        status: The right answers' status, where they are not conditional.
+        unable: Contestants that cannot take part.
+        block: Requests in a turn; None for as many as in other rows.
     """
 
     title: str
     bar: float | None
+    times: float | None
     wrapped: Wrapped
     apps: Apps
     base: Environ
@@ -63,20 +90,28 @@ class Row:
     fields: Fields
     lengths: Lengths
     conditional: bool = False
+    status: str = "200"
+    unable: frozenset[str] = frozenset()
+    block: int | None = None
 
     def plays(self) -> dict[str, Play]:
         """Return what each contestant is asked, by its name, the null app first."""
         wrapped = self.wrapped
-        carried = list(self.fields(self.apps[max(self.apps)]))
+        carried = list(self._carried(self.apps[max(self.apps)]))
         plays = {NULL: Play(wrapped.app, self.base, self._changes(carried), [Expected("200", wrapped.lengths)])}
         for name, app in wrapped.others.items():
+            if name in self.unable:
+                continue
             # SharedDataMiddleware knows no index files; the others show them at "/".
             paths = [_DOCUMENT if path == "/" else path for path in self.paths] if name == SHARED_DATA else self.paths
             plays[name] = self._play(app, self._changes(carried, paths), self.lengths(None))
         for number, affinity in self.apps.items():
-            changes = self._changes(self.fields(affinity))
+            changes = self._changes(self._carried(affinity))
             plays[ours(number)] = self._play(affinity, changes, self.lengths(affinity))
         return plays
+
+    def _carried(self, affinity: VersionAffinity) -> Iterable[Environ]:
+        return islice(self.fields(affinity), VISITORS if self.block is None else self.block * _TURNS_OF_FEW)
 
     def _changes(self, carried: Iterable[Environ], paths: Sequence[str] = ()) -> list[Environ]:
         walk = cycle(paths or self.paths)
@@ -84,7 +119,9 @@ class Row:
 
     def _play(self, app: WSGIApplication, changes: list[Environ], lengths: Iterable[frozenset[int]]) -> Play:
         if not self.conditional:
-            return Play(app, self.base, changes, [Expected("200", each) for each in islice(lengths, len(changes))])
+            return Play(
+                app, self.base, changes, [Expected(self.status, each) for each in islice(lengths, len(changes))]
+            )
         for change in changes:
             change["HTTP_IF_NONE_MATCH"] = etag_of(app, self.base | change)
         return Play(app, self.base, changes, [Expected("304", frozenset({0}))])
@@ -104,6 +141,9 @@ class Rows:
         """Yield the rows."""
         for conditional in (False, True):
             yield from self._by_name(conditional=conditional)
+        yield from self._ranges()
+        yield from self._compressed()
+        yield from self._large()
         yield from self._decided()
         yield from self._passed_on()
 
@@ -127,9 +167,11 @@ class Rows:
         what = "304 of a fingerprinted file" if conditional else "fingerprinted file"
         for title, bar, apps, paths, fields in rows:
             lengths = [frozenset({self._builds.length("v1", path)}) for path in paths]
+            times = _TIMES_LIVE if apps is live else _TIMES_SPLIT
             yield Row(
                 f"{what}: {title}",
                 bar,
+                None if conditional or apps is self._files.disk else times,
                 self._files,
                 apps,
                 SUBRESOURCE,
@@ -137,6 +179,71 @@ class Rows:
                 fields,
                 _regardless(lengths),
                 conditional,
+                unable=frozenset({ALONE} if apps is self._files.disk else ()),  # it holds the files in memory
+            )
+
+    def _ranges(self) -> Iterator[Row]:
+        """Yield the rows of parts of fingerprinted files."""
+        own, shared = self._builds.page_files(shared=False), self._builds.page_files(shared=True)
+        base = SUBRESOURCE | {"HTTP_RANGE": _RANGE}
+        rows: list[tuple[str, Apps, list[str]]] = [
+            ("one version live", self._files.live, own + shared),
+            ("split, bytes shared by all", self._files.split, shared),
+            ("split, rescues counted: pin cookie", self._files.split, own),
+        ]
+        for title, apps, paths in rows:
+            yield Row(
+                f"1 KiB range of a fingerprinted file: {title}",
+                None,
+                _TIMES_RANGE,
+                self._files,
+                apps,
+                base,
+                paths,
+                self._pin_of_v1,
+                _regardless([frozenset({_RANGE_LENGTH})]),
+                status="206",
+                unable=frozenset({SHARED_DATA}),
+            )
+
+    def _compressed(self) -> Iterator[Row]:
+        """Yield the rows of files whose compressed sibling is sent, as the browser's Accept-Encoding asks."""
+        texts = self._builds.texts()
+        for title, apps in (("one version live", self._files.live), ("split, bytes shared by all", self._files.split)):
+            yield Row(
+                f"pre-compressed fingerprinted file: {title}",
+                None,
+                None,
+                self._files,
+                apps,
+                SUBRESOURCE,
+                list(texts),
+                self._pin_of_v1,
+                _regardless([frozenset({length}) for length in texts.values()]),
+                unable=frozenset({SHARED_DATA}),
+            )
+
+    def _large(self) -> Iterator[Row]:
+        """Yield the rows of a large file, which nobody holds in memory."""
+        films = self._builds.films()
+        without = {name: value for name, value in SUBRESOURCE.items() if name != "wsgi.file_wrapper"}
+        rows: list[tuple[str, Apps, Environ]] = [
+            ("one version live, wsgi.file_wrapper", self._files.live, SUBRESOURCE),
+            ("one version live, no wsgi.file_wrapper", self._files.live, without),
+            ("split, wsgi.file_wrapper", self._files.split, SUBRESOURCE),
+        ]
+        for title, apps, base in rows:
+            yield Row(
+                f"2 MiB file, from the disk: {title}",
+                None,
+                _TIMES_LARGE,
+                self._files,
+                apps,
+                base,
+                list(films),
+                self._pin_of_v1,
+                _regardless([frozenset({length}) for length in films.values()]),
+                block=_FEW,
             )
 
     def _decided(self) -> Iterator[Row]:
@@ -156,7 +263,8 @@ class Rows:
         ]
         for title, apps, path, fields, lengths, conditional in rows:
             base = SUBRESOURCE if path == _LOGO else NAVIGATION
-            yield Row(title, _DECIDED, self._files, apps, base, [path], fields, lengths, conditional)
+            times = _TIMES_DECIDED if path == "/" and not conditional else None
+            yield Row(title, _DECIDED, times, self._files, apps, base, [path], fields, lengths, conditional)
 
     def _passed_on(self) -> Iterator[Row]:
         """Yield the rows of requests that the wrapped application answers."""
@@ -181,6 +289,7 @@ class Rows:
             yield Row(
                 f"passed to the app: {title}",
                 _PASSED_ON,
+                None,
                 wrapped,
                 apps,
                 base,
