@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,6 +15,7 @@ from builds import (
     SHARED,
     SPLIT,
     Answer,
+    bucket_of,
     key_of,
     pinned,
     rollout,
@@ -21,6 +23,8 @@ from builds import (
 )
 from harness import NAVIGATION, SCRIPT, checked, write_build
 from werkzeug.test import create_environ, run_wsgi_app
+
+from version_affinity import Cookie, Deployment
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -164,3 +168,61 @@ def test_inside_an_application_as_version(builds: dict[str, Path], prefix: str, 
     else:
         explained = affinity.explain(own.environ)
         assert (explained.answer, explained.served) == ("application of the version", "app")
+
+
+def failing(environ: WSGIEnvironment) -> str:
+    """Raise, as a key source of somebody's may."""
+    raise LookupError(environ["PATH_INFO"])
+
+
+# The headers, the reason, and the bucket: None for the one that is drawn.
+SCORED: dict[str, tuple[dict[str, str], str, str | None]] = {
+    "key": ({**NAVIGATION, "Cookie": f"user={key_of('v2')}"}, "key", ""),
+    "minted": ({**NAVIGATION, **pinned("v1", bucket_of("v2"))}, "minted", bucket_of("v2")),
+    "minted, drawn": (NAVIGATION, "minted", None),
+    "bucket": ({"Cookie": f"version-affinity-storefront={bucket_of('v1')}."}, "bucket", bucket_of("v1")),
+    "override": ({**NAVIGATION, "Version-Override": "v2", "Cookie": "user=alice"}, "override", ""),
+    "pin": ({**SCRIPT, **pinned("v1")}, "pin", ""),
+    "random": ({}, "random", ""),
+}
+
+
+@pytest.mark.parametrize("case", SCORED)
+def test_scores(builds: dict[str, Path], case: str) -> None:
+    """Where a key or a bucket decides, each version has its score, and the decided version the smallest."""
+    headers, reason, bucket = SCORED[case]
+    affinity = rollout({version: builds[version] for version in SPLIT}, keys=[failing, Cookie("user")])
+    explained = affinity.explain(create_environ("/", headers=headers))
+    decision, scores = explained.decision, explained.scores
+    assert (decision.reason, explained.bucket or None) == (
+        reason,
+        bucket or (None if bucket == "" else explained.bucket),
+    )
+    if reason not in ("key", "minted", "bucket"):
+        assert scores == {}
+        return
+    key = f"bucket:{explained.bucket}" if explained.bucket else headers["Cookie"].removeprefix("user=")
+    assert scores == Deployment("storefront", SPLIT).scores(key)
+    assert min(scores, key=scores.__getitem__) == decision.version
+
+
+def test_scores_of_a_request_that_is_answered(builds: dict[str, Path]) -> None:
+    """Inside a request, the scores are those of its key; a bucket that was drawn for it is not known any more."""
+    wrapped = Answer()
+    affinity = rollout({version: builds[version] for version in SPLIT}, wrapped, keys=[Cookie("user")])
+    run_wsgi_app(affinity, create_environ("/x", headers={**NAVIGATION, "Cookie": "user=alice"}))
+    assert affinity.explain(wrapped.environ).scores == Deployment("storefront", SPLIT).scores("alice")
+    run_wsgi_app(affinity, create_environ("/x", headers=NAVIGATION))
+    explained = affinity.explain(wrapped.environ)
+    assert (explained.decision.reason, explained.bucket, explained.scores) == ("minted", "", {})
+
+
+def test_as_dict(builds: dict[str, Path]) -> None:
+    """An explanation can be written as JSON, with everything that it says."""
+    affinity = rollout({version: builds[version] for version in SPLIT}, keys=[Cookie("user")])
+    explained = affinity.explain(create_environ("/", headers={**NAVIGATION, "Cookie": f"user={key_of('v2')}"}))
+    document = json.loads(json.dumps(explained.as_dict()))
+    assert document["decision"] == {"version": "v2", "reason": "key", "source": "cookie:user", "refused": ""}
+    assert document["steps"][-1] == {"name": "key", "outcome": "v2 (cookie:user)", "decided": True}
+    assert (document["kind"], document["answer"], document["served"]) == ("page", "file", "v2")
+    assert document["scores"] == explained.scores

@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from version_affinity import hashing
-from version_affinity.hashing import ALGORITHM, assigner
+from version_affinity.hashing import ALGORITHM, assigner, scores
 
 CANARY = {"v1": 90.0, "v2": 10.0}
 HALVES = {"v1": 50.0, "v2": 50.0}
@@ -74,6 +74,16 @@ def test_conformance_vectors() -> None:
         if assigner(case["salt"], case["weights"])(bytes.fromhex(case["key_hex"])) != case["expected"]
     ]
     assert (wrong, len(data["cases"]) > 400) == ([], True)
+
+
+@pytest.mark.parametrize("weights", [CANARY, HALVES, MILLE, STAGED, TENTHS])
+def test_scores(weights: dict[str, float]) -> None:
+    """The version that a key falls on is the one with the smallest score; those at 0 % have none."""
+    assign = assigner("app", weights)
+    for number in range(2000):
+        found = scores("app", weights, key := str(number).encode())
+        assert found.keys() == {version for version, weight in weights.items() if weight}
+        assert min(found, key=found.__getitem__) == assign(key)
 
 
 @pytest.mark.parametrize("weights", [CANARY, HALVES, STAGED, TENTHS])

@@ -46,7 +46,7 @@ from version_affinity.assets.fingerprint import is_fingerprinted
 from version_affinity.catalog import Catalog
 from version_affinity.decision import Decider, Decision
 from version_affinity.policy import Policy
-from version_affinity.request import OTHER, PREFETCH, SUBRESOURCE, Request
+from version_affinity.request import OTHER, PAGE, PREFETCH, SUBRESOURCE, Kind, Request
 from version_affinity.state import State
 
 if TYPE_CHECKING:
@@ -844,11 +844,22 @@ def _stale_pin_kept_at_100_percent(patch: pytest.MonkeyPatch) -> None:
 
 
 def _frames_stamp(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Request, "shown", property(lambda self: self.kind in ("page", SUBRESOURCE) and self.safe))
+    _stamped_like_pages(patch, SUBRESOURCE)
 
 
 def _prefetches_stamp(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Request, "shown", property(lambda self: self.kind in ("page", PREFETCH) and self.safe))
+    _stamped_like_pages(patch, PREFETCH)
+
+
+def _stamped_like_pages(patch: pytest.MonkeyPatch, kind: Kind) -> None:
+    stamp = Policy.stamp
+
+    def stamped(self: Policy, request: Request, decision: Decision, served: str) -> tuple[str, str] | None:
+        if request.kind == kind:
+            request.kind = PAGE
+        return stamp(self, request, decision, served)
+
+    patch.setattr(Policy, "stamp", stamped)
 
 
 def _overrides_stamp(patch: pytest.MonkeyPatch) -> None:
@@ -869,7 +880,7 @@ def _collisions_overlooked(patch: pytest.MonkeyPatch) -> None:
 
 
 def _document_for_everything(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr("version_affinity.lookup._shows_page", lambda path, request, *, has_app: True)
+    patch.setattr("version_affinity.assets.build._wants_document", lambda path, environ, *, has_app: True)
 
 
 def _conditional_headers_reach_the_application(patch: pytest.MonkeyPatch) -> None:

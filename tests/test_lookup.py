@@ -52,7 +52,9 @@ def ask(tmp_path_factory: pytest.TempPathFactory) -> Ask:
         path: str, headers: dict[str, str], handling: str = "none", method: str = "GET", *, has_app: bool = True
     ) -> tuple[str, str, str]:
         environ = create_environ(path, method=method, headers=headers)
-        found, target, served = look_up(path, "v1", loaded[handling]["v1"], catalog, environ, has_app=has_app)
+        build = loaded[handling]["v1"]
+        at = build.find(path, environ)
+        found, target, served = look_up(at, path, "v1", build, catalog, environ, has_app=has_app)
         named = target.path if isinstance(target, Asset | Redirect) else ""
         return found, named, served
 

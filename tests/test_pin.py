@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from version_affinity.pin import PinCookie, bucket_key, decode, draw_bucket
+from version_affinity.pin import PinCookie, bucket_key, draw_bucket
 
 
 @pytest.mark.parametrize(
@@ -19,7 +19,6 @@ from version_affinity.pin import PinCookie, bucket_key, decode, draw_bucket
         ("+1.v1", ("", "v1")),
         ("1_0.v1", ("", "v1")),
         ("1e3.v1", ("", "v1")),
-        (" 1.v1", ("", "v1")),
         ("²3.v1", ("", "v1")),
         ("\xb2.v1", ("", "v1")),
         ("x.v1", ("", "v1")),
@@ -35,7 +34,7 @@ from version_affinity.pin import PinCookie, bucket_key, decode, draw_bucket
 )
 def test_decode(value: str, expected: tuple[str, str]) -> None:
     """A malformed part is absent and leaves the other one usable; an id may hold dots."""
-    assert decode(value) == expected
+    assert PinCookie("pin").read({"HTTP_COOKIE": f"pin={value}"}) == expected
 
 
 HTTP, HTTPS = {"wsgi.url_scheme": "http"}, {"wsgi.url_scheme": "https"}

@@ -10,6 +10,7 @@ from .explanation import Explanation
 from .keys import Cookie, Header
 from .middleware import VersionAffinity
 from .overrides import sign_override
+from .releases import Releases, Retention
 from .tags import asset_tags, asset_url, current_version
 from .version import Version
 
@@ -21,6 +22,8 @@ __all__ = [
     "Deployment",
     "Explanation",
     "Header",
+    "Releases",
+    "Retention",
     "StaticAssets",
     "Step",
     "Version",

@@ -10,7 +10,9 @@ from collections import Counter
 from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes
 
+from .assets.prepared import Prepared
 from .assets.sending import VARY_ENCODING
+from .assets.spelling import canonical
 from .keys import wire_bytes
 
 if TYPE_CHECKING:
@@ -29,37 +31,18 @@ logger = logging.getLogger("version_affinity")
 EVERYBODY = 1
 
 
-class NamedFile:
+class NamedFile(Prepared):
     """A fingerprinted file without collision: served by its name, to anyone, from whichever version has it.
 
     Attributes:
-        copies: Its copies, all of equal bytes.
+        copies: Its copies, all of equal bytes, first those with compressed forms, then those in memory. What is
+            prepared is of the first one.
         owners: A bit for each version that has it, and ``EVERYBODY`` when all have.
         version: The version whose copy is served.
-        kept: What any answer with it carries besides what describes it.
-        last_modified: When the first copy was modified, as an HTTP-date.
-        changes: What the rules of the version's ``_headers`` change; None for nothing.
-        etag: The entity tag; "" where it depends on the encoding.
-        headers: Those of a 200 with all of ``data``.
-        not_modified_headers: Those of a 304.
-        data: The content; None where it is not in memory, or depends on the encoding.
         tally: Counts the answers by the first digit of their status. ``count_ok`` counts a 200.
     """
 
-    __slots__ = (
-        "changes",
-        "copies",
-        "count_ok",
-        "data",
-        "etag",
-        "headers",
-        "kept",
-        "last_modified",
-        "not_modified_headers",
-        "owners",
-        "tally",
-        "version",
-    )
+    __slots__ = ("copies", "count_ok", "owners", "tally", "version")
 
     def __init__(
         self,
@@ -70,28 +53,17 @@ class NamedFile:
         changes: HeaderChanges | None,
         tally: Tally,
     ) -> None:
-        # First those that are held in memory.
-        self.copies = tuple(sorted(copies, key=_is_on_disk))
-        asset = self.copies[0]
+        self.copies = tuple(sorted(copies, key=_preference))
+        varying = (VARY_ENCODING,) if any(copy.variants for copy in copies) else ()
+        super().__init__(self.copies[0], (*kept, *varying), changes)
         self.owners = owners
         self.version = version
-        self.kept = (*kept, VARY_ENCODING) if any(copy.variants for copy in copies) else kept
-        self.last_modified = asset.last_modified
-        self.changes = changes
-        headers = [*asset.headers, *self.kept, ("Last-Modified", self.last_modified)]
-        not_modified = [("ETag", asset.etag), *self.kept]
-        self.headers = headers if changes is None else changes.applied_to(headers)
-        self.not_modified_headers = not_modified if changes is None else changes.applied_to(not_modified)
-        self.etag = ""
-        self.data: bytes | None = None
-        if self.kept is kept:
-            self.etag, self.data = asset.etag, asset.data
         self.tally = tally
         self.count_ok = tally["2"].advance
 
 
-def _is_on_disk(copy: Asset) -> bool:
-    return copy.data is None
+def _preference(copy: Asset) -> tuple[bool, bool]:
+    return not copy.variants, copy.data is None
 
 
 class Catalog:
@@ -111,10 +83,12 @@ class Catalog:
         directories: The directories that builds have.
         disputed: The paths in builds at which some versions answer, and others leave it to the wrapped application.
         bits: Version id to its bit in ``NamedFile.owners``.
+        ruled: Where several versions are known, the builds that have rules of ``_redirects``.
     """
 
     __slots__ = (
-        "_ruled",
+        "_builds",
+        "_respelt",
         "_sole_owner",
         "_uneven",
         "bits",
@@ -124,6 +98,7 @@ class Catalog:
         "disputed",
         "named",
         "rescues",
+        "ruled",
     )
 
     def __init__(
@@ -172,10 +147,15 @@ class Catalog:
         self.collisions = tuple(sorted(collisions))
         loaded = [build for build in builds.values() if build is not None]
         answering = Counter(path for build in loaded for path in build.routes)
-        self.disputed = frozenset(
+        disputed = {
             path for path, answers in answering.items() if answers < len(builds) and prefix + path[1:] not in self.named
-        )
-        self._ruled = tuple(build for build in loaded if build.redirects is not None)
+        }
+        # The mount without its slash redirects to its page.
+        self.disputed = frozenset(disputed | {""} if "/" in disputed else disputed)
+        # A segment that is no percent-encoded UTF-8 may stand for a name with a percent sign in it.
+        self._respelt = any("%" in path for path in disputed)
+        self._builds = tuple(loaded)
+        self.ruled = tuple(build for build in loaded if build.redirects is not None) if len(builds) > 1 else ()
         # A version that is an application answers at every path, and a single-page application every page.
         self._uneven = 0 < len(loaded) < len(builds) or len({build.document is None for build in loaded}) > 1
 
@@ -184,9 +164,17 @@ class Catalog:
 
         What the application answers there depends on the decision, so that no cache may give it to everybody.
         """
-        return (
-            path in self.disputed or self._uneven or any(build.find(path, environ) is not None for build in self._ruled)
-        )
+        if path in self.disputed or self._uneven:
+            return True
+        # Where a rule may lead, or another spelling.
+        if self.ruled or self._respelt or "//" in path:
+            return any(build.find(path, environ) is not None for build in self._builds)
+        return False
+
+    def is_ruled(self, path: str) -> bool:
+        """Tell whether a rule of ``_redirects``, perhaps of one version alone, says what a path leads to."""
+        spelt = canonical(path)
+        return any(build.redirects and build.redirects.match(spelt) is not None for build in self.ruled)
 
     def referer_version(self, environ: WSGIEnvironment) -> str:
         """Return the version that a request's Referer proves: the one that has the fingerprinted file it names, or "".

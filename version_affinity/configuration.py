@@ -6,7 +6,7 @@ import os
 import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from .assets.static import StaticAssets
 from .deployment import Deployment
@@ -19,7 +19,12 @@ from .version import Version
 if TYPE_CHECKING:
     from .keys import KeySource
     from .overrides import Overrides
+    from .source import Source
     from .state import Settings
+
+
+#: The name of deployments that are given none.
+DEFAULT_NAME: Final = "app"
 
 
 def first_state(
@@ -48,8 +53,39 @@ def first_state(
     return State.first(settings, deployment, loaded, frozenset(version.id for version in kept))
 
 
+def followed_name(source: Source, root: str, name: str, *, retained: Iterable[Version], autorefresh: bool) -> str:
+    """Return the name of a source that is followed, beside which some settings have no meaning.
+
+    Raises:
+        ConfigurationError: one of them is given, another name is, or the source cannot be opened.
+    """
+    if _listed(retained, "retained"):
+        raise ConfigurationError(
+            "retained has no effect beside releases, which say themselves how long a version stays known: leave it out",
+        )
+    if autorefresh:
+        raise ConfigurationError(
+            "autorefresh has no effect beside releases: an uploaded version never changes; leave it out",
+        )
+    followed = source.open(root)
+    if name not in (DEFAULT_NAME, followed):
+        raise ConfigurationError(
+            f"name={name!r} is not the name of the releases, {followed!r}, which salts the hash: leave it out",
+        )
+    return followed
+
+
 def loaded_version(version: Version, load: Callable[[str | os.PathLike[str]], StaticAssets]) -> Version:
-    """Return a version with its directory, where it has one, read."""
+    """Return a version with its directory, where it has one, read.
+
+    Raises:
+        ConfigurationError: the directory cannot be used, or its ``StaticAssets`` has settings that have no effect here.
+    """
+    if isinstance(version.app, StaticAssets) and (version.app.autorefresh or version.app.hand_over is not None):
+        raise ConfigurationError(
+            f"the StaticAssets of version {version.id!r} has autorefresh or hand_over of its own: leave both out "
+            "there, and give them to VersionAffinity",
+        )
     if not isinstance(version.app, str | os.PathLike):
         return version
     try:
@@ -90,9 +126,10 @@ def check_prefix(prefix: object) -> str:
 
 def listed_patterns(ignore: object) -> tuple[str, ...]:
     """Return the patterns of files that are not served, or raise ``ConfigurationError``."""
-    if isinstance(ignore, str) or not isinstance(ignore, Iterable):
+    patterns = [None] if isinstance(ignore, str) or not isinstance(ignore, Iterable) else list(ignore)
+    if not all(isinstance(pattern, str) for pattern in patterns):
         raise ConfigurationError(f"ignore={ignore!r} is no list of patterns: write ignore=['*.map']")
-    return tuple(ignore)
+    return tuple(map(str, patterns))
 
 
 def pin_cookie(cookie: object, name: str, *, secure: bool | None, keys: Iterable[KeySource]) -> PinCookie | None:

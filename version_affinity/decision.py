@@ -6,6 +6,7 @@ The order in which things are tried is the constant ``ORDER``; each step is a me
 from __future__ import annotations
 
 import random
+from contextlib import suppress
 from itertools import accumulate
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias, cast
 
@@ -117,6 +118,7 @@ class Decider:
         self._known = known
         self._overrides = overrides
         self._override_keys = overrides.environ_keys
+        self._override_cookie = "" if overrides.cookie is None else overrides.cookie.name
         self._cookie_label = cookie_label
         self._referer_version = referer_version
         self._log = log
@@ -165,17 +167,27 @@ class Decider:
     def decide(self, request: Request) -> Decision:
         """Return the version that a request gets, and why. May draw a bucket into ``request``."""
         environ = request.environ
+        cookie = self._override_cookie
+        asked = cookie and "HTTP_COOKIE" in environ and cookie in environ["HTTP_COOKIE"]
         for key in self._override_keys:
             if key in environ:
-                decision = self._override(request)
-                if decision is not None:
-                    return decision
+                asked = True
                 break
+        if asked:
+            decision = self._override(request)
+            if decision is not None:
+                return decision
         for step in self._steps[request.kind]:
             decision = step(request)
             if decision is not None:
                 return decision if not request.refused else decision._replace(refused=request.refused)
         raise AssertionError("the last step of every order applies")
+
+    def decide_without_override(self, request: Request) -> Decision:
+        """Return the version that a request would get without an override. May draw a bucket into ``request``."""
+        decisions = (step(request) for step in self._steps[request.kind])
+        decision = next(decision for decision in decisions if decision is not None)
+        return decision._replace(refused=request.refused)
 
     def explain(self, request: Request, made: Decision | None = None) -> tuple[Decision, tuple[Step, ...]]:
         """Return the decision with every step on the way to it, tried one by one.
@@ -195,6 +207,30 @@ class Decider:
             steps.append(Step(name, refused or _ABSENT[name], decided=False))
         raise AssertionError("the last step of every order applies")
 
+    def scores(self, request: Request, decision: Decision) -> dict[str, float]:
+        """Return the scores of the versions for the key or bucket that decided a request; none where none did.
+
+        Args:
+            request: The request.
+            decision: What was decided for it. Where that was by a key that the request does not show, such as a bucket
+                that was drawn, there are no scores either.
+        """
+        key = self._deciding_key(request, decision)
+        if key is None or self._assign(key) != decision.version:
+            return {}
+        return self._deployment.scores(key)
+
+    def _deciding_key(self, request: Request, decision: Decision) -> bytes | None:
+        if decision.reason in (MINTED, BUCKET):
+            return bucket_key(request.bucket) if request.bucket else None
+        if decision.reason == KEY:
+            for source, label, _ in self._by_key:
+                with suppress(Exception):  # the step has told of it
+                    key = key_bytes(source(request.environ))
+                    if key and label == decision.source:
+                        return key
+        return None
+
     def expected(self, request: Request) -> str:
         """Return the version that the pin or the key of a request names; "" when it carries neither."""
         decision = self._pin(request) or self._key(request)
@@ -204,8 +240,6 @@ class Decider:
 
     def _override(self, request: Request) -> Decision | None:
         environ = request.environ
-        if not any(key in environ for key in self._override_keys):
-            return None
         try:
             version, label = self._overrides.read(environ, self._known, self._deployment.percentages)
         except Refused as refusal:
@@ -261,7 +295,7 @@ class Decider:
 
 
 _ABSENT = {
-    OVERRIDE: "no override header",
+    OVERRIDE: "no override",
     REFERER: "the Referer is not a file that exactly one version has",
     PIN: "no pin of a known version",
     ONLY: "more than one version has a share",

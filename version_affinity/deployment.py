@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from .errors import ConfigurationError
-from .hashing import assigner
+from .hashing import assigner, scores
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -130,8 +130,31 @@ class Deployment:
 
         Args:
             key: What stands for a user. A ``str`` means its UTF-8 bytes.
+
+        Raises:
+            TypeError: the key is neither.
         """
-        return self.assign_bytes(key if isinstance(key, bytes) else key.encode("utf-8", "surrogatepass"))
+        return self.assign_bytes(_key_bytes(key))
+
+    def scores(self, key: str | bytes) -> dict[str, float]:
+        """Return the score that each version with a share has for a version key: the smallest wins the key.
+
+        Args:
+            key: What stands for a user. A ``str`` means its UTF-8 bytes.
+
+        Raises:
+            TypeError: the key is neither.
+
+        >>> Deployment("storefront", {"v1": 100, "v2": 0}).scores("alice").keys()
+        dict_keys(['v1'])
+        """
+        return scores(self.name, self.percentages, _key_bytes(key))
 
     def __hash__(self) -> int:
         return hash((self.name, frozenset(self.percentages.items())))
+
+
+def _key_bytes(key: object) -> bytes:
+    if not isinstance(key, str | bytes):
+        raise TypeError(f"key={key!r} is neither str nor bytes: write str(key), and the same wherever it is hashed")
+    return key if isinstance(key, bytes) else key.encode("utf-8", "surrogatepass")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from collections.abc import Mapping  # noqa: TC003 - of a public dataclass
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final
 
 from .assets.build import APP, NO_FILE
+from .decision import BUCKET, MINTED
 from .lookup import look_up
 from .rendering import RENDERING, Rendering
 from .request import READING, path_of
@@ -33,6 +36,10 @@ class Explanation:
             "not allowed", "allowed methods" (to OPTIONS), "wrapped application", "application of the version" or
             "served by name".
         served: The version that the answer is from, "" for the wrapped application's.
+        bucket: The bucket that the decision was made by, "" where none was. One that was drawn for a request that is
+            being answered is not known any more.
+        scores: By version id, ``-ln(u) / percentage`` of the key or bucket that the decision was made by (``hashing``):
+            the smallest wins. Empty where neither decided.
     """
 
     decision: Decision
@@ -40,6 +47,20 @@ class Explanation:
     steps: tuple[Step, ...]
     answer: str
     served: str
+    bucket: str
+    scores: Mapping[str, float] = field(hash=False)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as lists and objects that JSON can carry."""
+        return {
+            "decision": self.decision._asdict(),
+            "kind": self.kind,
+            "steps": [step._asdict() for step in self.steps],
+            "answer": self.answer,
+            "served": self.served,
+            "bucket": self.bucket,
+            "scores": dict(self.scores),
+        }
 
 
 def explain(state: State, request: Request, app_first: Callable[[str], bool], *, has_app: bool) -> Explanation:
@@ -58,7 +79,9 @@ def explain(state: State, request: Request, app_first: Callable[[str], bool], *,
         path = whole.removeprefix(answered.script_name) or path
     decision, steps = state.decider.explain(request, made)
     answer, served = _answer(state, request, path, decision, app_first, has_app=has_app)
-    return Explanation(decision, request.kind, steps, answer, served)
+    scores = MappingProxyType(state.decider.scores(request, decision))
+    bucket = request.bucket if decision.reason in (MINTED, BUCKET) else ""
+    return Explanation(decision, request.kind, steps, answer, served, bucket, scores)
 
 
 def _answer(
@@ -80,5 +103,7 @@ def _answer(
         refused = ALLOWED_METHODS if request.method == "OPTIONS" else NOT_ALLOWED
         known = named is not None or build.find(local, request.environ) is not None
         return refused if known else NO_FILE, ""
-    found, _, served = look_up(local, decision.version, build, state.catalog, request.environ, has_app=has_app)
+    environ = request.environ
+    at = build.find(local, environ)
+    found, _, served = look_up(at, local, decision.version, build, state.catalog, environ, has_app=has_app)
     return found, "" if found == APP else served

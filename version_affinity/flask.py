@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict
 
 from flask import current_app, request
 from markupsafe import Markup
@@ -14,10 +14,13 @@ from .keys import Cookie, check_keys
 from .middleware import VersionAffinity
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    import re
+    from collections.abc import Callable, Iterable, Mapping
 
     from flask import Flask
+    from typing_extensions import Unpack  # type checkers have it, whether it is installed or not
 
+    from .assets.handover import HandOver
     from .keys import KeySource
     from .rendering import Rendering
     from .version import Version
@@ -25,7 +28,30 @@ if TYPE_CHECKING:
 _EXTENSION = "version_affinity"
 
 
-def init_app(app: Flask, versions: Iterable[Version], **options: Any) -> VersionAffinity:
+class Options(TypedDict, total=False):
+    """The options of ``VersionAffinity``, which says what they mean; for type checkers."""
+
+    retained: Iterable[Version]
+    name: str
+    keys: Iterable[KeySource]
+    prefix: str
+    app_first: Iterable[str]
+    html_handling: str
+    not_found_handling: str
+    cookie: str | None
+    secure: bool | None
+    override_headers: Iterable[str]
+    override_secret: str | bytes | Iterable[str | bytes] | None
+    fingerprinted: Callable[[str], bool | None] | str | re.Pattern[str] | None
+    memory: int
+    ignore: Iterable[str]
+    content_types: Mapping[str, str] | None
+    allow_all_origins: bool
+    hand_over: HandOver | None
+    autorefresh: bool
+
+
+def init_app(app: Flask, versions: Iterable[Version], **options: Unpack[Options]) -> VersionAffinity:
     """Put the versions in front of a Flask application.
 
     Relative directories count from ``app.root_path``, those of versions that are added later too. Templates get
@@ -52,8 +78,9 @@ def init_app(app: Flask, versions: Iterable[Version], **options: Any) -> Version
             f"init_app was called for {app.name!r} before: list all versions in one call, and deploy() or add() later",
         )
     if "keys" in options:
-        options["keys"] = check_keys(options["keys"])
-        _warn_of_session_cookie(app.config["SESSION_COOKIE_NAME"], options["keys"])
+        keys = check_keys(options["keys"])
+        options["keys"] = keys
+        _warn_of_session_cookie(app.config["SESSION_COOKIE_NAME"], keys)
     with warnings.catch_warnings():
         # Warned of above, at the caller's line.
         warnings.filterwarnings("ignore", message=r"Cookie\('session'\)", category=UserWarning)

@@ -85,6 +85,28 @@ def assigner(salt: str, weights: Mapping[str, float]) -> Callable[[bytes], str]:
     return assign_evenly if len({weight for _, _, weight in seats}) == 1 else assign
 
 
+def scores(salt: str, weights: Mapping[str, float], key: bytes) -> dict[str, float]:
+    """Return what ``assigner`` compares for a key: by version id, ``-ln(u_v) / percentage``. The smallest wins.
+
+    It is for explanations: the function of ``assigner`` computes the same without making a mapping.
+
+    Args:
+        salt: The deployment's name.
+        weights: Version id to percentage. Versions above 0 have a score, in the order of their ids.
+        key: The key's bytes.
+
+    >>> found = scores("storefront", {"v1": 90, "v2": 10, "v3": 0}, b"carol")
+    >>> {version: round(score, 4) for version, score in found.items()}
+    {'v1': 0.0259, 'v2': 0.0047}
+    """
+    hashed = _digest(salt.encode() + b"\0" + key)
+    return {
+        version: -log(((_words(hashed + _digest(b"v\0" + version.encode()))[0] >> 12) + 0.5) * _UNIT) / weights[version]
+        for version in sorted(weights, key=str.encode)
+        if weights[version] > 0
+    }
+
+
 def _between(prefix: bytes, one: tuple[str, bytes, float], other: tuple[str, bytes, float]) -> Callable[[bytes], str]:
     """Return the function from a key's bytes to one of two ids; ``one`` is the smaller id."""
     (first, first_seed, first_weight), (second, second_seed, second_weight) = one, other

@@ -10,7 +10,7 @@ from .assets.build import FILE, REDIRECT, Found
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
-    from .assets.build import Build, Leading
+    from .assets.build import At, Build, Leading
     from .catalog import Catalog
 
     #: What answers, the file or redirect where it is one, and the version that it is from.
@@ -20,11 +20,12 @@ RESCUE: Final = "rescue"
 
 
 def look_up(
-    path: str, version: str, build: Build, catalog: Catalog, environ: WSGIEnvironment, *, has_app: bool
+    at: At, path: str, version: str, build: Build, catalog: Catalog, environ: WSGIEnvironment, *, has_app: bool
 ) -> Answer:
     """Return what answers a GET or HEAD.
 
     Args:
+        at: What the build has at the path (``build.find``).
         path: The path inside the version, beginning with "/"; "" for the prefix without its last "/".
         version: The decided version.
         build: Its files.
@@ -32,12 +33,11 @@ def look_up(
         environ: The request.
         has_app: Whether an application is wrapped, which gets what no version claims.
     """
-    answer = build.find(path, environ)
-    if answer is None:
+    if at is None:
         rescue = catalog.rescues.get(path)
         if rescue is not None:
             return RESCUE, rescue[1], rescue[0]
-        answer = build.stand_in(path, environ, catalog.directories if has_app else None)
-    if isinstance(answer, Found):
-        return answer.what, answer.target, version
-    return (FILE if isinstance(answer, Asset) else REDIRECT), answer, version
+        at = build.stand_in(path, environ, catalog.directories if has_app else None)
+    if isinstance(at, Found):
+        return at.what, at.target, version
+    return (FILE if isinstance(at, Asset) else REDIRECT), at, version

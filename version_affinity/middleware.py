@@ -22,10 +22,12 @@ from .assets.routing import check_handling
 from .assets.static import DEFAULT_MEMORY, StaticAssets, check_hand_over
 from .catalog import report_collisions
 from .configuration import (
+    DEFAULT_NAME,
     check_prefix,
     check_root,
     consulted,
     first_state,
+    followed_name,
     listed_patterns,
     load_build,
     loaded_version,
@@ -45,7 +47,8 @@ from .policy import Policy
 from .rendering import RENDERING, Rendering
 from .request import PAGE, READING, Request, path_of
 from .serving import FileServer
-from .state import Settings
+from .source import Source
+from .state import Settings, State
 from .wsgi import NOT_FOUND, OK, ORIGINAL, call, no_file, not_allowed, take_conditional
 
 if TYPE_CHECKING:
@@ -61,7 +64,7 @@ if TYPE_CHECKING:
     from .explanation import Explanation
     from .keys import KeySource
     from .policy import Treatment
-    from .state import State
+    from .source import Snapshot
     from .version import Version
 
 
@@ -70,9 +73,11 @@ class VersionAffinity:
 
     Args:
         app: The WSGI application that gets whatever no version claims; None to serve the versions alone.
-        versions: The versions of the first deployment, with their percentages.
+        versions: The versions of the first deployment, with their percentages; or a ``Releases``, which are followed:
+            then versions and deployments change by the command line, and not by ``deploy``, ``add`` and ``retire``.
         retained: Versions that have no share any more and are kept for the pages that they have given out.
-        name: Salts the hash; this application's name in the override header and in the cookie.
+        name: Salts the hash; this application's name in the override header and in the cookie. Releases have a name
+            of their own: leave it out beside them.
         keys: The key sources; the first that yields something is the version key.
         prefix: The path under which the versions are served. Outside it, everything goes to ``app``.
         app_first: Patterns of paths that go to ``app`` before a file is looked for; see ``patterns.py``.
@@ -103,10 +108,10 @@ class VersionAffinity:
     def __init__(
         self,
         app: WSGIApplication | None,
-        versions: Iterable[Version],
+        versions: Iterable[Version] | Source,
         *,
         retained: Iterable[Version] = (),
-        name: str = "app",
+        name: str = DEFAULT_NAME,
         keys: Iterable[KeySource] = (Header("Version-Key"), Header("Cloudflare-Workers-Version-Key")),
         prefix: str = "/",
         app_first: Iterable[str] = (),
@@ -127,7 +132,11 @@ class VersionAffinity:
     ) -> None:
         if app is not None and not callable(app):
             raise ConfigurationError(f"app={app!r} is no WSGI application: give a callable, or None to go without one")
+        self._source = versions if isinstance(versions, Source) else None
+        root = check_root(root)
         check_name(name)
+        if self._source is not None:
+            name = followed_name(self._source, root, name, retained=retained, autorefresh=autorefresh)
         check_handling(html_handling, not_found_handling)
         overrides = Overrides(name, override_headers, override_secret)
         sources = check_keys(keys)
@@ -139,7 +148,7 @@ class VersionAffinity:
         self._memory = Memory(memory)
         self._load = partial(
             load_build,
-            check_root(root),
+            root,
             html_handling=html_handling,
             not_found_handling=not_found_handling,
             fingerprinted=fingerprinted,
@@ -166,8 +175,13 @@ class VersionAffinity:
         self._files = FileServer(self._policy, self._counters, self._cookie, check_hand_over(hand_over))
         self._changing = threading.Lock()
         self._autorefresh = autorefresh
-        self._state = first_state(settings, name, versions, retained, self._load)
+        if isinstance(versions, Source):
+            self._state = State.of(settings, versions.load(self._load), None)
+        else:
+            self._state = first_state(settings, name, versions, retained, self._load)
         report_collisions(self._state.catalog.collisions)
+        if self._source is not None:
+            self._source.follow(self._take)
 
     # The request path.
 
@@ -203,8 +217,13 @@ class VersionAffinity:
                 known = named is not None or build.find(local, environ) is not None
                 return not_allowed(environ, treatment, start_response, known=known)
             return self._pass_on(state, request, treatment, start_response)
+        at = build.find(local, environ)
+        if isinstance(at, Asset):
+            return self._files.under_decision(
+                state, request, treatment, local, at, decision.version, OK, start_response
+            )
         found, target, served = look_up(
-            local, decision.version, build, state.catalog, environ, has_app=self._app is not None
+            at, local, decision.version, build, state.catalog, environ, has_app=self._app is not None
         )
         if found == APP:
             disputed = state.catalog.is_disputed(local, environ)
@@ -215,8 +234,18 @@ class VersionAffinity:
         if target is not None:
             return self._files.redirect(state, request, treatment, local, target, start_response)
         if found == MISSING:
-            return self._files.missing(path, request, treatment, start_response)
+            body = None if self._source is None else self._arrived(self._source, state, path, environ, start_response)
+            return self._files.missing(path, request, treatment, start_response) if body is None else body
         return no_file(environ, treatment, start_response)
+
+    def _arrived(
+        self, source: Source, state: State, path: str, environ: WSGIEnvironment, start_response: StartResponse
+    ) -> Iterable[bytes] | None:
+        """Send a fingerprinted file of a version that was uploaded a moment ago; None where there is none."""
+        source.look()
+        after = self._state
+        named = None if after is state else after.catalog.named.get(path)
+        return None if named is None else self._files.by_name(after, named, environ, start_response)
 
     def _pass_on(
         self,
@@ -239,8 +268,7 @@ class VersionAffinity:
         ):
             # The copy that the browser holds may be another version's page, whatever the pin says: it follows all tabs.
             take_conditional(environ)
-        rendering = Rendering(state, treatment.decision, environ.get("SCRIPT_NAME", ""))
-        rendering.depends = depends
+        rendering = Rendering(state, treatment.decision, environ.get("SCRIPT_NAME", ""), depends=depends)
         return call(app, request, treatment, rendering, self._policy, start_response)
 
     def _dispatch(
@@ -283,8 +311,10 @@ class VersionAffinity:
             The new deployment.
 
         Raises:
-            ConfigurationError: percentages that cannot be used, or an id that is not known. Nothing has changed then.
+            ConfigurationError: percentages that cannot be used, or an id that is not known; or the deployments are
+                those of ``Releases``. Nothing has changed then.
         """
+        self._check_own("deploy")
         with self._changing:
             self._state = self._state.deploy(percentages)
             return self._state.deployment
@@ -295,8 +325,10 @@ class VersionAffinity:
         The directory is read before anything changes, so requests are served meanwhile.
 
         Raises:
-            ConfigurationError: an id that is known already, a percentage, or a directory that cannot be used.
+            ConfigurationError: an id that is known already, a percentage, or a directory that cannot be used; or the
+                versions are those of ``Releases``.
         """
+        self._check_own("add")
         self._state.check_new(version)
         loaded = loaded_version(version, self._load)
         with self._changing:
@@ -321,12 +353,28 @@ class VersionAffinity:
         """Forget a version that is not in the deployment; its files are not served any more.
 
         Raises:
-            ConfigurationError: the version is not known, or is in the deployment.
+            ConfigurationError: the version is not known, or is in the deployment; or the versions are those of
+                ``Releases``.
         """
+        self._check_own("retire")
         with self._changing:
             before = self._state
             self._state = before.retire(version)
         self._release(before.versions[version])
+
+    def _take(self, snapshot: Snapshot) -> None:
+        """Serve what a source has found from now on."""
+        before = self._state
+        self._state = state = State.of(before.settings, snapshot, before)
+        if state.catalog is not before.catalog:
+            report_collisions(state.catalog.collisions, reported=before.catalog.collisions)
+            for version in before.versions.values():
+                if state.versions.get(version.id) != version:
+                    self._release(version)
+
+    def _check_own(self, method: str) -> None:
+        if self._source is not None:
+            raise self._source.refusal(method)
 
     def counters(self) -> Counts:
         """Return what this process has counted since it started."""

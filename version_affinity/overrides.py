@@ -1,6 +1,6 @@
-"""Overrides: a request header that forces a version, for testing.
+"""Overrides: a request header that forces a version, for testing, or a cookie that an override link has set.
 
-The value is a version's id, or an RFC 9651 structured field: an Item (a String), or a Dictionary of application name to
+The header's value is a version's id, or an RFC 9651 structured field: an Item (a String), or a Dictionary of application name to
 String, in which other applications' entries are ignored. What cannot be applied is no error: the request is decided as
 if the header were absent, and the trace header says why.
 """
@@ -19,6 +19,7 @@ from itsdangerous import BadSignature, URLSafeSerializer
 from .deployment import check_name, check_version_id
 from .errors import ConfigurationError
 from .keys import Header, environ_key, wire_bytes
+from .pin import HostCookie
 
 if TYPE_CHECKING:
     from collections.abc import Container
@@ -52,22 +53,60 @@ class Refused(Exception):  # noqa: N818 - a verdict, not an error
     """An override that cannot be applied; its text is the reason, as the trace header shows it."""
 
 
+class OverrideCookie(HostCookie):
+    """Holds a signed override in a browser, for as long as its signature counts."""
+
+    __slots__ = ("label",)
+
+    def __init__(self, name: str, *, secure: bool | None = None) -> None:
+        super().__init__(name, secure=secure)
+        #: How decisions name it.
+        self.label = f"cookie:{name}"
+
+    def read(self, environ: WSGIEnvironment) -> str:
+        """Return the signed override of a request's cookie, not yet verified; "" without one."""
+        header = environ.get("HTTP_COOKIE")
+        if not header:
+            return ""
+        secure = self._secure
+        return self._find[environ.get("wsgi.url_scheme") == "https" if secure is None else secure](header)
+
+    def write(self, scheme: str | None, signed: str, seconds: int) -> tuple[str, str]:
+        """Return the Set-Cookie header that makes a browser hold a signed override.
+
+        Args:
+            scheme: That of the request as it came, by which its cookie was read.
+            signed: The override.
+            seconds: For how long; 0 takes the cookie away.
+        """
+        tls = scheme == "https" if self._secure is None else self._secure
+        before, after = self._around[tls]
+        return "Set-Cookie", f"{before}{signed}; Max-Age={seconds}{after}"
+
+
 class Overrides:
-    """Reads the version that a request's headers ask for.
+    """Reads the version that a request asks for.
 
     Args:
         name: This application's name: its key in a Dictionary.
         headers: The headers to read, in order; the first that can be applied counts.
         secret: With one, only values made by ``sign_override`` with it count. A list of secrets rotates: the last one
             signs, all of them verify.
+        cookie: Read after the headers, where there is a secret.
 
     Raises:
         ConfigurationError: a header name or secret that cannot be used.
     """
 
-    __slots__ = ("_headers", "_name", "_serializer", "environ_keys", "headers")
+    __slots__ = ("_headers", "_name", "_serializer", "cookie", "environ_keys", "headers")
 
-    def __init__(self, name: str, headers: Iterable[str], secret: str | bytes | Iterable[str | bytes] | None) -> None:
+    def __init__(
+        self,
+        name: str,
+        headers: Iterable[str],
+        secret: str | bytes | Iterable[str | bytes] | None,
+        cookie: OverrideCookie | None = None,
+    ) -> None:
         if isinstance(headers, str) or not isinstance(headers, Iterable):
             raise ConfigurationError(
                 f"override_headers={headers!r} is not a list of names: write override_headers=('Version-Override',), "
@@ -83,9 +122,11 @@ class Overrides:
         #: Where the headers stand in an environ.
         self.environ_keys = tuple(key for key, _, _ in self._headers)
         self._serializer = None if secret is None else _serializer(name, secret)
+        #: The cookie that is read; None without a secret: nobody could set it by a link.
+        self.cookie = None if secret is None else cookie
 
     def read(self, environ: WSGIEnvironment, known: Container[str], deployed: Container[str]) -> tuple[str, str]:
-        """Return the id of the version that a request may force, and which header forced it.
+        """Return the id of the version that a request may force, and what forced it.
 
         Args:
             environ: The request.
@@ -93,7 +134,7 @@ class Overrides:
             deployed: The ids in the deployment, those at 0 % included: only they can be forced.
 
         Raises:
-            Refused: the headers that are there cannot be applied; the reason is that of the first one.
+            Refused: what is there cannot be applied; the reason is that of the first header, else of the cookie.
         """
         reason = ""
         for key, label, dictionary_only in self._headers:
@@ -102,13 +143,35 @@ class Overrides:
                 continue
             try:
                 version = self._version(value, dictionary_only=dictionary_only)
+                return checked(version, known, deployed), label
             except Refused as refusal:
                 reason = reason or str(refusal)
-                continue
-            if version in deployed:
-                return version, label
-            reason = reason or (NOT_DEPLOYED if version in known else UNKNOWN_VERSION)
+        signed = "" if self.cookie is None else self.cookie.read(environ)
+        if self.cookie is not None and signed:
+            try:
+                version, _ = self.verify(signed)
+                return checked(version, known, deployed), self.cookie.label
+            except Refused as refusal:
+                reason = reason or str(refusal)
         raise Refused(reason)
+
+    def verify(self, signed: str) -> tuple[str, int]:
+        """Return the version that a signed override names, and when it expires, in seconds since the epoch.
+
+        Raises:
+            Refused: it was not signed with the secret for this application, it has expired, or it is too long.
+        """
+        if len(signed) > MAX_LENGTH:
+            raise Refused(BAD_SYNTAX)
+        if self._serializer is None:
+            raise Refused(BAD_SIGNATURE)
+        try:
+            version, expires = self._serializer.loads(signed)
+        except (BadSignature, TypeError, ValueError):
+            raise Refused(BAD_SIGNATURE) from None
+        if not isinstance(version, str) or not isinstance(expires, int) or expires < time.time():
+            raise Refused(BAD_SIGNATURE)
+        return version, expires
 
     def _version(self, value: str, *, dictionary_only: bool) -> str:
         text = value.strip(" \t")
@@ -120,7 +183,7 @@ class Overrides:
             asked = text
         else:
             asked = self._from_item(text)
-        return asked if self._serializer is None else _verified(self._serializer, asked)
+        return asked if self._serializer is None else self.verify(asked)[0]
 
     def _from_item(self, text: str) -> str:
         try:
@@ -142,6 +205,17 @@ class Overrides:
         if not isinstance(version, str):
             raise Refused(BAD_SYNTAX)
         return version
+
+
+def checked(version: str, known: Container[str], deployed: Container[str]) -> str:
+    """Return a version that may be forced.
+
+    Raises:
+        Refused: it is not in the deployment.
+    """
+    if version in deployed:
+        return version
+    raise Refused(NOT_DEPLOYED if version in known else UNKNOWN_VERSION)
 
 
 def sign_override(version: str, *, name: str, secret: str | bytes, lifetime: float) -> str:
@@ -175,13 +249,3 @@ def _serializer(name: str, secret: object) -> URLSafeSerializer:
     if not secrets or not all(isinstance(part, str | bytes) and part for part in secrets):
         raise ConfigurationError("override_secret is empty or no text: give a long random text, or a list of them")
     return URLSafeSerializer(secrets, salt=f"version-affinity.override.{name}")
-
-
-def _verified(serializer: URLSafeSerializer, signed: str) -> str:
-    try:
-        version, expires = serializer.loads(signed)
-    except (BadSignature, TypeError, ValueError):
-        raise Refused(BAD_SIGNATURE) from None
-    if not isinstance(version, str) or not isinstance(expires, int) or expires < time.time():
-        raise Refused(BAD_SIGNATURE)
-    return version

@@ -31,23 +31,8 @@ def bucket_key(bucket: str) -> bytes:
     return b"bucket:" + bucket.encode()
 
 
-def decode(value: str) -> tuple[str, str]:
-    """Return bucket and version from the cookie's value, "" for a part that is absent or malformed.
-
-    >>> decode("4711.v1.2"), decode("x.v1"), decode("9999999.v1")
-    (('4711', 'v1.2'), ('', 'v1'), ('', 'v1'))
-    """
-    bucket, _, version = value.partition(".")
-    # Texts of one length compare like the numbers they stand for.
-    if bucket.isdecimal() and (
-        (length := len(bucket)) < _BUCKET_DIGITS or (length == _BUCKET_DIGITS and bucket <= _LAST_BUCKET)
-    ):
-        return bucket, version
-    return "", version
-
-
-class PinCookie:
-    """Reads and writes the affinity cookie of one application.
+class HostCookie:
+    """A cookie of one application: what the affinity cookie and that of an override link have in common.
 
     On https the cookie has the ``__Host-`` prefix and ``Secure``, so no other host and no plain-http response can have
     set it, and only that name is read there. Browsers accept it for the path ``/`` only.
@@ -75,14 +60,33 @@ class PinCookie:
             (f"{names[True]}=", "; Path=/; Secure; HttpOnly; SameSite=Lax"),
         )
 
+
+class PinCookie(HostCookie):
+    """Reads and writes the affinity cookie of one application."""
+
+    __slots__ = ()
+
     def read(self, environ: WSGIEnvironment) -> tuple[str, str]:
-        """Return bucket and version of a request's cookie, "" for a part that is absent."""
+        """Return bucket and version of a request's cookie, "" for a part that is absent or malformed.
+
+        >>> read = PinCookie("pin").read
+        >>> read({"HTTP_COOKIE": "pin=4711.v1.2"}), read({"HTTP_COOKIE": "pin=9999999.v1"})
+        (('4711', 'v1.2'), ('', 'v1'))
+        """
         header = environ.get("HTTP_COOKIE")
         if not header:
             return _NOTHING
         secure = self._secure
         value = self._find[environ.get("wsgi.url_scheme") == "https" if secure is None else secure](header)
-        return decode(value) if value else _NOTHING
+        if not value:
+            return _NOTHING
+        bucket, _, version = value.partition(".")
+        # Texts of one length compare like the numbers they stand for.
+        if bucket.isdecimal() and (
+            (length := len(bucket)) < _BUCKET_DIGITS or (length == _BUCKET_DIGITS and bucket <= _LAST_BUCKET)
+        ):
+            return bucket, version
+        return "", version
 
     def write(self, scheme: str | None, bucket: str, version: str) -> tuple[str, str]:
         """Return the Set-Cookie header that makes a browser hold this bucket and version for its session.

@@ -32,7 +32,7 @@ PRIVATE: Final = ("Cache-Control", "private, no-cache")
 PRIVATE_NO_STORE: Final = ("Cache-Control", "private, no-store")
 
 #: Taken from a request whose answer of another version must not be confirmed with a 304 (RFC 9110 section 13.1).
-CONDITIONAL: Final[tuple[str, ...]] = (
+PRECONDITIONS: Final[tuple[str, ...]] = (
     "HTTP_IF_NONE_MATCH",
     "HTTP_IF_MODIFIED_SINCE",
     "HTTP_IF_MATCH",
@@ -205,7 +205,7 @@ class Policy:
             if not role:
                 continue
             if role == "content-type":
-                html = "html" in value.lower() and value.lower().startswith(_HTML)
+                html = value.startswith(_HTML) or value.lower().startswith(_HTML)
             elif role == "cache-control":
                 cache_control = f"{cache_control}, {value}" if cache_control else value
             elif role == "vary":

@@ -29,11 +29,13 @@ class Rendering:
 
     __slots__ = ("counted", "decision", "depends", "own", "script_name", "served", "state")
 
-    def __init__(self, state: State, decision: Decision, script_name: str, *, own: bool = False) -> None:
+    def __init__(
+        self, state: State, decision: Decision, script_name: str, *, own: bool = False, depends: bool = False
+    ) -> None:
         self.state = state
         self.decision = decision
         self.script_name = script_name
         self.own = own
-        self.depends = False
+        self.depends = depends
         self.served = ""
         self.counted = ""

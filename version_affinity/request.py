@@ -37,24 +37,10 @@ def path_of(environ: WSGIEnvironment) -> str:
 def kind_of(environ: WSGIEnvironment) -> Kind:
     """Return the kind of a request.
 
-    >>> kind_of({"HTTP_SEC_FETCH_MODE": "navigate", "HTTP_SEC_FETCH_DEST": "document"})
+    >>> kind_of({"REQUEST_METHOD": "GET", "HTTP_SEC_FETCH_MODE": "navigate", "HTTP_SEC_FETCH_DEST": "document"})
     'page'
     """
-    get = environ.get
-    if "HTTP_SERVICE_WORKER" in environ and environ["HTTP_SERVICE_WORKER"] == "script":
-        return SERVICE_WORKER
-    if "HTTP_SEC_PURPOSE" in environ and environ["HTTP_SEC_PURPOSE"].startswith("prefetch"):
-        return PREFETCH
-    dest = get("HTTP_SEC_FETCH_DEST")
-    mode = get("HTTP_SEC_FETCH_MODE")
-    # "empty": a service worker's fetch of the page that a navigation asked it for.
-    if mode == "navigate" and (dest == "document" or dest == "empty"):  # noqa: PLR1714 - on every request; this is faster
-        return PAGE
-    if dest or mode or get("HTTP_SEC_FETCH_SITE"):
-        return SUBRESOURCE
-    if "text/html" in get("HTTP_ACCEPT", "") and environ["REQUEST_METHOD"] in READING:
-        return PAGE
-    return OTHER
+    return Request(environ, None).kind
 
 
 class Request:
@@ -72,11 +58,30 @@ class Request:
 
     __slots__ = ("bucket", "environ", "kind", "method", "pin", "refused", "scheme")
 
+    kind: Kind
+
     def __init__(self, environ: WSGIEnvironment, cookie: PinCookie | None, kind: Kind | None = None) -> None:
         self.environ = environ
         self.method = environ["REQUEST_METHOD"]
         self.scheme = environ.get("wsgi.url_scheme")
-        self.kind = kind or kind_of(environ)
+        if kind is not None:
+            self.kind = kind
+        elif "HTTP_SERVICE_WORKER" in environ and environ["HTTP_SERVICE_WORKER"] == "script":
+            self.kind = SERVICE_WORKER
+        elif "HTTP_SEC_PURPOSE" in environ and environ["HTTP_SEC_PURPOSE"].startswith("prefetch"):
+            self.kind = PREFETCH
+        else:
+            mode = environ.get("HTTP_SEC_FETCH_MODE")
+            dest = environ.get("HTTP_SEC_FETCH_DEST")
+            # "empty": a service worker's fetch of the page that a navigation asked it for.
+            if mode == "navigate" and (dest == "document" or dest == "empty"):  # noqa: PLR1714 - this is faster
+                self.kind = PAGE
+            elif dest or mode or environ.get("HTTP_SEC_FETCH_SITE"):
+                self.kind = SUBRESOURCE
+            elif "text/html" in environ.get("HTTP_ACCEPT", "") and self.method in READING:
+                self.kind = PAGE
+            else:
+                self.kind = OTHER
         self.bucket, self.pin = cookie.read(environ) if cookie is not None else ("", "")
         self.refused = ""
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from .assets.response import CONDITIONAL, REVALIDATE, Parts, Response, respond
-from .assets.sending import send, stand_in_headers
-from .assets.static import leading
+from .assets.sending import changed, send, stand_in_headers
+from .assets.static import redirected
 from .counters import LimitedLog
 from .policy import retraced, trace
 from .request import OTHER, Request
-from .wsgi import NOT_FOUND, NOT_MODIFIED, OK, no_file, plain
+from .wsgi import NOT_FOUND, OK, no_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .assets.asset import Asset
     from .assets.build import Build, Leading
     from .assets.handover import HandOver
+    from .assets.prepared import Sent
     from .catalog import NamedFile
     from .counters import Counters
     from .decision import Decision
@@ -55,46 +56,34 @@ class FileServer:
     ) -> Iterable[bytes] | None:
         """Send a fingerprinted file; None when no copy of it is there any more."""
         data = file.data
-        if data is None or not environ.keys().isdisjoint(CONDITIONAL):
-            return self._by_name(state, file, environ, start_response)
-        if not file.owners & state.settled:
-            self._count_rescue(state, file, environ)
-        file.count_ok()
-        start_response(OK, file.headers.copy())
-        # A list, which some servers send at once.
-        return [] if environ["REQUEST_METHOD"] == "HEAD" else [data]
-
-    def _by_name(
-        self, state: State, file: NamedFile, environ: WSGIEnvironment, start_response: StartResponse
-    ) -> Iterable[bytes] | None:
-        """Send a fingerprinted file that is not in memory, or whose answer depends on the request's fields."""
-        if (
-            environ.get("HTTP_IF_NONE_MATCH") == file.etag
-            and "HTTP_IF_MATCH" not in environ
-            and "HTTP_IF_UNMODIFIED_SINCE" not in environ
-        ):  # by far the most frequent
+        if data is not None and environ.keys().isdisjoint(CONDITIONAL):  # most requests: as answer() does it
             if not file.owners & state.settled:
                 self._count_rescue(state, file, environ)
-            file.tally["3"].advance()
-            start_response(NOT_MODIFIED, file.not_modified_headers.copy())
-            return ()
-        for copy in file.copies:
-            response = respond(copy, environ["REQUEST_METHOD"], environ.get, file.kept, file.last_modified)
-            if file.changes is not None and response.status[0] in "23":
-                response = response._replace(headers=file.changes.applied_to(response.headers))
-            sent = send(response, environ, self._hand_over)
-            if sent is not None:
-                break
-        else:
+            file.count_ok()
+            start_response(OK, file.headers.copy())
+            return [] if environ["REQUEST_METHOD"] == "HEAD" else [data]
+        sent = file.conditional(environ) or self._rare_answer(file, environ)
+        if sent is None:
             return None
         if not file.owners & state.settled:
             self._count_rescue(state, file, environ)
-        file.tally[response.status[:1]].advance()
-        if copy.data is not None and file.etag:
-            file.data = copy.data  # it has come into memory
-        headers, body = sent
-        start_response(response.status, headers)
+        status, headers, body = sent
+        file.tally[status[0]].advance()
+        start_response(status, headers)
         return body
+
+    def _rare_answer(self, file: NamedFile, environ: WSGIEnvironment) -> Sent | None:
+        """Return the answer with a fingerprinted file that is not prepared; None when no copy is there any more."""
+        for copy in file.copies:
+            response = respond(copy, environ["REQUEST_METHOD"], environ.get, file.kept, file.last_modified)
+            if file.changes is not None:
+                response = changed(response, file.changes)
+            sent = send(response, environ, self._hand_over)
+            if sent is not None:
+                if file.etag is not None:
+                    file.data = copy.data  # it may have come into memory
+                return response.status, *sent
+        return None
 
     def under_decision(
         self,
@@ -115,13 +104,17 @@ class FileServer:
             stamp = self._policy.stamp(request, decision, served)
         if status is NOT_FOUND:  # a page that stands in for a missing one is not the file at this path
             headers = treatment.missing
-        elif stamp is not None or asset.path in state.catalog.differing:
+        elif (
+            stamp is not None
+            or asset.path in state.catalog.differing
+            or (state.catalog.ruled and state.catalog.is_ruled(path))
+        ):
             headers = treatment.private_variants if asset.variants else treatment.private
         else:
             headers = treatment.shared_variants if asset.variants else treatment.shared
         if served != decision.version:
             headers = retraced(headers, decision, served)
-        build = cast("Build", state.builds[served])  # it has the file
+        build: Build = state.builds[served]  # type: ignore[assignment]  # it has the file
         if (
             status is OK
             and asset.data is not None
@@ -167,13 +160,15 @@ class FileServer:
     ) -> Iterable[bytes]:
         """Send a browser to the path at which a page is shown, or to where a rule says."""
         environ = request.environ
-        status, target = leading(to, state.settings.prefix, environ)
-        headers = [("Location", target), *treatment.private]
+        response = redirected(to, state.settings.prefix, environ)
+        response.headers.extend(treatment.private)
         build = state.builds[treatment.decision.version]
         changes = None if build is None else build.changes_at(path, environ)
         if changes is not None:
-            headers = (changes.uncached if treatment.forced else changes.private).applied_to(headers)
-        return plain(environ, treatment, start_response, status, headers)
+            response = changed(response, changes.uncached if treatment.forced else changes.private)
+        treatment.tally[response.status[0]].advance()
+        start_response(response.status, response.headers)
+        return ()
 
     def missing(
         self, path: str, request: Request, treatment: Treatment, start_response: StartResponse
@@ -208,8 +203,8 @@ def _response(
     changes = build.changes_at(path, environ)
     if changes is None:
         return response
-    if treatment.forced or response.status[0] == "4":
+    if treatment.forced:
         changes = changes.uncached
     elif REVALIDATE not in headers:
         changes = changes.private
-    return response._replace(headers=changes.applied_to(response.headers))
+    return changed(response, changes)

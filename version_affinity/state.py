@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .counters import Tally
     from .keys import KeySource
     from .overrides import Overrides
+    from .source import Snapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +113,27 @@ class State:
         published = retained | _live(deployment)
         catalog = _catalog(settings, versions, published)
         return cls(settings, versions, deployment, deployment.only, published, catalog)
+
+    @classmethod
+    def of(cls, settings: Settings, snapshot: Snapshot, before: State | None) -> State:
+        """Return the state that a source's snapshot describes.
+
+        Args:
+            settings: What stays the same.
+            snapshot: The versions and the deployment.
+            before: The state until now, None at the start. Where the files are the same, its catalog is kept; else
+                nothing follows from it.
+        """
+        versions, deployment, complete, published = snapshot
+        if (
+            before is not None
+            and before.published == published
+            and list(before.versions.values()) == list(versions.values())
+        ):
+            catalog = before.catalog
+        else:
+            catalog = _catalog(settings, versions, published)
+        return cls(settings, versions, deployment, complete, published, catalog)
 
     def deploy(self, percentages: Mapping[str, float | None]) -> State:
         """Return the state under other percentages. Opens no file.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from .policy import CONDITIONAL
+from .policy import PRECONDITIONS
 from .rendering import RENDERING
 
 if TYPE_CHECKING:
@@ -78,9 +78,9 @@ def _count(rendering: Rendering, treatment: Treatment, digit: str) -> None:
 
 def take_conditional(environ: WSGIEnvironment) -> None:
     """Take the conditional headers out of a request; what they were is kept under a key of ours."""
-    if environ.keys().isdisjoint(CONDITIONAL):
+    if environ.keys().isdisjoint(PRECONDITIONS):
         return
-    taken = {name: environ.pop(name) for name in CONDITIONAL if name in environ}
+    taken = {name: environ.pop(name) for name in PRECONDITIONS if name in environ}
     if "HTTP_IF_RANGE" in taken and "HTTP_RANGE" in environ:
         # A range of other bytes than it was asked for (RFC 9110 section 13.1.5).
         taken["HTTP_RANGE"] = environ.pop("HTTP_RANGE")

@@ -1,0 +1,104 @@
+"""A site that follows releases: a directory and a log to change, and an application that says which worker answers."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import time
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qs
+
+from builds import build_of
+from harness import write_build
+from servers import ROOT
+
+from version_affinity import Cookie, VersionAffinity
+from version_affinity.releases import Releases
+from version_affinity.releases.directory import ReleasesDirectory
+from version_affinity.releases.log import open_log
+from version_affinity.releases.upload import upload
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from pathlib import Path
+    from typing import Any
+
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+    from version_affinity.releases.log import Entry
+
+NAME = "storefront"
+#: Where a server's process finds this module, and what this process found.
+PATH = os.pathsep.join(
+    filter(None, (*map(str, (ROOT, ROOT / "tests", ROOT / "tests" / "releases")), os.environ.get("PYTHONPATH")))
+)
+#: Seconds that anything may take on a busy machine. Nothing is expected to.
+PATIENCE = 30.0
+
+
+class Site:
+    """A releases directory, builds to upload to it, and its log.
+
+    Args:
+        root: Where they are made.
+        log: The URL of the log, None for the file in the directory.
+    """
+
+    def __init__(self, root: Path, log: str | None = None) -> None:
+        self.root = root
+        self.url = log
+        self.directory = ReleasesDirectory.init(root / "releases", name=NAME)
+        self.log = open_log(self.directory.path, log)
+
+    def upload(self, *versions: str, more: Mapping[str, str] | None = None) -> None:
+        """Upload builds."""
+        for version in versions:
+            source = write_build(self.root / f"dist-{version}", {**build_of(version), **(more or {})})
+            upload(self.directory, source, id=version)
+
+    def deploy(self, percentages: Mapping[str, float]) -> Entry:
+        """Append a deployment to the log."""
+        entries = self.log.read()
+        return self.log.append(percentages, expected=entries[-1].revision if entries else 0)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What tells a server process of this site."""
+        log = {} if self.url is None else {"VERSION_AFFINITY_LOG": self.url}
+        return {"VERSION_AFFINITY_RELEASES": str(self.directory.path), **log}
+
+    @contextlib.contextmanager
+    def followed(
+        self, app: WSGIApplication | None = None, **options: Any
+    ) -> Iterator[tuple[VersionAffinity, Releases]]:
+        """Follow the site in this process until the block ends."""
+        releases = Releases(self.directory.path, log=self.url, **{"interval": 0.02, **options})
+        affinity = VersionAffinity(app, releases, keys=[Cookie("user")])
+        try:
+            yield affinity, releases
+        finally:
+            releases.close()
+
+
+def until(condition: Callable[[], object], what: str = "") -> None:
+    """Wait until something is so."""
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < end, f"{what or condition} was not so for {PATIENCE:g} s"
+        time.sleep(0.005)
+
+
+def site() -> WSGIApplication:
+    """Return the application that the environment's releases are for, for a server process; "/worker" tells of it."""
+    releases = Releases()
+
+    def worker(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        # A moment, so that requests at the same time come to different workers.
+        time.sleep(float(parse_qs(environ["QUERY_STRING"]).get("seconds", ["0"])[0]))
+        status = releases.status()
+        body = json.dumps({"process": os.getpid(), **(status.as_dict() if status else {})}).encode()
+        start_response("200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
+        return [body]
+
+    return VersionAffinity(worker, releases, keys=[Cookie("user")])

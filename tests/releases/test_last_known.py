@@ -1,0 +1,100 @@
+"""The copy of the last known deployments: whole or not there, and never a reason to stop."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from version_affinity.releases.last_known import LastKnown
+from version_affinity.releases.log import Entry
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def history(count: int, message: str = "") -> list[Entry]:
+    """Return that many deployments."""
+    return [
+        Entry(revision, {"v1": 90.0, "v2": 10.0}, "2026-11-24T05:00:00Z", "ada", message or "naïve\u2028✓ \n")
+        for revision in range(1, count + 1)
+    ]
+
+
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_what_is_saved_is_loaded(tmp_path: Path, count: int) -> None:
+    """A copy holds exactly what was saved last, and leaves nothing else in its directory."""
+    copy = LastKnown(tmp_path / "last-known.jsonl")
+    copy.save(history(2))
+    copy.save(history(count))
+    assert LastKnown(copy.path).load() == history(count)
+    assert list(tmp_path.iterdir()) == [copy.path]
+
+
+def test_no_copy(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A host that starts for the first time knows nothing, and that is no trouble."""
+    assert LastKnown(tmp_path / "last-known.jsonl").load() == []
+    assert caplog.records == []
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda text: text[:-20],
+        lambda text: text.replace(b"{", b"", 1),
+        lambda text: text.partition(b"\n")[2],
+        lambda text: text + text,
+        lambda text: b"\xff" + text,
+        lambda text: b"[]\n",
+        lambda text: b"null\n",
+        lambda text: b"{}\n",
+        lambda text: b"\n",
+        lambda text: b"\0" * len(text),
+    ],
+)
+def test_a_damaged_copy(tmp_path: Path, caplog: pytest.LogCaptureFixture, damage) -> None:
+    """A copy that is no whole history is not used, which is logged with its name; the next save mends it."""
+    copy = LastKnown(tmp_path / "last-known.jsonl")
+    copy.save(history(2))
+    copy.path.write_bytes(damage(copy.path.read_bytes()))
+    assert copy.load() == []
+    assert [str(copy.path) in record.getMessage() for record in caplog.records] == [True]
+    copy.save(history(2))
+    assert copy.load() == history(2)
+
+
+@pytest.mark.parametrize("name", ["missing/last-known.jsonl", "directory", "x" * 300])
+def test_a_copy_that_cannot_be_written(tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str) -> None:
+    """A copy that cannot be written is logged, once, raises nothing and leaves nothing behind."""
+    (tmp_path / "directory").mkdir()
+    LastKnown(tmp_path / name).save(history(1))
+    assert [record.levelno for record in caplog.records] == [logging.WARNING]
+    assert [path.name for path in tmp_path.rglob("*")] == ["directory"]
+
+
+def test_nobody_finds_a_part(tmp_path: Path) -> None:
+    """Whoever loads while others save gets one of the whole histories."""
+    copy = LastKnown(tmp_path / "last-known.jsonl")
+    copy.save(history(1))
+
+    def save(count: int) -> None:
+        for turn in range(20):
+            copy.save(history(count, f"{turn}"))
+
+    threads = [threading.Thread(target=save, args=(count,)) for count in (1, 50)]
+    for thread in threads:
+        thread.start()
+    while any(thread.is_alive() for thread in threads):
+        assert len(copy.load()) in {1, 50}
+    assert list(tmp_path.iterdir()) == [copy.path]
+
+
+def test_an_equal_copy_is_not_written_again(tmp_path: Path) -> None:
+    """The workers of one host save the same history; the first one does it for all."""
+    copy = LastKnown(tmp_path / "last-known.jsonl")
+    copy.save(history(2))
+    before = copy.path.stat().st_ino
+    LastKnown(copy.path).save(history(2))
+    assert copy.path.stat().st_ino == before

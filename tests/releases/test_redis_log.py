@@ -1,0 +1,626 @@
+"""The Redis log against real servers: kept, lost, hanging, behind a password and TLS, and shared by processes."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import multiprocessing
+import os
+import socket
+import threading
+import traceback
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import pytest
+
+if os.environ.get("CI") != "true":  # there the import below fails instead
+    pytest.importorskip("redis", reason="it comes with the extra 'redis'")
+
+from redis_server import RedisServer, Wire, redis_server
+
+from version_affinity.errors import ConfigurationError
+from version_affinity.releases.log import LogConflictError, LogError, LogUnavailableError
+from version_affinity.releases.presence import Presence
+from version_affinity.releases.redis_log import EXPIRY, LogLostError, RedisLog
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+PASSWORD = "p@ss:w/o?r#d%"  # noqa: S105 - of a server that lives for one test
+STREAM = "version-affinity:storefront:deployments"
+HOSTS = "version-affinity:storefront:hosts"
+SPLIT = {"v1": 90.0, "v2": 10.0}
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[RedisServer]:
+    """One server for all tests that leave it alive."""
+    with redis_server() as server:
+        yield server
+
+
+@pytest.fixture
+def server(shared: RedisServer) -> RedisServer:
+    """That server, empty."""
+    with shared.client() as client:
+        client.flushall()
+    return shared
+
+
+@pytest.fixture
+def own() -> Iterator[RedisServer]:
+    """Yield a server that the test may end."""
+    with redis_server() as server:
+        yield server
+
+
+def log_of(server: RedisServer) -> RedisLog:
+    """Return a new log, as another process has one."""
+    return RedisLog(server.url, name="storefront")
+
+
+def filled(log: RedisLog, count: int = 2) -> RedisLog:
+    """Append that many deployments."""
+    for revision in range(count):
+        log.append({"v1": 100.0 - revision, "v2": float(revision)}, expected=revision, author="ada", message="ramp")
+    return log
+
+
+class Waiting:
+    """A thread that waits an hour for a deployment."""
+
+    def __init__(self, log: RedisLog, after: int) -> None:
+        self._outcomes: list[Any] = []
+        self._thread = threading.Thread(target=self._wait, args=(log, after), daemon=True)
+        self._thread.start()
+
+    def _wait(self, log: RedisLog, after: int) -> None:
+        try:
+            self._outcomes.append(log.wait(after, 3600))
+        except LogError as error:
+            self._outcomes.append(error)
+
+    def until_blocked(self, client: Any) -> None:
+        """Return when its command waits in Redis."""
+        while not client.info("clients")["blocked_clients"]:
+            assert self._thread.is_alive()
+
+    def outcome(self) -> Any:
+        """Return what came of it."""
+        self._thread.join(60)
+        return self._outcomes[0] if self._outcomes else "still waiting"
+
+
+def in_child(target: Callable[[], Any]) -> Any:
+    """Return what a function returns in a forked process."""
+    context = multiprocessing.get_context("fork")
+    mine, theirs = context.Pipe(duplex=False)
+
+    def run() -> None:
+        try:
+            theirs.send(target())
+        except BaseException:  # noqa: BLE001
+            theirs.send(traceback.format_exc())
+
+    child = context.Process(target=run)
+    child.start()
+    assert mine.poll(30)
+    answer = mine.recv()
+    child.join(30)
+    return answer
+
+
+# --- what Redis holds -------------------------------------------------------------------------------------------------
+
+
+def test_revisions_are_the_stream_ids(server: RedisServer) -> None:
+    """Each deployment is one JSON document under the stream id of its revision."""
+    filled(log_of(server))
+    with server.client() as client:
+        found = client.xrange(STREAM)
+    assert [stream_id for stream_id, _ in found] == [b"1-0", b"2-0"]
+    assert json.loads(found[1][1][b"entry"])["percentages"] == {"v1": 99, "v2": 1}
+
+
+def test_what_is_appended_is_read(server: RedisServer) -> None:
+    """A deployment is read as it was written, with its shares worked out, from any revision on, in any process."""
+    log = log_of(server)
+    first = log.append({"v1": 100}, expected=0, created="2026-11-24T05:00:00Z")
+    second = log.append({"v1": None, "v2": 10}, expected=1, author="ada ✓", message="10 %\nof \u2028 users")
+    assert (first.created, dict(second.percentages)) == ("2026-11-24T05:00:00Z", {"v1": 90, "v2": 10})
+    for reader in (log, log_of(server)):
+        assert [reader.read(after) for after in (0, 1, 2)] == [[first, second], [second], []]
+
+
+@pytest.mark.parametrize("percentages", [{}, {"v1": 99}, {"../v1": 100}, {"v1": float("nan")}, None])
+def test_percentages_that_cannot_be_used(server: RedisServer, percentages: Any) -> None:
+    """Percentages that no deployment can have are refused before anything is written."""
+    with pytest.raises(ConfigurationError):
+        log_of(server).append(percentages, expected=0)
+    assert log_of(server).read() == []
+
+
+@pytest.mark.parametrize("expected", [0, 1, 3, 9])
+def test_the_log_has_moved_on(server: RedisServer, expected: int) -> None:
+    """A writer that has not seen the newest deployment is told its revision, and nothing is written."""
+    log = filled(log_of(server))
+    with pytest.raises(LogConflictError) as conflict:
+        log_of(server).append(SPLIT, expected=expected)
+    assert conflict.value.current_revision == 2
+    assert len(log.read()) == 2
+
+
+def test_names_share_a_database(server: RedisServer) -> None:
+    """Two deployments' names in one Redis do not see each other."""
+    filled(log_of(server))
+    assert RedisLog(server.url, name="admin").read() == []
+
+
+def entry(revision: int) -> str:
+    """Return a deployment's document."""
+    return json.dumps({"revision": revision, "percentages": {"v1": 100}, "created": "2026-11-24T05:00:00Z"})
+
+
+@pytest.mark.parametrize(
+    ("records", "message"),
+    [
+        ([("1-0", "{")], "1-0"),
+        ([("1-0", "[]")], "1-0"),
+        ([("1-0", "{}")], "1-0"),
+        ([("1-0", b"\xff")], "1-0"),
+        ([("1-0", entry(2))], "says revision 2"),
+        ([("1-1", entry(1))], "1-1"),
+        ([("2-0", entry(2))], "deployment 1 is missing"),
+        ([("1-0", entry(1)), ("3-0", entry(3))], "deployment 2 is missing"),
+    ],
+)
+def test_a_stream_changed_by_hand_is_told(server: RedisServer, records: list[tuple[str, Any]], message: str) -> None:
+    """What is no gapless history of deployments is an error that names the place."""
+    with server.client() as client:
+        for stream_id, document in records:
+            client.xadd(STREAM, {"entry": document}, id=stream_id)
+    with pytest.raises(LogError, match=message):
+        log_of(server).read()
+
+
+def test_a_key_of_another_kind_is_told(server: RedisServer) -> None:
+    """A key that is no stream is an error in Redis's own words, and nothing is written."""
+    with server.client() as client:
+        client.set(STREAM, "taken")
+        for use in (lambda log: log.read(), lambda log: log.append(SPLIT, expected=0), lambda log: log.wait(0, 0)):
+            with pytest.raises(LogError, match="wrong kind of value"):
+                use(log_of(server))
+        assert client.get(STREAM) == b"taken"
+
+
+# --- writers ----------------------------------------------------------------------------------------------------------
+
+
+def test_writers_race(server: RedisServer) -> None:
+    """Of writers that have seen the same revision, exactly one is done; the others are told the newest revision."""
+    log = filled(log_of(server))
+    start = threading.Barrier(8)
+    outcomes: list[Any] = []
+
+    def write(author: str) -> None:
+        mine = log_of(server)
+        start.wait()
+        try:
+            outcomes.append(mine.append(SPLIT, expected=2, author=author).author)
+        except LogConflictError as error:
+            outcomes.append(error.current_revision)
+
+    threads = [threading.Thread(target=write, args=(f"writer-{number}",)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    winners = [outcome for outcome in outcomes if isinstance(outcome, str)]
+    assert len(winners) == 1
+    assert [outcome for outcome in outcomes if outcome not in winners] == [3] * 7
+    assert [entry.author for entry in log.read(2)] == winners
+
+
+@pytest.mark.parametrize("lost", [1, 2])
+def test_an_answer_gets_lost(server: RedisServer, lost: int) -> None:
+    """A deployment whose answer is lost is written once; the writer learns it, or is told that it cannot be known."""
+    with contextlib.closing(Wire(server)) as wire:
+        log = RedisLog(wire.url, name="storefront")
+        log.append({"v1": 100}, expected=0)
+        wire.lose = lost
+        if lost == 1:
+            assert log.append(SPLIT, expected=1).revision == 2
+        else:
+            with pytest.raises(LogUnavailableError, match="revision 2 may have been written or not"):
+                log.append(SPLIT, expected=1)
+        assert wire.lose == 0
+    assert [entry.revision for entry in log_of(server).read()] == [1, 2]
+
+
+def test_an_answer_gets_lost_and_others_write(server: RedisServer) -> None:
+    """A writer whose answer was lost learns that it was done, also when somebody has deployed after it."""
+    with contextlib.closing(Wire(server)) as wire:
+        log, other = RedisLog(wire.url, name="storefront"), log_of(server)
+        wire.lose = 1
+        wire.meanwhile = lambda: other.append(SPLIT, expected=1, author="bob")
+        assert log.append({"v1": 100}, expected=0, author="ada").revision == 1
+    assert [entry.author for entry in log_of(server).read()] == ["ada", "bob"]
+
+
+def test_out_of_memory(own: RedisServer) -> None:
+    """A Redis that takes no more data says so, and the log is as it was."""
+    log = filled(log_of(own))
+    with own.client() as client:
+        client.config_set("maxmemory", "1")
+        with pytest.raises(LogError, match="maxmemory"):
+            log.append(SPLIT, expected=2)
+        client.config_set("maxmemory", "0")
+    assert len(log.read()) == 2
+
+
+def test_a_replica_takes_no_deployment(own: RedisServer) -> None:
+    """A replica is read, and a deployment to it refused by a message that says where to write."""
+    log = filled(log_of(own))
+    with own.client() as client:
+        client.replicaof("127.0.0.1", "1")
+        assert len(log.read()) == 2
+        with pytest.raises(LogError, match="primary"):
+            log.append(SPLIT, expected=2)
+
+
+# --- Redis goes away --------------------------------------------------------------------------------------------------
+
+
+def test_a_restart_with_its_data(own: RedisServer) -> None:
+    """While Redis is down every use says so; the same log goes on as soon as it is back, with all deployments."""
+    log = filled(log_of(own))
+    own.kill()
+    for use in (log.read, lambda: log.wait(2, 0), lambda: log.append(SPLIT, expected=2), log.hosts):
+        with pytest.raises(LogUnavailableError, match="cannot be reached"):
+            use()
+    own.start()
+    assert [entry.revision for entry in log.read()] == [1, 2]
+    assert log.append(SPLIT, expected=2).revision == 3
+
+
+def test_a_connection_of_before_a_restart(own: RedisServer) -> None:
+    """A log that did not notice a restart asks the new server as if nothing had been."""
+    log = filled(log_of(own))
+    own.kill()
+    own.start()
+    assert log.append(SPLIT, expected=2).revision == 3
+
+
+def test_a_restart_without_its_data(own: RedisServer) -> None:
+    """A Redis that lost its data is found out by whoever knows a revision, and nothing is written over the history."""
+    log = filled(log_of(own))
+    history = log.read()
+    own.kill()
+    own.forget()
+    own.start()
+    assert log.wait(2, 0)  # there is news: read() tells which
+    for read in (lambda: log.read(2), log.read, lambda: log_of(own).read(2)):
+        with pytest.raises(LogLostError, match="revision 2 was there"):
+            read()
+    for expected in (0, 2):
+        with pytest.raises(LogLostError, match="Restore"):
+            log.append(SPLIT, expected=expected)
+    with pytest.raises(LogConflictError) as conflict:
+        log_of(own).append(SPLIT, expected=2)
+    assert conflict.value.current_revision == 0
+
+    log.restore(history)
+    assert log.read() == log_of(own).read() == history
+    assert log.append(SPLIT, expected=2).revision == 3
+
+
+def test_a_live_host_remembers(server: RedisServer) -> None:
+    """A writer that has seen nothing does not begin anew while a host reports a later deployment."""
+    log_of(server).report("web1", ["v1"], 7)
+    with pytest.raises(LogLostError, match="revision 7"):
+        log_of(server).append({"v1": 100}, expected=0)
+    assert log_of(server).read() == []
+
+
+def test_another_history_of_equal_length(server: RedisServer) -> None:
+    """A history that was begun anew and is as long as the one that was read is not taken for it."""
+    log = filled(log_of(server))
+    log.read()
+    with server.client() as client:
+        client.flushall()
+    other = log_of(server)
+    other.append({"v9": 100}, expected=0)
+    other.append({"v9": 100}, expected=1)
+    assert log.wait(2, 0)
+    for after in (0, 2):
+        with pytest.raises(LogLostError):
+            log.read(after)
+    other.append({"v9": 100}, expected=2)
+    with pytest.raises(LogLostError):
+        log.read(2)
+
+
+@pytest.mark.parametrize(("entries", "existing"), [(slice(1, None), False), (slice(0, 0), False), (slice(0, 2), True)])
+def test_what_cannot_be_restored(server: RedisServer, entries: slice, existing: bool) -> None:
+    """A history without its beginning, or over another one, is not restored."""
+    history = filled(log_of(server)).read()
+    with server.client() as client:
+        if not existing:
+            client.flushall()
+        before = client.xlen(STREAM)
+        with pytest.raises(LogError, match=r"restored"):
+            log_of(server).restore(history[entries])
+        assert client.xlen(STREAM) == before
+
+
+def test_a_server_that_hangs(server: RedisServer) -> None:
+    """A Redis that keeps its connections and answers nobody ends every use in a few seconds; after it, all is well."""
+    log = RedisLog(f"{server.url}?socket_timeout=0.2&socket_connect_timeout=0.2", name="storefront")
+    filled(log)
+    with server.hanging():
+        for use in (log.read, lambda: log.wait(2, 60), lambda: log.report("web1", [], 2)):
+            with pytest.raises(LogUnavailableError, match=r"does not answer within 0\.2 s"):
+                use()
+    assert [entry.revision for entry in log.read()] == [1, 2]
+
+
+def test_a_server_that_hangs_while_somebody_waits(server: RedisServer) -> None:
+    """Who waits for a deployment is told that Redis is gone, however long it was to wait."""
+    waiting = Waiting(RedisLog(f"{server.url}?socket_timeout=1", name="storefront"), 0)
+    with server.client() as client:
+        waiting.until_blocked(client)
+    with server.hanging():
+        assert isinstance(waiting.outcome(), LogUnavailableError)
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", LogUnavailableError),
+        (b"-ERR unknown command 'AUTH', with args beginning with: 'p@ss:w/o?r#d%'\r\n", LogError),
+        (b"-ERR unknown\r\n" * 4, LogError),
+        (b"$-7\r\n", LogError),
+        (b"*999999999\r\n", LogUnavailableError),
+        (b":12\r\n" * 4, LogError),
+        (b"\xff\xfe\r\n", LogUnavailableError),
+        (b"", LogUnavailableError),
+    ],
+)
+def test_something_else_at_the_port(answer: bytes, error: type[LogError]) -> None:
+    """A server that speaks something else is an error of the log, and one that repeats the password is not repeated."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            peer, _ = listener.accept()
+            with peer, contextlib.suppress(OSError):
+                peer.recv(1000)
+                peer.sendall(answer)
+
+        threading.Thread(target=serve, daemon=True).start()
+        url = f"redis://:{quote(PASSWORD, safe='')}@127.0.0.1:{listener.getsockname()[1]}?socket_timeout=1"
+        with pytest.raises(error) as raised:
+            RedisLog(url, name="storefront").read()
+    assert_hidden("".join(traceback.format_exception(raised.value)))
+
+
+# --- waiting ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("known", "after", "news"), [(2, 2, False), (2, 1, True), (0, 0, False), (2, 0, True)])
+def test_wait_returns_at_once(server: RedisServer, known: int, after: int, news: bool) -> None:
+    """With no time to wait, wait says whether there is something after a revision."""
+    log = filled(log_of(server), known)
+    assert log.wait(after, 0) is news
+
+
+def test_wait_ends(server: RedisServer) -> None:
+    """Without a deployment wait ends when its time is over, also when that is longer than an answer may take."""
+    log = RedisLog(f"{server.url}?socket_timeout=0.4", name="storefront")
+    assert filled(log).wait(2, 1) is False
+
+
+def test_wait_is_woken(server: RedisServer) -> None:
+    """A deployment ends the wait of whoever follows, long before its time is over."""
+    writer = filled(log_of(server))
+    waiting = Waiting(log_of(server), 2)
+    with server.client() as client:
+        waiting.until_blocked(client)
+    writer.append(SPLIT, expected=2)
+    assert waiting.outcome() is True
+
+
+# --- who may ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("tls", [False, True])
+def test_password(tls: bool) -> None:
+    """The URL's password and TLS open a server; without the password, or with another, the message has none of it."""
+    with redis_server(password=PASSWORD, tls=tls) as server:
+        assert len(filled(log_of(server)).read()) == 2
+        for url in (
+            server.url.replace(":p%40", ":q%40"),
+            server.url.replace(server.url.partition("//")[2].partition("@")[0] + "@", ""),
+        ):
+            with pytest.raises(LogUnavailableError, match="user or the password") as error:
+                RedisLog(url, name="storefront").read()
+            assert_hidden("".join(traceback.format_exception(error.value)))
+
+
+def test_tls_is_checked() -> None:
+    """A certificate of an unknown authority, or for another name, is refused; so is plain text to a TLS port."""
+    with redis_server(tls=True) as server:
+        plain = server.url.partition("?")[0]
+        for url in (plain, server.url.replace("127.0.0.1", "localhost"), plain.replace("rediss:", "redis:")):
+            with pytest.raises(LogUnavailableError):
+                RedisLog(url, name="storefront").read()
+        assert log_of(server).read() == []
+
+
+def test_unix_socket() -> None:
+    """A Unix socket is as good as a port."""
+    with redis_server(password=PASSWORD) as server:
+        log = RedisLog(server.socket_url, name="storefront")
+        assert len(filled(log).read()) == 2
+        assert log.description == f"unix://{server.directory / 'redis.sock'}"
+
+
+def test_a_user_without_the_right(server: RedisServer) -> None:
+    """A user who may only read is told so in Redis's words when it deploys."""
+    with server.client() as client:
+        client.acl_setuser(
+            "viewer", enabled=True, passwords=["+secret"], keys=["*"], commands=["+@read", "+@connection"]
+        )
+        log = RedisLog(server.url.replace("redis://", "redis://viewer:secret@"), name="storefront")
+        assert log.read() == []
+        with pytest.raises(LogError, match="no permissions"):
+            log.append(SPLIT, expected=0)
+        client.acl_deluser("viewer")
+
+
+def assert_hidden(text: str) -> None:
+    """Fail when a part of the password is in a text."""
+    assert [part for part in (PASSWORD, "p%40ss", "p@ss", "w/o", "r#d") if part in text] == []
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://localhost",
+        "localhost:6379",
+        "",
+        "redis://",
+        "redis://:6379",
+        "unix://",
+        "unix://localhost",
+        f"redis://:{PASSWORD}@localhost:6379",  # not quoted: read as a host ":p", a path or a fragment
+        "redis://:12?p@ss@localhost",
+        "redis://:12#r#d@localhost",
+        "redis://user:w/o@localhost",
+        "redis://user:12/r#d@localhost",
+        "redis://user:12/p@ss@localhost",
+        "redis://user:12?p@ss@localhost",
+        "redis://user:12#w/o",
+        "redis://localhost:port-of-w/o",
+        "redis://localhost:99999",
+        "redis://localhost?no_such_option=1",
+        "redis://localhost?socket_timeout=soon",
+        "rediss://:p%40ss@localhost?ssl_cert_reqs=perhaps",
+    ],
+)
+def test_urls_that_cannot_be_used(url: str) -> None:
+    """A URL that cannot be used is a configuration error, and neither it nor its traceback has a part of a password."""
+    with pytest.raises(ConfigurationError, match="log") as error:
+        RedisLog(url, name="storefront")
+    text = "".join(traceback.format_exception_only(error.value)) + "".join(map(str, (error.value.__cause__, "")))
+    assert_hidden(text)
+    assert error.value.__cause__ is None
+
+
+@pytest.mark.parametrize(
+    ("url", "description"),
+    [
+        ("redis://localhost", "redis://localhost"),
+        ("redis://localhost:6380/2?socket_timeout=1", "redis://localhost:6380/2"),
+        ("redis://ada:secret@[::1]:6379/", "redis://ada@[::1]:6379"),
+        ("rediss://:secret@redis.example", "rediss://redis.example"),
+        ("unix:///run/redis.sock?db=1", "unix:///run/redis.sock"),
+        ("unix://ada:secret@/run/redis.sock", "unix://ada@/run/redis.sock"),
+    ],
+)
+def test_description(url: str, description: str) -> None:
+    """Messages name the server, the database and the user, and no password."""
+    assert RedisLog(url, name="storefront").description == description
+
+
+def test_options_of_the_url(server: RedisServer) -> None:
+    """Options of redis-py that would change what is read are without effect."""
+    log = RedisLog(f"{server.url}?decode_responses=true&protocol=3", name="storefront")
+    filled(log).report("web1", ["v1"], 2)
+    assert not log.wait(2, 0.1)
+    assert log.wait(1, 3600)
+    assert len(log.read()) == len(log.hosts()) + 1 == 2
+
+
+def test_nothing_is_opened_before_it_is_asked() -> None:
+    """A log of a server that is not there can be made, forked and closed."""
+    log = RedisLog("redis://127.0.0.1:1", name="storefront")
+    log.close()
+
+
+# --- processes --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_fork(server: RedisServer) -> None:
+    """A child of a process that used the log has connections of its own, and leaves its parent's alone."""
+    log = filled(RedisLog(f"{server.url}?client_name=forked", name="storefront"))
+    with server.client() as client:
+
+        def connections() -> set[str]:
+            return {one["id"] for one in client.client_list() if one["name"] == "forked"}
+
+        mine = connections()
+
+        def child() -> tuple[int, int, int]:
+            return len(log.read()), log.append(SPLIT, expected=2).revision, len(connections() - mine)
+
+        assert in_child(child) == (2, 3, 1)
+        assert [entry.revision for entry in log.read()] == [1, 2, 3]
+        assert len(mine) == 1
+        assert mine <= connections()
+
+
+def test_a_closed_log_opens_again(server: RedisServer) -> None:
+    """Closing ends the connections of a log; one that is asked all the same connects anew."""
+    log = filled(RedisLog(f"{server.url}?client_name=closed", name="storefront"))
+    with server.client() as client:
+        assert "closed" in [one["name"] for one in client.client_list()]
+        log.close()
+        assert "closed" not in [one["name"] for one in client.client_list()]
+    assert len(log.read()) == 2
+
+
+# --- presence ---------------------------------------------------------------------------------------------------------
+
+
+def test_hosts_report(server: RedisServer) -> None:
+    """Every host's last report is what the others see of it."""
+    log = log_of(server)
+    assert isinstance(log, Presence)
+    assert log.hosts() == {}
+    log.report("web2", ["v2", "v1"], 4)
+    log.report("web1", ["v1"], 4)
+    log.report("web1", ["v1", "v3"], 5)
+    assert [(host, it.versions, it.revision) for host, it in log_of(server).hosts().items()] == [
+        ("web1", {"v1", "v3"}, 5),
+        ("web2", {"v1", "v2"}, 4),
+    ]
+    assert RedisLog(server.url, name="admin").hosts() == {}
+
+
+@pytest.mark.parametrize(("age", "alive"), [(EXPIRY - 5, True), (EXPIRY + 5, False), (-3600, False)])
+def test_hosts_expire(server: RedisServer, age: int, alive: bool) -> None:
+    """A host is alive for some seconds after its report; one from the future is from before a jump of the clock."""
+    log = log_of(server)
+    log.report("web1", ["v1"], 1)
+    with server.client() as client:
+        seen, _, report = client.hget(HOSTS, "web1").partition(b" ")
+        assert abs(int(seen) - client.time()[0]) <= 5
+        client.hset(HOSTS, "web1", b"%d %s" % (int(seen) - age, report))
+        assert ("web1" in log.hosts()) is alive
+        log.report("web2", ["v1"], 1)
+        assert client.hexists(HOSTS, "web1") is alive  # the next report sweeps out the dead
+        assert 0 < client.ttl(HOSTS) <= EXPIRY  # the last host's goes with its key
+
+
+@pytest.mark.parametrize("text", [b"", b"1", b"\xff", b"{}", b"9999999999 {}", b'now {"versions": []}'])
+def test_a_report_that_cannot_be_read(server: RedisServer, text: bytes) -> None:
+    """What is no report is no live host, and hides no other."""
+    log = log_of(server)
+    log.report("web1", ["v1"], 1)
+    with server.client() as client:
+        client.hset(HOSTS, "web0", text)
+        assert list(log.hosts()) == ["web1"]
+        log.report("web2", [], 0)
+        assert list(log.hosts()) == ["web1", "web2"]

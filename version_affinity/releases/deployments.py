@@ -1,0 +1,143 @@
+"""The deployments of a log as far as a worker could read them, and what it says of itself there."""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from typing import TYPE_CHECKING, Final
+
+from version_affinity.counters import LimitedLog
+from version_affinity.errors import ConfigurationError
+
+from .log import LogError
+from .presence import Presence
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from .last_known import LastKnown
+    from .log import DeploymentLog, Entry
+
+logger = logging.getLogger("version_affinity")
+
+#: Seconds between two reports of a host that is alive: three are lost before others take it for gone.
+HEARTBEAT: Final = 5.0
+# Seconds until a log that cannot be read is asked again, at most.
+_LONGEST_PAUSE: Final = 5.0
+
+
+class Deployments:
+    """Reads a log, keeps what was read while it cannot be, and asks again after a pause that grows.
+
+    Args:
+        log: The log.
+        interval: Seconds between two readings.
+        copy: Where this host keeps what it has read, to start from; None where the log is on this host itself.
+
+    Attributes:
+        entries: All deployments, oldest first.
+        error: Why the log cannot be read now; "" when it can.
+    """
+
+    __slots__ = (
+        "_copy",
+        "_due",
+        "_error_log",
+        "_interval",
+        "_log",
+        "_pause",
+        "_report_due",
+        "_reported",
+        "_unconfirmed",
+        "entries",
+        "error",
+    )
+
+    def __init__(self, log: DeploymentLog, *, interval: float, copy: LastKnown | None) -> None:
+        self._log = log
+        self._interval = interval
+        self._copy = copy
+        self._due = 0.0
+        self._pause = 0.0
+        self._reported: tuple[object, ...] = ()
+        self._report_due = 0.0
+        # What comes from the copy is not known to be what the log has.
+        self._unconfirmed = False
+        self._error_log = LimitedLog(logging.ERROR)
+        self.entries: tuple[Entry, ...] = ()
+        self.error = ""
+
+    @property
+    def revision(self) -> int:
+        """The revision of the newest deployment, 0 when there is none."""
+        return self.entries[-1].revision if self.entries else 0
+
+    def load(self) -> None:
+        """Read the log for the first time, or, where that fails and there is one, this host's copy of it.
+
+        Raises:
+            ConfigurationError: neither can be read.
+        """
+        self.entries = tuple(self._copy.load()) if self._copy is not None else ()
+        self._unconfirmed = bool(self.entries)
+        if not self.refresh() and self.error:
+            if not self.entries:
+                raise ConfigurationError(
+                    f"the log of deployments cannot be read: {self.error}. There is no copy of it here to "
+                    "start from: make the log available, and start again",
+                )
+            logger.warning("starting from revision %d, which this host knew last", self.revision)
+
+    def refresh(self) -> bool:
+        """Read what is new, if it is time for that; tell whether there was something."""
+        if time.monotonic() < self._due:
+            return False
+        before = () if self._unconfirmed else self.entries
+        try:
+            new = self._log.read(before[-1].revision if before else 0)
+            if self._unconfirmed and len(new) < len(self.entries):
+                raise LogError(  # noqa: TRY301
+                    f"{self._log.description} has {len(new)} deployments, and this host has seen {len(self.entries)}: "
+                    "restore its data; to begin anew instead, remove the copies that the hosts have kept",
+                )
+        except LogError as error:
+            self._fail(str(error))
+            return False
+        if self.error:
+            logger.warning("%s can be read again", self._log.description)
+        self.error, self._pause, self._due = "", 0.0, time.monotonic() + self._interval
+        entries = (*before, *new)
+        if entries == self.entries:
+            self._unconfirmed = False
+            return False
+        self.entries, self._unconfirmed = entries, False
+        if self._copy is not None:
+            self._copy.save(entries)
+        return True
+
+    def report(self, host: str, versions: Collection[str]) -> None:
+        """Say that a host is alive, if it is time for that and the log is where hosts say so."""
+        if self.error or not isinstance(self._log, Presence):
+            return
+        now, report = time.monotonic(), (host, *versions, self.revision)
+        if report == self._reported and now < self._report_due:
+            return
+        try:
+            self._log.report(host, versions, self.revision)
+        except LogError as error:
+            self._fail(str(error))
+        else:
+            self._reported, self._report_due = report, now + HEARTBEAT
+
+    def close(self) -> None:
+        """Close the log."""
+        self._log.close()
+
+    def _fail(self, error: str) -> None:
+        self._pause = min(_LONGEST_PAUSE, max(self._interval, self._pause * 2))
+        # Not all workers at once: they all have lost it in the same moment.
+        self._due = time.monotonic() + self._pause * random.uniform(0.5, 1)
+        if error != self.error:
+            self._error_log("the log of deployments cannot be read, and the last good one stays: %s", error)
+        self.error = error

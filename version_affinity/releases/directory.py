@@ -1,0 +1,335 @@
+"""The releases directory: where uploaded versions lie, and what is known of each without opening its files.
+
+    releases/
+      affinity.json            the name, which salts the hash, and the number of this layout
+      versions/<id>/           a build as uploaded; never changed afterwards
+      versions/<id>.json       its manifest (``assets/inventory.py``), which also says when and by whom it was uploaded
+      deployments.jsonl        the file log
+
+A version is there when its manifest and its directory are: the manifest comes last and goes first.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import secrets
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from version_affinity.assets.inventory import InventoryError, parse
+from version_affinity.deployment import check_name, check_version_id
+from version_affinity.errors import ConfigurationError
+
+from .durable import sync_directory, write_new
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+logger = logging.getLogger("version_affinity")
+
+_SETTINGS: Final = "affinity.json"
+_VERSIONS: Final = "versions"
+_LOG: Final = "deployments.jsonl"
+_LAYOUT: Final = 1
+_MANIFEST: Final = ".json"
+#: Bytes of the longest first line that is read of a manifest: Vite's own manifest is in it.
+_HEAD: Final = 64 * 1024 * 1024
+
+
+class ReleasesError(Exception):
+    """The releases directory could not be changed; the message says why and what helps."""
+
+
+class UploadError(ReleasesError):
+    """A version could not be uploaded, and nothing of it is there."""
+
+
+class PruneError(ReleasesError):
+    """A version could not be removed, and it is still there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """An uploaded version.
+
+    Attributes:
+        id: The version's id.
+        created: When it was uploaded: RFC 3339, UTC, such as "2026-11-24T05:00:00.123456Z".
+        author: Who uploaded it, "" where that is not told.
+        tag: A name for it, such as that of a branch or a release; "" for none.
+        message: What is new in it, "" for nothing.
+        files: How many files it has.
+        size: Their bytes in sum. Those that it shares with other versions take no space of their own.
+        content: The SHA-256 of its files' names and contents in hexadecimal: equal builds, equal text.
+    """
+
+    id: str
+    created: str
+    author: str = ""
+    tag: str = ""
+    message: str = ""
+    files: int = 0
+    size: int = 0
+    content: str = ""
+
+    def about(self) -> dict[str, object]:
+        """Return what the head of the manifest says of it."""
+        return {
+            "created": self.created,
+            "author": self.author,
+            "tag": self.tag,
+            "message": self.message,
+            "file_count": self.files,
+            "total_size": self.size,
+            "content": self.content,
+        }
+
+    @classmethod
+    def from_about(cls, version: str, about: Mapping[str, object]) -> Release:
+        """Return the release that a manifest's head describes; what it does not say is left empty."""
+        created, author, tag, message, content = (
+            value if isinstance(value := about.get(key), str) else ""
+            for key in ("created", "author", "tag", "message", "content")
+        )
+        files, size = (value if type(value := about.get(key)) is int else 0 for key in ("file_count", "total_size"))
+        return cls(version, created, author, tag, message, files, size, content)
+
+
+class ReleasesDirectory:
+    """A releases directory that is there already.
+
+    Args:
+        path: Its name.
+
+    Raises:
+        ConfigurationError: it is no releases directory, or one of a later layout.
+
+    Attributes:
+        path: Its absolute name, all links resolved.
+        name: The deployment's name.
+        uploads: The directory of all versions.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as directory:
+    ...     releases = ReleasesDirectory.init(directory, name="storefront")
+    ...     ReleasesDirectory(directory).name, releases.versions()
+    ('storefront', {})
+    """
+
+    __slots__ = ("_heads", "name", "path", "uploads")
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path: Final = _resolved(path)
+        self.uploads: Final = self.path / _VERSIONS
+        self.name: Final = _read_name(self.path)
+        # Version id to its manifest's inode, size and time, and what was read there; None for what cannot be read.
+        self._heads: dict[str, tuple[tuple[int, int, int], Release | None]] = {}
+
+    @classmethod
+    def init(cls, path: str | os.PathLike[str], *, name: str) -> ReleasesDirectory:
+        """Make a releases directory, or open the one of this name that is there.
+
+        Args:
+            path: Its name. The directory may be there if it is empty.
+            name: The deployment's name, ``[a-z][a-z0-9_-]*``. It salts the hash: it stays for good.
+
+        Raises:
+            ConfigurationError: the name cannot be used; there is a releases directory of another name, or something
+                else; the directory cannot be made.
+        """
+        check_name(name)
+        directory = _resolved(path)
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            others = {entry for entry in os.listdir(directory) if not entry.startswith(".")}  # noqa: PTH208
+            if others - {_SETTINGS, _VERSIONS, _LOG}:
+                raise ConfigurationError(
+                    f"releases={str(directory)!r} holds something else ({min(others)!r:.100}): name a new directory",
+                )
+            (directory / _VERSIONS).mkdir(exist_ok=True)
+            if _SETTINGS not in others:
+                _write_settings(directory, name)
+        except OSError as error:
+            raise ConfigurationError(
+                f"releases={str(directory)!r} cannot be made: {error.strerror}: name a directory that can be written",
+            ) from None
+        releases = cls(directory)
+        if releases.name != name:
+            raise ConfigurationError(
+                f"releases={str(directory)!r} is named {releases.name!r}, not {name!r}: the name salts the hash, so it "
+                "stays; leave it, or name another directory",
+            )
+        return releases
+
+    def versions(self) -> dict[str, Release]:
+        """Return the uploaded versions by id, the oldest first. Of a manifest that is known already, nothing is read.
+
+        Raises:
+            OSError: the directory cannot be read.
+        """
+        heads: dict[str, tuple[tuple[int, int, int], Release | None]] = {}
+        releases = []
+        with os.scandir(self.uploads) as entries:
+            for entry in entries:
+                version = entry.name.removesuffix(_MANIFEST)
+                if version == entry.name or not is_release_id(version):
+                    continue
+                try:
+                    status = entry.stat()
+                except OSError:
+                    continue  # it has just been removed
+                stamp = status.st_ino, status.st_size, status.st_mtime_ns
+                known = self._heads.get(version)
+                head = known if known is not None and known[0] == stamp else (stamp, _head(version, entry.path))
+                heads[version] = head
+                if head[1] is not None and os.path.isdir(entry.path.removesuffix(_MANIFEST)):  # noqa: PTH112
+                    releases.append(head[1])
+        self._heads = heads
+        releases.sort(key=lambda release: (release.created, release.id))
+        return {release.id: release for release in releases}
+
+    def release(self, version: str) -> Release:
+        """Return an uploaded version.
+
+        Raises:
+            ConfigurationError: there is none with this id.
+        """
+        file = self.manifest_path(version)
+        release = _head(version, str(file)) if file.is_file() and self.build_path(version).is_dir() else None
+        if release is None:
+            raise ConfigurationError(
+                f"version {version!r} is not in {str(self.path)!r}: upload it (version-affinity versions upload), or "
+                "choose one that is there (version-affinity versions list)",
+            )
+        return release
+
+    def build_path(self, version: str) -> Path:
+        """Return the directory of a version's build, which need not be there.
+
+        Raises:
+            ConfigurationError: the id cannot be used.
+        """
+        return self.uploads / check_release_id(version)
+
+    def manifest_path(self, version: str) -> Path:
+        """Return the name of a version's manifest, which need not be there.
+
+        Raises:
+            ConfigurationError: the id cannot be used.
+        """
+        return self.uploads / f"{check_release_id(version)}{_MANIFEST}"
+
+    def __repr__(self) -> str:
+        return f"ReleasesDirectory({str(self.path)!r})"
+
+
+def check_release_id(version: object) -> str:
+    """Return the id of a version that can lie in a releases directory, or raise ``ConfigurationError``."""
+    checked = check_version_id(version)
+    if checked.lower().endswith(_MANIFEST):
+        raise ConfigurationError(
+            f"version id {checked!r} cannot be used: {_MANIFEST!r} at the end is for the manifests; write another id"
+        )
+    return checked
+
+
+def is_release_id(version: str) -> bool:
+    """Tell whether a version with this id can lie in a releases directory.
+
+    >>> is_release_id("v1"), is_release_id("v1.json"), is_release_id(".upload-1")
+    (True, False, False)
+    """
+    try:
+        check_release_id(version)
+    except ConfigurationError:
+        return False
+    return True
+
+
+def _resolved(path: str | os.PathLike[str]) -> Path:
+    try:
+        text = os.fspath(path)
+        if isinstance(text, str) and text:
+            return Path(os.path.realpath(text))
+    except (OSError, ValueError, TypeError):
+        pass
+    raise ConfigurationError(f"releases={path!r} can be no directory: write its name, such as 'releases/'")
+
+
+def _read_name(directory: Path) -> str:
+    file = directory / _SETTINGS
+    try:
+        text = file.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        raise ConfigurationError(
+            f"releases={str(directory)!r} is no releases directory (it has no {_SETTINGS}): make one there with "
+            f"`version-affinity --releases {directory} init --name storefront`, or name the one that is there",
+        ) from None
+    except OSError as error:
+        raise ConfigurationError(
+            f"{str(file)!r} cannot be read: {error.strerror}: let this user read {str(directory)!r}"
+        ) from None
+    try:
+        settings = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ConfigurationError(
+            f"{str(file)!r} is not JSON ({error!s:.100}): restore it, for example "
+            f'{{"name": "storefront", "layout": {_LAYOUT}}}, with the name that the deployments were made under',
+        ) from None
+    layout = settings.get("layout") if isinstance(settings, dict) else None
+    if layout != _LAYOUT:
+        raise ConfigurationError(
+            f"{str(file)!r} is of layout {layout!r:.20}, and this release of version_affinity reads {_LAYOUT}: "
+            "install one that reads it",
+        )
+    try:
+        return check_name(settings.get("name"))
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{str(file)!r}: {error}") from None
+
+
+def _write_settings(directory: Path, name: str) -> None:
+    """Write the settings at once; those that somebody else writes at the same time are left."""
+    final, unfinished = directory / _SETTINGS, directory / f".{_SETTINGS}.{secrets.token_hex(8)}"
+    try:
+        write_new(unfinished, [json.dumps({"name": name, "layout": _LAYOUT}), "\n"])
+        try:
+            os.link(unfinished, final)  # unlike a renamed file, a link replaces none
+        except FileExistsError:
+            return
+        except OSError:
+            unfinished.rename(final)  # a file system without hard links
+        sync_directory(directory)
+    finally:
+        with suppress(OSError):
+            unfinished.unlink()
+
+
+def read_head(file: str | os.PathLike[str]) -> Mapping[str, object]:
+    """Return what a manifest says besides its files: its first line is enough for that, as it is written here.
+
+    Raises:
+        OSError: it cannot be read.
+        InventoryError: it is no manifest.
+    """
+    with open(file, "rb") as reader:  # noqa: PTH123
+        first = reader.readline(_HEAD)
+        try:
+            return parse(first + b"}}").about
+        except InventoryError:
+            return parse(first + reader.read()).about
+
+
+def _head(version: str, file: str) -> Release | None:
+    try:
+        return Release.from_about(version, read_head(file))
+    except FileNotFoundError:
+        return None
+    except (OSError, InventoryError) as error:
+        reason = f"it cannot be read: {error.strerror}" if isinstance(error, OSError) else str(error)
+        logger.warning("version %r is left out: of its manifest %r: %s", version, file, reason)
+        return None

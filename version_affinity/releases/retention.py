@@ -1,0 +1,240 @@
+"""Which uploaded versions are known, and which can go.
+
+A version stays known for the pages that it has given out: as long as it is deployed, as long as a rollback may return
+to it, and then while it is one of the last, or was in use a short time ago.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping  # noqa: TC003 - of a public dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Final
+
+from version_affinity.deployment import TOLERANCE
+from version_affinity.errors import ConfigurationError
+
+from .directory import PruneError, Release, ReleasesDirectory
+from .durable import sync_directory
+from .workspace import PRUNE, publishing, sweep, workspace
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from .log import DeploymentLog, Entry
+
+_NEVER: Final = datetime.min.replace(tzinfo=timezone.utc)
+_CURRENT: Final = "in the current deployment"
+_WHOLE: Final = 100 - TOLERANCE
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """How long a version stays known that is no longer deployed.
+
+    Args:
+        keep: The last so many versions stay: those that were uploaded or in a deployment last.
+        younger_than: So do all that were uploaded, or in a deployment, less than this time ago. None: no others.
+
+    Raises:
+        ConfigurationError: a number below 0, or a time that is none.
+
+    >>> Retention(keep=5, younger_than=timedelta(days=30)).keep
+    5
+    """
+
+    keep: int = 10
+    younger_than: timedelta | None = None
+
+    def __post_init__(self) -> None:
+        if type(self.keep) is not int or self.keep < 0:
+            raise ConfigurationError(f"keep={self.keep!r} is no number of versions: write one from 0, such as keep=10")
+        time = self.younger_than
+        if time is not None and (not isinstance(time, timedelta) or time < timedelta(0)):
+            raise ConfigurationError(
+                f"younger_than={time!r} is no length of time: write younger_than=timedelta(days=30)",
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class PrunePlan:
+    """What a pruning would do.
+
+    Attributes:
+        releases: The releases directory.
+        removed: The versions that go, the oldest first. Their ``size`` counts files that others share, which stay.
+        kept: Id of each version that stays, to the reason.
+    """
+
+    releases: ReleasesDirectory
+    removed: tuple[Release, ...]
+    kept: Mapping[str, str]
+
+
+def known_versions(
+    releases: ReleasesDirectory, entries: Sequence[Entry], retention: Retention, *, now: datetime | None = None
+) -> list[str]:
+    """Return the ids of the versions that are uploaded here and known: the current deployment's first, then the newest.
+
+    Args:
+        releases: The uploaded versions.
+        entries: The whole log of deployments, in its order.
+        retention: How long versions stay known.
+        now: The present, with a time zone.
+
+    Raises:
+        OSError: the directory cannot be read.
+    """
+    return list(_kept(releases.versions(), entries, retention, now or datetime.now(timezone.utc)))
+
+
+def prune_plan(
+    releases: ReleasesDirectory, entries: Sequence[Entry], retention: Retention, *, now: datetime | None = None
+) -> PrunePlan:
+    """Return which versions are not known any longer, and why the others are.
+
+    The arguments, and what is raised, are those of ``known_versions``.
+    """
+    versions = releases.versions()
+    kept = _kept(versions, entries, retention, now or datetime.now(timezone.utc))
+    return PrunePlan(releases, tuple(release for version, release in versions.items() if version not in kept), kept)
+
+
+def prune(plan: PrunePlan, log: DeploymentLog | None = None) -> list[str]:
+    """Remove versions, and return the ids of those that are gone.
+
+    Args:
+        plan: What to remove.
+        log: Asked again about each version, once nobody can find it any longer: one that was deployed since the plan
+            was made stays.
+
+    Raises:
+        PruneError: the directory cannot be written to. The versions before are gone.
+        LogError: the log cannot be read.
+    """
+    sweep(plan.releases)
+    return [release.id for release in plan.removed if _remove(plan.releases, release.id, log)]
+
+
+def _remove(releases: ReleasesDirectory, version: str, log: DeploymentLog | None) -> bool:
+    """Remove a version: its manifest, which makes it invisible, then all of its files."""
+    manifest, build = releases.manifest_path(version), releases.build_path(version)
+    with _explained(releases, version), workspace(releases, PRUNE) as work:
+        aside = work.manifest(version)
+        with publishing(releases):
+            try:
+                manifest.rename(aside)
+            except FileNotFoundError:
+                return False
+            try:
+                sync_directory(releases.uploads)
+                if log is not None and version in _needed(log.read()):
+                    aside.rename(manifest)
+                    return False
+                with suppress(FileNotFoundError):
+                    build.rename(work.build)
+            except BaseException:
+                with suppress(OSError):
+                    aside.rename(manifest)
+                raise
+    return True
+
+
+@contextmanager
+def _explained(releases: ReleasesDirectory, version: str) -> Iterator[None]:
+    """Turn an error of the file system into one that says what helps."""
+    try:
+        yield
+    except OSError as error:
+        raise PruneError(
+            f"version {version!r} cannot be removed from {str(releases.uploads)!r}: {error.strerror}: prune as a user "
+            "who may write there",
+        ) from error
+
+
+def rollback_target(entries: Sequence[Entry]) -> Entry | None:
+    """Return the deployment that a rollback returns to: the newest earlier one with a version at 100 %.
+
+    One whose version has 100 % now is none: nothing would change. None: there is no such deployment.
+
+    Args:
+        entries: The whole log of deployments, in its order.
+    """
+    if not entries:
+        return None
+    now = _whole(entries[-1])
+    for entry in reversed(entries[:-1]):
+        version = _whole(entry)
+        if version is not None and version != now:
+            return entry
+    return None
+
+
+def _whole(entry: Entry) -> str | None:
+    return next((version for version, share in entry.percentages.items() if share >= _WHOLE), None)
+
+
+def _needed(entries: Sequence[Entry]) -> dict[str, str]:
+    """Return the versions that must stay whatever the retention is, and why: the current deployment's first."""
+    if not entries:
+        return {}
+    needed = dict.fromkeys(entries[-1].percentages, _CURRENT)
+    target = rollback_target(entries)
+    if target is not None:
+        reason = f"deployed since revision {target.revision}, which a rollback returns to"
+        for entry in entries:
+            if entry.revision >= target.revision:
+                for version, share in entry.percentages.items():
+                    if share > 0:
+                        needed.setdefault(version, reason)
+    return needed
+
+
+def _kept(
+    versions: Mapping[str, Release], entries: Sequence[Entry], retention: Retention, now: datetime
+) -> dict[str, str]:
+    """Return the known versions and the reasons: the current deployment's first, then those that were in use last."""
+    needed = _needed(entries)
+    used = _last_uses(versions.values(), entries, now)
+    # Of those with equal times, the one that ``versions`` has later is the newer.
+    latest = list(versions)[::-1]
+    latest.sort(key=used.__getitem__, reverse=True)
+    reasons = {}
+    for rank, version in enumerate(latest):
+        if version in needed:
+            reasons[version] = needed[version]
+        elif rank < retention.keep:
+            reasons[version] = f"one of the last {retention.keep}"
+        elif retention.younger_than is not None and now - used[version] < retention.younger_than:
+            reasons[version] = f"in use, or uploaded, less than {retention.younger_than} ago"
+    current = {version: _CURRENT for version, reason in needed.items() if reason is _CURRENT and version in versions}
+    return {**current, **reasons}
+
+
+def _last_uses(releases: Iterable[Release], entries: Sequence[Entry], now: datetime) -> dict[str, datetime]:
+    """Return when each version was uploaded, or for the last time in the deployment in force, whichever is later.
+
+    The log's order is true, its times may not be: a clock that went back ends no version's use before it began.
+    """
+    used = {release.id: _time(release.created) for release in releases}
+    time = _NEVER
+    before: Iterable[str] = ()
+    for entry in entries:
+        time = max(time, _time(entry.created))
+        # Until this deployment the one before was in force.
+        for version in (*before, *entry.percentages):
+            used[version] = max(used.get(version, _NEVER), time)
+        before = entry.percentages
+    for version in before:
+        used[version] = max(used[version], now)
+    return used
+
+
+def _time(text: str) -> datetime:
+    """Return the time that an RFC 3339 text says, the beginning of time for another text."""
+    try:
+        time = datetime.fromisoformat(text.replace("Z", "+00:00"))  # Python 3.10 reads no "Z"
+    except ValueError:
+        return _NEVER
+    return time if time.tzinfo is not None else time.replace(tzinfo=timezone.utc)

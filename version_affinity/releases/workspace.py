@@ -1,0 +1,135 @@
+"""Hidden directories in which a version is put together before it is shown, or taken apart after it was.
+
+    versions/.upload-<random>/     build/   <id>.json   lock
+    versions/.prune-<random>/      the same, the other way round
+
+Its process holds the lock. What a crash leaves is swept later; nothing in it is a version.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import shutil
+import time
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from .directory import is_release_id
+from .durable import FileLock, sync_directory
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .directory import ReleasesDirectory
+
+logger = logging.getLogger("version_affinity")
+
+UPLOAD: Final = ".upload-"
+PRUNE: Final = ".prune-"
+
+#: Seconds without a sign of life after which a workspace is a leftover.
+_LEFT: Final = 3600
+#: Seconds from one sign of life to the next, for file systems without locks.
+_SIGN: Final = 60
+_BUILD: Final = "build"
+_LOCK: Final = "lock"
+
+
+class Workspace:
+    """A hidden directory below ``versions/``, so that what is in it can be renamed to become a version.
+
+    Attributes:
+        path: The directory.
+        build: Where a build is put together or taken apart.
+    """
+
+    __slots__ = ("_alive", "build", "path")
+
+    def __init__(self, path: Path) -> None:
+        self.path: Final = path
+        self.build: Final = path / _BUILD
+        self._alive = time.monotonic()
+
+    def manifest(self, version: str) -> Path:
+        """Return where a version's manifest is kept meanwhile."""
+        return self.path / f"{version}.json"
+
+    def stay(self) -> None:
+        """Give a sign of life; to be called at least every few minutes."""
+        now = time.monotonic()
+        if now - self._alive >= _SIGN:
+            self._alive = now
+            with suppress(OSError):
+                os.utime(self.path)
+
+
+@contextmanager
+def workspace(releases: ReleasesDirectory, kind: str) -> Iterator[Workspace]:
+    """Make a workspace, and remove it with all that is still in it.
+
+    Args:
+        releases: Where.
+        kind: ``UPLOAD`` or ``PRUNE``.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    path = releases.uploads / f"{kind}{secrets.token_hex(8)}"
+    path.mkdir()
+    try:
+        with FileLock.acquire(path / _LOCK):
+            yield Workspace(path)
+    finally:
+        _remove(path)
+
+
+def publishing(releases: ReleasesDirectory) -> FileLock:
+    """Return the lock, once it is free, under which versions come and go.
+
+    Raises:
+        OSError: its file cannot be made or opened.
+    """
+    return FileLock.acquire(releases.uploads / ".lock")
+
+
+def sweep(releases: ReleasesDirectory) -> None:
+    """Remove what uploads and prunings have left that were killed more than an hour ago. It never fails."""
+    try:
+        with os.scandir(releases.uploads) as entries:
+            found = [Path(entry.path) for entry in entries if entry.name.startswith((UPLOAD, PRUNE))]
+    except OSError:
+        return
+    for path in found:
+        try:
+            # Either way: the clock may have been wrong then.
+            if path.is_symlink() or abs(time.time() - path.stat().st_mtime) < _LEFT:
+                continue
+            lock = FileLock.try_acquire(path / _LOCK)
+            if lock is not None:
+                with lock:
+                    _retreat(releases, Workspace(path))
+                    _remove(path)
+        except OSError as error:
+            logger.warning("%r, which an interrupted upload left, cannot be removed: %s", str(path), error.strerror)
+
+
+def _retreat(releases: ReleasesDirectory, left: Workspace) -> None:
+    """Take back a build that was to become a version, or had been one, when its process was killed."""
+    if left.build.exists():
+        return
+    for manifest in left.path.glob("*.json"):
+        if is_release_id(manifest.stem):
+            with publishing(releases):
+                build = releases.build_path(manifest.stem)
+                if build.exists() and not releases.manifest_path(manifest.stem).exists():
+                    build.rename(left.path / f"build-{manifest.stem}")
+                    sync_directory(releases.uploads)
+
+
+def _remove(path: Path) -> None:
+    shutil.rmtree(path, ignore_errors=True)
+    if path.exists():
+        logger.warning("%r cannot be removed: it is no version, and can go", str(path))
