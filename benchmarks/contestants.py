@@ -12,8 +12,11 @@ from typing import TYPE_CHECKING
 from werkzeug.middleware.shared_data import SharedDataMiddleware
 from whitenoise import WhiteNoise
 
-from version_affinity import Cookie, Header, StaticAssets, Version, VersionAffinity
+from version_affinity import Cookie, Header, Releases, StaticAssets, Version, VersionAffinity
 from version_affinity.assets.memory import Memory
+from version_affinity.releases.directory import ReleasesDirectory
+from version_affinity.releases.log import open_log
+from version_affinity.releases.upload import upload
 
 from .trees import FILMS, TEXTS
 
@@ -29,12 +32,16 @@ NULL = "null app"
 WHITENOISE = "WhiteNoise"
 SHARED_DATA = "SharedDataMiddleware"
 ALONE = "StaticAssets alone"
+#: This package with two versions that it follows in a releases directory.
+FOLLOWING = "version_affinity, 2 versions, Releases"
 
 NAME = "storefront"
 #: The affinity cookie of an application of that name, over plain http.
 PIN_COOKIE = f"version-affinity-{NAME}"
 #: The key header.
 KEY_HEADER = "HTTP_X_USER_ID"
+KEYS = (Cookie("session_id"), Header("X-User-Id"))
+APP_FIRST = ("/api/*", "/account/*")
 
 # Bytes of content held by this package: more than the builds have, so that no file that is asked for is on the disk.
 _MEMORY = 1 << 30
@@ -83,6 +90,8 @@ class Wrapped:
         split: The same while two versions have 50 % each.
         even: The same while all versions have equal shares.
         disk: The same with one version, whose content stays on the disk like that of the others.
+        following: The one of ``split`` with two versions, but that it follows them in a releases directory; None where
+            there is none.
     """
 
     app: WSGIApplication
@@ -92,17 +101,23 @@ class Wrapped:
     split: dict[int, VersionAffinity]
     even: dict[int, VersionAffinity]
     disk: dict[int, VersionAffinity]
+    following: VersionAffinity | None
 
 
 class Builds:
     """Builds in memory, and the contestants that serve them.
 
+    Args:
+        directories: The builds.
+        numbers: How many of them take part, each number in a contestant of its own.
+        releases: A directory to make, where two of them are uploaded and followed; None to leave that out.
+
     Attributes:
         versions: Version id to its build.
-        numbers: How many of the versions take part, each number in a contestant of its own.
+        numbers: As given.
     """
 
-    def __init__(self, directories: Sequence[Path], numbers: Sequence[int]) -> None:
+    def __init__(self, directories: Sequence[Path], numbers: Sequence[int], releases: Path | None = None) -> None:
         self._memory = Memory(_MEMORY)
         self.numbers = numbers
         self.versions = {
@@ -110,6 +125,18 @@ class Builds:
         }
         self._first = directories[0]
         self._unheld = StaticAssets(directories[0], memory=0)
+        self._releases = releases
+        self._followed: list[Releases] = []
+        if releases is not None:
+            uploads = ReleasesDirectory.init(releases, name=NAME)
+            for directory in directories[:2]:
+                upload(uploads, directory, id=directory.name)
+            open_log(uploads).append({"v1": 50, "v2": 50}, expected=0)
+
+    def close(self) -> None:
+        """Follow nothing any more."""
+        for releases in self._followed:
+            releases.close()
 
     def wrap(self, app: WSGIApplication, length: int) -> Wrapped:
         """Return an application, whose body has this length, behind every contestant."""
@@ -126,7 +153,14 @@ class Builds:
             {number: self._affinity(app, number, live=2) for number in self.numbers if number > 1},
             {number: self._affinity(app, number, live=number) for number in self.numbers if number > 1},
             dict.fromkeys(self.numbers, VersionAffinity(app, [Version("v1", self._unheld)], name=NAME)),
+            None if self._releases is None else self._following(app, self._releases),
         )
+
+    def _following(self, app: WSGIApplication, directory: Path) -> VersionAffinity:
+        """Return this package, following a releases directory."""
+        releases = Releases(directory)
+        self._followed.append(releases)
+        return VersionAffinity(app, releases, keys=KEYS, app_first=APP_FIRST, memory=_MEMORY)
 
     def _affinity(self, app: WSGIApplication, number: int, *, live: int) -> VersionAffinity:
         """Return this package with so many versions, of which some share the users and the others are retained."""
@@ -136,8 +170,8 @@ class Builds:
             known[:live],
             retained=known[live:],
             name=NAME,
-            keys=[Cookie("session_id"), Header("X-User-Id")],
-            app_first=["/api/*", "/account/*"],
+            keys=KEYS,
+            app_first=APP_FIRST,
         )
 
     def page_files(self, *, shared: bool) -> list[str]:

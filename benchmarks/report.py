@@ -10,7 +10,7 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from .contestants import ALONE, NULL, SHARED_DATA, WHITENOISE, ours
+from .contestants import ALONE, FOLLOWING, NULL, SHARED_DATA, WHITENOISE, ours
 from .loading import IN_MEMORY, INDEX_ALONE
 from .loading import WHITENOISE as WHITENOISE_LOAD
 from .requests import NULL_OF_BARS
@@ -123,6 +123,19 @@ def markdown(results: Results) -> Iterator[str]:
         ("request", f"{WHITENOISE} ÷ ours", "bar", "met", f"{SHARED_DATA} ÷ ours", f"{WHITENOISE} ÷ {ALONE}"),
         (_ratio_line(row, main) for row in rows),
     )
+    following = [row for row in rows if FOLLOWING in row.timings]
+    if following:
+        yield ""
+        yield "### Releases that are followed, beside a list"
+        yield ""
+        yield (
+            "Net microseconds per request while two versions share the users: the versions given as a list, and the "
+            "same ones followed in a releases directory by a thread that looks at it four times in a second."
+        )
+        yield ""
+        yield from table(
+            ("request", "list", "Releases", "Releases ÷ list"), (_following_line(row, main) for row in following)
+        )
     yield ""
     yield "### More versions, more files"
     yield ""
@@ -179,6 +192,11 @@ def _ratio_line(row: RowResult, main: str) -> tuple[str, ...]:
         bar, met = f"{row.times:g}", ", ".join(_yes(ratio >= row.times) for ratio in reached)
     others = _ratio(row, SHARED_DATA, main), _ratio(row, WHITENOISE, ALONE)
     return (row.title, _ratio(row, WHITENOISE, main), bar, met, *others)
+
+
+def _following_line(row: RowResult, main: str) -> tuple[str, ...]:
+    given, followed = row.timings[main].net, row.timings[FOLLOWING].net
+    return (row.title, f"{given:.2f}", f"{followed:.2f}", f"{followed / given:.2f}")
 
 
 def _ratio(row: RowResult, other: str, main: str) -> str:
