@@ -3,6 +3,7 @@
 Environment:
     EXAMPLE_PERCENTAGES: The percentages to start with, for example ``v1=90,v2=10``; default ``v1=50,v2=50``. Builds
         that it does not name are retained.
+    EXAMPLE_OVERRIDE_SECRET: With it, overrides are signed, and override links are answered; default none.
 """
 
 from __future__ import annotations
@@ -55,6 +56,7 @@ def create_app(percentages: Mapping[str, float] | None = None) -> Flask:
         keys=[Cookie("user_id"), Cookie("session_id"), Header("Cloudflare-Workers-Version-Key")],
         not_found_handling="single-page-application",
         app_first=["/api/*", "/login", "/logout", "/rollout", "/welcome"],
+        override_secret=os.environ.get("EXAMPLE_OVERRIDE_SECRET") or None,
     )
     add_pages(app, affinity)
     add_api(app, affinity)

@@ -19,7 +19,7 @@ from harness import missing
 from servers import ROOT, Server, free_port, running
 from test_example_builds import BUILDS
 
-from version_affinity import Deployment
+from version_affinity import Deployment, override_link
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -33,6 +33,7 @@ ARTIFACTS = ROOT / "artifacts"
 SPLIT = {"v1": 50, "v2": 50}
 OTHER = {"v1": "v2", "v2": "v1"}
 PIN = "version-affinity-example"
+SECRET = "of the example in tests"  # noqa: S105 - it protects nothing
 #: Without them a browser looks for services of its maker, and tests would depend on the network.
 FLAGS = (
     "--no-sandbox",
@@ -161,7 +162,8 @@ def shop(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Server]:
     port = free_port()
     percentages = getattr(request, "param", "v1=50,v2=50")
     command = [sys.executable, "-m", "example_app", f"--port={port}"]
-    with running(command, port, tmp_path / "shop.log", {"EXAMPLE_PERCENTAGES": percentages}) as server:
+    environment = {"EXAMPLE_PERCENTAGES": percentages, "EXAMPLE_OVERRIDE_SECRET": SECRET}
+    with running(command, port, tmp_path / "shop.log", environment) as server:
         yield server
         counters = json.loads(server.ask("/api/affinity").body)["counters"]
         log = server.log.read_text()
@@ -340,6 +342,35 @@ def test_two_tabs_on_two_versions_without_a_key(shop: Server, visit: Visit) -> N
     assert lazy_route(old) == version
     assert lazy_route(new) == OTHER[version]
     assert stable_file(old) == stable_file(new) == OTHER[version]
+
+
+@pytest.mark.parametrize("shop", ["v1=100,v2=0"], indirect=True)
+def test_an_override_link(shop: Server, visit: Visit) -> None:
+    """A link shows the staged version with all its files, at the URL without what was signed, until it is left."""
+    visitor = visit()
+    path = "/product/brass-nib?from=chat#reviews"
+    link = override_link("v2", name="example", secret=SECRET, lifetime=600, path=path, base=shop.url)
+    page = visitor.context.new_page()
+    page.goto(link)
+    assert version_of(page) == "v2"
+    assert page.url == shop.url + path
+    assert stable_file(page) == "v2"
+    assert lazy_route(page) == "v2"
+    visitor.check_files("v2")
+    page.reload()
+    assert version_of(page) == "v2"
+    assert version_of(visitor.open("/rollout")) == "v2"
+    assert visitor.cookies().keys() == {f"{PIN}.override"}
+    page.goto(f"{shop.url}/about?version-override=")
+    assert version_of(page) == "v1"
+    assert page.url == f"{shop.url}/about"
+    assert stable_file(page) == "v1"
+    assert visitor.cookies() == {}
+    page.goto(link.replace("version-override=", "version-override=x"))
+    assert version_of(page) == "v1"
+    assert page.url == shop.url + path
+    page.goto(link)  # until it expires it can be opened again
+    assert version_of(page) == "v2"
 
 
 def test_cookies_blocked(chromium: tuple[BrowserType, str], shop: Server, tmp_path: Path) -> None:

@@ -17,7 +17,16 @@ from harness import NAVIGATION, SCRIPT, checked, write_build
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from version_affinity import Cookie, Deployment, Header, Version, VersionAffinity, asset_tags, asset_url
+from version_affinity import (
+    Cookie,
+    Deployment,
+    Header,
+    Version,
+    VersionAffinity,
+    asset_tags,
+    asset_url,
+    sign_override,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -26,6 +35,17 @@ if TYPE_CHECKING:
 SHARED_SCRIPT = "/assets/shared-BX4CeNGm.js"
 COLLISION = "/assets/lazy-DiwrgTda.js"
 COOKIE = "version-affinity-app"
+SECRET = "a long random text"  # noqa: S105 - of these tests
+SIGNED = {
+    version: sign_override(version, name="app", secret=SECRET, lifetime=100_000) for version in ("v1", "v2", "gone")
+}
+
+
+def forced(version: str, forcing: str) -> dict[str, str]:
+    """Return the request header that asks for a version in one of the ways that there are."""
+    if forcing == "cookie":
+        return {"Cookie": f"{COOKIE}.override={SIGNED[version]}"}
+    return {"Version-Override": SIGNED[version] if forcing == "signed header" else version}
 
 
 @pytest.fixture(autouse=True)
@@ -267,10 +287,21 @@ REQUESTS: dict[str, dict[str, str]] = {
 }
 
 
+#: One forces the other version, the next does not, at whatever a cache may keep, split or not.
+FORCED_AND_NOT = [
+    ("v1", url, kind, override, rollout)
+    for rollout in ({"v1": 100.0, "v2": 0.0}, {"v1": 50.0, "v2": 50.0})
+    for url in ("/", "/about", "/logo.svg", "/only-v2.txt", COLLISION, "/app/page", "/app/data", "/gone.js")
+    for kind in ("page", "script")
+    for override in ("v2", "", "gone", "")
+]
+
+
 @budget(150)
 @given(
     third=st.sampled_from(("build", "app")),
     handling=st.sampled_from(("none", "single-page-application", "404-page")),
+    forcing=st.sampled_from(("header", "signed header", "cookie", "link")),
     steps=st.lists(
         st.tuples(
             st.sampled_from(("v1", "v2", "v3")),
@@ -283,8 +314,16 @@ REQUESTS: dict[str, dict[str, str]] = {
         max_size=25,
     ),
 )
+@example("build", "none", "header", FORCED_AND_NOT)
+@example("build", "none", "signed header", FORCED_AND_NOT)
+@example("build", "none", "cookie", FORCED_AND_NOT)
+@example("build", "none", "link", FORCED_AND_NOT)
 def test_a_shared_cache_in_front_is_not_noticed(
-    builds: dict[str, Path], third: str, handling: str, steps: list[tuple[str, str, str, str, dict[str, float] | None]]
+    builds: dict[str, Path],
+    third: str,
+    handling: str,
+    forcing: str,
+    steps: list[tuple[str, str, str, str, dict[str, float] | None]],
 ) -> None:
     """Every user gets through the cache what they would get without it, no missing asset and no cookie is kept."""
     affinity = VersionAffinity(
@@ -297,13 +336,17 @@ def test_a_shared_cache_in_front_is_not_noticed(
         keys=[Cookie("user_id")],
         app_first=["/app/*"],  # where the single-page document answers some kinds of requests, no page may be public
         not_found_handling=handling,
+        override_secret=None if forcing == "header" else SECRET,
     )
     cache = SharedCache(affinity)
     for user, url, kind, override, rollout in steps:
         if rollout is not None:
             affinity.deploy(rollout)
         cookie = f"user_id={key_of(user, EVEN)}; {COOKIE}=4711.{user}"
-        headers = {**REQUESTS[kind], "Cookie": cookie, **({"Version-Override": override} if override else {})}
+        asked = forced(override, forcing) if override and forcing != "link" else {}
+        headers = {**REQUESTS[kind], **asked, "Cookie": "; ".join([cookie, *filter(None, [asked.get("Cookie")])])}
+        if override and forcing == "link":
+            url += f"{'&' if '?' in url else '?'}version-override={SIGNED[override]}"  # noqa: PLW2901 - opened
         expected = send(affinity, environ_of("GET", url, headers))
         response = cache.get(url, headers)
         assert (response.status, response.body) == (expected.status, expected.body), (user, url, kind, override)
@@ -345,11 +388,36 @@ HOSTILE_PATHS = (
     *("/assets/" + "a-BX4CeNGm" * 500 + ".js", "/assets/x-BX4CeNGm.js\r\n", "/about.html\r\nX: y"),
 )
 HOSTILE_QUERIES = ("a\r\nSet-Cookie: b=c", "\x00", "\xff", "%0d%0aX:%20y", "a" * 65_536, "\udc80")
+LINK = f"version-override={SIGNED['v2']}"
+HOSTILE_LINKS = (
+    *(
+        LINK,
+        f"{LINK}&{LINK}",
+        f"a\r\nSet-Cookie: b=c&{LINK}",
+        f"{LINK}&\x00=\xff",
+        f"{LINK}&\udc80",
+        "version-override",
+    ),
+    *(
+        "version-override=",
+        "version-override=\r\nX: y",
+        "version-override=\xff",
+        "version-override=\udc80",
+        f"{LINK}%00",
+    ),
+    *("version-override=%ff%0d%0a", f"version-override={'a' * 65_536}", f"version-override={'%61' * 1024}"),
+    *(f"{LINK}=%0d%0aSet-Cookie:%20a=b", f"{LINK}=\r\nX: y", f"{LINK}; Domain=evil.example"),
+    *("&" * 65_536 + LINK, f"{LINK}&u=//evil.example/\\", "version-override=.eJw", f"version-override={'.' * 1024}"),
+)
 HOSTILE_COOKIES = (
     *("\xff", f'{COOKIE}="\\377"', f"{COOKIE}=1.v1; {COOKIE}=2.v2", f"{COOKIE}=", COOKIE, "=", ";;;", "a" * 8192),
     *(f"{COOKIE}=\u0661.v1".encode().decode("latin-1"), f"{COOKIE}=\xb2.v1", f"{COOKIE}=-1.v1", f"{COOKIE}=1048576.v1"),
     *(f"{COOKIE}=1.{'v' * 9000}", f"{COOKIE}={'9' * 9000}.v1", f"{COOKIE}=1.../v2", f"{COOKIE}=1.v1\r\nX: y"),
     *("user_id=\xff", 'user_id="', "user_id=\udc80", f"{COOKIE}=1.\udc80"),
+    *(
+        f"{COOKIE}.override={value}"
+        for value in (*SIGNED.values(), "", "\xff", "\udc80", ".eJw", "a" * 9000, "\r\nX: y")
+    ),
 )
 HOSTILE_OVERRIDES = (
     *("gone", "", " ", "v1, v2", "app=v1, app=v2", '"v1', 'app="v1"; ;', "a=1," * 16_384, "\xff", "\xe9\xa9", "../v2"),
@@ -392,6 +460,7 @@ def hostile_rows(test: Callable[..., None]) -> Callable[..., None]:
     """Add each known row as an example of its own."""
     for number, path in enumerate(HOSTILE_PATHS):
         test = example(method="GET", path=path, query=HOSTILE_QUERIES[number % len(HOSTILE_QUERIES)], headers={})(test)
+        test = example(method="GET", path=path, query=HOSTILE_LINKS[number % len(HOSTILE_LINKS)], headers={})(test)
     page = {"HTTP_SEC_FETCH_MODE": "navigate", "HTTP_SEC_FETCH_DEST": "document"}
     for name, rows in (
         ("HTTP_COOKIE", HOSTILE_COOKIES),
@@ -409,7 +478,7 @@ def raising(environ: dict[str, Any]) -> str:
     return {"": "nobody"}[environ.get("HTTP_X_USER_ID", "")]
 
 
-@pytest.fixture(scope="module", params=["alone", "wrapping", "under a prefix"])
+@pytest.fixture(scope="module", params=["alone", "wrapping", "under a prefix", "with links"])
 def exposed(request: pytest.FixtureRequest, builds: dict[str, Path]) -> VersionAffinity:
     """Return the package as it stands in the open."""
     return VersionAffinity(
@@ -420,6 +489,7 @@ def exposed(request: pytest.FixtureRequest, builds: dict[str, Path]) -> VersionA
         prefix="/shop/" if request.param == "under a prefix" else "/",
         app_first=["/api/*", "/x*y*z"],
         not_found_handling="404-page" if request.param == "alone" else "single-page-application",
+        override_secret=SECRET if request.param == "with links" else None,
     )
 
 
@@ -442,7 +512,7 @@ def hostile_answer(app: VersionAffinity, method: str, path: str, query: str, hea
 @given(
     method=METHODS,
     path=hostile(HOSTILE_PATHS),
-    query=hostile(HOSTILE_QUERIES),
+    query=hostile(HOSTILE_QUERIES + HOSTILE_LINKS),
     headers=st.fixed_dictionaries({}, optional=HEADERS),
 )
 def test_whatever_bytes_arrive(
@@ -472,7 +542,8 @@ def test_nothing_grows_with_requests(exposed: VersionAffinity) -> None:
 
     def ask(numbers: Iterable[int]) -> None:
         for number in numbers:
-            cookie = f"user_id=u{number}; {COOKIE}={number}.v{number}"
+            override = (SIGNED["v2"], SIGNED["gone"], f"x{number}", "", "")[number % 5]
+            cookie = f"user_id=u{number}; {COOKIE}={number}.v{number}; {COOKIE}.override={override}"
             headers = {
                 "HTTP_COOKIE": cookie,
                 "HTTP_VERSION_OVERRIDE": ("gone", "v1", "v2", "v3", '"', "", "")[number % 7] + "x" * (number % 14 // 7),
@@ -482,6 +553,7 @@ def test_nothing_grows_with_requests(exposed: VersionAffinity) -> None:
             paths = (f"/assets/{number}-C7h2Np5w.js", "/", f"/route/{number}", SHARED_SCRIPT, f"/shop/x{number}.js")
             for path in paths:
                 hostile_answer(exposed, "GET", path, f"q={number}", headers)
+            hostile_answer(exposed, "GET", "/", f"q={number}&version-override={override}", headers)
 
     ask(range(300))  # every label that there is
     before = memory_of(exposed)

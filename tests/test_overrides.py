@@ -1,4 +1,4 @@
-"""Overrides: the grammar, each refusal, signatures and their expiry, and the caps."""
+"""Overrides: the grammar, each refusal, signatures and their expiry, the cookie, and the caps."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from harness import conformance, needs_conformance
 from itsdangerous import URLSafeSerializer
 
 from version_affinity import sign_override
-from version_affinity.overrides import DEFAULT_HEADERS, MAX_LENGTH, Overrides, Refused
+from version_affinity.overrides import DEFAULT_HEADERS, MAX_LENGTH, OverrideCookie, Overrides, Refused
 
 DEPLOYED = {"v1", "v2", "1.4.2", "20240601", "1a2b3c4", "2024-01-15", "shop"}
 KNOWN = {*DEPLOYED, "v0"}
@@ -201,6 +201,7 @@ SIGNED = [
     (SECRET, 'other="v2"', "refused: other-app"),
     (SECRET, "shop=2", "refused: bad-syntax"),
     (SECRET, signed()[:-1], "refused: bad-signature"),
+    (SECRET, f'"{signed()}=x"', "refused: bad-signature"),
     (SECRET, f"A{signed()[1:]}", "refused: bad-signature"),
     (SECRET, signed(secret=OTHER), "refused: bad-signature"),
     (SECRET, signed(name="other"), "refused: bad-signature"),
@@ -238,6 +239,48 @@ def test_expiry_is_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     for now, outcome in ((LATER, "v2 by header:Version-Override"), (LATER + 1, "refused: bad-signature")):
         monkeypatch.setattr(time, "time", lambda now=now: float(now))
         assert read({OURS: value}, SECRET) == outcome
+
+
+COOKIE = OverrideCookie("held")
+
+
+@pytest.mark.parametrize(
+    ("header", "cookie", "expected"),
+    [
+        ("", signed(), "v2 by cookie:held"),
+        (signed("v1"), signed(), "v1 by header:Version-Override"),
+        ("v1", signed(), "v2 by cookie:held"),
+        (signed("v9"), "x", "refused: unknown-version"),
+        ("", signed("v9"), "refused: unknown-version"),
+        ("", signed("v0"), "refused: not-deployed"),
+        ("", "v2", "refused: bad-signature"),
+        # the cookie holds a signed value as it stands
+        ("", f'shop="{signed()}"', "refused: bad-signature"),
+        ("", signed(secret=OTHER), "refused: bad-signature"),
+        ("", "v" * (MAX_LENGTH + 1), "refused: bad-syntax"),
+        ("", "", "refused: "),
+    ],
+)
+def test_cookie(header: str, cookie: str, expected: str) -> None:
+    """With a secret, the cookie is read after the headers."""
+    overrides = Overrides("shop", DEFAULT_HEADERS, SECRET, COOKIE)
+    environ = {OURS: header, "HTTP_COOKIE": f"a=1; held={cookie}; b=2"}
+    try:
+        outcome = " by ".join(overrides.read(environ, KNOWN, DEPLOYED))
+    except Refused as refusal:
+        outcome = f"refused: {refusal}"
+    assert outcome == expected
+
+
+def test_cookie_without_a_secret() -> None:
+    """Without a secret no cookie is read, whoever has set it."""
+    overrides = Overrides("shop", DEFAULT_HEADERS, None, COOKIE)
+    assert overrides.cookie is None
+    for value in ("v2", signed()):
+        with pytest.raises(Refused, match=r"^$"):
+            overrides.read({"HTTP_COOKIE": f"held={value}"}, KNOWN, DEPLOYED)
+        with pytest.raises(Refused, match="bad-signature"):
+            overrides.verify(value)
 
 
 def test_headers_are_configured() -> None:

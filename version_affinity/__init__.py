@@ -9,6 +9,7 @@ from .errors import ConfigurationError
 from .explanation import Explanation
 from .keys import Cookie, Header
 from .middleware import VersionAffinity
+from .override_links import override_link
 from .overrides import sign_override
 from .releases import Releases, Retention
 from .tags import asset_tags, asset_url, current_version
@@ -32,5 +33,6 @@ __all__ = [
     "asset_tags",
     "asset_url",
     "current_version",
+    "override_link",
     "sign_override",
 ]

@@ -12,6 +12,7 @@ from .assets.static import StaticAssets
 from .deployment import Deployment
 from .errors import ConfigurationError
 from .keys import Cookie, Header, is_token
+from .overrides import OverrideCookie
 from .pin import PinCookie
 from .state import State
 from .version import Version
@@ -153,11 +154,19 @@ def pin_cookie(cookie: object, name: str, *, secure: bool | None, keys: Iterable
     return PinCookie(cookie_name, secure=secure)
 
 
+def override_cookie(cookie: PinCookie | None, name: str, *, secure: bool | None) -> OverrideCookie:
+    """Return the cookie that an override link sets, where the affinity cookie is switched off too."""
+    affinity = f"version-affinity-{name}" if cookie is None else cookie.name
+    # No name has a dot: no application's affinity cookie is called so.
+    return OverrideCookie(f"{affinity}.override", secure=secure)
+
+
 def consulted(cookie: PinCookie | None, keys: Iterable[KeySource], overrides: Overrides) -> tuple[str, ...]:
     """Return the request headers that a decision may consult, for Vary."""
     fields = [source.name for source in keys if isinstance(source, Header)]
     # A callable may read anything; what it most likely reads is a cookie.
-    cookies = () if cookie is None and all(isinstance(source, Header) for source in keys) else ("Cookie",)
+    cookieless = cookie is None and overrides.cookie is None and all(isinstance(source, Header) for source in keys)
+    cookies = () if cookieless else ("Cookie",)
     return (*cookies, *fields, *overrides.headers, "Sec-Fetch-Mode", "Sec-Fetch-Dest")
 
 

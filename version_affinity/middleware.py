@@ -31,6 +31,7 @@ from .configuration import (
     listed_patterns,
     load_build,
     loaded_version,
+    override_cookie,
     pin_cookie,
     warn_of_session_cookie,
 )
@@ -41,6 +42,7 @@ from .errors import ConfigurationError
 from .explanation import explain
 from .keys import Header, check_keys
 from .lookup import look_up
+from .override_links import PARAMETER, OverrideLinks
 from .overrides import DEFAULT_HEADERS, Overrides
 from .patterns import app_first as compiled_patterns
 from .policy import Policy
@@ -87,8 +89,9 @@ class VersionAffinity:
             pinning off.
         secure: True behind a TLS proxy that does not tell, so that the cookie is ``Secure``; None goes by the request.
         override_headers: The request headers that may force a version.
-        override_secret: With one, only overrides made by ``sign_override`` with it count. Without, anybody may look at
-            a staged version. A list rotates: the last signs, all verify.
+        override_secret: With one, only overrides made by ``sign_override`` with it count, and links made by
+            ``override_link`` are answered, at any path. Without, anybody may look at a staged version. A list rotates:
+            the last signs, all verify.
         fingerprinted: Which files carry their content hash in the name, where no convention tells; see ``scan``.
         memory: How many bytes of file content are held in this process, for all versions together.
         ignore: Patterns of files that are not served; see ``scan``.
@@ -138,12 +141,13 @@ class VersionAffinity:
         if self._source is not None:
             name = followed_name(self._source, root, name, retained=retained, autorefresh=autorefresh)
         check_handling(html_handling, not_found_handling)
-        overrides = Overrides(name, override_headers, override_secret)
         sources = check_keys(keys)
         warn_of_session_cookie(sources)
         self._app = app
         self._app_first = compiled_patterns(app_first)
         self._cookie = pin_cookie(cookie, name, secure=secure, keys=sources)
+        forcing = override_cookie(self._cookie, name, secure=secure)
+        overrides = Overrides(name, override_headers, override_secret, forcing)
         self._counters = Counters()
         self._memory = Memory(memory)
         self._load = partial(
@@ -171,6 +175,9 @@ class VersionAffinity:
             ),
         )
         self._treatments = self._policy.treatments
+        self._links = (
+            None if overrides.cookie is None else OverrideLinks(overrides, forcing, self._policy, self._counters)
+        )
         self._everywhere = settings.prefix == "/"
         self._files = FileServer(self._policy, self._counters, self._cookie, check_hand_over(hand_over))
         self._changing = threading.Lock()
@@ -185,7 +192,7 @@ class VersionAffinity:
 
     # The request path.
 
-    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:  # noqa: C901, PLR0911 - the five steps, whole
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:  # noqa: C901, PLR0911, PLR0912 - the five steps, whole
         """Answer a request (PEP 3333)."""
         state = self._state if not self._autorefresh else self._refreshed()
         path = environ.get("PATH_INFO") or path_of(environ)
@@ -198,12 +205,18 @@ class VersionAffinity:
                 return body
         # 2. decide
         request = Request(environ, self._cookie)
+        if self._links is not None and PARAMETER in environ.get("QUERY_STRING", ""):
+            body = self._links.answer(state, request, start_response)
+            if body is not None:
+                return body
         decision = state.decider.decide(request)
         environ[VERSION] = decision.version
         environ[DECISION] = decision
         treatment = self._treatments[request.kind][decision]
         if decision.refused:
             self._counters.refused[decision.refused].advance()
+            if self._links is not None:
+                start_response = self._links.clearing(request, start_response)
         # 3. app_first
         local = path if self._everywhere else state.settings.local(path)
         if local is None or self._app_first(path):
@@ -299,6 +312,16 @@ class VersionAffinity:
         """The ids of the known versions, in the order in which they became known."""
         return tuple(self._state.versions)
 
+    @property
+    def override_secret(self) -> bytes | None:
+        """The secret that signs overrides and their links, None without one."""
+        return self._state.settings.overrides.secret
+
+    @property
+    def source(self) -> Source | None:
+        """The ``Releases`` that are followed, None where the versions were listed."""
+        return self._source
+
     def deploy(self, percentages: Mapping[str, float | None]) -> Deployment:
         """Replace the deployment, under running requests; every request sees one or the other. Opens no file.
 
@@ -386,8 +409,11 @@ class VersionAffinity:
         Args:
             environ: The request. It may be made by hand, for example by ``werkzeug.test.create_environ``.
         """
-        request = Request({"REQUEST_METHOD": "GET", **environ}, self._cookie)
-        return explain(self._state, request, self._app_first, has_app=self._app is not None)
+        state, asked = self._state, {"REQUEST_METHOD": "GET", **environ}
+        explanation = explain(state, Request(asked, self._cookie), self._app_first, has_app=self._app is not None)
+        if self._links is None:
+            return explanation
+        return self._links.explained(state, Request(asked, self._cookie), explanation)
 
     def rendering(self, environ: WSGIEnvironment) -> Rendering:
         """Return what a response to an environ depends on; decided now if it did not come through here."""

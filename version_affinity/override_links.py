@@ -1,9 +1,9 @@
-"""Override links: opened in a browser, a link forces a version on everything that this browser asks for, for a while.
+"""Override links: opened in a browser, one forces a version on all that this browser asks for, until it expires.
 
-A link is any URL of the application with ``version-override`` in its query, signed as the value of an override header
-is. The answer is a redirect to the same URL without it, and a cookie that holds the signed value: it is verified on
-each request, and lives no longer than the signature counts. Pages and their files are then decided alike, which no
-header does that a browser sends with pages only. An empty ``version-override=`` takes the cookie away.
+A link is a URL of the application with ``version-override`` in its query, signed as an override header's value is. The
+answer is a redirect to the same URL without it, and a cookie that holds the signed value. The cookie is verified on
+each request and lives no longer than the signature counts; it decides pages and what they load alike. An empty
+``version-override=`` takes it away.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from .assets.build import NO_FILE, REDIRECT
 from .assets.spelling import canonical, spelling, wire_bytes
 from .decision import OVERRIDE, Decision, Step
 from .errors import ConfigurationError
-from .overrides import BAD_SIGNATURE, BAD_SYNTAX, MAX_LENGTH, Refused, checked, sign_override
+from .overrides import MAX_LENGTH, Refused, checked, sign_override
 from .policy import PRIVATE_NO_STORE, TRACE
-from .request import OTHER, PAGE, PREFETCH, READING, path_of
+from .request import OTHER, PAGE, READING, path_of
 from .wsgi import no_file
 
 if TYPE_CHECKING:
@@ -40,22 +40,28 @@ if TYPE_CHECKING:
 
 #: What a link carries in its query.
 PARAMETER: Final = "version-override"
+#: How decisions name it.
 SOURCE: Final = f"query:{PARAMETER}"
 
-# A page's request for a picture or a frame must not change what the browser shows in all of its tabs.
-_OPENING: Final = frozenset((PAGE, OTHER))
+# A picture or a frame in somebody's page must not change what the browser shows in all of its tabs, and what is fetched
+# ahead was not opened yet: a browser that does not get it asks again when it is.
+_OPENED_BY: Final = frozenset((PAGE, OTHER))
+
+# Two slashes at the start name another host, and so do a slash and a backslash; browsers take tabs and line ends out of
+# a URL before they read it (WHATWG URL section 4.4).
+_OWN_PATH: Final = re.compile(r"/(?!/)[^\x00-\x1f\x7f\\\ud800-\udfff]*\Z")
+_BASE: Final = re.compile(r"(?:https?://[^\x00-\x20\x7f/?#\\]+(?:/[^\x00-\x20\x7f?#\\]*)?)?\Z", re.IGNORECASE)
 
 # RFC 3986 sections 3.3 and 3.4, and the percent sign of what is encoded already.
 _PATH_SAFE: Final = "/%!$&'()*+,-.:;=@_~"
 _QUERY_SAFE: Final = f"{_PATH_SAFE}?"
+_STRAY: Final = re.compile("%(?![0-9A-Fa-f]{2})")
 
-# One slash: two, or a backslash, which browsers take for a slash, would name another host (WHATWG URL section 4.4).
-# Browsers drop tabs and line ends from a URL before they read it.
-_OWN_PATH: Final = re.compile(r"/(?!/)[^\x00-\x1f\x7f\\\ud800-\udfff]*\Z")
-_BASE: Final = re.compile(r"https?://[^\x00-\x20\x7f/?#\\]+(?:/[^\x00-\x20\x7f?#\\]*)?\Z", re.IGNORECASE)
+# A longer path is sent back in no header: some proxies would answer 502 for it.
+_LONGEST_PATH: Final = 4096
 
-# A link tells of the redirect alone; of the URL that carries the signed value, nothing goes to other sites.
-_FIXED: Final = (
+_SEE_OTHER: Final = "303 See Other"
+_REDIRECT: Final = (
     ("Content-Type", "text/plain; charset=utf-8"),
     ("Content-Length", "0"),
     ("Referrer-Policy", "no-referrer"),
@@ -66,32 +72,36 @@ _FIXED: Final = (
 def override_link(
     version: str, *, name: str, secret: str | bytes, lifetime: float, path: str = "/", base: str = ""
 ) -> str:
-    """Return a link that shows a version in a browser until it expires, for an application with ``override_secret``.
+    """Return a link that forces a version in a browser until it expires, for an application with ``override_secret``.
+
+    Whoever has the link can open it, as often as they like until then.
 
     Args:
-        version: The id of the version; it must be in the deployment when the link is opened.
+        version: The id of the version. It must be in the deployment when the link is opened.
         name: The application's name.
         secret: Its ``override_secret``.
         lifetime: Seconds from now until the link, and the cookie that it sets, expire.
-        path: Where the link leads: a path on the application's host, with a query and a fragment if need be.
-        base: What stands before the path, for example "https://shop.example"; "" for a link within the host.
+        path: Where the link leads: a path of the application's host, with a query and a fragment if need be.
+        base: What stands before the path, for example "https://shop.example"; "" for a link without a host.
 
     Raises:
         ConfigurationError: any of these that cannot be used.
 
-    >>> override_link("v2", name="storefront", secret="a long random text", lifetime=3600, path="/ink?size=m")
-    '/ink?size=m&version-override=...'
+    >>> link = override_link("v2", name="storefront", secret="a long random text", lifetime=3600, path="/ink?size=m")
+    >>> link.partition("=m&")[0], link.startswith("/ink?size=m&version-override=")
+    ('/ink?size', True)
     """
-    local, hash_sign, fragment = _checked_path(path).partition("#")
+    local, hash_sign, fragment = _own_path(path).partition("#")
     local, _, query = local.partition("?")
     _, query = _taken_out(quote(query, _QUERY_SAFE))
-    signed = sign_override(version, name=name, secret=secret, lifetime=lifetime)
-    asked = f"{query}&{PARAMETER}={signed}" if query else f"{PARAMETER}={signed}"
-    return f"{_checked_base(base)}{quote(local, _PATH_SAFE)}?{asked}{hash_sign}{quote(fragment, _QUERY_SAFE)}"
+    pair = f"{PARAMETER}={sign_override(version, name=name, secret=secret, lifetime=lifetime)}"
+    query = f"{query}&{pair}" if query else pair
+    whole = f"{quote(local, _PATH_SAFE)}?{query}{hash_sign}{quote(fragment, _QUERY_SAFE)}"
+    return _base(base) + _STRAY.sub("%25", whole)
 
 
 class OverrideLinks:
-    """Answers the requests that come by a link, and takes away a cookie that no longer counts.
+    """Answers the requests that come by a link, and takes away a cookie that counts no longer.
 
     Args:
         overrides: Verifies what is signed.
@@ -109,46 +119,50 @@ class OverrideLinks:
         self._counters = counters
 
     def answer(self, state: State, request: Request, start_response: StartResponse) -> Iterable[bytes] | None:
-        """Answer a request that comes by a link; None where it does not, or loads but a part of a page.
+        """Answer a request that comes by a link; None for any other.
 
-        A link that cannot be applied takes the cookie away and leads to the same URL too: the trace says why.
+        A link that cannot be applied takes the cookie away, and the trace says why. Where it is no address that
+        somebody opens, nothing is there.
         """
         opened = self._open(state, request)
         if opened is None:
             return None
-        decision, cookie, location = opened
+        decision = opened.decision
         treatment = self._policy.treatments[request.kind][decision]
         if decision.refused:
             self._counters.refused[decision.refused].advance()
-        if request.kind == PREFETCH:
-            # Nobody has opened it yet. A browser that cannot fetch it ahead asks again when somebody does.
+        if opened.query is None:
             return no_file(request.environ, treatment, start_response)
         treatment.tally["3"].advance()
-        start_response("303 See Other", [*_FIXED, ("Location", location), *treatment.private[1:], cookie])
+        headers = [
+            *_REDIRECT,
+            ("Location", _location(request.environ, opened.query)),
+            *treatment.private[1:],  # in place of its Cache-Control: that of _REDIRECT
+            self._cookie.write(request.scheme, opened.signed, opened.seconds),
+        ]
+        start_response(_SEE_OTHER, headers)
         return ()
 
     def explained(self, state: State, request: Request, explanation: Explanation) -> Explanation:
-        """Return an explanation of a request that comes by a link; that of any other as it is."""
-        opened = self._open(state, request) if explanation.answer != "served by name" else None
+        """Return the explanation of a request that comes by a link, given the one that it had without; else that."""
+        opened = None if explanation.answer == "served by name" else self._open(state, request)
         if opened is None:
             return explanation
-        decision = opened.decision
-        outcome = decision.version if decision.source == SOURCE else f"refused: {decision.refused}"
         return replace(
             explanation,
-            decision=decision,
-            steps=(Step("link", outcome, decided=True),),
-            answer=NO_FILE if request.kind == PREFETCH else REDIRECT,
-            served=decision.version,
+            decision=opened.decision,
+            steps=(Step("link", opened.outcome, decided=True),),
+            answer=NO_FILE if opened.query is None else REDIRECT,
+            served=opened.decision.version,
             bucket="",
             scores=MappingProxyType({}),
         )
 
     def clearing(self, request: Request, start_response: StartResponse) -> StartResponse:
-        """Return a ``start_response`` that takes the request's cookie away with a page, where it no longer counts.
+        """Return a ``start_response`` that takes a request's cookie away with a page, where it counts no longer.
 
-        A browser lets it go when it expires; but the secret may have changed. One whose version is not in the
-        deployment stays: it may come back.
+        Browsers forget it when it expires, but the secret may have changed. One of a version that is not in the
+        deployment stays: the version may come back.
         """
         signed = self._cookie.read(request.environ) if request.kind == PAGE and request.method in READING else ""
         if not signed:
@@ -156,8 +170,104 @@ class OverrideLinks:
         try:
             self._overrides.verify(signed)
         except Refused:
-            return partial(_start_clearing, start_response, self._cookie.write(request.scheme, "", 0))
+            return partial(_start, start_response, self._cookie.write(request.scheme, "", 0))
         return start_response
 
     def _open(self, state: State, request: Request) -> _Opened | None:
-        ...
+        environ = request.environ
+        if request.method not in READING or len(path_of(environ)) > _LONGEST_PATH:
+            return None
+        value, query = _taken_out(environ.get("QUERY_STRING", ""))
+        if value is None:
+            return None
+        if request.kind not in _OPENED_BY:
+            return _Opened(state.decider.decide(request), f"not opened: this is a {request.kind}", None)
+        outcome = "the override is taken away"
+        if value:
+            try:
+                signed = value if len(value) > MAX_LENGTH else unquote(value)
+                version, expires = self._overrides.verify(signed)
+                checked(version, state.versions, state.deployment.percentages)
+            except Refused as refusal:
+                request.refused = str(refusal)
+                outcome = f"refused: {refusal}"
+            else:
+                decision = Decision(version, OVERRIDE, SOURCE)
+                return _Opened(decision, f"{version} ({SOURCE})", query, signed, expires - int(time.time()))
+        return _Opened(state.decider.decide_without_override(request), outcome, query)
+
+
+class _Opened(NamedTuple):
+    """What comes of opening a link.
+
+    Attributes:
+        decision: What is forced; else what is decided without an override.
+        outcome: The same, told.
+        query: The rest of the query; None where no link is opened.
+        signed: What the cookie is to hold.
+        seconds: For how long; 0 takes it away.
+    """
+
+    decision: Decision
+    outcome: str
+    query: str | None
+    signed: str = ""
+    seconds: int = 0
+
+
+def _taken_out(query: str) -> tuple[str | None, str]:
+    """Return the value of the parameter in a query, of several the first, None without one; and the rest as it is.
+
+    >>> _taken_out("a=%41&version-override=x&b&version-override=y"), _taken_out("version-override"), _taken_out("a=1")
+    (('x', 'a=%41&b'), ('', ''), (None, 'a=1'))
+    """
+    pairs = query.split("&")
+    values = [value for name, _, value in (pair.partition("=") for pair in pairs) if name == PARAMETER]
+    if not values:
+        return None, query
+    return values[0], "&".join(pair for pair in pairs if pair.partition("=")[0] != PARAMETER)
+
+
+def _location(environ: WSGIEnvironment, query: str) -> str:
+    """Return the URL of a request with another query: always a path of the same host.
+
+    The path is spelt as the client did where that is known, also behind a proxy: it is only sent back.
+    """
+    path = path_of(environ)
+    asked = {name: environ.get(name, "") for name in ("REQUEST_URI", "RAW_URI", "SCRIPT_NAME", "PATH_INFO")}
+    spelt = spelling(asked, path)
+    whole = canonical(environ.get("SCRIPT_NAME", "")) + (canonical(path) if spelt is None else quote(spelt, _PATH_SAFE))
+    # Two slashes at the start would name another host (RFC 3986 section 4.2).
+    location = "/" + whole.lstrip("/")
+    location = f"{location}?{quote_from_bytes(wire_bytes(query), _QUERY_SAFE)}" if query else location
+    return _STRAY.sub("%25", location)
+
+
+def _start(
+    start_response: StartResponse,
+    cookie: tuple[str, str],
+    status: str,
+    headers: Headers,
+    exc_info: OptExcInfo | None = None,
+) -> Callable[[bytes], object]:
+    """Start a response with a cookie, where it has our trace: no shared cache keeps it then."""
+    if any(name == TRACE for name, _ in headers):
+        headers = [*headers, cookie]
+    return start_response(status, headers) if exc_info is None else start_response(status, headers, exc_info)
+
+
+def _own_path(path: object) -> str:
+    if not isinstance(path, str) or not _OWN_PATH.match(path):
+        raise ConfigurationError(
+            f"path={path!r} is no path of this host: write it with one '/' at its beginning and without backslashes, "
+            "as in '/ink?size=m'",
+        )
+    return path
+
+
+def _base(base: object) -> str:
+    if not isinstance(base, str) or not _BASE.match(base):
+        raise ConfigurationError(
+            f"base={base!r} is not the beginning of a URL: write base='https://shop.example', or leave it out",
+        )
+    return base.rstrip("/")

@@ -1,8 +1,8 @@
 """Overrides: a request header that forces a version, for testing, or a cookie that an override link has set.
 
-The header's value is a version's id, or an RFC 9651 structured field: an Item (a String), or a Dictionary of application name to
-String, in which other applications' entries are ignored. What cannot be applied is no error: the request is decided as
-if the header were absent, and the trace header says why.
+The header's value is a version's id, or an RFC 9651 structured field: an Item (a String), or a Dictionary of
+application name to String, in which other applications' entries are ignored. The cookie's is a signed override as it
+stands. What cannot be applied is no error: the request is decided as if it were absent, and the trace header says why.
 """
 
 from __future__ import annotations
@@ -125,6 +125,11 @@ class Overrides:
         #: The cookie that is read; None without a secret: nobody could set it by a link.
         self.cookie = None if secret is None else cookie
 
+    @property
+    def secret(self) -> bytes | None:
+        """The secret that signs, None without one."""
+        return None if self._serializer is None else self._serializer.secret_keys[-1]
+
     def read(self, environ: WSGIEnvironment, known: Container[str], deployed: Container[str]) -> tuple[str, str]:
         """Return the id of the version that a request may force, and what forced it.
 
@@ -163,7 +168,8 @@ class Overrides:
         """
         if len(signed) > MAX_LENGTH:
             raise Refused(BAD_SYNTAX)
-        if self._serializer is None:
+        # Base64 is read leniently: what follows its padding could be anything, and a link's value goes into a header.
+        if self._serializer is None or not _BARE.match(signed):
             raise Refused(BAD_SIGNATURE)
         try:
             version, expires = self._serializer.loads(signed)

@@ -40,7 +40,8 @@ PRECONDITIONS: Final[tuple[str, ...]] = (
     "HTTP_IF_RANGE",
 )
 
-_TRACE = "Version-Affinity"
+#: Tells the decision, on whatever is not publicly cacheable.
+TRACE: Final = "Version-Affinity"
 _TIMING = "Server-Timing"
 
 # RFC 9651 section 3.3.4; what is no Token is written as a String.
@@ -79,7 +80,7 @@ class Treatment:
     def __init__(self, decision: Decision, kind: Kind, vary: str, tally: Tally) -> None:
         self.decision = decision
         self.forced = decision.reason == OVERRIDE
-        told = [(_TRACE, trace(decision))]
+        told = [(TRACE, trace(decision))]
         if kind == PAGE:
             # Server-Timing (W3C): real-user monitoring reads it next to the page's own timings.
             told.append(_server_timing(decision.version))
@@ -131,7 +132,7 @@ def trace(decision: Decision, served: str = "") -> str:
 
 def retraced(headers: Headers, decision: Decision, served: str) -> Headers:
     """Return headers whose trace names the version that was served, where it is not the decided one."""
-    retold = {_TRACE: (_TRACE, trace(decision, served)), _TIMING: _server_timing(served or decision.version)}
+    retold = {TRACE: (TRACE, trace(decision, served)), _TIMING: _server_timing(served or decision.version)}
     return [retold.get(header[0], header) for header in headers]
 
 

@@ -22,6 +22,7 @@ from version_affinity import (
     asset_tags,
     asset_url,
     current_version,
+    override_link,
     sign_override,
 )
 from version_affinity.flask import init_app
@@ -131,7 +132,11 @@ def read(affinity: VersionAffinity, environ: WSGIEnvironment) -> list[object]:
     words: list[str] = [decision.version, decision.reason, decision.source, decision.refused]
     answer: str = explanation.answer
     served: str = explanation.served
-    return [requests, rescues, missing, refused, as_json, told, words, explanation.kind, answer, served]
+    bucket: str = explanation.bucket
+    scores: Mapping[str, float] = explanation.scores
+    document: dict[str, Any] = explanation.as_dict()
+    answers = [explanation.kind, answer, served, bucket, scores, document]
+    return [requests, rescues, missing, refused, as_json, told, words, *answers]
 
 
 def pure() -> str:
@@ -139,10 +144,13 @@ def pure() -> str:
     deployment = Deployment("storefront", {"v1": 90, "v2": None}, revision=3)
     text: str = deployment.assign("alice")
     wire: str = deployment.assign(b"alice")
+    scores: dict[str, float] = deployment.scores("alice")
     override: str = sign_override("v2", name="storefront", secret=b"a long random text", lifetime=3600)
+    within: str = override_link("v2", name="storefront", secret="a long random text", lifetime=3600)  # noqa: S106
+    link: str = override_link("v2", name="app", secret=b"a", lifetime=0.5, path="/ink?a=1", base="https://shop.example")
     key: bytes | None = Cookie("user_id")({"HTTP_COOKIE": "user_id=42"})
     error: ValueError = ConfigurationError("what, which and how else")
-    return f"{text}{wire}{override}{key!r}{error}"
+    return f"{text}{wire}{scores}{override}{within}{link}{key!r}{error}"
 
 
 def in_flask(app: Flask) -> Markup:
