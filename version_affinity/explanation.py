@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from .assets.build import APP, NO_FILE
 from .decision import BUCKET, MINTED
+from .exchange import EXCHANGE, Exchange
 from .lookup import look_up
-from .rendering import RENDERING, Rendering
 from .request import READING, path_of
 
 if TYPE_CHECKING:
@@ -70,9 +70,9 @@ def explain(state: State, request: Request, app_first: Callable[[str], bool], *,
     """
     environ = request.environ
     path = path_of(environ)
-    answered = environ.get(RENDERING)
+    answered = environ.get(EXCHANGE)
     made = None
-    if isinstance(answered, Rendering):
+    if isinstance(answered, Exchange):
         state, made = answered.state, answered.decision
         # What is mounted inside sees its own part of the path alone (PEP 3333).
         whole: str = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack  # type checkers have it, whether it is installed or not
 
     from .assets.handover import HandOver
+    from .exchange import Exchange
     from .keys import KeySource
-    from .rendering import Rendering
     from .version import Version
 
 _EXTENSION = "version_affinity"
@@ -93,27 +93,27 @@ def init_app(app: Flask, versions: Iterable[Version], **options: Unpack[Options]
 
 def current_version() -> str:
     """Return the id of the version decided for the current request; the response then depends on it."""
-    return tags.version_of(_rendering())
+    return tags.version_of(_exchange())
 
 
 def asset_url(entry: str) -> str:
     """Return the URL of an entry or file in the current request's version."""
-    return tags.url_of(_rendering(), entry)
+    return tags.url_of(_exchange(), entry)
 
 
 def asset_tags(entry: str) -> Markup:
     """Return the tags that load an entry in the current request's version: stylesheets, script, preloads."""
-    return Markup(tags.tags_of(_rendering(), entry))  # noqa: S704 - its parts are escaped
+    return Markup(tags.tags_of(_exchange(), entry))  # noqa: S704 - its parts are escaped
 
 
-def _rendering() -> Rendering:
+def _exchange() -> Exchange:
     affinity = current_app.extensions.get(_EXTENSION)
     if affinity is None:
         # Wrapped by hand: the environ says so, or the error does.
-        return tags.rendering_of(request.environ)
+        return tags.exchange_of(request.environ)
     # A request context of a test has not come through the middleware: then the middleware decides now.
-    rendering: Rendering = affinity.rendering(request.environ)
-    return rendering
+    exchange: Exchange = affinity.exchange(request.environ)
+    return exchange
 
 
 def _warn_of_session_cookie(name: str, keys: Iterable[KeySource]) -> None:

@@ -39,6 +39,7 @@ from .counters import Counters, LimitedLog
 from .decision import DECISION, VERSION
 from .deployment import check_name
 from .errors import ConfigurationError
+from .exchange import EXCHANGE, Exchange
 from .explanation import explain
 from .keys import Header, check_keys
 from .lookup import look_up
@@ -46,7 +47,6 @@ from .override_links import PARAMETER, OverrideLinks
 from .overrides import DEFAULT_HEADERS, Overrides
 from .patterns import app_first as compiled_patterns
 from .policy import Policy
-from .rendering import RENDERING, Rendering
 from .request import PAGE, READING, Request, path_of
 from .serving import FileServer
 from .source import Source
@@ -204,51 +204,51 @@ class VersionAffinity:
             if body is not None:
                 return body
         # 2. decide
-        request = Request(environ, self._cookie)
+        exchange = Exchange(environ, self._cookie)
         if self._links is not None and PARAMETER in environ.get("QUERY_STRING", ""):
-            body = self._links.answer(state, request, start_response)
+            body = self._links.answer(state, exchange, start_response)
             if body is not None:
                 return body
-        decision = state.decider.decide(request)
+        decision = state.decider.decide(exchange)
         environ[VERSION] = decision.version
         environ[DECISION] = decision
-        treatment = self._treatments[request.kind][decision]
+        treatment = self._treatments[exchange.kind][decision]
         if decision.refused:
             self._counters.refused[decision.refused].advance()
             if self._links is not None:
-                start_response = self._links.clearing(request, start_response)
+                start_response = self._links.clearing(exchange, start_response)
         # 3. app_first
         local = path if self._everywhere else state.settings.local(path)
         if local is None or self._app_first(path):
-            return self._pass_on(state, request, treatment, start_response)
+            return self._pass_on(state, exchange, treatment, start_response)
         # 4. serve, and 5. finish
         build = state.builds[decision.version]
         if build is None:
-            return self._dispatch(state, request, treatment, local, start_response)
+            return self._dispatch(state, exchange, treatment, local, start_response)
         if not reading:
             if self._app is None:
                 known = named is not None or build.find(local, environ) is not None
                 return not_allowed(environ, treatment, start_response, known=known)
-            return self._pass_on(state, request, treatment, start_response)
+            return self._pass_on(state, exchange, treatment, start_response)
         at = build.find(local, environ)
         if isinstance(at, Asset):
             return self._files.under_decision(
-                state, request, treatment, local, at, decision.version, OK, start_response
+                state, exchange, treatment, local, at, decision.version, OK, start_response
             )
         found, target, served = look_up(
             at, local, decision.version, build, state.catalog, environ, has_app=self._app is not None
         )
         if found == APP:
             disputed = state.catalog.is_disputed(local, environ)
-            return self._pass_on(state, request, treatment, start_response, depends=disputed)
+            return self._pass_on(state, exchange, treatment, start_response, depends=disputed)
         if isinstance(target, Asset):
             status = NOT_FOUND if found == NO_FILE else OK
-            return self._files.under_decision(state, request, treatment, local, target, served, status, start_response)
+            return self._files.under_decision(state, exchange, treatment, local, target, served, status, start_response)
         if target is not None:
-            return self._files.redirect(state, request, treatment, local, target, start_response)
+            return self._files.redirect(state, exchange, treatment, local, target, start_response)
         if found == MISSING:
             body = None if self._source is None else self._arrived(self._source, state, path, environ, start_response)
-            return self._files.missing(path, request, treatment, start_response) if body is None else body
+            return self._files.missing(path, exchange, treatment, start_response) if body is None else body
         return no_file(environ, treatment, start_response)
 
     def _arrived(
@@ -263,42 +263,42 @@ class VersionAffinity:
     def _pass_on(
         self,
         state: State,
-        request: Request,
+        exchange: Exchange,
         treatment: Treatment,
         start_response: StartResponse,
         *,
         depends: bool = False,
     ) -> Iterable[bytes]:
         """Give a request to the wrapped application, and complete what it answers."""
-        environ = request.environ
+        environ = exchange.environ
         app = self._app
         if app is None:
             return no_file(environ, treatment, start_response)
         if (
-            request.kind == PAGE
+            exchange.kind == PAGE
             and ("HTTP_IF_NONE_MATCH" in environ or "HTTP_IF_MODIFIED_SINCE" in environ)
             and len(state.versions) > 1
         ):
             # The copy that the browser holds may be another version's page, whatever the pin says: it follows all tabs.
             take_conditional(environ)
-        rendering = Rendering(state, treatment.decision, environ.get("SCRIPT_NAME", ""), depends=depends)
-        return call(app, request, treatment, rendering, self._policy, start_response)
+        exchange.begin(state, treatment.decision, depends=depends)
+        return call(app, environ, exchange, treatment, self._policy, start_response)
 
     def _dispatch(
-        self, state: State, request: Request, treatment: Treatment, local: str, start_response: StartResponse
+        self, state: State, exchange: Exchange, treatment: Treatment, local: str, start_response: StartResponse
     ) -> Iterable[bytes]:
         """Give a request to the version's own application; its answer is final."""
-        environ = request.environ
-        script_name = environ.get("SCRIPT_NAME", "")
-        rendering = Rendering(state, treatment.decision, script_name, own=len(state.versions) > 1)
+        environ = exchange.environ
+        exchange.begin(state, treatment.decision, own=len(state.versions) > 1)
         app = cast("WSGIApplication", state.versions[treatment.decision.version].app)
         if not self._everywhere:
+            script_name = exchange.script_name
             environ[ORIGINAL] = {"SCRIPT_NAME": script_name, "PATH_INFO": environ.get("PATH_INFO", "")}
             environ["SCRIPT_NAME"] = script_name + state.settings.prefix[:-1]
             environ["PATH_INFO"] = local
-        if rendering.own and request.method in READING:
+        if exchange.own and exchange.method in READING:
             take_conditional(environ)
-        return call(app, request, treatment, rendering, self._policy, start_response)
+        return call(app, environ, exchange, treatment, self._policy, start_response)
 
     # What changes while the application runs.
 
@@ -415,14 +415,14 @@ class VersionAffinity:
             return explanation
         return self._links.explained(state, Request(asked, self._cookie), explanation)
 
-    def rendering(self, environ: WSGIEnvironment) -> Rendering:
+    def exchange(self, environ: WSGIEnvironment) -> Exchange:
         """Return what a response to an environ depends on; decided now if it did not come through here."""
-        rendering = environ.get(RENDERING)
-        if not isinstance(rendering, Rendering):
+        exchange = environ.get(EXCHANGE)
+        if not isinstance(exchange, Exchange):
             state = self._state
-            decision = state.decider.decide(Request(environ, self._cookie))
-            environ[RENDERING] = rendering = Rendering(state, decision, environ.get("SCRIPT_NAME", ""))
-        return rendering
+            exchange = Exchange(environ, self._cookie)
+            exchange.begin(state, state.decider.decide(exchange))
+        return exchange
 
     def _release(self, version: Version) -> None:
         """Give back the memory of a version that is no longer served."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from operator import methodcaller
 from urllib.parse import unquote_to_bytes
 
 from .errors import ConfigurationError
@@ -45,7 +44,7 @@ def app_first(rules: Iterable[str] = ()) -> Callable[[str], bool]:
     if not excepted and all(_is_prefix(rule) for rule in included):
         # Nearly every configuration is this one, and str.startswith takes all prefixes at once.
         prefixes = tuple(_decoded(rule[:-1]) for rule in included)
-        return methodcaller("startswith", prefixes)
+        return lambda path: path.startswith(prefixes)
     first = [_matcher(rule) for rule in included]
     except_for = [_matcher(rule) for rule in excepted]
     return lambda path: any(match(path) for match in first) and not any(match(path) for match in except_for)

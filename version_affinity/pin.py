@@ -7,13 +7,9 @@ browsers and so not an identifier. The version is the page pin: the version of t
 from __future__ import annotations
 
 from random import getrandbits
-from typing import TYPE_CHECKING
 
 from .errors import ConfigurationError
 from .keys import Cookie, cookie_finder
-
-if TYPE_CHECKING:
-    from _typeshed.wsgi import WSGIEnvironment
 
 _BUCKET_BITS = 20
 _LAST_BUCKET = str((1 << _BUCKET_BITS) - 1)
@@ -66,18 +62,21 @@ class PinCookie(HostCookie):
 
     __slots__ = ()
 
-    def read(self, environ: WSGIEnvironment) -> tuple[str, str]:
+    def read(self, header: str | None, scheme: str | None) -> tuple[str, str]:
         """Return bucket and version of a request's cookie, "" for a part that is absent or malformed.
 
+        Args:
+            header: The request's Cookie field, None without one.
+            scheme: The request's.
+
         >>> read = PinCookie("pin").read
-        >>> read({"HTTP_COOKIE": "pin=4711.v1.2"}), read({"HTTP_COOKIE": "pin=9999999.v1"})
+        >>> read("pin=4711.v1.2", "http"), read("pin=9999999.v1", "http")
         (('4711', 'v1.2'), ('', 'v1'))
         """
-        header = environ.get("HTTP_COOKIE")
         if not header:
             return _NOTHING
         secure = self._secure
-        value = self._find[environ.get("wsgi.url_scheme") == "https" if secure is None else secure](header)
+        value = self._find[scheme == "https" if secure is None else secure](header)
         if not value:
             return _NOTHING
         bucket, _, version = value.partition(".")

@@ -20,10 +20,12 @@ from .request import KINDS, PAGE, READING, SAFE_METHODS, SERVICE_WORKER
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from _typeshed.wsgi import WSGIEnvironment
+
     from .counters import Counters, Tally
     from .decision import Decision
+    from .exchange import Exchange
     from .pin import PinCookie
-    from .rendering import Rendering
     from .request import Kind, Request
 
     Headers = list[tuple[str, str]]
@@ -183,7 +185,7 @@ class Policy:
         return self._cookie.write(request.scheme, request.bucket or draw_bucket(), served)
 
     def finish(  # noqa: C901, PLR0912 - the headers are gone through once, here: on each response a call less
-        self, request: Request, treatment: Treatment, rendering: Rendering, status: str, headers: Headers
+        self, environ: WSGIEnvironment, exchange: Exchange, treatment: Treatment, status: str, headers: Headers
     ) -> Headers:
         """Return the headers of an application's response, completed.
 
@@ -191,9 +193,9 @@ class Policy:
         override.
 
         Args:
-            request: The request.
+            environ: The request.
+            exchange: What was read of it, and what the response depends on.
             treatment: What follows from its decision.
-            rendering: What the response depends on.
             status: The application's status line.
             headers: The application's headers; they are not changed.
         """
@@ -216,22 +218,22 @@ class Policy:
             elif not _UNSHARED.search(value):
                 cache_control = f"{cache_control}, public" if cache_control else "public"
         page = html and not attachment
-        if rendering.own:
-            return self._finish_own(request, treatment, status, headers, page, cache_control, vary)
+        if exchange.own:
+            return self._finish_own(exchange, treatment, status, headers, page, cache_control, vary)
         if treatment.forced:
-            forced = retraced(treatment.private, treatment.decision, rendering.served)
+            forced = retraced(treatment.private, treatment.decision, exchange.served)
             return [*_unkept(headers), *self._varying(vary, forced)]
-        if not page and not rendering.depends:
+        if not page and not exchange.depends:
             return headers.copy()
         if cache_control and _PUBLIC.search(cache_control):
-            if rendering.depends:
-                self._report_public(request, cache_control)
+            if exchange.depends:
+                self._report_public(environ, cache_control)
             return headers.copy()
         decision = treatment.decision
-        version = rendering.served or decision.version
+        version = exchange.served or decision.version
         stamp = None
-        if page and (request.pin != version or not request.bucket) and _shows(status):
-            stamp = self.stamp(request, decision, version)
+        if page and (exchange.pin != version or not exchange.bucket) and _shows(status):
+            stamp = self.stamp(exchange, decision, version)
         added = treatment.private if version == decision.version else retraced(treatment.private, decision, version)
         if cache_control:
             added = added[1:]
@@ -244,11 +246,11 @@ class Policy:
             added = self._varying(vary, added)
         return [*headers, *added] if stamp is None else [*headers, *added, stamp]
 
-    def _report_public(self, request: Request, cache_control: str) -> None:
+    def _report_public(self, environ: WSGIEnvironment, cache_control: str) -> None:
         self._public_log(
             "the response to %.200r depends on the version and declares itself %r: a shared cache may give one "
             "version's page to users of another; let the application leave Cache-Control to VersionAffinity",
-            request.environ.get("PATH_INFO", ""),
+            environ.get("PATH_INFO", ""),
             cache_control,
         )
 

@@ -82,7 +82,7 @@ class Request:
                 self.kind = PAGE
             else:
                 self.kind = OTHER
-        self.bucket, self.pin = cookie.read(environ) if cookie is not None else ("", "")
+        self.bucket, self.pin = ("", "") if cookie is None else cookie.read(environ.get("HTTP_COOKIE"), self.scheme)
         self.refused = ""
 
     @property

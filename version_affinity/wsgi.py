@@ -6,7 +6,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from .policy import PRECONDITIONS
-from .rendering import RENDERING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -14,9 +13,8 @@ if TYPE_CHECKING:
     from _typeshed import OptExcInfo
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
+    from .exchange import Exchange
     from .policy import Policy, Treatment
-    from .rendering import Rendering
-    from .request import Request
 
 #: Where the environ holds what was taken out of it or changed in it.
 ORIGINAL: Final = "version_affinity.original"
@@ -31,26 +29,25 @@ _NOSNIFF = ("X-Content-Type-Options", "nosniff")
 
 def call(
     app: WSGIApplication,
-    request: Request,
+    environ: WSGIEnvironment,
+    exchange: Exchange,
     treatment: Treatment,
-    rendering: Rendering,
     policy: Policy,
     start_response: StartResponse,
 ) -> Iterable[bytes]:
     """Call an application with its headers completed and its response counted; its iterable is returned as it is."""
-    request.environ[RENDERING] = rendering
     try:
         # A partial costs less than half of a closure over as many variables.
-        return app(request.environ, partial(_start, request, treatment, rendering, policy, start_response))
+        return app(environ, partial(_start, environ, exchange, treatment, policy, start_response))
     except BaseException:
-        _count(rendering, treatment, "5")  # the server answers 500 for it
+        _count(exchange, treatment, "5")  # the server answers 500 for it
         raise
 
 
 def _start(
-    request: Request,
+    environ: WSGIEnvironment,
+    exchange: Exchange,
     treatment: Treatment,
-    rendering: Rendering,
     policy: Policy,
     start_response: StartResponse,
     status: str,
@@ -58,22 +55,22 @@ def _start(
     exc_info: OptExcInfo | None = None,
 ) -> Callable[[bytes], object]:
     """Start the response that an application starts."""
-    if status[:1] == "2" and not rendering.counted:
-        rendering.counted = "2"
+    if status[:1] == "2" and not exchange.counted:
+        exchange.counted = "2"
         treatment.count_success()
     else:
-        _count(rendering, treatment, status[:1])
-    completed = policy.finish(request, treatment, rendering, status, headers)
+        _count(exchange, treatment, status[:1])
+    completed = policy.finish(environ, exchange, treatment, status, headers)
     return start_response(status, completed) if exc_info is None else start_response(status, completed, exc_info)
 
 
-def _count(rendering: Rendering, treatment: Treatment, digit: str) -> None:
+def _count(exchange: Exchange, treatment: Treatment, digit: str) -> None:
     """Count a response, or, where it was counted already, under another status than before."""
-    if rendering.counted:
-        treatment.tally.move(rendering.counted, digit)
+    if exchange.counted:
+        treatment.tally.move(exchange.counted, digit)
     else:
         treatment.tally[digit].advance()
-    rendering.counted = digit
+    exchange.counted = digit
 
 
 def take_conditional(environ: WSGIEnvironment) -> None:

@@ -1,21 +1,23 @@
-"""What an application's response depends on, noted in the environ while the application makes it."""
+"""A request and what is noted of the response to it, in the environ, while an application makes that response."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from .request import Request
+
 if TYPE_CHECKING:
     from .decision import Decision
     from .state import State
 
-#: Where the environ holds the ``Rendering``.
-RENDERING: Final = "version_affinity.rendering"
+#: Where the environ holds the ``Exchange``, once an application is called with it.
+EXCHANGE: Final = "version_affinity.exchange"
 
 
-class Rendering:
-    """One response of an application.
+class Exchange(Request):
+    """A request and what is noted of an application's response to it.
 
-    It does not hold the environ, which holds it: a cycle would keep every request until the next garbage collection.
+    One object for both, since one is made on every request: whoever calls an application ``begin``s it.
 
     Attributes:
         state: The versions and the deployment as they were when the request came.
@@ -29,13 +31,18 @@ class Rendering:
 
     __slots__ = ("counted", "decision", "depends", "own", "script_name", "served", "state")
 
-    def __init__(
-        self, state: State, decision: Decision, script_name: str, *, own: bool = False, depends: bool = False
-    ) -> None:
+    def begin(self, state: State, decision: Decision, *, own: bool = False, depends: bool = False) -> None:
+        """Note all this in the environ, which the exchange does not hold from then on.
+
+        A cycle would keep every request, its socket and its upload, until the next garbage collection.
+        """
+        environ = self.environ
+        del self.environ
         self.state = state
         self.decision = decision
-        self.script_name = script_name
+        self.script_name = environ.get("SCRIPT_NAME", "")
         self.own = own
         self.depends = depends
         self.served = ""
         self.counted = ""
+        environ[EXCHANGE] = self
