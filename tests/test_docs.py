@@ -15,6 +15,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
+from click.testing import CliRunner
 from flask import Flask
 from harness import client, write_build
 from markupsafe import Markup
@@ -23,14 +24,18 @@ import version_affinity
 from version_affinity import StaticAssets, Version, VersionAffinity
 from version_affinity.assets import compress
 from version_affinity.assets.handover import XAccelRedirect
+from version_affinity.cli.main import cli
 from version_affinity.flask import init_app
+from version_affinity.releases.directory import ReleasesDirectory
+from version_affinity.releases.log import open_log
+from version_affinity.releases.upload import upload
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
-STATIC_ASSETS, GUIDE = ROOT / "docs" / "static-assets.md", ROOT / "docs" / "guide.md"
+STATIC_ASSETS, GUIDE, OPERATIONS = (ROOT / "docs" / f"{name}.md" for name in ("static-assets", "guide", "operations"))
 #: What the pages call the directory of builds on a server.
 BUILDS = "/srv/builds"
 
@@ -101,6 +106,9 @@ def names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     for build in ("dist", "staticfiles", "builds/v0", "builds/v1", "builds/v2"):
         write_dist(tmp_path / build)
     (tmp_path / "rollout.json").write_text('{"v1": 90, "v2": 10}')
+    releases = ReleasesDirectory.init("releases", name="storefront")
+    upload(releases, "dist", id="v1")
+    open_log(releases).append({"v1": 100}, expected=0)
     app = Flask("docs", root_path=str(tmp_path))
     app.secret_key = "secret"  # noqa: S105 - of an application that nobody can ask
     environs: list[dict[str, Any]] = []
@@ -135,6 +143,9 @@ def test_python(page: Path, names: dict[str, Any], tmp_path: Path) -> None:
             code = ast.parse(block.text.replace(BUILDS, str(tmp_path / "builds")))
             if is_complete(code):
                 exec(compile(code, f"{page.name}:{block.line}", "exec"), names)  # noqa: S102 - our own pages
+                followed = getattr(names["affinity"], "source", None)
+                if followed is not None:
+                    followed.close()
 
 
 def test_most_snippets_run() -> None:
@@ -177,6 +188,34 @@ def test_console(command: str, status: str, headers: list[str], complete: bool, 
         assert re.fullmatch(re.escape(value).replace("…", ".+"), answer.headers[name]), name
     if complete:
         assert sorted(header.split(":")[0].lower() for header in headers) == sorted(answer.headers.keys(True))
+
+
+# --- the command line --------------------------------------------------------------------------------------------------
+
+#: Asked for on a terminal, where a page shows a command as a person types it.
+ASKING = ("versions deploy", "rollback", "prune")
+
+
+def commands(page: Path) -> list[list[str]]:
+    """Return the commands on a page, but those for several hosts, which name another log."""
+    lines = [line for block in blocks("sh") if block.page == page for line in block.text.splitlines()]
+    found = [shlex.split(line, comments=True) for line in lines if line.startswith("version-affinity ")]
+    return [words[1:] for words in found if "--log" not in words]
+
+
+@pytest.mark.parametrize("page", [OPERATIONS, ROOT / "README.md"], ids=lambda page: page.name)
+def test_commands(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The commands of a page, one after the other, as they stand there, do what they say: each is done."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("VERSION_AFFINITY_RELEASES", "releases")
+    monkeypatch.setenv("VERSION_AFFINITY_OVERRIDE_SECRET", "a long random text")
+    write_dist(tmp_path / "dist")
+    ran = commands(page)
+    for words in ran:
+        asked = " ".join(words).startswith(ASKING) and not {"-y", "--dry-run"} & set(words)
+        outcome = CliRunner().invoke(cli, [*words, "-y"] if asked else words)
+        assert (outcome.exit_code, outcome.exception) == (0, None), (words, outcome.output)
+    assert len(ran) > 5
 
 
 # --- what is said of the code -----------------------------------------------------------------------------------------
