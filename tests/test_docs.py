@@ -190,7 +190,7 @@ def test_console(command: str, status: str, headers: list[str], complete: bool, 
         assert sorted(header.split(":")[0].lower() for header in headers) == sorted(answer.headers.keys(True))
 
 
-# --- the command line --------------------------------------------------------------------------------------------------
+# --- the command line -------------------------------------------------------------------------------------------------
 
 #: Asked for on a terminal, where a page shows a command as a person types it.
 ASKING = ("versions deploy", "rollback", "prune")
