@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from version_affinity.counters import LimitedLog
 from version_affinity.errors import ConfigurationError
 
-from .log import LogError
+from .log import LogError, LogLostError, LogUnavailableError
 from .presence import Presence
 
 if TYPE_CHECKING:
@@ -30,14 +30,18 @@ _LONGEST_PAUSE: Final = 5.0
 class Deployments:
     """Reads a log, keeps what was read while it cannot be, and asks again after a pause that grows.
 
+    A log that holds less than was read from it, or something else, is one that cannot be read.
+
     Args:
         log: The log.
         interval: Seconds between two readings.
-        copy: Where this host keeps what it has read, to start from; None where the log is on this host itself.
+        copy: Where this host keeps what it has read, to start from: a worker that is restarted while the log cannot be
+            read serves what all others do.
 
     Attributes:
         entries: All deployments, oldest first.
         error: Why the log cannot be read now; "" when it can.
+        report_error: Why other hosts cannot be told what this one has; "" when they can.
     """
 
     __slots__ = (
@@ -45,6 +49,7 @@ class Deployments:
         "_due",
         "_error_log",
         "_interval",
+        "_is_there",
         "_log",
         "_pause",
         "_report_due",
@@ -52,9 +57,10 @@ class Deployments:
         "_unconfirmed",
         "entries",
         "error",
+        "report_error",
     )
 
-    def __init__(self, log: DeploymentLog, *, interval: float, copy: LastKnown | None) -> None:
+    def __init__(self, log: DeploymentLog, *, interval: float, copy: LastKnown) -> None:
         self._log = log
         self._interval = interval
         self._copy = copy
@@ -62,11 +68,14 @@ class Deployments:
         self._pause = 0.0
         self._reported: tuple[object, ...] = ()
         self._report_due = 0.0
+        # Whether there is somebody to report to, also where the deployments are lost: then it matters most.
+        self._is_there = True
         # What comes from the copy is not known to be what the log has.
         self._unconfirmed = False
         self._error_log = LimitedLog(logging.ERROR)
         self.entries: tuple[Entry, ...] = ()
         self.error = ""
+        self.report_error = ""
 
     @property
     def revision(self) -> int:
@@ -79,7 +88,7 @@ class Deployments:
         Raises:
             ConfigurationError: neither can be read.
         """
-        self.entries = tuple(self._copy.load()) if self._copy is not None else ()
+        self.entries = tuple(self._copy.load())
         self._unconfirmed = bool(self.entries)
         if not self.refresh() and self.error:
             if not self.entries:
@@ -96,48 +105,58 @@ class Deployments:
         before = () if self._unconfirmed else self.entries
         try:
             new = self._log.read(before[-1].revision if before else 0)
-            if self._unconfirmed and len(new) < len(self.entries):
-                raise LogError(  # noqa: TRY301
-                    f"{self._log.description} has {len(new)} deployments, and this host has seen {len(self.entries)}: "
-                    "restore its data; to begin anew instead, remove the copies that the hosts have kept",
-                )
+            if self._unconfirmed and tuple(new[: len(self.entries)]) != self.entries:
+                raise self._lost(len(new))
         except LogError as error:
-            self._fail(str(error))
+            self._fail(error)
             return False
         if self.error:
             logger.warning("%s can be read again", self._log.description)
+            self._report_due = 0.0
+        self._is_there = True
         self.error, self._pause, self._due = "", 0.0, time.monotonic() + self._interval
         entries = (*before, *new)
         if entries == self.entries:
             self._unconfirmed = False
             return False
         self.entries, self._unconfirmed = entries, False
-        if self._copy is not None:
-            self._copy.save(entries)
+        self._copy.save(entries)
         return True
 
     def report(self, host: str, versions: Collection[str]) -> None:
         """Say that a host is alive, if it is time for that and the log is where hosts say so."""
-        if self.error or not isinstance(self._log, Presence):
+        if not self._is_there or not isinstance(self._log, Presence):
             return
         now, report = time.monotonic(), (host, *versions, self.revision)
         if report == self._reported and now < self._report_due:
             return
+        self._reported, self._report_due = report, now + HEARTBEAT
         try:
             self._log.report(host, versions, self.revision)
         except LogError as error:
-            self._fail(str(error))
+            # It may be one that this host may only read.
+            if str(error) != self.report_error:
+                self._error_log("the other hosts cannot be told which versions this one has: %s", error)
+            self.report_error = str(error)
         else:
-            self._reported, self._report_due = report, now + HEARTBEAT
+            self.report_error = ""
 
     def close(self) -> None:
         """Close the log."""
         self._log.close()
 
-    def _fail(self, error: str) -> None:
+    def _lost(self, count: int) -> LogLostError:
+        return LogLostError(
+            f"{self._log.description} has {count} deployments, and this host has seen {len(self.entries)}, not all of "
+            f"which are among them: restore its data, which the copy {str(self._copy.path)!r} has too; to begin anew "
+            "instead, remove that copy, on every host",
+        )
+
+    def _fail(self, error: LogError) -> None:
+        self._is_there = not isinstance(error, LogUnavailableError)
         self._pause = min(_LONGEST_PAUSE, max(self._interval, self._pause * 2))
         # Not all workers at once: they all have lost it in the same moment.
         self._due = time.monotonic() + self._pause * random.uniform(0.5, 1)
-        if error != self.error:
+        if str(error) != self.error:
             self._error_log("the log of deployments cannot be read, and the last good one stays: %s", error)
-        self.error = error
+        self.error = str(error)

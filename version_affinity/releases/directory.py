@@ -15,6 +15,7 @@ import json
 import logging
 import os
 import secrets
+import stat
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -182,6 +183,8 @@ class ReleasesDirectory:
                     status = entry.stat()
                 except OSError:
                     continue  # it has just been removed
+                if not stat.S_ISREG(status.st_mode):
+                    continue  # a pipe would be waited for, for ever
                 stamp = status.st_ino, status.st_size, status.st_mtime_ns
                 known = self._heads.get(version)
                 head = known if known is not None and known[0] == stamp else (stamp, _head(version, entry.path))

@@ -12,19 +12,18 @@ import logging
 import os
 import time
 from contextlib import contextmanager, suppress
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from version_affinity.deployment import share
-
 from .durable import FileLock, sync_directory
-from .log import Entry, LogConflictError, LogError, LogLostError, LogUnavailableError
+from .log import LogConflictError, LogError, LogLostError, LogUnavailableError, next_entry
 from .log_lines import History, line_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from io import FileIO
+
+    from .log import Entry
 
 logger = logging.getLogger("version_affinity")
 
@@ -82,8 +81,7 @@ class FileLog:
             LogLostError: it ends before ``after``, or does not hold what was read from it before.
             LogError: a line is damaged; the message names it.
         """
-        self._look()
-        entries = self._history.entries
+        entries = self._look().entries
         if after > len(entries):
             raise self._lost(after)
         return list(entries[max(after, 0) :])
@@ -109,17 +107,20 @@ class FileLog:
         Raises:
             ConfigurationError: the percentages cannot be used.
             LogConflictError: the log has moved on. Nothing is written.
+            LogLostError: the file does not hold what was read from it before. Nothing is written.
             LogUnavailableError: the file cannot be written now. Nothing is, where the message does not say so.
             LogError: a line of it is damaged, or an argument is of another type. Nothing is written.
         """
-        entry = Entry(expected + 1, share(percentages), _now() if created is None else created, author, message)
-        Entry.from_document(entry.as_document())  # what nobody could read is not written
+        entry = next_entry(percentages, expected=expected, author=author, message=message, created=created)
         try:
-            with self._locked(), self._file.open("ab+", buffering=0) as file:
-                history = self._read(file)
-                if expected != len(history.entries):
-                    raise LogConflictError(len(history.entries))
-                self._history = self._write(file, history, entry)
+            with self._locked():
+                if self._history.entries and not self._file.exists():
+                    raise self._lost(len(self._history.entries))  # it is not begun anew
+                with self._file.open("ab+", buffering=0) as file:
+                    history = self._read(file)
+                    if expected != len(history.entries):
+                        raise LogConflictError(len(history.entries))
+                    self._history = self._write(file, history, entry)
         except OSError as error:
             raise self._failed("written", error, "; nothing is deployed") from error
         return entry
@@ -152,12 +153,13 @@ class FileLog:
 
     # Reading.
 
-    def _look(self) -> None:
+    def _look(self) -> History:
+        """Read what is new, and return all: another thread may put an older history in its place meanwhile."""
         # Before it is opened: what changes from then on is looked at again.
-        self._looked_at = self._state()
+        state, history = self._state(), History()
         try:
             with self._file.open("rb", buffering=0) as file:
-                self._history = self._read(file)
+                self._history = history = self._read(file)
         except FileNotFoundError as error:
             if not self._file.parent.is_dir():
                 raise self._failed("read", error) from error
@@ -165,6 +167,8 @@ class FileLog:
                 raise self._lost(len(self._history.entries)) from None
         except OSError as error:
             raise self._failed("read", error) from error
+        self._looked_at = state
+        return history
 
     def _state(self) -> tuple[int, ...] | None:
         try:
@@ -253,7 +257,8 @@ class FileLog:
     def _lost(self, revision: int) -> LogLostError:
         return LogLostError(
             f"{self.description} has lost deployments: revision {revision} was there, or another one. Restore the file "
-            "from its backup; to go on with it as it is, restart what follows it",
+            "from its backup, or from a host's own copy beside it; to go on with it as it is, remove that copy and "
+            "restart what follows it",
         )
 
 
@@ -271,7 +276,3 @@ def _write_all(file: FileIO, data: bytes) -> None:
     rest = memoryview(data)
     while rest:
         rest = rest[file.write(rest) :]
-
-
-def _now() -> str:
-    return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -54,7 +54,7 @@ class Status:
         versions: The known versions that are loaded.
         lacking: The versions of the newest deployment that this host does not have.
         failures: Version id to why it cannot be loaded.
-        error: Why the log or the directory cannot be read, "" when they can.
+        error: Why the log or the directory cannot be read, or other hosts cannot be told of this one; "" when all can.
     """
 
     revision: int
@@ -87,7 +87,7 @@ class Follower:
         holdings: The versions that are loaded.
         retention: Which versions stay known.
         interval: Seconds between two looks.
-        host: What this host is called where hosts report.
+        host: What this host is called where hosts report; "" for one that does not.
     """
 
     def __init__(
@@ -169,7 +169,8 @@ class Follower:
             self._look_at_directory()
             self._update()
         whole = [version for version in self._uploaded if version not in self._holdings.failures]
-        self._deployments.report(self._host, whole)
+        if self._host:
+            self._deployments.report(self._host, whole)
 
     def _look_at_directory(self) -> bool:
         """Note which versions are uploaded and known; False when they are as before, or that cannot be told."""
@@ -243,7 +244,7 @@ class Follower:
             tuple(versions),
             lacking(deployments.entries, versions),
             {version: failure.reason for version, failure in self._holdings.failures.copy().items()},
-            deployments.error or self._directory_error,
+            deployments.error or self._directory_error or deployments.report_error,
         )
 
     # The thread.

@@ -1,4 +1,4 @@
-"""This host's own copy of the deployments that it last read: what it starts from while the log cannot be reached."""
+"""This host's own copy of the deployments that it last read: what it starts from while the log cannot be read."""
 
 from __future__ import annotations
 
@@ -24,15 +24,18 @@ class LastKnown:
 
     Args:
         path: The file. It need not be there; its directory must.
+        level: How a copy that cannot be written is logged. The log may be all that a host needs to start.
 
     >>> LastKnown("no/such/releases/last-known.jsonl").load()
     []
     """
 
-    __slots__ = ("path",)
+    __slots__ = ("_level", "_told", "path")
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], *, level: int = logging.WARNING) -> None:
         self.path: Final = Path(path)
+        self._level: Final = level
+        self._told = ""
 
     def load(self) -> list[Entry]:
         """Return the deployments of the copy, oldest first: none without one, or, which is logged, an unusable one."""
@@ -43,13 +46,13 @@ class LastKnown:
                 raise ValueError("its revisions are not 1, 2, 3 and so on")  # noqa: TRY301
         except FileNotFoundError:
             return []
-        except (LogError, OSError, ValueError, KeyError, TypeError) as error:
+        except (LogError, OSError, ValueError, RecursionError) as error:
             logger.warning("The copy of the last known deployments %r is not used: %s", str(self.path), error)
             return []
         return entries
 
     def save(self, entries: Iterable[Entry]) -> None:
-        """Replace the copy at once, or, which is logged, leave it as it is: nobody ever finds a part of it.
+        """Replace the copy at once, or, which is logged once, leave it as it is: nobody ever finds a part of it.
 
         Args:
             entries: All deployments, from revision 1 on.
@@ -65,7 +68,11 @@ class LastKnown:
         except OSError as error:
             with suppress(OSError):
                 unfinished.unlink()
-            logger.warning("The copy of the last known deployments %r is not written: %s", str(self.path), error)
+            reason = error.strerror or str(error)
+            if reason != self._told:
+                self._told = reason
+                text = "The copy of the last known deployments %r is not written: %s"
+                logger.log(self._level, text, str(self.path), reason)
 
     def _holds(self, text: str) -> bool:
         try:

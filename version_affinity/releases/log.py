@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol
 
 from version_affinity.deployment import share
 from version_affinity.errors import ConfigurationError
+
+from .times import present, text_of
 
 if TYPE_CHECKING:
     import os
@@ -166,6 +169,25 @@ class DeploymentLog(Protocol):
 
     def close(self) -> None:
         """Let go of what it holds open."""
+
+
+def next_entry(
+    percentages: Mapping[str, float | None], *, expected: int, author: str, message: str, created: str | None
+) -> Entry:
+    """Return the deployment that is to follow a revision, exactly as it will be read: what nobody could is refused.
+
+    The arguments are those of ``DeploymentLog.append``.
+
+    Raises:
+        ConfigurationError: the percentages cannot be used.
+        LogError: an argument is of another type.
+
+    >>> next_entry({"v1": None}, expected=2, author="ada", message="", created="2026-11-24T05:00:00Z").revision
+    3
+    """
+    entry = Entry(expected + 1, share(percentages), text_of(present()) if created is None else created, author, message)
+    read = Entry.from_document(entry.as_document())
+    return Entry.from_document(json.loads(json.dumps(read.as_document())))
 
 
 def open_log(directory: ReleasesDirectory | str | os.PathLike[str], url: str | None = None) -> DeploymentLog:

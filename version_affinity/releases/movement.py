@@ -16,13 +16,14 @@ import math
 from collections.abc import Mapping  # noqa: TC003 - of a public dataclass
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 #: Percent of the users below which nobody is said to move: far more than rounding leaves, far fewer than one user.
-NOTICEABLE = 1e-9
+NOTICEABLE: Final = 1e-9
+_DECIMALS: Final = 9
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +42,14 @@ class Movement:
     minimum: float
 
     def as_dict(self) -> dict[str, Any]:
-        """Return it as lists and objects that JSON can carry."""
+        """Return it as lists and objects that JSON can carry, without what rounding leaves."""
         return {
-            "pairs": [{"from": before, "to": after, "users": users} for (before, after), users in self.pairs.items()],
-            "moved": self.moved,
-            "minimum": self.minimum,
+            "pairs": [
+                {"from": before, "to": after, "users": round(users, _DECIMALS)}
+                for (before, after), users in self.pairs.items()
+            ],
+            "moved": round(self.moved, _DECIMALS),
+            "minimum": round(self.minimum, _DECIMALS),
         }
 
 
@@ -77,7 +81,7 @@ def movement(before: Mapping[str, float], after: Mapping[str, float]) -> Movemen
                 if users > NOTICEABLE:
                     found[one, other] = users
     # By what is equal but for rounding, so that the order is the same everywhere.
-    pairs = dict(sorted(found.items(), key=lambda item: (-round(item[1], 9), item[0])))
+    pairs = dict(sorted(found.items(), key=lambda item: (-round(item[1], _DECIMALS), item[0])))
     minimum = 100 * math.fsum(max(0.0, share - new.get(version, 0.0)) for version, share in old.items())
     return Movement(pairs, math.fsum(pairs.values()), minimum if minimum > NOTICEABLE else 0.0)
 

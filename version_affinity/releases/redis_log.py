@@ -12,11 +12,12 @@ import time
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Final
 
-from version_affinity.deployment import check_name, share
+from version_affinity.deployment import check_name
 
-from .log import Entry, LogConflictError, LogError, LogUnavailableError
+from .log import Entry, LogConflictError, LogError, LogLostError, LogUnavailableError, next_entry
 from .presence import HostReport
 from .redis_connection import RedisConnection
+from .times import text_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -60,10 +61,6 @@ end
 redis.call('HSET', KEYS[1], ARGV[1], now .. ' ' .. ARGV[2])
 redis.call('EXPIRE', KEYS[1], ARGV[3])
 """
-
-
-class LogLostError(LogError):
-    """The log holds less than has been read from it, or something else: its data are lost."""
 
 
 class RedisLog:
@@ -133,10 +130,10 @@ class RedisLog:
             LogConflictError: the log has moved on. Nothing is written.
             LogLostError: a live host, or this process, has seen a later deployment than Redis has. Nothing is written.
             LogUnavailableError: Redis cannot be asked now; the message says so where it may have written all the same.
-            LogError: Redis refuses. Nothing is written.
+            LogError: Redis refuses, what it has is no history, or an argument is of another type. Nothing is written.
         """
-        created = created or _timestamp(int(time.time()))
-        entry = Entry(expected + 1, share(percentages), created, author, message)
+        entry = next_entry(percentages, expected=expected, author=author, message=message, created=created)
+        self.read(self._newest.revision if self._newest else 0)  # nothing is written over what nobody can read
         seen = max((report.revision for report in self.hosts().values()), default=0)
         seen = max(seen, self._newest.revision if self._newest else 0)
         arguments = (expected, seen, _text(entry), secrets.token_hex(8))
@@ -255,7 +252,7 @@ class RedisLog:
         place = f"{self.description}: {stream_id.decode()} in {self._deployments}"
         try:
             entry = Entry.from_document(json.loads(fields[b"entry"]))
-        except (LogError, ValueError, KeyError, TypeError) as error:
+        except (LogError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise LogError(f"{place} is no deployment: {error}") from error
         if stream_id != b"%d-0" % entry.revision:
             raise LogError(f"{place} says revision {entry.revision}")
@@ -279,9 +276,9 @@ def _report(text: bytes) -> tuple[int, frozenset[str], int]:
         seen, _, rest = text.partition(b" ")
         document = json.loads(rest)
         return int(seen), frozenset(map(str, document["versions"])), int(document["revision"])
-    except (ValueError, KeyError, TypeError, OverflowError):
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return 0, frozenset(), 0
 
 
 def _timestamp(seconds: int) -> str:
-    return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return text_of(datetime.fromtimestamp(seconds, timezone.utc))

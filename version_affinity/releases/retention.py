@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping  # noqa: TC003 - of a public dataclass
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from version_affinity.deployment import TOLERANCE
@@ -17,6 +17,7 @@ from version_affinity.errors import ConfigurationError
 
 from .directory import PruneError, Release, ReleasesDirectory
 from .durable import sync_directory
+from .times import NEVER, present, time_of
 from .workspace import PRUNE, publishing, sweep, workspace
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
     from .log import DeploymentLog, Entry
 
-_NEVER: Final = datetime.min.replace(tzinfo=timezone.utc)
 _CURRENT: Final = "in the current deployment"
 _WHOLE: Final = 100 - TOLERANCE
 
@@ -86,7 +86,7 @@ def known_versions(
     Raises:
         OSError: the directory cannot be read.
     """
-    return list(_kept(releases.versions(), entries, retention, now or datetime.now(timezone.utc)))
+    return list(_kept(releases.versions(), entries, retention, now or present()))
 
 
 def prune_plan(
@@ -97,7 +97,7 @@ def prune_plan(
     The arguments, and what is raised, are those of ``known_versions``.
     """
     versions = releases.versions()
-    kept = _kept(versions, entries, retention, now or datetime.now(timezone.utc))
+    kept = _kept(versions, entries, retention, now or present())
     return PrunePlan(releases, tuple(release for version, release in versions.items() if version not in kept), kept)
 
 
@@ -217,24 +217,15 @@ def _last_uses(releases: Iterable[Release], entries: Sequence[Entry], now: datet
 
     The log's order is true, its times may not be: a clock that went back ends no version's use before it began.
     """
-    used = {release.id: _time(release.created) for release in releases}
-    time = _NEVER
+    used = {release.id: time_of(release.created) for release in releases}
+    time = NEVER
     before: Iterable[str] = ()
     for entry in entries:
-        time = max(time, _time(entry.created))
+        time = max(time, time_of(entry.created))
         # Until this deployment the one before was in force.
         for version in (*before, *entry.percentages):
-            used[version] = max(used.get(version, _NEVER), time)
+            used[version] = max(used.get(version, NEVER), time)
         before = entry.percentages
     for version in before:
         used[version] = max(used[version], now)
     return used
-
-
-def _time(text: str) -> datetime:
-    """Return the time that an RFC 3339 text says, the beginning of time for another text."""
-    try:
-        time = datetime.fromisoformat(text.replace("Z", "+00:00"))  # Python 3.10 reads no "Z"
-    except ValueError:
-        return _NEVER
-    return time if time.tzinfo is not None else time.replace(tzinfo=timezone.utc)

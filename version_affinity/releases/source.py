@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 from typing import TYPE_CHECKING, Final
@@ -27,8 +28,8 @@ if TYPE_CHECKING:
 RELEASES: Final = "VERSION_AFFINITY_RELEASES"
 LOG: Final = "VERSION_AFFINITY_LOG"
 
-# Hidden, so that the releases directory holds nothing else.
-_COPY: Final = ".last-known.jsonl"
+#: This host's copy of a log at a URL. Hidden, so that the releases directory holds nothing else.
+COPY: Final = ".last-known.jsonl"
 _COMMANDS: Final = {
     "deploy": "versions deploy v1@50% v2@50%",
     "add": "versions upload dist/",
@@ -53,6 +54,8 @@ class Releases:
         retention: How long versions stay known after their deployment.
         interval: Seconds between two looks.
         host: What this host is called where hosts report; its network name unless given.
+        reports: Whether this host reports. False where nobody is served, as by an operator's look at the releases: no
+            deployment waits for what such a host lacks.
 
     Raises:
         ConfigurationError: a setting cannot be used. The directory and the log are opened by ``VersionAffinity``.
@@ -71,6 +74,7 @@ class Releases:
         retention: Retention | None = None,
         interval: float = 0.25,
         host: str | None = None,
+        reports: bool = True,
     ) -> None:
         given = os.environ.get(RELEASES) if path is None else None
         if path is None and not given:
@@ -85,6 +89,7 @@ class Releases:
         self._retention: Final = _checked(retention)
         self._interval: Final = _seconds(interval)
         self._host: Final = _host(host)
+        self._reports: Final = reports
         self._directory: ReleasesDirectory | None = None
         self._follower: Follower | None = None
 
@@ -102,7 +107,8 @@ class Releases:
         """Return the first snapshot; see ``version_affinity.source.Source``."""
         directory = self._directory
         assert directory is not None  # noqa: S101 - it was opened
-        copy = None if self._log is None else LastKnown(directory.path / _COPY)
+        # Beside a file log, it is for the day on which that is damaged: where nothing can be written, one does without.
+        copy = LastKnown(directory.path / COPY, level=logging.INFO if self._log is None else logging.WARNING)
         log = open_log(directory, self._log)
         follower = Follower(
             directory,
@@ -110,7 +116,7 @@ class Releases:
             Holdings(directory, load),
             retention=self._retention,
             interval=self._interval,
-            host=self._host,
+            host=self._host if self._reports else "",
         )
         try:
             snapshot = follower.load()
@@ -137,6 +143,16 @@ class Releases:
             f"{method}() would change this process alone, and the next look at the releases would undo it: run "
             f"`version-affinity --releases {path} {_COMMANDS[method]}`, which all workers follow",
         )
+
+    @property
+    def path(self) -> str | None:
+        """The releases directory: its absolute name once a ``VersionAffinity`` has it."""
+        return str(self._directory.path) if self._directory is not None else os.fspath(self._path or "") or None
+
+    @property
+    def log(self) -> str | None:
+        """The URL of the log, None for the file in the directory."""
+        return self._log
 
     def status(self) -> Status | None:
         """Return how this worker stands; None before a ``VersionAffinity`` has it."""

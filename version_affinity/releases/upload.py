@@ -11,8 +11,8 @@ import errno
 import os
 from collections.abc import Callable  # noqa: TC003 - of a public alias
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
-from datetime import datetime, timezone
+from dataclasses import asdict, dataclass, replace
+from datetime import timedelta
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final, TypeAlias
 
@@ -25,6 +25,7 @@ from .contents import changed, content_of, contents_of, read_digests, source_roo
 from .directory import Release, UploadError, check_release_id, read_head
 from .durable import sync, sync_directory, write_new
 from .sharing import find_shared, link
+from .times import NEVER, present, text_of, time_of
 from .workspace import UPLOAD, publishing, sweep, workspace
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ _ID_LENGTH: Final = 12
 _MODE: Final = 0o444 if os.name == "posix" else 0o666
 # A time before 1981 does not tell that a file is unchanged (assets/inventory.py): such a file gets the present one.
 _TELLING_NS: Final = 11 * 365 * 86_400 * 1_000_000_000
+_MOMENT: Final = timedelta(microseconds=1)
 _BLOCK: Final = 1024 * 1024
 _FULL: Final = frozenset((errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)))
 
@@ -110,7 +112,7 @@ def upload(
     content = content_of(contents.files, digests)
     release = Release(
         version or content[:_ID_LENGTH],
-        datetime.now(timezone.utc).isoformat(timespec="microseconds").replace("+00:00", "Z"),
+        "",
         author,
         tag,
         message,
@@ -123,6 +125,7 @@ def upload(
         existing = _existing(releases, release)
         if existing is not None:
             return Uploaded(**asdict(existing), is_new=False, skipped=contents.skipped)
+        release = replace(release, created=_time_after(releases))
         with workspace(releases, UPLOAD) as work:
             linked = _place(releases, work, contents.files, digests, progress)
             inventory, unused = _load(work, contents.files, digests)
@@ -130,7 +133,7 @@ def upload(
                 raise changed(root)
             published = _publish(releases, work, release, inventory)
     skipped = (*contents.skipped, *unused)
-    if published.created != release.created:
+    if published is not release:
         return Uploaded(**asdict(published), is_new=False, skipped=skipped)  # another process was first
     return Uploaded(**asdict(published), linked=linked, skipped=skipped)
 
@@ -153,6 +156,17 @@ def _existing(releases: ReleasesDirectory, release: Release) -> Release | None:
             "another id, or without one: it is made of the content then",
         )
     return existing if releases.build_path(release.id).is_dir() else None
+
+
+def _time_after(releases: ReleasesDirectory) -> str:
+    """Return the present, or, where the clock has gone back, a moment after the newest upload: their order is true.
+
+    A version that seemed to be the oldest would be no longer one of the last that are kept.
+    """
+    newest = max((time_of(release.created) for release in releases.versions().values()), default=NEVER)
+    with suppress(OverflowError):
+        newest += _MOMENT
+    return text_of(max(present(), newest), "microseconds")
 
 
 def _place(

@@ -1,0 +1,100 @@
+"""``check``: what is wrong with a build, by file and line, as text and as JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+from commanding import COLLISION, ENTRY, Site, run
+
+if os.environ.get("CI") != "true":  # there the tests fail instead
+    for parser in ("justhtml", "tinycss2", "tree_sitter", "tree_sitter_javascript"):
+        pytest.importorskip(parser, reason="it comes with the extra 'check'")
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PAGE = f"""<!doctype html>
+<script type="module" src="{ENTRY["v1"]}"></script>
+<img src="/gone.png"><img src="/api/me.png">
+"""
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    """A site with v1, which is deployed, and v2, which is broken."""
+    site = Site(tmp_path)
+    site.upload("v1", more={COLLISION[1:]: "// chunk of v1"})
+    broken = {COLLISION[1:]: "// chunk of v2", "about.html": PAGE}
+    site.upload("v2", more=broken)
+    site.deploy({"v1": 100.0})
+    return site
+
+
+def test_fit(site: Site) -> None:
+    """A build in which nothing is wrong is fit, with what is new against the live version; warnings do not matter."""
+    build = site.build(
+        "v3", {"index.html": f'<script type="module" src="{ENTRY["v3"]}"></script>\n<img src="/logo.svg">'}
+    )
+    shown = site.run("check", str(build)).stdout
+    assert shown.startswith(f"{build}: 4 files, ")
+    assert "\nAgainst v1, which 100 % of the users have: 3 new (" in shown
+    assert "), 1 shared (1.8 kB), 4 removed (" in shown
+    assert "\n/index.html\n  2  warning  /logo.svg has other bytes in v1 and v2" in shown
+    assert shown.endswith("\nFit to be deployed, with 1 warning.\n")
+
+
+def test_broken(site: Site) -> None:
+    """What is broken is listed by file and line, and the command ends with 1."""
+    result = site.run("check", "v2", code=1)
+    kind = "<script src>"
+    assert (
+        "\n/about.html\n"
+        f"  2  broken  {kind} {ENTRY['v1']}: no file is there (it is in v1)\n"
+        "  3  broken  <img src> /api/me.png: no file is there\n"
+        "  3  broken  <img src> /gone.png: no file is there\n"
+    ) in result.stdout
+    assert (
+        f"\nFingerprinted names with other bytes in a known version\n  broken  {COLLISION}  also in v1\n"
+        in result.stdout
+    )
+    assert "v2 is not fit to be deployed: 3 broken references, 1 collision" in result.stderr
+    assert "--app-first '/api/*'" in result.stderr
+    assert "2 broken references" in site.run("check", "v2", "--app-first", "/api/*", code=1).stderr
+
+
+def test_as_json(site: Site) -> None:
+    """The JSON is the whole report, whether the build is fit or not."""
+    told = json.loads(site.run("check", "v2", "--json", code=1).stdout)
+    assert (told["ok"], told["build"], told["known"], told["live"]) == (False, "v2", ["v1"], "v1")
+    assert [(found["file"], found["line"]) for found in told["broken"]] == [("/about.html", line) for line in (2, 3, 3)]
+    assert told["collisions"] == [{"path": COLLISION, "versions": ["v1"]}]
+    assert told["churn"]["live"] == "v1"
+    assert json.loads(site.run("check", "v1", "--json", code=1).stdout)["live"] is None
+
+
+def test_prefix(site: Site) -> None:
+    """Below a prefix, references count from there."""
+    build = site.build("v3", {"index.html": f'<script type="module" src="/shop{ENTRY["v3"]}"></script>'})
+    assert site.json("check", str(build), "--prefix", "/shop/")["broken"] == []
+    assert "1 broken reference" in site.run("check", str(build), code=1).stderr
+    assert site.json("check", str(build), "--prefix", "/other/")["ok"]
+
+
+def test_without_releases(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A directory can be checked where there are no releases; those that are named must be there."""
+    build, nowhere = str(site.build("v3")), tmp_path / "nowhere"
+    nowhere.mkdir()
+    monkeypatch.chdir(nowhere)
+    told = json.loads(run("check", build, "--json").stdout)
+    assert (told["known"], told["live"], told["churn"]) == ([], None, None)
+    assert "is no releases directory" in run("check", "v1", code=1).stderr
+    assert "is no releases directory" in run("check", build, "--releases", str(nowhere), code=1).stderr
+
+
+def test_unknown(site: Site) -> None:
+    """What is neither a directory nor a version is told."""
+    assert "version 'v9' is not in" in site.run("check", "v9", code=1).stderr
+    assert "cannot be used" in site.run("check", "no/such/dist", code=1).stderr

@@ -1,0 +1,228 @@
+"""On a real terminal: tables, colours, questions, progress, Ctrl+C; and nothing of that elsewhere."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+if sys.platform == "win32":
+    pytest.skip("Windows has no pseudo-terminals of this kind", allow_module_level=True)
+
+from commanding import Site, environment, program, ran
+from terminal import CTRL_C, CTRL_D, terminal
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+V1 = {"v1": 100.0}
+ESCAPE = "\x1b["
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    """A site with v1 deployed, and v2 uploaded."""
+    site = Site(tmp_path)
+    site.upload("v1", "v2", tag="checkout")
+    site.deploy(V1, message="all of them, " * 20)
+    return site
+
+
+def test_tables(site: Site) -> None:
+    """A terminal gets a table: a header, aligned cells, times as people tell them, and lines that fit."""
+    with terminal(site.root, "versions", "list", columns=90) as screen:
+        assert screen.end() == 0
+    header, *rows = screen.text.splitlines()
+    assert header.split() == ["VERSION", "STATE", "UPLOADED", "BY", "TAG", "FILES", "SIZE", "MESSAGE"]
+    assert [row.split()[0] for row in rows] == ["v2", "v1"]
+    assert all(row.index("ada") == header.index("BY") for row in rows)
+    assert " ago" in rows[0] or "just now" in rows[0]
+    assert ESCAPE in screen.raw
+    with terminal(site.root, "deployments", "list", columns=60) as screen:
+        assert screen.end() == 0
+    assert max(map(len, screen.text.splitlines())) <= 60
+    assert screen.text.splitlines()[1].endswith("...")
+
+
+def test_no_color(site: Site) -> None:
+    """NO_COLOR is respected: the table without a colour."""
+    with terminal(site.root, "versions", "list", NO_COLOR="1") as screen:
+        assert screen.end() == 0
+    assert "VERSION" in screen.text
+    assert ESCAPE not in screen.raw
+
+
+def test_pipes_get_neither(site: Site) -> None:
+    """A pipe gets no colour and no header, also of a command that somebody types on a terminal."""
+    reading, writing = os.pipe()
+    with terminal(site.root, "versions", "list", stdout=writing) as screen, os.fdopen(reading) as pipe:
+        os.close(writing)
+        assert screen.end() == 0
+        text = pipe.read()
+    assert text == ran(site.root, "versions", "list").stdout
+    assert ESCAPE not in text
+    assert "VERSION" not in text
+
+
+@pytest.mark.parametrize("answer", ["y", "yes", "n", ""])
+def test_question(site: Site, answer: str) -> None:
+    """On a terminal, a deployment is asked about; only a yes goes ahead."""
+    with terminal(site.root, "versions", "deploy", "v2@10", "v1") as screen:
+        assert "10 % of the users move" in screen.expect("Deploy? [y/N]: ")
+        screen.type(f"{answer}\n")
+        code = screen.end()
+    if answer[:1] == "y":
+        assert (code, site.percentages) == (0, [V1, {"v2": 10.0, "v1": 90.0}])
+        assert "Deployed revision 2" in screen.text
+    else:
+        assert (code, site.percentages) == (1, [V1])
+        assert screen.text.endswith("Nothing is deployed.\n")
+
+
+def test_yes(site: Site) -> None:
+    """With -y nobody is asked."""
+    with terminal(site.root, "rollback", "v2", "-y") as screen:
+        assert screen.end() == 0
+    assert "[y/N]" not in screen.text
+
+
+@pytest.mark.parametrize("command", ["rollback v2", "prune --keep 0"])
+def test_other_questions(site: Site, command: str) -> None:
+    """Whatever takes something away is asked about."""
+    with terminal(site.root, *command.split()) as screen:
+        screen.expect("? [y/N]: ")
+        screen.type("n\n")
+        assert screen.end() == 1
+    assert site.percentages == [V1]
+    assert list(site.directory.versions()) == ["v1", "v2"]
+
+
+@pytest.mark.parametrize(("key", "code", "words"), [(CTRL_C, 130, ""), (CTRL_D, 1, "the question was not answered")])
+def test_interrupted_question(site: Site, key: str, code: int, words: str) -> None:
+    """Ctrl+C at a question ends with 130, the end of the input with 1; nothing is written, no traceback shown."""
+    with terminal(site.root, "versions", "deploy", "v2") as screen:
+        screen.expect("[y/N]: ")
+        screen.type(key)
+        assert screen.end() == code
+    assert words in screen.text
+    assert "Traceback" not in screen.text
+    assert site.percentages == [V1]
+
+
+def test_choosing(site: Site) -> None:
+    """Without a spec, a terminal is asked for the versions and their percentages, until the answers can be used."""
+    with terminal(site.root, "versions", "deploy", "-m", "chosen") as screen:
+        shown = screen.expect("Numbers or ids [1 2]: ")
+        assert "  1  v2" in shown
+        assert "  2  v1  100 %" in shown
+        screen.type("1 7\n")
+        assert "'7' is none of them: write numbers from 1 to 2, or ids" in screen.expect("Numbers or ids [1 2]: ")
+        screen.type("2, v2\n")
+        screen.expect("Percentage of v1 [50]: ")
+        screen.type("many\n")
+        assert "'many' is no percentage" in screen.expect("Percentage of v1 [50]: ")
+        screen.type("70%\n")
+        screen.expect("v2 gets 30 %")
+        screen.expect("Deploy? [y/N]: ")
+        screen.type("y\n")
+        assert screen.end() == 0
+    assert site.percentages[-1] == {"v1": 70.0, "v2": 30.0}
+
+
+def test_choosing_more_than_there_is(site: Site) -> None:
+    """Percentages above 100 are asked for once more."""
+    site.upload("v3")
+    with terminal(site.root, "versions", "deploy") as screen:
+        screen.expect("Numbers or ids [1 3]: ")
+        screen.type("v1 v2 v3\n")
+        for share, proposed in (("80", "33.333"), ("70", "10")):
+            screen.expect(f"[{proposed}]: ")
+            screen.type(f"{share}\n")
+        screen.expect("more than 100 %")
+        for share, proposed in (("80", "33.333"), ("10", "10")):
+            screen.expect(f"[{proposed}]: ")
+            screen.type(f"{share}\n")
+        screen.expect("v3 gets 10 %")
+        screen.expect("[y/N]: ")
+        screen.type(CTRL_C)
+        assert screen.end() == 130
+
+
+def test_choosing_from_nothing(tmp_path: Path) -> None:
+    """Where nothing is uploaded, there is nothing to choose."""
+    site = Site(tmp_path)
+    with terminal(site.root, "versions", "deploy") as screen:
+        assert screen.end() == 1
+    assert "nothing is uploaded yet: python -m version_affinity versions upload dist/" in screen.text
+
+
+@pytest.mark.parametrize("command", ["versions upload builds/v1 --id v9", "compress builds/v1 --encoding gzip"])
+def test_progress(site: Site, command: str) -> None:
+    """Long work shows how far it is on a terminal's stderr, and nowhere else."""
+    site.build("v1", {"n.txt": "new"})
+    with terminal(site.root, *command.split()) as screen:
+        assert screen.end() == 0
+    assert "[####" in screen.text
+    again = command.replace("v9", "v8")
+    done = ran(site.root, *again.split())
+    assert (done.stderr, "[##" in done.stdout) == ("", False)
+
+
+def test_json_on_a_terminal(site: Site) -> None:
+    """What is to be JSON stays JSON where somebody is asked: the plan and the question are on stderr."""
+    reading, writing = os.pipe()
+    arguments = ("versions", "deploy", "v2@10", "v1", "--json")
+    with terminal(site.root, *arguments, stdout=writing) as screen, os.fdopen(reading) as pipe:
+        os.close(writing)
+        assert "10 % of the users move" in screen.expect("Deploy? [y/N]: ")
+        screen.type("y\n")
+        assert screen.end() == 0
+        text = pipe.read()
+    assert text.startswith("{")
+    assert '"deployed": true' in text
+
+
+def test_nothing_yet(tmp_path: Path) -> None:
+    """Empty lists say on a terminal what comes next."""
+    site = Site(tmp_path)
+    for command, words in (
+        ("versions list", "Nothing is uploaded yet"),
+        ("deployments list", "Nothing is deployed yet"),
+    ):
+        with terminal(site.root, *command.split()) as screen:
+            assert screen.end() == 0
+        assert words in screen.text
+
+
+def test_how_many_more(site: Site) -> None:
+    """A list that is cut says so on a terminal."""
+    site.deploy(V1, V1)
+    with terminal(site.root, "deployments", "list", "--limit", "1") as screen:
+        assert screen.end() == 0
+    assert "2 earlier deployments: --limit 3 lists all" in screen.text
+
+
+def test_interrupted_work(site: Site) -> None:
+    """SIGINT in the middle of a work ends with 130, without a traceback, and leaves nothing behind."""
+    pipe = site.root / "builds" / "v1"
+    site.build("v1", {f"assets/{number}.txt": "x" * 1000 for number in range(2000)})
+    with terminal(site.root, "versions", "upload", str(pipe), "--id", "v9") as screen:
+        screen.expect("[")
+        screen.type(CTRL_C)
+        assert screen.end() == 130
+    assert "Traceback" not in screen.text
+    assert list(site.directory.versions()) == ["v1", "v2"]
+
+
+def test_errors_are_red(site: Site) -> None:
+    """An error's first word is red on a terminal, and plain elsewhere."""
+    with terminal(site.root, "versions", "view", "v9") as screen:
+        assert screen.end() == 1
+    assert f"{ESCAPE}31m{ESCAPE}1mError:" in screen.raw
+    done = subprocess.run(
+        program("versions", "view", "v9"), cwd=site.root, env=environment(), capture_output=True, text=True, check=False
+    )
+    assert done.stderr.startswith("Error: version 'v9'")

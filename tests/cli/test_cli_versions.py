@@ -1,0 +1,189 @@
+"""``versions upload``, ``list`` and ``view``: what they do, and what they print as text and as JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+from commanding import AUTHOR, ENTRY, SHARED, Site, build_of
+
+from version_affinity.assets.inventory import parse
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SIZES = {version: sum(len(content) for content in build_of(version).values()) for version in ENTRY}
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    """A site without a version."""
+    return Site(tmp_path)
+
+
+def test_upload(site: Site) -> None:
+    """An upload tells what it did, what is shared, and the next command; the manifest tells who, when and why."""
+    first = site.run("versions", "upload", str(site.build("v1")), "--id", "v1").stdout
+    assert first == (
+        f"Uploaded v1: 4 files, {SIZES['v1'] / 1000:.1f} kB\n\n"
+        "Next, deploy it:\n"
+        f"  version-affinity --releases {site.path} versions deploy v1@100%\n"
+    )
+    site.deploy({"v1": 100.0})
+    options = ("--id", "v2", "--tag", "checkout", "-m", "New checkout")
+    second = site.run("versions", "upload", str(site.build("v2")), *options).stdout
+    assert "Uploaded v2: 4 files, 1.9 kB; 1 of them shared with earlier versions\n" in second
+    assert "Next, give it to a few:\n" in second
+    assert "versions deploy v2@10% v1@90%\n" in second
+    release = site.directory.release("v2")
+    assert (release.author, release.tag, release.message) == (AUTHOR, "checkout", "New checkout")
+
+
+def test_upload_again(site: Site) -> None:
+    """The same content under the same id is there already; other content is refused; without an id it has one."""
+    build = str(site.build("v1"))
+    assert "Uploaded v1" in site.run("versions", "upload", build, "--id", "v1").stdout
+    again = site.run("versions", "upload", build, "--id", "v1").stdout
+    assert again.startswith("v1 is there already with this very content, uploaded just now: 4 files")
+    other = str(site.build("v2"))
+    assert "with other content" in site.run("versions", "upload", other, "--id", "v1", code=1).stderr
+    made = site.json("versions", "upload", other)
+    assert made["id"] == made["content"][:12]
+    assert [site.json("versions", "upload", other)[key] for key in ("id", "new")] == [made["id"], False]
+
+
+def test_upload_as_json(site: Site) -> None:
+    """An upload's JSON has all that the text has."""
+    site.upload("v1")
+    build = site.build("v2")
+    (build / "über.txt").symlink_to(site.root)
+    told = site.json("versions", "upload", str(build), "--id", "v2", "--tag", "t", "--message", "m")
+    assert told["skipped"] == [{"path": "/über.txt", "reason": told["skipped"][0]["reason"]}]
+    told = {name: value for name, value in told.items() if name not in ("created", "content", "skipped")}
+    assert told == {
+        "id": "v2",
+        "author": AUTHOR,
+        "tag": "t",
+        "message": "m",
+        "files": 4,
+        "size": SIZES["v2"],
+        "new": True,
+        "linked": 1,
+    }
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs links")
+def test_what_is_left_out(site: Site) -> None:
+    """What of a build is not uploaded is told, and why; of very much, the beginning."""
+    build = site.build("v1")
+    (build / "assets" / "outside.js").symlink_to("/etc/hostname")
+    shown = site.run("versions", "upload", str(build), "--id", "v1").stdout
+    assert "Left out, or of no use:\n  /assets/outside.js  " in shown
+    for number in range(30):
+        (build / f"link-{number}").symlink_to("/etc/hostname")
+    shown = site.run("versions", "upload", str(build), "--id", "v2").stdout
+    assert "and 21 more: --json names all" in shown
+
+
+def test_upload_when_the_log_is_away(site: Site) -> None:
+    """An upload needs no log: it is done, and the command that deploys is proposed all the same."""
+    shown = site.run("versions", "upload", str(site.build("v1")), "--id", "v1", "--log", "redis://127.0.0.1:1").stdout
+    assert "Uploaded v1" in shown
+    assert "versions deploy v1@100%" in shown
+
+
+def test_author(site: Site, tmp_path: Path) -> None:
+    """Who uploads is who the environment says, else who Git knows, else who the system does."""
+    config = tmp_path / "gitconfig"
+    config.write_text("[user]\n\tname = Grace Hopper\n")
+    git = {"GIT_CONFIG_GLOBAL": str(config), "GIT_CONFIG_SYSTEM": os.devnull, "GIT_DIR": str(tmp_path / "none")}
+    none = {**git, "GIT_CONFIG_GLOBAL": os.devnull, "LOGNAME": "lovelace"}
+    for number, environment in enumerate(({"VERSION_AFFINITY_AUTHOR": "CI"}, git, none, {**none, "PATH": ""})):
+        build = str(site.build("v1", {"n.txt": str(number)}))
+        unset = {"VERSION_AFFINITY_AUTHOR": None}
+        site.run("versions", "upload", build, "--id", f"v{number}", **{**unset, **environment})
+    uploaded = site.directory.versions().values()
+    assert [release.author for release in uploaded] == ["CI", "Grace Hopper", "lovelace", "lovelace"]
+
+
+def test_list(site: Site) -> None:
+    """In a pipe, a version is a line of cells behind tabs, the newest first; times and sizes are for programs."""
+    site.upload("v0", "v1", "v2", "v3")
+    site.deploy({"v0": 100.0}, {"v1": 90.0, "v2": 10.0, "v3": 0.0})
+    lines = [line.split("\t") for line in site.run("versions", "list").stdout.splitlines()]
+    assert [line[:2] for line in lines] == [["v3", "0 %, staged"], ["v2", "10 %"], ["v1", "90 %"], ["v0", "known"]]
+    release = site.directory.release("v3")
+    assert lines[0][2:] == [release.created, AUTHOR, "", "4", str(SIZES["v3"]), ""]
+
+
+def test_list_as_json(site: Site) -> None:
+    """Each version's JSON says how it stands, and why it stays known."""
+    site.upload("v0", "v1")
+    site.deploy({"v0": 100.0}, {"v1": 100.0})
+    for number in range(10):
+        site.build("v2", {"n.txt": str(number)})
+        site.run("versions", "upload", str(site.root / "builds" / "v2"), "--id", f"n{number}")
+    found = {version["id"]: version for version in site.json("versions", "list")}
+    assert next(iter(found)) == "n9"
+    told = {version: (found[version]["state"], found[version]["percentage"]) for version in ("n0", "n9", "v1", "v0")}
+    assert told == {
+        "n0": ("prunable", None),
+        "n9": ("known", None),
+        "v1": ("deployed", 100.0),
+        "v0": ("known", None),
+    }
+    assert found["n0"]["reason"] == ""
+    assert found["v0"]["reason"] == "deployed since revision 1, which a rollback returns to"
+    assert found["v1"]["reason"] == "in the current deployment"
+
+
+def test_list_of_nothing(site: Site) -> None:
+    """Where nothing is uploaded, a pipe gets nothing."""
+    assert site.run("versions", "list").stdout == ""
+    assert site.json("versions", "list") == []
+
+
+def test_view(site: Site) -> None:
+    """A version's view shows its head, its types and biggest files, and the deployments that it was in."""
+    site.upload("v1", "v2", tag="checkout")
+    site.deploy({"v1": 100.0}, {"v1": 90.0, "v2": 10.0}, {"v1": 100.0})
+    shown = site.run("versions", "view", "v2").stdout
+    lines = [line.split() for line in shown.splitlines()]
+    assert ["Version", "v2"] in lines
+    assert ["State", "known", "(one", "of", "the", "last", "10)"] in lines
+    assert ["By", AUTHOR] in lines
+    assert ["Tag", "checkout"] in lines
+    assert ["Message"] not in lines
+    assert ["text/javascript", "2", "files", "1.8", "kB"] in lines
+    assert ["1.8", "kB", SHARED] in lines
+    assert ["revision", "2", "10", "%", "just", "now"] in lines
+    assert "none yet" not in shown
+
+
+def test_view_as_json(site: Site) -> None:
+    """The view's JSON counts every file once."""
+    site.upload("v1")
+    told = site.json("versions", "view", "v1")
+    inventory = parse(site.directory.manifest_path("v1").read_bytes())
+    assert sum(kind["files"] for kind in told["types"]) == len(inventory.files) == 4
+    assert sum(kind["size"] for kind in told["types"]) == told["size"] == SIZES["v1"]
+    assert told["types"][0] == {"type": "text/javascript", "files": 2, "size": 1800 + 14}
+    assert told["biggest"][0] == {
+        "path": SHARED,
+        "size": 1800,
+        "type": "text/javascript; charset=utf-8",
+        "fingerprinted": True,
+    }
+    assert told["deployments"] == []
+    site.deploy({"v1": 100.0})
+    (deployment,) = site.json("versions", "view", "v1")["deployments"]
+    assert (deployment["revision"], deployment["percentage"]) == (1, 100.0)
+
+
+def test_names_that_are_not_ascii(site: Site) -> None:
+    """Files with other letters in their names are shown as people read them."""
+    site.upload("v1", more={"über/ß.txt": "x" * 5000})
+    assert "/über/ß.txt" in site.run("versions", "view", "v1").stdout
+    assert json.loads(site.run("versions", "view", "v1", "--json").stdout)["biggest"][0]["path"] == "/über/ß.txt"

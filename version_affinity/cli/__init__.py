@@ -1,0 +1,1 @@
+"""The command ``version-affinity``. Nothing else of the package imports it."""

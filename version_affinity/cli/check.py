@@ -1,0 +1,175 @@
+"""``check``: find what is broken in a build before it goes live."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import click
+
+from version_affinity.assets.static import StaticAssets
+from version_affinity.errors import ConfigurationError
+
+from .commands import command
+from .completing import complete_version
+from .errors import RefusedError, missing_extra
+from .objections import APP_FIRST_HINT
+from .output import aligned, emit, json_option, say, styled, waiting
+from .place import current_place, place_options
+from .standings import PRUNABLE, standings
+from .text import counted, listed, percent, printable, size
+from .uploaded import uploaded_build
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from version_affinity.checking import Report
+
+
+class _Subject(NamedTuple):
+    """What is checked, and what it is compared with.
+
+    Attributes:
+        name: What is checked, for people.
+        build: Its files.
+        known: The known versions, by id.
+        live: The one that most users have, besides this one; None without one.
+        share: How many users have that.
+    """
+
+    name: str
+    build: StaticAssets
+    known: Mapping[str, StaticAssets]
+    live: str | None = None
+    share: float = 0.0
+
+
+class _Finding(NamedTuple):
+    """Something in a file: where, whether it keeps the build from being deployed, and what it is."""
+
+    file: str
+    line: int
+    is_bad: bool
+    text: str
+
+
+@command()
+@click.argument("build", metavar="DIRECTORY|ID", shell_complete=complete_version)
+@click.option("--prefix", default="/", show_default=True, help="The path under which the application serves versions.")
+@click.option("--app-first", metavar="PATTERN", multiple=True, help="Paths of the application's own, such as '/api/*'.")
+@place_options()
+@json_option
+def check(build: str, prefix: str, app_first: tuple[str, ...], as_json: bool) -> None:
+    """Find what is broken in a build, in a directory or uploaded, before it goes live.
+
+      version-affinity check dist/
+      version-affinity check v2
+      version-affinity check dist/ --app-first '/api/*' --json
+
+    Every reference in its HTML, CSS and JavaScript has to lead to a file of the build, or to a path of the application
+    (--app-first); and no fingerprinted name may stand for other bytes in a known version. It warns of files that pages
+    load under names that stay while their bytes change, which depend on the page pin; and shows what is new against
+    the live version.
+
+    It ends with 1 when something is broken. "versions deploy" does the same before a version gets its first share.
+    """
+    try:
+        from version_affinity.checking import check as check_build  # noqa: PLC0415 - an extra
+    except (ImportError, ConfigurationError):
+        raise RefusedError(missing_extra("check", "check")) from None
+    with waiting(f"Checking {printable(build)}"):
+        subject = _subject(build)
+        live = subject.live
+        report = check_build(subject.build, known=subject.known, live=live, app_first=app_first, prefix=prefix)
+    if as_json:
+        emit({"build": subject.name, "known": list(subject.known), "live": live, **report.as_dict()})
+    else:
+        _show(subject, report)
+    if not report.ok:
+        hint = f"\n{APP_FIRST_HINT}" if report.broken else ""
+        raise RefusedError(f"{subject.name} is not fit to be deployed: {_counted(report)}{hint}")
+
+
+def _subject(build: str) -> _Subject:
+    """Return what is meant: the directory of this name, else the uploaded version."""
+    place = current_place()
+    is_directory = Path(build).is_dir()
+    try:
+        directory = place.directory()
+    except ConfigurationError:
+        if not is_directory or place.releases is not None:
+            raise
+        return _Subject(build, StaticAssets(build, memory=0), {})  # nothing to compare it with
+    entries = place.open_log().read()
+    known = {
+        version: uploaded_build(directory, version)
+        for version, standing in standings(directory, entries).items()
+        if standing.state != PRUNABLE and (is_directory or version != build)
+    }
+    current = entries[-1].percentages if entries else {}
+    live = max((version for version in current if version in known), key=current.__getitem__, default=None)
+    checked = StaticAssets(build, memory=0) if is_directory else uploaded_build(directory, build)
+    return _Subject(build, checked, known, live, current[live] if live is not None else 0.0)
+
+
+def _show(subject: _Subject, report: Report) -> None:
+    total = report.sizes.total
+    say(f"{styled(printable(subject.name), 'strong')}: {counted(total.files, 'file')}, {size(total.size)}")
+    churn = report.churn
+    if churn is not None:
+        parts = (("new", churn.new), ("shared", churn.shared), ("removed", churn.removed))
+        told = ", ".join(f"{amount.files:,} {word} ({size(amount.size)})" for word, amount in parts)
+        say(f"Against {styled(churn.live, 'version')}, which {percent(subject.share)} of the users have: {told}")
+    by_file: dict[str, list[_Finding]] = {}
+    for finding in sorted(_findings(report)):
+        by_file.setdefault(finding.file, []).append(finding)
+    for file, findings in by_file.items():
+        say()
+        say(styled(printable(file), "strong"))
+        rows = [
+            [
+                str(finding.line or ""),
+                styled("broken", "bad") if finding.is_bad else styled("warning", "warning"),
+                printable(finding.text),
+            ]
+            for finding in findings
+        ]
+        for line in aligned(rows, right=(0,), indent="  "):
+            say(line)
+    if report.collisions:
+        say()
+        say(styled("Fingerprinted names with other bytes in a known version", "strong"))
+        for collision in report.collisions:
+            say(f"  {styled('broken', 'bad')}  {printable(collision.path)}  also in {listed(collision.versions)}")
+    say()
+    if report.ok:
+        warned = _counted(report)
+        say(f"{styled('Fit to be deployed', 'good')}{f', with {warned}' if warned else ''}.")
+
+
+def _findings(report: Report) -> Iterable[_Finding]:
+    for found in report.broken:
+        yield _Finding(found.file, found.line, True, _reference(found))
+    for found in report.doubtful:
+        yield _Finding(found.file, found.line, False, f"{_reference(found)}; no page is known to load this file")
+    for unread in report.faults:
+        yield _Finding(unread.file, unread.line, False, unread.reason)
+    for unstable in report.unstable:
+        text = (
+            f"{unstable.path} has other bytes in {listed(unstable.versions)}: which ones a page gets is up to its pin"
+        )
+        yield _Finding(unstable.file, unstable.line, False, text)
+
+
+def _reference(found: Any) -> str:
+    elsewhere = f" (it is in {listed(found.versions)})" if found.versions else ""
+    return f"{found.kind} {found.text}: {found.reason}{elsewhere}"
+
+
+def _counted(report: Report) -> str:
+    counts = (
+        (len(report.broken), "broken reference"),
+        (len(report.collisions), "collision"),
+        (len(report.doubtful) + len(report.faults) + len(report.unstable), "warning"),
+    )
+    return ", ".join(counted(count, noun) for count, noun in counts if count)

@@ -1,0 +1,27 @@
+"""``completion``: print what makes a shell complete these commands."""
+
+from __future__ import annotations
+
+import click
+from click.shell_completion import get_completion_class
+
+from .commands import command
+from .output import say
+
+
+@command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print the script that makes a shell complete commands, options, and the ids of uploaded versions.
+
+      eval "$(version-affinity completion bash)"                      in ~/.bashrc
+      eval "$(version-affinity completion zsh)"                       in ~/.zshrc, after compinit
+      version-affinity completion fish > ~/.config/fish/completions/version-affinity.fish
+
+    It takes effect in the next shell.
+    """
+    from .main import cli  # noqa: PLC0415 - which imports this module
+
+    made = get_completion_class(shell)
+    assert made is not None  # noqa: S101 - click knows these three
+    say(made(cli, {}, "version-affinity", "_VERSION_AFFINITY_COMPLETE").source())

@@ -1,0 +1,106 @@
+"""``versions deploy``: say who gets which version."""
+
+from __future__ import annotations
+
+from itertools import zip_longest
+from typing import TYPE_CHECKING
+
+import click
+
+from .commands import command
+from .completing import complete_version
+from .deploying import Order, carry_out, plan
+from .errors import RefusedError
+from .objections import Build
+from .output import json_option
+from .place import current_place, place_options
+from .prompts import can_ask, yes_option
+from .selecting import select
+from .specs import Spec, SpecError, deployment_of, parse_percentage, parse_spec, parse_tag_spec
+from .text import listed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from version_affinity.releases.directory import ReleasesDirectory
+
+
+@command()
+@click.argument("specs", metavar="[ID@PERCENTAGE]...", nargs=-1, shell_complete=complete_version)
+@click.option("--version-id", "version_ids", metavar="ID", multiple=True, help="A version, instead of ID@PERCENTAGE.")
+@click.option("--percentage", "percentages", metavar="NUMBER", multiple=True, help="The share of that --version-id.")
+@click.option("--version-tag", "tags", metavar="TAG[@PERCENTAGE]", multiple=True, help="A version by its tag.")
+@click.option("-m", "--message", default="", help="Why, for the log.")
+@click.option("--dry-run", is_flag=True, help="Show what would happen, and leave it at that.")
+@click.option("--force", is_flag=True, help="Deploy whatever speaks against it.")
+@click.option("--prefix", default="/", show_default=True, help="The path under which the application serves versions.")
+@click.option("--app-first", metavar="PATTERN", multiple=True, help="Paths of the application's own, such as '/api/*'.")
+@yes_option
+@place_options()
+@json_option
+def deploy(
+    specs: tuple[str, ...],
+    version_ids: tuple[str, ...],
+    percentages: tuple[str, ...],
+    tags: tuple[str, ...],
+    message: str,
+    dry_run: bool,
+    force: bool,
+    prefix: str,
+    app_first: tuple[str, ...],
+    yes: bool,
+    as_json: bool,
+) -> None:
+    """Say who gets which version from now on: all workers follow, and nothing restarts.
+
+      version-affinity versions deploy v2@10% v1@90%
+      version-affinity versions deploy v2@10 v1           v1 gets the remainder
+      version-affinity versions deploy v1 v2@0%           v2 is staged: for overrides only
+      version-affinity versions deploy v2 -y -m "All of them"
+      version-affinity versions deploy                    asks which, on a terminal
+
+    It shows how many users move from which version to which, computed and not guessed, and asks.
+
+    It refuses, unless there is --force:
+      a version that is not uploaded, or that a live host lacks (with a log in Redis)
+      a version that gets its first share, and has broken references (with the extra "check"), or fingerprinted names
+      that stand for other bytes in a known version
+
+    Where somebody else has deployed meanwhile, it is refused in any case.
+    """
+    place = current_place()
+    wanted = given_specs(specs, version_ids, percentages)
+    if not wanted and not tags and not can_ask():
+        raise SpecError("there is nothing to deploy: write what everybody gets, such as v1@90% v2@10%")
+    directory = place.directory()
+    wanted += [_tagged(directory, spec) for spec in map(parse_tag_spec, tags)]
+    shares = deployment_of(wanted) if wanted else None
+    log = place.open_log()
+    entries = log.read()
+    if shares is None:
+        shares = select(directory, entries)
+    planned = plan(place, log, entries, shares, Build(prefix, app_first))
+    carry_out(planned, log, Order("Deploy?", message, yes=yes, force=force, dry_run=dry_run, as_json=as_json))
+
+
+def given_specs(specs: Iterable[str], version_ids: Sequence[str], percentages: Sequence[str]) -> list[Spec]:
+    """Return what the arguments and the options ``--version-id`` and ``--percentage`` mean."""
+    if len(percentages) > len(version_ids):
+        raise SpecError("there are more --percentage than --version-id: write one of each for a version")
+    shares = [parse_percentage(share, f"--percentage {share}") for share in percentages]
+    named = [
+        Spec(parse_spec(version).version, share)
+        for version, share in zip_longest(version_ids, shares, fillvalue=None)
+        if version
+    ]
+    return [*map(parse_spec, specs), *named]
+
+
+def _tagged(directory: ReleasesDirectory, spec: Spec) -> Spec:
+    """Return the spec of the version that has a tag."""
+    found = [release.id for release in directory.versions().values() if release.tag == spec.version]
+    if not found:
+        raise RefusedError(f"no version has the tag {spec.version!r}: see version-affinity versions list")
+    if len(found) > 1:
+        raise RefusedError(f"{listed(found)} have the tag {spec.version!r}: name one of them by its id")
+    return Spec(found[0], spec.percentage)

@@ -1,0 +1,231 @@
+"""What ``versions deploy`` and ``rollback`` have in common: the plan, what speaks against it, the question, the log."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from version_affinity.releases.log import LogConflictError
+from version_affinity.releases.movement import movement
+from version_affinity.releases.retention import rollback_target
+
+from .authors import author
+from .errors import RefusedError
+from .objections import objections
+from .output import aligned, emit, note, say, styled, warn
+from .place import command_line
+from .prompts import confirm
+from .text import ago, percent, printable, shares
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from version_affinity.releases.log import DeploymentLog, Entry
+    from version_affinity.releases.movement import Movement
+
+    from .objections import Build, Objection
+    from .place import Place
+
+# Of the users, in percent: what rounding leaves is no swap.
+_SWAPPED: Final = 0.0005
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A deployment that is not written yet.
+
+    Attributes:
+        name: What is deployed: the releases' name.
+        entries: The log that it is to follow.
+        percentages: Version id to percentage.
+        moves: Who moves; None for the first deployment.
+        refusals: What speaks against it.
+        warnings: What should be known.
+    """
+
+    name: str
+    entries: Sequence[Entry]
+    percentages: Mapping[str, float]
+    moves: Movement | None
+    refusals: tuple[Objection, ...]
+    warnings: tuple[str, ...]
+
+    @property
+    def before(self) -> Entry | None:
+        """The deployment that is in force."""
+        return self.entries[-1] if self.entries else None
+
+    @property
+    def revision(self) -> int:
+        """The revision that it would have."""
+        return (self.before.revision if self.before is not None else 0) + 1
+
+    def as_dict(self, **more: object) -> dict[str, Any]:
+        """Return it for JSON."""
+        return {
+            "name": self.name,
+            "revision": self.revision,
+            "percentages": dict(self.percentages),
+            "before": dict(self.before.percentages) if self.before is not None else None,
+            "movement": self.moves.as_dict() if self.moves is not None else None,
+            "refusals": [{**refusal._asdict(), "details": list(refusal.details)} for refusal in self.refusals],
+            "warnings": list(self.warnings),
+            **more,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What is asked for besides the percentages.
+
+    Attributes:
+        question: What is asked before the plan is carried out: "Deploy?".
+        message: Why, for the log.
+        yes: Whether that was answered.
+        force: Whether refusals are overruled.
+        dry_run: Whether nothing is to be written.
+        as_json: Whether the outcome is printed as JSON.
+    """
+
+    question: str
+    message: str
+    yes: bool
+    force: bool
+    dry_run: bool
+    as_json: bool
+
+
+def plan(
+    place: Place, log: DeploymentLog, entries: Sequence[Entry], percentages: Mapping[str, float], build: Build
+) -> Plan:
+    """Return what would be deployed, and what speaks against it.
+
+    Args:
+        place: The releases.
+        log: The log.
+        entries: What was read from it.
+        percentages: Version id to percentage.
+        build: How versions are checked.
+    """
+    directory = place.directory()
+    moves = movement(entries[-1].percentages, percentages) if entries else None
+    refusals, warnings = objections(place, log, entries, percentages, build)
+    return Plan(directory.name, tuple(entries), dict(percentages), moves, tuple(refusals), tuple(warnings))
+
+
+def carry_out(planned: Plan, log: DeploymentLog, order: Order) -> None:
+    """Show a plan, ask, and write it to the log.
+
+    Raises:
+        RefusedError: something speaks against it, the answer is no, or somebody else was faster.
+    """
+    if not order.as_json:
+        show(planned, say)
+    elif not (order.yes or order.dry_run):
+        show(planned, note)  # what is asked about
+    for warning in planned.warnings:
+        warn(warning)
+    if planned.refusals and not order.force:
+        if order.as_json:
+            emit(planned.as_dict(deployed=False, dry_run=order.dry_run, entry=None))
+        raise RefusedError(_refused(planned.refusals))
+    for refusal in planned.refusals:
+        warn(f"overruled: {refusal.reason}")
+    entry = None
+    if not order.dry_run:
+        confirm(order.question, "nothing is deployed", yes=order.yes)
+        entry = _append(planned, log, order.message)
+    _tell(planned, entry, order)
+
+
+def _tell(planned: Plan, entry: Entry | None, order: Order) -> None:
+    """Print what became of a plan that nothing speaks against."""
+    if order.as_json:
+        written = entry.as_document() if entry is not None else None
+        emit(planned.as_dict(deployed=entry is not None, dry_run=order.dry_run, entry=written))
+    elif entry is None:
+        say(styled("Nothing is deployed: this was a dry run.", "strong"))
+    else:
+        say(f"{styled('Deployed', 'good')} revision {entry.revision}: all workers serve by it within a second or two.")
+        if rollback_target([*planned.entries, entry]) is not None:
+            say(f"To take it back: {command_line('rollback')}")
+
+
+def _append(planned: Plan, log: DeploymentLog, message: str) -> Entry:
+    before = planned.before
+    try:
+        return log.append(
+            planned.percentages,
+            expected=before.revision if before is not None else 0,
+            author=author(),
+            message=message,
+        )
+    except LogConflictError:
+        raise RefusedError(_overtaken(log.read())) from None
+
+
+def _overtaken(entries: Sequence[Entry]) -> str:
+    """Say who deployed what in the meantime."""
+    newest = entries[-1]
+    why = f' ("{newest.message}")' if newest.message else ""
+    return (
+        f"{newest.author or 'somebody'} has deployed revision {newest.revision} meanwhile, {ago(newest.created)}: "
+        f"{shares(newest.percentages)}{why}. Nothing is deployed: look whether you still want to, and deploy again"
+    )
+
+
+def _refused(refusals: Sequence[Objection]) -> str:
+    lines = ["nothing is deployed (--force overrules this):"]
+    for refusal in refusals:
+        lines.append(f"  - {refusal.reason}")
+        lines += [f"      {detail}" for detail in refusal.details]
+    return "\n".join(lines)
+
+
+def show(planned: Plan, write: Callable[[str], None]) -> None:
+    """Print what a plan changes, and who moves.
+
+    Args:
+        planned: The plan.
+        write: Prints a line.
+    """
+    before = planned.before
+    follows = f", revision {before.revision} -> {planned.revision}" if before is not None else ", the first deployment"
+    write(f"{styled(planned.name, 'strong')}{follows}")
+    write("")
+    for line in aligned(_changes(planned), indent="  ", right=(1, 3)):
+        write(line)
+    write("")
+    if planned.moves is not None:
+        show_movement(planned.moves, write)
+        write("")
+
+
+def _changes(planned: Plan) -> list[list[str]]:
+    if planned.before is None:
+        return [[styled(version, "version"), percent(share)] for version, share in planned.percentages.items()]
+    old, new = planned.before.percentages, planned.percentages
+    rows = []
+    for version in dict.fromkeys((*old, *new)):
+        was = percent(old[version]) if version in old else "-"
+        will = percent(new[version]) if version in new else "-"
+        rows.append([styled(version, "version"), was, "->", styled(will, "strong") if will != was else will])
+    return rows
+
+
+def show_movement(moves: Movement, write: Callable[[str], None]) -> None:
+    """Print who moves from which version to which."""
+    if not moves.pairs:
+        write("Nobody moves.")
+        return
+    if moves.moved > moves.minimum + _SWAPPED:
+        least = f"; {percent(moves.minimum)} is the least that any scheme moves"
+    else:
+        least = ", the fewest that any scheme can"
+    write(f"{styled(percent(moves.moved), 'strong')} of the users move{least}:")
+    rows = [
+        [styled(printable(before), "version"), "->", styled(printable(after), "version"), percent(users)]
+        for (before, after), users in moves.pairs.items()
+    ]
+    for line in aligned(rows, indent="  ", right=(3,)):
+        write(line)

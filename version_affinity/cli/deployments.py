@@ -1,0 +1,105 @@
+"""``deployments``: list, status, and restore."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, cast
+
+import click
+
+from version_affinity.releases.presence import Presence
+
+from .commands import Commands, Lazy, command
+from .errors import RefusedError
+from .output import emit, is_terminal, json_option, say, styled, table
+from .place import command_line, current_place, place_options
+from .prompts import confirm, yes_option
+from .text import ago, counted, printable, shares
+
+if TYPE_CHECKING:
+    from version_affinity.releases.log import Entry
+    from version_affinity.releases.redis_log import RedisLog
+
+_TABLE: Final = {
+    "list": Lazy("deployments", "list_deployments", "Who deployed what, and when; the newest first."),
+    "status": Lazy("status", "status", "What is deployed now, and which host has what."),
+    "restore": Lazy("deployments", "restore", "Give a Redis that lost its data the history back."),
+}
+_HELP: Final = """Who gets which version: now, and before.
+
+  version-affinity deployments status
+  version-affinity deployments list --limit 50
+"""
+
+deployments = Commands("deployments", table=_TABLE, help=_HELP)
+
+
+@command("list")
+@click.option("--limit", type=click.IntRange(1), default=10, show_default=True, help="How many.")
+@place_options()
+@json_option
+def list_deployments(limit: int, as_json: bool) -> None:
+    """List the deployments, the newest first: revision, when, by whom, the percentages, and why.
+
+      version-affinity deployments list
+      version-affinity deployments list --limit 1 --json
+
+    Nothing is ever taken out of the log or changed in it: this is the audit trail, too.
+    """
+    entries = current_place().open_log().read()
+    found = entries[::-1][:limit]
+    if as_json:
+        emit([entry.as_document() for entry in found])
+        return
+    if not found:
+        if is_terminal():
+            say(f"Nothing is deployed yet: {command_line('versions deploy v1@100%')}")
+        return
+    table(["REVISION", "WHEN", "BY", "DEPLOYED", "MESSAGE"], [_row(entry) for entry in found], right=(0,))
+    if is_terminal() and len(entries) > limit:
+        say(styled(f"{counted(len(entries) - limit, 'earlier deployment')}: --limit {len(entries)} lists all", "faint"))
+
+
+def _row(entry: Entry) -> list[str]:
+    return [
+        str(entry.revision),
+        ago(entry.created) if is_terminal() else printable(entry.created),
+        printable(entry.author),
+        shares(entry.percentages),
+        printable(entry.message),
+    ]
+
+
+@command()
+@yes_option
+@place_options()
+@json_option
+def restore(yes: bool, as_json: bool) -> None:
+    """Give a Redis that lost its data the history of deployments back, from this host's copy.
+
+      version-affinity deployments restore --log redis://redis.example
+
+    Every host that follows a log in Redis keeps what it has last read in its releases directory, and goes on serving by
+    it. If hosts have seen different revisions, run this on the one with the latest. An empty log can be restored, and
+    no other.
+    """
+    place = current_place()
+    log = place.open_log()
+    if not isinstance(log, Presence):
+        raise RefusedError(
+            f"{log.description} is a file, and this is for a log in Redis: name it, as in --log redis://host. A file "
+            f"that is lost is restored by copying {place.copy().path} to it",
+        )
+    copy = place.copy()
+    entries = copy.load()
+    if not entries:
+        raise RefusedError(f"{str(copy.path)!r} holds no deployments: run this on a host that has followed the log")
+    newest = entries[-1]
+    what = f"{counted(len(entries), 'deployment')}, up to revision {newest.revision}: {shares(newest.percentages)}"
+    if not as_json:
+        say(f"The copy in {copy.path} has {what}")
+    confirm(f"Write them to {log.description}?", "nothing is written", yes=yes)
+    cast("RedisLog", log).restore(entries)
+    if as_json:
+        emit({"log": log.description, "restored": len(entries), "revision": newest.revision})
+    else:
+        say(f"{styled('Restored', 'good')} {counted(len(entries), 'deployment')}")

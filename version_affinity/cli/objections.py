@@ -1,0 +1,169 @@
+"""What speaks against a deployment: versions that are not there, on this host or on others, or that would break."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from version_affinity.errors import ConfigurationError
+from version_affinity.releases.presence import Presence
+
+from .collisions import collisions
+from .output import waiting
+from .place import command_line
+from .standings import PRUNABLE, standings
+from .text import counted, listed
+from .uploaded import uploaded_build
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from version_affinity.releases.directory import ReleasesDirectory
+    from version_affinity.releases.log import DeploymentLog, Entry
+
+    from .place import Place
+
+UNKNOWN: Final = "unknown-version"
+LACKING: Final = "host-lacks-version"
+BROKEN: Final = "broken-reference"
+COLLISION: Final = "collision"
+OTHER_LOG: Final = "other-log"
+
+APP_FIRST_HINT: Final = "Is a path answered by the application itself? Then name it: --app-first '/api/*'"
+
+_NAMED: Final = 3
+
+
+class Objection(NamedTuple):
+    """A reason not to deploy.
+
+    Attributes:
+        kind: One of those above.
+        reason: What is wrong, and what helps.
+        details: Where, of very many places the first.
+    """
+
+    kind: str
+    reason: str
+    details: tuple[str, ...] = ()
+
+
+class Build(NamedTuple):
+    """How the application serves a build, which decides where its references lead.
+
+    Attributes:
+        prefix: The path under which it is served.
+        app_first: The patterns of paths that are the application's own.
+    """
+
+    prefix: str = "/"
+    app_first: tuple[str, ...] = ()
+
+
+def objections(
+    place: Place, log: DeploymentLog, entries: Sequence[Entry], percentages: Mapping[str, float], build: Build
+) -> tuple[list[Objection], list[str]]:
+    """Return what speaks against a deployment, and what should be known about it.
+
+    Args:
+        place: The releases.
+        log: The log.
+        entries: What was read from it.
+        percentages: Version id to percentage.
+        build: How versions are served.
+    """
+    directory = place.directory()
+    uploaded = directory.versions()
+    found = [*_elsewhere(place, entries), *_unknown(percentages, uploaded), *_lacking(log, percentages)]
+    warnings: list[str] = []
+    for version in _new(entries, percentages):
+        if version in uploaded:
+            found += _colliding(directory, entries, version, percentages)
+            broken, told = _checked(directory, version, build)
+            found += broken
+            warnings += told
+    return found, warnings
+
+
+def _new(entries: Sequence[Entry], percentages: Mapping[str, float]) -> list[str]:
+    """Return the versions that get their first share: those that had one are out there, whatever is wrong with them."""
+    before = {version for entry in entries for version, share in entry.percentages.items() if share > 0}
+    return [version for version, share in percentages.items() if share > 0 and version not in before]
+
+
+def _elsewhere(place: Place, entries: Sequence[Entry]) -> list[Objection]:
+    if not place.is_followed_elsewhere(entries):
+        return []
+    reason = (
+        f"the application on this host follows another log than {place.open_log().description}, or this one has lost "
+        f"deployments ({place.copy().path} is what it has read): name its log, as in --log redis://host"
+    )
+    return [Objection(OTHER_LOG, reason)]
+
+
+def _unknown(percentages: Iterable[str], uploaded: Mapping[str, object]) -> list[Objection]:
+    missing = [version for version in percentages if version not in uploaded]
+    if not missing:
+        return []
+    newest = list(uploaded)[::-1]
+    there = f"{', '.join(newest[:_NAMED])}{', ...' if len(newest) > _NAMED else ''}" if newest else "nothing yet"
+    verb = "is" if len(missing) == 1 else "are"
+    reason = (
+        f"{listed(missing)} {verb} not uploaded (uploaded: {there}): "
+        f"{command_line(f'versions upload dist/ --id {missing[0]}')}"
+    )
+    return [Objection(UNKNOWN, reason)]
+
+
+def _lacking(log: DeploymentLog, percentages: Iterable[str]) -> list[Objection]:
+    if not isinstance(log, Presence):
+        return []
+    found = []
+    for host, report in log.hosts().items():
+        missing = [version for version in percentages if version not in report.versions]
+        if missing:
+            reason = (
+                f"the host {host} lacks {listed(missing)}, whose users would get another version there: upload or "
+                "copy it there first"
+            )
+            found.append(Objection(LACKING, reason))
+    return found
+
+
+def _colliding(
+    directory: ReleasesDirectory, entries: Sequence[Entry], version: str, percentages: Iterable[str]
+) -> list[Objection]:
+    stands = standings(directory, entries)
+    known = [other for other, standing in stands.items() if standing.state != PRUNABLE or other in percentages]
+    found = collisions(directory, version, known)
+    if not found:
+        return []
+    reason = (
+        f"{version} has {counted(len(found), 'fingerprinted name')} that a known version has with other bytes, so that "
+        "pages could get the wrong ones: build it anew, under other names"
+    )
+    return [Objection(COLLISION, reason, _first([f"{path}  also in {listed(others)}" for path, others in found]))]
+
+
+def _first(places: list[str]) -> tuple[str, ...]:
+    more = [f"and {len(places) - _NAMED:,} more"] if len(places) > _NAMED else []
+    return (*places[:_NAMED], *more)
+
+
+def _checked(directory: ReleasesDirectory, version: str, build: Build) -> tuple[list[Objection], list[str]]:
+    """Return whether references of a version are broken; or that this was not looked at."""
+    try:
+        from version_affinity.checking import check  # noqa: PLC0415 - an extra
+    except (ImportError, ConfigurationError):
+        return [], [
+            f"the references of {version} are not checked, and may be broken: pip install 'version_affinity[check]'"
+        ]
+    with waiting(f"Checking {version}"):
+        report = check(uploaded_build(directory, version), prefix=build.prefix, app_first=build.app_first)
+    if not report.broken:
+        return [], []
+    reason = (
+        f"{version} has {counted(len(report.broken), 'broken reference')}; {command_line(f'check {version}')} tells "
+        f"all. {APP_FIRST_HINT}"
+    )
+    places = [f"{found.file}:{found.line}  {found.text}: {found.reason}" for found in report.broken]
+    return [Objection(BROKEN, reason, _first(places))], []

@@ -1,0 +1,164 @@
+"""What commands print: tables and colours on a terminal, plain lines elsewhere, JSON where it is asked for.
+
+Stdout is for what was asked for, stderr for everything else: progress, questions, warnings, reasons of a refusal.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from .text import cut, printable, width
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+_GAP: Final = 2
+#: The colours have one meaning each, in all commands.
+_STYLES: Final[dict[str, dict[str, Any]]] = {
+    "good": {"fg": "green"},
+    "bad": {"fg": "red"},
+    "warning": {"fg": "yellow"},
+    "version": {"fg": "cyan"},
+    "strong": {"bold": True},
+    "faint": {"dim": True},
+}
+
+
+def is_terminal() -> bool:
+    """Tell whether stdout is a terminal."""
+    return sys.stdout.isatty()
+
+
+def styled(text: str, style: str) -> str:
+    """Return a text in a colour, which is taken out again where there is no terminal."""
+    return click.style(text, **_STYLES[style])
+
+
+def say(text: str = "") -> None:
+    """Print a line, or several, of what was asked for."""
+    click.echo(text)
+
+
+def note(text: str) -> None:
+    """Print a line to stderr: what helps, and was not asked for."""
+    click.echo(text, err=True)
+
+
+def warn(text: str) -> None:
+    """Print a warning to stderr."""
+    note(f"{styled('Warning:', 'warning')} {printable(text, lines=True)}")
+
+
+def emit(document: object) -> None:
+    """Print a document as JSON. Letters beyond ASCII are escaped, so that it is the same in every locale."""
+    click.echo(json.dumps(document, indent=2))
+
+
+def emit_line(document: object) -> None:
+    """Print a document as a line of JSON."""
+    click.echo(json.dumps(document))
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[int] = ()) -> None:
+    """Print a table: aligned and with a header on a terminal; elsewhere, a line for each row, its cells behind tabs.
+
+    Args:
+        header: The names of the columns.
+        rows: The cells, which may be styled. The last one of a row is cut to the terminal's width.
+        right: The columns that are aligned to the right, from 0 on.
+    """
+    if not is_terminal():
+        for row in rows:
+            say("\t".join(click.unstyle(cell) for cell in row))
+        return
+    titles = [styled(title, "strong") for title in header]
+    for line in aligned([titles, *rows], right=right):
+        say(line)
+
+
+def aligned(rows: Sequence[Sequence[str]], *, right: Sequence[int] = (), indent: str = "") -> list[str]:
+    """Return rows as lines whose cells stand below each other."""
+    columns = max(map(len, rows), default=0)
+    widths = [max(width(click.unstyle(row[column])) for row in rows if column < len(row)) for column in range(columns)]
+    room = shutil.get_terminal_size().columns if is_terminal() else sys.maxsize
+    lines = []
+    for row in rows:
+        line = indent
+        for column, cell in enumerate(row):
+            padding = " " * (widths[column] - width(click.unstyle(cell)))
+            if column == columns - 1:
+                left = max(room - width(click.unstyle(line)), 10)
+                cell = cell if width(click.unstyle(cell)) <= left else cut(click.unstyle(cell), left)  # noqa: PLW2901
+            line += padding + cell if column in right else cell + padding
+            line += " " * _GAP
+        lines.append(line.rstrip())
+    return lines
+
+
+@contextmanager
+def progress(label: str) -> Iterator[Callable[[int, int], None] | None]:
+    """Show how far a long work is, on a terminal; yield what is told the number of things done, and that of all.
+
+    Where stderr is no terminal, it yields None: nobody watches.
+    """
+    if not sys.stderr.isatty():
+        yield None
+        return
+    shown: list[Any] = []
+
+    def tell(done: int, total: int) -> None:
+        if not shown:
+            bar = click.progressbar(length=total, label=label, file=sys.stderr, show_pos=True, update_min_steps=1)
+            shown.append(bar.__enter__())  # its length is known from the first call on
+        shown[0].update(done - shown[0].pos)
+
+    try:
+        yield tell
+    finally:
+        if shown:
+            shown[0].__exit__(None, None, None)
+
+
+@contextmanager
+def waiting(label: str) -> Iterator[None]:
+    """Say on a terminal what is going on while the block lasts, where nobody can say how far it is."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    click.echo(f"{label} ...", err=True, nl=False)
+    try:
+        yield
+    finally:
+        click.echo("\r\x1b[K", err=True, nl=False, color=True)
+
+
+class _WarningHandler(logging.Handler):
+    """Shows what the library logs as this command's warnings."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        warn(record.getMessage())
+
+
+@contextmanager
+def warnings_shown() -> Iterator[None]:
+    """Show what the library logs, while the block lasts, as warnings on stderr."""
+    logger = logging.getLogger("version_affinity")
+    handler = _WarningHandler(logging.WARNING)
+    before = logger.propagate
+    logger.addHandler(handler)
+    logger.propagate = False
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.propagate = before
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")

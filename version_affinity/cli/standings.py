@@ -1,0 +1,89 @@
+"""How each uploaded version stands: deployed, staged, known for the pages that it has given out, or needed no more."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from version_affinity.releases.retention import Retention, prune_plan
+
+from .output import styled
+from .text import percent
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from version_affinity.releases.directory import Release, ReleasesDirectory
+    from version_affinity.releases.log import Entry
+
+DEPLOYED: Final = "deployed"
+STAGED: Final = "staged"
+KNOWN: Final = "known"
+PRUNABLE: Final = "prunable"
+
+
+class Standing(NamedTuple):
+    """How a version stands.
+
+    Attributes:
+        release: The version.
+        state: One of the four above.
+        percentage: Its share in the current deployment, None when it is not in it.
+        reason: Why it stays known; "" when it does not.
+    """
+
+    release: Release
+    state: str
+    percentage: float | None
+    reason: str
+
+    def in_words(self) -> str:
+        """Return it for a terminal."""
+        if self.percentage is not None:
+            return styled(percent(self.percentage), "good") if self.percentage else "0 %, staged"
+        return KNOWN if self.state == KNOWN else styled("can be pruned", "faint")
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it for JSON."""
+        return {
+            **release_dict(self.release),
+            "state": self.state,
+            "percentage": self.percentage,
+            "reason": self.reason,
+        }
+
+
+def release_dict(release: Release) -> dict[str, Any]:
+    """Return an uploaded version for JSON."""
+    return {
+        "id": release.id,
+        "created": release.created,
+        "author": release.author,
+        "tag": release.tag,
+        "message": release.message,
+        "files": release.files,
+        "size": release.size,
+        "content": release.content,
+    }
+
+
+def standings(
+    directory: ReleasesDirectory, entries: Sequence[Entry], retention: Retention | None = None
+) -> dict[str, Standing]:
+    """Return how the uploaded versions stand, by id, the oldest first.
+
+    Args:
+        directory: The uploaded versions.
+        entries: The whole log of deployments.
+        retention: How long versions stay known; None as ``Releases`` has it by default.
+    """
+    kept = prune_plan(directory, entries, retention or Retention()).kept
+    current = entries[-1].percentages if entries else {}
+    found = {}
+    for version, release in directory.versions().items():
+        percentage = current.get(version)
+        if percentage is not None:
+            state = DEPLOYED if percentage > 0 else STAGED
+        else:
+            state = KNOWN if version in kept else PRUNABLE
+        found[version] = Standing(release, state, percentage, kept.get(version, ""))
+    return found

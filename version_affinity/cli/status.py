@@ -1,0 +1,155 @@
+"""``deployments status``: what is deployed now, what a rollback would do, and which host has what."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from version_affinity.releases.movement import movement
+from version_affinity.releases.presence import HostReport, Presence
+from version_affinity.releases.retention import rollback_target
+
+from .commands import command
+from .output import aligned, emit, json_option, say, styled, warn
+from .place import command_line, current_place, place_options
+from .standings import release_dict
+from .text import ago, listed, percent, printable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from version_affinity.releases.directory import Release
+    from version_affinity.releases.log import Entry
+
+
+@command()
+@place_options()
+@json_option
+def status(as_json: bool) -> None:
+    """Tell what is deployed now, and how it stands.
+
+      version-affinity deployments status
+      version-affinity deployments status --json | jq .percentages
+
+    With a log in Redis, it shows which hosts are alive, which deployment each one follows, and what it lacks. A version
+    that a host lacks gets no traffic there until it arrives.
+    """
+    place = current_place()
+    directory = place.directory()
+    log = place.open_log()
+    entries = log.read()
+    uploaded = directory.versions()
+    hosts = log.hosts() if isinstance(log, Presence) else None
+    if place.is_followed_elsewhere(entries):
+        warn(
+            f"the application on this host follows another log than {log.description}, or this one has lost "
+            "deployments: name its log, as in --log redis://host",
+        )
+    if as_json:
+        where = {"name": directory.name, "releases": str(directory.path), "log": log.description}
+        emit({**where, **_document(entries, uploaded, hosts)})
+        return
+    if not entries:
+        say(f"{styled(directory.name, 'strong')}: nothing is deployed yet")
+        _tell_next(uploaded)
+    else:
+        _tell_current(directory.name, entries[-1], uploaded)
+        _tell_rollback(entries)
+    if hosts is not None:
+        _tell_hosts(hosts, entries)
+
+
+def _document(
+    entries: Sequence[Entry], uploaded: Mapping[str, Release], hosts: Mapping[str, HostReport] | None
+) -> dict[str, Any]:
+    current = entries[-1] if entries else None
+    target = rollback_target(entries)
+    percentages = current.percentages if current is not None else {}
+    return {
+        **(current.as_document() if current is not None else {"revision": 0, "percentages": {}}),
+        "versions": [
+            {
+                "id": version,
+                "percentage": share,
+                "upload": release_dict(uploaded[version]) if version in uploaded else None,
+            }
+            for version, share in percentages.items()
+        ],
+        "missing": [version for version in percentages if version not in uploaded],
+        "rollback": target.as_document() if target is not None else None,
+        "hosts": None
+        if hosts is None
+        else [
+            {
+                "host": host,
+                "revision": report.revision,
+                "seen": report.seen,
+                "versions": sorted(report.versions),
+                "missing": [version for version in percentages if version not in report.versions],
+            }
+            for host, report in hosts.items()
+        ],
+    }
+
+
+def _tell_next(uploaded: Mapping[str, Release]) -> None:
+    newest = list(uploaded)[-1] if uploaded else None
+    next_step = "versions upload dist/" if newest is None else f"versions deploy {newest}@100%"
+    say()
+    say("Next:")
+    say(f"  {command_line(next_step)}")
+
+
+def _tell_current(name: str, current: Entry, uploaded: Mapping[str, Release]) -> None:
+    by = f" by {printable(current.author)}" if current.author else ""
+    why = f": {printable(current.message)}" if current.message else ""
+    say(f"{styled(name, 'strong')}, revision {current.revision}, deployed {ago(current.created)}{by}{why}")
+    say()
+    rows = []
+    for version, share in current.percentages.items():
+        release = uploaded.get(version)
+        shown = styled(percent(share), "good") if share else "0 %, staged"
+        if release is None:
+            rows.append([styled(version, "version"), shown, styled("not in this directory", "bad")])
+            continue
+        about = f"uploaded {ago(release.created)}"
+        rows.append([styled(version, "version"), shown, about, printable(release.tag), printable(release.message)])
+    for line in aligned(rows, right=(1,), indent="  "):
+        say(line)
+
+
+def _tell_rollback(entries: Sequence[Entry]) -> None:
+    say()
+    target = rollback_target(entries)
+    if target is None:
+        say("A rollback would need a version: none but the current one has had 100 %")
+        return
+    version = max(target.percentages, key=lambda other: target.percentages[other])
+    moved = movement(entries[-1].percentages, {version: 100.0}).moved
+    say(
+        f"{command_line('rollback')} would give {styled(version, 'version')} to everybody, as in revision "
+        f"{target.revision}: {percent(moved)} of the users would move",
+    )
+
+
+def _tell_hosts(hosts: Mapping[str, HostReport], entries: Sequence[Entry]) -> None:
+    say()
+    if not hosts:
+        say("No host has reported within the last seconds: none is alive, or they follow another log")
+        return
+    say(styled("Hosts", "strong"))
+    current = entries[-1] if entries else None
+    rows = []
+    for host, report in hosts.items():
+        wanted = current.percentages if current is not None else {}
+        missing = [version for version in wanted if version not in report.versions]
+        behind = current is not None and report.revision < current.revision
+        rows.append(
+            [
+                printable(host),
+                styled(f"revision {report.revision}, behind", "warning") if behind else f"revision {report.revision}",
+                f"seen {ago(report.seen)}",
+                styled(f"lacks {listed(missing)}", "bad") if missing else f"has {', '.join(sorted(report.versions))}",
+            ]
+        )
+    for line in aligned(rows, indent="  "):
+        say(line)

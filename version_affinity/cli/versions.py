@@ -1,0 +1,231 @@
+"""``versions``: upload, list and view; ``deploy`` has a module of its own."""
+
+from __future__ import annotations
+
+from collections import Counter
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from version_affinity.assets.inventory import parse
+from version_affinity.errors import ConfigurationError
+from version_affinity.releases.log import LogError
+from version_affinity.releases.upload import upload as upload_build
+
+from .authors import author
+from .commands import Commands, Lazy, command
+from .completing import complete_version
+from .output import aligned, emit, is_terminal, json_option, progress, say, styled, table
+from .place import command_line, current_place, place_options
+from .standings import Standing, release_dict, standings
+from .text import ago, counted, local_path, percent, printable, size, specs
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from version_affinity.releases.log import Entry
+    from version_affinity.releases.upload import Uploaded
+
+_TABLE: Final = {
+    "upload": Lazy("versions", "upload", "Make a build a version. It is not deployed."),
+    "deploy": Lazy("deploy", "deploy", "Say who gets which version."),
+    "list": Lazy("versions", "list_versions", "The uploaded versions, and how they stand."),
+    "view": Lazy("versions", "view", "What is in a version, and where it was deployed."),
+}
+_HELP: Final = """Upload, deploy, list and view versions.
+
+  version-affinity versions upload dist/ --id v2
+  version-affinity versions deploy v2@10% v1@90%
+"""
+#: Of a new version, as the next command suggests it.
+_FIRST_SHARE: Final = 10.0
+_BIGGEST: Final = 10
+_LEFT_OUT: Final = 10
+
+versions = Commands("versions", table=_TABLE, help=_HELP)
+
+
+@command()
+@click.argument("directory", type=click.Path(exists=True, file_okay=False))
+@click.option("--id", "version", metavar="ID", help="Its id. By default, the same content gets the same id.")
+@click.option("--tag", default="", help="A name for it, such as that of a branch or a release.")
+@click.option("-m", "--message", default="", help="What is new in it.")
+@place_options()
+@json_option
+def upload(directory: str, version: str | None, tag: str, message: str, as_json: bool) -> None:
+    """Make the build in DIRECTORY a version.
+
+      version-affinity versions upload dist/
+      version-affinity versions upload dist/ --id v2 --tag checkout -m "New checkout"
+
+    From now on it is known to all that follow the releases, and nobody gets it before it is deployed. Files that an
+    earlier version has are shared. A version never changes: other content needs another id.
+    """
+    releases = current_place().directory()
+    with progress(f"Uploading {printable(directory)}") as tell:
+        uploaded = upload_build(
+            releases,
+            directory,
+            id=version,
+            tag=tag,
+            message=message,
+            author=author(),
+            progress=(lambda done, total, _name: tell(done, total)) if tell is not None else None,
+        )
+    if as_json:
+        emit(
+            {
+                **release_dict(uploaded),
+                "new": uploaded.is_new,
+                "linked": uploaded.linked,
+                "skipped": [{"path": local_path(path), "reason": reason} for path, reason in uploaded.skipped],
+            }
+        )
+        return
+    _tell_upload(uploaded)
+
+
+def _tell_upload(uploaded: Uploaded) -> None:
+    name, content = styled(uploaded.id, "version"), f"{counted(uploaded.files, 'file')}, {size(uploaded.size)}"
+    if uploaded.is_new:
+        shared = f"; {uploaded.linked:,} of them shared with earlier versions" if uploaded.linked else ""
+        say(f"Uploaded {name}: {content}{shared}")
+    else:
+        say(f"{name} is there already with this very content, uploaded {ago(uploaded.created)}: {content}")
+    if uploaded.skipped:
+        say(f"{styled('Left out', 'warning')}, or of no use:")
+        rows = [[printable(local_path(path)), reason] for path, reason in uploaded.skipped]
+        for line in aligned(rows[:_LEFT_OUT], indent="  "):
+            say(line)
+        if len(rows) > _LEFT_OUT:
+            say(f"  and {len(rows) - _LEFT_OUT:,} more: --json names all")
+    entries: list[Entry] = []
+    with suppress(LogError, ConfigurationError):  # it is uploaded, whatever the log says
+        entries = current_place().open_log().read()
+    if entries and uploaded.id in entries[-1].percentages:
+        return
+    say()
+    say("Next, give it to a few:" if entries else "Next, deploy it:")
+    say(f"  {command_line(f'versions deploy {_next(uploaded.id, entries)}')}")
+
+
+def _next(version: str, entries: Sequence[Entry]) -> str:
+    """Return the specs of a first deployment of a version."""
+    if not entries:
+        return f"{version}@100%"
+    current = entries[-1].percentages
+    largest = max(current, key=lambda other: current[other])
+    return specs({version: _FIRST_SHARE, largest: 100 - _FIRST_SHARE})
+
+
+@command("list")
+@place_options()
+@json_option
+def list_versions(as_json: bool) -> None:
+    """List the uploaded versions, the newest first, and how each one stands.
+
+      version-affinity versions list
+      version-affinity versions list --json | jq -r '.[].id'
+
+    A share: it is in the current deployment. "known": no longer, but its files are still served, for the pages that it
+    has given out. "can be pruned": its files are not served any more.
+    """
+    place = current_place()
+    found = list(reversed(standings(place.directory(), place.open_log().read()).values()))
+    if as_json:
+        emit([standing.as_dict() for standing in found])
+        return
+    if not found:
+        if is_terminal():
+            say(f"Nothing is uploaded yet: {command_line('versions upload dist/')}")
+        return
+    header = ["VERSION", "STATE", "UPLOADED", "BY", "TAG", "FILES", "SIZE", "MESSAGE"]
+    table(header, [_row(standing) for standing in found], right=(5, 6))
+
+
+def _row(standing: Standing) -> list[str]:
+    release = standing.release
+    people = is_terminal()
+    return [
+        styled(release.id, "version"),
+        standing.in_words(),
+        ago(release.created) if people else printable(release.created),
+        printable(release.author),
+        printable(release.tag),
+        f"{release.files:,}" if people else str(release.files),
+        size(release.size) if people else str(release.size),
+        printable(release.message),
+    ]
+
+
+@command()
+@click.argument("version", metavar="ID", shell_complete=complete_version)
+@place_options()
+@json_option
+def view(version: str, as_json: bool) -> None:
+    """Show what is in the version ID, and in which deployments it was.
+
+      version-affinity versions view v2
+
+    Its content's hash is the same for the same build, on any host and on any day.
+    """
+    place = current_place()
+    releases = place.directory()
+    release = releases.release(version)
+    entries = place.open_log().read()
+    standing = standings(releases, entries)[release.id]
+    files = _files(releases.manifest_path(version).read_bytes())
+    types = _types(files)
+    biggest = sorted(files, key=lambda file: (-file["size"], file["path"]))[:_BIGGEST]
+    was_in = [entry for entry in reversed(entries) if version in entry.percentages]
+    if as_json:
+        deployments = [
+            {"revision": entry.revision, "created": entry.created, "percentage": entry.percentages[version]}
+            for entry in was_in
+        ]
+        emit({**standing.as_dict(), "types": types, "biggest": biggest, "deployments": deployments})
+        return
+    reason = f" ({standing.reason})" if standing.reason and standing.percentage is None else ""
+    facts = [
+        ["Version", styled(release.id, "version")],
+        ["State", f"{standing.in_words()}{reason}"],
+        ["Uploaded", f"{printable(release.created)} ({ago(release.created)})"],
+        ["By", printable(release.author)],
+        ["Tag", printable(release.tag)],
+        ["Message", printable(release.message)],
+        ["Content", f"{counted(release.files, 'file')}, {size(release.size)}, SHA-256 {release.content}"],
+    ]
+    for line in aligned([fact for fact in facts if fact[1]]):
+        say(line)
+    _section("Types", [[kind["type"], counted(kind["files"], "file"), size(kind["size"])] for kind in types], (1, 2))
+    _section("Biggest files", [[size(file["size"]), printable(file["path"])] for file in biggest], (0,))
+    rows = [[f"revision {entry.revision}", percent(entry.percentages[version]), ago(entry.created)] for entry in was_in]
+    _section("In deployments", rows or [["none yet"]], (1,))
+
+
+def _section(title: str, rows: list[list[str]], right: tuple[int, ...]) -> None:
+    say()
+    say(styled(title, "strong"))
+    for line in aligned(rows, right=right if len(rows[0]) > 1 else (), indent="  "):
+        say(line)
+
+
+def _files(manifest: bytes) -> list[dict[str, Any]]:
+    inventory = parse(manifest)
+    entries = ((path, inventory.files[path]) for path in inventory.files)
+    return [
+        {"path": local_path(path), "size": entry[0], "type": entry[3], "fingerprinted": entry[4]}
+        for path, entry in entries
+        if isinstance(entry, tuple)
+    ]
+
+
+def _types(files: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the content types by the bytes that they take."""
+    count, total = Counter[str](), Counter[str]()
+    for file in files:
+        kind = file["type"].partition(";")[0]
+        count[kind] += 1
+        total[kind] += file["size"]
+    return [{"type": kind, "files": count[kind], "size": bytes_} for kind, bytes_ in total.most_common()]
