@@ -1,0 +1,185 @@
+"""What a file of a build refers to, as it is written there, and the path that this means (WHATWG URL)."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Final, NamedTuple
+from urllib.parse import unquote_to_bytes
+
+#: What ``resolve`` returns for a URL that leads elsewhere: another origin, ``data:``, ``blob:``, ``mailto:``.
+EXTERNAL: Final = ""
+
+_SCHEME_CHARACTERS: Final = frozenset("abcdefghijklmnopqrstuvwxyz0123456789+.-")
+# Stripped from both ends, and removed everywhere (URL standard, basic URL parser, steps 1 and 3).
+_CONTROLS: Final = "".join(map(chr, range(0x21)))
+_REMOVED: Final = {ord(character): None for character in "\t\n\r"}
+#: Characters of a file's text that are shown.
+_SHOWN: Final = 200
+_HERE: Final = frozenset((".", "%2e"))
+_ABOVE: Final = frozenset(("..", ".%2e", "%2e.", "%2e%2e"))
+
+
+class Need(Enum):
+    """What has to be there for a reference to hold."""
+
+    FILE = "a file of the version: code and style"
+    CONTENT = "a file, unless its name has no known extension: the application may well answer"
+    NAMED = "a file, if its name and its directory are those of a build's fingerprinted files"
+    PAGE = "a page: the application answers what no file does"
+
+
+class Base(Enum):
+    """What a relative reference is relative to."""
+
+    FILE = "the file that it stands in; a document's base URL for what stands in HTML"
+    PAGE = "the page that runs the script, or the worker"
+    SPECIFIER = "a module specifier: the file, when it begins with '/', './' or '../'; else the import map decides"
+    PUBLIC = "what bundlers call the public path: any directory above the file; the file, when it begins with a dot"
+
+
+class Reference(NamedTuple):
+    """A reference as it is written.
+
+    Attributes:
+        kind: What it is, as people write it: ``<script src>``, ``@import``, ``import()``.
+        text: The URL or specifier.
+        line: The line in the file, from 1.
+        need: What has to be there.
+        base: What it is relative to.
+    """
+
+    kind: str
+    text: str
+    line: int
+    need: Need
+    base: Base = Base.FILE
+
+
+class Fault(NamedTuple):
+    """A place in a file that cannot be parsed, and why.
+
+    Attributes:
+        line: The line, from 1.
+        reason: What is wrong.
+    """
+
+    line: int
+    reason: str
+
+
+class Document(NamedTuple):
+    """What was found in one file.
+
+    Attributes:
+        references: Its references, in the order in which they were found.
+        faults: What could not be parsed.
+        base: The URL of HTML's ``<base href>``; None without one.
+        import_maps: The text of each import map, with its line.
+        is_partial: Whether it is HTML without a doctype, which is often put into another page.
+    """
+
+    references: tuple[Reference, ...] = ()
+    faults: tuple[Fault, ...] = ()
+    base: str | None = None
+    import_maps: tuple[tuple[int, str], ...] = ()
+    is_partial: bool = False
+
+
+def resolve(text: str, base: str) -> str:
+    """Return the path that a URL means, percent-encoded as it is written, without query and fragment.
+
+    Args:
+        text: The URL, absolute or relative.
+        base: The path that it is relative to, percent-encoded; ``EXTERNAL`` for one of another origin.
+
+    >>> resolve("../logo.svg?v=2#icon", "/assets/css/site.css"), resolve("?page=2", "/docs/")
+    ('/assets/logo.svg', '/docs/')
+    >>> resolve("//cdn.example/a.js", "/"), resolve("data:,x", "/"), resolve("a.js", EXTERNAL)
+    ('', '', '')
+    """
+    text = text.strip(_CONTROLS).translate(_REMOVED)
+    path = text.partition("#")[0].partition("?")[0].replace("\\", "/")
+    if base == EXTERNAL or path.startswith("//") or has_scheme(path):
+        return EXTERNAL
+    if not path:
+        return base
+    if not path.startswith("/"):
+        path = base[: base.rfind("/") + 1] + path
+    return _without_dots(path)
+
+
+def has_scheme(text: str) -> bool:
+    """Tell whether a URL is absolute: it begins with a scheme (RFC 3986 section 3.1).
+
+    >>> has_scheme("https://example.com"), has_scheme("mailto:a@b"), has_scheme("a/b:c"), has_scheme("1a:b")
+    (True, True, False, False)
+    """
+    scheme, colon, _ = text.partition(":")
+    scheme = scheme.lower()
+    return bool(colon) and scheme[:1].isalpha() and scheme.isascii() and _SCHEME_CHARACTERS.issuperset(scheme)
+
+
+def is_fragment(text: str) -> bool:
+    """Tell whether a reference stays in its own document: it is empty, or a fragment alone."""
+    text = text.strip(_CONTROLS)
+    return not text or text.startswith("#")
+
+
+def request_path(path: str) -> str:
+    r"""Return a URL's path as ``PATH_INFO`` shows it: decoded, its bytes as latin-1 (PEP 3333).
+
+    >>> request_path("/caf%C3%A9/a b")
+    '/cafÃ©/a b'
+    """
+    return unquote_to_bytes(path.encode("utf-8", "surrogatepass")).decode("latin-1")
+
+
+def shown(path: str) -> str:
+    r"""Return a path of ``PATH_INFO`` as people read it; bytes that are no UTF-8 are escaped.
+
+    >>> shown("/cafÃ©"), shown("/caf" + chr(0xE9))
+    ('/café', '/caf\\xe9')
+    """
+    return printable(path if path.isascii() else path.encode("latin-1", "replace").decode("utf-8", "backslashreplace"))
+
+
+def printable(text: str) -> str:
+    r"""Return a text of a file as it can be shown on a terminal: what does not print is escaped.
+
+    >>> printable("caf" + chr(0xE9) + chr(27) + "[2J" + chr(0xD800))
+    'café\\x1b[2J\\ud800'
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode("ascii")
+        for character in text
+    )
+
+
+def clipped(text: str) -> str:
+    """Return a text of a file as it can be shown on a terminal, not all of a long one.
+
+    >>> len(clipped("a" * 1000))
+    200
+    """
+    return printable(f"{text[: _SHOWN - 3]}..." if len(text) > _SHOWN else text)
+
+
+def _without_dots(path: str) -> str:
+    """Return a path without "." and ".." segments (URL standard, path state)."""
+    if "." not in path and "%2" not in path:
+        return path
+    *parents, last = path.split("/")[1:]
+    kept: list[str] = []
+    for segment in parents:
+        if segment.lower() in _ABOVE:
+            del kept[-1:]
+        elif segment.lower() not in _HERE:
+            kept.append(segment)
+    if last.lower() in _ABOVE:
+        del kept[-1:]
+        last = ""
+    elif last.lower() in _HERE:
+        last = ""
+    return "/" + "/".join((*kept, last))

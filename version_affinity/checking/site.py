@@ -1,0 +1,132 @@
+"""What answers at the paths of a version: its files as they are served, or what is not its own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+from urllib.parse import quote_from_bytes
+
+from version_affinity.assets.asset import Asset
+from version_affinity.assets.build import APP, MISSING, NO_FILE, Found
+from version_affinity.assets.fingerprint import is_fingerprinted, looks_like_asset
+from version_affinity.assets.media import is_media
+from version_affinity.assets.redirects import Redirected
+from version_affinity.assets.routing import Redirect
+from version_affinity.assets.spelling import canonical
+
+from .references import EXTERNAL, Need, request_path, resolve
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Container
+
+    from version_affinity.assets.build import At, Build
+
+#: Redirects that browsers follow (Fetch standard, HTTP-redirect fetch).
+_HOPS: Final = 20
+# All but a URL's path percent-encode set (URL standard section 1.3), and the percent sign of what is encoded already.
+_URL_SAFE: Final = "/%!$&'()*+,-.:;=@[\\]^_|~"
+_NOTHING: Final = "no file is there"
+_LOADED: Final = {"HTTP_SEC_FETCH_MODE": "cors", "HTTP_SEC_FETCH_DEST": "script"}
+_SHOWN: Final = {"HTTP_SEC_FETCH_MODE": "navigate", "HTTP_SEC_FETCH_DEST": "document"}
+
+
+class Answer(NamedTuple):
+    """What answers at a path.
+
+    Attributes:
+        reason: Why it is not what is needed; "" where it is, or where something else than the version answers.
+        asset: The file of the version that answers, if one does.
+    """
+
+    reason: str
+    asset: Asset | None = None
+
+
+class Site:
+    """A version as browsers see it.
+
+    Args:
+        build: Its files.
+        prefix: Where they are mounted, with "/" at both ends.
+        is_apps: Whether a path goes to the application before any file is looked for.
+        directories: The directories that the known versions have.
+
+    Attributes:
+        root: The URL path of the mount.
+    """
+
+    def __init__(self, build: Build, prefix: str, is_apps: Callable[[str], bool], directories: Container[str]) -> None:
+        self.root: Final = canonical(prefix)
+        self._build = build
+        self._prefix = prefix
+        self._is_apps = is_apps
+        self._directories = directories
+        self._known: dict[tuple[str, Need], Answer] = {}
+        self._pages = {
+            asset.path: path
+            for path, asset in reversed(build.routes.items())
+            if isinstance(asset, Asset) and asset.is_html
+        }
+
+    def url_of(self, path: str) -> str:
+        """Return the URL path of a file, or of the path at which a page is shown."""
+        return self.root + canonical(self._pages.get(path, path))[1:]
+
+    def answer(self, url: str, need: Need) -> Answer:
+        """Return what answers at a URL path, for a reference with a need."""
+        found = self._known.get((url, need))
+        if found is None:
+            found = self._known[url, need] = self._answer(url, need)
+        return found
+
+    def _answer(self, url: str, need: Need) -> Answer:
+        for _ in range(_HOPS):
+            if url == EXTERNAL:
+                return _OTHERS
+            whole = request_path(url)
+            path = self._below_mount(whole)
+            if path is None or self._is_apps(whole):
+                return _OTHERS
+            at, answered = self._look_up(url, whole, path, _SHOWN if need is Need.PAGE else _LOADED)
+            if isinstance(at, Redirect):
+                url = self.root + canonical(at.path)[1:]
+            elif isinstance(at, Redirected):
+                url = resolve(at.location, url)
+            elif isinstance(at, Asset):
+                is_page = need is Need.FILE and at.is_html
+                return Answer("a page is there, no script or style sheet" if is_page else "", at)
+            else:
+                return self._missing(path, need, answered)
+        return Answer("it redirects in a circle")
+
+    def _below_mount(self, path: str) -> str | None:
+        """Return a path of a request as the build knows it; None for one outside of the mount."""
+        if path.startswith(self._prefix):
+            return path[len(self._prefix) - 1 :]
+        return "" if path + "/" == self._prefix else None
+
+    def _look_up(self, url: str, whole: str, path: str, headers: dict[str, str]) -> tuple[At, str]:
+        """Return what the build has at a path, and what answers where that is no file and no redirect."""
+        spelt = quote_from_bytes(url.encode("utf-8", "surrogatepass"), _URL_SAFE)
+        environ = {"REQUEST_METHOD": "GET", "SCRIPT_NAME": "", "PATH_INFO": whole, "REQUEST_URI": spelt, **headers}
+        at = self._build.find(path, environ)
+        if at is None:
+            # A rule for hosts, or a document in the place of what is missing, is no file.
+            at = self._build.stand_in(path, environ, self._directories)
+            return (at.target if isinstance(at.target, Redirect) else None), at.what
+        if isinstance(at, Found):
+            return (None if at.what == NO_FILE else at.target), at.what
+        return at, ""
+
+    def _missing(self, path: str, need: Need, answered: str) -> Answer:
+        """Return what is to say of a path at which no file of the version is."""
+        if need is Need.NAMED:
+            is_own = looks_like_asset(path, self._directories) and is_fingerprinted(path)
+            return Answer(_NOTHING) if is_own else _OTHERS
+        if need is Need.PAGE:
+            return Answer(_NOTHING) if answered in (MISSING, NO_FILE) else _OTHERS
+        if need is Need.CONTENT and answered == APP and not is_media(path):
+            return _OTHERS
+        return Answer(_NOTHING)
+
+
+_OTHERS: Final = Answer("")
