@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .assets.handover import HandOver
     from .exchange import Exchange
     from .keys import KeySource
+    from .source import Source
     from .version import Version
 
 _EXTENSION = "version_affinity"
@@ -51,7 +52,7 @@ class Options(TypedDict, total=False):
     autorefresh: bool
 
 
-def init_app(app: Flask, versions: Iterable[Version], **options: Unpack[Options]) -> VersionAffinity:
+def init_app(app: Flask, versions: Iterable[Version] | Source, **options: Unpack[Options]) -> VersionAffinity:
     """Put the versions in front of a Flask application.
 
     Relative directories count from ``app.root_path``, those of versions that are added later too. Templates get
@@ -59,7 +60,7 @@ def init_app(app: Flask, versions: Iterable[Version], **options: Unpack[Options]
 
     Args:
         app: The application.
-        versions: The versions of the first deployment.
+        versions: The versions of the first deployment, or a ``Releases``.
         **options: Those of ``VersionAffinity``.
 
     Returns:

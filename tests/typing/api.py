@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,8 @@ from version_affinity import (
     Deployment,
     Explanation,
     Header,
+    Releases,
+    Retention,
     StaticAssets,
     Step,
     Version,
@@ -104,6 +107,14 @@ def switched_off() -> VersionAffinity:
     )
 
 
+def followed(app: WSGIApplication, flask_app: Flask) -> tuple[VersionAffinity, VersionAffinity]:
+    """Follow releases, in any application and in Flask."""
+    retention = Retention(keep=20, younger_than=timedelta(days=30))
+    releases = Releases("releases/", log="redis://localhost", retention=retention, interval=0.5, host="web-1")
+    releases.close()
+    return VersionAffinity(app, releases), init_app(flask_app, Releases(Path("releases")))
+
+
 def change(affinity: VersionAffinity) -> tuple[str, ...]:
     """Change what runs, and read how it stands."""
     after: Deployment = affinity.deploy({"v1": 50, "v2": None, "v3": 0.5})
@@ -113,8 +124,10 @@ def change(affinity: VersionAffinity) -> tuple[str, ...]:
     percentages: Mapping[str, float] = deployment.percentages
     revision: int = after.revision
     only: str | None = deployment.only
+    secret: bytes | None = affinity.override_secret
+    followed: bool = affinity.source is not None
     known: tuple[str, ...] = affinity.known
-    return (deployment.name, *percentages, str(revision), only or "", *known)
+    return (deployment.name, *percentages, str(revision), only or "", str(secret), str(followed), *known)
 
 
 def read(affinity: VersionAffinity, environ: WSGIEnvironment) -> list[object]:
