@@ -146,7 +146,7 @@ def test_logout_takes_the_id_away(shop: Client) -> None:
         (SPLIT, {"Cookie": "user_id=ada"}, True, "You are signed in as ada, so your user id decides"),
         (SPLIT, {"Cookie": "user_id=ada; session_id=a"}, False, "You are signed in as ada, so your user id decides"),
         (SPLIT, {"Version-Override": "v0"}, True, "From your next page on, the session decides."),
-        (SPLIT, {"Version-Override": "v2"}, True, "A request header asked for this version"),
+        (SPLIT, {"Version-Override": "v2"}, True, "An override asked for this version"),
         ({"v1": 100}, {}, True, "No other version has a share at present; once one has, the session decides."),
         ({"v1": 100, "v2": 0}, {"Cookie": "user_id=ada"}, True, "once one has, your user id decides."),
     ],

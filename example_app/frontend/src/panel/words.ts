@@ -1,5 +1,5 @@
 const WHY: Record<string, string> = {
-  override: "a request header asked for it",
+  override: "an override asked for it",
   only: "it is the only version with a share",
   key: "your version key falls on it",
   minted: "a number drawn for this browser falls on it",
@@ -11,7 +11,7 @@ const WHY: Record<string, string> = {
 };
 
 const BRIEFLY: Record<string, string> = {
-  override: "a request header asked for it",
+  override: "an override asked for it",
   only: "the only version with a share",
   minted: "by the number in its cookie",
   bucket: "by the number in its cookie",
