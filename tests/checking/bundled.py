@@ -3,6 +3,8 @@
 Each build is right: all that it refers to is there, and every file in it but pages is referred to.
 """
 
+# ruff: noqa: E501 - bundlers write long lines
+
 from __future__ import annotations
 
 from typing import Final

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from bundled import BUILDS
-from sites import checked
+from sites import checked, loaded
 
 from version_affinity.assets.static import StaticAssets
 from version_affinity.checking import check
@@ -27,10 +27,10 @@ def test_right(name: str, tmp_path: Path) -> None:
     ("name", "gone"), [(name, file) for name, files in BUILDS.items() for file in files if not file.endswith(".html")]
 )
 def test_gone(name: str, gone: str, tmp_path: Path) -> None:
-    """A file that is gone is missed, and nothing else is."""
+    """A file that is gone is missed, and known to be in the version that has it; nothing else is."""
     files = {file: text for file, text in BUILDS[name].items() if file != gone}
-    report = checked(tmp_path, files)
-    assert {broken.path for broken in report.broken} == {f"/{gone}"}
+    report = checked(tmp_path, files, known={"v1": loaded(tmp_path, BUILDS[name])})
+    assert {(broken.path, broken.versions) for broken in report.broken} == {(f"/{gone}", ("v1",))}
 
 
 def test_mounted_elsewhere(tmp_path: Path) -> None:
@@ -59,7 +59,7 @@ def test_examples_gone(pattern: str, tmp_path: Path) -> None:
     """A file that is gone from an example's build is missed, and known to be in the version that has it."""
     build = tmp_path / "v1"
     shutil.copytree(EXAMPLES / "v1", build)
-    gone = sorted((build / "assets").glob(pattern))[0]
+    gone = min((build / "assets").glob(pattern))
     gone.unlink()
     report = check(StaticAssets(build, memory=0), known={"v1": StaticAssets(EXAMPLES / "v1", memory=0)})
     assert {(broken.path, broken.versions) for broken in report.broken} == {(f"/assets/{gone.name}", ("v1",))}

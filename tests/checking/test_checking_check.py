@@ -34,6 +34,7 @@ GONE = "gone-Cl_2P7Ep"
         ('<script src="/docs/"></script>', [("/docs/", "/docs/")]),
         # Names that are not ASCII, and their spellings.
         ('<img src="/b\xfccher/a b.png"><img src="/b%C3%BCcher/a%20b.png"><img src="/b%c3%bccher/a%20b.png">', []),
+        ('<img src="/%ff.png">', []),
         ('<img src="/b%FCcher/a b.png">', [("/b%FCcher/a b.png", "/b\\xfccher/a b.png")]),
         ("<style>a{b:url(/b.png)}</style><p style='c:url(a.png)'>", [("/b.png", "/b.png"), ("a.png", "/a.png")]),
     ],
@@ -42,6 +43,7 @@ def test_page(page: str, expected: list[tuple[str, str]], tmp_path: Path) -> Non
     """References of a page hold when a browser would get what they need."""
     files = {
         "index.html": PAGE + page, "a.js": "", "docs/index.html": PAGE, "assets/x.png": "", "b\xfccher/a b.png": "",
+        "%ff.png": "",
     }  # fmt: skip
     report = checked(tmp_path, files)
     assert [(text, path) for _, text, path in told(report.broken)] == expected
@@ -95,7 +97,8 @@ def test_base(head: str, text: str, holds: bool, tmp_path: Path) -> None:
         ("/old.js /older.js\n/older.js /a.js", ""),
         ("/old.js /b.js", "no file is there"),
         ("/old.js /b.js 200", "no file is there"),
-        ("/old.js /index.html 200", "a page is there, no script or style sheet"),
+        ("/old.js /index.html 200", "no file is there"),  # a page is shown where one is asked for
+        ("/old.js / 302", "a page is there, no script or style sheet"),
         ("/old.js /older.js\n/older.js /old.js", "it redirects in a circle"),
     ],
 )
@@ -119,10 +122,23 @@ def test_redirects(rules: str, reason: str, prefix: str, tmp_path: Path) -> None
     ],
 )
 def test_applications_paths(settings: dict[str, Any], expected: list[str], tmp_path: Path) -> None:
-    """What belongs to the application, by its patterns or as it is outside of the mount, is not the version's to have."""
+    """What belongs to the application, by its patterns or outside of the mount, is not the version's to have."""
     page = "".join(f'<script src="{path}"></script>' for path in ("/shop/a.js", "/api/b.js", "/static/c.js"))
     report = checked(tmp_path, {"index.html": PAGE + page, "a.js": ""}, **settings)
     assert [broken.path for broken in report.broken] == expected
+
+
+def test_mount(tmp_path: Path) -> None:
+    """The mount without its slash is the version's too: it leads to the page there."""
+    report = checked(tmp_path, {"index.html": f'{PAGE}<script src="/shop"></script>'}, prefix="/shop/")
+    assert [broken.reason for broken in report.broken] == ["a page is there, no script or style sheet"]
+
+
+def test_links(tmp_path: Path) -> None:
+    """A link is broken where the version itself answers, with nothing."""
+    files = {"index.html": f'{PAGE}<a href="/old"></a><a href="/older"></a><a href="/new"></a>'}
+    rules = "/old /none 200\n/older /index.html 200\n"
+    assert told(checked(tmp_path, files | {"_redirects": rules}).broken) == [("/index.html", "/old", "/old")]
 
 
 def test_single_page_application(tmp_path: Path) -> None:
@@ -161,7 +177,7 @@ def test_single_page_application(tmp_path: Path) -> None:
             ("/assets/gone-Cl_2P7Ep.png", "/assets/gone-Cl_2P7Ep.png"),
             ("assets/gone-Cl_2P7Ep.svg", "/assets/gone-Cl_2P7Ep.svg"),
         ]),
-        ("a = '/assets/gone.png'; b = '/other/gone-Cl_2P7Ep.png'; c = '/media/photo.jpg'", []),
+        ("a = '/assets/gone.png'; b = '/other/gone.1a2b3c4d.png'; c = '/media/photo.jpg'", []),
     ],
 )  # fmt: skip
 def test_script(script: str, expected: list[tuple[str, str]], tmp_path: Path) -> None:
@@ -170,6 +186,15 @@ def test_script(script: str, expected: list[tuple[str, str]], tmp_path: Path) ->
     report = checked(tmp_path, {"index.html": page, "assets/a.js": script, "assets/pic.png": "", "b.js": ""})
     assert [(text, path) for _, text, path in told(report.broken)] == expected
     assert report.doubtful == ()
+
+
+def test_meanings(tmp_path: Path) -> None:
+    """A reference that may be to a path of the application holds, whatever else it may mean."""
+    page = f'{PAGE}<script src="/assets/a.js"></script>'
+    files = {"index.html": page, "assets/a.js": "new Worker('b.js')"}
+    assert not checked(tmp_path, files).ok
+    assert checked(tmp_path, files, app_first=["/b.js"]).ok
+    assert checked(tmp_path, files, app_first=["/assets/b.js"]).ok
 
 
 def test_import_maps(tmp_path: Path) -> None:
@@ -238,6 +263,15 @@ def test_service_worker(tmp_path: Path) -> None:
         ("/app/sw.js", "./workbox-33d6cbb8.js", "/app/workbox-33d6cbb8.js"),
         ("/app/sw.js", "a.js", "/app/a.js"),
     ]
+
+
+def test_missing_service_worker(tmp_path: Path) -> None:
+    """A service worker that no version has may be a library's; one that is gone is missed."""
+    files = {"index.html": f"{PAGE}<script>navigator.serviceWorker.register('/push.js')</script>"}
+    report = checked(tmp_path, files, known={"v1": loaded(tmp_path, files)})
+    assert (report.broken, told(report.doubtful)) == ((), [("/index.html", "/push.js", "/push.js")])
+    report = checked(tmp_path, files, known={"v1": loaded(tmp_path, {"push.js": ""})})
+    assert (told(report.broken), report.doubtful) == ([("/index.html", "/push.js", "/push.js")], ())
 
 
 @pytest.mark.parametrize("file", [".vite/manifest.json", "manifest.json"])

@@ -20,14 +20,39 @@ from version_affinity.checking.workers import read_all
 LANGUAGES = (HTML, CSS, JAVASCRIPT, MANIFEST)
 #: What the languages are made of, to be put together in any order.
 PIECES = (
-    "<script>", "</script>", "<style>", "</style>", "<base href=", "<img srcset=", "<link rel=preload href=", "<!--", "-->",
-    "<template shadowrootmode=open>", "<svg>", "<meta http-equiv=refresh content='", "<script type=importmap>", "<a href=",
-    "@import ", "url(", "image-set(", "{", "}", "(", ")", "[", "]", "'", '"', "`", "\\", "/", "//", "/*", "*/", ";", ",", ":",
-    "import ", "import(", "export * from ", "new URL(", "new Worker(", "import.meta.url", "System.register([", "${", "=>",
-    "const __vite__mapDeps=(i,m=__vite__mapDeps,d=(m.f||(m.f=[", "webpackChunk", "n.u=e=>", "e+", "{1:'a'}[e]", "\\ud800",
-    '{"icons":[{"src":', "url:'a',revision:1", "define(['./workbox-", "a.js", "./", "../", "%2e%2e/", "%ff", "\0", "\n", "\xe9",
-    "http://x/", "data:,", "#", "?", " ", "1e999", "\u202e", "\ud800",
-)  # fmt: skip
+    *(
+        "<script>",
+        "</script>",
+        "<style>",
+        "</style>",
+        "<base href=",
+        "<img srcset=",
+        "<link rel=preload href=",
+        "<svg>",
+    ),
+    *("<!--", "-->", "<template shadowrootmode=open>", "<meta http-equiv=refresh content='", "<script type=importmap>"),
+    *("<a href=", "@import ", "url(", "image-set(", "{", "}", "(", ")", "[", "]", "'", '"', "`", "\\", "/", "//", "/*"),
+    *("*/", ";", ",", ":", "import ", "import(", "export * from ", "new URL(", "new Worker(", "import.meta.url", "${"),
+    *(
+        "=>",
+        "System.register([",
+        "const __vite__mapDeps=(i,m=__vite__mapDeps,d=(m.f||(m.f=[",
+        "webpackChunk",
+        "n.u=e=>",
+    ),
+    *(
+        "e+",
+        "{1:'a'}[e]",
+        "\\ud800",
+        '{"icons":[{"src":',
+        "url:'a',revision:1",
+        "define(['./workbox-",
+        "a.js",
+        "./",
+        "../",
+    ),
+    *("%2e%2e/", "%ff", "\0", "\n", "\xe9", "http://x/", "data:,", "#", "?", " ", "1e999", "\u202e", "\ud800"),
+)
 
 
 @given(st.sampled_from(LANGUAGES), st.binary() | st.lists(st.sampled_from(PIECES)).map("".join) | st.text())
@@ -51,7 +76,9 @@ def test_check(
     """Any URL in a page, a script or an import map is followed to an answer, and told in text that prints."""
     quoted = [json.dumps(url).replace("<", "\\x3c") for url in urls]
     images = "".join(f'<img src="{url.replace(chr(34), "&quot;")}">' for url in urls)
-    imports = json.dumps({"imports": {specifier: url for url in urls}, "scopes": {base: {specifier: base}}})
+    imports = json.dumps(
+        {"imports": {f"{specifier}{at}": url for at, url in enumerate(urls)}, "scopes": {base: {specifier: base}}}
+    )
     files = {
         "index.html": f'{PAGE}<base href="{base}">{images}<script type=importmap>{imports}</script><script src=/a.js>',
         "a.js": "".join(f"import({url});new Worker({url});a={url};" for url in quoted),
@@ -98,20 +125,20 @@ def test_deep_and_long(name: str, data: bytes, tmp_path: Path) -> None:
     start = monotonic()
     report = checked(tmp_path, {name: data, "index.html": PAGE})
     assert report.ok
-    assert monotonic() - start < 20
+    assert monotonic() - start < 60
 
 
 def test_patience(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file that takes too long is given up with a fault, and the others are read."""
-    monkeypatch.setattr(workers, "PATIENCE", 1.0)
+    monkeypatch.setattr(workers, "PATIENCE", 3.0)
     files = {"slow.html": b"<" * 3_000_000, "index.html": f"{PAGE}<img src=/a.png>".encode()}
     start = monotonic()
     report = checked(tmp_path, files)
     assert [(fault.file, fault.reason) for fault in report.faults] == [
-        ("/slow.html", "it takes more than 1 s to parse")
+        ("/slow.html", "it takes more than 3 s to parse")
     ]
     assert [broken.path for broken in report.broken] == ["/a.png"]
-    assert monotonic() - start < 20
+    assert monotonic() - start < 60
 
 
 #: Enough to be worth a process.
@@ -136,9 +163,14 @@ def test_processes(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("executable", ""), ("executable", "/nonexistent/python"), ("program", "raise SystemExit"), ("program", "x = 1")],
+    [
+        ("executable", None),
+        ("executable", "/nonexistent/python"),
+        ("program", "raise SystemExit"),
+        ("program", "x = 1"),
+    ],
 )
-def test_no_processes(name: str, value: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_processes(name: str, value: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where no process can be had that reads, all is read here."""
     if name == "executable":
         monkeypatch.setattr(sys, "executable", value)

@@ -52,7 +52,7 @@ from version_affinity.checking.references import Base, Need, Reference
         # Styles and scripts in the document.
         ("<style>@import 'a.css'; b { c: url(d.png) }</style>", [("@import", "a.css"), ("url()", "d.png")]),
         ("<p style='background: url(&quot;a.png&quot;)'>", [("url()", "a.png")]),
-        ("<script type=module>import './a.js'; import('/b.js')</script>", [("import", "./a.js"), ("import()", "/b.js")]),
+        ("<script type=module>import './a.js'; import('b')</script>", [("import", "./a.js"), ("import()", "b")]),
         # Vite's legacy builds.
         ("<script nomodule id=vite-legacy-entry data-src=/a.js>System.import(b)</script>", [
             ("<script data-src>", "/a.js"),

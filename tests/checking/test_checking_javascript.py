@@ -68,12 +68,12 @@ def test_references(text: str, expected: list[tuple[str, str]]) -> None:
     [
         # Vite 5.2 and later, 5.0, 4 and before.
         (
-            'const __vite__mapDeps=(i,m=__vite__mapDeps,d=(m.f||(m.f=["assets/a.js","assets/b.css"])))=>i.map(i=>d[i]);',
-            [("__vite__mapDeps", "assets/a.js"), ("__vite__mapDeps", "assets/b.css")],
+            'const __vite__mapDeps=(i,m=__vite__mapDeps,d=(m.f||(m.f=["assets/a.js","b.css"])))=>i.map(i=>d[i]);',
+            [("__vite__mapDeps", "assets/a.js"), ("__vite__mapDeps", "b.css")],
         ),
         (
-            "function __vite__mapDeps(indexes) { if (!__vite__mapDeps.viteFileDeps) { __vite__mapDeps.viteFileDeps = "
-            '["./a.js"] } return indexes.map((i) => __vite__mapDeps.viteFileDeps[i]) }',
+            """function __vite__mapDeps(indexes) { if (!__vite__mapDeps.viteFileDeps) {
+            __vite__mapDeps.viteFileDeps = ["./a.js"] } return indexes.map((i) => __vite__mapDeps.viteFileDeps[i]) }""",
             [("__vite__mapDeps", "./a.js")],
         ),
         (
@@ -92,15 +92,15 @@ def test_references(text: str, expected: list[tuple[str, str]]) -> None:
         ]),
         # Service workers of Workbox.
         (
-            'define(["./workbox-33d6cbb8"],function(s){s.precacheAndRoute([{url:"index.html",revision:"8dcc"},'
-            '{"revision":null,"url":"/assets/a.js"}])})',
+            """define(["./workbox-33d6cbb8"],function(s){s.precacheAndRoute([{url:"index.html",revision:"8dcc"},
+            {"revision":null,"url":"/assets/a.js"}])})""",
             [("define()", "./workbox-33d6cbb8.js"), ("precache list", "index.html"), ("precache list", "/assets/a.js")],
         ),
         ('define(["./jquery"],f);workbox-1;a={url:"b.js"};c={revision:1}', []),
         # webpack.
         (
-            'n.u=e=>"js/"+(245===e?"lazy":e)+"."+{141:"c86eeba0",245:"07f6a068"}[e]+".chunk.js",n.miniCssF=e=>{};'
-            'self.webpackChunka=[];a=n.p+"media/pic.437b86bf.png"',
+            """n.u=e=>"js/"+(245===e?"lazy":e)+"."+{141:"c86eeba0",245:"07f6a068"}[e]+".chunk.js",n.miniCssF=e=>{};
+            self.webpackChunka=[];a=n.p+"media/pic.437b86bf.png";""",
             [("webpack chunk", "js/lazy.07f6a068.chunk.js"), ("webpack chunk", "js/141.c86eeba0.chunk.js"),
              ("string", "media/pic.437b86bf.png")],
         ),
@@ -128,6 +128,7 @@ def test_bundlers(text: str, expected: list[tuple[str, str]]) -> None:
         ('e=>{if(1===e)return"a.js"}', []),
         ('e=>"a/"+{1:"x"}[e]+f(e)', []),
         ('e=>"a/"+{1:x}[e]', []),
+        ('e=>1===f(e)?"a.js":1===e?"b.js":"c.js"', []),
         ('(e,f)=>"a/"+{1:"x"}[e]', []),
         ('()=>"a/"+{1:"x"}[e]', []),
         ("a", []),

@@ -92,7 +92,7 @@ MAP = """{
     "a": "/vendor/a.js", "b/": "./b/", "b/c": "/c.js", "/assets/old.js": "/assets/new.js",
     "cdn": "https://x.example/d.js", "none": null, "bare": "e.js", "up": "../f.js"
   },
-  "scopes": { "/app/": { "a": "/app/a.js" }, "/app/deep/": { "b/": "/deep/" } }
+  "scopes": { "/app/": { "a": "/app/a.js", "d": "/1.js" }, "/app/deep/": { "b/": "/deep/", "d": "/2.js" } }
 }"""
 
 
@@ -104,6 +104,8 @@ MAP = """{
         ("a", "/app/deep/x.js", "/app/a.js"),
         ("b/x.js", "/x.js", "/page/b/x.js"),
         ("b/x.js", "/app/deep/x.js", "/deep/x.js"),
+        ("d", "/app/x.js", "/1.js"),
+        ("d", "/app/deep/x.js", "/2.js"),
         ("b/c", "/x.js", "/c.js"),
         ("./old.js", "/assets/x.js", "/assets/new.js"),
         ("/assets/old.js", "/x.js", "/assets/new.js"),

@@ -1,4 +1,4 @@
-"""A build against known versions: collisions, stable names with other bytes, sizes and churn; and the report as JSON."""
+"""A build against known versions: collisions, stable names with other bytes, sizes, churn; and the report as JSON."""
 
 from __future__ import annotations
 
@@ -25,10 +25,13 @@ def test_collisions(tmp_path: Path) -> None:
 
 def test_collisions_by_either(tmp_path: Path) -> None:
     """A name collides when either version takes it for fingerprinted: that one's copy may be kept for a year."""
-    plain, other = ({"a.js": text} for text in ("1", "2"))
-    known = {"v1": loaded(tmp_path, other, fingerprinted="a.js")}
-    assert checked(tmp_path, plain, known=known).collisions == (Collision("/a.js", ("v1",)),)
-    assert checked(tmp_path, plain, known={"v1": loaded(tmp_path, other)}).collisions == ()
+    plain, other = ({"a.js": text, "index.html": f"{PAGE}<script src=a.js></script>"} for text in ("1", "2"))
+    expected = (Collision("/a.js", ("v1",)),)
+    for ours, theirs in (({}, {"fingerprinted": "a.js"}), ({"fingerprinted": "a.js"}, {})):
+        report = checked(tmp_path, plain, ours, known={"v1": loaded(tmp_path, other, **theirs)})
+        assert (report.collisions, report.unstable) == (expected, ())
+    report = checked(tmp_path, plain, known={"v1": loaded(tmp_path, other)})
+    assert (report.collisions, [one.path for one in report.unstable]) == ((), ["/a.js"])
 
 
 def test_unstable(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from version_affinity.errors import ConfigurationError
 from version_affinity.patterns import app_first as compiled_patterns
 
 from .comparing import churn, collisions, sizes, unstable
+from .javascript import SERVICE_WORKER
 from .reading import MANIFEST, read_one, task_of
 from .references import Base, Document, Need, Reference, clipped, request_path, shown
 from .report import Broken, Report, Unread
@@ -85,8 +86,10 @@ def check(
     for followed in found.broken:
         asset = files.get(followed.file)
         is_meant = followed.file in found.loaded or (asset is not None and asset.fingerprinted)
-        group = broken if is_meant and not followed.has_placeholder else doubtful
-        group.append(_broken(followed, others))
+        one = _broken(followed, others)
+        # A service worker that other versions have leaves its pages behind when it is gone.
+        is_needed = one.kind != SERVICE_WORKER or one.versions
+        (broken if is_meant and is_needed and not followed.has_placeholder else doubtful).append(one)
     known_files = {version: other.index.assets for version, other in builds.items()}
     return Report(
         tuple(sorted(broken)),

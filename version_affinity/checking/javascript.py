@@ -24,12 +24,13 @@ if TYPE_CHECKING:
 
     Finder = Callable[[Node], Iterator[Reference]]
 
+#: The kind of what registers a service worker. Libraries do that too, and not every application uses it.
+SERVICE_WORKER: Final = "serviceWorker.register()"
 #: The kind of a string that nothing but its own text tells to be a URL.
 _STRING: Final = "string"
 _STRINGS: Final = ("string", "template_string")
 #: What a whole URL may be added to: webpack's public path, and nothing.
 _STARTS: Final = (b".p", b'""', b"''", b"``")
-_BOM: Final = b"\xef\xbb\xbf"
 _WORKERS: Final = ("Worker", "SharedWorker")
 #: Bytes of a string that may be a URL of a build's file, and of the second argument of ``new URL()``.
 _LONGEST_URL: Final = 300
@@ -47,8 +48,7 @@ def find(data: bytes, first_line: int = 1) -> Document:
     >>> [(found.kind, found.text) for found in find(b"import a from './a.js'; import(`./b.js`)").references]
     [('import', './a.js'), ('import()', './b.js')]
     """
-    data = data.removeprefix(_BOM)
-    finders = {**_FINDERS, **dict.fromkeys(_STRINGS, partial(_named, data))}
+    finders: dict[str, Finder] = {**_FINDERS, **dict.fromkeys(_STRINGS, partial(_named, data))}
     for marker, kind, finder in BUNDLERS:
         if marker in data:
             finders[kind] = _both(finders.get(kind), finder)
@@ -103,7 +103,7 @@ def _call(node: Node) -> Iterator[Reference]:
         if called == "resolve" and owner == "import.meta":
             yield from _literal("import.meta.resolve()", first, Need.CONTENT, Base.SPECIFIER)
         elif called == "register" and owner.endswith("serviceWorker"):
-            yield from _literal("serviceWorker.register()", first, Need.FILE, Base.PAGE)
+            yield from _literal(SERVICE_WORKER, first, Need.FILE, Base.PAGE)
         elif called == "addModule" and owner.endswith("Worklet"):
             yield from _literal("addModule()", first, Need.FILE, Base.PAGE)
 

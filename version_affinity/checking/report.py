@@ -119,7 +119,8 @@ class Report:
     Attributes:
         broken: References that lead nowhere.
         doubtful: Others that lead nowhere, which may be no mistake: in files that no page is known to load and whose
-            name is not fingerprinted, as in a library that was copied as a whole; with a placeholder in them.
+            name is not fingerprinted, as in a library that was copied as a whole; with a placeholder in them; to a
+            service worker that no version has, which a library may register for those that use it.
         collisions: Fingerprinted names that stand for other bytes elsewhere.
         unstable: Files with stable names that differ between versions.
         faults: What could not be parsed.
