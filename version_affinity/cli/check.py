@@ -151,7 +151,7 @@ def _findings(report: Report) -> Iterable[_Finding]:
     for found in report.broken:
         yield _Finding(found.file, found.line, True, _reference(found))
     for found in report.doubtful:
-        yield _Finding(found.file, found.line, False, f"{_reference(found)}; no page is known to load this file")
+        yield _Finding(found.file, found.line, False, f"{_reference(found)}; it may be no mistake")
     for unread in report.faults:
         yield _Finding(unread.file, unread.line, False, unread.reason)
     for unstable in report.unstable:

@@ -75,10 +75,12 @@ def objections(
     uploaded = directory.versions()
     found = [*_elsewhere(place, entries), *_unknown(percentages, uploaded), *_lacking(log, percentages)]
     warnings: list[str] = []
+    stands = standings(directory, entries)
+    known = [version for version, standing in stands.items() if standing.state != PRUNABLE or version in percentages]
     for version in _new(entries, percentages):
         if version in uploaded:
-            found += _colliding(directory, entries, version, percentages)
-            broken, told = _checked(directory, version, build)
+            found += _colliding(directory, version, known)
+            broken, told = _checked(directory, version, known, build)
             found += broken
             warnings += told
     return found, warnings
@@ -129,11 +131,7 @@ def _lacking(log: DeploymentLog, percentages: Iterable[str]) -> list[Objection]:
     return found
 
 
-def _colliding(
-    directory: ReleasesDirectory, entries: Sequence[Entry], version: str, percentages: Iterable[str]
-) -> list[Objection]:
-    stands = standings(directory, entries)
-    known = [other for other, standing in stands.items() if standing.state != PRUNABLE or other in percentages]
+def _colliding(directory: ReleasesDirectory, version: str, known: Sequence[str]) -> list[Objection]:
     found = collisions(directory, version, known)
     if not found:
         return []
@@ -149,7 +147,9 @@ def _first(places: list[str]) -> tuple[str, ...]:
     return (*places[:_NAMED], *more)
 
 
-def _checked(directory: ReleasesDirectory, version: str, build: Build) -> tuple[list[Objection], list[str]]:
+def _checked(
+    directory: ReleasesDirectory, version: str, known: Sequence[str], build: Build
+) -> tuple[list[Objection], list[str]]:
     """Return whether references of a version are broken; or that this was not looked at."""
     try:
         from version_affinity.checking import check  # noqa: PLC0415 - an extra
@@ -158,7 +158,9 @@ def _checked(directory: ReleasesDirectory, version: str, build: Build) -> tuple[
             f"the references of {version} are not checked, and may be broken: pip install 'version_affinity[check]'"
         ]
     with waiting(f"Checking {version}"):
-        report = check(uploaded_build(directory, version), prefix=build.prefix, app_first=build.app_first)
+        others = {other: uploaded_build(directory, other) for other in known if other != version}
+        checked = uploaded_build(directory, version)
+        report = check(checked, known=others, prefix=build.prefix, app_first=build.app_first)
     if not report.broken:
         return [], []
     reason = (
