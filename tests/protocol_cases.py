@@ -32,7 +32,7 @@ DATES: Final = {
     "earlier": "Sun, 06 Nov 1994 08:49:36 GMT",
     "later": "Sun, 06 Nov 1994 08:49:38 GMT",
 }
-NOTES, FILM = len(FILES["/notes.txt"]), len(FILES["/film.bin"])
+NOTES, FILM, NAMED = (len(FILES[path]) for path in ("/notes.txt", "/film.bin", "/assets/index-BX4CeNGm.js"))
 
 WHOLE, NOTHING, ANYTHING = "whole", "", "*"
 
@@ -398,7 +398,20 @@ ENCODINGS: Final = (
          ("Accept-Encoding: gzip", "If-Range: {date}", "Range: bytes=10-49"), 200, "gzip"),
 )  # fmt: skip
 
-CASES: Final = (*METHODS, *RANGES, *CONDITIONS, *ENCODINGS)
+# Of a file whose frequent answers are prepared. To others it is a file like those above, so it counts once.
+FINGERPRINTED: Final = tuple(
+    Case(f"{name}, fingerprinted", "13.1.5", "GET /assets/index-BX4CeNGm.js", (field, "Range: bytes=0-9"), *answer)
+    for name, field, answer in (
+        ("If-Range", "If-Range: {etag}", (206, "0-9", _part("0-9", NAMED))),
+        ("If-Range, another tag", 'If-Range: "x"', (200, WHOLE, {}, ("Content-Range",))),
+        ("If-Range, weak", "If-Range: W/{etag}", (200, WHOLE, {}, ("Content-Range",))),
+        ("If-Range, a list", 'If-Range: "x", {etag}', (200, WHOLE, {}, ("Content-Range",))),
+        ("If-Range, exact date", "If-Range: {date}", (206, "0-9", _part("0-9", NAMED))),
+        ("If-Range, later date", "If-Range: {later}", (200, WHOLE, {}, ("Content-Range",))),
+    )
+)
+
+CASES: Final = (*METHODS, *RANGES, *CONDITIONS, *ENCODINGS, *FINGERPRINTED)
 
 
 def application() -> WSGIApplication:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from .assets.build import DOCUMENT, NO_FILE
 from .assets.response import CONDITIONAL, REVALIDATE, Parts, Response, respond
-from .assets.sending import changed, send, stand_in_headers
+from .assets.sending import changed, send, stand_in_headers, uncoded
 from .assets.static import redirected
 from .counters import LimitedLog
-from .policy import retraced, trace
+from .policy import is_page, retraced, trace
 from .request import OTHER, Request
 from .wsgi import NOT_FOUND, OK, no_file
 
@@ -21,10 +22,11 @@ if TYPE_CHECKING:
     from .assets.asset import Asset
     from .assets.build import Build, Leading
     from .assets.handover import HandOver
+    from .assets.header_changes import HeaderChanges
     from .assets.prepared import Sent
-    from .catalog import NamedFile
     from .counters import Counters
     from .decision import Decision
+    from .named import NamedFile
     from .pin import PinCookie
     from .policy import Headers, Policy, Treatment
     from .state import State
@@ -60,7 +62,7 @@ class FileServer:
             if not file.owners & state.settled:
                 self._count_rescue(state, file, environ)
             file.count_ok()
-            start_response(OK, file.headers.copy())
+            start_response(OK, [*file.headers])
             return [] if environ["REQUEST_METHOD"] == "HEAD" else [data]
         sent = file.conditional(environ) or self._rare_answer(file, environ)
         if sent is None:
@@ -83,35 +85,49 @@ class FileServer:
                 if file.etag is not None:
                     file.data = copy.data  # it may have come into memory
                 return response.status, *sent
-        return None
+        plain = uncoded(environ)
+        return None if plain is None else self._rare_answer(file, plain)
 
     def under_decision(
         self,
         state: State,
         request: Request,
         treatment: Treatment,
+        found: str,
         path: str,
         asset: Asset,
         served: str,
-        status: str,
         start_response: StartResponse,
     ) -> Iterable[bytes]:
-        """Send a file of a build under the decision; ``path`` is the one inside the version."""
+        """Send a file of a build under the decision.
+
+        Args:
+            state: The versions and the deployment.
+            request: The request.
+            treatment: What follows from its decision.
+            found: What the path stands for (``look_up``).
+            path: The path inside the version.
+            asset: The file.
+            served: The version that it is from.
+            start_response: As the server gave it.
+        """
         environ = request.environ
         decision = treatment.decision
+        status = OK
         stamp = None
         if asset.is_html and (request.pin != served or not request.bucket):
             stamp = self._policy.stamp(request, decision, served)
-        if status is NOT_FOUND:  # a page that stands in for a missing one is not the file at this path
+        if found == NO_FILE:  # a page that stands in for a missing one is not the file at this path
+            status = NOT_FOUND
             headers = treatment.missing
+        elif found == DOCUMENT:  # something else may answer what is no navigation
+            headers = treatment.document_variants if asset.variants else treatment.document
         elif (
-            stamp is not None
-            or asset.path in state.catalog.differing
-            or (state.catalog.ruled and state.catalog.is_ruled(path))
+            stamp is None and path in state.catalog.alike and not (state.catalog.ruled and state.catalog.is_ruled(path))
         ):
-            headers = treatment.private_variants if asset.variants else treatment.private
-        else:
             headers = treatment.shared_variants if asset.variants else treatment.shared
+        else:
+            headers = treatment.private_variants if asset.variants else treatment.private
         if served != decision.version:
             headers = retraced(headers, decision, served)
         build: Build = state.builds[served]  # type: ignore[assignment]  # it has the file
@@ -126,20 +142,40 @@ class FileServer:
             headers = [*asset.headers, *headers]
             body: Iterable[bytes] = [] if request.method == "HEAD" else [asset.data]
         else:
-            response = _response(asset, status, request, headers, treatment, build, path)
-            if stamp is not None and response.status[0] == "4" and status is OK:
-                stamp = None  # nothing of the version was shown
-            sent = send(response, environ, self._hand_over)
+            changes = build.changes_at(path, environ)
+            sent = self._sent(asset, status, request, headers, treatment, build, changes)
             if sent is None:  # it vanished or changed since it was loaded
                 self._report_missing(asset.path, decision)
                 return no_file(environ, treatment, start_response)
-            status = response.status
-            headers, body = sent
+            if (sent[0][0] == "4" and status is OK) or (changes is not None and not is_page(changes)):
+                stamp = None  # nothing of the version was shown
+            status, headers, body = sent
         if stamp is not None:
             headers.append(stamp)
         self._count_served(treatment, served, status)
         start_response(status, headers)
         return body
+
+    def _sent(
+        self,
+        asset: Asset,
+        status: str,
+        request: Request,
+        headers: Headers,
+        treatment: Treatment,
+        build: Build,
+        changes: HeaderChanges | None,
+    ) -> Sent | None:
+        """Return the answer with a file under a decision; None when the file is not there any more."""
+        response = _response(asset, status, request, headers, treatment, build, changes)
+        sent = send(response, request.environ, self._hand_over)
+        if sent is not None:
+            return response.status, *sent
+        plain = uncoded(request.environ) if asset.variants else None
+        if plain is None:
+            return None
+        request.environ = plain
+        return self._sent(asset, status, request, headers, treatment, build, changes)
 
     def _count_served(self, treatment: Treatment, served: str, status: str) -> None:
         if status is OK:
@@ -188,7 +224,13 @@ class FileServer:
 
 
 def _response(
-    asset: Asset, status: str, request: Request, headers: Headers, treatment: Treatment, build: Build, path: str
+    asset: Asset,
+    status: str,
+    request: Request,
+    headers: Headers,
+    treatment: Treatment,
+    build: Build,
+    changes: HeaderChanges | None,
 ) -> Response:
     """Return the response with a file under a decision: by the request's fields, and the rules of ``_headers``."""
     environ = request.environ
@@ -200,7 +242,6 @@ def _response(
     else:
         whole = Parts(asset, ()) if request.method == "HEAD" else asset
         response = Response(status, [*stand_in_headers(asset), *headers], whole)
-    changes = build.changes_at(path, environ)
     if changes is None:
         return response
     if treatment.forced:

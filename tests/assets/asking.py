@@ -38,6 +38,7 @@ def environ_of(
     """Return the environ of a request; ``path`` as in PATH_INFO."""
     environ: dict[str, Any] = {"REQUEST_METHOD": method, "PATH_INFO": path, "SCRIPT_NAME": "", "QUERY_STRING": ""}
     setup_testing_defaults(environ)
+    environ["SERVER_PROTOCOL"] = "HTTP/1.1"
     environ["wsgi.input"] = BytesIO()
     environ["wsgi.errors"] = sys.stderr
     environ.update({f"HTTP_{name.upper().replace('-', '_')}": value for name, value in (headers or {}).items()})

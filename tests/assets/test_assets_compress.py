@@ -275,6 +275,16 @@ def test_without_original(tree: Tree) -> None:
     assert (root / "data.csv.gz").read_bytes() == b"a download"
 
 
+def test_ignore(tree: Tree) -> None:
+    """What is not served is left alone, by name and by path; of what was compressed before, nothing is served."""
+    root = tree({"app.js": TEXT, "app.js.map": TEXT, "drafts/a.txt": TEXT})
+    patterns = ["*.map", "drafts/a.txt"]
+    assert compress(root, encodings=["gzip"], ignore=patterns).written == 1
+    assert names(root) == ["app.js", "app.js.gz", "app.js.map", "drafts/a.txt"]
+    assert compress(root, encodings=["gzip"]).written == 2
+    assert set(scan(root, ignore=patterns).assets) == {"/app.js", "/app.js.gz"}
+
+
 # --- links, and what is in the way ------------------------------------------------------------------------------------
 
 
@@ -376,6 +386,7 @@ def test_nothing_half_written(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> No
         ({"encodings": ["deflate"]}, "choose from"),
         ({"encodings": "br"}, "choose from"),
         ({"encodings": []}, "choose from"),
+        ({"ignore": "*.map"}, "write ignore="),
         ({"jobs": 0}, "jobs=4"),
         ({"jobs": True}, "jobs=4"),
         ({"jobs": "2"}, "jobs=4"),

@@ -1,6 +1,7 @@
 """Reading a build directory."""
 
 import gc
+import gzip
 import os
 import re
 import shutil
@@ -490,6 +491,25 @@ def test_ignore(tree, ignore, left):
     index = scan(tree(dict.fromkeys(files, "")), ignore=ignore)
     assert set(index.assets) == left
     assert index.skipped == ()
+
+
+@pytest.mark.parametrize(
+    ("ignore", "left"),
+    [
+        ((), {"/a.js", "/a.js.gz", "/a.js.map", "/a.js.map.br", "/a.js.map.gz", "/b.map.zst.gz", "/c/d.txt.gz"}),
+        (["*.map"], {"/a.js", "/a.js.gz", "/c/d.txt.gz"}),
+        (["c/d.txt", "b.map"], {"/a.js", "/a.js.gz", "/a.js.map", "/a.js.map.br", "/a.js.map.gz"}),
+        (["*.gz"], {"/a.js", "/a.js.map", "/a.js.map.br"}),
+    ],
+)
+def test_ignore_what_is_compressed(tree, ignore, left):
+    """What an ignored file is compressed to is left out as it is, with the original or without it, silently."""
+    content = b"const answer = 42;\n" * 100
+    files = {"a.js": content, "a.js.map": content}
+    packed = ("a.js.gz", "a.js.map.br", "a.js.map.gz", "b.map.zst.gz", "c/d.txt.gz")
+    index = scan(tree({**files, **dict.fromkeys(packed, gzip.compress(content))}), ignore=ignore)
+    assert set(index.assets) == left
+    assert {skipped.path for skipped in index.skipped} <= {"/a.js.map.br"}
 
 
 PATHS = ["/assets/index-BX4CeNGm.js", "/hashed/x.js", "/plain.js", "/hashed/x.html"]

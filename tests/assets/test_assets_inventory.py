@@ -116,6 +116,55 @@ def test_times_that_tell_nothing(tree, manifest, time):
     assert scan(root, manifest=manifest).assets["/a.txt"].etag != before.etag
 
 
+#: A commit's time, which tools that follow SOURCE_DATE_EPOCH give to every file of a build.
+EPOCH = 1_700_000_000
+
+
+@pytest.mark.parametrize(
+    ("times", "told"),
+    [
+        # all of them, all but one, and nearly all
+        ([EPOCH] * 4, False),
+        ([EPOCH] * 3 + [EPOCH - 5], False),
+        ([EPOCH] * 6 + [EPOCH - 5, EPOCH - 6, EPOCH - 7, EPOCH - 8], False),
+        # a file alone
+        ([EPOCH], False),
+        # of a build as it was written
+        ([EPOCH, EPOCH + 1], True),
+        ([EPOCH, EPOCH, EPOCH + 1, EPOCH + 2], True),
+        ([EPOCH + 0.25] * 4, True),
+    ],
+)
+@pytest.mark.parametrize("memory", [0, 1 << 20])
+def test_times_that_most_files_share(tree, manifest, times, told, memory):
+    """A time in whole seconds that most files have was given to them, and does not tell that one is the same."""
+    names = [f"{number}.txt" for number in range(len(times))]
+
+    def build(content):
+        for name, time in zip(names, times, strict=True):
+            (root / name).write_text(content)
+            os.utime(root / name, ns=(int(time * 4) * 250_000_000,) * 2)
+
+    root = tree({})
+    build("before")
+    before = scan(root, manifest=manifest, memory=Memory(memory)).assets["/0.txt"]
+    build("after!")
+    after = scan(root, manifest=manifest, memory=Memory(memory)).assets["/0.txt"]
+    assert (after.etag == before.etag) is told
+    shared = max(map(times.count, times)) if not told else 0
+    opened, _ = load(root, manifest)
+    assert len(opened) == shared
+
+
+def test_vites_manifest_among_times_that_files_share(tree, manifest):
+    """Vite's own manifest is read again too where its time is the one that the build's files share."""
+    root = tree({"index.html": "", ".vite/manifest.json": VITE})
+    for name in ("index.html", ".vite/manifest.json"):
+        os.utime(root / name, (EPOCH, EPOCH))
+    load(root, manifest)
+    assert load(root, manifest)[0] == [".vite/manifest.json", "index.html"]
+
+
 def test_a_sibling_that_changed(tree, manifest):
     """A compressed file is compared again when it, or its original, has changed."""
     root = tree({key: BUILD[key] for key in ("assets/app-Ro_66fij.js", "assets/app-Ro_66fij.js.gz")})
@@ -230,6 +279,26 @@ def test_inside_the_build(tree, name):
     assert sorted(file.name for file in (root / name).parent.iterdir()) == sorted(
         {"build.manifest.json", *(["a.js"] if "/" in name else ["assets", "index.html"])}
     )
+
+
+@pytest.mark.parametrize("written", [True, False])
+def test_inside_the_build_compressed(tree, written):
+    """Nor is what such a manifest is compressed to, beside it or beside a link to it, before there is one or after."""
+    root = tree({"index.html": "", "build.json.gz": "", "link.json.br": ""})
+    (root / "link.json").symlink_to("build.json")
+    if written:
+        scan(root, manifest=root / "build.json")
+    assert set(scan(root).assets) >= {"/build.json.gz", "/link.json.br"}
+    paths = {"/index.html"} if written else {"/index.html", "/link.json.br"}  # until then it is a dangling link
+    assert set(scan(root, manifest=root / "build.json").assets) == paths
+
+
+@pytest.mark.parametrize("name", ["build.json.gz", "build.gz.json"])
+def test_inside_the_build_by_any_name(tree, name):
+    """Whatever it is called."""
+    root = tree({"index.html": ""})
+    for _ in range(2):
+        assert set(scan(root, manifest=root / name).assets) == {"/index.html"}
 
 
 @POSIX
@@ -377,7 +446,9 @@ def test_round_trip(files, about):
         about,
     )
     text = "".join(lines(written))
-    assert parse(text.encode()) == from_document(json.loads(text)) == written
+    parsed = parse(text.encode())
+    assert parsed == from_document(json.loads(text))
+    assert parsed._replace(given=None) == written
     assert text.count("\n") == len(files) + 2
 
 

@@ -170,6 +170,7 @@ def test_not_found(paths, path, expected):
         (("", "/", "/a", "x=\r\nSet-Cookie: b"), "/a?x=%0D%0ASet-Cookie:%20b"),
         (("", "/", "/a", "x=%20&y=[1]#z"), "/a?x=%20&y=%5B1%5D%23z"),
         (("", "/", "/a", "x=\xff\u20ac"), "/a?x=%C3%BF%E2%82%AC"),
+        (("", "/", "/a", "x=100%&y=%zz%4&z=%2f%"), "/a?x=100%25&y=%25zz%254&z=%2f%25"),
         (("", "/", "//evil.example/x", ""), "/evil.example/x"),
         (("//evil.example", "/", "/x", ""), "/evil.example/x"),
         (("", "/", "/\\evil.example", ""), "/%5Cevil.example"),
@@ -192,6 +193,7 @@ def test_location_is_safe(script_name, prefix, path, query):
     """Whatever a request holds, a Location is visible ASCII, one line, and a path of this host."""
     target = location(script_name, prefix, path, query)
     assert re.fullmatch(r"/(?![/\\])[\x21-\x7e]*", target)
+    assert not re.search("%(?![0-9A-Fa-f]{2})", target)
     assert not urlsplit(target).netloc
     assert "#" not in target
 
@@ -258,7 +260,11 @@ def test_resolve(spelt, path, expected, untold):
         ("/no/page", "/no/page", None),
         ("/no page", "/no%20page", None),
         ("/no page", None, None),
-        ("/user@site", "/user@site", "/user@site"),
+        ("/user@site", "/user@site", None),
+        ("/user@site", "/user%40site", None),
+        ("/user@site", "/%75ser@site", "/user@site"),
+        ("/[slug]", "/[slug]", None),
+        ("/a//b@c", "/a//b@c", "/a/b@c"),
         ("/page", "/%70age", "/page"),
         ("//evil.example", "/%2fevil.example", "/evil.example"),
         ("//evil.example", None, "/evil.example"),

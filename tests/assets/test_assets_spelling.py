@@ -11,6 +11,7 @@ from servers import ROOT, serving
 
 from version_affinity.assets.spelling import (
     canonical,
+    is_as_sent,
     is_escaped,
     is_plain,
     merge_slashes,
@@ -45,6 +46,10 @@ ANYTHING = st.text(st.characters(codec="latin-1")) | st.text() | st.text("/\\.:@
         ({"RAW_URI": "http://host.example", "PATH_INFO": ""}, "/", None),
         ({"RAW_URI": "/%61", "PATH_INFO": "/a", "HTTP_X_FORWARDED_FOR": "192.0.2.1"}, "/a", None),
         ({"RAW_URI": "/%61", "PATH_INFO": "/a", "HTTP_VIA": "1.1 proxy"}, "/a", None),
+        ({"RAW_URI": "/%61", "PATH_INFO": "/a", "HTTP_X_REAL_IP": "192.0.2.1"}, "/a", None),
+        ({"RAW_URI": "/%61", "PATH_INFO": "/a", "HTTP_X_FORWARDED_PROTO": "https"}, "/a", None),
+        ({"RAW_URI": "/%61", "PATH_INFO": "/a", "SERVER_PROTOCOL": "HTTP/1.0"}, "/a", None),
+        ({"RAW_URI": "/%61", "PATH_INFO": "/a", "SERVER_PROTOCOL": "HTTP/1.1"}, "/a", "/%61"),
         # below a mount, however that is spelt
         ({"RAW_URI": "/app/%61", "SCRIPT_NAME": "/app", "PATH_INFO": "/a"}, "/a", "/%61"),
         ({"RAW_URI": "/app/x/%61/b", "SCRIPT_NAME": "/app", "PATH_INFO": "/x/a/b"}, "/a/b", "/%61/b"),
@@ -80,6 +85,28 @@ def test_canonical(path, expected):
     """A path has one spelling, that of encodeURIComponent, and is plain when that is itself."""
     assert canonical(path) == expected
     assert is_plain(path) is (path == expected)
+
+
+@pytest.mark.parametrize(
+    ("path", "spelt", "expected"),
+    [
+        ("/a", "/a", True),
+        ("/a", "/%61", False),
+        ("/a@:$&+,;=b", "/a@:$&+,;=b", True),
+        ("/a@+b", "/a%40+b", True),
+        ("/a@b", "/a%40b", True),
+        ("/[a]|^", "/[a]|^", True),
+        ("/'()*!", "/'()*!", True),
+        ("/'a", "/%27a", False),
+        ("/a b@", "/a%20b@", True),
+        ("/\xfc@", "/%fc@", False),
+        ("/%41", "/%41", False),
+        ("/a\\b", "/a\\b", False),
+    ],
+)
+def test_as_sent(path, spelt, expected):
+    """A path is sent as it is where what a browser leaves raw is raw or encoded, and all else is canonical."""
+    assert is_as_sent(path, spelt) is expected
 
 
 @given(st.text(st.characters(codec="latin-1")))

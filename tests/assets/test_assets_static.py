@@ -1,6 +1,7 @@
 """StaticAssets as a WSGI application."""
 
 import logging
+import os
 import re
 import threading
 from email.utils import parsedate_to_datetime
@@ -105,6 +106,27 @@ def test_large_files_go_through_the_servers_wrapper(root, file_wrapper):
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize("path", ["/favicon.ico", "/assets/index-BX4CeNGm.js", "/about"])
+def test_a_manifest_that_is_wrong(root, tmp_path, caplog, path, method):
+    """A file that is found not to hold what the manifest of an earlier load says is read again, and sent as it is."""
+    manifest = tmp_path / "manifest.json"
+    before = ask(StaticAssets(root, manifest=manifest), path)
+    for file in (root / "favicon.ico", root / "assets/index-BX4CeNGm.js", root / "about.html"):
+        status = file.stat()
+        file.write_bytes(file.read_bytes().swapcase())
+        os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))
+    app = StaticAssets(root, manifest=manifest)
+    answers = [ask(app, path, method) for _ in range(2)]
+    for answer in answers:
+        assert (answer.status, answer.body) == (200, before.body.swapcase() if method == "GET" else b"")
+        assert answer["ETag"] == ask(StaticAssets(root), path)["ETag"] != before["ETag"]
+        assert answer["Cache-Control"] == before["Cache-Control"]
+    assert ask(app, path, method, {"If-None-Match": before["ETag"]}).status == 200
+    assert [record.levelname for record in caplog.records] == ["ERROR"]
+    assert "what the manifest of an earlier load says" in caplog.text
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
 def test_deleted_and_changed_files(root, method):
     """A large file that is gone or changed is a 404 that no cache keeps, a small one is served from memory."""
     app = StaticAssets(root, not_found_handling="404-page", memory=200 * 1024)
@@ -163,12 +185,14 @@ def test_redirects(root, mount, path, query, location):
         ("none", "GET", "/assets%2findex%2DBX4CeNGm.js", 200, None),
         # what stands in for a missing file
         ("none", "GET", "/user@site", 404, None),
-        ("404-page", "GET", "/user@site?a", 307, "/user%40site?a"),
+        ("404-page", "GET", "/user@site?a", 404, None),
+        ("404-page", "GET", "/%75ser@site?a", 307, "/user%40site?a"),
         ("404-page", "GET", "/user%40site", 404, None),
         ("404-page", "GET", "/%2f%2fevil.example", 307, "/evil.example"),
         ("404-page", "GET", "/assets/%69ndex-00000000.js", 404, None),
         ("404-page", "POST", "/user@site", 405, None),
-        (SINGLE_PAGE, "GET", "/user@site", 307, "/user%40site"),
+        (SINGLE_PAGE, "GET", "/user@site", 200, None),
+        (SINGLE_PAGE, "GET", "/a+b:c[d]", 200, None),
         (SINGLE_PAGE, "GET", "/user%40site", 200, None),
         (SINGLE_PAGE, "GET", "/100%", 307, "/100%25"),
         (SINGLE_PAGE, "GET", "/%FC", 307, "/%25FC"),

@@ -226,12 +226,12 @@ def test_large_files(tree):
     assert [skipped.path for skipped in scan(root).skipped] == ["/app.js.gz"]
 
 
-@pytest.mark.parametrize("ignore", [["*.gz"], ["app.js"]])
-def test_ignored(tree, ignore):
-    """An ignored sibling is no variant, and an ignored original needs none."""
-    index = scan(tree(siblings(codings=["gzip"])), ignore=ignore)
+@pytest.mark.parametrize(("ignore", "left"), [(["*.gz"], ["/app.js", "/index.html"]), (["app.js"], ["/index.html"])])
+def test_ignored(tree, ignore, left):
+    """An ignored sibling is no variant, and an ignored original takes its siblings with it."""
+    index = scan(tree({"index.html": "", **siblings(codings=["gzip"])}), ignore=ignore)
     assert all(asset.variants == () for asset in index.assets.values())
-    assert len(index.assets) == 1
+    assert sorted(index.assets) == left
 
 
 @pytest.mark.parametrize("ending", [".gz", ".br", ".zst"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from binascii import b2a_base64
 from email.utils import formatdate
 from functools import lru_cache
@@ -111,13 +112,15 @@ class Asset(Representation):
         """When the file was modified, as an HTTP-date (RFC 9110 section 5.6.7).
 
         A document has none, "": it is what a rollback changes, and a date cannot tell an older build from a newer one.
+        Nor has a file from the future, as it looked when it was first asked for, or from before 1970.
         """
         return "" if self.is_html else _http_date(self.mtime_ns // 1_000_000_000)
 
 
 @lru_cache(maxsize=1024)  # the files of a build were written within seconds
 def _http_date(seconds: int) -> str:
-    return formatdate(seconds, usegmt=True)
+    # RFC 9110 section 8.8.2.1: not later than now. File systems hold years that a date cannot say, too.
+    return formatdate(seconds, usegmt=True) if 0 <= seconds <= time.time() else ""
 
 
 def etag_of(digest: bytes, encoding: str = "") -> str:

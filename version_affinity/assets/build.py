@@ -19,25 +19,26 @@ from .prepared import Prepared
 from .redirects import Redirected, RedirectRules, Rewritten, parse_redirects
 from .response import IMMUTABLE
 from .routing import Redirect, check_handling, not_found, resolve, respelt, routes
+from .rules import InvalidLine
 from .sending import ALLOW_ALL_ORIGINS
 from .spelling import canonical, is_escaped, spelling
 from .tree import UnservableError, read, stamp_of
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable
+    from collections.abc import Container, Iterable, Iterator
 
     from _typeshed.wsgi import WSGIEnvironment
 
     from .asset import Header
     from .header_changes import HeaderChanges
     from .index import Index
-    from .rules import InvalidLine
 
 logger = logging.getLogger("version_affinity")
 
 #: What a path stands for.
 FILE: Final = "file"
 REDIRECT: Final = "redirect"
+#: What answers requests for pages at paths that are not its own, by the mode of a single-page application or by a rule.
 DOCUMENT: Final = "single-page document"
 MISSING: Final = "missing asset"
 APP: Final = "wrapped application"
@@ -54,6 +55,7 @@ _REDIRECTS: Final = "_redirects"
 _HEADERS: Final = "_headers"
 # A rule file that is larger is none: 2,100 lines of 2,000 characters.
 _RULES_LIMIT: Final = 4 * 1024 * 1024
+_LEAD_ON: Final = "redirect despite status 200"
 _REPORTED: Final = 10  # files and lines that a log line names; the rest is counted
 # What a browser shows as a page of a tab, and what it shows in a frame (W3C Fetch Metadata). "empty": the fetch of a
 # page by a service worker.
@@ -154,13 +156,21 @@ class Build:
         self.prepared: Final[dict[str, Prepared]] = {}
         reports = (
             _about_files(index),
-            _about_lines(index.directory, _REDIRECTS, (*redirects.invalid, *redirects.idle)),
-            _about_lines(index.directory, _HEADERS, (*header_rules.invalid, *header_rules.idle)),
+            _about_lines(index.directory, _REDIRECTS, "not used", (*redirects.invalid, *redirects.idle)),
+            _about_lines(index.directory, _REDIRECTS, _LEAD_ON, self._leading_on()),
+            _about_lines(index.directory, _HEADERS, "not used", (*header_rules.invalid, *header_rules.idle)),
         )
         self.reports: Final = tuple(filter(None, reports))
         for report in self.reports:
             if report not in reported:
                 logger.warning("%s", report)
+
+    def _leading_on(self) -> Iterator[InvalidLine]:
+        """Yield the rules that are to show a file and lead to the path at which it is shown."""
+        for line, path in self.redirects.shown() if self.redirects else ():
+            home = self.routes.get(path)
+            if isinstance(home, Redirect):
+                yield InvalidLine(line, "leads_on", f"{path!r} is shown at {home.path!r}: write {home.path!r} instead")
 
     def has_changed_rules(self) -> bool:
         """Tell whether a rule file has changed since this build was loaded."""
@@ -195,7 +205,11 @@ class Build:
             if isinstance(ruled, Redirected):
                 return ruled
             if isinstance(ruled, Rewritten):
-                return self._rewritten(ruled.path, environ)
+                shown = self._rewritten(ruled.path, environ)
+                if not _is_page(shown) or (
+                    _wants_document(path, environ, has_app=False) and not looks_like_asset(path)
+                ):
+                    return shown
         if answer is None and "//" not in path and not is_escaped(environ):
             return None
         answer = resolve(self.routes, path, spelt)
@@ -206,7 +220,7 @@ class Build:
         """Return what answers when a rule says that a request is for this path: always something of the build."""
         answer = self.routes.get(path)
         if answer is not None:
-            return Found(FILE, answer) if isinstance(answer, Asset) else answer
+            return Found(DOCUMENT if answer.is_html else FILE, answer) if isinstance(answer, Asset) else answer
         if self.document is not None and _wants_document(path, environ, has_app=False):
             return Found(DOCUMENT, self.document)
         return Found(NO_FILE, self._not_found_page(path))
@@ -279,6 +293,11 @@ def _wants_document(path: str, environ: WSGIEnvironment, *, has_app: bool) -> bo
     return not is_media(path) and (not has_app or "text/html" in environ.get("HTTP_ACCEPT", ""))
 
 
+def _is_page(shown: Asset | Leading | Found) -> bool:
+    """Tell whether what a rule shows is HTML, or leads there: HTML files alone are shown elsewhere."""
+    return isinstance(shown, Redirect) or (isinstance(shown, Found) and shown.what == DOCUMENT)
+
+
 def _mount(environ: WSGIEnvironment, path: str) -> str:
     """Return what stands before a path of the build in its URL."""
     whole: str = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
@@ -311,9 +330,9 @@ def _about_files(index: Index) -> str:
     return _told(f"{index.directory!r}", "not served", told)
 
 
-def _about_lines(directory: str, name: str, lines: Iterable[InvalidLine]) -> str:
+def _about_lines(directory: str, name: str, what: str, lines: Iterable[InvalidLine]) -> str:
     told = [f"line {line}: {message}" for line, _, message in sorted(lines)]
-    return _told(f"{directory!r}, {name}", "not used", told)
+    return _told(f"{directory!r}, {name}", what, told)
 
 
 def _told(where: str, what: str, told: list[str]) -> str:

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from version_affinity.errors import ConfigurationError
 
 from .codings import codings
+from .ignore import DEFAULT_IGNORE, matcher
 from .media import content_type
 from .tree import Skipped, UnservableError, read, walk
 from .variants import compare, is_older
@@ -111,6 +112,7 @@ def compress(
     directory: str | os.PathLike[str],
     *,
     encodings: Iterable[str] = ("br", "zstd", "gzip"),
+    ignore: Iterable[str] = DEFAULT_IGNORE,
     jobs: int | None = None,
     progress: Callable[[Progress], object] | None = None,
 ) -> Compressed:
@@ -124,6 +126,7 @@ def compress(
     Args:
         directory: The build.
         encodings: The content codings: "br" and "zstd", which the extra ``version_affinity[compress]`` is for, "gzip".
+        ignore: Shell patterns (``*.map``, ``drafts/*``) of files that are left alone: those that are not served.
         jobs: How many files are compressed at a time, each in a thread; None: as many as there are processors.
         progress: Called in this thread after each file, the largest file first as a rule. What it raises ends the
             work, and leaves what is written.
@@ -143,11 +146,12 @@ def compress(
     """
     root = _root(directory)
     chosen = codings(encodings)
+    ignored = matcher(ignore)
     workers = _workers(jobs)
     if progress is not None and not callable(progress):
         raise ConfigurationError(f"progress={progress!r} cannot be called: give a function that takes one value")
     errors: list[Skipped] = []
-    files = _candidates(root, errors)
+    files = _candidates(root, ignored, errors)
     outcomes: list[_Outcome] = []
     # Threads will do: zlib, brotli and zstandard let go of the interpreter while they compress.
     with ThreadPoolExecutor(workers, "compress") as pool:
@@ -190,10 +194,10 @@ def is_worth_it(size: int, compressed: int) -> bool:
     return compressed <= size * (1 - MINIMUM_SAVING)
 
 
-def _candidates(root: str, skipped: list[Skipped]) -> list[File]:
+def _candidates(root: str, ignored: Callable[[str, str], bool], skipped: list[Skipped]) -> list[File]:
     """Return the files to compress, the largest first: no thread is left with it when the others have finished."""
     sized: list[tuple[int, File]] = []
-    for _, files in walk(root, lambda _path, _name: False, skipped):
+    for _, files in walk(root, ignored, skipped):
         for file in files:
             if not is_compressible(file.path):
                 continue

@@ -16,10 +16,11 @@ _PRIVATE: Final = ("private", "no-store")
 _INVITING: Final = ("public", "s-maxage", "must-understand", "proxy-revalidate")
 # A token, perhaps with another one (RFC 9111 section 5.2); what is quoted is for no cache to misread.
 _DIRECTIVE: Final = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+)(=[!#$%&'*+.^_`|~0-9A-Za-z-]+)?")
-# Besides these, all that end with "-cache-control" speak to caches of one kind (RFC 9213).
-_CACHING: Final = frozenset(
+#: What tells caches how long they may keep a response, in lower case; ``is_targeted`` is true of further names.
+CACHING: Final = frozenset(
     ("cache-control", "expires", "pragma", "age", "surrogate-control", "edge-control", "x-accel-expires"),
 )
+_TARGETED: Final = frozenset(("surrogate-control", "edge-control", "x-accel-expires"))
 # A rule's tag or date is the same in each version: with it, a cache would take one's page for another's.
 _VALIDATORS: Final = frozenset(("etag", "last-modified"))
 _KEPT: Final = frozenset(("cache-control", "vary"))
@@ -90,9 +91,14 @@ class HeaderChanges(NamedTuple):
                     spared.remove(lowered)
             elif lowered in _VALIDATORS:
                 spared.add(lowered)
-            elif lowered not in _CACHING and not lowered.endswith("-cache-control"):
+            elif lowered not in CACHING and not is_targeted(lowered):
                 added.append((name, value))
         return HeaderChanges(self.removed - spared, tuple(added), self.vary)
+
+
+def is_targeted(lowered: str) -> bool:
+    """Tell whether a field, its name in lower case, speaks to caches of one kind (RFC 9213), which obey it alone."""
+    return lowered.endswith("-cache-control") or lowered in _TARGETED
 
 
 def _unshared(cache_control: str) -> str:

@@ -13,21 +13,21 @@ import re
 from collections.abc import Iterable
 from collections.abc import Mapping as MappingABC
 from dataclasses import dataclass, field
-from fnmatch import translate
 from pathlib import Path
 from threading import Lock
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from version_affinity.errors import ConfigurationError
 
 from .asset import Asset
+from .ignore import DEFAULT_IGNORE, matcher
 from .inventory import UNKNOWN, Inventory, InventoryError, from_document
 from .inventory_file import InventoryFile
 from .loader import Loader, uncollected
 from .media import checked_additions
 from .memory import Memory
-from .tree import LARGE, Skipped, wsgi_path
+from .tree import LARGE, Skipped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -39,10 +39,6 @@ if TYPE_CHECKING:
 __all__ = ["DEFAULT_IGNORE", "LARGE", "Asset", "FingerprintRule", "Index", "Memory", "Skipped", "refresh", "scan"]
 
 logger = logging.getLogger("version_affinity")
-
-#: Patterns of files that are not served. None: a bundler may well write a ``node_modules`` directory or source maps
-#: that its pages refer to, and what a build must not publish is better not put into it.
-DEFAULT_IGNORE: Final[tuple[str, ...]] = ()
 
 #: What ``fingerprinted=`` may be.
 FingerprintRule: TypeAlias = "Callable[[str], bool | None] | str | re.Pattern[str]"
@@ -115,7 +111,7 @@ def scan(
             path, or a callable that takes the path and returns True, False, or None for the built-in rule. HTML is
             never fingerprinted.
         ignore: Shell patterns (``*.map``, ``drafts/*``) of files and directories that are not served, matched with the
-            path relative to the directory and with each name.
+            path relative to the directory and with each name. What such files are compressed to is not served either.
         content_types: Adds to the built-in types, or changes them: ``{".mdl": "model/vnd.mdl"}``.
         memory: Where the content of small files is held; None holds none.
         manifest: A file where this load leaves what it found, for the next one: whose size and time of modification
@@ -136,7 +132,7 @@ def scan(
     file = InventoryFile(manifest) if manifest is not None and not isinstance(manifest, MappingABC) else None
     loader = Loader(
         _root(directory),
-        ignored=_ignored(ignore),
+        ignored=matcher(ignore),
         rule=_rule(fingerprinted),
         types=checked_additions(content_types),
         memory=memory,
@@ -231,20 +227,6 @@ def _root(directory: str | os.PathLike[str]) -> str:
     raise ConfigurationError(
         f"directory={name!r} does not exist (it means {str(root)!r} here): build the front end first"
     )
-
-
-def _ignored(ignore: Iterable[str]) -> Callable[[str, str], bool]:
-    patterns = list(ignore) if isinstance(ignore, Iterable) and not isinstance(ignore, str) else [None]
-    try:
-        translated = [translate(wsgi_path(pattern).strip("/")) for pattern in patterns if isinstance(pattern, str)]
-    except UnicodeEncodeError as error:
-        raise ConfigurationError(f"ignore={ignore!r} has a pattern that can be no file's name: {error}") from None
-    if len(translated) < len(patterns):
-        raise ConfigurationError(f"ignore={ignore!r} is no list of patterns: write ignore=['*.map']")
-    if not patterns:
-        return lambda _path, _name: False
-    match = re.compile("|".join(translated)).match
-    return lambda path, name: match(name) is not None or match(path[1:]) is not None
 
 
 def _rule(fingerprinted: FingerprintRule | None) -> Callable[[str], bool | None] | None:

@@ -10,13 +10,15 @@ one file. Names are relative to the build directory; bytes of names that are not
 digest is the first 16 bytes of the content's SHA-256 in hexadecimal. ``type`` and ``fingerprinted`` say what the load
 made of a file; the next load decides that anew.
 
-A file's entry is believed where its size and its time of modification are what they were. The manifest is the
+A file's entry is believed where its size and its time of modification are what they were, and that time tells
+something: not one that tools give to all files of a build, which the next build may have in common. The manifest is the
 operator's, like the build itself: it can say that a file of the tree holds something, and name no other file.
 """
 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias, cast
 
 from .manifest import ManifestError, ViteFile, ViteManifest
@@ -38,6 +40,11 @@ _ENDS: Final = (",", "")
 #: Times before 1981 are what tools write that want equal archives of equal builds (Nix: 1970; zip files, Bazel and
 #: Gradle: 1980). Builds that differ have them in common, so they do not tell that a file is the same.
 _TELLING_NS: Final = 11 * 365 * 86_400 * 1_000_000_000
+#: Others give all files the time of the commit (SOURCE_DATE_EPOCH), which two builds of one commit have in common too.
+#: A time that more than this part of the files has, in whole seconds, was given to them. Files that were written one
+#: after the other have times of their own, or, where the file system counts seconds, those of several.
+_SHARED: Final = 0.5
+_SECOND_NS: Final = 1_000_000_000
 
 
 class InventoryError(ValueError):
@@ -72,24 +79,29 @@ class Inventory(NamedTuple):
         verdicts: Request path of a compressed sibling to what came of comparing it with its original.
         vite: Vite's manifest.
         about: Whatever else the manifest says, kept when it is written anew.
+        given: A time that most files were given, None where they have times of their own.
     """
 
     files: Mapping[str, Fields] | Mapping[str, Asset]
     verdicts: Mapping[str, Verdict]
     vite: ViteFile | None = None
     about: Mapping[str, object] = {}  # never changed
+    given: int | None = None
 
     def known(self, path: str) -> Entry | Asset | None:
         """Return what a file held, None when that is unknown or its time does not tell."""
         entry = self.files.get(path)
         if not isinstance(entry, tuple):
             return entry
-        return Entry(*entry) if entry[1] >= _TELLING_NS else None
+        return Entry(*entry) if self._tells(entry[1]) else None
 
     def known_vite(self, name: str, stamp: tuple[int, int]) -> ViteFile | None:
         """Return what was found in a file of this size and time of modification, None when that is unknown."""
         vite = self.vite
-        return vite if vite is not None and vite[:3] == (name, *stamp) and vite.mtime_ns >= _TELLING_NS else None
+        return vite if vite is not None and vite[:3] == (name, *stamp) and self._tells(vite.mtime_ns) else None
+
+    def _tells(self, mtime_ns: int) -> bool:
+        return mtime_ns >= _TELLING_NS and mtime_ns != self.given
 
     def agrees(self, other: Inventory) -> bool:
         """Tell whether a manifest of the other would say the same."""
@@ -167,6 +179,7 @@ class _Parser:
         self._verdicts: dict[str, Verdict] = {}
         self._vite = _vite_file(header.get("vite"))
         self._about = {key: value for key, value in header.items() if key not in _OWN}
+        self._times: Counter[int] = Counter()
 
     def add(self, name: object, value: object) -> None:
         if not isinstance(name, str) or not isinstance(value, dict):
@@ -179,6 +192,7 @@ class _Parser:
         except UnicodeEncodeError:
             return
         kind, fingerprinted = value.get("type"), value.get("fingerprinted")
+        self._times[mtime_ns] += 1
         self._files[path] = (size, mtime_ns, digest, kind if isinstance(kind, str) else "", fingerprinted is True)
         if "compressed" in value:
             original, fault = _digest(value["compressed"]), value.get("fault", "")
@@ -186,7 +200,9 @@ class _Parser:
                 self._verdicts[path] = Verdict(original, fault)
 
     def inventory(self) -> Inventory:
-        return Inventory(self._files, self._verdicts, self._vite, self._about)
+        ((time, files),) = self._times.most_common(1) or ((1, 0),)
+        given = time if files > _SHARED * self._times.total() and time % _SECOND_NS == 0 else None
+        return Inventory(self._files, self._verdicts, self._vite, self._about, given)
 
 
 def _digest(text: object) -> bytes | None:

@@ -13,7 +13,7 @@ from .fingerprint import has_fingerprint, place_of
 from .manifest import find
 from .media import content_type, extension, is_html
 from .tree import Content, Skipped, UnservableError, is_unchanged, read, walk
-from .variants import ENDINGS, Verdict, can_compare, coding_of, compare, is_older
+from .variants import ENDINGS, Verdict, can_compare, coding_of, compare, is_older, uncompressed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .tree import Described, File
 
 # Rules for the server, not files for a browser; nor are they when compressed.
-_RULE_FILES: Final = frozenset(f"/{name}{ending}" for name in ("_headers", "_redirects") for ending in ("", *ENDINGS))
+_RULE_FILES: Final = frozenset(("/_headers", "/_redirects"))
 _DIRECTORY_ENDINGS: Final = tuple(f"{ending}/" for ending in ENDINGS)
 
 
@@ -49,11 +49,12 @@ class Loader:
 
     Args:
         root: The real, absolute name of the directory.
-        ignored: Whether a path and its last segment are left out.
+        ignored: Whether a path and its last segment are left out, and what the file is compressed to with it.
         rule: Whether a path is fingerprinted; None leaves it to the built-in rule.
         types: Content types beside the built-in ones, by extension.
         memory: Where the content of small files is held.
-        apart: The absolute name of a file that is left out, wherever it lies: a manifest of the load itself.
+        apart: The absolute name of a file that is left out, wherever it lies: a manifest of the load itself. What it is
+            compressed to is left out too.
     """
 
     def __init__(
@@ -118,6 +119,7 @@ class _Reading:
         # Compressed files that were read for their original's sake, until it is their own turn.
         self._ahead: dict[str, Described] = {}
         self._made: list[Representation] = []
+        self._apart: set[str] = set()
 
     def run(self) -> Loaded:
         loader, assets, skipped = self._loader, self._assets, self._skipped
@@ -132,10 +134,11 @@ class _Reading:
             if parent.endswith(_DIRECTORY_ENDINGS):
                 self._report_directory(parent)
             for path, name, file in files:
-                if path in _RULE_FILES:
+                original = uncompressed(path) if name.endswith(ENDINGS) else path
+                if original in _RULE_FILES:
                     skipped.append(Skipped(path, "a rule file, which is not served"))
                     continue
-                if file == apart:
+                if (apart is not None or original is not path) and self._is_left_out(path, original, file):
                     continue
                 content = self._content(path, file)
                 if content is None:
@@ -153,6 +156,23 @@ class _Reading:
                 variants = self._variants(path, content, kind, siblings[name]) if name in siblings else ()
                 assets[path] = self._asset(path, file, content, kind, document, fingerprinted, variants)
         return Loaded(assets, self._verdicts, vite, tuple(skipped))
+
+    def _is_left_out(self, path: str, original: str, file: str) -> bool:
+        """Tell whether a file is left out silently: the manifest of the load, or what a file is compressed to that is.
+
+        Args:
+            path: The file's path. It has been compared with what is ignored.
+            original: The path without the endings of compressed files.
+            file: The file's absolute name.
+        """
+        apart = self._loader.apart
+        if apart is not None and apart in (file, uncompressed(file)):
+            self._apart.add(path)
+            return True
+        # A link to the manifest has compressed siblings of its own.
+        return original != path and (
+            original in self._apart or self._loader.ignored(original, original[original.rindex("/") + 1 :])
+        )
 
     def forget(self) -> None:
         """Give back the memory of what was made."""

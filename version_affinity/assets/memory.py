@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from version_affinity.errors import ConfigurationError
 
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from .asset import Representation
 
 logger = logging.getLogger("version_affinity")
+
+# No file is of this time (``Representation.mtime_ns``).
+_MISDESCRIBED: Final = -1
 
 
 class Memory:
@@ -153,11 +156,16 @@ def content_of(representation: Representation) -> bytes | None:
         return None
     if digest_of(data) != digest:
         # As no file is of this time, the file is not sent with a tag, or for a year under a name, that is another's.
-        representation.mtime_ns = -1
+        representation.mtime_ns = _MISDESCRIBED
         logger.error(
-            "%r is not served: it holds other bytes than the manifest of an earlier load says, though its size and its "
-            "time are the same. Delete the manifest, and load the build again",
+            "%r is not served as what the manifest of an earlier load says: it holds other bytes, though its size and "
+            "its time are the same. Delete the manifest, and load the build again",
             representation.file,
         )
         return None
     return memory.fill(representation, data)
+
+
+def is_misdescribed(representation: Representation) -> bool:
+    """Tell whether ``content_of`` has found that a file holds other bytes than an earlier load said."""
+    return representation.mtime_ns == _MISDESCRIBED

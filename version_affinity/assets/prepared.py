@@ -38,7 +38,7 @@ class Prepared:
     Attributes:
         kept: As given.
         changes: As given.
-        last_modified: When it was modified, as an HTTP-date.
+        last_modified: When it was modified, as an HTTP-date; "" for none.
         headers: Those of a 200 with all of the file.
         not_modified_headers: Those of a 304.
         etag: The entity tag; None where it depends on the encoding, so that nothing is prepared.
@@ -51,12 +51,15 @@ class Prepared:
         self.kept = kept
         self.changes = changes
         self.last_modified = asset.last_modified
-        headers = [*asset.headers, *kept, ("Last-Modified", self.last_modified)]
+        headers = [*asset.headers, *kept]
+        if self.last_modified:
+            headers.append(("Last-Modified", self.last_modified))
         not_modified = [("ETag", asset.etag), *kept]
-        self.headers = headers if changes is None else changes.applied_to(headers)
+        # Tuples: the garbage collector does not walk them again and again.
+        self.headers = tuple(headers if changes is None else changes.applied_to(headers))
         if changes is not None:
             not_modified = changed(Response(NOT_MODIFIED, not_modified, b""), changes).headers
-        self.not_modified_headers = not_modified
+        self.not_modified_headers = tuple(not_modified)
         self.etag: str | None = None
         self.data: bytes | None = None
         if VARY_ENCODING not in kept:
@@ -70,7 +73,7 @@ class Prepared:
         if data is None:
             return None
         # A list, which some servers send at once.
-        return OK, self.headers.copy(), [] if environ["REQUEST_METHOD"] == "HEAD" else [data]
+        return OK, [*self.headers], [] if environ["REQUEST_METHOD"] == "HEAD" else [data]
 
     def conditional(self, environ: WSGIEnvironment) -> Sent | None:
         """Return the answer where a field of ``CONDITIONAL`` is there: 304, or a part; None where it is a rare one."""
@@ -79,7 +82,7 @@ class Prepared:
         etag = self.etag
         known = environ.get("HTTP_IF_NONE_MATCH")
         if known is not None:
-            return (NOT_MODIFIED, self.not_modified_headers.copy(), []) if known == etag else None
+            return (NOT_MODIFIED, [*self.not_modified_headers], []) if known == etag else None
         data = self.data
         wanted = environ.get("HTTP_RANGE")
         if (
@@ -96,7 +99,7 @@ class Prepared:
         if span is None:
             return None
         start, stop = span
-        headers = self.headers.copy()
+        headers = [*self.headers]
         headers[_LENGTH] = ("Content-Length", str(stop - start))
         headers.append(("Content-Range", f"bytes {start}-{stop - 1}/{size}"))
         return PARTIAL, headers, [data[start:stop]]

@@ -3,14 +3,15 @@ r"""``_redirects``: paths of a build that lead elsewhere.
     /old            /new                    301
     /blog/*         https://blog.example.com/:splat
     /user/:id       /profile?id=:id         307     # comment
-    /app/*          /app.html               200
+    /app/*          /app                    200
 
-A rule is a path, a target and a status (302 where there is none); 200 shows the target at the path. The first rule in
-the file that matches is used, before any file is looked for. The request's query is kept where the target has none.
+A rule is a path, a target and a status (302 where there is none); 200 shows the target at the path. The target is a
+path, not a file: where ``/app.html`` is shown at ``/app``, it redirects there. The first rule in the file that matches
+is used, before any file is looked for. The request's query is kept where the target has none.
 
->>> rules = parse_redirects("/old /new 301\n/user/:id /profile?id=:id\n/app/* /app.html 200\n/x /y 418")
+>>> rules = parse_redirects("/old /new 301\n/user/:id /profile?id=:id\n/app/* /app 200\n/x /y 418")
 >>> rules.match("/old", "a=b"), rules.match("/app/settings")
-(Redirected(status=301, location='/new?a=b'), Rewritten(path='/app.html'))
+(Redirected(status=301, location='/new?a=b'), Rewritten(path='/app'))
 >>> rules.match("/user/7%267", mount="/shop").location, rules.match("/new")
 ('/shop/profile?id=7%267', None)
 >>> rules.invalid[0].line, rules.invalid[0].reason
@@ -20,6 +21,8 @@ the file that matches is used, before any file is looked for. The request's quer
 from __future__ import annotations
 
 import re
+from itertools import chain
+from operator import attrgetter
 from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import unquote_to_bytes
 
@@ -29,7 +32,7 @@ from .rules import MAX_LINE, InvalidLine, Source, Template, rule_lines
 from .spelling import canonical, merge_slashes, wire_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from .rule_urls import RuleURL
 
@@ -120,6 +123,16 @@ class RedirectRules:
         """Whether there is any rule that may match."""
         return bool(self._static or self._dynamic)
 
+    def shown(self) -> Iterator[tuple[int, str]]:
+        r"""Yield the line and the path of each target that a rule shows, but for those that depend on the request.
+
+        >>> [*parse_redirects("/a/* /b 200\n/c /d 301\n/e/* /:splat 200").shown()]
+        [(1, '/b')]
+        """
+        for rule in sorted((*chain(*self._static.values()), *self._dynamic), key=attrgetter("line")):
+            if rule.shown is not None:
+                yield rule.line, rule.shown
+
     def match(self, spelt: str, query: str = "", *, host: str = "", mount: str = "") -> Redirected | Rewritten | None:
         """Return where the first matching rule leads; None where none matches.
 
@@ -168,6 +181,12 @@ class _Compiled:
         self._path: Final = Template(safe_path(path), source.names)
         self._query: Final = Template(encoded(file_bytes(query[1:]), _QUERY_SAFE), source.names)
         self._fragment: Final = Template(encoded(file_bytes(fragment), _FRAGMENT_SAFE), source.names)
+
+    @property
+    def shown(self) -> str | None:
+        """The path that is shown, as in ``PATH_INFO``; None where it depends on the request, and for a redirect."""
+        answer = self.answer({}, "", "") if self._status == _REWRITE and self._path.is_constant else None
+        return answer.path if isinstance(answer, Rewritten) else None
 
     def answer(self, values: Mapping[str, str], query: str, mount: str) -> Redirected | Rewritten | None:
         """Return where the rule leads; None where what was matched makes no host of a target."""

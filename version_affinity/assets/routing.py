@@ -24,11 +24,11 @@ it redirect. A fingerprinted file is served however it is spelt, so that no page
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
-from urllib.parse import quote_from_bytes
 
 from version_affinity.errors import ConfigurationError
 
-from .spelling import canonical, is_plain, readings, wire_bytes
+from .rule_urls import PATH_SAFE, encoded
+from .spelling import canonical, is_as_sent, is_plain, readings, wire_bytes
 from .spelling import merge_slashes as merge_slashes  # noqa: PLC0414 - for ../lookup.py
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ _PAGE = ".html"
 _SUFFIXES: Final = (_INDEX, "/index", _PAGE, "/", "")
 
 # RFC 3986 section 3.4, and the percent sign of what is encoded already.
-_QUERY_SAFE: Final = "/?:@-._~!$&'()*+,;=%"
+_QUERY_SAFE: Final = PATH_SAFE + "?"
 # PATH_MAX: no file of a build has a longer name.
 _LONGEST: Final = 4096
 
@@ -144,7 +144,7 @@ def resolve(routes: Routes, path: str, spelt: str | None) -> Asset | Redirect | 
 
 
 def respelt(path: str, spelt: str | None) -> Redirect | None:
-    """Return a redirect to the canonical spelling, or None where that is the one that came.
+    """Return a redirect to the canonical spelling, or None where that is the one that came, or nearly (``is_as_sent``).
 
     For what answers where no file does: the document of a single-page application, a 404 page.
 
@@ -152,11 +152,11 @@ def respelt(path: str, spelt: str | None) -> Redirect | None:
         path: As in ``PATH_INFO``, below the mount of the files.
         spelt: Its ``spelling``; None where that is not known.
 
-    >>> respelt("/no/such page", "/no/such%20page"), respelt("/no//page", None)
-    (None, Redirect(path='/no/page'))
+    >>> respelt("/no/such page", "/no/such%20page"), respelt("/@alice", "/@alice"), respelt("/no//page", None)
+    (None, None, Redirect(path='/no/page'))
     """
     meant = readings(path, spelt)[-1]
-    if len(meant) > _LONGEST or (meant == path and _is_canonical(meant, spelt)):
+    if len(meant) > _LONGEST or (meant == path and (spelt is None or is_as_sent(meant, spelt))):
         return None
     return Redirect(meant)
 
@@ -199,7 +199,7 @@ def location(script_name: str, prefix: str, path: str, query: str) -> str:
     mount = "/".join(part.strip("/") for part in (script_name, prefix) if part.strip("/"))
     # Two slashes at the start would name another host (RFC 3986 section 4.2).
     target = canonical(f"{mount}{path}".lstrip("/"))
-    return f"/{target}?{quote_from_bytes(wire_bytes(query), _QUERY_SAFE)}" if query else f"/{target}"
+    return f"/{target}?{encoded(wire_bytes(query), _QUERY_SAFE)}" if query else f"/{target}"
 
 
 def _arrival(found: Mapping[str, Asset | Redirect], path: str) -> Asset | None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from .asset import Representation
 from .files import wsgi_body
 from .memory import content_of
-from .response import CONDITIONAL
+from .response import CONDITIONAL, NEGOTIATED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -52,6 +52,17 @@ def send(
             return handed, ()
     opened = wsgi_body(body, environ)
     return None if opened is None else (response.headers, opened)
+
+
+def uncoded(environ: WSGIEnvironment) -> WSGIEnvironment | None:
+    """Return a request as if it took a file as it is alone; None where it does so already.
+
+    It is answered once more where ``send`` has sent nothing: the compressed form that was chosen may be gone, or not be
+    the one that was indexed, and the file itself be there.
+    """
+    if NEGOTIATED not in environ:
+        return None
+    return {name: value for name, value in environ.items() if name != NEGOTIATED}
 
 
 def changed(response: Response, changes: HeaderChanges) -> Response:

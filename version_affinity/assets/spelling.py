@@ -26,8 +26,19 @@ _SLASHES: Final = re.compile("/{2,}")
 # RFC 9112 section 3.2.2: what stands before the path in absolute form.
 _ORIGIN: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/]*")
 _MALFORMED: Final = re.compile("%(?![0-9A-Fa-f]{2})")
+# What canonical() encodes though a path may hold it (RFC 3986 section 3.3) or browsers leave it alone (WHATWG URL).
+_RAW: Final = re.compile(r"[$&+,:;=@\[\]^|]")
 # RFC 9110 section 7.6.3, RFC 7239, and what proxies used before it.
-_FORWARDED: Final = ("HTTP_X_FORWARDED_FOR", "HTTP_FORWARDED", "HTTP_VIA", "HTTP_X_FORWARDED_HOST")
+_FORWARDED: Final = (
+    "HTTP_X_FORWARDED_FOR",
+    "HTTP_X_FORWARDED_PROTO",
+    "HTTP_X_FORWARDED_HOST",
+    "HTTP_X_REAL_IP",
+    "HTTP_FORWARDED",
+    "HTTP_VIA",
+)
+# What nginx before 1.30 speaks to the server behind it unless told otherwise, and no browser to anybody.
+_BEHIND: Final = "HTTP/1.0"
 
 
 def is_escaped(environ: WSGIEnvironment) -> bool:
@@ -45,7 +56,8 @@ def spelling(environ: WSGIEnvironment, path: str) -> str | None:
 
     It is not known where the server does not tell, where a middleware has rewritten the path, and behind a proxy: many
     decode a path and encode it in their own way (Apache's mod_proxy without ``nocanon``, nginx's ``proxy_pass`` with a
-    path), so that a redirect to another spelling would never end.
+    path, and be it "/"), so that a redirect to another spelling would never end. A proxy shows in the fields that it
+    adds, or in its HTTP/1.0; one that adds nothing and speaks HTTP/1.1 does not show.
 
     Args:
         environ: The request; only what it tells of its path is looked at.
@@ -63,7 +75,7 @@ def spelling(environ: WSGIEnvironment, path: str) -> str | None:
     if not target.startswith("/"):
         target = _ORIGIN.sub("", target, count=1)
     whole = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
-    if not path or not whole.endswith(path) or any(name in environ for name in _FORWARDED):
+    if not path or not whole.endswith(path) or _is_proxied(environ):
         return None
     mount = whole[: -len(path)]
     spelt = target
@@ -98,6 +110,21 @@ def is_plain(path: str) -> bool:
     (True, False)
     """
     return _SAFE.fullmatch(path) is not None
+
+
+def is_as_sent(path: str, spelt: str) -> bool:
+    """Tell whether a spelling is the canonical one but for characters that browsers leave alone, "@" and "+" say.
+
+    A proxy writes those as it likes, on each request anew: where nothing depends on them, they are left as they came.
+
+    Args:
+        path: As in ``PATH_INFO``.
+        spelt: Its ``spelling``.
+
+    >>> is_as_sent("/@alice", "/@alice"), is_as_sent("/@alice", "/%40alice"), is_as_sent("/@alice", "/@%61lice")
+    (True, True, False)
+    """
+    return _RAW.sub(lambda raw: f"%{ord(raw[0]):02X}", spelt) == canonical(path)
 
 
 def readings(path: str, spelt: str | None) -> tuple[str, ...]:
@@ -137,6 +164,10 @@ def wire_bytes(text: str) -> bytes:
         return text.encode("latin-1")
     except UnicodeEncodeError:
         return text.encode("utf-8", "surrogatepass")
+
+
+def _is_proxied(environ: WSGIEnvironment) -> bool:
+    return not environ.keys().isdisjoint(_FORWARDED) or environ.get("SERVER_PROTOCOL") == _BEHIND
 
 
 def _decoded(spelt: str) -> bytes:

@@ -23,12 +23,13 @@ from version_affinity.errors import ConfigurationError
 from .asset import NOSNIFF, Asset
 from .build import APP, DOCUMENT, FILE, REDIRECT, Build, Found
 from .files import wsgi_body
-from .index import DEFAULT_IGNORE, refresh, scan
-from .memory import Memory
+from .ignore import DEFAULT_IGNORE
+from .index import refresh, scan
+from .memory import Memory, is_misdescribed
 from .redirects import Redirected
 from .response import NO_STORE, REVALIDATE, Parts, Response, respond
 from .routing import check_handling, location
-from .sending import VARY_ENCODING, changed, send, stand_in_headers
+from .sending import VARY_ENCODING, changed, send, stand_in_headers, uncoded
 
 if TYPE_CHECKING:
     import os
@@ -255,6 +256,13 @@ class StaticAssets:
             response = changed(response, changes)
         sent = send(response, environ, self.hand_over)
         if sent is None:
+            plain = uncoded(environ) if asset.variants else None
+            if plain is not None:
+                return self._send(path, asset, caching, plain, start_response)
+            if is_misdescribed(asset):
+                self.refresh()
+                if self.index.assets.get(asset.path) is not asset:
+                    return self(environ, start_response)
             return _missing(environ, start_response)
         headers, body = sent
         start_response(response.status, headers)

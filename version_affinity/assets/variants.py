@@ -71,6 +71,17 @@ def coding_of(name: str) -> str | None:
     return CODINGS.get(name[dot:]) if dot > 0 else None
 
 
+def uncompressed(name: str) -> str:
+    """Return what a file's name is without the endings of compressed files.
+
+    >>> uncompressed("app.js.map.gz"), uncompressed("app.js")
+    ('app.js.map', 'app.js')
+    """
+    while name.endswith(ENDINGS):
+        name = name[: name.rindex(".")]
+    return name
+
+
 def is_older(sibling: Described, original: Described, *, compared: bool) -> bool:
     """Tell whether a sibling was written before its original was.
 
