@@ -6,6 +6,7 @@ http origin) sends the same without ``Sec-Fetch-*``. Time stands still: what is 
 
 from __future__ import annotations
 
+import gzip
 import io
 import re
 import sys
@@ -108,6 +109,13 @@ def send(app: Callable[..., Iterable[bytes]], environ: dict[str, Any]) -> Respon
     status, headers = started[-1]
     trace = next((value for name, value in headers if name == "Version-Affinity"), "")
     return Response(int(status[:3]), list(headers), b"".join(written), trace=trace)
+
+
+def _decoded(response: Response) -> Response:
+    """Return a response as a page sees it."""
+    if response.get("Content-Encoding") == "gzip" and response.body:
+        return response._replace(body=gzip.decompress(response.body))
+    return response
 
 
 @dataclass
@@ -268,7 +276,7 @@ class Browser:
             reload: Whether what is fresh is asked for again, too.
             app: Asked instead of the browser's application.
         """
-        sent = {**headers, **self.added}
+        sent = {**headers, "Accept-Encoding": "gzip, deflate, br, zstd", **self.added}
         if first_party and self.jar:
             sent["Cookie"] = "; ".join(f"{name}={value}" for name, value in self.jar.items())
         entry = self.cache.get(url) if cache and method == "GET" else None
@@ -279,7 +287,7 @@ class Browser:
                 return entry.response._replace(cached=entry, asked=False)
             if entry.response.get("ETag"):
                 sent["If-None-Match"] = entry.response.get("ETag")
-        response = send(app or self.app, environ_of(method, url, sent, self.scheme))
+        response = _decoded(send(app or self.app, environ_of(method, url, sent, self.scheme)))
         if first_party and self.keeps_cookies:
             self._keep_cookies(response)
         if response.status == 304:

@@ -21,6 +21,8 @@ PLAIN = {
     "/api/plain": ("application/json", ""),
     "/api/public": ("application/json", "public, max-age=600"),
 }
+#: What it answers where a single-page application shows its document.
+ROUTED = {"/orders": ("application/json", "private")}
 #: Those that depend on the version, and say so by asking for it.
 DEPENDING = {"/page/version": "text/html; charset=utf-8", "/api/version": "application/json"}
 
@@ -32,8 +34,8 @@ def shop(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[by
     path = environ["PATH_INFO"]
     if path in DEPENDING:
         body, headers = asset_url(environ, "src/main.ts").encode(), [("Content-Type", DEPENDING[path])]
-    elif path in PLAIN:
-        body, (kind, caching) = b"the same for everybody", PLAIN[path]
+    elif path in PLAIN or path in ROUTED:
+        body, (kind, caching) = b"the same for everybody", (PLAIN | ROUTED)[path]
         headers = [("Content-Type", kind), *([("Cache-Control", caching)] if caching else [])]
     else:
         start_response("404 Not Found", [("Content-Type", "text/plain"), ("Content-Length", "0")])
@@ -55,6 +57,24 @@ def storefront() -> WSGIApplication:
         [Version(version, root / version, percentage=share) for version, share in shares],
         name=NAME,
         keys=[Cookie("session_id")],
+    )
+
+
+def ruled_storefront() -> WSGIApplication:
+    """Return v1 of ``FRONTED_TREE`` at 100 % and v2 retained, single-page applications over the shop."""
+    from builds import NAME  # noqa: PLC0415 - in the server's process only
+
+    from version_affinity import Cookie, Version, VersionAffinity  # noqa: PLC0415
+
+    root = Path(os.environ["FRONTED_TREE"])
+    return VersionAffinity(
+        shop,
+        [Version("v1", root / "v1", percentage=100)],
+        retained=[Version("v2", root / "v2")],
+        name=NAME,
+        keys=[Cookie("session_id")],
+        app_first=["/api/*", "/page/*"],
+        not_found_handling="single-page-application",
     )
 
 

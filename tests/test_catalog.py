@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import logging
 from typing import TYPE_CHECKING
 
@@ -10,8 +11,9 @@ from builds import COLLISION, DIFFERING, ENTRY, EQUAL, OWN, SHARED, write_builds
 from harness import write_build
 
 from version_affinity import StaticAssets
-from version_affinity.catalog import EVERYBODY, Catalog, report_collisions
+from version_affinity.catalog import Catalog, report
 from version_affinity.counters import Tally
+from version_affinity.named import EVERYBODY
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -25,11 +27,17 @@ def assets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, StaticAssets]:
     return {version: StaticAssets(directory) for version, directory in directories.items()}
 
 
-def catalog(builds: Mapping[str, StaticAssets | None], staged: Collection[str] = (), prefix: str = "/") -> Catalog:
+def catalog(
+    builds: Mapping[str, StaticAssets | None],
+    staged: Collection[str] = (),
+    prefix: str = "/",
+    live: Collection[str] = (),
+) -> Catalog:
     """Return the catalog of builds."""
     return Catalog(
         {version: None if assets is None else assets.build for version, assets in builds.items()},
         staged=staged,
+        live=live or set(builds).difference(staged),
         prefix=prefix,
         tallies=lambda version: Tally(),
     )
@@ -75,6 +83,23 @@ def test_the_copy_in_memory_is_served(tmp_path: Path) -> None:
     assert (file.version, file.data) == ("v1", b"shared")
 
 
+def test_the_copy_with_compressed_forms_is_served(tmp_path: Path) -> None:
+    """Whoever has compressed forms of a file has them for all, though another version has the file in memory."""
+    content = b"shared" * 100
+    plain = {SHARED[1:]: content}
+    builds = {
+        "v1": StaticAssets(write_build(tmp_path / "v1", plain)),
+        "v2": StaticAssets(
+            write_build(tmp_path / "v2", {**plain, f"{SHARED[1:]}.gz": gzip.compress(content, mtime=0)}), memory=0
+        ),
+    }
+    file = catalog(builds).named[SHARED]
+    assert [bool(copy.variants) for copy in file.copies] == [True, False]
+    assert (file.version, file.data, file.etag) == ("v1", None, None)
+    assert ("Vary", "Accept-Encoding") in file.headers
+    assert ("Vary", "Accept-Encoding") not in catalog({"v1": builds["v1"]}).named[SHARED].headers
+
+
 def test_an_application_has_no_files(assets: dict[str, StaticAssets]) -> None:
     """Beside a version that is an application, no file is everybody's."""
     known = catalog({**assets, "app": None})
@@ -87,6 +112,17 @@ def test_disagreement(assets: dict[str, StaticAssets]) -> None:
     known = catalog(assets)
     assert known.differing == {COLLISION, DIFFERING, "/index.html", "/about.html"}
     assert known.collisions == (COLLISION,)
+
+
+@pytest.mark.parametrize(
+    ("staged", "expected"),
+    [((), {EQUAL, *OWN.values()}), (("v2",), {EQUAL, OWN["v0"], OWN["v1"]}), (tuple(ENTRY), {EQUAL})],
+)
+def test_agreement(assets: dict[str, StaticAssets], staged: tuple[str, ...], expected: set[str]) -> None:
+    """Versions answer alike with what they all have, and with what serves those that lack it; pages all differ here."""
+    assert catalog(assets, staged).alike == expected
+    assert catalog(assets).under(staged, set(ENTRY).difference(staged)).alike == expected
+    assert catalog({**assets, "app": None}, staged).alike == set()
 
 
 @pytest.mark.parametrize("version", ENTRY)
@@ -130,9 +166,7 @@ def rescuing(tmp_path: Path) -> dict[str, StaticAssets]:
 def test_rescues(rescuing: dict[str, StaticAssets], path: str, staged: set[str], rescuer: str | None) -> None:
     """A file that is no HTML rescues when all that have it, staged versions excepted, agree on its bytes."""
     known = catalog(rescuing, staged)
-    rescue = known.rescues.get(path)
-    assert (rescue and rescue[0]) == rescuer
-    assert rescue is None or rescue[1] is rescuing[rescue[0]].index.assets[path]
+    assert known.rescues.get(path) == rescuer
 
 
 def test_prefix(assets: dict[str, StaticAssets]) -> None:
@@ -203,28 +237,51 @@ def test_referer_where_mounted(
     assert catalog(assets, prefix=prefix).referer_version(environ) == version
 
 
-@pytest.mark.parametrize(
-    ("collisions", "reported", "logged"),
-    [
-        ([], [], None),
-        (["/a"], [], "1 fingerprinted names"),
-        (["/a", "/b"], ["/a"], "1 fingerprinted names"),
-        (["/a"], ["/a"], None),
-        (["/b", "/a", "/b"], ["/a"], "1 fingerprinted names"),
-        ([f"/{number}" for number in range(5)], [], "'/4'"),
-        ([f"/{number}" for number in range(6)], [], "'/4' ..."),
-        (["/a\r\nb"], [], r"'/a\r\nb'"),
-    ],
-)
+#: Names of files, and what is logged of them: how many, and names.
+REPORTS = [
+    ([], [], None),
+    (["a-C0liD3sX.js"], [], "1 {}: '/assets/a-C0liD3sX.js'"),
+    (["a-C0liD3sX.js", "b-C0liD3sX.js"], ["a-C0liD3sX.js"], "1 {}: '/assets/b-C0liD3sX.js'"),
+    (["a-C0liD3sX.js"], ["a-C0liD3sX.js"], None),
+    ([f"{n}-C0liD3sX.js" for n in range(5)], [], "5 {}: *'/assets/4-C0liD3sX.js'"),
+    ([f"{n}-C0liD3sX.js" for n in range(6)], [], "6 {}: *'/assets/4-C0liD3sX.js' ..."),
+    (["a\r\nb-C0liD3sX.js"], [], r"1 {}: '/assets/a\r\nb-C0liD3sX.js'"),
+]
+
+
+@pytest.mark.parametrize(("files", "reported", "logged"), REPORTS)
+@pytest.mark.parametrize("at_odds", ["bytes", "fields"])
 def test_report(
-    caplog: pytest.LogCaptureFixture, collisions: list[str], reported: list[str], logged: str | None
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    at_odds: str,
+    files: list[str],
+    reported: list[str],
+    logged: str | None,
 ) -> None:
-    """New collisions are logged in one warning that names a few, escaped; those that were reported are not."""
-    report_collisions(collisions, reported)
+    """Where versions are at odds is logged in one warning that names a few files, escaped; what was is not again."""
+
+    def versions(name: str, files: list[str]) -> Catalog:
+        content = {
+            version: {f"assets/{file}": version if at_odds == "bytes" else "" for file in files} for version in "xy"
+        }
+        if at_odds == "fields":
+            content["y"]["_headers"] = "/*\n  X-A: y"
+        return catalog(
+            {version: StaticAssets(write_build(tmp_path / name / version, content[version])) for version in "xy"}
+        )
+
+    before = versions("before", reported) if reported else None
+    known = versions("now", files) if files else catalog({})
+    caplog.clear()
+    report(known, before)
     records = [(record.name, record.levelno, record.getMessage()) for record in caplog.records]
+    told = {"bytes": "fingerprinted names stand for different bytes", "fields": "fingerprinted files have other fields"}
     assert len(records) == (logged is not None)
     for name, level, message in records:
         assert (name, level) == ("version_affinity", logging.WARNING)
         assert logged is not None
-        assert logged in message
-        assert "'/5'" not in message
+        count, _, names = logged.format(told[at_odds]).partition(": ")
+        assert message.startswith(count)
+        assert message.endswith(names.removeprefix("*"))
+        assert "/5-" not in message

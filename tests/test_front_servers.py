@@ -15,10 +15,10 @@ from urllib.parse import quote
 
 import pytest
 from builds import COLLISION, DIFFERING, ENTRY, EQUAL, OWN, SHARED, key_of, pinned, write_builds
-from fronted import CARRIED, DEPENDING, PLAIN
+from fronted import CARRIED, DEPENDING, PLAIN, ROUTED
 from harness import NAVIGATION, SCRIPT, missing, write_build
 from nginx import find, nginx
-from servers import HOST, Answer, Server, free_port, running, serving
+from servers import HOST, ROOT, Answer, Server, free_port, running, serving
 
 from version_affinity.assets import compress
 from version_affinity.assets.handover import XAccelRedirect, XSendfile
@@ -198,6 +198,146 @@ def test_new_browsers_behind_cache(fronted: Fronted) -> None:
         assert len({cookie for (cookie,) in cookies}) == 8
     else:  # one version alone: nobody needs one
         assert cookies == [[]] * 8
+
+
+# --- rules that invite caches -----------------------------------------------------------------------------------------
+
+INVITING = {"_headers": "/*\n  Cache-Control: public, max-age=600\n  X-Robots-Tag: noindex\n"}
+#: What both versions have, and what one of them has: pages, the same page elsewhere, a rule.
+RULED = {
+    "v1": {**INVITING, "terms.html": "terms", "old.html": "of v1", "place.html": "p", "_redirects": "/gone /terms"},
+    "v2": {**INVITING, "terms.html": "terms", "new.html": "of v2", "place/index.html": "p"},
+}
+#: Where both answer the same to everybody, so that the rule holds.
+ALIKE = {"/terms", EQUAL, OWN["v1"], OWN["v2"]}
+RULED_PATHS = [
+    *("/", "/index.html", "/about", "/old", "/new", "/place", "/place/", "/gone", *ROUTED, *ALIKE),
+    *(SHARED, ENTRY["v1"], ENTRY["v2"], COLLISION, DIFFERING, MISSING, "/page/version", "/api/version"),
+]
+#: An old page that is open still shows frames and loads files of its version.
+FRAME = {**NAVIGATION, "Sec-Fetch-Dest": "iframe"}
+
+
+@pytest.fixture(scope="module")
+def ruled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One version for everybody and one that is retained, single-page applications, with rules, under gunicorn."""
+    directory = tmp_path_factory.mktemp("ruled")
+    write_builds(directory)
+    for version, files in RULED.items():
+        write_build(directory / version, files)
+    with serving("gunicorn", "fronted:ruled_storefront()", directory, {"FRONTED_TREE": str(directory)}) as server:
+        yield server
+        assert "Traceback" not in server.log.read_text()
+
+
+@pytest.mark.parametrize("cache", CACHES)
+@pytest.mark.parametrize("turn", [1, -1])
+def test_rules_behind_a_cache(ruled: Server, tmp_path: Path, cache: str, turn: int) -> None:
+    """A rule lets a cache keep what all versions answer alike, and nothing of one version, nor a document or an error.
+
+    At a path that the application answers, too, the document is for navigations.
+    """
+    http = "proxy_cache_path cache keys_zone=pages:1m inactive=1h;"
+    passing = f"proxy_pass {ruled.url}; proxy_cache pages; {CACHES[cache]}"
+    server = f"location / {{ {passing} add_header X-Cache-Status $upstream_cache_status always; }}"
+    users: list[dict[str, str]] = [{}, pinned("v1"), pinned("v2"), {OVERRIDE: "v1"}, {OVERRIDE: "v2"}][::turn]
+    kept: set[str] = set()
+    with (
+        nginx(tmp_path / "nginx", server, http) as front,
+        ruled.connection() as direct,
+        front.connection() as cached,
+    ):
+        for path, headers in itertools.product(RULED_PATHS, (NAVIGATION, FRAME, SCRIPT, {})[::turn]):
+            for cookies in users:
+                asked = {**headers, **cookies}
+                expected, got = direct.ask(path, asked), cached.ask(path, asked)
+                if got.headers["X-Cache-Status"] == "HIT":
+                    kept.add(path)
+                    assert "Set-Cookie" not in got.headers
+                    assert (got.status, got.body) == (expected.status, expected.body), (path, asked)
+                else:
+                    assert essence(got) == essence(expected), (path, asked)
+    assert kept == ALIKE | KEPT
+
+
+# --- a proxy that spells paths in its own way -------------------------------------------------------------------------
+
+#: What browsers leave alone in a path beside letters, digits and "_.-~" (WHATWG URL).
+LEFT = "[]:@!$&'()*+,;="
+#: Files whose names canonical spelling encodes and nginx does not, and others.
+SPELT = ["logo@2x.png", "a+b.txt", "$&,;=.txt", "user@site.html", "[slug].html", "a b.txt", "100%.txt", "été.html"]
+#: What an application's own router knows: the document answers there.
+ROUTED = ["@alice", "a+b", "x:y", "[x]", "a b", "été", "100%"]
+#: How nginx passes requests on with a path in proxy_pass: as it does by itself, and as it is often told to, or does by
+#: itself since 1.30.
+PASSING = {
+    "bare": "proxy_http_version 1.0;",
+    "1.1, forwarded for": "proxy_http_version 1.1; proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;",
+    "1.1, real address": "proxy_http_version 1.1; proxy_set_header X-Real-IP $remote_addr;",
+    "1.1, scheme": "proxy_http_version 1.1; proxy_set_header X-Forwarded-Proto $scheme;",
+}
+#: What does not show that there is a proxy, and the files that are then not reached.
+SILENT = "proxy_http_version 1.1;"
+ENDLESS = {
+    f"/{quote(name, safe)}"
+    for name in ("logo@2x.png", "a+b.txt", "$&,;=.txt", "user@site", "[slug]")
+    for safe in (LEFT, "")
+}
+
+
+@pytest.fixture(scope="module")
+def spelt(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A single-page application with such files, under gunicorn, which tells how a path was spelt."""
+    directory = tmp_path_factory.mktemp("spelt")
+    build = write_build(directory / "build", {"index.html": "document", **{name: name for name in SPELT}})
+    (directory / "respelt.py").write_text(
+        "from version_affinity import StaticAssets\n"
+        f"app = StaticAssets({str(build)!r}, not_found_handling='single-page-application')\n"
+    )
+    path = os.pathsep.join(map(str, (ROOT, directory)))
+    with serving("gunicorn", "respelt:app", directory, {"PYTHONPATH": path}) as server:
+        yield server
+
+
+def ends(server: Server, path: str) -> str:
+    """Return what a browser shows in the end, following redirects; "no end" where it gives up."""
+    for _ in range(6):
+        answer = server.ask(path, NAVIGATION)
+        if answer.status != 307:
+            return answer.body.decode()
+        path = answer.headers["Location"]
+    return "no end"
+
+
+def shown(server: Server) -> dict[str, str]:
+    """Return what files and routes show, by their paths, spelt as browsers and as ``encodeURIComponent`` do."""
+    names = [name.removesuffix(".html") for name in (*SPELT, *ROUTED)]
+    return {path: ends(server, path) for name in names for path in (f"/{quote(name, LEFT)}", f"/{quote(name, '')}")}
+
+
+#: Every file shows itself, and every route the document.
+EXPECTED = {
+    path: name if name in SPELT else "document"
+    for name in (*ROUTED, *SPELT)
+    for path in (f"/{quote(name.removesuffix('.html'), safe)}" for safe in (LEFT, ""))
+}
+
+
+@pytest.mark.parametrize("passing", PASSING)
+def test_a_path_in_proxy_pass(spelt: Server, tmp_path: Path, passing: str) -> None:
+    """Behind an nginx that decodes a path and encodes it in its own way, nothing is redirected without end."""
+    assert shown(spelt) == EXPECTED
+    with nginx(tmp_path / "nginx", f"location / {{ {PASSING[passing]} proxy_pass {spelt.url}/; }}") as front:
+        assert shown(front) == EXPECTED
+
+
+def test_a_proxy_that_does_not_show(spelt: Server, tmp_path: Path) -> None:
+    """What is left, as documented: files with such names behind a path in proxy_pass without any sign of a proxy."""
+    with nginx(tmp_path / "nginx", f"location / {{ {SILENT} proxy_pass {spelt.url}/; }}") as front:
+        assert {path for path, answer in shown(front).items() if answer != EXPECTED[path]} == ENDLESS
+        assert {shown(front)[path] for path in ENDLESS} == {"no end"}
+    with nginx(tmp_path / "without", f"location / {{ {SILENT} proxy_pass {spelt.url}; }}") as front:
+        assert shown(front) == EXPECTED
 
 
 # --- files handed over ------------------------------------------------------------------------------------------------

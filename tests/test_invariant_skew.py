@@ -16,6 +16,7 @@ The others in that table show that further parts of the promise are watched, too
 from __future__ import annotations
 
 import functools
+import gzip
 import json
 import logging
 import re
@@ -63,6 +64,15 @@ PAGES = ("/index.html", "/about.html", "/404.html")
 ENTRIES = {"src/main.ts": MAIN, "src/lazy.ts": LAZY}
 IDS = ("v0", "v1", "v2", "v3")
 
+#: What a build's rules may say: nothing, that every cache may keep all, that a page is another one or a download.
+HEADERS = (
+    "",
+    "",
+    '/*\n  Cache-Control: public, max-age=600\n  ETag: "of-all-versions"\n  X-Robots-Tag: noindex\n',
+    "/about\n  Content-Disposition: attachment; filename=about.html\n/*.svg\n  Cache-Control: public, max-age=600\n",
+)
+REDIRECTS = ("", "", "", "/some/route /about 302\n/logo.svg.old /logo.svg\n", "/some/route /about 200\n")
+
 #: A file of a build is absent, or one of two contents: so equal and different bytes under one name are both frequent.
 ABSENT, EQUAL, OWN = "", "equal", "own"
 
@@ -79,7 +89,10 @@ class Build:
 
     def __repr__(self) -> str:
         """Return it on a line: a failing example shows four."""
-        kinds = {path: "equal" if b"several" in data or b"*" in data else "own" for path, data in self.files}
+        kinds = {
+            path: data.decode() if path.startswith("/_") else "equal" if b"several" in data or b"*" in data else "own"
+            for path, data in self.files
+        }
         return f"<Build {kinds} entries={sorted(self.entries)}>"
 
     @functools.cached_property
@@ -194,11 +207,15 @@ def builds(draw: st.DrawFn, version: str) -> Build:
     for path in FILES:
         variant = draw(st.sampled_from((OWN, EQUAL, ABSENT)))
         if variant:
-            files[path] = f"{path} of {version if variant == OWN else 'several'}".encode()
+            files[path] = f"{path} of {version if variant == OWN else 'several'}{' ' * 100}".encode()
+            if draw(st.sampled_from((False, False, True))):
+                files[f"{path}.gz"] = gzip.compress(files[path], mtime=0)
     for path in PAGES:
         variant = draw(st.sampled_from((OWN, EQUAL) if path != "/about.html" else (OWN, EQUAL, ABSENT)))
         if variant:
             files[path] = f"<!doctype html><p>{path}<!-- build={version if variant == OWN else '*'} -->".encode()
+    for name, rules in (("/_headers", HEADERS), ("/_redirects", REDIRECTS)):
+        files[name] = draw(st.sampled_from(rules)).encode()
     listed = draw(st.sets(st.sampled_from(sorted(ENTRIES))))
     return Build(tuple(sorted(files.items())), frozenset(entry for entry in listed if ENTRIES[entry] in files))
 
@@ -876,7 +893,7 @@ def _no_rescues(patch: pytest.MonkeyPatch) -> None:
 
 
 def _collisions_overlooked(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr("version_affinity.catalog._agree", lambda copies: True)
+    patch.setattr("version_affinity.catalog.agree", lambda copies: True)
 
 
 def _document_for_everything(patch: pytest.MonkeyPatch) -> None:

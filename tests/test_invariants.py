@@ -6,6 +6,7 @@ import gc
 import logging
 import math
 import re
+import shutil
 import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -82,6 +83,27 @@ def builds(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         )
         for version in ("v1", "v2", "v3")
     }
+
+
+@pytest.fixture(scope="module")
+def ruled(builds: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Return the builds with rules that invite every cache, redirect and rewrite, and with pages of one version."""
+    root = tmp_path_factory.mktemp("ruled")
+    for version, directory in builds.items():
+        shutil.copytree(directory, root / version)
+        write_build(root / version, {"_headers": INVITING, f"lone-{version}.html": version, "other.html": "all"})
+    # The same page, at another place; and a file in its place.
+    write_build(root / "v1", {"_redirects": "/same.svg /about\n/moved /same\n", "folder.html": "f"})
+    write_build(root / "v2", {"_redirects": "/other /same 200\n/moved /about 200\n", "folder/index.html": "f"})
+    write_build(root / "v3", {"folder": "f", "_headers": f"{INVITING}/data/*\n  X-Robots-Tag: noindex\n"})
+    return {version: root / version for version in builds}
+
+
+INVITING = """/*
+  Cache-Control: public, max-age=600
+  CDN-Cache-Control: max-age=600
+  Set-Cookie: theme=dark
+"""
 
 
 # Invariant 2: the shares are the percentages.
@@ -275,6 +297,7 @@ ROLLOUTS = (EVEN, {"v1": 100.0}, {"v1": 50.0, "v2": 50.0}, {"v2": 100.0}, {"v1":
 CACHED_PATHS = (
     *("/", "/about", "/about.html", "/same", "/some/route", "/logo.svg", "/same.svg", "/data/list.json"),
     *("/only-v1.txt", "/only-v2.txt", SHARED_SCRIPT, COLLISION, "/assets/own-Bq3dTe5f.js", "/assets/own-Cw4gUh6j.js"),
+    *("/lone-v1", "/lone-v2", "/other", "/moved", "/folder", "/folder/"),
     *("/assets/gone-C7h2Np5w.js", "/gone.js", *ALL_HEADERS, "/app/page?plain", "/app/aged?plain", "/app/missing"),
 )
 REQUESTS: dict[str, dict[str, str]] = {
@@ -297,9 +320,19 @@ FORCED_AND_NOT = [
 ]
 
 
+#: One version has 100 %; first a page, then what another version's page, open still, frames and loads.
+ONE_AND_PINNED = [
+    (user, url, kind, "", rollout)
+    for rollout in ({"v1": 100.0}, {"v2": 100.0})
+    for url in CACHED_PATHS
+    for user, kind in (("v1", "page"), ("v2", "frame"), ("v3", "script"), ("v1", "frame"), ("v3", "anything"))
+]
+
+
 @budget(150)
 @given(
     third=st.sampled_from(("build", "app")),
+    rules=st.booleans(),
     handling=st.sampled_from(("none", "single-page-application", "404-page")),
     forcing=st.sampled_from(("header", "signed header", "cookie", "link")),
     steps=st.lists(
@@ -314,24 +347,31 @@ FORCED_AND_NOT = [
         max_size=25,
     ),
 )
-@example("build", "none", "header", FORCED_AND_NOT)
-@example("build", "none", "signed header", FORCED_AND_NOT)
-@example("build", "none", "cookie", FORCED_AND_NOT)
-@example("build", "none", "link", FORCED_AND_NOT)
+@example("build", False, "none", "header", FORCED_AND_NOT)
+@example("build", False, "none", "signed header", FORCED_AND_NOT)
+@example("build", False, "none", "cookie", FORCED_AND_NOT)
+@example("build", False, "none", "link", FORCED_AND_NOT)
+@example("build", True, "none", "header", FORCED_AND_NOT)
+@example("build", True, "none", "header", ONE_AND_PINNED)
+@example("build", True, "single-page-application", "header", ONE_AND_PINNED)
+@example("app", True, "none", "header", ONE_AND_PINNED)
 def test_a_shared_cache_in_front_is_not_noticed(
     builds: dict[str, Path],
+    ruled: dict[str, Path],
     third: str,
+    rules: bool,
     handling: str,
     forcing: str,
     steps: list[tuple[str, str, str, str, dict[str, float] | None]],
 ) -> None:
     """Every user gets through the cache what they would get without it, no missing asset and no cookie is kept."""
+    directories = ruled if rules else builds
     affinity = VersionAffinity(
         rendering,
         [
-            Version("v1", builds["v1"], percentage=40),
-            Version("v2", builds["v2"], percentage=30),
-            Version("v3", builds["v3"] if third == "build" else version_app, percentage=30),
+            Version("v1", directories["v1"], percentage=40),
+            Version("v2", directories["v2"], percentage=30),
+            Version("v3", directories["v3"] if third == "build" else version_app, percentage=30),
         ],
         keys=[Cookie("user_id")],
         app_first=["/app/*"],  # where the single-page document answers some kinds of requests, no page may be public

@@ -44,6 +44,7 @@ def ask(tmp_path_factory: pytest.TempPathFactory) -> Ask:
     catalog = Catalog(
         loaded["none"],
         staged={"v2"},
+        live={"v1"},
         prefix="/",
         tallies=lambda version: Tally(),
     )

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 LOST = "/assets/index-N0tHere1.js"
 SPA = {"not_found_handling": "single-page-application"}
+FETCH = {"Sec-Fetch-Mode": "cors", "Sec-Fetch-Dest": "empty"}
 
 
 @pytest.fixture(scope="module")
@@ -261,15 +262,21 @@ def test_not_found_page(tmp_path: Path) -> None:
         ("DELETE", ENTRY["v0"], 405),
         ("OPTIONS", ENTRY["v0"], 204),
         ("OPTIONS", SHARED, 204),
+        # a rescue
+        ("POST", OWN["v0"], 405),
+        ("OPTIONS", OWN["v0"], 204),
         ("POST", "/route", 404),
         ("OPTIONS", "/route", 404),
         ("POST", LOST, 404),
     ],
 )
-def test_methods_without_app(builds: dict[str, Path], method: str, path: str, status: int) -> None:
+@pytest.mark.parametrize("prefix", ["/", "/shop/"])
+def test_methods_without_app(builds: dict[str, Path], method: str, path: str, status: int, prefix: str) -> None:
     """Without an application another method on a file is 405 with Allow, OPTIONS tells what is allowed."""
-    affinity = rollout(builds, None, retained=["v0"])
-    response = client(affinity).open(path, method=method)
+    affinity = rollout(builds, None, retained=["v0"], prefix=prefix)
+    response = client(affinity).open(prefix + path[1:], method=method)
+    told = {204: "allowed methods", 405: "not allowed", 404: "not found"}[status]
+    assert affinity.explain(create_environ(prefix + path[1:], method=method)).answer == told
     assert response.status_code == status
     assert response.headers.get("Allow") == (None if status == 404 else "GET, HEAD, OPTIONS")
     assert response.headers["Cache-Control"] == "no-store"
@@ -535,7 +542,15 @@ def test_mounted_and_conditional(builds: dict[str, Path]) -> None:
         ({**SCRIPT, **pinned("v2")}, "GET", False),
         (on("v1"), "GET", False),
         (on("v1"), "PUT", False),
-        ({**NAVIGATION, **on("v1"), "Sec-Purpose": "prefetch"}, "GET", False),
+        ({**NAVIGATION, **on("v1"), "Sec-Purpose": "prefetch"}, "GET", True),
+        ({**NAVIGATION, **on("v1"), "Sec-Fetch-Dest": "iframe"}, "GET", True),
+        ({**NAVIGATION, **pinned("v2"), "Sec-Fetch-Dest": "frame"}, "GET", True),
+        ({**NAVIGATION, **pinned("v2"), "Sec-Fetch-Dest": "object"}, "GET", True),
+        # a script that shows pages itself
+        ({**FETCH, **pinned("v2"), "Accept": "text/html, application/xhtml+xml"}, "GET", True),
+        ({**FETCH, **pinned("v2"), "Accept": "*/*"}, "GET", False),
+        ({**FETCH, **pinned("v2"), "Accept": "application/json"}, "GET", False),
+        ({"Service-Worker": "script", **on("v1")}, "GET", False),
     ],
 )
 def test_conditions_of_a_page(builds: dict[str, Path], headers: dict[str, str], method: str, taken: bool) -> None:
@@ -547,6 +562,40 @@ def test_conditions_of_a_page(builds: dict[str, Path], headers: dict[str, str], 
     assert app.environ.get("version_affinity.original") == (TAKEN if taken else None)
     client(rollout(builds, app, {"v1": 100.0})).open("/page", method=method, headers=sent)
     assert conditions(app) == set(TAKEN)
+
+
+@pytest.mark.parametrize("prefix", ["/", "/shop/"])
+@pytest.mark.parametrize(
+    ("method", "status", "answer"),
+    [("OPTIONS", "204", "allowed methods"), ("POST", "404", "not found"), ("GET", "404", "not found")],
+)
+def test_the_server_as_a_whole(builds: dict[str, Path], method: str, status: str, answer: str, prefix: str) -> None:
+    """``OPTIONS *`` is about no path (RFC 9110 section 9.3.7); servers pass it on, against PEP 3333."""
+    affinity = rollout(builds, None, prefix=prefix)
+    environ = {**create_environ("/", method=method), "PATH_INFO": "*"}
+    started: list[str] = []
+    [*affinity(environ, lambda status, _headers: started.append(status))]  # type: ignore[func-returns-value,arg-type]
+    assert started[0][:3] == status
+    assert affinity.explain(environ).answer == answer
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS"])
+@pytest.mark.parametrize("handling", ["single-page-application", "404-page"])
+@pytest.mark.parametrize("path", ["/orders", "/orders/7", "/photo.jpg"])
+def test_methods_where_a_page_stands_in(builds: dict[str, Path], handling: str, path: str, method: str) -> None:
+    """Where a page stands in for a file, another method is not allowed, as on a file; what GET shows exists."""
+    for version in SPLIT:
+        write_build(builds[version], {"404.html": "nothing"})
+    affinity = rollout(builds, None, not_found_handling=handling)
+    response = client(affinity).open(path, method=method)
+    assert (response.status_code, response.headers["Allow"]) == (
+        204 if method == "OPTIONS" else 405,
+        "GET, HEAD, OPTIONS",
+    )
+    answer = "allowed methods" if method == "OPTIONS" else "not allowed"
+    assert affinity.explain(create_environ(path, method=method)).answer == answer
+    app = Answer()
+    assert client(rollout(builds, app, not_found_handling=handling)).open(path, method=method).text == "the app"
 
 
 def call(affinity: VersionAffinity, path: str = "/api", **headers: str) -> tuple[Any, list[Any]]:
@@ -906,7 +955,8 @@ def test_explain(builds: dict[str, Path], path: str, headers: dict[str, str], an
         ("GET", "/api/x", "not found"),
         ("GET", "/photo.jpg", "not found"),
         ("POST", "/", "not allowed"),
-        ("POST", "/route", "not found"),
+        ("POST", "/route", "not allowed"),
+        ("POST", "/api/x", "not found"),
     ],
 )
 def test_explain_without_app(builds: dict[str, Path], method: str, path: str, answer: str) -> None:

@@ -1,19 +1,21 @@
 """All known versions as one map: which file a path stands for, who has it, and where they disagree.
 
-Made when the known versions change, never on a request, and immutable afterwards.
+Made when the known versions change, never on a request, and immutable afterwards. A deployment changes little of it
+(``Catalog.under``). The garbage collector walks all of it while requests wait, so it is kept in few containers.
 """
 
 from __future__ import annotations
 
 import logging
 from collections import Counter
+from copy import copy
 from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes
 
-from .assets.prepared import Prepared
-from .assets.sending import VARY_ENCODING
+from .agreement import Agreement, agree, agreement, have_equal_rules
 from .assets.spelling import canonical
 from .keys import wire_bytes
+from .named import EVERYBODY, NamedFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
@@ -25,59 +27,32 @@ if TYPE_CHECKING:
     from .assets.header_changes import HeaderChanges
     from .counters import Tally
 
+    #: What a version's fingerprinted files carry besides what describes them.
+    Fields = tuple[tuple[Header, ...], HeaderChanges | None]
+
 logger = logging.getLogger("version_affinity")
 
-#: In ``NamedFile.owners``, that every known version has the file. The versions' own bits follow.
-EVERYBODY = 1
-
-
-class NamedFile(Prepared):
-    """A fingerprinted file without collision: served by its name, to anyone, from whichever version has it.
-
-    Attributes:
-        copies: Its copies, all of equal bytes, first those with compressed forms, then those in memory. What is
-            prepared is of the first one.
-        owners: A bit for each version that has it, and ``EVERYBODY`` when all have.
-        version: The version whose copy is served.
-        tally: Counts the answers by the first digit of their status. ``count_ok`` counts a 200.
-    """
-
-    __slots__ = ("copies", "count_ok", "owners", "tally", "version")
-
-    def __init__(
-        self,
-        version: str,
-        copies: tuple[Asset, ...],
-        owners: int,
-        kept: tuple[Header, ...],
-        changes: HeaderChanges | None,
-        tally: Tally,
-    ) -> None:
-        self.copies = tuple(sorted(copies, key=_preference))
-        varying = (VARY_ENCODING,) if any(copy.variants for copy in copies) else ()
-        super().__init__(self.copies[0], (*kept, *varying), changes)
-        self.owners = owners
-        self.version = version
-        self.tally = tally
-        self.count_ok = tally["2"].advance
-
-
-def _preference(copy: Asset) -> tuple[bool, bool]:
-    return not copy.variants, copy.data is None
+_REPORTED = 5  # paths that a log line names, which is enough to find the cause
 
 
 class Catalog:
     """The files of all known versions.
 
     Args:
-        builds: Version id to its build; None for a version that is a WSGI application.
+        builds: Version id to its build, the newest last; None for a version that is a WSGI application.
         staged: The ids that only an override reaches: they rescue nobody.
+        live: The ids that have a share.
         prefix: The path under which the versions are served, with "/" at both ends.
         tallies: From a version's id to the counters of what is served by name.
 
     Attributes:
+        builds: Version id to its build, applications left out.
         named: Request path to the file that is served by that name.
-        rescues: Path in a build to the version and file that serves those whose version lacks it.
+        contested: The paths in builds of those of them to which the ``_headers`` of their owners give different fields:
+            those of the newest live owner go to everybody.
+        rescues: Path in a build to the version whose file serves those whose version lacks it.
+        alike: The paths in builds at which every known version answers with a file of the same bytes and fields, rules
+            of ``_redirects`` and what is served by name apart.
         differing: The paths in builds under which known versions have different bytes.
         collisions: Those of them that carry a fingerprint.
         directories: The directories that builds have.
@@ -87,12 +62,21 @@ class Catalog:
     """
 
     __slots__ = (
-        "_builds",
+        "_agreement",
+        "_contested",
+        "_lacking",
+        "_prefix",
         "_respelt",
         "_sole_owner",
+        "_staged",
+        "_tallies",
         "_uneven",
+        "_voices",
+        "alike",
         "bits",
+        "builds",
         "collisions",
+        "contested",
         "differing",
         "directories",
         "disputed",
@@ -101,63 +85,145 @@ class Catalog:
         "ruled",
     )
 
+    alike: Collection[str]
+
     def __init__(
         self,
         builds: Mapping[str, Build | None],
         *,
         staged: Collection[str],
+        live: Collection[str],
         prefix: str,
         tallies: Callable[[str], Tally],
     ) -> None:
         self.bits = {version: 2 << position for position, version in enumerate(builds)}
+        self.builds = {version: build for version, build in builds.items() if build is not None}
         self._sole_owner = {bit: version for version, bit in self.bits.items()}
-        copies = _copies_by_path(builds)
-        self.differing = frozenset(path for path, owned in copies.items() if not _agree(owned.values()))
-        self.directories = frozenset().union(
-            *(build.index.directories for build in builds.values() if build is not None)
-        )
-        self.named: dict[str, NamedFile] = {}
-        self.rescues: dict[str, tuple[str, Asset]] = {}
-        collisions = []
-        tally_of = {version: tallies(version) for version in builds}
-        for path, owned in copies.items():
-            fingerprinted = any(asset.fingerprinted for asset in owned.values())
-            if fingerprinted and path not in self.differing:
-                version = next(iter(owned))
-                build = builds[version]
-                assert build is not None  # noqa: S101 - it has the file
-                everybody = EVERYBODY if len(owned) == len(builds) else 0
-                changes = build.changes_at(path, {})
-                self.named[prefix + path[1:]] = NamedFile(
-                    version,
-                    tuple(owned.values()),
-                    sum(self.bits[owner] for owner in owned) | everybody,
-                    build.kept,
-                    # A shared cache keeps it, and gives a cookie to everybody.
-                    None if changes is None else changes.cookieless,
-                    tally_of[version],
-                )
-                continue
-            if fingerprinted:
-                collisions.append(path)
-            if len(owned) < len(builds):
-                able = {version: asset for version, asset in owned.items() if version not in staged}
-                if able and _agree(able.values()) and not next(iter(able.values())).is_html:
-                    self.rescues[path] = next(iter(able.items()))
-        self.collisions = tuple(sorted(collisions))
-        loaded = [build for build in builds.values() if build is not None]
+        self._prefix = prefix
+        self._tallies = {version: tallies(version) for version in builds}
+        loaded = tuple(self.builds.values())
+        self.directories = frozenset().union(*(build.index.directories for build in loaded))
+        owners, self.differing = self._owners()
+        fingerprinted = {path for build in loaded for path, asset in build.index.assets.items() if asset.fingerprinted}
+        self.collisions = tuple(sorted(fingerprinted & self.differing))
+        by_name = fingerprinted - self.differing
+        self._contested = self._contests({path: owners[path] for path in by_name})
+        self.contested = tuple(sorted(self._contested))
+        named = {path: held for path, held in owners.items() if path in by_name and path not in self._contested}
+        self.named = self._named_files(named, tuple(self.builds))
+        everybody = sum(self.bits.values())
+        self._lacking = {path: held for path, held in owners.items() if held != everybody and path not in by_name}
+        if len(loaded) < len(builds):
+            self._agreement = Agreement(frozenset(), frozenset())  # an application answers as it likes
+        else:
+            self._agreement = agreement(loaded, owners.keys() - by_name - self.differing)
         answering = Counter(path for build in loaded for path in build.routes)
-        disputed = {
-            path for path, answers in answering.items() if answers < len(builds) and prefix + path[1:] not in self.named
-        }
+        disputed = {path for path, answers in answering.items() if answers < len(builds) and path not in by_name}
         # The mount without its slash redirects to its page.
         self.disputed = frozenset(disputed | {""} if "/" in disputed else disputed)
         # A segment that is no percent-encoded UTF-8 may stand for a name with a percent sign in it.
         self._respelt = any("%" in path for path in disputed)
-        self._builds = tuple(loaded)
         self.ruled = tuple(build for build in loaded if build.redirects is not None) if len(builds) > 1 else ()
         # A version that is an application answers at every path, and a single-page application every page.
         self._uneven = 0 < len(loaded) < len(builds) or len({build.document is None for build in loaded}) > 1
+        self._voices: tuple[str, ...] = ()
+        self._settle(frozenset(staged), self._heard(staged, live))
+
+    def under(self, staged: Collection[str], live: Collection[str]) -> Catalog:
+        """Return the catalog under another deployment. What does not depend on that is not made anew.
+
+        Args:
+            staged: The ids that only an override reaches.
+            live: The ids that have a share.
+        """
+        voices = self._heard(staged, live)
+        if self._staged == frozenset(staged) and (self._voices == voices or not self._contested):
+            return self
+        other = copy(self)
+        other._settle(frozenset(staged), voices)  # noqa: SLF001 - of the same class, and not yet anybody's
+        return other
+
+    def _settle(self, staged: frozenset[str], voices: tuple[str, ...]) -> None:
+        """Find out what depends on the deployment."""
+        self._staged = staged
+        self.rescues = self._rescues()
+        always, rescued = self._agreement
+        self.alike = frozenset().union(always, rescued.intersection(self.rescues)) if rescued else always
+        if self._contested and self._voices != voices:
+            self.named = {**self.named, **self._named_files(self._contested, voices)}
+        self._voices = voices
+
+    def _heard(self, staged: Collection[str], live: Collection[str]) -> tuple[str, ...]:
+        """Return the versions, first those whose ``_headers`` count where several have a fingerprinted file."""
+        return tuple(
+            sorted(
+                self.builds,
+                key=lambda version: (version in live, version not in staged, self.bits[version]),
+                reverse=True,
+            )
+        )
+
+    def _owners(self) -> tuple[dict[str, int], frozenset[str]]:
+        """Return the bits of those who have the file at each path, and the paths at which its bytes differ."""
+        owners: dict[str, int] = {}
+        first: dict[str, Asset] = {}
+        differing = set()
+        for version, build in self.builds.items():
+            bit = self.bits[version]
+            for path, asset in build.index.assets.items():
+                owners[path] = owners.get(path, 0) | bit
+                known = first.setdefault(path, asset)
+                if known is not asset and not agree((known, asset)):
+                    differing.add(path)
+        return owners, frozenset(differing)
+
+    def _held_by(self, held: int) -> list[str]:
+        """Return the versions of some bits, in their order."""
+        return [version for version in self.builds if held & self.bits[version]]
+
+    def _fields(self, version: str, path: str) -> Fields:
+        build = self.builds[version]
+        changes = build.changes_at(path, {})
+        # A shared cache keeps what is served by name, and gives a cookie to everybody.
+        return build.kept, None if changes is None else changes.cookieless
+
+    def _contests(self, owners: Mapping[str, int]) -> dict[str, int]:
+        """Return those of the files that carry other fields from one owner than from another."""
+        builds = self.builds.values()
+        if have_equal_rules(builds) and len({build.kept for build in builds}) <= 1:
+            return {}
+        contested = {}
+        for path, held in owners.items():
+            first, *others = (self._fields(version, path) for version in self._held_by(held))
+            if any(fields != first for fields in others):
+                contested[path] = held
+        return contested
+
+    def _named_files(self, owners: Mapping[str, int], voices: tuple[str, ...]) -> dict[str, NamedFile]:
+        named = {}
+        everybody = sum(self.bits.values())
+        for path, held in owners.items():
+            versions = self._held_by(held)
+            kept, changes = self._fields(next(voice for voice in voices if voice in versions), path)
+            named[self._prefix + path[1:]] = NamedFile(
+                versions[0],
+                [self.builds[version].index.assets[path] for version in versions],
+                held | EVERYBODY if held == everybody else held,
+                kept,
+                changes,
+                self._tallies[versions[0]],
+            )
+        return named
+
+    def _rescues(self) -> dict[str, str]:
+        able = sum(bit for version, bit in self.bits.items() if version not in self._staged)
+        rescues = {}
+        for path, held in self._lacking.items():
+            versions = self._held_by(held & able)
+            copies = [self.builds[version].index.assets[path] for version in versions]
+            if copies and agree(copies) and not copies[0].is_html:
+                rescues[path] = versions[0]
+        return rescues
 
     def is_disputed(self, path: str, environ: WSGIEnvironment) -> bool:
         """Tell whether a path that the decided version leaves to the wrapped application is answered by another one.
@@ -168,7 +234,7 @@ class Catalog:
             return True
         # Where a rule may lead, or another spelling.
         if self.ruled or self._respelt or "//" in path:
-            return any(build.find(path, environ) is not None for build in self._builds)
+            return any(build.find(path, environ) is not None for build in self.builds.values())
         return False
 
     def is_ruled(self, path: str) -> bool:
@@ -191,28 +257,24 @@ class Catalog:
         return "" if file is None else self._sole_owner.get(file.owners & ~EVERYBODY, "")
 
 
-def _copies_by_path(builds: Mapping[str, Build | None]) -> dict[str, dict[str, Asset]]:
-    copies: dict[str, dict[str, Asset]] = {}
-    for version, build in builds.items():
-        if build is not None:
-            for path, asset in build.index.assets.items():
-                copies.setdefault(path, {})[version] = asset
-    return copies
+def report(catalog: Catalog, before: Catalog | None = None) -> None:
+    """Log, once, where known versions are at odds; what was so before was reported then."""
+    _report(
+        "%d fingerprinted names stand for different bytes in known versions, so the page pin decides whose are "
+        "served and no cache may keep them: %s",
+        catalog.collisions,
+        () if before is None else before.collisions,
+    )
+    _report(
+        "%d fingerprinted files have other fields in the _headers of one known version than of another; caches give "
+        "one answer to everybody, so the newest version with a share decides: %s",
+        catalog.contested,
+        () if before is None else before.contested,
+    )
 
 
-def _agree(copies: Collection[Asset]) -> bool:
-    """Tell whether copies of a file have equal bytes."""
-    return len(copies) == 1 or len({asset.digest for asset in copies}) == 1
-
-
-def report_collisions(collisions: Iterable[str], reported: Collection[str] = ()) -> None:
-    """Log, once, the fingerprinted names that stand for different bytes."""
-    new = sorted(set(collisions).difference(reported))
+def _report(message: str, paths: Iterable[str], reported: Iterable[str]) -> None:
+    new = sorted(set(paths).difference(reported))
     if new:
-        logger.warning(
-            "%d fingerprinted names stand for different bytes in known versions, so the page pin decides whose are "
-            "served and no cache may keep them: %s%s",
-            len(new),
-            ", ".join(map(repr, new[:5])),
-            " ..." if len(new) > 5 else "",  # noqa: PLR2004 - enough to find the cause
-        )
+        told = ", ".join(map(repr, new[:_REPORTED]))
+        logger.warning(message, len(new), f"{told} ..." if len(new) > _REPORTED else told)

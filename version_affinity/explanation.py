@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 from .assets.build import APP, NO_FILE
 from .decision import BUCKET, MINTED
 from .exchange import EXCHANGE, Exchange
-from .lookup import look_up
-from .request import READING, path_of
+from .lookup import is_known, look_up
+from .request import READING, is_of_server, path_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -92,16 +92,16 @@ def _answer(
     if named is not None and reading:
         return "served by name", named.version
     local = state.settings.local(path)
+    refused = ALLOWED_METHODS if request.method == "OPTIONS" else NOT_ALLOWED
     if local is None or app_first(path):
-        return APP if has_app else NO_FILE, ""
+        return APP if has_app else refused if is_of_server(request.environ) else NO_FILE, ""
     build = state.builds[decision.version]
     if build is None:
         return "application of the version", decision.version
     if not reading:
         if has_app:
             return APP, ""
-        refused = ALLOWED_METHODS if request.method == "OPTIONS" else NOT_ALLOWED
-        known = named is not None or build.find(local, request.environ) is not None
+        known = named is not None or is_known(local, build, state.catalog, request.environ)
         return refused if known else NO_FILE, ""
     environ = request.environ
     at = build.find(local, environ)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from .assets.asset import Asset
 from .assets.build import FILE, REDIRECT, Found
+from .request import is_of_server
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -34,10 +35,27 @@ def look_up(
         has_app: Whether an application is wrapped, which gets what no version claims.
     """
     if at is None:
-        rescue = catalog.rescues.get(path)
-        if rescue is not None:
-            return RESCUE, rescue[1], rescue[0]
+        rescuer = catalog.rescues.get(path)
+        if rescuer is not None:
+            return RESCUE, catalog.builds[rescuer].index.assets[path], rescuer
         at = build.stand_in(path, environ, catalog.directories if has_app else None)
     if isinstance(at, Found):
         return at.what, at.target, version
     return (FILE if isinstance(at, Asset) else REDIRECT), at, version
+
+
+def is_known(path: str, build: Build, catalog: Catalog, environ: WSGIEnvironment) -> bool:
+    """Tell whether something of a build answers a GET at a path, so that another method is not allowed there.
+
+    Args:
+        path: The path inside the version.
+        build: The files of the decided version.
+        catalog: The files of all known versions.
+        environ: The request, of another method.
+    """
+    return (
+        build.find(path, environ) is not None
+        or path in catalog.rescues
+        or build.has_page(path)
+        or is_of_server(environ)
+    )

@@ -15,12 +15,12 @@ from functools import partial
 from typing import TYPE_CHECKING, cast
 
 from .assets.asset import Asset
-from .assets.build import APP, MISSING, NO_FILE
+from .assets.build import APP, FILE, MISSING
 from .assets.index import DEFAULT_IGNORE
 from .assets.memory import Memory
 from .assets.routing import check_handling
 from .assets.static import DEFAULT_MEMORY, StaticAssets, check_hand_over
-from .catalog import report_collisions
+from .catalog import report
 from .configuration import (
     DEFAULT_NAME,
     check_prefix,
@@ -42,16 +42,16 @@ from .errors import ConfigurationError
 from .exchange import EXCHANGE, Exchange
 from .explanation import explain
 from .keys import Header, check_keys
-from .lookup import look_up
+from .lookup import is_known, look_up
 from .override_links import PARAMETER, OverrideLinks
 from .overrides import DEFAULT_HEADERS, Overrides
 from .patterns import app_first as compiled_patterns
 from .policy import Policy
-from .request import PAGE, READING, Request, path_of
+from .request import READING, SHOWING, Request, is_for_html, is_of_server, path_of
 from .serving import FileServer
 from .source import Source
 from .state import Settings, State
-from .wsgi import NOT_FOUND, OK, ORIGINAL, call, no_file, not_allowed, take_conditional
+from .wsgi import ORIGINAL, call, no_file, not_allowed, take_conditional
 
 if TYPE_CHECKING:
     import os
@@ -186,7 +186,7 @@ class VersionAffinity:
             self._state = State.of(settings, versions.load(self._load), None)
         else:
             self._state = first_state(settings, name, versions, retained, self._load)
-        report_collisions(self._state.catalog.collisions)
+        report(self._state.catalog)
         if self._source is not None:
             self._source.follow(self._take)
 
@@ -227,13 +227,13 @@ class VersionAffinity:
             return self._dispatch(state, exchange, treatment, local, start_response)
         if not reading:
             if self._app is None:
-                known = named is not None or build.find(local, environ) is not None
+                known = named is not None or is_known(local, build, state.catalog, environ)
                 return not_allowed(environ, treatment, start_response, known=known)
             return self._pass_on(state, exchange, treatment, start_response)
         at = build.find(local, environ)
         if isinstance(at, Asset):
             return self._files.under_decision(
-                state, exchange, treatment, local, at, decision.version, OK, start_response
+                state, exchange, treatment, FILE, local, at, decision.version, start_response
             )
         found, target, served = look_up(
             at, local, decision.version, build, state.catalog, environ, has_app=self._app is not None
@@ -242,8 +242,7 @@ class VersionAffinity:
             disputed = state.catalog.is_disputed(local, environ)
             return self._pass_on(state, exchange, treatment, start_response, depends=disputed)
         if isinstance(target, Asset):
-            status = NOT_FOUND if found == NO_FILE else OK
-            return self._files.under_decision(state, exchange, treatment, local, target, served, status, start_response)
+            return self._files.under_decision(state, exchange, treatment, found, local, target, served, start_response)
         if target is not None:
             return self._files.redirect(state, exchange, treatment, local, target, start_response)
         if found == MISSING:
@@ -273,11 +272,12 @@ class VersionAffinity:
         environ = exchange.environ
         app = self._app
         if app is None:
-            return no_file(environ, treatment, start_response)
+            return not_allowed(environ, treatment, start_response, known=is_of_server(environ))
         if (
-            exchange.kind == PAGE
+            exchange.kind in SHOWING
             and ("HTTP_IF_NONE_MATCH" in environ or "HTTP_IF_MODIFIED_SINCE" in environ)
             and len(state.versions) > 1
+            and is_for_html(exchange)
         ):
             # The copy that the browser holds may be another version's page, whatever the pin says: it follows all tabs.
             take_conditional(environ)
@@ -362,7 +362,7 @@ class VersionAffinity:
                 self._release(loaded)
                 raise
             self._state = before.add(loaded)
-        report_collisions(self._state.catalog.collisions, reported=before.catalog.collisions)
+        report(self._state.catalog, before.catalog)
 
     def _refreshed(self) -> State:
         """Return the state after whatever has changed in the directories of versions was read."""
@@ -390,7 +390,7 @@ class VersionAffinity:
         before = self._state
         self._state = state = State.of(before.settings, snapshot, before)
         if state.catalog is not before.catalog:
-            report_collisions(state.catalog.collisions, reported=before.catalog.collisions)
+            report(state.catalog, before.catalog)
             for version in before.versions.values():
                 if state.versions.get(version.id) != version:
                     self._release(version)

@@ -10,18 +10,20 @@ import logging
 import re
 from typing import TYPE_CHECKING, Final
 
+from .assets.header_changes import CACHING, is_targeted
 from .assets.response import NO_STORE, REVALIDATE
 from .assets.sending import VARY_ENCODING
 from .counters import LimitedLog
 from .decision import ONLY, OVERRIDE
 from .pin import draw_bucket
-from .request import KINDS, PAGE, READING, SAFE_METHODS, SERVICE_WORKER
+from .request import KINDS, PAGE, READING, SERVICE_WORKER
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from _typeshed.wsgi import WSGIEnvironment
 
+    from .assets.header_changes import HeaderChanges
     from .counters import Counters, Tally
     from .decision import Decision
     from .exchange import Exchange
@@ -51,6 +53,8 @@ _TOKEN = re.compile(r"[A-Za-z*][!#$%&'*+.^_`|~0-9A-Za-z:/-]*\Z")
 _HTML = ("text/html", "application/xhtml+xml")
 # RFC 9111 section 5.2.2: what keeps a response out of shared caches, and what invites them.
 _UNSHARED = re.compile(r"(?:^|[\s,])(?:private|no-store)(?:$|[\s,])", re.IGNORECASE)
+# To CDNs: Akamai's word, and nginx's "0" as well.
+_UNSHARED_BY_CDN = re.compile(rf"{_UNSHARED.pattern}|(?:^|[\s,])bypass-cache(?:$|[\s,])|^\s*0\s*$", re.IGNORECASE)
 _PUBLIC = re.compile(r"(?:^|[\s,])(?:public|s-maxage)(?:$|[\s,=])", re.IGNORECASE)
 
 
@@ -61,7 +65,8 @@ class Treatment:
         decision: The decision.
         private: For what depends on the decision.
         shared: For a file of a build that is the same whoever asks, or the same as ``private`` where it is not.
-        private_variants: ``private`` for a file that has variants. ``shared_variants`` likewise.
+        document: For the document of a single-page application: what it answers depends on more than the decision.
+        private_variants: ``private`` for a file that has variants; likewise ``shared_variants``, ``document_variants``.
         missing: For an asset that nobody has.
         tally: Counts the responses. ``count_success`` counts a 2xx.
         forced: Whether an override was applied.
@@ -70,6 +75,8 @@ class Treatment:
     __slots__ = (
         "count_success",
         "decision",
+        "document",
+        "document_variants",
         "forced",
         "missing",
         "private",
@@ -89,6 +96,9 @@ class Treatment:
         caching = PRIVATE_NO_STORE if self.forced else PRIVATE
         self.private = [caching, ("Vary", vary), *told]
         self.private_variants = [caching, ("Vary", f"{vary}, Accept-Encoding"), *told]
+        # Where the client says nothing of its fetch, it is asked which types it takes.
+        self.document = [caching, ("Vary", f"{vary}, Accept"), *told]
+        self.document_variants = [caching, ("Vary", f"{vary}, Accept, Accept-Encoding"), *told]
         # A refused override is told, and the script of a service worker is asked for anew each time.
         alike = decision.reason == ONLY and not decision.refused and kind != SERVICE_WORKER
         self.shared = [REVALIDATE] if alike else self.private
@@ -173,8 +183,8 @@ class Policy:
             decision: What was decided.
             served: The version whose page it is; the pin names what the browser got, not what was decided.
         """
-        if self._cookie is None or request.kind != PAGE or request.method not in SAFE_METHODS:
-            return None
+        if self._cookie is None or request.kind != PAGE or request.method != "GET":
+            return None  # an unsafe method may come without our cookie, and what HEAD asks for is not shown
         reason = decision.reason
         if reason == ONLY:
             # With one version alone nobody needs a cookie; a stale pin would lead the page's files astray.
@@ -204,18 +214,18 @@ class Policy:
         for name, value in headers:
             role = _role_of(name)
             if role is None:
-                role = _role_of(name.lower(), "targeted" if _is_targeted(name.lower()) else "")
+                role = _role_of(name.lower(), "targeted" if is_targeted(name.lower()) else "")
             if not role:
                 continue
             if role == "content-type":
-                html = value.startswith(_HTML) or value.lower().startswith(_HTML)
+                html = value.startswith(_HTML) or _is_html(value)
             elif role == "cache-control":
                 cache_control = f"{cache_control}, {value}" if cache_control else value
             elif role == "vary":
                 vary = f"{vary}, {value}" if vary else value
             elif role == "content-disposition":
-                attachment = value.lower().startswith("attachment")
-            elif not _UNSHARED.search(value):
+                attachment = _is_attachment(value)
+            elif not _UNSHARED_BY_CDN.search(value):
                 cache_control = f"{cache_control}, public" if cache_control else "public"
         page = html and not attachment
         if exchange.own:
@@ -294,7 +304,7 @@ _ROLES = {
     for spelled in (name, name.title())
 } | dict.fromkeys(("Content-Length", "Set-Cookie", "ETag", "Last-Modified", "Date", "Location"), "")
 _role_of = _ROLES.get
-_REPLACED = ("cache-control", "vary", "expires", "pragma")
+_REPLACED = frozenset((*CACHING, "vary"))
 _VALIDATORS = ("etag", "last-modified")
 
 
@@ -304,15 +314,26 @@ def _without(headers: Headers, names: tuple[str, ...]) -> Headers:
 
 def _unkept(headers: Headers, names: tuple[str, ...] = ()) -> Headers:
     """Return headers without those that tell a cache whether it may keep the response, and without these names."""
-    replaced = (*_REPLACED, *names)
-    return [
-        header for header in headers if (lowered := header[0].lower()) not in replaced and not _is_targeted(lowered)
-    ]
+    replaced = _REPLACED.union(names)
+    return [header for header in headers if (lowered := header[0].lower()) not in replaced and not is_targeted(lowered)]
 
 
-def _is_targeted(lowered: str) -> bool:
-    """Tell whether a field speaks to CDNs alone (RFC 9213), which then ignore Cache-Control."""
-    return lowered.endswith("-cache-control") or lowered == "surrogate-control"
+def is_page(changes: HeaderChanges) -> bool:
+    """Tell whether HTML is still a page that a browser shows when the rules of ``_headers`` have changed its answer."""
+    fields = [(name.lower(), value) for name, value in changes.added]
+    if any(name == "content-disposition" and _is_attachment(value) for name, value in fields):
+        return False
+    return "content-type" not in changes.removed or any(
+        name == "content-type" and _is_html(value) for name, value in fields
+    )
+
+
+def _is_html(content_type: str) -> bool:
+    return content_type.lower().startswith(_HTML)
+
+
+def _is_attachment(disposition: str) -> bool:
+    return disposition.lower().startswith("attachment")
 
 
 def _shows(status: str) -> bool:

@@ -24,6 +24,9 @@ OTHER: Final = "other"
 
 KINDS: Final[tuple[Kind, ...]] = (PAGE, SUBRESOURCE, PREFETCH, SERVICE_WORKER, OTHER)
 
+#: The kinds among which are requests for HTML to be shown.
+SHOWING: Final = frozenset((PAGE, SUBRESOURCE, PREFETCH))
+
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})  # RFC 9110 section 9.2.1
 #: The methods that a file answers with itself.
 READING: Final = frozenset({"GET", "HEAD"})
@@ -41,6 +44,21 @@ def kind_of(environ: WSGIEnvironment) -> Kind:
     'page'
     """
     return Request(environ, None).kind
+
+
+def is_of_server(environ: WSGIEnvironment) -> bool:
+    """Tell whether a request asks for the methods of the server as a whole (RFC 9110 section 9.3.7)."""
+    return environ["REQUEST_METHOD"] == "OPTIONS" and environ.get("PATH_INFO") == "*"
+
+
+def is_for_html(request: Request) -> bool:
+    """Tell whether a request of a kind in ``SHOWING`` is for HTML: for a tab, a frame, or a script that shows pages."""
+    environ = request.environ
+    return (
+        request.kind != SUBRESOURCE
+        or environ.get("HTTP_SEC_FETCH_MODE") == "navigate"
+        or "text/html" in environ.get("HTTP_ACCEPT", "")
+    )
 
 
 class Request:

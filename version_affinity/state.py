@@ -10,10 +10,11 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from .assets.static import StaticAssets
-from .catalog import EVERYBODY, Catalog
+from .catalog import Catalog
 from .decision import Decider
 from .deployment import Deployment
 from .errors import ConfigurationError
+from .named import EVERYBODY
 from .version import Version
 
 if TYPE_CHECKING:
@@ -111,7 +112,7 @@ class State:
     ) -> State:
         """Return the state that an application starts in."""
         published = retained | _live(deployment)
-        catalog = _catalog(settings, versions, published)
+        catalog = _catalog(settings, versions, published, deployment)
         return cls(settings, versions, deployment, deployment.only, published, catalog)
 
     @classmethod
@@ -125,14 +126,10 @@ class State:
                 nothing follows from it.
         """
         versions, deployment, complete, published = snapshot
-        if (
-            before is not None
-            and before.published == published
-            and list(before.versions.values()) == list(versions.values())
-        ):
-            catalog = before.catalog
+        if before is not None and list(before.versions.values()) == list(versions.values()):
+            catalog = before.catalog.under(frozenset(versions) - published, _live(deployment))
         else:
-            catalog = _catalog(settings, versions, published)
+            catalog = _catalog(settings, versions, published, deployment)
         return cls(settings, versions, deployment, complete, published, catalog)
 
     def deploy(self, percentages: Mapping[str, float | None]) -> State:
@@ -145,7 +142,7 @@ class State:
         for version in deployment.percentages:
             self._check_known(version, "add it first: affinity.add(Version(...))")
         published = self.published | _live(deployment)
-        catalog = self.catalog if published == self.published else _catalog(self.settings, self.versions, published)
+        catalog = self.catalog.under(frozenset(self.versions) - published, _live(deployment))
         complete = deployment.only or self.complete
         return replace(self, deployment=deployment, complete=complete, published=published, catalog=catalog)
 
@@ -170,11 +167,12 @@ class State:
     def add(self, version: Version) -> State:
         """Return the state in which one more version, whose directory is loaded, is known. It has no share yet."""
         versions = {**self.versions, version.id: version}
-        return replace(self, versions=versions, catalog=_catalog(self.settings, versions, self.published))
+        catalog = _catalog(self.settings, versions, self.published, self.deployment)
+        return replace(self, versions=versions, catalog=catalog)
 
     def refreshed(self) -> State:
         """Return the state after the directories of versions have changed, as they do in development."""
-        return replace(self, catalog=_catalog(self.settings, self.versions, self.published))
+        return replace(self, catalog=_catalog(self.settings, self.versions, self.published, self.deployment))
 
     def retire(self, version: str) -> State:
         """Return the state in which a version is no longer known.
@@ -191,7 +189,7 @@ class State:
         versions = {known: kept for known, kept in self.versions.items() if known != version}
         published = self.published - {version}
         complete = None if self.complete == version else self.complete
-        catalog = _catalog(self.settings, versions, published)
+        catalog = _catalog(self.settings, versions, published, self.deployment)
         return replace(self, versions=versions, published=published, complete=complete, catalog=catalog)
 
     def _check_known(self, version: str, remedy: str) -> None:
@@ -208,10 +206,13 @@ def _builds(versions: Mapping[str, Version]) -> dict[str, Build | None]:
     }
 
 
-def _catalog(settings: Settings, versions: Mapping[str, Version], published: frozenset[str]) -> Catalog:
+def _catalog(
+    settings: Settings, versions: Mapping[str, Version], published: frozenset[str], deployment: Deployment
+) -> Catalog:
     return Catalog(
         _builds(versions),
         staged=frozenset(versions) - published,
+        live=_live(deployment),
         prefix=settings.prefix,
         tallies=settings.tally_by_name,
     )
