@@ -43,11 +43,13 @@ class Site:
     Args:
         root: Where they are made.
         log: The URL of the log, None for the file in the directory.
+        host: What its host is called, None for the network's name for it.
     """
 
-    def __init__(self, root: Path, log: str | None = None) -> None:
+    def __init__(self, root: Path, log: str | None = None, host: str | None = None) -> None:
         self.root = root
         self.url = log
+        self.host = host
         self.directory = ReleasesDirectory.init(root / "releases", name=NAME)
         self.log = open_log(self.directory.path, log)
 
@@ -66,7 +68,8 @@ class Site:
     def environment(self) -> dict[str, str]:
         """What tells a server process of this site."""
         log = {} if self.url is None else {"VERSION_AFFINITY_LOG": self.url}
-        return {"VERSION_AFFINITY_RELEASES": str(self.directory.path), **log}
+        host = {} if self.host is None else {"FOLLOWED_HOST": self.host}
+        return {"VERSION_AFFINITY_RELEASES": str(self.directory.path), **log, **host}
 
     @contextlib.contextmanager
     def followed(
@@ -91,7 +94,7 @@ def until(condition: Callable[[], object], what: str = "") -> None:
 
 def site() -> WSGIApplication:
     """Return the application that the environment's releases are for, for a server process; "/worker" tells of it."""
-    releases = Releases()
+    releases = Releases(host=os.environ.get("FOLLOWED_HOST"))
 
     def worker(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         # A moment, so that requests at the same time come to different workers.

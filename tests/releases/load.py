@@ -1,6 +1,7 @@
 """Load on a site from a process of its own: browsers that load pages and their files until standard input ends.
 
-Prints, as JSON, how many pages and files it has loaded, and what was answered with something else than 200.
+Prints, as JSON, how many pages and files it has loaded, how long the slowest took, and what was answered with something
+else than 200, or with a file of another version than the page's.
 """
 
 from __future__ import annotations
@@ -10,11 +11,15 @@ import json
 import re
 import sys
 import threading
+import time
 from collections import Counter
 
 NAVIGATION = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document", "Sec-Fetch-Site": "none"}
 SCRIPT = {"Sec-Fetch-Mode": "cors", "Sec-Fetch-Dest": "script", "Sec-Fetch-Site": "same-origin"}
 _REFERENCE = re.compile(rb'(?:src|href)="([^"]+)"')
+#: A file without a fingerprint, of other bytes in every version; each names its version, as the page does at its end.
+_OWN = "/logo.svg"
+_PAGE = re.compile(rb"page of (\w+)$")
 
 
 class Browser:
@@ -25,6 +30,10 @@ class Browser:
         # Some are known to the application, some to their browser alone.
         self._user = f"user={user}" if user % 2 else ""
         self._cookie = ""
+
+    def is_pinned(self, version: str) -> bool:
+        """Tell whether its cookie says that it has loaded a page of this version last."""
+        return self._cookie.endswith(f".{version}")
 
     def ask(self, path: str, headers: dict[str, str]) -> tuple[int, bytes]:
         """Return status and body of a path; status 0 where there was no answer."""
@@ -44,30 +53,43 @@ class Browser:
         return answer.status, body
 
 
-def browse(port: int, number: int, ended: threading.Event, counts: Counter[str], failed: list[str]) -> None:
+def browse(
+    port: int, number: int, ended: threading.Event, counts: Counter[str], times: list[float], failed: list[str]
+) -> None:
     """Load pages, and every file that each names, again and again; and now and then a file in a tab left open."""
     user = number
     tabs: set[str] = set()
+
+    def ask(path: str, headers: dict[str, str]) -> bytes:
+        began = time.monotonic()
+        status, body = browser.ask(path, headers)
+        times.append(time.monotonic() - began)
+        if status != 200:
+            failed.append(f"{path} {status} {body!r}")
+        return body if status == 200 else b""
+
     while not ended.is_set():
         browser = Browser(port, user)
         for _ in range(3):
-            status, page = browser.ask("/", NAVIGATION)
+            page = ask("/", NAVIGATION)
             counts["pages"] += 1
-            if status != 200:
-                failed.append(f"/ {status} {page!r}")
+            version = _PAGE.search(page)
+            if version is not None and browser.is_pinned(version[1].decode()):
+                counts["pinned"] += 1
+                own = ask(_OWN, SCRIPT)
+                if own and version[1] not in own:
+                    failed.append(f"{_OWN} of another version than the page's: {version[1]!r} {own!r}")
             tabs |= {path.decode() for path in _REFERENCE.findall(page)}
             for path in tabs:
                 counts["files"] += 1
-                status, body = browser.ask(path, SCRIPT)
-                if status != 200:
-                    failed.append(f"{path} {status} {body!r}")
+                ask(path, SCRIPT)
         user += 100
 
 
 def main(port: int, browsers: int) -> None:
     """Browse until standard input ends."""
-    ended, counts, failed = threading.Event(), Counter[str](), list[str]()
-    threads = [threading.Thread(target=browse, args=(port, n, ended, counts, failed)) for n in range(browsers)]
+    ended, counts, times, failed = threading.Event(), Counter[str](), [0.0], list[str]()
+    threads = [threading.Thread(target=browse, args=(port, n, ended, counts, times, failed)) for n in range(browsers)]
     for thread in threads:
         thread.start()
     print("ready", flush=True)  # noqa: T201 - what the test waits for
@@ -75,7 +97,7 @@ def main(port: int, browsers: int) -> None:
     ended.set()
     for thread in threads:
         thread.join()
-    print(json.dumps({**counts, "failed": failed[:20], "failures": len(failed)}))  # noqa: T201
+    print(json.dumps({**counts, "slowest": max(times), "failed": failed[:1000], "failures": len(failed)}))  # noqa: T201
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import select
 import shutil
 import signal
@@ -15,12 +16,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
-import redis
 from harness import missing
 from servers import HOST, free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from redis import Redis
 
 #: How long a server may take to answer first, and to end, in seconds.
 START: Final = 30.0
@@ -57,9 +59,11 @@ class RedisServer:
         secret = f":{quote(self.password, safe='')}@" if self.password else ""
         return f"unix://{secret}{self.directory / 'redis.sock'}"
 
-    def client(self) -> redis.Redis:
+    def client(self) -> Redis:
         """Return a client of the test's own."""
-        return redis.Redis.from_url(self.url, socket_timeout=START)
+        from redis import Redis  # noqa: PLC0415 - an extra
+
+        return Redis.from_url(self.url, socket_timeout=START)
 
     def start(self) -> None:
         """Start it, with the data that it was ended with; return when it answers."""
@@ -71,11 +75,13 @@ class RedisServer:
         if self.tls:
             options += ["--tls-cert-file", "server.pem", "--tls-key-file", "server.key"]
             options += ["--tls-ca-cert-file", "server.pem", "--tls-auth-clients", "no"]
+        from redis import RedisError  # noqa: PLC0415 - an extra
+
         with (self.directory / "redis.log").open("ab") as log:
             self._process = subprocess.Popen([find(), *options], cwd=self.directory, stdout=log, stderr=log)
         until = time.monotonic() + START
         while time.monotonic() < until and self._process.poll() is None:
-            with contextlib.suppress(redis.RedisError), self.client() as client:
+            with contextlib.suppress(RedisError), self.client() as client:
                 client.ping()
                 return
             time.sleep(0.02)  # nothing tells when it begins to listen
@@ -127,10 +133,12 @@ def redis_server(*, password: str = "", tls: bool = False, keeps: bool = True) -
 
 
 def find() -> str:
-    """Return the path of redis-server, or skip the test without it."""
+    """Return the path of redis-server, or skip the test without it, or without a client."""
     path = shutil.which("redis-server")
     if path is None:
         missing("redis-server", "install the package redis-server")
+    if importlib.util.find_spec("redis") is None:
+        missing("redis", "it comes with the extra 'redis'")
     return str(path)
 
 
@@ -145,20 +153,26 @@ def _certificate(directory: Path) -> None:
 
 
 class Wire:
-    """A line to a Redis that can lose an answer: the request goes through, and the line breaks before the reply.
+    """A line to a Redis that can lose an answer, be slow, or be cut so that neither side notices.
 
     Attributes:
         url: Where to connect instead of to Redis itself.
-        lose: How many of the next replies to a script get lost.
+        lose: How many of the next replies to a script get lost: the line breaks before the reply.
         meanwhile: What happens when one is lost, before the other side notices.
+        delay: Seconds that each reply takes.
+        connections: How many there were.
     """
 
     def __init__(self, server: RedisServer) -> None:
         self.lose = 0
         self.meanwhile: Callable[[], object] = int
+        self.delay = 0.0
+        self.connections = 0
+        self._is_cut = False
         self._target = server.port
         self._listener = socket.create_server((HOST, 0))
-        self.url = f"redis://{HOST}:{self._listener.getsockname()[1]}/0"
+        secret = f":{quote(server.password, safe='')}@" if server.password else ""
+        self.url = f"redis://{secret}{HOST}:{self._listener.getsockname()[1]}/0"
         threading.Thread(target=self._accept, daemon=True).start()
 
     def close(self) -> None:
@@ -166,19 +180,32 @@ class Wire:
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
 
+    @contextlib.contextmanager
+    def cut(self) -> Iterator[None]:
+        """Let every byte vanish within the block. Connections of this time stay dead after it, as through a router."""
+        self._is_cut = True
+        try:
+            yield
+        finally:
+            self._is_cut = False
+
     def _accept(self) -> None:
         with contextlib.suppress(OSError):  # the end of the block
             while True:
                 peer, _ = self._listener.accept()
+                self.connections += 1
                 threading.Thread(target=self._carry, args=(peer,), daemon=True).start()
 
     def _carry(self, peer: socket.socket) -> None:
-        losing = False
-        with peer, socket.create_connection((HOST, self._target)) as server, contextlib.suppress(OSError):
+        losing = is_dead = False
+        with contextlib.suppress(OSError), peer, socket.create_connection((HOST, self._target)) as server:
             while True:
                 for end in select.select([peer, server], [], [])[0]:
                     if not (block := end.recv(1 << 20)):
                         return
+                    is_dead = is_dead or self._is_cut
+                    if is_dead:
+                        continue
                     if end is peer:
                         losing = self.lose > 0 and b"EVAL" in block
                         server.sendall(block)
@@ -187,4 +214,5 @@ class Wire:
                         self.meanwhile()
                         return
                     else:
+                        time.sleep(self.delay)
                         peer.sendall(block)

@@ -12,6 +12,7 @@ import weakref
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from budget import budget
 from builds import ENTRY, write_builds
 from followed import NAME, Site, until
 from harness import NAVIGATION, SCRIPT, client
@@ -449,11 +450,12 @@ def told(affinity: VersionAffinity) -> tuple[object, ...]:
         for headers in ({"Cookie": f"user={user}"}, {**NAVIGATION, "Cookie": f"user={user}"}, SCRIPT)
     )
     files = {path: (file.version, file.owners) for path, file in state.catalog.named.items()}
-    rescues = {path: version for path, (version, _) in state.catalog.rescues.items()}
+    rescues = state.catalog.rescues
     facts = state.deployment, state.deployment.revision, state.complete, state.baseline, state.published
     return (*facts, affinity.known, files, rescues, decided)
 
 
+@budget(40)
 @given(deployments=st.lists(SHARES, min_size=1, max_size=5))
 def test_a_worker_that_starts_is_like_one_that_ran_all_along(
     tmp_path_factory: pytest.TempPathFactory, both: dict[str, Path], deployments: list[dict[str, float]]

@@ -88,7 +88,7 @@ def test_redis_comes_back_without_its_data(site: Site, redis: RedisServer, caplo
         with site.followed() as (started, _):
             assert started.deployment.percentages == SPLIT
             assert started.deployment.revision == 2
-    assert "has 0 deployments, and this host has seen 2" in caplog.text
+    assert "has 0 deployments, and this host has seen 2, not all of which are among them" in caplog.text
     assert "starting from revision 2, which this host knew last" in caplog.text
 
 

@@ -7,7 +7,7 @@ import random
 import pytest
 
 from version_affinity import Deployment
-from version_affinity.releases.history import Standing, lacking, standing
+from version_affinity.releases.history import Standing, lacking, published, standing
 from version_affinity.releases.log import Entry
 
 NAME = "storefront"
@@ -84,6 +84,35 @@ def test_a_version_that_is_not_here_moves_only_its_own_users() -> None:
         else:
             assert after == before
     assert moved == {"v1", "v3"}
+
+
+@pytest.mark.parametrize(
+    ("deployments", "held", "ready", "revision", "percentages"),
+    [
+        ([V1, RAMP], "v1 v2", "v1 v2", 2, RAMP),
+        # One that is new here: the deployment before goes on, as it was, for that moment.
+        ([V1, RAMP], "v1 v2", "v1", 1, V1),
+        ([V1, RAMP, THREE], "v1 v2 v3", "v1 v2", 2, RAMP),
+        ([V1, RAMP, THREE], "v1 v2 v3", "v1", 1, V1),
+        # What is staged waits for nobody.
+        ([V1, {"v1": 100.0, "v2": 0.0}], "v1 v2", "v1", 2, {"v1": 100.0, "v2": 0.0}),
+        # What is not here is not waited for either.
+        ([V1, THREE], "v1 v2", "v1 v2", 2, {"v1": 62.5, "v2": 37.5}),
+        # A later deployment without it.
+        ([V1, RAMP, V1], "v1 v2", "v1", 3, V1),
+        # There is nothing else to be served.
+        ([RAMP], "v1 v2", "v1", 1, RAMP),
+        ([V1, V2], "v2", "", 2, V2),
+    ],
+)
+def test_versions_that_are_not_ready(
+    deployments: list[dict[str, float]], held: str, ready: str, revision: int, percentages: dict[str, float]
+) -> None:
+    """A deployment that gives a share to a version which is not ready yet waits; its pages are known all the same."""
+    found = standing(NAME, history(*deployments), held.split(), ready.split())
+    assert found is not None
+    assert (found.deployment.revision, dict(found.deployment.percentages)) == (revision, percentages)
+    assert found.published == published(history(*deployments), held.split())
 
 
 def test_lacking() -> None:

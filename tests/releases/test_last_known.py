@@ -52,6 +52,7 @@ def test_no_copy(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
         lambda text: b"{}\n",
         lambda text: b"\n",
         lambda text: b"\0" * len(text),
+        lambda text: b"[" * 100_000,
     ],
 )
 def test_a_damaged_copy(tmp_path: Path, caplog: pytest.LogCaptureFixture, damage) -> None:

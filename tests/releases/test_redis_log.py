@@ -1,4 +1,4 @@
-"""The Redis log against real servers: kept, lost, hanging, behind a password and TLS, and shared by processes."""
+"""The Redis log against real servers: kept, lost, hanging, behind a password and TLS; see ``test_log_contract.py``."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ if os.environ.get("CI") != "true":  # there the import below fails instead
 from redis_server import RedisServer, Wire, redis_server
 
 from version_affinity.errors import ConfigurationError
-from version_affinity.releases.log import LogConflictError, LogError, LogUnavailableError
+from version_affinity.releases.log import LogConflictError, LogError, LogLostError, LogUnavailableError
 from version_affinity.releases.presence import Presence
-from version_affinity.releases.redis_log import EXPIRY, LogLostError, RedisLog
+from version_affinity.releases.redis_log import EXPIRY, RedisLog
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -55,9 +55,24 @@ def own() -> Iterator[RedisServer]:
         yield server
 
 
+_opened = contextlib.ExitStack()
+
+
+@pytest.fixture(autouse=True)
+def closed() -> Iterator[None]:
+    """Close all logs that a test has opened."""
+    with _opened:
+        yield
+
+
+def log_at(url: str, name: str = "storefront") -> RedisLog:
+    """Return the log at a URL."""
+    return _opened.enter_context(contextlib.closing(RedisLog(url, name=name)))
+
+
 def log_of(server: RedisServer) -> RedisLog:
     """Return a new log, as another process has one."""
-    return RedisLog(server.url, name="storefront")
+    return log_at(server.url)
 
 
 def filled(log: RedisLog, count: int = 2) -> RedisLog:
@@ -123,38 +138,10 @@ def test_revisions_are_the_stream_ids(server: RedisServer) -> None:
     assert json.loads(found[1][1][b"entry"])["percentages"] == {"v1": 99, "v2": 1}
 
 
-def test_what_is_appended_is_read(server: RedisServer) -> None:
-    """A deployment is read as it was written, with its shares worked out, from any revision on, in any process."""
-    log = log_of(server)
-    first = log.append({"v1": 100}, expected=0, created="2026-11-24T05:00:00Z")
-    second = log.append({"v1": None, "v2": 10}, expected=1, author="ada ✓", message="10 %\nof \u2028 users")
-    assert (first.created, dict(second.percentages)) == ("2026-11-24T05:00:00Z", {"v1": 90, "v2": 10})
-    for reader in (log, log_of(server)):
-        assert [reader.read(after) for after in (0, 1, 2)] == [[first, second], [second], []]
-
-
-@pytest.mark.parametrize("percentages", [{}, {"v1": 99}, {"../v1": 100}, {"v1": float("nan")}, None])
-def test_percentages_that_cannot_be_used(server: RedisServer, percentages: Any) -> None:
-    """Percentages that no deployment can have are refused before anything is written."""
-    with pytest.raises(ConfigurationError):
-        log_of(server).append(percentages, expected=0)
-    assert log_of(server).read() == []
-
-
-@pytest.mark.parametrize("expected", [0, 1, 3, 9])
-def test_the_log_has_moved_on(server: RedisServer, expected: int) -> None:
-    """A writer that has not seen the newest deployment is told its revision, and nothing is written."""
-    log = filled(log_of(server))
-    with pytest.raises(LogConflictError) as conflict:
-        log_of(server).append(SPLIT, expected=expected)
-    assert conflict.value.current_revision == 2
-    assert len(log.read()) == 2
-
-
 def test_names_share_a_database(server: RedisServer) -> None:
     """Two deployments' names in one Redis do not see each other."""
     filled(log_of(server))
-    assert RedisLog(server.url, name="admin").read() == []
+    assert log_at(server.url, "admin").read() == []
 
 
 def entry(revision: int) -> str:
@@ -197,36 +184,11 @@ def test_a_key_of_another_kind_is_told(server: RedisServer) -> None:
 # --- writers ----------------------------------------------------------------------------------------------------------
 
 
-def test_writers_race(server: RedisServer) -> None:
-    """Of writers that have seen the same revision, exactly one is done; the others are told the newest revision."""
-    log = filled(log_of(server))
-    start = threading.Barrier(8)
-    outcomes: list[Any] = []
-
-    def write(author: str) -> None:
-        mine = log_of(server)
-        start.wait()
-        try:
-            outcomes.append(mine.append(SPLIT, expected=2, author=author).author)
-        except LogConflictError as error:
-            outcomes.append(error.current_revision)
-
-    threads = [threading.Thread(target=write, args=(f"writer-{number}",)) for number in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    winners = [outcome for outcome in outcomes if isinstance(outcome, str)]
-    assert len(winners) == 1
-    assert [outcome for outcome in outcomes if outcome not in winners] == [3] * 7
-    assert [entry.author for entry in log.read(2)] == winners
-
-
 @pytest.mark.parametrize("lost", [1, 2])
 def test_an_answer_gets_lost(server: RedisServer, lost: int) -> None:
     """A deployment whose answer is lost is written once; the writer learns it, or is told that it cannot be known."""
     with contextlib.closing(Wire(server)) as wire:
-        log = RedisLog(wire.url, name="storefront")
+        log = log_at(wire.url)
         log.append({"v1": 100}, expected=0)
         wire.lose = lost
         if lost == 1:
@@ -241,7 +203,7 @@ def test_an_answer_gets_lost(server: RedisServer, lost: int) -> None:
 def test_an_answer_gets_lost_and_others_write(server: RedisServer) -> None:
     """A writer whose answer was lost learns that it was done, also when somebody has deployed after it."""
     with contextlib.closing(Wire(server)) as wire:
-        log, other = RedisLog(wire.url, name="storefront"), log_of(server)
+        log, other = log_at(wire.url), log_of(server)
         wire.lose = 1
         wire.meanwhile = lambda: other.append(SPLIT, expected=1, author="bob")
         assert log.append({"v1": 100}, expected=0, author="ada").revision == 1
@@ -323,24 +285,6 @@ def test_a_live_host_remembers(server: RedisServer) -> None:
     assert log_of(server).read() == []
 
 
-def test_another_history_of_equal_length(server: RedisServer) -> None:
-    """A history that was begun anew and is as long as the one that was read is not taken for it."""
-    log = filled(log_of(server))
-    log.read()
-    with server.client() as client:
-        client.flushall()
-    other = log_of(server)
-    other.append({"v9": 100}, expected=0)
-    other.append({"v9": 100}, expected=1)
-    assert log.wait(2, 0)
-    for after in (0, 2):
-        with pytest.raises(LogLostError):
-            log.read(after)
-    other.append({"v9": 100}, expected=2)
-    with pytest.raises(LogLostError):
-        log.read(2)
-
-
 @pytest.mark.parametrize(("entries", "existing"), [(slice(1, None), False), (slice(0, 0), False), (slice(0, 2), True)])
 def test_what_cannot_be_restored(server: RedisServer, entries: slice, existing: bool) -> None:
     """A history without its beginning, or over another one, is not restored."""
@@ -356,7 +300,7 @@ def test_what_cannot_be_restored(server: RedisServer, entries: slice, existing: 
 
 def test_a_server_that_hangs(server: RedisServer) -> None:
     """A Redis that keeps its connections and answers nobody ends every use in a few seconds; after it, all is well."""
-    log = RedisLog(f"{server.url}?socket_timeout=0.2&socket_connect_timeout=0.2", name="storefront")
+    log = log_at(f"{server.url}?socket_timeout=0.2&socket_connect_timeout=0.2")
     filled(log)
     with server.hanging():
         for use in (log.read, lambda: log.wait(2, 60), lambda: log.report("web1", [], 2)):
@@ -367,7 +311,7 @@ def test_a_server_that_hangs(server: RedisServer) -> None:
 
 def test_a_server_that_hangs_while_somebody_waits(server: RedisServer) -> None:
     """Who waits for a deployment is told that Redis is gone, however long it was to wait."""
-    waiting = Waiting(RedisLog(f"{server.url}?socket_timeout=1", name="storefront"), 0)
+    waiting = Waiting(log_at(f"{server.url}?socket_timeout=1"), 0)
     with server.client() as client:
         waiting.until_blocked(client)
     with server.hanging():
@@ -400,23 +344,16 @@ def test_something_else_at_the_port(answer: bytes, error: type[LogError]) -> Non
         threading.Thread(target=serve, daemon=True).start()
         url = f"redis://:{quote(PASSWORD, safe='')}@127.0.0.1:{listener.getsockname()[1]}?socket_timeout=1"
         with pytest.raises(error) as raised:
-            RedisLog(url, name="storefront").read()
+            log_at(url).read()
     assert_hidden("".join(traceback.format_exception(raised.value)))
 
 
 # --- waiting ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("known", "after", "news"), [(2, 2, False), (2, 1, True), (0, 0, False), (2, 0, True)])
-def test_wait_returns_at_once(server: RedisServer, known: int, after: int, news: bool) -> None:
-    """With no time to wait, wait says whether there is something after a revision."""
-    log = filled(log_of(server), known)
-    assert log.wait(after, 0) is news
-
-
 def test_wait_ends(server: RedisServer) -> None:
     """Without a deployment wait ends when its time is over, also when that is longer than an answer may take."""
-    log = RedisLog(f"{server.url}?socket_timeout=0.4", name="storefront")
+    log = log_at(f"{server.url}?socket_timeout=0.4")
     assert filled(log).wait(2, 1) is False
 
 
@@ -443,7 +380,7 @@ def test_password(tls: bool) -> None:
             server.url.replace(server.url.partition("//")[2].partition("@")[0] + "@", ""),
         ):
             with pytest.raises(LogUnavailableError, match="user or the password") as error:
-                RedisLog(url, name="storefront").read()
+                log_at(url).read()
             assert_hidden("".join(traceback.format_exception(error.value)))
 
 
@@ -453,14 +390,14 @@ def test_tls_is_checked() -> None:
         plain = server.url.partition("?")[0]
         for url in (plain, server.url.replace("127.0.0.1", "localhost"), plain.replace("rediss:", "redis:")):
             with pytest.raises(LogUnavailableError):
-                RedisLog(url, name="storefront").read()
+                log_at(url).read()
         assert log_of(server).read() == []
 
 
 def test_unix_socket() -> None:
     """A Unix socket is as good as a port."""
     with redis_server(password=PASSWORD) as server:
-        log = RedisLog(server.socket_url, name="storefront")
+        log = log_at(server.socket_url)
         assert len(filled(log).read()) == 2
         assert log.description == f"unix://{server.directory / 'redis.sock'}"
 
@@ -471,7 +408,7 @@ def test_a_user_without_the_right(server: RedisServer) -> None:
         client.acl_setuser(
             "viewer", enabled=True, passwords=["+secret"], keys=["*"], commands=["+@read", "+@connection"]
         )
-        log = RedisLog(server.url.replace("redis://", "redis://viewer:secret@"), name="storefront")
+        log = log_at(server.url.replace("redis://", "redis://viewer:secret@"))
         assert log.read() == []
         with pytest.raises(LogError, match="no permissions"):
             log.append(SPLIT, expected=0)
@@ -511,7 +448,7 @@ def assert_hidden(text: str) -> None:
 def test_urls_that_cannot_be_used(url: str) -> None:
     """A URL that cannot be used is a configuration error, and neither it nor its traceback has a part of a password."""
     with pytest.raises(ConfigurationError, match="log") as error:
-        RedisLog(url, name="storefront")
+        log_at(url)
     text = "".join(traceback.format_exception_only(error.value)) + "".join(map(str, (error.value.__cause__, "")))
     assert_hidden(text)
     assert error.value.__cause__ is None
@@ -530,12 +467,12 @@ def test_urls_that_cannot_be_used(url: str) -> None:
 )
 def test_description(url: str, description: str) -> None:
     """Messages name the server, the database and the user, and no password."""
-    assert RedisLog(url, name="storefront").description == description
+    assert log_at(url).description == description
 
 
 def test_options_of_the_url(server: RedisServer) -> None:
     """Options of redis-py that would change what is read are without effect."""
-    log = RedisLog(f"{server.url}?decode_responses=true&protocol=3", name="storefront")
+    log = log_at(f"{server.url}?decode_responses=true&protocol=3")
     filled(log).report("web1", ["v1"], 2)
     assert not log.wait(2, 0.1)
     assert log.wait(1, 3600)
@@ -544,7 +481,7 @@ def test_options_of_the_url(server: RedisServer) -> None:
 
 def test_nothing_is_opened_before_it_is_asked() -> None:
     """A log of a server that is not there can be made, forked and closed."""
-    log = RedisLog("redis://127.0.0.1:1", name="storefront")
+    log = log_at("redis://127.0.0.1:1")
     log.close()
 
 
@@ -554,7 +491,7 @@ def test_nothing_is_opened_before_it_is_asked() -> None:
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 def test_fork(server: RedisServer) -> None:
     """A child of a process that used the log has connections of its own, and leaves its parent's alone."""
-    log = filled(RedisLog(f"{server.url}?client_name=forked", name="storefront"))
+    log = filled(log_at(f"{server.url}?client_name=forked"))
     with server.client() as client:
 
         def connections() -> set[str]:
@@ -573,7 +510,7 @@ def test_fork(server: RedisServer) -> None:
 
 def test_a_closed_log_opens_again(server: RedisServer) -> None:
     """Closing ends the connections of a log; one that is asked all the same connects anew."""
-    log = filled(RedisLog(f"{server.url}?client_name=closed", name="storefront"))
+    log = filled(log_at(f"{server.url}?client_name=closed"))
     with server.client() as client:
         assert "closed" in [one["name"] for one in client.client_list()]
         log.close()
@@ -596,7 +533,7 @@ def test_hosts_report(server: RedisServer) -> None:
         ("web1", {"v1", "v3"}, 5),
         ("web2", {"v1", "v2"}, 4),
     ]
-    assert RedisLog(server.url, name="admin").hosts() == {}
+    assert log_at(server.url, "admin").hosts() == {}
 
 
 @pytest.mark.parametrize(("age", "alive"), [(EXPIRY - 5, True), (EXPIRY + 5, False), (-3600, False)])
@@ -614,7 +551,10 @@ def test_hosts_expire(server: RedisServer, age: int, alive: bool) -> None:
         assert 0 < client.ttl(HOSTS) <= EXPIRY  # the last host's goes with its key
 
 
-@pytest.mark.parametrize("text", [b"", b"1", b"\xff", b"{}", b"9999999999 {}", b'now {"versions": []}'])
+REPORTS = [b"", b"1", b"\xff", b"{}", b"9999999999 {}", b'now {"versions": []}', b"1 " + b"[" * 100_000]
+
+
+@pytest.mark.parametrize("text", REPORTS, ids=range(len(REPORTS)))
 def test_a_report_that_cannot_be_read(server: RedisServer, text: bytes) -> None:
     """What is no report is no live host, and hides no other."""
     log = log_of(server)

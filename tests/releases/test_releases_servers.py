@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import os
 import shutil
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from builds import ENTRY
 from followed import PATH, Site, until
 from harness import NAVIGATION, SCRIPT, missing
 from servers import HOST, Server, free_port, running
+from site_servers import workers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -84,23 +83,6 @@ def server(request: pytest.FixtureRequest, site: Site, tmp_path: Path) -> Iterat
     written = started.log.read_text(errors="replace")
     sys.stderr.write(written)
     assert "Traceback" not in written
-
-
-def workers(server: Server, number: int) -> dict[int, Any]:
-    """Return what each worker says of itself, by process; all of them."""
-    found: dict[int, Any] = {}
-
-    def ask(_: int) -> None:
-        told = json.loads(server.ask("/worker?seconds=0.02").body)
-        found[told["process"]] = told
-
-    def all_of_them() -> bool:
-        with ThreadPoolExecutor(8) as pool:
-            list(pool.map(ask, range(8)))
-        return len(found) >= number
-
-    until(all_of_them, f"{number} workers have answered")
-    return found
 
 
 def test_every_worker_follows(server: tuple[Server, int], site: Site) -> None:

@@ -10,10 +10,10 @@ import textwrap
 import threading
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
-from pathlib import Path
 
 import pytest
-from harness import missing, write_build
+from disks import on_a_disk
+from harness import write_build
 from hypothesis import given
 from hypothesis import strategies as st
 from uploading import (
@@ -411,11 +411,6 @@ def test_disk_full_at_any_step(tmp_path, releases):
     assert outcomes == {(True, 1 << 8, False), (True, 0, True), (False, 0, True)}
 
 
-MOUNTED = """
-set -e
-mount -t tmpfs -o size=1m none "$1"
-exec "$2" -c "$3" "$1" "$4"
-"""
 UPLOADING = """
 import pathlib, subprocess, sys
 from version_affinity.releases.directory import ReleasesDirectory
@@ -441,18 +436,11 @@ print(sorted(path.name for path in releases.uploads.iterdir()))
 )
 def test_real_disk(tmp_path, before, size, message):
     """A disk that is full, and one that cannot be written to, are told, and nothing is left there."""
-    mount, source = tmp_path / "mount", write_build(tmp_path / "dist", {"index.html": "", "a.bin": bytes(size)})
-    mount.mkdir()
-    code = UPLOADING.format(before=before)
-    command = ["unshare", "-rm", "sh", "-c", MOUNTED, "sh", mount, sys.executable, code, source]
-    try:
-        subprocess.run(["unshare", "-rm", "true"], check=True, capture_output=True)
-    except (OSError, subprocess.CalledProcessError):
-        missing("unshare", "no disk of one's own can be mounted")
-    ran = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2])
-    assert message in ran.stdout, ran
-    assert "nothing was uploaded" in ran.stdout
-    assert ran.stdout.splitlines()[-1] in ("[]", "['.lock']")
+    source = write_build(tmp_path / "dist", {"index.html": "", "a.bin": bytes(size)})
+    printed = on_a_disk(tmp_path / "mount", UPLOADING.format(before=before), source)
+    assert message in printed
+    assert "nothing was uploaded" in printed
+    assert printed.splitlines()[-1] in ("[]", "['.lock']")
 
 
 def upload_one(arguments):

@@ -23,8 +23,9 @@ from version_affinity.source import Snapshot
 
 from .directory import ReleasesDirectory
 from .forks import run_in_every_process, start
-from .history import lacking, standing
+from .history import lacking, published, standing
 from .retention import known_versions
+from .settling import Settling
 from .turns import Turns
 
 if TYPE_CHECKING:
@@ -49,7 +50,8 @@ class Status:
 
     Attributes:
         revision: The newest deployment that it has read, 0 before there is one.
-        serving: The deployment that it serves: an earlier one while this host has no version of the newest.
+        serving: The deployment that it serves: an earlier one while this host has no version of the newest, or for a
+            moment, in which all workers get ready for a new version.
         percentages: The percentages that it serves by: without the versions that it lacks.
         versions: The known versions that are loaded.
         lacking: The versions of the newest deployment that this host does not have.
@@ -104,6 +106,7 @@ class Follower:
         self._deployments = deployments
         self._holdings = holdings
         self._retention = retention
+        self._settling = Settling(interval)
         self._interval = interval
         self._host = host
         self._uploaded: dict[str, Release] = {}
@@ -161,6 +164,8 @@ class Follower:
         """Look once at everything, and hand over what has changed."""
         if self._look_at_directory() or self._holdings.is_due():
             self._update()
+        elif self._settling.is_due():
+            self._hand_over()
         self._turns.done()  # requests ask for files, which have nothing to do with the log
         if self._deployments.refresh():
             if not lacking(self._deployments.entries, self._holdings.versions):
@@ -168,8 +173,9 @@ class Follower:
             self._aged = -math.inf
             self._look_at_directory()
             self._update()
-        whole = [version for version in self._uploaded if version not in self._holdings.failures]
         if self._host:
+            loadings, failures = self._holdings.loadings, self._holdings.failures
+            whole = [it for it in self._uploaded if it not in failures and self._settling.has_spread(loadings.get(it))]
             self._deployments.report(self._host, whole)
 
     def _look_at_directory(self) -> bool:
@@ -204,8 +210,9 @@ class Follower:
         self._report_lacking()
 
     def _snapshot(self) -> Snapshot | None:
-        versions = self._holdings.versions
-        found = standing(self._directory.name, self._deployments.entries, versions)
+        versions, entries = self._holdings.versions, self._deployments.entries
+        ready = self._settling.ready(published(entries, versions), self._holdings.loadings)
+        found = standing(self._directory.name, entries, versions, ready)
         return None if found is None else Snapshot(MappingProxyType(dict(versions)), *found)
 
     def _hand_over(self) -> None:

@@ -21,8 +21,8 @@ class Standing(NamedTuple):
     """What deployments come to.
 
     Attributes:
-        deployment: The newest one of which this host has a version with a share. What it lacks has no share here: the
-            users of those versions fall on the others, by the same hash.
+        deployment: The newest one of which this host has a version with a share, and has had each that it has for long
+            enough. What it lacks has no share here: the users of those versions fall on the others, by the same hash.
         complete: The version that last had 100 %, None when none had or this host lacks it.
         published: The ids of the versions here that have had a share.
     """
@@ -32,21 +32,34 @@ class Standing(NamedTuple):
     published: frozenset[str]
 
 
-def standing(name: str, entries: Sequence[Entry], held: Collection[str]) -> Standing | None:
+def standing(
+    name: str, entries: Sequence[Entry], held: Collection[str], ready: Collection[str] | None = None
+) -> Standing | None:
     """Return what the deployments come to; None while this host has no version of any.
 
     Args:
         name: The name of the deployments.
         entries: All of them, oldest first.
         held: The ids of the versions that this host has.
+        ready: Those of them that may have traffic; None is all. A deployment with another one is passed over for the
+            one before, if there is one to be served.
     """
-    for position in range(len(entries) - 1, -1, -1):
-        deployment = _deployment(name, entries[position], held)
-        if deployment is not None:
-            complete = _complete(entries[: position + 1])
-            live = frozenset().union(*(_live(entry.percentages) for entry in entries))
-            return Standing(deployment, complete if complete in held else None, live.intersection(held))
+    unready = () if ready is None else [version for version in held if version not in ready]
+    for passed_over in (unready, ()):
+        for position in range(len(entries) - 1, -1, -1):
+            entry = entries[position]
+            if any(entry.percentages.get(version, 0) > 0 for version in passed_over):
+                continue
+            deployment = _deployment(name, entry, held)
+            if deployment is not None:
+                complete = _complete(entries[: position + 1])
+                return Standing(deployment, complete if complete in held else None, published(entries, held))
     return None
+
+
+def published(entries: Sequence[Entry], held: Collection[str]) -> frozenset[str]:
+    """Return the versions that this host has and that have had a share in any deployment."""
+    return frozenset().union(*(_live(entry.percentages) for entry in entries)).intersection(held)
 
 
 def lacking(entries: Sequence[Entry], held: Collection[str]) -> tuple[str, ...]:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 from version_affinity.errors import ConfigurationError
 from version_affinity.version import Version
 
+from .settling import Loading
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -51,9 +53,10 @@ class Holdings:
     Attributes:
         versions: Those that are known and loaded, by id, in their order.
         failures: Those that are known and could not be loaded.
+        loadings: How those were loaded that are.
     """
 
-    __slots__ = ("_directory", "_load", "_places", "failures", "versions")
+    __slots__ = ("_directory", "_load", "_places", "failures", "loadings", "versions")
 
     def __init__(self, directory: ReleasesDirectory, load: Load) -> None:
         self._directory = directory
@@ -61,6 +64,7 @@ class Holdings:
         self._places: dict[str, Place] = {}
         self.versions: dict[str, Version] = {}
         self.failures: dict[str, Failure] = {}
+        self.loadings: dict[str, Loading] = {}
 
     def is_due(self) -> bool:
         """Tell whether it is time to try again to load a version."""
@@ -79,8 +83,11 @@ class Holdings:
             if self._places.get(version) == place or (failure is not None and failure.due > time.monotonic()):
                 continue
             self.versions.pop(version, None)  # another one under its id, after it was pruned
+            began = time.monotonic()
             try:
                 self.versions[version] = self._loaded(version)
+                done = time.monotonic()
+                self.loadings[version] = Loading(done, done - began)
                 self._places[version] = place
                 self.failures.pop(version, None)
             except Exception as error:  # noqa: BLE001 - a callable given as fingerprinted may raise anything
@@ -92,6 +99,7 @@ class Holdings:
         self.versions = {version: self.versions[version] for version in order if version in self.versions}
         self.failures = {version: self.failures[version] for version in order if version in self.failures}
         self._places = {version: self._places[version] for version in self.versions}
+        self.loadings = {version: self.loadings[version] for version in self.versions}
 
     def _loaded(self, version: str) -> Version:
         document = json.loads(self._directory.manifest_path(version).read_bytes())

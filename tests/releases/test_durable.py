@@ -1,0 +1,155 @@
+"""Locks that end with their process, and files that are new or not written at all."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+
+from version_affinity.releases.durable import FileLock, sync, sync_directory, write_new
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+FORKS = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """A name for a lock."""
+    return tmp_path / "lock"
+
+
+@contextmanager
+def child(work: Callable[[], object] = int) -> Iterator[int]:
+    """Have a forked process do some work and then wait until the block ends, which kills it; give its id."""
+    reader, writer = os.pipe()
+    process = os.fork()
+    if process == 0:
+        kept = work()  # also what it returns is still there when the process ends
+        os.write(writer, b"!")
+        time.sleep(3600)
+        os._exit(kept is None)
+    os.close(writer)
+    try:
+        assert os.read(reader, 1) == b"!"
+        yield process
+    finally:
+        os.close(reader)
+        os.kill(process, signal.SIGKILL)
+        os.waitpid(process, 0)
+
+
+def is_free(file: Path) -> bool:
+    """Tell whether a lock can be had, and leave it."""
+    lock = FileLock.try_acquire(file)
+    if lock is not None:
+        lock.release()
+    return lock is not None
+
+
+def test_one_at_a_time(file: Path) -> None:
+    """Whoever has the lock is the only one, in one process too, until it is released; once more does no harm."""
+    lock = FileLock.acquire(file)
+    assert not is_free(file)
+    lock.release()
+    assert is_free(file)
+    other = FileLock.acquire(file)
+    lock.release()
+    assert not is_free(file)
+    other.release()
+
+
+def test_a_block_ends_it(file: Path) -> None:
+    """A block that raises releases its lock."""
+    with pytest.raises(ZeroDivisionError), FileLock.acquire(file):
+        1 / 0  # noqa: B018
+    assert is_free(file)
+
+
+def test_who_waits_gets_it(file: Path) -> None:
+    """Threads that wait for a lock get it one after the other, and never two at once."""
+    inside, most = [], []
+
+    def work() -> None:
+        for _ in range(20):
+            with FileLock.acquire(file):
+                inside.append(1)
+                most.append(len(inside))
+                inside.pop()
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert most == [1] * 80
+
+
+@FORKS
+def test_it_ends_with_its_process(file: Path) -> None:
+    """A process that is killed leaves no lock."""
+    with child(lambda: FileLock.acquire(file)):
+        assert not is_free(file)
+    assert is_free(file)
+
+
+@FORKS
+def test_a_child_keeps_nobody_out(file: Path) -> None:
+    """A process that was forked while somebody had the lock, such as a server's worker, does not hold it on."""
+    lock = FileLock.acquire(file)
+    with child():
+        assert not is_free(file)
+        lock.release()
+        assert is_free(file)
+
+
+@FORKS
+def test_a_child_ends_it_for_nobody(file: Path) -> None:
+    """The end of such a process ends the lock of nobody else."""
+    lock = FileLock.acquire(file)
+    with child():
+        pass
+    assert not is_free(file)
+    lock.release()
+
+
+def test_a_file_that_may_only_be_read(file: Path) -> None:
+    """A lock file of another user is a lock as well."""
+    file.touch()
+    file.chmod(0o444)
+    with FileLock.acquire(file):
+        assert not is_free(file)
+
+
+@pytest.mark.parametrize("take", [FileLock.acquire, FileLock.try_acquire])
+def test_a_lock_that_cannot_be(tmp_path: Path, take: Callable[[Path], object]) -> None:
+    """A lock in a directory that is not there, or where a directory is, is an error, and not granted."""
+    with pytest.raises(FileNotFoundError):
+        take(tmp_path / "missing" / "lock")
+    with pytest.raises(OSError, match=str(tmp_path)):
+        take(tmp_path)
+
+
+def test_a_new_file_is_new(tmp_path: Path) -> None:
+    """What is there already is not written over; the text is there as it is, with its line ends."""
+    file = tmp_path / "new"
+    write_new(file, ["über\n", "alles"])
+    assert file.read_bytes() == "über\nalles".encode()
+    with pytest.raises(FileExistsError):
+        write_new(file, ["other"])
+    assert file.read_bytes() == "über\nalles".encode()
+
+
+def test_what_cannot_be_synced(tmp_path: Path) -> None:
+    """A file or directory that is not there is an error."""
+    sync_directory(tmp_path)
+    for call in (sync, sync_directory):
+        with pytest.raises(FileNotFoundError):
+            call(tmp_path / "missing")

@@ -1,0 +1,186 @@
+"""The versions that a process has loaded: each whole or not at all, once, and tried again at a decent pace."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from builds import ENTRY, build_of
+from followed import until
+from harness import write_build
+
+from version_affinity import StaticAssets
+from version_affinity.assets.memory import Memory
+from version_affinity.releases import holdings as module
+from version_affinity.releases.directory import ReleasesDirectory
+from version_affinity.releases.holdings import Holdings
+from version_affinity.releases.upload import upload
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+
+class Loading:
+    """Loads builds, and notes which."""
+
+    def __init__(self) -> None:
+        self.loaded: list[str] = []
+        self.memory = Memory(1 << 20)
+        self.error: Exception | None = None
+
+    def __call__(self, directory: str, *, manifest: Mapping[str, object]) -> StaticAssets:
+        """Load a build."""
+        self.loaded.append(directory.rpartition("/")[2])
+        if self.error is not None:
+            raise self.error
+        return StaticAssets(directory, manifest=manifest, memory=self.memory)
+
+
+@pytest.fixture
+def releases(tmp_path: Path) -> ReleasesDirectory:
+    """A releases directory with two versions."""
+    releases = ReleasesDirectory.init(tmp_path / "releases", name="storefront")
+    for version in ("v1", "v2"):
+        upload(releases, write_build(tmp_path / f"dist-{version}", build_of(version)), id=version)
+    return releases
+
+
+@pytest.fixture
+def loading() -> Loading:
+    """What loads builds."""
+    return Loading()
+
+
+def known(releases: ReleasesDirectory, *versions: str) -> list[Any]:
+    """Return the releases of these ids, of all unless some are given."""
+    uploaded = releases.versions()
+    return [uploaded[version] for version in (versions or uploaded)]
+
+
+def test_a_version_is_loaded_once(releases: ReleasesDirectory, loading: Loading) -> None:
+    """What is loaded stays the same object for as long as it is known, in the order of what is known."""
+    holdings = Holdings(releases, loading)
+    holdings.load(known(releases))
+    first = holdings.versions
+    holdings.load(known(releases, "v2", "v1"))
+    assert loading.loaded == ["v1", "v2"]
+    assert list(holdings.versions) == ["v2", "v1"]
+    assert [holdings.versions[version] is first[version] for version in first] == [True, True]
+    holdings.load(known(releases, "v2"))
+    assert list(holdings.versions) == ["v2"]
+    holdings.load(known(releases))
+    assert loading.loaded == ["v1", "v2", "v1"]
+    assert not holdings.is_due()
+
+
+def lose_a_file(build: Path) -> None:
+    """Remove a file that is served."""
+    (build / ENTRY["v2"][1:]).unlink()
+
+
+def lose_the_manifest_of_vite(build: Path) -> None:
+    """Remove a file that is not served, and read all the same."""
+    (build / ".vite/manifest.json").unlink()
+
+
+def change_a_file(build: Path) -> None:
+    """Write other bytes into a file."""
+    file = build / ENTRY["v2"][1:]
+    file.chmod(0o644)
+    file.write_text("// other")
+
+
+def empty_the_manifest(build: Path) -> None:
+    """Leave nothing of the version's own manifest."""
+    build.with_name("v2.json").write_text("{}")
+
+
+def damage_the_manifest(build: Path) -> None:
+    """Leave no JSON of it."""
+    build.with_name("v2.json").write_text("[" * 100_000)
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (lose_a_file, "8 of its 9 files are here"),
+        (lose_the_manifest_of_vite, "8 of its 9 files are here"),
+        (change_a_file, "holds other bytes than were uploaded"),
+        (empty_the_manifest, "KeyError: 'files'"),
+        (damage_the_manifest, "RecursionError"),
+    ],
+)
+def test_a_version_that_is_not_whole(
+    releases: ReleasesDirectory,
+    loading: Loading,
+    damage: Callable[[Path], None],
+    reason: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """It is no version until it is; the others are. It is told once, and tried again after a pause that grows."""
+    monkeypatch.setattr(module, "_FIRST_PAUSE", 0.01)
+    kept = releases.path / "kept"
+    shutil.copytree(releases.uploads, kept)
+    listed = known(releases)
+    damage(releases.build_path("v2"))
+    holdings = Holdings(releases, loading)
+    holdings.load(listed)
+    assert list(holdings.versions) == ["v1"]
+    assert reason in holdings.failures["v2"].reason
+    assert loading.memory.used == 0  # what was not taken keeps nothing
+    pauses = [holdings.failures["v2"].pause]
+    for _ in range(3):
+        until(holdings.is_due)
+        holdings.load(listed)
+        pauses.append(holdings.failures["v2"].pause)
+    assert pauses == [0.01, 0.02, 0.04, 0.08]
+    assert caplog.text.count("version 'v2' cannot be loaded, and is tried again") == 1
+    for source in kept.rglob("*"):
+        if source.is_file():
+            target = releases.uploads / source.relative_to(kept)
+            target.unlink(missing_ok=True)
+            shutil.copy2(source, target)
+    until(holdings.is_due)
+    holdings.load(listed)
+    assert list(holdings.versions) == ["v1", "v2"]
+    assert holdings.failures == {}
+
+
+def test_it_is_not_tried_before_it_is_due(releases: ReleasesDirectory, loading: Loading) -> None:
+    """However often a worker looks, a version that fails is read at the pace of its pause."""
+    loading.error = PermissionError(13, "Permission denied")
+    holdings = Holdings(releases, loading)
+    for _ in range(10):
+        holdings.load(known(releases))
+    assert loading.loaded == ["v1", "v2"]
+    assert holdings.failures["v1"].reason == "[Errno 13] Permission denied"
+
+
+def test_a_rule_of_the_application_that_raises(releases: ReleasesDirectory, loading: Loading) -> None:
+    """Whatever the application's own callables raise is told by its name, and takes nobody down."""
+    loading.error = ZeroDivisionError("by zero")
+    holdings = Holdings(releases, loading)
+    holdings.load(known(releases))
+    assert holdings.versions == {}
+    assert {failure.reason for failure in holdings.failures.values()} == {"ZeroDivisionError: by zero"}
+
+
+def test_what_is_not_known_any_more_is_no_failure(releases: ReleasesDirectory, loading: Loading) -> None:
+    """A version that fails and is then pruned is forgotten."""
+    loading.error = ValueError()
+    holdings = Holdings(releases, loading)
+    holdings.load(known(releases))
+    holdings.load([])
+    assert (holdings.versions, holdings.failures, holdings.is_due()) == ({}, {}, False)
+
+
+def test_a_version_that_has_just_been_removed(releases: ReleasesDirectory, loading: Loading) -> None:
+    """What vanishes between the look at the directory and the load is no error: the next look shows it."""
+    listed = known(releases)
+    shutil.rmtree(releases.build_path("v2"))
+    holdings = Holdings(releases, loading)
+    holdings.load(listed)
+    assert (list(holdings.versions), holdings.failures) == (["v1"], {})
