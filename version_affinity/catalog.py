@@ -172,8 +172,7 @@ class Catalog:
             bit = self.bits[version]
             for path, asset in build.index.assets.items():
                 owners[path] = owners.get(path, 0) | bit
-                known = first.setdefault(path, asset)
-                if known is not asset and not agree((known, asset)):
+                if first.setdefault(path, asset).digest != asset.digest:
                     differing.add(path)
         return owners, frozenset(differing)
 
