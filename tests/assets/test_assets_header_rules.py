@@ -203,7 +203,7 @@ def test_equal_changes_are_one_value() -> None:
         ("A: 1\x852", "control_character"),
         ("!", "no_colon"),
         *((f"{name.title()}: 1", "protected") for name in PROTECTED),
-        *((f"! {name}", "protected") for name in PROTECTED),
+        *((f"! {name}", "protected") for name in (*PROTECTED, "Content-Type")),
     ],
 )
 def test_fields_that_cannot_be_used(line: str, reason: str) -> None:

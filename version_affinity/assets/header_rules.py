@@ -287,7 +287,9 @@ class _Reader:
             self._report(number, "no_colon", f"{line!r} is no field: write 'Name: value', or '! Name' to remove one")
         else:
             name = line[2:].strip()
-            if self._may_name(number, name):
+            if name.lower() == "content-type":
+                self._report(number, "protected", f"{name} is not for rules to remove: content has a type (PEP 3333)")
+            elif self._may_name(number, name):
                 self._removed.append(name)
 
     def _may_name(self, number: int, name: str) -> bool:
