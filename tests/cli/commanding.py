@@ -78,11 +78,11 @@ class Site:
         for version in versions:
             upload(self.directory, self.build(version, more), id=version, tag=tag, author=AUTHOR)
 
-    def deploy(self, *deployments: Mapping[str, float], message: str = "") -> None:
-        """Append deployments to the log, not by the command."""
+    def deploy(self, *deployments: Mapping[str, float], message: str = "", created: str | None = None) -> None:
+        """Append deployments to the log, not by the command; of the present, unless they are of another time."""
         log = open_log(self.directory, self.url)
         for percentages in deployments:
-            log.append(percentages, expected=len(log.read()), author=AUTHOR, message=message)
+            log.append(percentages, expected=len(log.read()), author=AUTHOR, message=message, created=created)
         log.close()
 
     @property

@@ -143,7 +143,7 @@ def test_requests_that_miss_at_once_share_a_look(site: Site) -> None:
 def test_the_retention_ends_what_is_known(site: Site) -> None:
     """An old version is forgotten when newer ones come, and its memory given back; the deployed one never."""
     site.upload("v2")
-    with site.followed(retention=Retention(keep=2)) as (affinity, _):
+    with site.followed(retention=Retention(keep=1)) as (affinity, _):
         client(affinity).get(ENTRY["v2"])
         version = affinity._state.versions["v2"].app
         (asset,) = (it for path, it in version.index.assets.items() if path == ENTRY["v2"])  # type: ignore[union-attr]

@@ -22,6 +22,9 @@ from version_affinity.releases.retention import (
 )
 from version_affinity.releases.upload import upload
 
+# Other tests may have left a thread, and so may what runs them.
+pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+
 POSIX = pytest.mark.skipif(os.name != "posix", reason="the file system has no such files")
 START = datetime(2026, 1, 1, tzinfo=timezone.utc)
 
@@ -93,21 +96,25 @@ FIVE = Uploads(v1=1, v2=2, v3=3, v4=4, v5=5)
         ([(6, ONE), (7, {"v1": 90, "v3": 10, "v4": 0}), (8, TWO)], Retention(0), ["v2", "v3", "v1"]),
         ([(6, ONE), (7, TWO), (8, THREE)], Retention(0), ["v3", "v2"]),
         ([(6, SPLIT), (7, THREE)], Retention(0), ["v3"]),
-        # The last: those whose time in a deployment ended last, and those uploaded last.
-        ([(6, ONE), (7, TWO), (8, THREE)], Retention(3), ["v3", "v2", "v1"]),
-        ([(6, ONE), (7, TWO), (8, THREE)], Retention(4), ["v3", "v2", "v1", "v5"]),
-        ([(6, ONE), (7, TWO), (8, THREE)], Retention(9), ["v3", "v2", "v1", "v5", "v4"]),
+        # The last of those that had users, and the last uploads that had none: neither takes the others' places.
+        ([(6, ONE), (7, TWO), (8, THREE)], Retention(1), ["v3", "v2", "v5"]),
+        ([(6, ONE), (7, TWO), (8, THREE)], Retention(3), ["v3", "v2", "v1", "v5", "v4"]),
+        ([(6, ONE), (7, {"v1": 90, "v2": 10}), (8, ONE), (9, TWO)], Retention(1), ["v2", "v1", "v5"]),
+        ([(0, ONE), (1, {"v1": 90, "v2": 10}), (2, ONE)], Retention(2), ["v1", "v5", "v4", "v2"]),
+        # For a day after its last users, whatever the retention is; one that was staged had none.
+        ([(1, ONE), (2, {"v1": 90, "v2": 10, "v3": 0}), (29.5, ONE)], Retention(0), ["v1", "v2"]),
+        ([(1, ONE), (2, {"v1": 90, "v2": 10, "v3": 0}), (29, ONE)], Retention(0), ["v1"]),
         # Younger than: by the end of the last time in a deployment, not by its beginning; or by the upload.
         ([(2, ONE), (29, TWO), (29, THREE)], Retention(0, timedelta(days=2)), ["v3", "v2", "v1"]),
         ([(2, ONE), (27, TWO), (29, THREE)], Retention(0, timedelta(days=2)), ["v3", "v2"]),
         ([(2, ONE)], Retention(0, timedelta(days=26)), ["v1", "v5"]),
         # Either of the two is enough.
-        ([(2, ONE)], Retention(3, timedelta(days=26)), ["v1", "v5", "v4"]),
+        ([(2, ONE)], Retention(1, timedelta(days=27)), ["v1", "v5", "v4"]),
         # A clock that goes back ends no use before it began; the order of the log is what counts.
         ([(29, ONE), (1, TWO), (1, THREE)], Retention(0, timedelta(days=2)), ["v3", "v2", "v1"]),
         # What is not uploaded here is not known here.
         ([(6, {"v9": 90, "v1": 10})], Retention(0), ["v1"]),
-        ([(6, {"v9": 100}), (7, ONE)], Retention(1), ["v1"]),
+        ([(6, {"v9": 100}), (7, ONE)], Retention(1), ["v1", "v5"]),
     ],
 )
 def test_known_versions(deployments, retention, known):
@@ -122,12 +129,17 @@ def test_known_versions(deployments, retention, known):
 def test_reasons():
     """A plan says of each version why it stays."""
     entries = log((6, ONE), (29, TWO))
-    kept = prune_plan(FIVE, entries, Retention(3, timedelta(days=26)), now=START + timedelta(days=30)).kept
+    kept = prune_plan(FIVE, entries, Retention(1), now=START + timedelta(days=30)).kept
     assert kept == {
         "v2": "in the current deployment",
         "v1": "deployed since revision 1, which a rollback returns to",
-        "v5": "one of the last 3",
+        "v5": "one of the last 1 that were uploaded",
     }
+    entries = log((6, ONE), (7, TWO), (29, {"v1": 90, "v2": 10}), (29.5, ONE), (29.6, THREE))
+    kept = prune_plan(FIVE, entries, Retention(0), now=START + timedelta(days=30)).kept
+    assert kept["v2"] == "had users less than a day ago, whose tabs may be open"
+    kept = prune_plan(FIVE, entries, Retention(9), now=START + timedelta(days=60)).kept
+    assert kept["v2"] == "one of the last 9 that had users"
     kept = prune_plan(FIVE, entries, Retention(0, timedelta(days=26)), now=START + timedelta(days=30)).kept
     assert kept["v5"] == "in use, or uploaded, less than 26 days, 0:00:00 ago"
 
@@ -208,7 +220,7 @@ def releases(tmp_path):
 def test_prune(releases):
     """What a plan removes is gone; the files that others share with it are still theirs."""
     entries = log((6, THREE))
-    plan = prune_plan(releases, entries, Retention(keep=2))
+    plan = prune_plan(releases, entries, Retention(keep=1))
     assert [release.id for release in plan.removed] == ["v1"]
     assert prune(plan, Log(entries)) == ["v1"]
     assert list(releases.versions()) == ["v2", "v3"]

@@ -1,11 +1,12 @@
 """Which uploaded versions are known, and which can go.
 
 A version stays known for the pages that it has given out: as long as it is deployed, as long as a rollback may return
-to it, and then while it is one of the last, or was in use a short time ago.
+to it, for a day after its last users, and then while it is one of the last, or was in use a short time ago.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping  # noqa: TC003 - of a public dataclass
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 _CURRENT: Final = "in the current deployment"
 _WHOLE: Final = 100 - TOLERANCE
+#: How long a version stays after it has had users, whatever the retention is: a tab is open for a day and longer.
+OPEN: Final = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +37,8 @@ class Retention:
     """How long a version stays known that is no longer deployed.
 
     Args:
-        keep: The last so many versions stay: those that were uploaded or in a deployment last.
+        keep: The last so many versions stay that had users; and the last so many uploads that never had any, which
+            take no place of the others.
         younger_than: So do all that were uploaded, or in a deployment, less than this time ago. None: no others.
 
     Raises:
@@ -197,19 +201,39 @@ def _kept(
     """Return the known versions and the reasons: the current deployment's first, then those that were in use last."""
     needed = _needed(entries)
     used = _last_uses(versions.values(), entries, now)
+    shown = _last_shares(entries, now)
     # Of those with equal times, the one that ``versions`` has later is the newer.
     latest = list(versions)[::-1]
     latest.sort(key=used.__getitem__, reverse=True)
     reasons = {}
-    for rank, version in enumerate(latest):
+    ranks = Counter[bool]()
+    for version in latest:
+        had_users = version in shown
+        rank = ranks[had_users]
+        ranks[had_users] += 1
         if version in needed:
             reasons[version] = needed[version]
+        elif had_users and now - shown[version] < OPEN:
+            reasons[version] = "had users less than a day ago, whose tabs may be open"
         elif rank < retention.keep:
-            reasons[version] = f"one of the last {retention.keep}"
+            reasons[version] = f"one of the last {retention.keep} that {'had users' if had_users else 'were uploaded'}"
         elif retention.younger_than is not None and now - used[version] < retention.younger_than:
             reasons[version] = f"in use, or uploaded, less than {retention.younger_than} ago"
     current = {version: _CURRENT for version, reason in needed.items() if reason is _CURRENT and version in versions}
     return {**current, **reasons}
+
+
+def _last_shares(entries: Sequence[Entry], now: datetime) -> dict[str, datetime]:
+    """Return when each version had users for the last time; those that have some now have them now."""
+    shown: dict[str, datetime] = {}
+    time = NEVER
+    before: list[str] = []
+    for entry in entries:
+        time = max(time, time_of(entry.created))
+        live = [version for version, share in entry.percentages.items() if share > 0]
+        shown |= dict.fromkeys((*before, *live), time)
+        before = live
+    return shown | dict.fromkeys(before, now)
 
 
 def _last_uses(releases: Iterable[Release], entries: Sequence[Entry], now: datetime) -> dict[str, datetime]:
