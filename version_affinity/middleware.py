@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Iterable
 from functools import partial
 from typing import TYPE_CHECKING, cast
 
@@ -56,7 +57,7 @@ from .wsgi import ORIGINAL, call, no_file, not_allowed, take_conditional
 if TYPE_CHECKING:
     import os
     import re
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping
 
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
@@ -144,7 +145,9 @@ class VersionAffinity:
         sources = check_keys(keys)
         warn_of_session_cookie(sources)
         self._app = app
-        self._app_first = compiled_patterns(app_first)
+        patterns = app_first if isinstance(app_first, str) or not isinstance(app_first, Iterable) else tuple(app_first)
+        self._app_first = compiled_patterns(patterns)
+        self._patterns = tuple(patterns)
         self._cookie = pin_cookie(cookie, name, secure=secure, keys=sources)
         forcing = override_cookie(self._cookie, name, secure=secure)
         overrides = Overrides(name, override_headers, override_secret, forcing)
@@ -316,6 +319,16 @@ class VersionAffinity:
     def override_secret(self) -> bytes | None:
         """The secret that signs overrides and their links, None without one."""
         return self._state.settings.overrides.secret
+
+    @property
+    def prefix(self) -> str:
+        """The path under which the versions are served, with "/" at both ends."""
+        return self._state.settings.prefix
+
+    @property
+    def app_first(self) -> tuple[str, ...]:
+        """The patterns of paths that go to the wrapped application first."""
+        return self._patterns
 
     @property
     def source(self) -> Source | None:

@@ -56,6 +56,8 @@ class Terminal:
 
     def type(self, text: str) -> None:
         """Type."""
+        if text == CTRL_C:
+            time.sleep(0.2)  # input() misses a signal that comes between its prompt and its wait
         os.write(self._descriptor, text.encode())
 
     def end(self) -> int:

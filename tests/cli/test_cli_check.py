@@ -98,3 +98,13 @@ def test_unknown(site: Site) -> None:
     """What is neither a directory nor a version is told."""
     assert "version 'v9' is not in" in site.run("check", "v9", code=1).stderr
     assert "cannot be used" in site.run("check", "no/such/dist", code=1).stderr
+
+
+def test_when_the_log_is_away(site: Site) -> None:
+    """A build is checked against all versions that are here where the log cannot be asked which of them are known."""
+    pytest.importorskip("redis", reason="it comes with the extra 'redis'")
+    build = str(site.build("v3", {COLLISION[1:]: "// chunk of v3"}))
+    result = site.run("check", build, "--json", "--log", "redis://127.0.0.1:1", code=1)
+    told = json.loads(result.stdout)
+    assert (told["known"], told["live"], told["collisions"][0]["path"]) == (["v1", "v2"], None, COLLISION)
+    assert "redis://127.0.0.1:1 cannot be reached" in result.stderr

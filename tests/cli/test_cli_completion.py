@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -24,6 +25,12 @@ def test_script(shell: str, words: str) -> None:
     script = run("completion", shell).stdout
     assert words in script
     assert "_VERSION_AFFINITY_COMPLETE" in script
+
+
+def test_as_json() -> None:
+    """The JSON holds the shell and its script."""
+    told = json.loads(run("completion", "bash", "--json").stdout)
+    assert told == {"shell": "bash", "script": run("completion", "bash").stdout.removesuffix("\n")}
 
 
 def test_unknown_shell() -> None:

@@ -265,3 +265,53 @@ def test_clean_versions_are_deployed(site: Site) -> None:
     """Versions in which nothing is wrong go through all checks without a word, where these can be made."""
     result = site.run("versions", "deploy", "v2@10", "v0@10", "v1", "-y")
     assert "not checked" in result.stderr or not result.stderr
+
+
+@pytest.mark.parametrize("command", ["versions deploy v2", "rollback v2"])
+def test_expected_revision(site: Site, command: str) -> None:
+    """A script that says which revision it has seen is refused where that is no longer the newest, --force or not."""
+    assert site.json("deployments", "status")["revision"] == 1
+    site.deploy({"v0": 100.0}, message="hotfix")
+    for more in ((), ("--force",), ("--dry-run",)):
+        result = site.run(*command.split(), "-y", "--expect", "1", *more, code=1)
+        told = f'{AUTHOR} has deployed revision 2 meanwhile, just now: v0 100 % ("hotfix"). Nothing is deployed'
+        assert told in result.stderr
+    ahead = site.run(*command.split(), "-y", "--expect", "3", code=1)
+    assert "--expect 3: the newest deployment is revision 2, and there is no later one" in ahead.stderr
+    assert site.json(*command.split(), "-y", "--expect", "2")["revision"] == 3
+    assert site.percentages[1:] == [{"v0": 100.0}, {"v2": 100.0}]
+
+
+def test_expecting_nothing(tmp_path: Path) -> None:
+    """A script that expects the first deployment to be its own says 0."""
+    site = Site(tmp_path)
+    site.upload("v1")
+    assert "--expect 1: nothing is deployed yet" in site.run("versions", "deploy", "v1", "--expect", "1", code=1).stderr
+    site.run("versions", "deploy", "v1", "-y", "--expect", "0")
+    assert site.percentages == [V1]
+
+
+@pytest.mark.parametrize("force", [(), ("--force",)])
+def test_rollback_that_changes_nothing(site: Site, force: tuple[str, ...]) -> None:
+    """A rollback to what everybody has says so, and writes nothing; nobody needs to be asked."""
+    shown = site.run("rollback", "v1", *force).stdout
+    assert shown.endswith("Nothing is deployed: v1 has 100 % already, by revision 1.\n")
+    told = site.json("rollback", "v1", *force)
+    assert (told["deployed"], told["entry"], told["dry_run"]) == (False, None, False)
+    assert site.percentages == [V1]
+    site.deploy({"v1": 100.0, "v2": 0.0})
+    site.run("rollback", "v1", "-y", *force)  # which takes the staged version away
+    assert site.percentages[-1] == V1
+
+
+def test_rollback_below_a_prefix(site: Site) -> None:
+    """A rollback to a version that never had a share checks it as a deployment does, and is told how it is served."""
+    pytest.importorskip("tinycss2", reason="it comes with the extra 'check'")
+    page = '<!doctype html>\n<script src="/shop/gone.js"></script><img src="/shop/api/me.png">'
+    site.upload("v3", more={"about.html": page})
+    below = ("--prefix", "/shop/")
+    assert "v3 has 2 broken references" in site.run("rollback", "v3", "-y", *below, code=1).stderr
+    told = site.run("rollback", "v3", "-y", *below, "--app-first", "/shop/api/*", code=1).stderr
+    assert "v3 has 1 broken reference;" in told
+    site.run("rollback", "v3", "-y", "--prefix", "/other/")
+    assert site.percentages[-1] == {"v3": 100.0}

@@ -113,11 +113,11 @@ def test_status_of_nothing(site: Site) -> None:
     """Before the first deployment, the status says how it is made."""
     assert "nothing is deployed yet" in (shown := site.run("deployments", "status").stdout)
     assert "versions deploy v2@100%" in shown
-    assert [site.json("deployments", "status")[name] for name in ("revision", "percentages", "rollback")] == [
-        0,
-        {},
-        None,
-    ]
+    nothing = {"revision": 0, "percentages": {}, "created": None, "author": "", "message": "", "rollback": None}
+    told = site.json("deployments", "status")
+    assert {name: told[name] for name in nothing} == nothing
+    site.deploy(V1)
+    assert set(site.json("deployments", "status")) == set(told)
 
 
 def test_status_without_a_way_back(site: Site) -> None:
@@ -180,7 +180,7 @@ def test_restore(shared: Site, redis: RedisServer) -> None:
     shared.deploy(V1, SPLIT)
     entries = log_of(shared).read()
     LastKnown(shared.path / COPY).save(entries)
-    assert "has deployments: only an empty log" in shared.run("deployments", "restore", "-y", code=1).stderr
+    assert "nothing is lost" in shared.run("deployments", "restore", "-y", code=1).stderr
     forget(redis)
     assert "pass -y" in shared.run("deployments", "restore", code=1).stderr
     assert shared.percentages == []
@@ -197,3 +197,36 @@ def test_restore_of_a_file(tmp_path: Path) -> None:
     """A file needs no command: it is told what does."""
     site = Site(tmp_path)
     assert str(site.path / COPY) in site.run("deployments", "restore", "-y", code=1).stderr
+
+
+def test_a_host_is_ahead_of_the_log(shared: Site) -> None:
+    """A host that follows a later revision than the log has tells that the log has lost some: nothing is deployed."""
+    shared.deploy(V1)
+    log_of(shared).report("web-1", ["v1", "v2"], 7)
+    lost = "has lost deployments: its newest is revision 1, and the host web-1 follows revision 7"
+    result = shared.run("deployments", "status")
+    assert lost in result.stderr
+    assert "deployments restore --replace" in result.stderr
+    assert "revision 7, ahead" in result.stdout
+    told = shared.json("versions", "deploy", "v2@10", "v1", "-y", code=1)
+    assert [refusal["kind"] for refusal in told["refusals"]] == ["log-lost"]
+    assert lost in told["refusals"][0]["reason"]
+    assert shared.percentages == [V1]
+
+
+def test_restore_in_place_of_a_new_history(shared: Site, redis: RedisServer) -> None:
+    """Where somebody has deployed to a Redis that had lost its data, the copy can take the place of what is there."""
+    shared.deploy(V1, SPLIT)
+    entries = log_of(shared).read()
+    LastKnown(shared.path / COPY).save(entries)
+    shown = shared.run("deployments", "restore", "--replace", "-y", code=1).stderr
+    assert "has 2 deployments, of which the copy holds the first 2: nothing is lost" in shown
+    forget(redis)
+    shared.deploy({"v2": 100.0})
+    told = shared.run("deployments", "restore", "-y", code=1).stderr
+    assert "has 1 deployment, up to revision 1: v2 100 %" in told
+    assert "--replace" in told
+    shown = shared.run("deployments", "restore", "--replace", "-y").stdout
+    assert "has 1 deployment, up to revision 1: v2 100 %, which are lost" in shown
+    assert "Restored 2 deployments" in shown
+    assert log_of(shared).read() == entries

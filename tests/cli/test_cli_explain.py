@@ -13,6 +13,7 @@ from harness import write_build
 
 from version_affinity import Deployment, Releases, VersionAffinity
 from version_affinity.cli.requests import HEADERS, environ_of
+from version_affinity.releases.source import COPY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -117,6 +118,23 @@ def test_cookies_without_a_key_source(site: Site) -> None:
     assert "--key cookie:session_id" in site.run("explain", "/", "--cookie", "session_id=1").stderr
     assert site.run("explain", "/", *KEY, "session_id=1").stderr == ""
     assert site.run("explain", "/logo.svg", "--cookie", PINNED).stderr == ""
+
+
+def test_notes_as_json(site: Site) -> None:
+    """The JSON has the note, too: a script reads no stderr."""
+    (note,) = site.json("explain", "/", "--cookie", "session_id=1")["notes"]
+    assert "--key cookie:session_id" in note
+    assert site.json("explain", "/", *KEY, "session_id=1")["notes"] == []
+
+
+@pytest.mark.parametrize("target", ["//a/b", "///a", "//a/b?x=1"])
+def test_path_that_begins_like_a_host(site: Site, target: str) -> None:
+    """What begins with a slash is a path, as it is in a request."""
+    told = site.json("explain", target)
+    environ, _ = environ_of(target, method="GET", kind=None, cookies=[], headers=[])
+    assert (environ["PATH_INFO"], environ["HTTP_HOST"]) == (target.partition("?")[0], "localhost")
+    assert environ["REQUEST_URI"] == target
+    assert told["answer"] == "wrapped application"
 
 
 @pytest.mark.parametrize(
@@ -319,3 +337,9 @@ def test_working_directory(application: Site) -> None:
 def test_help_names_the_kinds() -> None:
     """The kinds of clients stand in the help."""
     assert "[page|subresource|prefetch|service-worker|curl]" in run("explain", "--help").stdout
+
+
+def test_application_leaves_no_trace(application: Site) -> None:
+    """An application that is loaded for a question writes no copy of the log."""
+    application.run("explain", "/", "--app", "follower")
+    assert not (application.path / COPY).exists()

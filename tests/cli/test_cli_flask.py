@@ -14,8 +14,12 @@ if os.environ.get("CI") != "true":  # there the tests fail instead
     pytest.importorskip("flask", reason="it comes with the extra 'flask'")
 
 from commanding import NAME, Site, environment
+from redis_server import redis_server
 
 from version_affinity import Deployment
+from version_affinity.releases.log import open_log
+from version_affinity.releases.presence import Presence
+from version_affinity.releases.source import COPY
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,6 +33,14 @@ from version_affinity.flask import init_app
 app = Flask(__name__)
 init_app(app, Releases("releases"), keys=[Cookie("user")], override_secret="a long random text")
 plain = Flask("plain")
+"""
+BELOW = """
+from flask import Flask
+from version_affinity import Releases
+from version_affinity.flask import init_app
+
+app = Flask(__name__)
+init_app(app, Releases("releases"), prefix="/shop", app_first=["/shop/api/*"])
 """
 LISTED = """
 from flask import Flask
@@ -47,6 +59,7 @@ def site(tmp_path: Path) -> Site:
     site.upload("v1", "v2")
     site.deploy({"v1": 100.0}, SPLIT)
     (tmp_path / "shop.py").write_text(SHOP)
+    (tmp_path / "below.py").write_text(BELOW)
     (tmp_path / "listed.py").write_text(LISTED)
     (tmp_path / "broken.py").write_text("import no_such_module")
     (tmp_path / "elsewhere").mkdir()
@@ -150,3 +163,36 @@ def test_help(site: Site) -> None:
     shown = flask(site, "affinity", "--help", app="broken").stdout
     assert "flask affinity versions deploy" in shown
     assert "completion" not in shown
+
+
+PAGE = '<!doctype html>\n<script src="/shop/gone.js"></script><img src="/shop/api/me.png">'
+
+
+def test_checks_as_the_application_serves(site: Site) -> None:
+    """References are checked below the application's prefix, and its own paths are taken for its; options win."""
+    pytest.importorskip("tinycss2", reason="it comes with the extra 'check'")
+    site.upload("v3", more={"about.html": PAGE, "index.html": "<!doctype html>"})
+    for command in ("check v3", "versions deploy v3 -y", "rollback v3 -y"):
+        done = flask(site, "affinity", *command.split(), app="below", code=1)
+        assert "1 broken reference" in done.stderr
+    told = {"VERSION_AFFINITY_RELEASES": str(site.path)}
+    assert "1 broken reference" in flask(site, "affinity", "check", "v3", app="below", code=1, **told).stderr
+    flask(site, "affinity", "check", "v3", "--prefix", "/other/", app="below")
+    flask(site, "affinity", "check", "v3", "--app-first", "/*", app="below")
+    done = flask(site, "affinity", "--releases", str(site.path), "check", "v3", app="broken", code=1)
+    assert "2 broken references" in done.stderr
+
+
+def test_commands_leave_no_trace(site: Site) -> None:
+    """The application of a command is loaded for a question, and serves nobody: neither report nor copy of the log."""
+    pytest.importorskip("redis", reason="it comes with the extra 'redis'")
+    flask(site, "affinity", "explain", "/")
+    assert not (site.path / COPY).exists()
+    with redis_server() as redis:
+        log = open_log(site.directory, redis.url)
+        log.append(SPLIT, expected=0)
+        flask(site, "affinity", "explain", "/", VERSION_AFFINITY_LOG=redis.url)
+        assert isinstance(log, Presence)
+        assert log.hosts() == {}
+        log.close()
+    assert not (site.path / COPY).exists()

@@ -57,7 +57,7 @@ def test_help(path: tuple[str, ...]) -> None:
     assert without == []
 
 
-@pytest.mark.parametrize("path", [path for path in LEAVES if path != ("completion",)], ids=" ".join)
+@pytest.mark.parametrize("path", LEAVES, ids=" ".join)
 def test_json_everywhere(path: tuple[str, ...]) -> None:
     """Every command that prints something prints JSON too."""
     assert "--json" in run(*path, "--help").stdout
@@ -100,6 +100,32 @@ def test_errors(site: Site, arguments: list[str], code: int, words: str) -> None
     result = site.run(*arguments, code=code)
     assert words in result.stderr
     assert words not in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ("versions view v9", "version 'v9' is not in"),
+        ("versions deploy v2", "this is no terminal, so nobody can be asked"),
+        ("rollback v2 -y --expect 1", "has deployed revision 2 meanwhile"),
+        ("deployments status --log redis://127.0.0.1:1", "redis://127.0.0.1:1 cannot be reached"),
+    ],
+)
+def test_refusals_as_json(site: Site, arguments: str, words: str) -> None:
+    """With --json, a refusal without a document of its own is one on stdout, and stands on stderr all the same."""
+    result = site.run(*arguments.split(), "--json", code=1)
+    told = json.loads(result.stdout)
+    assert list(told) == ["error"]
+    assert words in told["error"]
+    assert words in result.stderr
+
+
+def test_one_document(site: Site) -> None:
+    """A refusal that has a document prints that, and no other; without --json, stdout gets none."""
+    assert site.run("versions", "view", "v9", code=1).stdout == ""
+    told = site.json("versions", "deploy", "v9", "-y", code=1)
+    assert "error" not in told
+    assert told["refusals"]
 
 
 @pytest.mark.parametrize("path", ["nowhere", "builds"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,6 +15,8 @@ if sys.platform == "win32":
 
 from commanding import Site, environment, program, ran
 from terminal import CTRL_C, CTRL_D, terminal
+
+from version_affinity.releases.workspace import publishing
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -80,6 +83,32 @@ def test_question(site: Site, answer: str) -> None:
     else:
         assert (code, site.percentages) == (1, [V1])
         assert screen.text.endswith("Nothing is deployed.\n")
+
+
+def test_pruned_while_the_question_stood(site: Site) -> None:
+    """A version that was removed while somebody thought about the question is not deployed."""
+    site.upload("v0")
+    with terminal(site.root, "versions", "deploy", "v0") as screen:
+        screen.expect("Deploy? [y/N]: ")
+        site.run("prune", "--keep", "0", "-y")
+        screen.type("y\n")
+        assert screen.end() == 1
+    assert "nothing is deployed (--force overrules this):\n  - v0 is not uploaded" in screen.text
+    assert site.percentages == [V1]
+
+
+def test_pruned_in_the_last_moment(site: Site) -> None:
+    """A deployment waits for a removal under way, and looks again after it."""
+    with terminal(site.root, "versions", "deploy", "v2") as screen:
+        screen.expect("Deploy? [y/N]: ")
+        with publishing(site.directory):
+            screen.type("y\n")
+            time.sleep(0.3)
+            assert site.percentages == [V1]
+            site.directory.manifest_path("v2").unlink()
+        assert screen.end() == 1
+    assert "v2 is not uploaded" in screen.text
+    assert site.percentages == [V1]
 
 
 def test_yes(site: Site) -> None:

@@ -10,6 +10,7 @@ import pytest
 from commanding import AUTHOR, ENTRY, SHARED, Site, build_of
 
 from version_affinity.assets.inventory import parse
+from version_affinity.releases.source import COPY
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -187,3 +188,22 @@ def test_names_that_are_not_ascii(site: Site) -> None:
     site.upload("v1", more={"über/ß.txt": "x" * 5000})
     assert "/über/ß.txt" in site.run("versions", "view", "v1").stdout
     assert json.loads(site.run("versions", "view", "v1", "--json").stdout)["biggest"][0]["path"] == "/über/ß.txt"
+
+
+AWAY = ("--log", "redis://127.0.0.1:1")
+
+
+def test_list_when_the_log_is_away(site: Site) -> None:
+    """Versions are listed from the directory; how they stand is told by this host's copy of the log, or not at all."""
+    pytest.importorskip("redis", reason="it comes with the extra 'redis'")
+    site.upload("v1", "v2")
+    result = site.run("versions", "list", *AWAY)
+    assert [line.split("\t")[:2] for line in result.stdout.splitlines()] == [["v2", "unknown"], ["v1", "unknown"]]
+    assert "redis://127.0.0.1:1 cannot be reached" in result.stderr
+    assert "it is not known how the versions stand" in result.stderr
+    assert site.json("versions", "view", "v1", *AWAY)["state"] == "unknown"
+    site.deploy({"v1": 100.0})
+    (site.path / COPY).write_bytes((site.path / "deployments.jsonl").read_bytes())
+    result = site.run("versions", "list", *AWAY)
+    assert [line.split("\t")[:2] for line in result.stdout.splitlines()] == [["v2", "known"], ["v1", "100 %"]]
+    assert "as this host knew it last, at revision 1" in result.stderr

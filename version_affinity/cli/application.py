@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from version_affinity.middleware import VersionAffinity
+from version_affinity.releases.source import observing
 
 from .errors import RefusedError
 
@@ -34,7 +35,7 @@ app_option = click.option(
 
 
 def load_affinity(target: str) -> VersionAffinity:
-    """Return the ``VersionAffinity`` of an application.
+    """Return the ``VersionAffinity`` of an application, which is loaded to be asked: it reports and writes nothing.
 
     Args:
         target: "module:attribute", "module:factory()" or "module"; a file's name does for a module.
@@ -43,8 +44,9 @@ def load_affinity(target: str) -> VersionAffinity:
         RefusedError: it cannot be loaded, or has none.
     """
     name, _, expression = target.partition(":")
-    module = _imported(name, target)
-    found = _evaluated(module, expression, target) if expression else _default(module, target)
+    with observing():
+        module = _imported(name, target)
+        found = _evaluated(module, expression, target) if expression else _default(module, target)
     affinity = find_affinity(found)
     if affinity is None:
         raise RefusedError(

@@ -15,7 +15,7 @@ from .completing import complete_version
 from .errors import RefusedError, missing_extra
 from .objections import APP_FIRST_HINT
 from .output import aligned, emit, json_option, say, styled, waiting
-from .place import current_place, place_options
+from .place import build_options, current_place, place_options
 from .standings import PRUNABLE, standings
 from .text import counted, listed, percent, printable, size
 from .uploaded import uploaded_build
@@ -55,11 +55,10 @@ class _Finding(NamedTuple):
 
 @command()
 @click.argument("build", metavar="DIRECTORY|ID", shell_complete=complete_version)
-@click.option("--prefix", default="/", show_default=True, help="The path under which the application serves versions.")
-@click.option("--app-first", metavar="PATTERN", multiple=True, help="Paths of the application's own, such as '/api/*'.")
+@build_options
 @place_options()
 @json_option
-def check(build: str, prefix: str, app_first: tuple[str, ...], as_json: bool) -> None:
+def check(build: str, prefix: str | None, app_first: tuple[str, ...], as_json: bool) -> None:
     """Find what is broken in a build, in a directory or uploaded, before it goes live.
 
       version-affinity check dist/
@@ -77,10 +76,11 @@ def check(build: str, prefix: str, app_first: tuple[str, ...], as_json: bool) ->
         from version_affinity.checking import check as check_build  # noqa: PLC0415 - an extra
     except (ImportError, ConfigurationError):
         raise RefusedError(missing_extra("check", "check")) from None
+    served = current_place().build(prefix, app_first)
     with waiting(f"Checking {printable(build)}"):
         subject = _subject(build)
         live = subject.live
-        report = check_build(subject.build, known=subject.known, live=live, app_first=app_first, prefix=prefix)
+        report = check_build(subject.build, known=subject.known, live=live, **served._asdict())
     if as_json:
         emit({"build": subject.name, "known": list(subject.known), "live": live, **report.as_dict()})
     else:
@@ -100,7 +100,7 @@ def _subject(build: str) -> _Subject:
         if not is_directory or place.releases is not None:
             raise
         return _Subject(build, StaticAssets(build, memory=0), {})  # nothing to compare it with
-    entries = place.open_log().read()
+    entries = place.last_known()
     known = {
         version: uploaded_build(directory, version)
         for version, standing in standings(directory, entries).items()

@@ -6,12 +6,13 @@ import click
 from click.shell_completion import get_completion_class
 
 from .commands import command
-from .output import say
+from .output import emit, json_option, say
 
 
 @command()
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
-def completion(shell: str) -> None:
+@json_option
+def completion(shell: str, as_json: bool) -> None:
     """Print the script that makes a shell complete commands, options, and the ids of uploaded versions.
 
       eval "$(version-affinity completion bash)"                      in ~/.bashrc
@@ -24,4 +25,8 @@ def completion(shell: str) -> None:
 
     made = get_completion_class(shell)
     assert made is not None  # noqa: S101 - click knows these three
-    say(made(cli, {}, "version-affinity", "_VERSION_AFFINITY_COMPLETE").source())
+    script = made(cli, {}, "version-affinity", "_VERSION_AFFINITY_COMPLETE").source()
+    if as_json:
+        emit({"shell": shell, "script": script})
+    else:
+        say(script)

@@ -9,11 +9,10 @@ import click
 
 from .commands import command
 from .completing import complete_version
-from .deploying import Order, carry_out, plan
+from .deploying import Order, carry_out, check_expected, expect_option, plan
 from .errors import RefusedError
-from .objections import Build
 from .output import json_option
-from .place import current_place, place_options
+from .place import build_options, current_place, place_options
 from .prompts import can_ask, yes_option
 from .selecting import select
 from .specs import Spec, SpecError, deployment_of, parse_percentage, parse_spec, parse_tag_spec
@@ -33,8 +32,8 @@ if TYPE_CHECKING:
 @click.option("-m", "--message", default="", help="Why, for the log.")
 @click.option("--dry-run", is_flag=True, help="Show what would happen, and leave it at that.")
 @click.option("--force", is_flag=True, help="Deploy whatever speaks against it.")
-@click.option("--prefix", default="/", show_default=True, help="The path under which the application serves versions.")
-@click.option("--app-first", metavar="PATTERN", multiple=True, help="Paths of the application's own, such as '/api/*'.")
+@expect_option
+@build_options
 @yes_option
 @place_options()
 @json_option
@@ -46,7 +45,8 @@ def deploy(
     message: str,
     dry_run: bool,
     force: bool,
-    prefix: str,
+    expect: int | None,
+    prefix: str | None,
     app_first: tuple[str, ...],
     yes: bool,
     as_json: bool,
@@ -63,10 +63,12 @@ def deploy(
 
     It refuses, unless there is --force:
       a version that is not uploaded, or that a live host lacks (with a log in Redis)
+      a log in Redis that has lost deployments, which a live host has followed
       a version that gets its first share, and has broken references (with the extra "check"), or fingerprinted names
       that stand for other bytes in a known version
 
-    Where somebody else has deployed meanwhile, it is refused in any case.
+    Where somebody else has deployed meanwhile, it is refused in any case. A script says with --expect which revision
+    it has seen, as "deployments status --json" tells it.
     """
     place = current_place()
     wanted = given_specs(specs, version_ids, percentages)
@@ -77,9 +79,10 @@ def deploy(
     shares = deployment_of(wanted) if wanted else None
     log = place.open_log()
     entries = log.read()
+    check_expected(entries, expect)
     if shares is None:
         shares = select(directory, entries)
-    planned = plan(place, log, entries, shares, Build(prefix, app_first))
+    planned = plan(place, log, entries, shares, place.build(prefix, app_first))
     carry_out(planned, log, Order("Deploy?", message, yes=yes, force=force, dry_run=dry_run, as_json=as_json))
 
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
+
+import click
 
 from version_affinity.releases.log import LogConflictError
 from version_affinity.releases.movement import movement
 from version_affinity.releases.retention import rollback_target
+from version_affinity.releases.workspace import publishing
 
 from .authors import author
 from .errors import RefusedError
-from .objections import objections
+from .objections import absent, objections
 from .output import aligned, emit, note, say, styled, warn
 from .place import command_line
 from .prompts import confirm
@@ -19,15 +23,25 @@ from .text import ago, percent, printable, shares
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
+    from version_affinity.releases.directory import ReleasesDirectory
     from version_affinity.releases.log import DeploymentLog, Entry
     from version_affinity.releases.movement import Movement
 
-    from .objections import Build, Objection
-    from .place import Place
+    from .objections import Objection
+    from .place import Build, Place
 
+_NOTHING: Final = "nothing is deployed yet"
 # Of the users, in percent: what rounding leaves is no swap.
 _SWAPPED: Final = 0.0005
+
+expect_option = click.option(
+    "--expect",
+    metavar="REVISION",
+    type=click.IntRange(0),
+    help="Refuse if another revision is in force; 0 for none.",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +49,7 @@ class Plan:
     """A deployment that is not written yet.
 
     Attributes:
-        name: What is deployed: the releases' name.
+        directory: The releases directory.
         entries: The log that it is to follow.
         percentages: Version id to percentage.
         moves: Who moves; None for the first deployment.
@@ -43,12 +57,17 @@ class Plan:
         warnings: What should be known.
     """
 
-    name: str
+    directory: ReleasesDirectory
     entries: Sequence[Entry]
     percentages: Mapping[str, float]
     moves: Movement | None
     refusals: tuple[Objection, ...]
     warnings: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """What is deployed: the releases' name."""
+        return self.directory.name
 
     @property
     def before(self) -> Entry | None:
@@ -110,7 +129,26 @@ def plan(
     directory = place.directory()
     moves = movement(entries[-1].percentages, percentages) if entries else None
     refusals, warnings = objections(place, log, entries, percentages, build)
-    return Plan(directory.name, tuple(entries), dict(percentages), moves, tuple(refusals), tuple(warnings))
+    return Plan(directory, tuple(entries), dict(percentages), moves, tuple(refusals), tuple(warnings))
+
+
+def check_expected(entries: Sequence[Entry], expect: int | None) -> None:
+    """Check that the revision in force is the one that a script has seen, where it says so.
+
+    Args:
+        entries: What was read from the log.
+        expect: The revision; None where nothing is expected.
+
+    Raises:
+        RefusedError: it is another.
+    """
+    newest = entries[-1].revision if entries else 0
+    if expect is None or expect == newest:
+        return
+    if expect < newest:
+        raise RefusedError(_overtaken(entries))
+    has = f"the newest deployment is revision {newest}, and there is no later one" if newest else _NOTHING
+    raise RefusedError(f"--expect {expect}: {has}. Nothing is deployed: see {command_line('deployments status')}")
 
 
 def carry_out(planned: Plan, log: DeploymentLog, order: Order) -> None:
@@ -125,17 +163,44 @@ def carry_out(planned: Plan, log: DeploymentLog, order: Order) -> None:
         show(planned, note)  # what is asked about
     for warning in planned.warnings:
         warn(warning)
+    _face(planned, order)
+    entry = None
+    if not order.dry_run:
+        confirm(order.question, "nothing is deployed", yes=order.yes)
+        with _unremoved(planned.directory):
+            # The question may have stood for an hour.
+            found = absent(planned.directory, log, planned.percentages)
+            late = tuple(refusal for refusal in found if refusal not in planned.refusals)
+            _face(replace(planned, refusals=late), order)
+            entry = _append(planned, log, order.message)
+    _tell(planned, entry, order)
+
+
+def tell_unchanged(planned: Plan, version: str, order: Order) -> None:
+    """Say that nothing is deployed, since everybody has a version already."""
+    if order.as_json:
+        emit(planned.as_dict(deployed=False, dry_run=order.dry_run, entry=None))
+    else:
+        assert planned.before is not None  # noqa: S101 - by which everybody has it
+        say(f"Nothing is deployed: {version} has 100 % already, by revision {planned.before.revision}.")
+
+
+def _face(planned: Plan, order: Order) -> None:
+    """Refuse what something speaks against, or tell what is overruled."""
     if planned.refusals and not order.force:
         if order.as_json:
             emit(planned.as_dict(deployed=False, dry_run=order.dry_run, entry=None))
         raise RefusedError(_refused(planned.refusals))
     for refusal in planned.refusals:
         warn(f"overruled: {refusal.reason}")
-    entry = None
-    if not order.dry_run:
-        confirm(order.question, "nothing is deployed", yes=order.yes)
-        entry = _append(planned, log, order.message)
-    _tell(planned, entry, order)
+
+
+def _unremoved(directory: ReleasesDirectory) -> AbstractContextManager[None]:
+    """Return what keeps versions from being removed, while the block lasts."""
+    try:
+        return publishing(directory)
+    except OSError:
+        return nullcontext()  # whoever may not write there may deploy all the same
 
 
 def _tell(planned: Plan, entry: Entry | None, order: Order) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 import click
 
+from version_affinity.releases.log import LogError, LogUnavailableError
 from version_affinity.releases.presence import Presence
 
 from .commands import Commands, Lazy, command
@@ -16,8 +17,12 @@ from .prompts import confirm, yes_option
 from .text import ago, counted, printable, shares
 
 if TYPE_CHECKING:
-    from version_affinity.releases.log import Entry
+    from collections.abc import Sequence
+
+    from version_affinity.releases.log import DeploymentLog, Entry
     from version_affinity.releases.redis_log import RedisLog
+
+    from .place import Place
 
 _TABLE: Final = {
     "list": Lazy("deployments", "list_deployments", "Who deployed what, and when; the newest first."),
@@ -70,17 +75,19 @@ def _row(entry: Entry) -> list[str]:
 
 
 @command()
+@click.option("--replace", is_flag=True, help="Put the copy in the place of what the log has, which is lost.")
 @yes_option
 @place_options()
 @json_option
-def restore(yes: bool, as_json: bool) -> None:
+def restore(replace: bool, yes: bool, as_json: bool) -> None:
     """Give a Redis that lost its data the history of deployments back, from this host's copy.
 
       version-affinity deployments restore --log redis://redis.example
+      version-affinity deployments restore --log redis://redis.example --replace
 
     Every host that follows a log in Redis keeps what it has last read in its releases directory, and goes on serving by
-    it. If hosts have seen different revisions, run this on the one with the latest. An empty log can be restored, and
-    no other.
+    it. If hosts have seen different revisions, run this on the one with the latest. An empty log can be restored;
+    one to which somebody has deployed since it lost its data, with --replace only.
     """
     place = current_place()
     log = place.open_log()
@@ -94,12 +101,54 @@ def restore(yes: bool, as_json: bool) -> None:
     if not entries:
         raise RefusedError(f"{str(copy.path)!r} holds no deployments: run this on a host that has followed the log")
     newest = entries[-1]
-    what = f"{counted(len(entries), 'deployment')}, up to revision {newest.revision}: {shares(newest.percentages)}"
+    there = _there(place, log, entries, replace=replace)
     if not as_json:
-        say(f"The copy in {copy.path} has {what}")
-    confirm(f"Write them to {log.description}?", "nothing is written", yes=yes)
-    cast("RedisLog", log).restore(entries)
+        say(f"The copy in {copy.path} has {_held(entries)}")
+        if there:
+            say(f"{log.description} has {_held(there)}, which are lost")
+    where = ", in place of what it has" if there else ""
+    confirm(f"Write them to {log.description}{where}?", "nothing is written", yes=yes)
+    cast("RedisLog", log).restore(entries, replace=replace)
     if as_json:
-        emit({"log": log.description, "restored": len(entries), "revision": newest.revision})
+        emit(
+            {
+                "log": log.description,
+                "restored": len(entries),
+                "revision": newest.revision,
+                "replaced": [entry.as_document() for entry in there],
+            }
+        )
     else:
         say(f"{styled('Restored', 'good')} {counted(len(entries), 'deployment')}")
+
+
+def _there(place: Place, log: DeploymentLog, copied: Sequence[Entry], *, replace: bool) -> list[Entry]:
+    """Return the deployments of a log that is to be restored.
+
+    Raises:
+        RefusedError: it has lost nothing, or has some that are not to be replaced.
+    """
+    try:
+        there = place.open_log().read()
+    except LogUnavailableError:
+        raise
+    except LogError:
+        if not replace:
+            raise
+        return []  # what it has is of no use
+    if there and there[: len(copied)] == list(copied):
+        raise RefusedError(
+            f"{log.description} has {counted(len(there), 'deployment')}, of which the copy holds the first "
+            f"{len(copied)}: nothing is lost",
+        )
+    if there and not replace:
+        raise RefusedError(
+            f"{log.description} has {_held(there)}, and only an empty log is restored: --replace puts the copy, which "
+            f"has {_held(copied)}, in their place",
+        )
+    return there
+
+
+def _held(entries: Sequence[Entry]) -> str:
+    newest = entries[-1]
+    return f"{counted(len(entries), 'deployment')}, up to revision {newest.revision}: {shares(newest.percentages)}"

@@ -14,6 +14,7 @@ from version_affinity.errors import ConfigurationError
 from version_affinity.releases.directory import ReleasesError
 from version_affinity.releases.log import LogError
 
+from .output import awaits_json, emit
 from .text import printable
 
 if TYPE_CHECKING:
@@ -24,7 +25,10 @@ INTERRUPTED: Final = 130
 
 
 class RefusedError(click.ClickException):
-    """A command is not done, and this is why. What it was to change is as it was."""
+    """A command is not done, and this is why. What it was to change is as it was.
+
+    With ``--json``, stdout gets a document that says so, unless it has one already.
+    """
 
     exit_code = 1
 
@@ -32,11 +36,17 @@ class RefusedError(click.ClickException):
         super().__init__(message)
         context = click.get_current_context(silent=True)
         self._color = context.color if context is not None else None
+        self._awaits_json = context is not None and awaits_json(context)
 
     def show(self, file: IO[Any] | None = None) -> None:
         """Print the reason to stderr."""
+        self._tell()
         label = click.style("Error:", fg="red", bold=True)
         click.echo(f"{label} {printable(self.message, lines=True)}", file=file, err=file is None, color=self._color)
+
+    def _tell(self) -> None:
+        if self._awaits_json:
+            emit({"error": self.message})
 
 
 class DeclinedError(RefusedError):
@@ -44,6 +54,7 @@ class DeclinedError(RefusedError):
 
     def show(self, file: IO[Any] | None = None) -> None:
         """Print what that comes to: it is no error."""
+        self._tell()
         click.echo(f"{self.message[0].upper()}{self.message[1:]}.", file=file, err=file is None)
 
 

@@ -41,6 +41,11 @@ _ANSWERS: Final = {
     "served by name": "a fingerprinted file, the same for everybody, from {served}",
 }
 
+_BY_CHANCE: Final = ("minted", "bucket", "random")
+_NO_KEY: Final = (
+    "No cookie is a key here: name the key source, as in --key cookie:session_id, or load the application's with --app"
+)
+
 
 @command()
 @click.argument("path")
@@ -86,20 +91,19 @@ def explain(
     environ, chosen = environ_of(path, method=method, kind=kind, cookies=cookies, headers=headers)
     affinity = _affinity(app, middleware_options(keys, spa=spa, app_first=app_first, prefix=prefix))
     explanation = affinity.explain(environ)
+    is_mistaken = cookies and app is None and not keys and explanation.decision.reason in _BY_CHANCE
+    notes = [_NO_KEY] if is_mistaken else []
     if as_json:
         sent = {name: environ[name] for name in sorted(environ) if name.startswith("HTTP_")}
         request = {"method": environ["REQUEST_METHOD"], "target": path, "as": chosen, "environ": sent}
-        emit({"name": affinity.deployment.name, "request": request, **explanation.as_dict()})
+        emit({"name": affinity.deployment.name, "request": request, **explanation.as_dict(), "notes": notes})
         return
     asked = f"{environ['REQUEST_METHOD']} {printable(path)}"
     say(f"{styled(asked, 'strong')}, a request of kind {explanation.kind}")
     _tell(affinity, explanation)
-    if cookies and app is None and not keys and explanation.decision.reason in ("minted", "bucket", "random"):
+    for text in notes:
         note("")
-        note(
-            "No cookie is a key here: name the key source, as in --key cookie:session_id, or load the application's "
-            "with --app",
-        )
+        note(text)
 
 
 def _affinity(app: str | None, options: dict[str, Any]) -> VersionAffinity:

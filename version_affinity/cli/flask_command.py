@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Final
 import click
 from flask.cli import NoAppException, ScriptInfo
 
+from version_affinity.releases.source import observing
+
 from .application import find_affinity
 from .commands import Commands
 from .errors import RefusedError
@@ -40,13 +42,14 @@ def affinity(context: click.Context) -> None:
 
 
 def _loaded(info: ScriptInfo) -> VersionAffinity:
-    """Return the middleware of the application.
+    """Return the middleware of the application, which is loaded to be asked: it reports and writes nothing.
 
     Raises:
         RefusedError: the application cannot be loaded, or has none.
     """
     try:
-        app = info.load_app()
+        with observing():
+            app = info.load_app()
     except NoAppException as error:
         raise _unknown(_short(error.format_message())) from None
     except Exception as error:  # noqa: BLE001 - somebody's module

@@ -19,14 +19,16 @@ if TYPE_CHECKING:
 
     from version_affinity.releases.directory import ReleasesDirectory
     from version_affinity.releases.log import DeploymentLog, Entry
+    from version_affinity.releases.presence import HostReport
 
-    from .place import Place
+    from .place import Build, Place
 
 UNKNOWN: Final = "unknown-version"
 LACKING: Final = "host-lacks-version"
 BROKEN: Final = "broken-reference"
 COLLISION: Final = "collision"
 OTHER_LOG: Final = "other-log"
+LOST: Final = "log-lost"
 
 APP_FIRST_HINT: Final = "Is a path answered by the application itself? Then name it: --app-first '/api/*'"
 
@@ -47,18 +49,6 @@ class Objection(NamedTuple):
     details: tuple[str, ...] = ()
 
 
-class Build(NamedTuple):
-    """How the application serves a build, which decides where its references lead.
-
-    Attributes:
-        prefix: The path under which it is served.
-        app_first: The patterns of paths that are the application's own.
-    """
-
-    prefix: str = "/"
-    app_first: tuple[str, ...] = ()
-
-
 def objections(
     place: Place, log: DeploymentLog, entries: Sequence[Entry], percentages: Mapping[str, float], build: Build
 ) -> tuple[list[Objection], list[str]]:
@@ -73,8 +63,8 @@ def objections(
     """
     directory = place.directory()
     uploaded = directory.versions()
-    found = [*_elsewhere(place, entries), *_unknown(percentages, uploaded), *_lacking(log, percentages)]
-    warnings: list[str] = []
+    found = [*_elsewhere(place, entries), *_lost(log, entries), *absent(directory, log, percentages)]
+    warnings = _silent(log)
     stands = standings(directory, entries)
     known = [version for version, standing in stands.items() if standing.state != PRUNABLE or version in percentages]
     for version in _new(entries, percentages):
@@ -84,6 +74,53 @@ def objections(
             found += broken
             warnings += told
     return found, warnings
+
+
+def absent(directory: ReleasesDirectory, log: DeploymentLog, percentages: Iterable[str]) -> list[Objection]:
+    """Return what speaks against a deployment because versions are not there: not uploaded, or not on a live host.
+
+    Args:
+        directory: The uploaded versions.
+        log: The log.
+        percentages: The ids of the versions.
+    """
+    return [*_unknown(percentages, directory.versions()), *_lacking(log, percentages)]
+
+
+def hosts_ahead(hosts: Mapping[str, HostReport], log: DeploymentLog, entries: Sequence[Entry]) -> str:
+    """Return what is wrong where a host follows a later deployment than the log has; "" where none does.
+
+    Args:
+        hosts: The hosts that are alive.
+        log: The log.
+        entries: What was read from it.
+    """
+    newest = entries[-1].revision if entries else 0
+    ahead = [host for host, report in hosts.items() if report.revision > newest]
+    if not ahead:
+        return ""
+    latest = max(hosts[host].revision for host in ahead)
+    has = f"its newest is revision {newest}" if entries else "it is empty"
+    who = f"the host {ahead[0]} follows" if len(ahead) == 1 else f"the hosts {listed(ahead)} follow up to"
+    how = "deployments restore --replace" if entries else "deployments restore"
+    return (
+        f"{log.description} has lost deployments: {has}, and {who} revision {latest}. Restore its data, or run there: "
+        f"{command_line(how)}"
+    )
+
+
+def _lost(log: DeploymentLog, entries: Sequence[Entry]) -> list[Objection]:
+    reason = hosts_ahead(log.hosts(), log, entries) if isinstance(log, Presence) else ""
+    return [Objection(LOST, reason)] if reason else []
+
+
+def _silent(log: DeploymentLog) -> list[str]:
+    """Return a warning of the hosts that were alive a short time ago: what they have is not known."""
+    silent = log.silent_hosts() if isinstance(log, Presence) else {}
+    if not silent:
+        return []
+    who = f"the host {listed(silent)} has" if len(silent) == 1 else f"the hosts {listed(silent)} have"
+    return [f"{who} said nothing for some seconds, and what is there is not waited for"]
 
 
 def _new(entries: Sequence[Entry], percentages: Mapping[str, float]) -> list[str]:

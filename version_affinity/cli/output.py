@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
 _GAP: Final = 2
+#: In the context of a command: whether it is to print JSON, and whether it has.
+_AS_JSON: Final = "version_affinity.as_json"
+_HAS_JSON: Final = "version_affinity.has_json"
 #: The colours have one meaning each, in all commands.
 _STYLES: Final[dict[str, dict[str, Any]]] = {
     "good": {"fg": "green"},
@@ -58,12 +61,25 @@ def warn(text: str) -> None:
 
 def emit(document: object) -> None:
     """Print a document as JSON. Letters beyond ASCII are escaped, so that it is the same in every locale."""
+    _printed()
     click.echo(json.dumps(document, indent=2))
 
 
 def emit_line(document: object) -> None:
     """Print a document as a line of JSON."""
+    _printed()
     click.echo(json.dumps(document))
+
+
+def _printed() -> None:
+    context = click.get_current_context(silent=True)  # another thread has none
+    if context is not None:
+        context.meta[_HAS_JSON] = True
+
+
+def awaits_json(context: click.Context) -> bool:
+    """Tell whether a command was to print JSON, and has not."""
+    return context.meta.get(_AS_JSON, False) and not context.meta.get(_HAS_JSON, False)
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[int] = ()) -> None:
@@ -161,4 +177,9 @@ def warnings_shown() -> Iterator[None]:
         logger.propagate = before
 
 
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def _set_as_json(context: click.Context, _option: click.Parameter, value: bool) -> bool:
+    context.meta[_AS_JSON] = value
+    return value
+
+
+json_option = click.option("--json", "as_json", is_flag=True, callback=_set_as_json, help="Print JSON.")

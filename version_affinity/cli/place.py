@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import os
 import shlex
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 import click
 
 from version_affinity.releases.directory import ReleasesDirectory
 from version_affinity.releases.last_known import LastKnown
-from version_affinity.releases.log import open_log
+from version_affinity.releases.log import LogUnavailableError, open_log
 from version_affinity.releases.source import COPY, LOG, RELEASES, Releases
 
 from .commands import Commands
+from .errors import RefusedError
+from .output import warn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -26,6 +29,18 @@ if TYPE_CHECKING:
 #: Where releases are unless something else is said.
 DEFAULT: Final = "releases"
 _KEY: Final = "version_affinity.place"
+
+
+class Build(NamedTuple):
+    """How an application serves a build, which decides where its references lead.
+
+    Attributes:
+        prefix: The path under which it is served.
+        app_first: The patterns of paths that are the application's own.
+    """
+
+    prefix: str = "/"
+    app_first: tuple[str, ...] = ()
 
 
 class Place:
@@ -84,6 +99,42 @@ class Place:
         click.get_current_context().call_on_close(log.close)
         return log
 
+    def last_known(self) -> list[Entry] | None:
+        """Return the deployments, for what needs them to show how versions stand and changes nothing.
+
+        Where the log cannot be reached, that is told, and they are those of this host's copy; None without one.
+
+        Raises:
+            LogError: the log is damaged.
+        """
+        try:
+            return self.open_log().read()
+        except LogUnavailableError as error:
+            entries = self.copy().load()
+            if not entries:
+                warn(f"{error}. Nor is there a copy of the log here, so that it is not known how the versions stand")
+                return None
+            warn(f"{error}. The versions stand as this host knew it last, at revision {entries[-1].revision}")
+            return entries
+
+    def build(self, prefix: str | None, app_first: Sequence[str]) -> Build:
+        """Return how builds are served: as the command line says, else the application that the command is part of.
+
+        Args:
+            prefix: The option ``--prefix``.
+            app_first: The options ``--app-first``.
+        """
+        affinity = None
+        if self.application is not None and (prefix is None or not app_first):
+            if self.releases is None:
+                affinity = self.application()
+            elif self.releases == os.environ.get(RELEASES):
+                with suppress(RefusedError):  # it may not start before the first deployment
+                    affinity = self.application()
+        if affinity is not None:
+            prefix, app_first = prefix or affinity.prefix, app_first or affinity.app_first
+        return Build(prefix or "/", tuple(app_first))
+
     def copy(self) -> LastKnown:
         """Return this host's copy of the log that an application follows here."""
         return LastKnown(self.directory().path / COPY)
@@ -92,6 +143,19 @@ class Place:
         """Tell whether an application here follows another log than the one that these deployments are from."""
         followed = self.copy().load()
         return bool(followed) and followed != list(entries[: len(followed)])
+
+
+def build_options(command: _Decorated) -> _Decorated:
+    """Give a command that checks builds the options ``--prefix`` and ``--app-first``, which ``Place.build`` takes."""
+    prefix = click.option(
+        "--prefix",
+        metavar="PATH",
+        help="The path under which the application serves versions.  [default: the application's, else /]",
+    )
+    app_first = click.option(
+        "--app-first", metavar="PATTERN", multiple=True, help="Paths of the application's own, such as '/api/*'."
+    )
+    return prefix(app_first(command))
 
 
 def place_of(context: click.Context) -> Place:

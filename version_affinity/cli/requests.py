@@ -81,7 +81,8 @@ def environ_of(
     >>> environ["QUERY_STRING"], environ["HTTP_COOKIE"], environ["HTTP_SEC_FETCH_DEST"], kind
     ('x=1', 'a=1; b=2', 'document', 'page')
     """
-    url = urlsplit(target)
+    # "//a/b" is a path here, as it is in a request, and no host.
+    url = urlsplit(f"//localhost{target}" if target.startswith("/") else target)
     if not url.path.startswith("/"):
         raise click.UsageError(f"{target!r} is no path: write it from the host on, such as /checkout, or a whole URL")
     chosen = kind or kind_of_path(url.path)

@@ -10,11 +10,10 @@ from version_affinity.releases.retention import rollback_target
 
 from .commands import command
 from .completing import complete_version
-from .deploying import Order, carry_out, plan
+from .deploying import Order, carry_out, check_expected, expect_option, plan, tell_unchanged
 from .errors import RefusedError
-from .objections import Build
 from .output import json_option
-from .place import command_line, current_place, place_options
+from .place import build_options, command_line, current_place, place_options
 from .prompts import yes_option
 from .text import shares
 
@@ -29,25 +28,42 @@ if TYPE_CHECKING:
 @click.option("-m", "--message", default="", help="Why, for the log.")
 @click.option("--dry-run", is_flag=True, help="Show what would happen, and leave it at that.")
 @click.option("--force", is_flag=True, help="Roll back whatever speaks against it.")
+@expect_option
+@build_options
 @yes_option
 @place_options()
 @json_option
-def rollback(version: str | None, message: str, dry_run: bool, force: bool, yes: bool, as_json: bool) -> None:
+def rollback(
+    version: str | None,
+    message: str,
+    dry_run: bool,
+    force: bool,
+    expect: int | None,
+    prefix: str | None,
+    app_first: tuple[str, ...],
+    yes: bool,
+    as_json: bool,
+) -> None:
     """Give everybody an earlier version again: the one that last had 100 %, or the version ID.
 
       version-affinity rollback
       version-affinity rollback v1 -m "Payment fails"
 
     It is a new deployment, with a revision of its own. Every user whom the deployments since have moved gets exactly
-    the version from before. Pages of the others stay whole: their files are still served.
+    the version from before. Pages of the others stay whole: their files are still served. Where everybody has the
+    version already, nothing is deployed.
     """
     place = current_place()
     log = place.open_log()
     entries = log.read()
+    check_expected(entries, expect)
     earlier, reason = _target(entries) if version is None else (version, f"Rollback to {version}")
-    planned = plan(place, log, entries, {earlier: 100.0}, Build())
+    planned = plan(place, log, entries, {earlier: 100.0}, place.build(prefix, app_first))
     order = Order("Roll back?", message or reason, yes=yes, force=force, dry_run=dry_run, as_json=as_json)
-    carry_out(planned, log, order)
+    if planned.before is not None and planned.before.percentages == planned.percentages:
+        tell_unchanged(planned, earlier, order)
+    else:
+        carry_out(planned, log, order)
 
 
 def _target(entries: Sequence[Entry]) -> tuple[str, str]:

@@ -19,6 +19,7 @@ DEPLOYED: Final = "deployed"
 STAGED: Final = "staged"
 KNOWN: Final = "known"
 PRUNABLE: Final = "prunable"
+UNKNOWN: Final = "unknown"
 
 
 class Standing(NamedTuple):
@@ -26,7 +27,7 @@ class Standing(NamedTuple):
 
     Attributes:
         release: The version.
-        state: One of the four above.
+        state: One of the five above.
         percentage: Its share in the current deployment, None when it is not in it.
         reason: Why it stays known; "" when it does not.
     """
@@ -40,7 +41,7 @@ class Standing(NamedTuple):
         """Return it for a terminal."""
         if self.percentage is not None:
             return styled(percent(self.percentage), "good") if self.percentage else "0 %, staged"
-        return KNOWN if self.state == KNOWN else styled("can be pruned", "faint")
+        return self.state if self.state in (KNOWN, UNKNOWN) else styled("can be pruned", "faint")
 
     def as_dict(self) -> dict[str, Any]:
         """Return it for JSON."""
@@ -67,15 +68,17 @@ def release_dict(release: Release) -> dict[str, Any]:
 
 
 def standings(
-    directory: ReleasesDirectory, entries: Sequence[Entry], retention: Retention | None = None
+    directory: ReleasesDirectory, entries: Sequence[Entry] | None, retention: Retention | None = None
 ) -> dict[str, Standing]:
     """Return how the uploaded versions stand, by id, the oldest first.
 
     Args:
         directory: The uploaded versions.
-        entries: The whole log of deployments.
+        entries: The whole log of deployments; None where it cannot be read.
         retention: How long versions stay known; None as ``Releases`` has it by default.
     """
+    if entries is None:
+        return {version: Standing(release, UNKNOWN, None, "") for version, release in directory.versions().items()}
     kept = prune_plan(directory, entries, retention or Retention()).kept
     current = entries[-1].percentages if entries else {}
     found = {}

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from version_affinity.releases.movement import movement
 from version_affinity.releases.presence import HostReport, Presence
 from version_affinity.releases.retention import rollback_target
 
 from .commands import command
+from .objections import hosts_ahead
 from .output import aligned, emit, json_option, say, styled, warn
 from .place import command_line, current_place, place_options
 from .standings import release_dict
-from .text import ago, listed, percent, printable
+from .text import ago, counted, listed, percent, printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from version_affinity.releases.directory import Release
     from version_affinity.releases.log import Entry
+
+# Before the first deployment.
+_NONE: Final = {"revision": 0, "percentages": {}, "created": None, "author": "", "message": ""}
 
 
 @command()
@@ -38,12 +42,15 @@ def status(as_json: bool) -> None:
     log = place.open_log()
     entries = log.read()
     uploaded = directory.versions()
-    hosts = log.hosts() if isinstance(log, Presence) else None
+    hosts = {**log.hosts(), **log.silent_hosts()} if isinstance(log, Presence) else None
     if place.is_followed_elsewhere(entries):
         warn(
             f"the application on this host follows another log than {log.description}, or this one has lost "
             "deployments: name its log, as in --log redis://host",
         )
+    lost = hosts_ahead(hosts, log, entries) if hosts else ""
+    if lost:
+        warn(lost)
     if as_json:
         where = {"name": directory.name, "releases": str(directory.path), "log": log.description}
         emit({**where, **_document(entries, uploaded, hosts)})
@@ -65,7 +72,7 @@ def _document(
     target = rollback_target(entries)
     percentages = current.percentages if current is not None else {}
     return {
-        **(current.as_document() if current is not None else {"revision": 0, "percentages": {}}),
+        **(current.as_document() if current is not None else _NONE),
         "versions": [
             {
                 "id": version,
@@ -83,6 +90,8 @@ def _document(
                 "host": host,
                 "revision": report.revision,
                 "seen": report.seen,
+                "silent": report.silent,
+                "servers": report.servers,
                 "versions": sorted(report.versions),
                 "missing": [version for version in percentages if version not in report.versions],
             }
@@ -142,14 +151,19 @@ def _tell_hosts(hosts: Mapping[str, HostReport], entries: Sequence[Entry]) -> No
     for host, report in hosts.items():
         wanted = current.percentages if current is not None else {}
         missing = [version for version in wanted if version not in report.versions]
-        behind = current is not None and report.revision < current.revision
         rows.append(
             [
-                printable(host),
-                styled(f"revision {report.revision}, behind", "warning") if behind else f"revision {report.revision}",
-                f"seen {ago(report.seen)}",
+                printable(host) + (f" ({counted(report.servers, 'server')})" if report.servers > 1 else ""),
+                _followed(report.revision, current.revision if current is not None else 0),
+                styled(f"silent since {ago(report.seen)}", "warning") if report.silent else f"seen {ago(report.seen)}",
                 styled(f"lacks {listed(missing)}", "bad") if missing else f"has {', '.join(sorted(report.versions))}",
             ]
         )
     for line in aligned(rows, indent="  "):
         say(line)
+
+
+def _followed(revision: int, newest: int) -> str:
+    if revision == newest:
+        return f"revision {revision}"
+    return styled(f"revision {revision}, {'behind' if revision < newest else 'ahead'}", "warning")

@@ -129,10 +129,10 @@ def list_versions(as_json: bool) -> None:
       version-affinity versions list --json | jq -r '.[].id'
 
     A share: it is in the current deployment. "known": no longer, but its files are still served, for the pages that it
-    has given out. "can be pruned": its files are not served any more.
+    has given out. "can be pruned": its files are not served any more. "unknown": the log cannot be reached.
     """
     place = current_place()
-    found = list(reversed(standings(place.directory(), place.open_log().read()).values()))
+    found = list(reversed(standings(place.directory(), place.last_known()).values()))
     if as_json:
         emit([standing.as_dict() for standing in found])
         return
@@ -173,12 +173,12 @@ def view(version: str, as_json: bool) -> None:
     place = current_place()
     releases = place.directory()
     release = releases.release(version)
-    entries = place.open_log().read()
+    entries = place.last_known()
     standing = standings(releases, entries)[release.id]
     files = _files(releases.manifest_path(version).read_bytes())
     types = _types(files)
     biggest = sorted(files, key=lambda file: (-file["size"], file["path"]))[:_BIGGEST]
-    was_in = [entry for entry in reversed(entries) if version in entry.percentages]
+    was_in = [entry for entry in reversed(entries or ()) if version in entry.percentages]
     if as_json:
         deployments = [
             {"revision": entry.revision, "created": entry.created, "percentage": entry.percentages[version]}
@@ -201,7 +201,7 @@ def view(version: str, as_json: bool) -> None:
     _section("Types", [[kind["type"], counted(kind["files"], "file"), size(kind["size"])] for kind in types], (1, 2))
     _section("Biggest files", [[size(file["size"]), printable(file["path"])] for file in biggest], (0,))
     rows = [[f"revision {entry.revision}", percent(entry.percentages[version]), ago(entry.created)] for entry in was_in]
-    _section("In deployments", rows or [["none yet"]], (1,))
+    _section("In deployments", rows or [["none yet" if entries is not None else "unknown"]], (1,))
 
 
 def _section(title: str, rows: list[list[str]], right: tuple[int, ...]) -> None:
