@@ -14,6 +14,7 @@ import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+from unittest.mock import patch
 from urllib.parse import quote
 
 from harness import missing
@@ -113,21 +114,27 @@ class RedisServer:
 
 
 @contextlib.contextmanager
-def redis_server(*, password: str = "", tls: bool = False, keeps: bool = True) -> Iterator[RedisServer]:
+def redis_server(
+    *, password: str = "", tls: bool = False, keeps: bool = True, grace: float = 0.0
+) -> Iterator[RedisServer]:
     """Run a Redis for as long as the block lasts.
 
     Args:
         password: What it asks for.
         tls: Whether it speaks TLS, with a certificate of its own.
         keeps: Whether it writes its data to the disk.
+        grace: Seconds that the first deployment of this process waits after its start for what hosts say.
     """
     find()
+    from version_affinity.releases import redis_log  # noqa: PLC0415 - an extra
+
     # A directory with a short name: that of a Unix socket has at most 107 bytes.
     with tempfile.TemporaryDirectory(prefix="redis-", ignore_cleanup_errors=True) as directory:
         server = RedisServer(Path(directory), password=password, tls=tls, keeps=keeps)
         try:
             server.start()
-            yield server
+            with patch.object(redis_log, "GRACE", grace):
+                yield server
         finally:
             server.kill()
 

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
     from version_affinity.releases.directory import ReleasesDirectory
 
+# Other tests may have left a thread, and so may what runs them.
+pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+
 V1, V2 = {"v1": 100.0}, {"v2": 100.0}
 DAY = timedelta(days=1)
 YEARS = [timedelta(days=-20 * 365), timedelta(days=-400), timedelta(), timedelta(days=400), timedelta(days=70 * 365)]

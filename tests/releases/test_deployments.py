@@ -19,13 +19,13 @@ from version_affinity.releases.deployments import Deployments
 from version_affinity.releases.file_log import FILE_NAME, FileLog
 from version_affinity.releases.last_known import LastKnown
 from version_affinity.releases.log import open_log
+from version_affinity.releases.source import COPY
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
 V1, V2, SPLIT = {"v1": 100.0}, {"v2": 100.0}, {"v1": 50.0, "v2": 50.0}
-COPY = ".last-known.jsonl"
 
 
 @pytest.fixture

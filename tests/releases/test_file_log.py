@@ -31,6 +31,9 @@ from version_affinity.releases.log import LogConflictError, LogError, LogLostErr
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+# Other tests may have left a thread, and so may what runs them.
+pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+
 POSIX = pytest.mark.skipif(os.name != "posix", reason="this system has no such processes or disks")
 SPLIT = {"v1": 90.0, "v2": 10.0}
 CREATED = "2026-11-24T05:00:00Z"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,8 +13,12 @@ from harness import SCRIPT, client
 from redis_server import RedisServer, redis_server
 
 from version_affinity import ConfigurationError, VersionAffinity
-from version_affinity.releases import Releases
+from version_affinity.releases import Releases, deployments, redis_log
+from version_affinity.releases.last_known import LastKnown
+from version_affinity.releases.log import LogLostError, open_log
 from version_affinity.releases.presence import Presence
+from version_affinity.releases.redis_presence import EXPIRY
+from version_affinity.releases.source import COPY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -85,11 +90,93 @@ def test_redis_comes_back_without_its_data(site: Site, redis: RedisServer, caplo
         redis.start()
         until(lambda: (status := releases.status()) and "lost" in status.error)
         assert affinity.deployment.percentages == SPLIT
-        with site.followed() as (started, _):
+        with site.followed() as (started, others):
             assert started.deployment.percentages == SPLIT
             assert started.deployment.revision == 2
+            # A host's copy has all of it.
+            site.log.restore(LastKnown(site.directory.path / COPY).load())  # type: ignore[attr-defined]
+            site.deploy(V2)
+            until(lambda: started.deployment.percentages == affinity.deployment.percentages == V2)
+            until(lambda: not any(it.status().error for it in (releases, others)))  # type: ignore[union-attr]
     assert "has 0 deployments, and this host has seen 2, not all of which are among them" in caplog.text
     assert "starting from revision 2, which this host knew last" in caplog.text
+
+
+def test_nobody_begins_anew_while_a_host_remembers(site: Site, redis: RedisServer) -> None:
+    """Hosts go on telling what they have seen to a Redis that has lost it, so an operator who knows nothing is told."""
+    site.deploy(SPLIT)
+    with site.followed():
+        redis.kill()
+        redis.forget()
+        redis.start()
+        with closing(open_log(site.directory.path, site.url)) as log:
+            until(log.hosts)  # type: ignore[attr-defined] # which a RedisLog has
+            assert log.read() == []
+            with pytest.raises(LogLostError, match=r"revision 2 was there\. Restore"):
+                log.append(V1, expected=0)
+            assert log.read() == []
+
+
+def test_nobody_begins_anew_before_a_host_has_come_back(
+    site: Site, redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An operator who is quicker than the hosts, which were told to ask a dead server less and less, waits for them."""
+    monkeypatch.setattr(redis_log, "GRACE", 20.0)
+    with site.followed():
+        redis.kill()
+        redis.forget()
+        redis.start()
+        with closing(open_log(site.directory.path, site.url)) as log:
+            with pytest.raises(LogLostError, match=r"revision 1 was there"):
+                log.append(V1, expected=0)
+            assert log.read() == []
+
+
+def test_a_redis_that_a_host_may_only_read(site: Site, redis: RedisServer, caplog: pytest.LogCaptureFixture) -> None:
+    """Its log is followed all the same; that other hosts cannot be told of this one is said once, and in the status."""
+    with redis.client() as administrator:
+        rights = {"keys": ["*"], "commands": ["+@read", "+@connection"]}
+        administrator.acl_setuser("viewer", enabled=True, passwords=["+s3cret"], **rights)
+    host = Site(site.root, redis.url.replace("redis://:", "redis://viewer:"))
+    with host.followed(host="viewer") as (affinity, releases):
+        until(lambda: (status := releases.status()) and "no permissions" in status.error)
+        for shares in (SPLIT, V2):
+            site.deploy(shares)
+            until(lambda: affinity.deployment.percentages == shares)  # noqa: B023
+        status = releases.status()
+        assert status is not None
+        assert "no permissions" in status.error
+    told = [record.message for record in caplog.records if "cannot be told which versions" in record.message]
+    assert len(told) == 1
+    assert "can be read again" not in caplog.text
+    assert PASSWORD not in caplog.text
+    host.log.close()
+
+
+def test_a_host_that_is_forgotten_tells_again(site: Site, redis: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A host repeats its report every few seconds: others see that it is alive, and not only what it once had."""
+    assert 3 * deployments.HEARTBEAT <= EXPIRY
+    monkeypatch.setattr(deployments, "HEARTBEAT", 0.2)
+    assert isinstance(site.log, Presence)
+    with site.followed(host="one"), redis.client() as client_of_redis:
+        for _ in range(3):
+            until(site.log.hosts)
+            client_of_redis.delete("version-affinity:storefront:hosts")
+
+
+def test_a_log_behind_tls(tmp_path: Path) -> None:
+    """A log whose URL has a password and a certificate's authority is followed, and none of it is told."""
+    with redis_server(password=PASSWORD, tls=True) as server:
+        site = Site(tmp_path, server.url)
+        site.upload("v1", "v2")
+        site.deploy(V1)
+        with site.followed() as (affinity, releases):
+            site.deploy(V2)
+            until(lambda: affinity.deployment.percentages == V2)
+            server.kill()
+            until(lambda: (status := releases.status()) and status.error)
+            assert PASSWORD not in str(releases.status())
+        site.log.close()
 
 
 def test_starting_without_redis(site: Site, redis: RedisServer, caplog: pytest.LogCaptureFixture) -> None:
@@ -114,6 +201,7 @@ def test_a_host_that_knows_nothing_cannot_start_without_redis(site: Site, redis:
     with pytest.raises(ConfigurationError) as raised:
         VersionAffinity(None, Releases(site.directory.path, log=site.url))
     assert "make the log available" in str(raised.value)
+    assert ".." not in str(raised.value)
     assert PASSWORD not in str(raised.value)
 
 

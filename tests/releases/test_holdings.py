@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from typing import TYPE_CHECKING, Any
 
@@ -85,6 +86,17 @@ def lose_the_manifest_of_vite(build: Path) -> None:
     (build / ".vite/manifest.json").unlink()
 
 
+def copy_a_file(build: Path) -> None:
+    """Have a file under the name that it has while rsync copies it."""
+    file = build / ENTRY["v2"][1:]
+    file.rename(file.with_name(f".{file.name}.Xy12Ab"))
+
+
+def copy_the_manifest_of_vite(build: Path) -> None:
+    """Have a file that is not served under such a name."""
+    (build / ".vite/manifest.json").rename(build / ".vite/.manifest.json.Xy12Ab")
+
+
 def change_a_file(build: Path) -> None:
     """Write other bytes into a file."""
     file = build / ENTRY["v2"][1:]
@@ -107,6 +119,8 @@ def damage_the_manifest(build: Path) -> None:
     [
         (lose_a_file, "8 of its 9 files are here"),
         (lose_the_manifest_of_vite, "8 of its 9 files are here"),
+        (copy_a_file, f"8 of its 9 files are here: {ENTRY['v2'][1:]!r} is missing"),
+        (copy_the_manifest_of_vite, "8 of its 9 files are here"),
         (change_a_file, "holds other bytes than were uploaded"),
         (empty_the_manifest, "KeyError: 'files'"),
         (damage_the_manifest, "RecursionError"),
@@ -184,3 +198,36 @@ def test_a_version_that_has_just_been_removed(releases: ReleasesDirectory, loadi
     holdings = Holdings(releases, loading)
     holdings.load(listed)
     assert (list(holdings.versions), holdings.failures) == (["v1"], {})
+
+
+def test_files_that_the_application_ignores(releases: ReleasesDirectory, loading: Loading) -> None:
+    """A version of which the application serves only a part is whole; so is one with files that nobody uploaded."""
+    (releases.build_path("v1") / "assets").chmod(0o755)
+    (releases.build_path("v1") / "assets/.nfs0001").write_text("")
+    (releases.build_path("v1") / ".DS_Store").write_text("")
+    holdings = Holdings(releases, lambda build, *, manifest: StaticAssets(build, manifest=manifest, ignore=["*.svg"]))
+    holdings.load(known(releases))
+    assert list(holdings.versions) == ["v1", "v2"]
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="this user may read everything")
+def test_a_file_that_cannot_be_read(releases: ReleasesDirectory, loading: Loading) -> None:
+    """A file that this user may not look at is missed now, not by a request."""
+    (releases.build_path("v2") / "assets").chmod(0)
+    holdings = Holdings(releases, loading)
+    holdings.load(known(releases))
+    (releases.build_path("v2") / "assets").chmod(0o755)
+    assert "files are here" in holdings.failures["v2"].reason
+
+
+def test_names_of_all_kinds(releases: ReleasesDirectory, loading: Loading, tmp_path: Path) -> None:
+    """Rule files, compressed files, deep ones and names that are not ASCII count as what they are."""
+    names = ("_headers", "_redirects", "sub/_headers", "naïve.js", "a/b/c.txt", "index.html.gz")
+    upload(releases, write_build(tmp_path / "v3", {**build_of("v1"), **dict.fromkeys(names, "/x /y")}), id="v3")
+    holdings = Holdings(releases, loading)
+    holdings.load(known(releases, "v3"))
+    assert holdings.failures == {}
+    (releases.build_path("v3") / "_headers").unlink()
+    holdings = Holdings(releases, loading)
+    holdings.load(known(releases, "v3"))
+    assert "14 of its 15 files are here" in holdings.failures["v3"].reason

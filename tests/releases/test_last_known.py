@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from version_affinity.releases.file_log import FileLog
 from version_affinity.releases.last_known import LastKnown
 from version_affinity.releases.log import Entry
 
@@ -99,3 +100,32 @@ def test_an_equal_copy_is_not_written_again(tmp_path: Path) -> None:
     before = copy.path.stat().st_ino
     LastKnown(copy.path).save(history(2))
     assert copy.path.stat().st_ino == before
+
+
+@pytest.mark.parametrize(
+    ("written", "read", "used"),
+    [("redis://a", "redis://a", True), ("file", "redis://a", False), ("", "redis://a", True), ("redis://a", "", True)],
+)
+def test_whose_copy_it_is(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, written: str, read: str, used: bool
+) -> None:
+    """The copy of another log is not started from, which is logged; one that does not say whose it is, is."""
+    LastKnown(tmp_path / "copy", log=written).save(history(2))
+    assert LastKnown(tmp_path / "copy", log=read).load() == (history(2) if used else [])
+    assert ("it is of another log, file" in caplog.text) is not used
+
+
+def test_a_copy_takes_the_place_of_a_file_log(tmp_path: Path) -> None:
+    """Whatever else the copy says, the file log reads its lines as its own, and goes on."""
+    LastKnown(tmp_path / "deployments.jsonl", log="file").save(history(2))
+    log = FileLog(tmp_path / "deployments.jsonl")
+    assert log.read() == history(2)
+    assert log.append({"v1": 100}, expected=2).revision == 3
+
+
+def test_a_copy_that_is_only_started_from(tmp_path: Path) -> None:
+    """Where nothing is to be left behind, nothing is written, and what is there is read."""
+    LastKnown(tmp_path / "copy").save(history(1))
+    copy = LastKnown(tmp_path / "copy", writes=False)
+    copy.save(history(2))
+    assert copy.load() == history(1)

@@ -1,19 +1,24 @@
-"""The whole life of a release under load: nobody notices anything, whichever log it is, and every worker follows."""
+"""The whole life of a release by commands, under load: nobody notices anything, whichever log it is, and all follow."""
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from builds import ENTRY
-from followed import Site, until
-from harness import SCRIPT
+from builds import COLLISION, ENTRY, build_of
+from followed import NAME, Site, until
+from harness import SCRIPT, write_build
 from redis_server import redis_server
 from site_servers import gunicorn, load, workers
 
-from version_affinity.releases import Retention
-from version_affinity.releases.retention import prune, prune_plan, rollback_target
+if os.environ.get("CI") != "true":  # there the test fails instead
+    for package, extra in (("click", "cli"), ("justhtml", "check"), ("tinycss2", "check"), ("tree_sitter", "check")):
+        pytest.importorskip(package, reason=f"it comes with the extra {extra!r}")
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,52 +33,99 @@ SOON = 2.0
 MEANWHILE = 1.0
 
 
+class Operator:
+    """Somebody who works by commands, each in a process of its own.
+
+    Args:
+        directory: Where: ``releases/`` is in it.
+        log: The URL of the log, None for the file.
+    """
+
+    def __init__(self, directory: Path, log: str | None) -> None:
+        self._directory = directory
+        self.log = log
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("VERSION_AFFINITY_")}
+        given = {} if log is None else {"VERSION_AFFINITY_LOG": log}
+        self._environment = {**kept, **given, "VERSION_AFFINITY_AUTHOR": "ada", "PYTHONWARNINGS": "error"}
+
+    def run(self, text: str) -> str:
+        """Run a command, and return what it prints."""
+        command = [sys.executable, "-m", "version_affinity", *text.split()]
+        done = subprocess.run(
+            command,
+            cwd=self._directory,
+            env=self._environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        assert done.returncode == 0, f"{text}: {done.stdout}{done.stderr}"
+        assert not done.stderr, f"{text}: {done.stderr}"
+        return done.stdout
+
+    def json(self, text: str) -> Any:
+        """Run a command, and return the JSON that it prints."""
+        return json.loads(self.run(f"{text} --json"))
+
+    def upload(self, version: str) -> None:
+        """Build a version, and upload it."""
+        files = {path: content for path, content in build_of(version).items() if path != COLLISION[1:]}
+        write_build(self._directory / f"dist-{version}", files)
+        assert f"Uploaded {version}: " in self.run(f"versions upload dist-{version} --id {version}")
+
+
 @pytest.fixture(params=["file", "redis"])
-def site(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Site]:
-    """A site with each kind of log."""
+def operator(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Operator]:
+    """An operator, with each kind of log."""
     if request.param == "file":
-        yield Site(tmp_path)
+        yield Operator(tmp_path, None)
         return
     with redis_server() as redis:
-        made = Site(tmp_path, redis.url)
-        yield made
-        made.log.close()
+        yield Operator(tmp_path, redis.url)
 
 
-def deploy(site: Site, server: Server, percentages: dict[str, float]) -> None:
+def deploy(operator: Operator, server: Server, command: str, percentages: dict[str, float]) -> None:
     """Deploy; soon afterwards, every worker is on the new revision, and serves by these percentages."""
-    entry = site.deploy(percentages)
+    seen = operator.json("deployments status")["revision"]
+    entry = operator.json(f"{command} -y --expect {seen}")["entry"]
     time.sleep(SOON)
     told = workers(server, WORKERS)
-    assert {worker["revision"] for worker in told.values()} == {entry.revision}
-    assert {worker["serving"] for worker in told.values()} == {entry.revision}
+    assert entry["revision"] == seen + 1
+    assert {worker["revision"] for worker in told.values()} == {entry["revision"]}
+    assert {worker["serving"] for worker in told.values()} == {entry["revision"]}
     assert [worker["percentages"] for worker in told.values()] == [percentages] * WORKERS
 
 
-def test_the_life_of_a_release(site: Site, tmp_path: Path) -> None:
-    """Upload, ramp, roll back and prune under load: no request fails, and every worker is soon on the same revision."""
-    site.upload("v1")
-    site.deploy({"v1": 100.0})
+def test_the_life_of_a_release(operator: Operator, tmp_path: Path) -> None:
+    """Upload, check, ramp, roll back, prune under load: no request fails; soon every worker is on the same revision."""
+    operator.run(f"init --name {NAME}")
+    operator.upload("v1")
+    assert "Deployed revision 1" in operator.run("versions deploy v1 -y")
+    site = Site(tmp_path, operator.log)  # which is there, and is what the server is told of
+    site.log.close()
     with gunicorn(site, tmp_path, workers=WORKERS) as server, load(server) as outcome:
         processes = workers(server, WORKERS).keys()
-        site.upload("v2")
+        operator.upload("v2")
         until(lambda: all(worker["versions"] == ["v1", "v2"] for worker in workers(server, WORKERS).values()))
-        deploy(site, server, {"v1": 90.0, "v2": 10.0})
-        deploy(site, server, {"v1": 50.0, "v2": 50.0})
-        deploy(site, server, {"v2": 100.0})
+        found = operator.json("check v2")
+        assert (found["ok"], found["live"], found["known"]) == (True, "v1", ["v1"])
+        deploy(operator, server, "versions deploy v1@90% v2@10%", {"v1": 90.0, "v2": 10.0})
+        deploy(operator, server, "versions deploy v1@50% v2@50%", {"v1": 50.0, "v2": 50.0})
+        deploy(operator, server, "versions deploy v2@100%", {"v2": 100.0})
         time.sleep(MEANWHILE)
+        deploy(operator, server, "rollback", {"v1": 100.0})
 
-        back = rollback_target(site.log.read())
-        assert back is not None
-        deploy(site, server, dict(back.percentages))
-        assert back.percentages == {"v1": 100.0}
-
-        site.upload("v0")
+        operator.upload("v0")
         until(lambda: all("v0" in worker["versions"] for worker in workers(server, WORKERS).values()))
-        assert prune(prune_plan(site.directory, site.log.read(), Retention(keep=0)), site.log) == ["v0"]
+        assert operator.json("prune --keep 0 -y")["removed"] == ["v0"]
         until(lambda: all(worker["versions"] == ["v1", "v2"] for worker in workers(server, WORKERS).values()))
         assert server.ask(ENTRY["v0"], SCRIPT).status == 404
 
+        status = operator.json("deployments status")
+        assert (status["revision"], status["missing"]) == (5, [])
+        if operator.log is not None:
+            assert [(host["revision"], host["versions"]) for host in status["hosts"]] == [(5, ["v1", "v2"])]
         assert workers(server, WORKERS).keys() == processes
         assert {worker["error"] for worker in workers(server, WORKERS).values()} == {""}
     assert outcome["failures"] == 0, outcome["failed"]

@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 
     from redis_server import RedisServer
 
+# Other tests may have left a thread, and so may what runs them.
+pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+
 SPLIT = {"v1": 90.0, "v2": 10.0}
 CREATED = "2026-11-24T05:00:00Z"
 

@@ -27,7 +27,11 @@ if TYPE_CHECKING:
 
     from redis_server import RedisServer
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+pytestmark = [
+    pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork"),
+    # Other tests may have left a thread, and so may what runs them.
+    pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning"),
+]
 
 SPLIT = {"v1": 90.0, "v2": 10.0}
 #: How many processes there are at once, at most.

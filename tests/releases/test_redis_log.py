@@ -8,6 +8,7 @@ import multiprocessing
 import os
 import socket
 import threading
+import time
 import traceback
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -22,10 +23,14 @@ from redis_server import RedisServer, Wire, redis_server
 from version_affinity.errors import ConfigurationError
 from version_affinity.releases.log import LogConflictError, LogError, LogLostError, LogUnavailableError
 from version_affinity.releases.presence import Presence
-from version_affinity.releases.redis_log import EXPIRY, RedisLog
+from version_affinity.releases.redis_log import RedisLog
+from version_affinity.releases.redis_presence import EXPIRY, KEPT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+# Other tests may have left a thread, and so may what runs them.
+pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 
 PASSWORD = "p@ss:w/o?r#d%"  # noqa: S105 - of a server that lives for one test
 STREAM = "version-affinity:storefront:deployments"
@@ -285,6 +290,47 @@ def test_a_live_host_remembers(server: RedisServer) -> None:
     assert log_of(server).read() == []
 
 
+def test_a_first_deployment_waits_for_hosts() -> None:
+    """On a Redis that has just been started, empty, a writer who has seen nothing waits for a host that knows more."""
+    with redis_server(grace=20) as own, contextlib.closing(log_of(own)) as host:
+        timer = threading.Timer(0.5, host.report, ("web1", ["v1"], 7))
+        timer.start()
+        with pytest.raises(LogLostError, match=r"revision 7 was there.*`version-affinity deployments restore`"):
+            log_of(own).append({"v1": 100}, expected=0)
+        timer.join()
+        assert host.hosts()  # it was waited for
+
+
+def test_a_first_deployment_waits_for_no_longer_than_it_must() -> None:
+    """Nobody waits on a Redis that has been there for long enough, nor for ever on one that has not."""
+    with redis_server(grace=2) as own:
+        began = time.monotonic()
+        assert log_of(own).append({"v1": 100}, expected=0).revision == 1
+        assert time.monotonic() - began < 2.5
+        with own.client() as client:
+            client.flushall()
+            while client.info("server")["uptime_in_seconds"] < 2:
+                time.sleep(0.1)
+        began = time.monotonic()
+        assert log_of(own).append({"v1": 100}, expected=0).revision == 1
+        assert time.monotonic() - began < 1
+
+
+def test_a_history_that_was_begun_anew_is_replaced(server: RedisServer) -> None:
+    """What somebody deployed to an emptied Redis gives way to the true history, where that is asked for."""
+    log = filled(log_of(server))
+    history = log.read()
+    with server.client() as client:
+        client.delete(STREAM)
+    begun = log_of(server)
+    begun.append({"v9": 100}, expected=0)
+    with pytest.raises(LogError, match="`version-affinity deployments restore --replace`"):
+        begun.restore(history)
+    begun.restore(history, replace=True)
+    assert begun.read() == log.read() == history
+    assert begun.append(SPLIT, expected=2).revision == 3
+
+
 @pytest.mark.parametrize(("entries", "existing"), [(slice(1, None), False), (slice(0, 0), False), (slice(0, 2), True)])
 def test_what_cannot_be_restored(server: RedisServer, entries: slice, existing: bool) -> None:
     """A history without its beginning, or over another one, is not restored."""
@@ -536,19 +582,44 @@ def test_hosts_report(server: RedisServer) -> None:
     assert log_at(server.url, "admin").hosts() == {}
 
 
-@pytest.mark.parametrize(("age", "alive"), [(EXPIRY - 5, True), (EXPIRY + 5, False), (-3600, False)])
-def test_hosts_expire(server: RedisServer, age: int, alive: bool) -> None:
-    """A host is alive for some seconds after its report; one from the future is from before a jump of the clock."""
+@pytest.mark.parametrize(
+    ("age", "state"), [(EXPIRY - 5, "alive"), (EXPIRY + 5, "silent"), (KEPT + 5, "gone"), (-3600, "gone")]
+)
+def test_hosts_expire(server: RedisServer, age: int, state: str) -> None:
+    """A host is alive for some seconds after its report, and known as a silent one for some minutes.
+
+    A report from the future is from before a jump of the clock.
+    """
     log = log_of(server)
     log.report("web1", ["v1"], 1)
     with server.client() as client:
         seen, _, report = client.hget(HOSTS, "web1").partition(b" ")
         assert abs(int(seen) - client.time()[0]) <= 5
         client.hset(HOSTS, "web1", b"%d %s" % (int(seen) - age, report))
-        assert ("web1" in log.hosts()) is alive
+        assert ("web1" in log.hosts()) is (state == "alive")
+        assert {host: (it.versions, it.silent) for host, it in log.silent_hosts().items()} == (
+            {"web1": ({"v1"}, True)} if state == "silent" else {}
+        )
         log.report("web2", ["v1"], 1)
-        assert client.hexists(HOSTS, "web1") is alive  # the next report sweeps out the dead
-        assert 0 < client.ttl(HOSTS) <= EXPIRY  # the last host's goes with its key
+        assert client.hexists(HOSTS, "web1") is (state != "gone")  # the next report sweeps out the others
+        assert 0 < client.ttl(HOSTS) <= KEPT  # the last host's goes with its key
+
+
+def test_servers_under_one_name(server: RedisServer) -> None:
+    """Of two servers whose hosts have one name, what both of them have counts, and no report hides the other."""
+    log = log_of(server)
+    log.report("web", ["v1", "v2"], 2, server="blue")
+    log.report("web", ["v1"], 1, server="green")
+    (report,) = log.hosts().values()
+    assert (report.versions, report.revision, report.servers) == ({"v1"}, 1, 2)
+    with pytest.raises(LogLostError, match="revision 2"):
+        log.append({"v1": 100}, expected=0)
+    with server.client() as client:
+        _, _, text = client.hget(HOSTS, "web\0green").partition(b" ")
+        client.hset(HOSTS, "web\0green", b"%d %s" % (client.time()[0] - EXPIRY - 5, text))
+    (report,) = log.hosts().values()
+    assert (report.versions, report.servers) == ({"v1", "v2"}, 1)
+    assert log.silent_hosts() == {}  # one of its servers is alive: the other was replaced
 
 
 REPORTS = [b"", b"1", b"\xff", b"{}", b"9999999999 {}", b'now {"versions": []}', b"1 " + b"[" * 100_000]

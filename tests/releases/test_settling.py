@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import TYPE_CHECKING
 
@@ -81,6 +82,23 @@ def test_a_version_that_comes_again(clock: Callable[[float], None]) -> None:
     clock(10)
     assert settling.ready({"v1"}, {}) == {"v1"}
     assert settling.ready({"v1", "v2"}, {}) == {"v1"}
+
+
+def test_a_log_that_goes_away_meanwhile(clock: Callable[[float], None]) -> None:
+    """While it cannot be told whether others have read what this process has, what is new waits on."""
+    settling = Settling(INTERVAL)
+    settling.ready({"v1"}, {})
+    clock(10)
+    assert settling.ready({"v1", "v2"}, {}, not_before=math.inf) == {"v1"}
+    clock(60)
+    assert not settling.is_due(math.inf)
+    assert settling.ready({"v1", "v2"}, {}, not_before=math.inf) == {"v1"}
+    assert not settling.is_due(1080.0)
+    assert settling.ready({"v1", "v2"}, {}, not_before=1080.0) == {"v1"}
+    clock(10)
+    assert settling.is_due(1080.0)
+    assert settling.ready({"v1", "v2"}, {}, not_before=1080.0) == {"v1", "v2"}
+    assert settling.ready({"v1", "v2"}, {}, not_before=math.inf) == {"v1", "v2"}
 
 
 def test_ramps_and_rollbacks_wait_for_nobody(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+    from redis_server import RedisServer
     from servers import Server
 
 WORKERS = 2
@@ -52,10 +53,11 @@ class Host(NamedTuple):
 
 
 class Fleet(NamedTuple):
-    """Two hosts and what is in front of them."""
+    """Two hosts, what is in front of them, and what they share."""
 
     hosts: tuple[Host, Host]
     front: Server
+    redis: RedisServer
 
     def lacking(self, percentages: Mapping[str, float]) -> set[str]:
         """Return the hosts that are alive and lack a version, as they say in the log."""
@@ -87,7 +89,7 @@ def fleet(tmp_path: Path) -> Iterator[Fleet]:
             hosts.append(Host(site, stack.enter_context(gunicorn(site, tmp_path / name, workers=WORKERS))))
         listed = " ".join(f"server {HOST}:{host.server.port};" for host in hosts)
         front = stack.enter_context(nginx(tmp_path / "nginx", BALANCED, f"upstream hosts {{ {listed} }}"))
-        yield Fleet((hosts[0], hosts[1]), front)
+        yield Fleet((hosts[0], hosts[1]), front, redis)
     for host in hosts:
         assert "Traceback" not in host.server.log.read_text(errors="replace")
 
@@ -118,6 +120,26 @@ def test_a_release_on_two_hosts(fleet: Fleet) -> None:
         time.sleep(MEANWHILE)
     assert outcome["failures"] == 0, outcome["failed"]
     assert outcome["pages"] > 100
+
+
+def test_redis_goes_away_in_the_middle_of_a_deployment(fleet: Fleet) -> None:
+    """Where some have read a deployment when Redis goes away, and others not, nobody gives out what these do not know.
+
+    A page of the new version would ask them for files by the version that it names. When Redis is back, all follow.
+    """
+    for host in fleet.hosts:
+        host.site.upload("v2", "v0")
+    until(lambda: not fleet.lacking({"v0": 50.0, "v2": 50.0}))
+    with load(fleet.front) as outcome:
+        for version, reading in (("v2", 0.05), ("v0", 0.15)):
+            entry = fleet.hosts[0].site.deploy({"v1": 50.0, version: 50.0})
+            time.sleep(reading)
+            fleet.redis.kill()
+            time.sleep(MEANWHILE)
+            fleet.redis.start()
+            until(lambda: {it["serving"] for host in fleet.hosts for it in host.told()} == {entry.revision})  # noqa: B023
+    assert outcome["failures"] == 0, outcome["failed"]
+    assert outcome["pinned"] > 100
 
 
 def test_a_version_that_is_forced_on_a_host_that_lacks_it(fleet: Fleet) -> None:

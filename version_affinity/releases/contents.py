@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 #: Vite's manifest, which is hidden and not served, but read when a version is loaded.
 _VITE: Final = "/.vite/manifest.json"
 _RULE_FILES: Final = frozenset(f"/{name}{ending}" for name in ("_headers", "_redirects") for ending in ("", *ENDINGS))
+#: The files of a build that are for the server, not for browsers: a version's manifest does not list them.
+UNSERVED: Final = frozenset((_VITE, *_RULE_FILES))
 
 
 class SourceFile(NamedTuple):
@@ -46,7 +48,7 @@ class SourceFile(NamedTuple):
     @property
     def is_served(self) -> bool:
         """Whether it is for browsers, not for the server."""
-        return self.path != _VITE and self.path not in _RULE_FILES
+        return self.path not in UNSERVED
 
 
 class Contents(NamedTuple):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import random
 import time
 from typing import TYPE_CHECKING, Final
@@ -23,8 +24,8 @@ logger = logging.getLogger("version_affinity")
 
 #: Seconds between two reports of a host that is alive: three are lost before others take it for gone.
 HEARTBEAT: Final = 5.0
-# Seconds until a log that cannot be read is asked again, at most.
-_LONGEST_PAUSE: Final = 5.0
+# Seconds until a log that cannot be read is asked again, at most. Who asks late also follows late.
+_LONGEST_PAUSE: Final = 1.0
 
 
 class Deployments:
@@ -52,9 +53,11 @@ class Deployments:
         "_is_there",
         "_log",
         "_pause",
+        "_recovered",
         "_report_due",
         "_reported",
         "_unconfirmed",
+        "_unkept",
         "entries",
         "error",
         "report_error",
@@ -68,10 +71,12 @@ class Deployments:
         self._pause = 0.0
         self._reported: tuple[object, ...] = ()
         self._report_due = 0.0
+        self._recovered = -math.inf
         # Whether there is somebody to report to, also where the deployments are lost: then it matters most.
         self._is_there = True
         # What comes from the copy is not known to be what the log has.
         self._unconfirmed = False
+        self._unkept = False
         self._error_log = LimitedLog(logging.ERROR)
         self.entries: tuple[Entry, ...] = ()
         self.error = ""
@@ -81,6 +86,14 @@ class Deployments:
     def revision(self) -> int:
         """The revision of the newest deployment, 0 when there is none."""
         return self.entries[-1].revision if self.entries else 0
+
+    @property
+    def known_to_all(self) -> float:
+        """From when on others know what this process has read (``time.monotonic``), so far as that can be told.
+
+        A log that has gone away since may never have told them. When it is back, they may still pause.
+        """
+        return math.inf if self.error else self._recovered + _LONGEST_PAUSE + self._interval
 
     def load(self) -> None:
         """Read the log for the first time, or, where that fails and there is one, this host's copy of it.
@@ -93,7 +106,7 @@ class Deployments:
         if not self.refresh() and self.error:
             if not self.entries:
                 raise ConfigurationError(
-                    f"the log of deployments cannot be read: {self.error}. There is no copy of it here to "
+                    f"the log of deployments cannot be read: {self.error.rstrip('.')}. There is no copy of it here to "
                     "start from: make the log available, and start again",
                 )
             logger.warning("starting from revision %d, which this host knew last", self.revision)
@@ -112,6 +125,7 @@ class Deployments:
             return False
         if self.error:
             logger.warning("%s can be read again", self._log.description)
+            self._recovered = time.monotonic()
             self._report_due = 0.0
         self._is_there = True
         self.error, self._pause, self._due = "", 0.0, time.monotonic() + self._interval
@@ -119,12 +133,17 @@ class Deployments:
         if entries == self.entries:
             self._unconfirmed = False
             return False
-        self.entries, self._unconfirmed = entries, False
-        self._copy.save(entries)
+        self.entries, self._unconfirmed, self._unkept = entries, False, True
         return True
 
-    def report(self, host: str, versions: Collection[str]) -> None:
-        """Say that a host is alive, if it is time for that and the log is where hosts say so."""
+    def keep(self) -> None:
+        """Write the copy where there is something new. It waits for the disk, so what is new is to be served first."""
+        if self._unkept:
+            self._unkept = False
+            self._copy.save(self.entries)
+
+    def report(self, host: str, versions: Collection[str], *, server: str = "") -> None:
+        """Say that a server of a host is alive, if it is time for that and the log is where hosts say so."""
         if not self._is_there or not isinstance(self._log, Presence):
             return
         now, report = time.monotonic(), (host, *versions, self.revision)
@@ -132,7 +151,7 @@ class Deployments:
             return
         self._reported, self._report_due = report, now + HEARTBEAT
         try:
-            self._log.report(host, versions, self.revision)
+            self._log.report(host, versions, self.revision, server=server)
         except LogError as error:
             # It may be one that this host may only read.
             if str(error) != self.report_error:
@@ -158,5 +177,7 @@ class Deployments:
         # Not all workers at once: they all have lost it in the same moment.
         self._due = time.monotonic() + self._pause * random.uniform(0.5, 1)
         if str(error) != self.error:
+            if isinstance(error, LogLostError):
+                self._report_due = 0.0  # an operator who knows nothing may be about to begin anew
             self._error_log("the log of deployments cannot be read, and the last good one stays: %s", error)
         self.error = str(error)

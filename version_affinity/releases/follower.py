@@ -12,9 +12,8 @@ import os
 import threading
 import time
 import traceback
-from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 from weakref import WeakMethod
 
 from version_affinity.counters import LimitedLog
@@ -22,14 +21,16 @@ from version_affinity.errors import ConfigurationError
 from version_affinity.source import Snapshot
 
 from .directory import ReleasesDirectory
-from .forks import run_in_every_process, start
+from .forks import Aside, run_in_every_process, start
 from .history import lacking, published, standing
+from .presence import server_of
 from .retention import known_versions
 from .settling import Settling
+from .status import Status
 from .turns import Turns
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from .deployments import Deployments
     from .directory import Release
@@ -42,42 +43,6 @@ logger = logging.getLogger("version_affinity")
 _AGEING: Final = 60.0
 # Seconds that a fork waits for the thread to end, which may be loading a large version.
 _END: Final = 10.0
-
-
-@dataclass(frozen=True, slots=True)
-class Status:
-    """How a worker stands.
-
-    Attributes:
-        revision: The newest deployment that it has read, 0 before there is one.
-        serving: The deployment that it serves: an earlier one while this host has no version of the newest, or for a
-            moment, in which all workers get ready for a new version.
-        percentages: The percentages that it serves by: without the versions that it lacks.
-        versions: The known versions that are loaded.
-        lacking: The versions of the newest deployment that this host does not have.
-        failures: Version id to why it cannot be loaded.
-        error: Why the log or the directory cannot be read, or other hosts cannot be told of this one; "" when all can.
-    """
-
-    revision: int
-    serving: int
-    percentages: Mapping[str, float]
-    versions: tuple[str, ...]
-    lacking: tuple[str, ...]
-    failures: Mapping[str, str]
-    error: str
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return it as lists and objects that JSON can carry."""
-        return {
-            "revision": self.revision,
-            "serving": self.serving,
-            "percentages": dict(self.percentages),
-            "versions": list(self.versions),
-            "lacking": list(self.lacking),
-            "failures": dict(self.failures),
-            "error": self.error,
-        }
 
 
 class Follower:
@@ -109,6 +74,7 @@ class Follower:
         self._settling = Settling(interval)
         self._interval = interval
         self._host = host
+        self._server = server_of(directory.path) if host else ""
         self._uploaded: dict[str, Release] = {}
         self._known: list[Release] = []
         self._aged = -math.inf
@@ -152,6 +118,7 @@ class Follower:
             )
         self._served = snapshot
         self._report_lacking()
+        self._deployments.keep()
         return snapshot
 
     def _look_safely(self) -> None:
@@ -164,19 +131,37 @@ class Follower:
         """Look once at everything, and hand over what has changed."""
         if self._look_at_directory() or self._holdings.is_due():
             self._update()
-        elif self._settling.is_due():
-            self._hand_over()
         self._turns.done()  # requests ask for files, which have nothing to do with the log
-        if self._deployments.refresh():
-            if not lacking(self._deployments.entries, self._holdings.versions):
-                self._hand_over()  # before other versions are loaded
-            self._aged = -math.inf
+        if self._look_at_log():
             self._look_at_directory()
             self._update()
+        self._tell()
+
+    def _look_at_log(self) -> bool:
+        """Read the log, and hand over what can be served at once; tell whether there was something new in it."""
+        is_new = self._deployments.refresh()
+        if is_new:
+            self._aged = -math.inf  # other versions may be known by it
+        if (is_new or self._settling.is_due(self._deployments.known_to_all)) and not self._is_loading():
+            self._hand_over()
+        return is_new
+
+    def _is_loading(self) -> bool:
+        """Tell whether the newest deployment has a version that is here, and about to be loaded: it is waited for."""
+        missing = set(lacking(self._deployments.entries, self._holdings.versions)) - self._holdings.failures.keys()
+        try:
+            return bool(missing) and not missing.isdisjoint(self._directory.versions())
+        except (OSError, ConfigurationError):
+            return False  # nothing is loaded while it cannot be looked at
+
+    def _tell(self) -> None:
+        """Keep what is new in the log, and tell the other hosts how this one stands."""
+        self._deployments.keep()
         if self._host:
-            loadings, failures = self._holdings.loadings, self._holdings.failures
-            whole = [it for it in self._uploaded if it not in failures and self._settling.has_spread(loadings.get(it))]
-            self._deployments.report(self._host, whole)
+            versions, loadings = self._holdings.versions, self._holdings.loadings
+            missing = {release.id for release in self._known} - versions.keys()
+            whole = [it for it in self._uploaded if it not in missing and self._settling.has_spread(loadings.get(it))]
+            self._deployments.report(self._host, whole, server=self._server)
 
     def _look_at_directory(self) -> bool:
         """Note which versions are uploaded and known; False when they are as before, or that cannot be told."""
@@ -205,13 +190,26 @@ class Follower:
         return True
 
     def _update(self) -> None:
-        self._holdings.load(self._known)
+        self._load()
         self._hand_over()
         self._report_lacking()
 
+    def _load(self) -> None:
+        """Load what is known, in a thread of its own.
+
+        A large version takes seconds, for which neither a deployment has to wait, such as a rollback, nor the other
+        hosts, to which this one would seem to be gone.
+        """
+        loading = Aside(self._holdings.load, self._known)
+        while not loading.has_ended(self._interval):
+            self._look_at_log()
+            self._tell()
+
     def _snapshot(self) -> Snapshot | None:
         versions, entries = self._holdings.versions, self._deployments.entries
-        ready = self._settling.ready(published(entries, versions), self._holdings.loadings)
+        ready = self._settling.ready(
+            published(entries, versions), self._holdings.loadings, not_before=self._deployments.known_to_all
+        )
         found = standing(self._directory.name, entries, versions, ready)
         return None if found is None else Snapshot(MappingProxyType(dict(versions)), *found)
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 import warnings
 from typing import TYPE_CHECKING, Final, Protocol
 from weakref import WeakSet
 
 if TYPE_CHECKING:
-    import threading
     from collections.abc import Callable
     from typing import Any
 
@@ -59,6 +59,41 @@ def start(thread: threading.Thread) -> None:
         thread.start()
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+class Aside:
+    """A function that runs in a thread of its own, and whose caller goes on with something else until it has ended.
+
+    The caller is to wait for the end: so no such thread runs while that of a ``Restartable`` does not.
+
+    Args:
+        function: What runs.
+        argument: What it is given.
+    """
+
+    __slots__ = ("_argument", "_error", "_function", "_thread")
+
+    def __init__(self, function: Callable[[Any], object], argument: object) -> None:
+        self._function = function
+        self._argument = argument
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="version-affinity-load", daemon=True)
+        start(self._thread)
+
+    def has_ended(self, seconds: float) -> bool:
+        """Wait for the end, and tell whether it has come; what the function raised is raised here."""
+        self._thread.join(seconds)
+        if self._thread.is_alive():
+            return False
+        if self._error is not None:
+            raise self._error
+        return True
+
+    def _run(self) -> None:
+        try:
+            self._function(self._argument)
+        except BaseException as error:  # noqa: BLE001 - which has_ended() raises
+            self._error = error
 
 
 def _pause() -> None:

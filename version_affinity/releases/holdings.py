@@ -6,11 +6,12 @@ import json
 import logging
 import os
 import time
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias, TypeVar
 
 from version_affinity.errors import ConfigurationError
 from version_affinity.version import Version
 
+from .contents import UNSERVED
 from .settling import Loading
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
     #: A directory and the upload that it is of: file systems give numbers again.
     Place: TypeAlias = tuple[int, int, Release]
+
+T = TypeVar("T")
 
 logger = logging.getLogger("version_affinity")
 
@@ -44,7 +47,7 @@ class Failure(NamedTuple):
 
 
 class Holdings:
-    """The versions that are loaded.
+    """The versions that are loaded. While one thread loads, others may look: what they see of it never changes.
 
     Args:
         directory: Where they are.
@@ -82,16 +85,18 @@ class Holdings:
                 continue  # it has just been removed, which the next look shows, or cannot be looked at just now
             if self._places.get(version) == place or (failure is not None and failure.due > time.monotonic()):
                 continue
-            self.versions.pop(version, None)  # another one under its id, after it was pruned
             began = time.monotonic()
             try:
-                self.versions[version] = self._loaded(version)
-                done = time.monotonic()
-                self.loadings[version] = Loading(done, done - began)
-                self._places[version] = place
-                self.failures.pop(version, None)
+                loaded = self._loaded(version)
             except Exception as error:  # noqa: BLE001 - a callable given as fingerprinted may raise anything
+                self.versions = _without(self.versions, version)  # another one under its id, before it was pruned
                 self._fail(version, error)
+                continue
+            done = time.monotonic()
+            self.loadings = {**self.loadings, version: Loading(done, done - began)}  # first: a version has one
+            self.versions = {**self.versions, version: loaded}
+            self._places[version] = place
+            self.failures = _without(self.failures, version)
         self._keep([release.id for release in releases])
 
     def _keep(self, order: list[str]) -> None:
@@ -104,10 +109,11 @@ class Holdings:
     def _loaded(self, version: str) -> Version:
         document = json.loads(self._directory.manifest_path(version).read_bytes())
         build = str(self._directory.build_path(version))
-        _check_count(build, document)
+        listed = document["files"]
+        _check_names(_names(build), listed, document.get("file_count"))
         assets = self._load(build, manifest=document)
         try:
-            _check_files(assets.index, document["files"])
+            _check_files(assets.index, listed)
         except BaseException:
             assets.release()
             raise
@@ -126,25 +132,50 @@ class Holdings:
         reason = str(error) if told else f"{type(error).__qualname__}: {error}"
         before = self.failures.get(version)
         pause = min(_LONGEST_PAUSE, before.pause * 2) if before else _FIRST_PAUSE
-        self.failures[version] = Failure(reason, pause, time.monotonic() + pause)
+        self.failures = {**self.failures, version: Failure(reason, pause, time.monotonic() + pause)}
         if before is None or before.reason != reason:
             logger.error("version %r cannot be loaded, and is tried again: %s", version, reason)
 
 
-def _check_count(build: str, document: Mapping[str, object]) -> None:
-    """Check that as many files are there as were uploaded, those that are not served among them."""
-    uploaded = document.get("file_count")
-    found = sum(len(files) for _, _, files in os.walk(build))
-    if isinstance(uploaded, int) and found < uploaded:
-        raise IncompleteError(f"{found} of its {uploaded} files are here")
+def _without(mapping: dict[str, T], version: str) -> dict[str, T]:
+    return {other: value for other, value in mapping.items() if other != version}
+
+
+def _names(build: str) -> set[str]:
+    """Return the names of all files, relative to the build as its manifest has them."""
+    names: set[str] = set()
+    for directory, _, files in os.walk(build):
+        above = directory[len(build) + 1 :].replace(os.sep, "/")
+        names.update(f"{above}/{name}" if above else name for name in files)
+    return {name if name.isascii() else os.fsencode(name).decode("utf-8", "surrogateescape") for name in names}
+
+
+def _check_names(here: set[str], listed: Mapping[str, object], uploaded: object) -> None:
+    """Check that all files are there that were uploaded.
+
+    Each by its name: what a copy that is going on leaves beside them for a while makes up for none.
+    """
+    unserved = {path[1:] for path in UNSERVED}
+    missing = listed.keys() - here
+    whole = uploaded if isinstance(uploaded, int) else len(listed)
+    found = len(listed) - len(missing) + len(here & unserved)
+    if missing or found < whole:
+        example = f": {min(missing)!r} is missing" if missing else ""
+        raise IncompleteError(f"{found} of its {whole} files are here{example}")
 
 
 def _check_files(index: Index, listed: Mapping[str, Mapping[str, object]]) -> None:
-    """Check that the files are those that were uploaded."""
+    """Check that the files are those that were uploaded, and can be served."""
     for path, asset in index.assets.items():
-        name = path[1:]
-        if not name.isascii():
-            name = name.encode("latin-1").decode("utf-8", "surrogateescape")
-        entry = listed.get(name)
+        entry = listed.get(_name(path))
         if entry is not None and entry["digest"] != asset.digest.hex():
             raise IncompleteError(f"{path!r} holds other bytes than were uploaded")
+    for path, reason in index.skipped:
+        if path not in index.assets and _name(path) in listed:
+            raise IncompleteError(f"{path!r} cannot be served: {reason}")
+
+
+def _name(path: str) -> str:
+    """Return the name of a request path's file, as a manifest has it."""
+    name = path[1:]
+    return name if name.isascii() else name.encode("latin-1").decode("utf-8", "surrogateescape")

@@ -9,21 +9,23 @@ from __future__ import annotations
 import json
 import secrets
 import time
-from datetime import datetime, timezone
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from version_affinity.deployment import check_name
 
 from .log import Entry, LogConflictError, LogError, LogLostError, LogUnavailableError, next_entry
-from .presence import HostReport
 from .redis_connection import RedisConnection
-from .times import text_of
+from .redis_presence import RedisPresence
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-#: Seconds after its last report that a host counts as alive: three heartbeats of five.
-EXPIRY: Final = 15
+    from .presence import HostReport
+
+#: Seconds after Redis's start within which every host that is alive has reported: it may find its way back after five.
+GRACE: Final = 7.0
+_GRACE_INTERVAL: Final = 0.25
 
 #: Seconds that one command waits in the server for a deployment; a server that is gone is noticed after that.
 _SLICE: Final = 1.0
@@ -43,23 +45,12 @@ return {'written', expected + 1}
 """
 
 _RESTORE: Final = """
+if ARGV[1] == 'replace' then redis.call('DEL', KEYS[1]) end
 if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
-for revision, document in ipairs(ARGV) do
-  redis.call('XADD', KEYS[1], revision .. '-0', 'entry', document, 'writer', '')
+for position = 2, #ARGV do
+  redis.call('XADD', KEYS[1], (position - 1) .. '-0', 'entry', ARGV[position], 'writer', '')
 end
 return 1
-"""
-
-# The clock is Redis's: those of the hosts may differ and jump. Whoever reports sweeps out who no longer does.
-_REPORT: Final = """
-local now = tonumber(redis.call('TIME')[1])
-local reports = redis.call('HGETALL', KEYS[1])
-for i = 1, #reports, 2 do
-  local seen = tonumber(string.match(reports[i + 1], '^%d+')) or 0
-  if math.abs(now - seen) > tonumber(ARGV[3]) then redis.call('HDEL', KEYS[1], reports[i]) end
-end
-redis.call('HSET', KEYS[1], ARGV[1], now .. ' ' .. ARGV[2])
-redis.call('EXPIRE', KEYS[1], ARGV[3])
 """
 
 
@@ -77,12 +68,12 @@ class RedisLog:
     'redis://redis.example'
     """
 
-    __slots__ = ("_connection", "_deployments", "_hosts", "_newest", "description")
+    __slots__ = ("_connection", "_deployments", "_newest", "_presence", "description")
 
     def __init__(self, url: str, *, name: str) -> None:
         self._connection = RedisConnection(url)
         self._deployments = f"version-affinity:{check_name(name)}:deployments"
-        self._hosts = f"version-affinity:{name}:hosts"
+        self._presence = RedisPresence(self._connection, name=name)
         # The newest entry that this process has read or written: what the stream must still have.
         self._newest: Entry | None = None
         self.description: Final = self._connection.description
@@ -118,6 +109,9 @@ class RedisLog:
     ) -> Entry:
         """Write the next deployment if nobody has written one since.
 
+        The first one waits for a moment where Redis has just been started: it may have been started without its data,
+        and a host that knows better is about to say so.
+
         Args:
             percentages: Version id to percentage; None shares the remainder.
             expected: The revision of the newest deployment that the writer has seen, 0 for none.
@@ -133,8 +127,10 @@ class RedisLog:
             LogError: Redis refuses, what it has is no history, or an argument is of another type. Nothing is written.
         """
         entry = next_entry(percentages, expected=expected, author=author, message=message, created=created)
-        self.read(self._newest.revision if self._newest else 0)  # nothing is written over what nobody can read
-        seen = max((report.revision for report in self.hosts().values()), default=0)
+        # Nothing is written over what nobody can read.
+        if not self.read(self._newest.revision if self._newest else 0) and not expected and self._newest is None:
+            self._await_reports()
+        seen = max((report.revision for report in self._presence.live().values()), default=0)
         seen = max(seen, self._newest.revision if self._newest else 0)
         arguments = (expected, seen, _text(entry), secrets.token_hex(8))
         try:
@@ -172,11 +168,12 @@ class RedisLog:
             if self._connection.ask(lambda it: it.xread(streams, count=1, block=milliseconds)):  # noqa: B023
                 return True
 
-    def restore(self, entries: Sequence[Entry]) -> None:
+    def restore(self, entries: Sequence[Entry], *, replace: bool = False) -> None:
         """Give a Redis that lost its data the history back, as a host has kept it (``LastKnown``).
 
         Args:
             entries: All deployments, from the first one on.
+            replace: Whether they take the place of what is there, such as a history that was begun meanwhile.
 
         Raises:
             LogError: the entries are no whole history, or Redis has one. Nothing is written.
@@ -184,17 +181,26 @@ class RedisLog:
         """
         if [entry.revision for entry in entries] != list(range(1, len(entries) + 1)) or not entries:
             raise LogError("only a whole history can be restored: give every deployment, from revision 1 on")
-        if not self._script(_RESTORE, self._deployments, *map(_text, entries)):
-            raise LogError(f"{self.description} has deployments: only an empty log can be restored")
+        if not self._script(_RESTORE, self._deployments, "replace" if replace else "", *map(_text, entries)):
+            raise LogError(
+                f"{self.description} has deployments, and only an empty log is restored: to put a copy in their place, "
+                "run `version-affinity deployments restore --replace`"
+            )
+        self._newest = entries[-1]
 
-    def report(self, host: str, versions: Iterable[str], revision: int) -> None:
-        """Say that a host is alive, which versions it holds, and which deployment it follows.
+    def report(self, host: str, versions: Iterable[str], revision: int, *, server: str = "") -> None:
+        """Say that a server is alive, which versions it holds, and which deployment it follows.
+
+        Args:
+            host: The host's name.
+            versions: What it holds.
+            revision: What it follows.
+            server: What tells it from other servers under this name.
 
         Raises:
             LogUnavailableError: Redis cannot be asked now.
         """
-        text = json.dumps({"versions": sorted(versions), "revision": revision})
-        self._script(_REPORT, self._hosts, host, text, EXPIRY)
+        self._presence.report(host, versions, revision, server=server)
 
     def hosts(self) -> dict[str, HostReport]:
         """Return what each host said that has reported within the last 15 seconds.
@@ -202,24 +208,27 @@ class RedisLog:
         Raises:
             LogUnavailableError: Redis cannot be asked now.
         """
+        return self._presence.hosts()
 
-        def ask(client: Any) -> Any:
-            pipeline = client.pipeline(transaction=False)
-            pipeline.time()
-            pipeline.hgetall(self._hosts)
-            return pipeline.execute()
+    def silent_hosts(self) -> dict[str, HostReport]:
+        """Return what each host said last that has reported within the last 10 minutes, and not within 15 seconds.
 
-        (now, _), reports = self._connection.ask(ask)
-        found = {host.decode("utf-8", "replace"): _report(text) for host, text in reports.items()}
-        return {
-            host: HostReport(versions, revision, _timestamp(seen))
-            for host, (seen, versions, revision) in sorted(found.items())
-            if abs(now - seen) <= EXPIRY  # one from the future was written before the clock was set back
-        }
+        Raises:
+            LogUnavailableError: Redis cannot be asked now.
+        """
+        return self._presence.silent_hosts()
 
     def close(self) -> None:
         """Close the connections."""
         self._connection.close()
+
+    def _await_reports(self) -> None:
+        """Wait until somebody reports, or Redis has been there for so long that all who are alive have done so."""
+        until = time.monotonic() + GRACE
+        with suppress(LogError):  # it may not say how long; one that is away is told by what comes next
+            until -= self._connection.ask(lambda it: it.info("server"))["uptime_in_seconds"]
+        while time.monotonic() < until and not self._presence.live():
+            time.sleep(_GRACE_INTERVAL)
 
     def _append_again(self, arguments: tuple[Any, ...], entry: Entry) -> Any:
         try:
@@ -261,24 +270,10 @@ class RedisLog:
     def _lost(self, revision: int) -> LogLostError:
         return LogLostError(
             f"{self.description} has lost deployments: revision {revision} was there. Restore Redis's data from its "
-            "backup, or from a host's copy (RedisLog.restore); to begin anew instead, stop all hosts and remove their "
-            "copies"
+            "backup, or from a host's copy: run `version-affinity deployments restore` there; to begin anew instead, "
+            "stop all hosts and remove their copies"
         )
 
 
 def _text(entry: Entry) -> str:
     return json.dumps(entry.as_document(), separators=(",", ":"))
-
-
-def _report(text: bytes) -> tuple[int, frozenset[str], int]:
-    """Parse a report; one that cannot be read is as old as can be."""
-    try:
-        seen, _, rest = text.partition(b" ")
-        document = json.loads(rest)
-        return int(seen), frozenset(map(str, document["versions"])), int(document["revision"])
-    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
-        return 0, frozenset(), 0
-
-
-def _timestamp(seconds: int) -> str:
-    return text_of(datetime.fromtimestamp(seconds, timezone.utc))

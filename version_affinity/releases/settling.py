@@ -7,11 +7,13 @@ So each waits for a moment, in which it is ready for what others give out, and g
 
 from __future__ import annotations
 
+import math
 import time
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Mapping
+    from collections.abc import Set as AbstractSet
 
 #: Seconds that a version waits for other workers at most.
 _LONGEST: Final = 10.0
@@ -37,40 +39,44 @@ class Settling:
     (frozenset({'v1'}), frozenset({'v1'}))
     """
 
-    __slots__ = ("_pause", "_published", "_started", "_waiting_until")
+    __slots__ = ("_next", "_pause", "_ready", "_started", "_waiting")
 
     def __init__(self, interval: float) -> None:
         # One look that all others have had, and one for a busy machine.
-        self._pause: Final = 2 * interval
+        self._pause: Final = min(2 * interval, _LONGEST)
         self._started: float | None = None
-        # Version id to when it was first seen here with a share.
-        self._published: dict[str, float] = {}
-        self._waiting_until = 0.0
+        self._ready: frozenset[str] = frozenset()
+        # Version id to when it was first seen here with a share, of those that wait.
+        self._waiting: dict[str, float] = {}
+        self._next = math.inf
 
-    def ready(self, published: Collection[str], loadings: Mapping[str, Loading]) -> frozenset[str]:
-        """Return the versions that may have traffic.
+    def ready(
+        self, published: AbstractSet[str], loadings: Mapping[str, Loading], *, not_before: float = 0.0
+    ) -> frozenset[str]:
+        """Return the versions that may have traffic: once one may, it stays so for as long as it is known.
 
         Args:
             published: Those that are here and have had a share.
             loadings: How those were loaded that are here.
+            not_before: When those that wait may be ready at the earliest (``time.monotonic``).
         """
         now = time.monotonic()
         if self._started is None:
-            self._started = now
-        since = {version: self._published.get(version, now) for version in published}
-        if self._started == now:
-            since = dict.fromkeys(published, now - _LONGEST)
-        self._published = since
+            self._started, self._ready = now, frozenset(published)
+        waiting = {version: self._waiting.get(version, now) for version in published - self._ready}
         due = {
-            version: max(time_of_share + min(self._pause, _LONGEST), self._loaded_everywhere(loadings.get(version)))
-            for version, time_of_share in since.items()
+            version: max(since + self._pause, self._loaded_everywhere(loadings.get(version)))
+            for version, since in waiting.items()
         }
-        self._waiting_until = min((time_due for time_due in due.values() if time_due > now), default=0.0)
-        return frozenset(version for version, time_due in due.items() if time_due <= now)
+        done = {version for version, then in due.items() if max(then, not_before) <= now}
+        self._ready = (self._ready & published) | done
+        self._waiting = {version: since for version, since in waiting.items() if version not in done}
+        self._next = min((due[version] for version in self._waiting), default=math.inf)
+        return self._ready
 
-    def is_due(self) -> bool:
+    def is_due(self, not_before: float = 0.0) -> bool:
         """Tell whether a version that waited for the last answer need not wait any longer."""
-        return 0 < self._waiting_until <= time.monotonic()
+        return max(self._next, not_before) <= time.monotonic()
 
     def has_spread(self, loading: Loading | None) -> bool:
         """Tell whether the other workers of this host have loaded by now what this one has."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import socket
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Final
 
 from version_affinity.errors import ConfigurationError
@@ -18,11 +20,11 @@ from .log import open_log
 from .retention import Retention
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from version_affinity.source import Load, Snapshot
 
-    from .follower import Status
+    from .status import Status
 
 #: The environment's variables that say where the releases and their log are.
 RELEASES: Final = "VERSION_AFFINITY_RELEASES"
@@ -30,11 +32,31 @@ LOG: Final = "VERSION_AFFINITY_LOG"
 
 #: This host's copy of a log at a URL. Hidden, so that the releases directory holds nothing else.
 COPY: Final = ".last-known.jsonl"
+# What the copy calls the log in the directory, which may have another path on each host.
+_FILE: Final = "file"
 _COMMANDS: Final = {
     "deploy": "versions deploy v1@50% v2@50%",
     "add": "versions upload dist/",
     "retire": "prune",
 }
+
+_observing: Final = ContextVar("version_affinity_observing", default=False)
+
+
+@contextmanager
+def observing() -> Iterator[None]:
+    """Have the releases that are loaded meanwhile leave no trace: neither a report of this host nor a copy of the log.
+
+    For an application that is loaded for an operator's question, and serves nobody.
+
+    >>> with observing():
+    ...     releases = Releases("releases/")
+    """
+    token = _observing.set(True)
+    try:
+        yield
+    finally:
+        _observing.reset(token)
 
 
 class Releases:
@@ -108,15 +130,18 @@ class Releases:
         directory = self._directory
         assert directory is not None  # noqa: S101 - it was opened
         # Beside a file log, it is for the day on which that is damaged: where nothing can be written, one does without.
-        copy = LastKnown(directory.path / COPY, level=logging.INFO if self._log is None else logging.WARNING)
+        observed = _observing.get()
+        level = logging.INFO if self._log is None else logging.WARNING
         log = open_log(directory, self._log)
+        identity = _FILE if self._log is None else log.description
+        copy = LastKnown(directory.path / COPY, level=level, writes=not observed, log=identity)
         follower = Follower(
             directory,
             Deployments(log, interval=self._interval, copy=copy),
             Holdings(directory, load),
             retention=self._retention,
             interval=self._interval,
-            host=self._host if self._reports else "",
+            host=self._host if self._reports and not observed else "",
         )
         try:
             snapshot = follower.load()

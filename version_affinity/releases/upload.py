@@ -38,7 +38,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Progress", "UploadError", "Uploaded", "upload"]
 
-#: Called after each file: how many are done, how many there are, and the name of this one.
+#: Called with a file's name after each step: how many are done, and how many there are. A file's two are that it is
+#: there, and that the disk has it.
 Progress: TypeAlias = "Callable[[int, int, str], object]"
 
 _ID_LENGTH: Final = 12
@@ -86,7 +87,7 @@ def upload(
         tag: A name for it, such as that of a branch or a release.
         message: What is new in it.
         author: Who uploads it.
-        progress: Called with the number of files done, that of all files, and a file's name.
+        progress: Called with the number of steps done, that of all steps, and a file's name.
 
     Returns:
         The version: the one that is there, when this very content is there under this id.
@@ -182,7 +183,8 @@ def _place(
     directories = {str(work.build)}
     copies = []
     work.build.mkdir()
-    for done, file in enumerate(files, 1):
+    done, steps = 0, 2 * len(files)
+    for file in files:
         work.stay()
         target = work.build / file.name
         parent = str(target.parent)
@@ -197,12 +199,17 @@ def _place(
             if file.mtime_ns >= _TELLING_NS or file.path in stale:
                 os.utime(target, ns=(file.mtime_ns, file.mtime_ns))
             copies.append(target)
+            done += 1
+        else:
+            done += 2
         if progress is not None:
-            progress(done, len(files), file.name)
+            progress(done, steps, file.name)
     # Together at the end: one by one, while they are written, was measured to take twice the time.
-    for target in copies:
+    for done, target in enumerate(copies, steps - len(copies) + 1):
         work.stay()
         sync(target)
+        if progress is not None:
+            progress(done, steps, target.relative_to(work.build).as_posix())
     for directory in directories:
         sync_directory(directory)
     return len(files) - len(copies)
