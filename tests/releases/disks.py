@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
+from followed import PATH
 from harness import missing
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _MOUNTED = """
 set -e
@@ -29,6 +34,7 @@ def on_a_disk(mount: Path, code: str, *arguments: object, size: str = "1m") -> s
     mount.mkdir()
     program = [sys.executable, "-c", code, mount, *arguments]
     command = ["unshare", "-rm", "sh", "-c", _MOUNTED, "sh", mount, size, *program]
-    ran = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2])
+    environment = {**os.environ, "PYTHONPATH": PATH}
+    ran = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     assert ran.returncode == 0, ran
     return ran.stdout

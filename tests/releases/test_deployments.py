@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import os
 import socket
 import threading
 import time
 from typing import TYPE_CHECKING
 
 import pytest
+from disks import on_a_disk
 from followed import Site, until
 from harness import NAVIGATION, client
 from servers import HOST
@@ -154,6 +156,30 @@ def test_a_directory_that_cannot_be_written_to(site: Site, caplog: pytest.LogCap
         until(lambda: affinity.deployment.revision == 4)
     told = [record for record in caplog.records if "copy" in record.message]
     assert [(record.levelno, "is not written" in record.message) for record in told[1:]] == [(logging.INFO, True)]
+
+
+READ_ONLY = """
+import pathlib, subprocess, sys
+from followed import Site, until
+mount = pathlib.Path(sys.argv[1])
+site = Site(mount)
+site.upload("v1", "v2")
+site.deploy({"v1": 100.0})
+subprocess.run(["mount", "-o", "remount,ro", mount], check=True)
+with site.followed() as (affinity, releases):
+    print(affinity.known, affinity.deployment.revision, repr(releases.status().error))
+    subprocess.run(["mount", "-o", "remount,rw", mount], check=True)
+    site.deploy({"v2": 100.0})
+    until(lambda: affinity.deployment.percentages == {"v2": 100.0})
+    print(affinity.deployment.revision, repr(releases.status().error))
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="no disk of one's own can be mounted")
+def test_a_disk_that_is_read_only(tmp_path: Path) -> None:
+    """Who only serves needs no right to write: a worker starts and follows on a disk that is mounted for reading."""
+    told = on_a_disk(tmp_path / "mount", READ_ONLY, size="4m")
+    assert told.splitlines() == ["('v1', 'v2') 1 ''", "2 ''"]
 
 
 def test_a_log_that_cannot_be_reached_is_asked_less_and_less(tmp_path: Path) -> None:

@@ -199,9 +199,11 @@ def test_a_file_that_lost_what_was_read(file: Path, change: Callable[[Path, byte
     log, whole = FileLog(file), file.read_bytes()
     history = log.read()
     change(file, whole)
+    before = file.read_bytes() if file.exists() else None
     for use in (log.read, lambda: log.read(2), lambda: log.append(SPLIT, expected=2)):
         with pytest.raises(LogLostError, match=r"revision 2 was there, or another one\. Restore the file"):
             use()
+    assert (file.read_bytes() if file.exists() else None) == before
     assert log.wait(2, 0)
     file.write_bytes(whole)
     assert log.read() == history

@@ -101,22 +101,23 @@ def test_a_version_that_is_being_loaded_is_waited_for(site: Site) -> None:
         until(lambda: affinity.deployment.percentages == {"v1": 50.0, "v0": 50.0})
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 def test_a_fork_waits_for_a_version(site: Site) -> None:
     """A process that is forked while a version loads follows on, and so does its parent."""
     with slow(site) as (affinity, _, gate):
         site.upload("v0")
         assert gate.reached.wait(30)
         threading.Timer(0.2, gate.open.set).start()
-        affinity_known = lambda: affinity.known == ("v1", "v2", "v0")  # noqa: E731
         child = os.fork()
         if child == 0:
             code = 1
             with contextlib.suppress(BaseException):
-                until(affinity_known)
+                until(lambda: affinity.known == ("v1", "v2", "v0"))
                 code = 0
             os._exit(code)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-        until(affinity_known)
+        until(lambda: affinity.known == ("v1", "v2", "v0"))
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes with names")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from budget import budget
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from places import FilePlace, Place, RedisPlace
 from redis_server import redis_server
@@ -122,6 +122,7 @@ SHARES = st.dictionaries(IDS, st.floats(0, 1) | st.integers(0, 1), min_size=1, m
 
 @budget(40)
 @given(parts=SHARES, author=TEXTS, message=TEXTS, created=TEXTS)
+@example({"v1": 1}, "\udcff", "\ud83d\ude00", "\0")  # two halves, which JSON takes for one character
 def test_whatever_is_appended_is_read(place: Place, parts: Any, author: str, message: str, created: str) -> None:
     """Whatever texts and shares a deployment has, everybody reads what its writer was told, also lone surrogates."""
     total = sum(parts.values())

@@ -216,7 +216,7 @@ def test_any_interleaving_in_a_file(
         take(place, modules, steps, kill=kill)
 
 
-@budget(20, phases=PHASES)
+@budget(12, phases=PHASES)
 @given(steps=STEPS, kill=st.booleans())
 def test_any_interleaving_in_redis(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, steps: list[Any], kill: bool
