@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -197,6 +198,28 @@ def test_restore_of_a_file(tmp_path: Path) -> None:
     """A file needs no command: it is told what does."""
     site = Site(tmp_path)
     assert str(site.path / COPY) in site.run("deployments", "restore", "-y", code=1).stderr
+
+
+def test_hosts_of_several_servers_and_silent_ones(shared: Site, redis: RedisServer) -> None:
+    """A host has what all servers under its name have; one that has gone silent is shown, and named to who deploys."""
+    log = log_of(shared)
+    shared.deploy(V1)
+    log.report("web-1", ["v1", "v2"], 1, server="a")
+    log.report("web-1", ["v1"], 1, server="b")
+    with redis.client() as client:
+        report = f'{int(time.time()) - 420} {{"versions": ["v1"], "revision": 1}}'
+        client.hset("version-affinity:storefront:hosts", "web-2", report)
+    rows = shared.run("deployments", "status").stdout.partition("Hosts\n")[2].splitlines()
+    assert [" ".join(row.split()) for row in rows] == [
+        "web-1 (2 servers) revision 1 seen just now has v1",
+        "web-2 revision 1 silent, seen 7 minutes ago has v1",
+    ]
+    told = shared.json("deployments", "status")["hosts"]
+    states = [(host["host"], host["servers"], host["silent"]) for host in told]
+    assert states == [("web-1", 2, False), ("web-2", 1, True)]
+    result = shared.run("versions", "deploy", "v2@10", "v1", "-y", code=1)
+    assert "the host web-1 lacks v2" in result.stderr
+    assert "the host web-2 has said nothing for some seconds" in result.stderr
 
 
 def test_a_host_is_ahead_of_the_log(shared: Site) -> None:

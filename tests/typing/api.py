@@ -126,8 +126,10 @@ def change(affinity: VersionAffinity) -> tuple[str, ...]:
     only: str | None = deployment.only
     secret: bytes | None = affinity.override_secret
     followed: bool = affinity.source is not None
+    prefix: str = affinity.prefix
+    app_first: tuple[str, ...] = affinity.app_first
     known: tuple[str, ...] = affinity.known
-    return (deployment.name, *percentages, str(revision), only or "", str(secret), str(followed), *known)
+    return (deployment.name, *percentages, str(revision), only or "", str(secret), str(followed), prefix, *app_first, *known)
 
 
 def read(affinity: VersionAffinity, environ: WSGIEnvironment) -> list[object]:

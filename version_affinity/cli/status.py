@@ -155,7 +155,7 @@ def _tell_hosts(hosts: Mapping[str, HostReport], entries: Sequence[Entry]) -> No
             [
                 printable(host) + (f" ({counted(report.servers, 'server')})" if report.servers > 1 else ""),
                 _followed(report.revision, current.revision if current is not None else 0),
-                styled(f"silent since {ago(report.seen)}", "warning") if report.silent else f"seen {ago(report.seen)}",
+                styled(f"silent, seen {ago(report.seen)}", "warning") if report.silent else f"seen {ago(report.seen)}",
                 styled(f"lacks {listed(missing)}", "bad") if missing else f"has {', '.join(sorted(report.versions))}",
             ]
         )
