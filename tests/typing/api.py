@@ -129,7 +129,8 @@ def change(affinity: VersionAffinity) -> tuple[str, ...]:
     prefix: str = affinity.prefix
     app_first: tuple[str, ...] = affinity.app_first
     known: tuple[str, ...] = affinity.known
-    return (deployment.name, *percentages, str(revision), only or "", str(secret), str(followed), prefix, *app_first, *known)
+    paths = (prefix, *app_first)
+    return (deployment.name, *percentages, str(revision), only or "", str(secret), str(followed), *paths, *known)
 
 
 def read(affinity: VersionAffinity, environ: WSGIEnvironment) -> list[object]:
