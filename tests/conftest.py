@@ -23,3 +23,10 @@ if not find_spec("httplint"):
     collect_ignore += ["lint_plugin.py", "linting.py", "test_lint_http.py"]
 if not find_spec("redbot"):
     collect_ignore += ["redbot_client.py"]
+
+_LONGEST_NAME = 48
+
+
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Name content by its argument: it is long and, where it is signed or compressed, another one in each process."""
+    return argname if isinstance(val, bytes) or (isinstance(val, str) and len(val) >= _LONGEST_NAME) else None
