@@ -112,7 +112,8 @@ def test_answers_are_the_requests_own(method: str) -> None:
 
 
 #: Times that are no date to send: before 1970, in the future, and beyond what a date can say.
-UNTOLD = [-1, -(10**11), pytest.param(int(time.time()) + 86_400, id="tomorrow"), 253_402_300_799, 253_402_300_800, 10**15]
+TOMORROW = pytest.param(int(time.time()) + 86_400, id="tomorrow")
+UNTOLD = [-1, -(10**11), TOMORROW, 253_402_300_799, 253_402_300_800, 10**15]
 
 
 @pytest.mark.parametrize("modified", UNTOLD)
