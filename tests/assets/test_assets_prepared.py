@@ -30,7 +30,7 @@ RULES = {
     "none": "",
     "one more field": "/*\n X-Frame-Options: DENY",
     "another type": "/*\n Content-Type: text/plain",
-    "another order": "/*\n ! Content-Type\n Content-Type: text/plain\n ! X-Content-Type-Options",
+    "another order": "/*\n Content-Type: text/plain\n ! X-Content-Type-Options",
     "no tag": "/*\n ! ETag\n ! Last-Modified",
     "no caching": "/*\n Cache-Control: no-store\n Set-Cookie: a=b",
 }

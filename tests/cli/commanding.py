@@ -35,13 +35,15 @@ ENTRY = {
 }
 SHARED = "/assets/vendor-Dx81xKpQ.js"
 COLLISION = "/assets/chunk-C0liD3sX.js"
-#: Nothing of the machine's own: no directory, no log, no colours.
+#: Nothing of the machine's own: no directory, no log, no colours, no width.
 ENVIRONMENT: dict[str, str | None] = {
     "VERSION_AFFINITY_AUTHOR": AUTHOR,
     "VERSION_AFFINITY_RELEASES": None,
     "VERSION_AFFINITY_LOG": None,
     "VERSION_AFFINITY_OVERRIDE_SECRET": None,
     "NO_COLOR": None,
+    "COLUMNS": None,
+    "LINES": None,
 }
 
 

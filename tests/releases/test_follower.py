@@ -191,11 +191,14 @@ def test_a_version_that_this_host_lacks_gets_no_traffic(site: Site, caplog: pyte
         assert (status.revision, status.serving, status.lacking) == (2, 2, ("v2",))
         assert {page(affinity, Cookie=f"user={number}") for number in range(20)} == {"v1"}
         told = "deployment 2 has versions that are not on this host, and get no traffic here until they are: v2"
+        until(lambda: told in caplog.text)
         assert caplog.text.count(told) == 1
         site.upload("v2")
         until(lambda: percentages(affinity) == SPLIT)
         assert {page(affinity, Cookie=f"user={number}") for number in range(20)} == {"v1", "v2"}
-        assert caplog.text.count("all versions of deployment 2 are on this host") == 1
+        arrived = "all versions of deployment 2 are on this host"
+        until(lambda: arrived in caplog.text)
+        assert caplog.text.count(arrived) == 1
 
 
 def test_none_of_the_deployment_is_here(site: Site) -> None:
