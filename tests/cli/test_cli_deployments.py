@@ -234,6 +234,9 @@ def test_a_host_is_ahead_of_the_log(shared: Site) -> None:
     told = shared.json("versions", "deploy", "v2@10", "v1", "-y", code=1)
     assert [refusal["kind"] for refusal in told["refusals"]] == ["log-lost"]
     assert lost in told["refusals"][0]["reason"]
+    forced = shared.run("versions", "deploy", "v2@10", "v1", "-y", "--force", code=1)
+    assert "nothing is deployed:\n" in forced.stderr
+    assert "--force overrules" not in forced.stderr
     assert shared.percentages == [V1]
 
 

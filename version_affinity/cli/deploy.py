@@ -67,7 +67,8 @@ def deploy(
       a version that gets its first share, and has broken references (with the extra "check"), or fingerprinted names
       that stand for other bytes in a known version
 
-    Where somebody else has deployed meanwhile, it is refused in any case. A script says with --expect which revision
+    Where somebody else has deployed meanwhile, or the log has lost deployments that a host still follows, it is refused
+    in any case. A script says with --expect which revision
     it has seen, as "deployments status --json" tells it.
     """
     place = current_place()

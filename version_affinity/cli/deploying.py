@@ -187,7 +187,7 @@ def tell_unchanged(planned: Plan, version: str, order: Order) -> None:
 
 def _face(planned: Plan, order: Order) -> None:
     """Refuse what something speaks against, or tell what is overruled."""
-    if planned.refusals and not order.force:
+    if planned.refusals and (not order.force or any(refusal.is_final for refusal in planned.refusals)):
         if order.as_json:
             emit(planned.as_dict(deployed=False, dry_run=order.dry_run, entry=None))
         raise RefusedError(_refused(planned.refusals))
@@ -240,7 +240,8 @@ def _overtaken(entries: Sequence[Entry]) -> str:
 
 
 def _refused(refusals: Sequence[Objection]) -> str:
-    lines = ["nothing is deployed (--force overrules this):"]
+    final = any(refusal.is_final for refusal in refusals)
+    lines = ["nothing is deployed:" if final else "nothing is deployed (--force overrules this):"]
     for refusal in refusals:
         lines.append(f"  - {refusal.reason}")
         lines += [f"      {detail}" for detail in refusal.details]

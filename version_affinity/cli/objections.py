@@ -48,6 +48,11 @@ class Objection(NamedTuple):
     reason: str
     details: tuple[str, ...] = ()
 
+    @property
+    def is_final(self) -> bool:
+        """Whether no ``--force`` overrules it: a log that has lost deployments takes no others while a host knows."""
+        return self.kind == LOST
+
 
 def objections(
     place: Place, log: DeploymentLog, entries: Sequence[Entry], percentages: Mapping[str, float], build: Build
