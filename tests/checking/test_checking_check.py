@@ -328,6 +328,7 @@ def test_faults(tmp_path: Path) -> None:
         ({"live": "v1"}, r"live='v1' is not among the known versions \(none\)"),
         ({"prefix": "shop"}, "prefix='shop'"),
         ({"app_first": "/api/*"}, "app_first='/api/\\*'"),
+        ({"progress": "yes"}, "progress='yes' cannot be called"),
     ],
 )
 def test_configuration(settings: dict[str, Any], message: str, tmp_path: Path) -> None:

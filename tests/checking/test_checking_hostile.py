@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
+import threading
 from pathlib import Path
 from time import monotonic
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -159,6 +163,48 @@ def test_processes(tmp_path: Path) -> None:
     tasks = [task for asset in loaded(tmp_path, LARGE).index.assets.values() if (task := task_of(asset)) is not None]
     assert read_all(tasks) == {task: parse(task.language, Path(task.file).read_bytes()) for task in tasks}
     assert read_all([]) == {}
+
+
+SMALL = {"index.html": f"{PAGE}<script src=/a.js></script>", "a.js": "import './b.js'", "c.png": b"-", "d.css": ""}
+
+
+@pytest.mark.parametrize(("files", "total"), [(SMALL, 3), (LARGE, 4)])
+def test_progress(files: dict[str, str | bytes], total: int, tmp_path: Path) -> None:
+    """Each file that is parsed is told once, in the calling thread, whether it is read here or by a process."""
+    seen: list[tuple[int, int]] = []
+    threads: set[threading.Thread] = set()
+
+    def note(done: int, total: int) -> None:
+        seen.append((done, total))
+        threads.add(threading.current_thread())
+
+    assert checked(tmp_path, files, progress=note) == checked(tmp_path, files)
+    assert seen == [(done, total) for done in range(1, total + 1)]
+    assert threads == {threading.current_thread()}
+
+
+@pytest.mark.parametrize("files", [SMALL, LARGE])
+def test_progress_raises(files: dict[str, str | bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the callback raises ends the check and reaches the caller: no process is left, and none starts any more."""
+    started: list[subprocess.Popen[bytes]] = []
+    ended: list[int] = []
+
+    class Popen(subprocess.Popen[bytes]):
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            super().__init__(*arguments, **options)
+            started.append(self)
+
+    def stop(done: int, _total: int) -> None:
+        ended.append(done)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(subprocess, "Popen", Popen)
+    more = {f"more{number}.js": "f();" for number in range(30)}
+    with pytest.raises(KeyboardInterrupt):
+        checked(tmp_path, {**files, **more}, progress=stop)
+    assert ended == [1]
+    assert len(started) <= (os.cpu_count() or 1)
+    assert all(process.returncode is not None for process in started)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -38,7 +39,8 @@ def test_tables(site: Site) -> None:
     """A terminal gets a table: a header, aligned cells, times as people tell them, and lines that fit."""
     with terminal(site.root, "versions", "list", columns=90) as screen:
         assert screen.end() == 0
-    header, *rows = screen.text.splitlines()
+    header, *rows, _, retention = screen.text.splitlines()
+    assert retention == "Retention: keep 10"
     assert header.split() == ["VERSION", "STATE", "UPLOADED", "BY", "TAG", "FILES", "SIZE", "MESSAGE"]
     assert [row.split()[0] for row in rows] == ["v2", "v1"]
     assert all(row.index("ada") == header.index("BY") for row in rows)
@@ -198,6 +200,25 @@ def test_progress(site: Site, command: str) -> None:
     again = command.replace("v9", "v8")
     done = ran(site.root, *again.split())
     assert (done.stderr, "[##" in done.stdout) == ("", False)
+
+
+@pytest.mark.parametrize(
+    ("command", "name"), [("check builds/v1", "builds/v1"), ("versions deploy v2 --dry-run", "v2")]
+)
+def test_progress_of_a_check(site: Site, command: str, name: str) -> None:
+    """A check says what it does, and then how far it is: on a terminal, and neither in a pipe nor with --json."""
+    pytest.importorskip("tinycss2", reason="it comes with the extra 'check'")
+    with terminal(site.root, *command.split()) as screen:
+        screen.expect(f"Checking {name} ...")
+        screen.expect(f"Checking {name}  [####################################]  3/3")
+        assert screen.end() == 0
+    assert ran(site.root, *command.split()).stderr == ""
+    reading, writing = os.pipe()
+    with terminal(site.root, *command.split(), "--json", stdout=writing) as screen, os.fdopen(reading) as pipe:
+        os.close(writing)
+        assert screen.end() == 0
+        assert json.load(pipe)
+    assert "Checking" not in screen.text
 
 
 def test_json_on_a_terminal(site: Site) -> None:

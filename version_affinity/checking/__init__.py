@@ -6,7 +6,8 @@
     report = check(StaticAssets("dist"), known={"v1": StaticAssets("builds/v1")}, live="v1", app_first=["/api/*"])
     report.ok            # no reference is broken, and no fingerprinted name stands for other bytes elsewhere
 
-``check(build, *, known={}, live=None, app_first=(), prefix="/") -> Report``. A ``Report`` has tuples of frozen values:
+``check(build, *, known={}, live=None, app_first=(), prefix="/", progress=None) -> Report``. A ``Report`` has tuples of
+frozen values:
 
 =================  ==============================================================================================
 ``broken``         ``Broken(file, line, kind, text, path, reason, versions)``: a reference that leads nowhere

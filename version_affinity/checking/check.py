@@ -21,7 +21,7 @@ from .tracing import trace
 from .workers import read_all
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from version_affinity.assets.asset import Asset
     from version_affinity.assets.build import Build
@@ -42,6 +42,7 @@ def check(
     live: str | None = None,
     app_first: Iterable[str] = (),
     prefix: str = "/",
+    progress: Callable[[int, int], object] | None = None,
 ) -> Report:
     """Tell what is wrong with a build.
 
@@ -56,9 +57,11 @@ def check(
         app_first: The patterns of paths that belong to the wrapped application (``patterns.py``). References there
             hold, and so do those outside of the prefix and on other hosts.
         prefix: The path under which the versions are served.
+        progress: Called in this thread after each file that was parsed, which is what takes the time: how many are
+            done, and how many there are. What it raises ends the check.
 
     Raises:
-        ConfigurationError: the live version is not among the known ones; a pattern or the prefix cannot be used.
+        ConfigurationError: the live version is not among the known ones; another argument cannot be used.
 
     >>> import tempfile, pathlib
     >>> with tempfile.TemporaryDirectory() as dist:
@@ -70,6 +73,8 @@ def check(
     builds = {version: _build_of(other) for version, other in known.items()}
     if live is not None and live not in builds:
         raise ConfigurationError(f"live={live!r} is not among the known versions ({', '.join(builds) or 'none'})")
+    if progress is not None and not callable(progress):
+        raise ConfigurationError(f"progress={progress!r} cannot be called: give a function that takes two numbers")
     mount, is_apps = check_prefix(prefix), compiled_patterns(app_first)
     ours = _build_of(build)
     directories = ours.index.directories.union(*(other.index.directories for other in builds.values()))
@@ -77,7 +82,7 @@ def check(
     others = {version: Site(other, mount, is_apps, directories) for version, other in builds.items()}
 
     files = ours.index.assets
-    documents = _documents(files)
+    documents = _documents(files, progress)
     vite = _vite_manifest(ours)
     pages = [path for path in documents if files[path].is_html]
     found = trace(site, {**documents, **vite}, pages, vite, _read_manifest)
@@ -106,10 +111,10 @@ def _build_of(build: StaticAssets | Build) -> Build:
     return build.build if isinstance(build, StaticAssets) else build
 
 
-def _documents(files: Mapping[str, Asset]) -> dict[str, Document]:
+def _documents(files: Mapping[str, Asset], progress: Callable[[int, int], object] | None) -> dict[str, Document]:
     """Return what is found in the files of a version that hold references, by path."""
     tasks = {path: task for path, asset in files.items() if (task := task_of(asset)) is not None}
-    found = read_all(tasks.values())
+    found = read_all(tasks.values(), progress)
     return {path: found[task] for path, task in tasks.items()}
 
 

@@ -10,15 +10,15 @@ import os
 import pickle
 import subprocess
 import sys
-from collections import deque
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from queue import SimpleQueue
 from threading import Timer
 from typing import TYPE_CHECKING, Final
 
 from .reading import CSS, HTML, JAVASCRIPT, faulty, read_one
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Sequence
     from typing import IO
 
     from .reading import Task
@@ -44,34 +44,59 @@ _PROGRAM: Final = (
 )
 
 
-def read_all(tasks: Iterable[Task]) -> dict[Task, Document]:
+def read_all(tasks: Iterable[Task], progress: Callable[[int, int], object] | None = None) -> dict[Task, Document]:
     """Return what is found in files. Does not raise; a file that takes too long has a fault.
 
     Args:
         tasks: The files, some perhaps more than once.
+        progress: Called in this thread after each file with the number of those read, and that of all. What it raises
+            ends the work.
     """
     waiting = sorted(dict.fromkeys(tasks), key=_cost, reverse=True)
     costs = [_cost(task) for task in waiting]
-    count = min(_cores(), _MOST_WORKERS, len(waiting))
-    if not waiting or (costs[0] <= _SMALL and sum(costs) <= _FEW) or not sys.executable:
-        return {task: read_one(task) for task in waiting}
-    queue = deque(waiting)
-    workers = [_Worker() for _ in range(count)]
     found: dict[Task, Document] = {}
+
+    def take(task: Task, document: Document) -> None:
+        found[task] = document
+        if progress is not None:
+            progress(len(found), len(waiting))
+
+    if not waiting or (costs[0] <= _SMALL and sum(costs) <= _FEW) or not sys.executable:
+        for task in waiting:
+            take(task, read_one(task))
+    else:
+        _read_by_processes(waiting, take)
+    return found
+
+
+def _read_by_processes(tasks: Sequence[Task], take: Callable[[Task, Document], None]) -> None:
+    """Read files by processes, for each of which a thread waits; give on what is found in each, in this thread."""
+    count = min(_cores(), _MOST_WORKERS, len(tasks))
+    workers = [_Worker() for _ in range(count)]
+    idle: SimpleQueue[_Worker] = SimpleQueue()
+    for worker in workers:
+        idle.put(worker)
+
+    def read(task: Task) -> tuple[Task, Document]:
+        worker = idle.get()  # there is one for each thread
+        try:
+            return task, worker.read(task)
+        finally:
+            idle.put(worker)
+
     try:
         with ThreadPoolExecutor(count) as threads:
             try:
-                for part in threads.map(lambda worker: worker.read(queue), workers):
-                    found |= part
+                for future in as_completed([threads.submit(read, task) for task in tasks]):
+                    take(*future.result())
             except BaseException:  # as Ctrl-C: the threads wait for their processes
-                queue.clear()
+                threads.shutdown(wait=False, cancel_futures=True)
                 for worker in workers:
                     worker.kill()
                 raise
     finally:
         for worker in workers:
             worker.end()
-    return found
 
 
 def serve(requests: IO[bytes], answers: IO[bytes]) -> None:
@@ -94,31 +119,8 @@ class _Worker:
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
 
-    def read(self, queue: deque[Task]) -> dict[Task, Document]:
-        """Return what is found in files of a queue that others take from, too."""
-        found = {}
-        while queue:
-            try:
-                task = queue.popleft()
-            except IndexError:
-                break
-            found[task] = self._read(task)
-        return found
-
-    def kill(self) -> None:
-        """Have the process end; who waits for its answer gets none."""
-        process = self._process
-        if process is not None:
-            process.kill()
-
-    def end(self) -> None:
-        """End the process, if there is one, and wait for that."""
-        process, self._process = self._process, None
-        if process is not None:
-            process.kill()
-            process.communicate()
-
-    def _read(self, task: Task) -> Document:
+    def read(self, task: Task) -> Document:
+        """Return what is found in a file."""
         process = self._process or self._start()
         if process is None or process.stdin is None or process.stdout is None:
             return read_one(task)
@@ -135,6 +137,19 @@ class _Worker:
         finally:
             limit.cancel()
         return document
+
+    def kill(self) -> None:
+        """Have the process end; who waits for its answer gets none."""
+        process = self._process
+        if process is not None:
+            process.kill()
+
+    def end(self) -> None:
+        """End the process, if there is one, and wait for that."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.kill()
+            process.communicate()
 
     def _start(self) -> subprocess.Popen[bytes] | None:
         """Return a new process; None where none can be had."""

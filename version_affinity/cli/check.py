@@ -14,7 +14,7 @@ from .commands import command
 from .completing import complete_version
 from .errors import RefusedError, missing_extra
 from .objections import APP_FIRST_HINT
-from .output import aligned, emit, json_option, say, styled, waiting
+from .output import aligned, emit, json_option, progress, say, styled
 from .place import build_options, current_place, place_options
 from .standings import PRUNABLE, standings
 from .text import counted, listed, percent, printable, size
@@ -77,10 +77,10 @@ def check(build: str, prefix: str | None, app_first: tuple[str, ...], as_json: b
     except (ImportError, ConfigurationError):
         raise RefusedError(missing_extra("check", "check")) from None
     served = current_place().build(prefix, app_first)
-    with waiting(f"Checking {printable(build)}"):
+    with progress(f"Checking {printable(build)}") as tell:
         subject = _subject(build)
         live = subject.live
-        report = check_build(subject.build, known=subject.known, live=live, **served._asdict())
+        report = check_build(subject.build, known=subject.known, live=live, **served._asdict(), progress=tell)
     if as_json:
         emit({"build": subject.name, "known": list(subject.known), "live": live, **report.as_dict()})
     else:

@@ -8,7 +8,7 @@ from version_affinity.errors import ConfigurationError
 from version_affinity.releases.presence import Presence
 
 from .collisions import collisions
-from .output import waiting
+from .output import progress
 from .place import command_line
 from .standings import PRUNABLE, standings
 from .text import counted, listed
@@ -199,10 +199,10 @@ def _checked(
         return [], [
             f"the references of {version} are not checked, and may be broken: pip install 'version_affinity[check]'"
         ]
-    with waiting(f"Checking {version}"):
+    with progress(f"Checking {version}") as tell:
         others = {other: uploaded_build(directory, other) for other in known if other != version}
         checked = uploaded_build(directory, version)
-        report = check(checked, known=others, prefix=build.prefix, app_first=build.app_first)
+        report = check(checked, known=others, **build._asdict(), progress=tell)
     if not report.broken:
         return [], []
     reason = (
