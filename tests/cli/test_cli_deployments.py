@@ -155,7 +155,7 @@ def test_a_host_lacks_a_version(shared: Site) -> None:
     log = log_of(shared)
     shared.deploy(V1)
     log.report("web-2", ["v1"], 1)
-    told = shared.json("versions", "deploy", "v2@10", "v1", "-y", code=1)
+    told = shared.json("versions", "deploy", "v2@10", "v1", "-y", "--wait", "0", code=1)
     assert [refusal["kind"] for refusal in told["refusals"]] == ["host-lacks-version"]
     assert told["refusals"][0]["reason"].startswith("the host web-2 lacks v2, whose users would get another version")
     assert shared.percentages == [V1]
@@ -217,7 +217,7 @@ def test_hosts_of_several_servers_and_silent_ones(shared: Site, redis: RedisServ
     told = shared.json("deployments", "status")["hosts"]
     states = [(host["host"], host["servers"], host["silent"]) for host in told]
     assert states == [("web-1", 2, False), ("web-2", 1, True)]
-    result = shared.run("versions", "deploy", "v2@10", "v1", "-y", code=1)
+    result = shared.run("versions", "deploy", "v2@10", "v1", "-y", "--wait", "0", code=1)
     assert "the host web-1 lacks v2" in result.stderr
     assert "the host web-2 has said nothing for some seconds" in result.stderr
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from .arrival import wait_option
 from .commands import command
 from .completing import complete_version
 from .deploying import Order, carry_out, check_expected, expect_option, plan
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 @click.option("--dry-run", is_flag=True, help="Show what would happen, and leave it at that.")
 @click.option("--force", is_flag=True, help="Deploy whatever speaks against it.")
 @expect_option
+@wait_option
 @build_options
 @yes_option
 @place_options()
@@ -46,6 +48,7 @@ def deploy(
     dry_run: bool,
     force: bool,
     expect: int | None,
+    wait: int,
     prefix: str | None,
     app_first: tuple[str, ...],
     yes: bool,
@@ -62,14 +65,13 @@ def deploy(
     It shows how many users move from which version to which, computed and not guessed, and asks.
 
     It refuses, unless there is --force:
-      a version that is not uploaded, or that a live host lacks (with a log in Redis)
+      a version that is not uploaded, or that a live host lacks (with a log in Redis), for longer than --wait
       a log in Redis that has lost deployments, which a live host has followed
       a version that gets its first share, and has broken references (with the extra "check"), or fingerprinted names
       that stand for other bytes in a known version
 
     Where somebody else has deployed meanwhile, or the log has lost deployments that a host still follows, it is refused
-    in any case. A script says with --expect which revision
-    it has seen, as "deployments status --json" tells it.
+    in any case. A script says with --expect which revision it has seen, as "deployments status --json" tells it.
     """
     place = current_place()
     wanted = given_specs(specs, version_ids, percentages)
@@ -83,7 +85,7 @@ def deploy(
     check_expected(entries, expect)
     if shares is None:
         shares = select(directory, entries)
-    planned = plan(place, log, entries, shares, place.build(prefix, app_first))
+    planned = plan(place, log, entries, shares, place.build(prefix, app_first), wait=0 if force else wait)
     carry_out(planned, log, Order("Deploy?", message, yes=yes, force=force, dry_run=dry_run, as_json=as_json))
 
 

@@ -115,7 +115,13 @@ class Order:
 
 
 def plan(
-    place: Place, log: DeploymentLog, entries: Sequence[Entry], percentages: Mapping[str, float], build: Build
+    place: Place,
+    log: DeploymentLog,
+    entries: Sequence[Entry],
+    percentages: Mapping[str, float],
+    build: Build,
+    *,
+    wait: float,
 ) -> Plan:
     """Return what would be deployed, and what speaks against it.
 
@@ -125,10 +131,11 @@ def plan(
         entries: What was read from it.
         percentages: Version id to percentage.
         build: How versions are checked.
+        wait: Seconds for which live hosts may lack a version.
     """
     directory = place.directory()
     moves = movement(entries[-1].percentages, percentages) if entries else None
-    refusals, warnings = objections(place, log, entries, percentages, build)
+    refusals, warnings = objections(place, log, entries, percentages, build, wait=wait)
     return Plan(directory, tuple(entries), dict(percentages), moves, tuple(refusals), tuple(warnings))
 
 

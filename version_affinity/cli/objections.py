@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from version_affinity.errors import ConfigurationError
 from version_affinity.releases.presence import Presence
 
+from .arrival import await_hosts, lacking
 from .collisions import collisions
 from .output import progress
 from .place import command_line
@@ -55,7 +56,13 @@ class Objection(NamedTuple):
 
 
 def objections(
-    place: Place, log: DeploymentLog, entries: Sequence[Entry], percentages: Mapping[str, float], build: Build
+    place: Place,
+    log: DeploymentLog,
+    entries: Sequence[Entry],
+    percentages: Mapping[str, float],
+    build: Build,
+    *,
+    wait: float,
 ) -> tuple[list[Objection], list[str]]:
     """Return what speaks against a deployment, and what should be known about it.
 
@@ -65,11 +72,12 @@ def objections(
         entries: What was read from it.
         percentages: Version id to percentage.
         build: How versions are served.
+        wait: Seconds for which live hosts may lack a version, where nothing else speaks against it.
     """
     directory = place.directory()
     uploaded = directory.versions()
-    found = [*_elsewhere(place, entries), *_lost(log, entries), *absent(directory, log, percentages)]
-    warnings = _silent(log)
+    found = [*_elsewhere(place, entries), *_lost(log, entries), *_unknown(percentages, uploaded)]
+    warnings: list[str] = []
     stands = standings(directory, entries)
     known = [version for version, standing in stands.items() if standing.state != PRUNABLE or version in percentages]
     for version in _new(entries, percentages):
@@ -78,7 +86,8 @@ def objections(
             broken, told = _checked(directory, version, known, build)
             found += broken
             warnings += told
-    return found, warnings
+    missing = await_hosts(log, percentages, 0 if found else wait)
+    return [*found, *_lacking(missing)], [*_silent(log), *warnings]
 
 
 def absent(directory: ReleasesDirectory, log: DeploymentLog, percentages: Iterable[str]) -> list[Objection]:
@@ -89,7 +98,7 @@ def absent(directory: ReleasesDirectory, log: DeploymentLog, percentages: Iterab
         log: The log.
         percentages: The ids of the versions.
     """
-    return [*_unknown(percentages, directory.versions()), *_lacking(log, percentages)]
+    return [*_unknown(percentages, directory.versions()), *_lacking(lacking(log, percentages))]
 
 
 def hosts_ahead(hosts: Mapping[str, HostReport], log: DeploymentLog, entries: Sequence[Entry]) -> str:
@@ -158,19 +167,15 @@ def _unknown(percentages: Iterable[str], uploaded: Mapping[str, object]) -> list
     return [Objection(UNKNOWN, reason)]
 
 
-def _lacking(log: DeploymentLog, percentages: Iterable[str]) -> list[Objection]:
-    if not isinstance(log, Presence):
-        return []
-    found = []
-    for host, report in log.hosts().items():
-        missing = [version for version in percentages if version not in report.versions]
-        if missing:
-            reason = (
-                f"the host {host} lacks {listed(missing)}, whose users would get another version there: upload or "
-                "copy it there first"
-            )
-            found.append(Objection(LACKING, reason))
-    return found
+def _lacking(missing: Mapping[str, Sequence[str]]) -> list[Objection]:
+    return [
+        Objection(
+            LACKING,
+            f"the host {host} lacks {listed(versions)}, whose users would get another version there: upload or copy it "
+            "there first",
+        )
+        for host, versions in missing.items()
+    ]
 
 
 def _colliding(directory: ReleasesDirectory, version: str, known: Sequence[str]) -> list[Objection]:

@@ -166,7 +166,8 @@ def waiting(label: str) -> Iterator[None]:
 
 
 def _begin(label: str) -> None:
-    click.echo(f"{label} ...", err=True, nl=False)
+    line = f"{label} ..."
+    click.echo(cut(line, shutil.get_terminal_size().columns - 1), err=True, nl=False)  # one line can be erased
 
 
 def _erase() -> None:

@@ -8,6 +8,7 @@ import click
 
 from version_affinity.releases.retention import rollback_target
 
+from .arrival import wait_option
 from .commands import command
 from .completing import complete_version
 from .deploying import Order, carry_out, check_expected, expect_option, plan, tell_unchanged
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 @click.option("--dry-run", is_flag=True, help="Show what would happen, and leave it at that.")
 @click.option("--force", is_flag=True, help="Roll back whatever speaks against it.")
 @expect_option
+@wait_option
 @build_options
 @yes_option
 @place_options()
@@ -39,6 +41,7 @@ def rollback(
     dry_run: bool,
     force: bool,
     expect: int | None,
+    wait: int,
     prefix: str | None,
     app_first: tuple[str, ...],
     yes: bool,
@@ -51,16 +54,19 @@ def rollback(
 
     It is a new deployment, with a revision of its own. Every user whom the deployments since have moved gets exactly
     the version from before. Pages of the others stay whole: their files are still served. Where everybody has the
-    version already, nothing is deployed.
+    version already, nothing is deployed. Live hosts that lack it are waited for, as by "versions deploy".
     """
     place = current_place()
     log = place.open_log()
     entries = log.read()
     check_expected(entries, expect)
     earlier, reason = _target(entries) if version is None else (version, f"Rollback to {version}")
-    planned = plan(place, log, entries, {earlier: 100.0}, place.build(prefix, app_first))
+    percentages = {earlier: 100.0}
+    is_unchanged = bool(entries) and entries[-1].percentages == percentages
+    served = place.build(prefix, app_first)
+    planned = plan(place, log, entries, percentages, served, wait=0 if force or is_unchanged else wait)
     order = Order("Roll back?", message or reason, yes=yes, force=force, dry_run=dry_run, as_json=as_json)
-    if planned.before is not None and planned.before.percentages == planned.percentages:
+    if is_unchanged:
         tell_unchanged(planned, earlier, order)
     else:
         carry_out(planned, log, order)
