@@ -107,6 +107,7 @@ def test_status_as_json(site: Site) -> None:
     assert told["missing"] == ["v9"]
     assert (told["rollback"]["revision"], told["rollback"]["percentages"]) == (2, V1)
     assert told["hosts"] == (None if site.url is None else [])
+    assert told["retention"] == {"keep": 10, "younger_than": None}
     assert "s3cret" not in str(told)
 
 

@@ -203,7 +203,8 @@ def test_init(tmp_path: Path) -> None:
     assert second.startswith(f"There already: releases storefront in {path}\n")
     assert f"  version-affinity --releases {path} versions upload dist/" in first
     made = json.loads(run("init", "--releases", path, "--name", "storefront", "--json").stdout)
-    assert made == {"releases": path, "name": "storefront", "new": False}
+    default = {"keep": 10, "younger_than": None}
+    assert made == {"releases": path, "name": "storefront", "retention": default, "new": False}
 
 
 def test_program(tmp_path: Path) -> None:

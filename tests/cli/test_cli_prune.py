@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 from commanding import Site
+
+from version_affinity import Retention
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -77,6 +80,30 @@ def test_retention(site: Site, options: list[str], gone: list[str]) -> None:
     """The last so many stay, and with an age, all that were in use since."""
     age(site, "v3", "2020-01-01T00:00:00Z")
     assert [release["id"] for release in site.json("prune", *options, "--dry-run")["planned"]] == gone
+
+
+def test_without_options(site: Site) -> None:
+    """What the application goes by holds for a pruning too, but for the option that says something else for once."""
+    age(site, "v3", "2020-01-01T00:00:00Z")
+    site.directory.change_retention(Retention(0, timedelta(days=30)))
+    told = site.json("prune", "--dry-run")
+    assert told["retention"] == {"keep": 0, "younger_than": "30d"}
+    assert [release["id"] for release in told["planned"]] == ["v3"]
+    assert [release["id"] for release in site.json("prune", "--keep", "1", "--dry-run")["planned"]] == []
+    told = site.json("prune", "--older-than", "none", "--dry-run")
+    assert [release["id"] for release in told["planned"]] == ["v3", "v0"]
+    assert site.directory.retention == Retention(0, timedelta(days=30))
+
+
+def test_what_is_served_still(site: Site) -> None:
+    """Options that remove what the application knows by its retention are done, with a warning that names that."""
+    site.directory.change_retention(Retention(1))
+    warned = site.run("prune", "--keep", "0", "--dry-run").stderr
+    assert "Warning: the application still serves the files of v3, which open pages may need" in warned
+    assert "its retention is keep 1" in warned
+    assert site.run("prune", "--keep", "0", "-y", "--json").stderr == warned
+    assert list(site.directory.versions()) == ["v1", "v2"]
+    assert site.run("prune", "--keep", "1", "--dry-run").stderr == ""
 
 
 def test_ages_are_told_as_they_are_typed(site: Site) -> None:

@@ -20,7 +20,8 @@ from uploading import age, at_step, hidden, kill, releases_in, write
 from version_affinity.releases import Retention, times
 from version_affinity.releases import follower as follower_module
 from version_affinity.releases.log import open_log
-from version_affinity.releases.retention import known_versions, prune, prune_plan
+from version_affinity.releases.pruning import prune
+from version_affinity.releases.retention import known_versions, prune_plan
 from version_affinity.releases.upload import upload
 
 if TYPE_CHECKING:

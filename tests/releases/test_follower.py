@@ -9,6 +9,7 @@ import shutil
 import signal
 import threading
 import weakref
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -22,11 +23,14 @@ from werkzeug.test import create_environ
 
 from version_affinity import ConfigurationError, Cookie, Version, VersionAffinity
 from version_affinity.releases import Releases, Retention
-from version_affinity.releases.retention import prune, prune_plan
+from version_affinity.releases.pruning import prune
+from version_affinity.releases.retention import prune_plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from version_affinity.releases.status import Status
 
 V1, V2 = {"v1": 100.0}, {"v2": 100.0}
 SPLIT = {"v1": 50.0, "v2": 50.0}
@@ -56,6 +60,13 @@ def asked(affinity: VersionAffinity, version: str) -> int:
 def percentages(affinity: VersionAffinity) -> dict[str, float]:
     """Return what is deployed."""
     return dict(affinity.deployment.percentages)
+
+
+def status_of(releases: Releases) -> Status:
+    """Return how the worker stands."""
+    status = releases.status()
+    assert status is not None
+    return status
 
 
 # What is followed.
@@ -153,6 +164,63 @@ def test_the_retention_ends_what_is_known(site: Site) -> None:
         until(lambda: affinity.known == ("v1", "v0"))
         assert asked(affinity, "v2") == 404
         assert asset.memory is None
+
+
+def test_the_directory_says_the_retention(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    """A retention that is changed is followed without a restart, in both directions; one that is broken changes none.
+
+    Uploads and deployments are followed meanwhile.
+    """
+    site.directory.change_retention(Retention(keep=0))
+    site.upload("v2")
+    with site.followed() as (affinity, releases):
+        assert affinity.known == ("v1",)
+        site.directory.change_retention(Retention(keep=1))
+        until(lambda: affinity.known == ("v1", "v2"))
+        assert asked(affinity, "v2") == 200
+        settings = site.directory.path / "affinity.json"
+        whole = settings.read_text()
+        settings.write_text(whole[:20])
+        until(lambda: "the retention stays as it is" in caplog.text)
+        assert "is not JSON" in status_of(releases).error
+        site.upload("v0")
+        until(lambda: affinity.known == ("v1", "v0"))
+        site.deploy({"v0": 100.0})
+        until(lambda: page(affinity) == "v0")
+        until(lambda: affinity.known == ("v1", "v2", "v0"))
+        settings.write_text(whole.replace('"keep": 1', '"keep": 0'))
+        until(lambda: affinity.known == ("v1", "v0"))
+        assert status_of(releases).error == ""
+        assert caplog.text.count("the retention stays as it is") == 1
+        assert "the settings of the releases can be read again" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("own", "options"),
+    [
+        (Retention(keep=0), "--keep 0 --younger-than none"),
+        (Retention(keep=5, younger_than=timedelta(hours=36)), "--keep 5 --younger-than 1d12h"),
+    ],
+)
+def test_a_retention_of_the_application_s_own(
+    site: Site, caplog: pytest.LogCaptureFixture, own: Retention, options: str
+) -> None:
+    """It holds, and its difference from the directory's is told once, with the command that ends it."""
+    site.upload("v2")
+    with site.followed(retention=own) as (affinity, _):
+        expected = ("v1", "v2") if own.keep else ("v1",)
+        assert affinity.known == expected
+        (told,) = [record.getMessage() for record in caplog.records if "retention" in record.getMessage()]
+        assert f"Releases(retention=...) is {own.in_words()}" in told
+        assert f"that of '{site.directory.path}' is keep 10" in told
+        assert f"`version-affinity --releases {site.directory.path} retention {options}`" in told
+        site.directory.change_retention(Retention(keep=0, younger_than=timedelta(days=3)))
+        until(lambda: caplog.text.count("Releases(retention=...)") == 2)
+        site.directory.change_retention(own)
+        site.deploy(V1)
+        until(lambda: affinity.deployment.revision == 2)
+        assert affinity.known == expected
+    assert caplog.text.count("Releases(retention=...)") == 2
 
 
 def test_a_pruned_version_is_forgotten(site: Site) -> None:

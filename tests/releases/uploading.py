@@ -108,7 +108,7 @@ def at_step(step: int, event: Callable[[], None], work: Callable[[], object]) ->
             work()
             code = 0
         except Exception as error:  # noqa: BLE001 - the parent tells
-            code = 1 if type(error).__name__ in {"UploadError", "PruneError"} else 2
+            code = 1 if type(error).__name__ in {"UploadError", "PruneError", "ReleasesError"} else 2
             if code == 2:
                 traceback.print_exc()
         finally:

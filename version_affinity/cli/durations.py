@@ -1,54 +1,23 @@
-"""Lengths of time as people type them: ``30d``, ``12h``, ``1h30m``."""
+"""Lengths of time as options take them: ``30d``, ``12h``, ``1h30m``, and ``none`` where there need be none."""
 
 from __future__ import annotations
 
-import re
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 import click
 
+from version_affinity.releases.durations import parse_duration
+
+#: A length of time, or that there is none.
+Age: TypeAlias = timedelta | Literal["none"]
+NO_AGE: Final = "none"
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     _Duration = click.ParamType[timedelta]
+    _Age = click.ParamType[Age]
 else:
-    _Duration = click.ParamType
-
-_PART: Final = re.compile(r"(\d+(?:\.\d+)?)([wdhms])", re.ASCII)
-_UNITS: Final[Mapping[str, str]] = {"w": "weeks", "d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
-
-
-def parse_duration(text: str) -> timedelta:
-    """Return a length of time.
-
-    Raises:
-        ValueError: it is none, or one that no calendar has.
-
-    >>> parse_duration("30d").days, parse_duration("1h30m").seconds
-    (30, 5400)
-    """
-    parts = _PART.findall(text.replace(" ", ""))
-    if not parts or "".join(number + unit for number, unit in parts) != text.replace(" ", ""):
-        raise ValueError(f"{text!r} is no length of time: write one such as 30d, 12h, 90m, 2w or 1h30m")
-    try:
-        return sum((timedelta(**{_UNITS[unit]: float(number)}) for number, unit in parts), timedelta())
-    except OverflowError:
-        raise ValueError(f"{text!r} is longer than any calendar: write one such as 30d") from None
-
-
-def in_words(duration: timedelta) -> str:
-    """Return a length of time as it is typed.
-
-    >>> in_words(timedelta(days=30)), in_words(timedelta(minutes=90))
-    ('30d', '1h30m')
-    """
-    rest = round(duration.total_seconds())
-    words = ""
-    for unit, seconds in (("d", 86400), ("h", 3600), ("m", 60), ("s", 1)):
-        count, rest = divmod(rest, seconds)
-        words += f"{count}{unit}" if count else ""
-    return words or "0s"
+    _Duration = _Age = click.ParamType
 
 
 class DurationType(_Duration):
@@ -66,4 +35,15 @@ class DurationType(_Duration):
             self.fail(str(error), param, ctx)
 
 
+class AgeType(_Age):
+    """A length of time, or ``none``."""
+
+    name = "age"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Age:
+        """Return what was typed as a length of time, "none" as it is."""
+        return NO_AGE if value == NO_AGE else DURATION.convert(value, param, ctx)
+
+
 DURATION: Final = DurationType()
+AGE: Final = AgeType()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from version_affinity.errors import ConfigurationError
 from version_affinity.releases.history import lacking, standing
 from version_affinity.releases.holdings import Holdings
-from version_affinity.releases.retention import Retention, known_versions
+from version_affinity.releases.retention import known_versions
 from version_affinity.source import Load, Snapshot
 
 from .place import command_line
@@ -47,7 +47,7 @@ class Frozen:
             raise ConfigurationError(f"nothing is deployed yet: {command_line('versions deploy v1@100%')}")
         holdings = Holdings(self._directory, load)
         uploaded = self._directory.versions()
-        known = known_versions(self._directory, self._entries, Retention())
+        known = known_versions(self._directory, self._entries, self._directory.retention)
         holdings.load([release for version, release in uploaded.items() if version in known])
         found = standing(self._directory.name, self._entries, holdings.versions)
         if found is None:

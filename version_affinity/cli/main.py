@@ -19,6 +19,7 @@ COMMANDS: Final = {
     "check": Lazy("check", "check", "Find what is broken in a build before it goes live."),
     "explain": Lazy("explain", "explain", "Tell which version a request gets, and why."),
     "simulate": Lazy("simulate", "simulate", "Tell who would move in a series of deployments."),
+    "retention": Lazy("retention", "retention", "How long versions stay known."),
     "prune": Lazy("prune", "prune", "Remove versions that nobody needs any more."),
     "serve": Lazy("serve", "serve", "Serve builds or releases on this machine."),
     "compress": Lazy("compress", "compress", "Write compressed siblings of a build's files."),

@@ -11,11 +11,12 @@ import click
 
 from version_affinity.override_links import override_link as make_link
 from version_affinity.overrides import DEFAULT_HEADERS, sign_override
+from version_affinity.releases.durations import in_words
 
 from .application import app_option, load_affinity
 from .commands import command
 from .completing import complete_version
-from .durations import DURATION, in_words
+from .durations import DURATION
 from .errors import RefusedError
 from .output import emit, json_option, say, styled, warn
 from .place import current_place, place_options

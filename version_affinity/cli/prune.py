@@ -6,44 +6,47 @@ from typing import TYPE_CHECKING
 
 import click
 
-from version_affinity.releases.retention import Retention, prune_plan
-from version_affinity.releases.retention import prune as prune_versions
+from version_affinity.releases.pruning import prune as prune_versions
+from version_affinity.releases.retention import prune_plan
 
 from .commands import command
-from .durations import DURATION, in_words
+from .durations import AGE
 from .errors import RefusedError
-from .output import aligned, emit, json_option, say, styled
+from .output import aligned, emit, json_option, say, styled, warn
 from .place import current_place, place_options
 from .prompts import confirm, yes_option
+from .retention import changed
 from .standings import release_dict
-from .text import ago, counted, printable, size
+from .text import ago, counted, listed, printable, size
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import timedelta
 
-    from version_affinity.releases.retention import PrunePlan
+    from version_affinity.releases.log import Entry
+    from version_affinity.releases.retention import PrunePlan, Retention
+
+    from .durations import Age
+    from .place import Place
 
 
 @command()
 @click.option(
     "--keep",
     type=click.IntRange(0),
-    default=Retention().keep,
-    show_default=True,
-    help="The last so many versions stay.",
+    metavar="N",
+    help="The last so many versions stay.  [default: the releases' retention]",
 )
 @click.option(
     "--older-than",
-    type=DURATION,
+    type=AGE,
     metavar="DURATION",
-    help="Of the others, those go that are out of use for so long: 30d.",
+    help="Of the others, those go that are out of use for so long: 30d. 'none': all.  [default: likewise]",
 )
 @click.option("--dry-run", is_flag=True, help="Show what would go, and leave it at that.")
 @yes_option
 @place_options()
 @json_option
-def prune(keep: int, older_than: timedelta | None, dry_run: bool, yes: bool, as_json: bool) -> None:
+def prune(keep: int | None, older_than: Age | None, dry_run: bool, yes: bool, as_json: bool) -> None:
     """Remove versions that nobody needs any more.
 
       version-affinity prune --dry-run
@@ -52,8 +55,8 @@ def prune(keep: int, older_than: timedelta | None, dry_run: bool, yes: bool, as_
 
     A version stays while it is in the current deployment, and while a rollback may return to it, whatever the options
     say; while it is one of the last that were uploaded or deployed (--keep); and, with --older-than, for that time
-    after its upload and its last deployment. Pages of a version that is gone miss their files: keep what tabs may still
-    show.
+    after its upload and its last deployment. Both are as the application has them (version-affinity retention), unless
+    they are given for this once. Pages of a version that is gone miss their files: keep what tabs may still show.
     """
     place = current_place()
     log = place.open_log()
@@ -63,22 +66,35 @@ def prune(keep: int, older_than: timedelta | None, dry_run: bool, yes: bool, as_
             f"nothing is removed: the application on this host follows another log than {log.description}, which says "
             "what is needed: name it, as in --log redis://host",
         )
-    planned = prune_plan(place.directory(), entries, Retention(keep, older_than))
+    retention = changed(place.directory().retention, keep, older_than)
+    planned = prune_plan(place.directory(), entries, retention)
     if not as_json:
-        _show(planned, older_than)
+        _show(planned)
+    _warn_of_known(place, entries, planned)
     if not planned.removed or dry_run:
-        _finish(planned, [], dry_run=dry_run, as_json=as_json)
+        _finish(planned, [], retention, dry_run=dry_run, as_json=as_json)
         return
     if not as_json:
         say()
     confirm(f"Remove {counted(len(planned.removed), 'version')}?", "nothing is removed", yes=yes)
-    _finish(planned, prune_versions(planned, log), dry_run=False, as_json=as_json)
+    _finish(planned, prune_versions(planned, log), retention, dry_run=False, as_json=as_json)
 
 
-def _show(planned: PrunePlan, older_than: timedelta | None) -> None:
+def _warn_of_known(place: Place, entries: Sequence[Entry], planned: PrunePlan) -> None:
+    """Warn of what goes by the options although it is known by the retention."""
+    directory = place.directory()
+    known = prune_plan(directory, entries, directory.retention).kept
+    served = [release.id for release in planned.removed if release.id in known]
+    if served:
+        warn(
+            f"the application still serves the files of {listed(served)}, which open pages may need: its retention is "
+            f"{directory.retention.in_words()}",
+        )
+
+
+def _show(planned: PrunePlan) -> None:
     for version, reason in planned.kept.items():
-        shown = reason if older_than is None else reason.replace(str(older_than), in_words(older_than))
-        say(f"  {styled('stays', 'good')}  {styled(version, 'version')}  {shown}")
+        say(f"  {styled('stays', 'good')}  {styled(version, 'version')}  {reason}")
     rows = [
         [
             styled("goes", "bad") + " ",
@@ -93,13 +109,14 @@ def _show(planned: PrunePlan, older_than: timedelta | None) -> None:
         say(line)
 
 
-def _finish(planned: PrunePlan, gone: Sequence[str], *, dry_run: bool, as_json: bool) -> None:
+def _finish(planned: PrunePlan, gone: Sequence[str], retention: Retention, *, dry_run: bool, as_json: bool) -> None:
     if as_json:
         emit(
             {
                 "planned": [release_dict(release) for release in planned.removed],
                 "kept": dict(planned.kept),
                 "removed": list(gone),
+                "retention": retention.as_dict(),
                 "dry_run": dry_run,
             }
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from version_affinity.releases.retention import Retention, prune_plan
+from version_affinity.releases.retention import prune_plan
 
 from .output import styled
 from .text import percent
@@ -67,19 +67,16 @@ def release_dict(release: Release) -> dict[str, Any]:
     }
 
 
-def standings(
-    directory: ReleasesDirectory, entries: Sequence[Entry] | None, retention: Retention | None = None
-) -> dict[str, Standing]:
+def standings(directory: ReleasesDirectory, entries: Sequence[Entry] | None) -> dict[str, Standing]:
     """Return how the uploaded versions stand, by id, the oldest first.
 
     Args:
-        directory: The uploaded versions.
+        directory: The uploaded versions, and how long they stay known.
         entries: The whole log of deployments; None where it cannot be read.
-        retention: How long versions stay known; None as ``Releases`` has it by default.
     """
     if entries is None:
         return {version: Standing(release, UNKNOWN, None, "") for version, release in directory.versions().items()}
-    kept = prune_plan(directory, entries, retention or Retention()).kept
+    kept = prune_plan(directory, entries, directory.retention).kept
     current = entries[-1].percentages if entries else {}
     found = {}
     for version, release in directory.versions().items():

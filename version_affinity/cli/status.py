@@ -53,7 +53,7 @@ def status(as_json: bool) -> None:
         warn(lost)
     if as_json:
         where = {"name": directory.name, "releases": str(directory.path), "log": log.description}
-        emit({**where, **_document(entries, uploaded, hosts)})
+        emit({**where, "retention": directory.retention.as_dict(), **_document(entries, uploaded, hosts)})
         return
     if not entries:
         say(f"{styled(directory.name, 'strong')}: nothing is deployed yet")

@@ -142,6 +142,9 @@ def list_versions(as_json: bool) -> None:
         return
     header = ["VERSION", "STATE", "UPLOADED", "BY", "TAG", "FILES", "SIZE", "MESSAGE"]
     table(header, [_row(standing) for standing in found], right=(5, 6))
+    if is_terminal():
+        say()
+        say(styled(f"Retention: {place.directory().retention.in_words()}", "faint"))
 
 
 def _row(standing: Standing) -> list[str]:

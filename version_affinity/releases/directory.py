@@ -1,7 +1,7 @@
 """The releases directory: where uploaded versions lie, and what is known of each without opening its files.
 
     releases/
-      affinity.json            the name, which salts the hash, and the number of this layout
+      affinity.json            the name, which salts the hash, and how long versions stay known (``settings.py``)
       versions/<id>/           a build as uploaded; never changed afterwards
       versions/<id>.json       its manifest (``assets/inventory.py``), which also says when and by whom it was uploaded
       deployments.jsonl        the file log
@@ -11,12 +11,9 @@ A version is there when its manifest and its directory are: the manifest comes l
 
 from __future__ import annotations
 
-import json
 import logging
 import os
-import secrets
 import stat
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -25,17 +22,17 @@ from version_affinity.assets.inventory import InventoryError, parse
 from version_affinity.deployment import check_name, check_version_id
 from version_affinity.errors import ConfigurationError
 
-from .durable import sync_directory, write_new
+from .settings import SETTINGS, change_retention, make_settings, read_settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from .retention import Retention
+
 logger = logging.getLogger("version_affinity")
 
-_SETTINGS: Final = "affinity.json"
 _VERSIONS: Final = "versions"
 _LOG: Final = "deployments.jsonl"
-_LAYOUT: Final = 1
 _MANIFEST: Final = ".json"
 #: Bytes of the longest first line that is read of a manifest: Vite's own manifest is in it.
 _HEAD: Final = 64 * 1024 * 1024
@@ -112,6 +109,7 @@ class ReleasesDirectory:
     Attributes:
         path: Its absolute name, all links resolved.
         name: The deployment's name.
+        retention: How long versions stay known, as the settings said when they were read.
         uploads: The directory of all versions.
 
     >>> import tempfile
@@ -121,39 +119,42 @@ class ReleasesDirectory:
     ('storefront', {})
     """
 
-    __slots__ = ("_heads", "name", "path", "uploads")
+    __slots__ = ("_heads", "name", "path", "retention", "uploads")
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path: Final = _resolved(path)
         self.uploads: Final = self.path / _VERSIONS
-        self.name: Final = _read_name(self.path)
+        settings = read_settings(self.path)
+        self.name: Final = settings.name
+        self.retention = settings.retention
         # Version id to its manifest's inode, size and time, and what was read there; None for what cannot be read.
         self._heads: dict[str, tuple[tuple[int, int, int], Release | None]] = {}
 
     @classmethod
-    def init(cls, path: str | os.PathLike[str], *, name: str) -> ReleasesDirectory:
+    def init(cls, path: str | os.PathLike[str], *, name: str, retention: Retention | None = None) -> ReleasesDirectory:
         """Make a releases directory, or open the one of this name that is there.
 
         Args:
             path: Its name. The directory may be there if it is empty.
             name: The deployment's name, ``[a-z][a-z0-9_-]*``. It salts the hash: it stays for good.
+            retention: How long versions stay known; None as by default, or as is settled there already.
 
         Raises:
-            ConfigurationError: the name cannot be used; there is a releases directory of another name, or something
-                else; the directory cannot be made.
+            ConfigurationError: the name cannot be used; there is a releases directory of another name or retention, or
+                something else; the directory cannot be made.
         """
         check_name(name)
         directory = _resolved(path)
         try:
             directory.mkdir(parents=True, exist_ok=True)
             others = {entry for entry in os.listdir(directory) if not entry.startswith(".")}  # noqa: PTH208
-            if others - {_SETTINGS, _VERSIONS, _LOG}:
+            if others - {SETTINGS, _VERSIONS, _LOG}:
                 raise ConfigurationError(
                     f"releases={str(directory)!r} holds something else ({min(others)!r:.100}): name a new directory",
                 )
             (directory / _VERSIONS).mkdir(exist_ok=True)
-            if _SETTINGS not in others:
-                _write_settings(directory, name)
+            if SETTINGS not in others:
+                make_settings(directory, name, retention)
         except OSError as error:
             raise ConfigurationError(
                 f"releases={str(directory)!r} cannot be made: {error.strerror}: name a directory that can be written",
@@ -164,7 +165,31 @@ class ReleasesDirectory:
                 f"releases={str(directory)!r} is named {releases.name!r}, not {name!r}: the name salts the hash, so it "
                 "stays; leave it, or name another directory",
             )
+        if retention is not None and retention != releases.retention:
+            raise ConfigurationError(
+                f"releases={str(directory)!r} is there already, with another retention "
+                f"({releases.retention.in_words()}): to change it, `version-affinity --releases {directory} retention`",
+            )
         return releases
+
+    def change_retention(self, retention: Retention) -> None:
+        """Settle how long versions stay known; all that follow the directory go by it within a moment.
+
+        Args:
+            retention: What holds from now on.
+
+        Raises:
+            ConfigurationError: the settings cannot be read any more.
+            ReleasesError: they cannot be written.
+        """
+        try:
+            change_retention(self.path, retention)
+        except OSError as error:
+            raise ReleasesError(
+                f"{str(self.path / SETTINGS)!r} cannot be changed: {error.strerror}: do it as a user who may write "
+                "there",
+            ) from error
+        self.retention = retention
 
     def versions(self) -> dict[str, Release]:
         """Return the uploaded versions by id, the oldest first. Of a manifest that is known already, nothing is read.
@@ -261,55 +286,6 @@ def _resolved(path: str | os.PathLike[str]) -> Path:
     except (OSError, ValueError, TypeError):
         pass
     raise ConfigurationError(f"releases={path!r} can be no directory: write its name, such as 'releases/'")
-
-
-def _read_name(directory: Path) -> str:
-    file = directory / _SETTINGS
-    try:
-        text = file.read_bytes()
-    except (FileNotFoundError, NotADirectoryError):
-        raise ConfigurationError(
-            f"releases={str(directory)!r} is no releases directory (it has no {_SETTINGS}): make one there with "
-            f"`version-affinity --releases {directory} init --name storefront`, or name the one that is there",
-        ) from None
-    except OSError as error:
-        raise ConfigurationError(
-            f"{str(file)!r} cannot be read: {error.strerror}: let this user read {str(directory)!r}"
-        ) from None
-    try:
-        settings = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise ConfigurationError(
-            f"{str(file)!r} is not JSON ({error!s:.100}): restore it, for example "
-            f'{{"name": "storefront", "layout": {_LAYOUT}}}, with the name that the deployments were made under',
-        ) from None
-    layout = settings.get("layout") if isinstance(settings, dict) else None
-    if layout != _LAYOUT:
-        raise ConfigurationError(
-            f"{str(file)!r} is of layout {layout!r:.20}, and this release of version_affinity reads {_LAYOUT}: "
-            "install one that reads it",
-        )
-    try:
-        return check_name(settings.get("name"))
-    except ConfigurationError as error:
-        raise ConfigurationError(f"{str(file)!r}: {error}") from None
-
-
-def _write_settings(directory: Path, name: str) -> None:
-    """Write the settings at once; those that somebody else writes at the same time are left."""
-    final, unfinished = directory / _SETTINGS, directory / f".{_SETTINGS}.{secrets.token_hex(8)}"
-    try:
-        write_new(unfinished, [json.dumps({"name": name, "layout": _LAYOUT}), "\n"])
-        try:
-            os.link(unfinished, final)  # unlike a renamed file, a link replaces none
-        except FileExistsError:
-            return
-        except OSError:
-            unfinished.rename(final)  # a file system without hard links
-        sync_directory(directory)
-    finally:
-        with suppress(OSError):
-            unfinished.unlink()
 
 
 def read_head(file: str | os.PathLike[str]) -> Mapping[str, object]:

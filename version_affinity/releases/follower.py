@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from .deployments import Deployments
     from .directory import Release
     from .holdings import Holdings
-    from .retention import Retention
+    from .in_force import RetentionInForce
 
 logger = logging.getLogger("version_affinity")
 
@@ -63,7 +63,7 @@ class Follower:
         deployments: Deployments,
         holdings: Holdings,
         *,
-        retention: Retention,
+        retention: RetentionInForce,
         interval: float,
         host: str,
     ) -> None:
@@ -165,6 +165,8 @@ class Follower:
 
     def _look_at_directory(self) -> bool:
         """Note which versions are uploaded and known; False when they are as before, or that cannot be told."""
+        if self._retention.refresh():
+            self._aged = -math.inf
         try:
             uploaded = self._directory.versions()
             if uploaded == self._uploaded and time.monotonic() - self._aged < _AGEING:
@@ -172,7 +174,7 @@ class Follower:
             else:
                 if len(uploaded) < len(self._uploaded):
                     ReleasesDirectory(self._directory.path)  # is it there, or just not mounted?
-                known = known_versions(self._directory, self._deployments.entries, self._retention)
+                known = known_versions(self._directory, self._deployments.entries, self._retention.value)
         except (OSError, ConfigurationError) as error:
             if not self._directory_error:
                 logger.error("the releases cannot be looked at, and all stays as it is: %s", error)  # noqa: TRY400
@@ -249,7 +251,7 @@ class Follower:
             tuple(versions),
             lacking(deployments.entries, versions),
             {version: failure.reason for version, failure in self._holdings.failures.copy().items()},
-            deployments.error or self._directory_error or deployments.report_error,
+            deployments.error or self._directory_error or self._retention.error or deployments.report_error,
         )
 
     # The thread.

@@ -7,8 +7,6 @@ to it, for a day after its last users, and then while it is one of the last, or 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping  # noqa: TC003 - of a public dataclass
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
@@ -16,18 +14,18 @@ from typing import TYPE_CHECKING, Final
 from version_affinity.deployment import TOLERANCE
 from version_affinity.errors import ConfigurationError
 
-from .directory import PruneError, Release, ReleasesDirectory
-from .durable import sync_directory
+from .durations import in_words, parse_duration
 from .times import NEVER, present, time_of
-from .workspace import PRUNE, publishing, sweep, workspace
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
-    from .log import DeploymentLog, Entry
+    from .directory import Release, ReleasesDirectory
+    from .log import Entry
 
 _CURRENT: Final = "in the current deployment"
 _WHOLE: Final = 100 - TOLERANCE
+_EXAMPLE: Final = '{"keep": 10, "younger_than": "30d"}'
 #: How long a version stays after it has had users, whatever the retention is: a tab is open for a day and longer.
 OPEN: Final = timedelta(days=1)
 
@@ -59,6 +57,47 @@ class Retention:
             raise ConfigurationError(
                 f"younger_than={time!r} is no length of time: write younger_than=timedelta(days=30)",
             )
+
+    def in_words(self) -> str:
+        """Return it for people.
+
+        >>> Retention(5, timedelta(days=30)).in_words(), Retention(5).in_words()
+        ('keep 5, younger than 30d', 'keep 5')
+        """
+        age = "" if self.younger_than is None else f", younger than {in_words(self.younger_than)}"
+        return f"keep {self.keep}{age}"
+
+    def as_dict(self) -> dict[str, int | str | None]:
+        """Return it for JSON.
+
+        >>> Retention(5, timedelta(days=30)).as_dict()
+        {'keep': 5, 'younger_than': '30d'}
+        """
+        return {"keep": self.keep, "younger_than": None if self.younger_than is None else in_words(self.younger_than)}
+
+    @classmethod
+    def from_dict(cls, settings: object) -> Retention:
+        """Return the retention that JSON says; what it does not say is as by default.
+
+        Raises:
+            ConfigurationError: it says something else.
+
+        >>> Retention.from_dict({"younger_than": "30d"})
+        Retention(keep=10, younger_than=datetime.timedelta(days=30))
+        """
+        if not isinstance(settings, dict):
+            raise ConfigurationError(f"retention={settings!r:.100} is none: write {_EXAMPLE}, or leave it out")
+        other = next((key for key in settings if key not in ("keep", "younger_than")), None)
+        if other is not None:
+            raise ConfigurationError(f"retention has {other!r:.100}, which is not of it: write it as {_EXAMPLE}")
+        time = settings.get("younger_than")
+        try:
+            younger_than = None if time is None else parse_duration(time)
+        except (TypeError, AttributeError, ValueError):
+            raise ConfigurationError(
+                f'younger_than={time!r:.100} is no length of time: write one such as "30d", or null'
+            ) from None
+        return cls(settings.get("keep", cls().keep), younger_than)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,58 +144,6 @@ def prune_plan(
     return PrunePlan(releases, tuple(release for version, release in versions.items() if version not in kept), kept)
 
 
-def prune(plan: PrunePlan, log: DeploymentLog | None = None) -> list[str]:
-    """Remove versions, and return the ids of those that are gone.
-
-    Args:
-        plan: What to remove.
-        log: Asked again about each version, once nobody can find it any longer: one that was deployed since the plan
-            was made stays.
-
-    Raises:
-        PruneError: the directory cannot be written to. The versions before are gone.
-        LogError: the log cannot be read.
-    """
-    sweep(plan.releases)
-    return [release.id for release in plan.removed if _remove(plan.releases, release.id, log)]
-
-
-def _remove(releases: ReleasesDirectory, version: str, log: DeploymentLog | None) -> bool:
-    """Remove a version: its manifest, which makes it invisible, then all of its files."""
-    manifest, build = releases.manifest_path(version), releases.build_path(version)
-    with _explained(releases, version), workspace(releases, PRUNE) as work:
-        aside = work.manifest(version)
-        with publishing(releases):
-            try:
-                manifest.rename(aside)
-            except FileNotFoundError:
-                return False
-            try:
-                sync_directory(releases.uploads)
-                if log is not None and version in _needed(log.read()):
-                    aside.rename(manifest)
-                    return False
-                with suppress(FileNotFoundError):
-                    build.rename(work.build)
-            except BaseException:
-                with suppress(OSError):
-                    aside.rename(manifest)
-                raise
-    return True
-
-
-@contextmanager
-def _explained(releases: ReleasesDirectory, version: str) -> Iterator[None]:
-    """Turn an error of the file system into one that says what helps."""
-    try:
-        yield
-    except OSError as error:
-        raise PruneError(
-            f"version {version!r} cannot be removed from {str(releases.uploads)!r}: {error.strerror}: prune as a user "
-            "who may write there",
-        ) from error
-
-
 def rollback_target(entries: Sequence[Entry]) -> Entry | None:
     """Return the deployment that a rollback returns to: the newest earlier one with a version at 100 %.
 
@@ -179,11 +166,15 @@ def _whole(entry: Entry) -> str | None:
     return next((version for version, share in entry.percentages.items() if share >= _WHOLE), None)
 
 
-def _needed(entries: Sequence[Entry]) -> dict[str, str]:
-    """Return the versions that must stay whatever the retention is, and why: the current deployment's first."""
+def needed(entries: Sequence[Entry]) -> dict[str, str]:
+    """Return the versions that must stay whatever the retention is, and why: the current deployment's first.
+
+    Args:
+        entries: The whole log of deployments, in its order.
+    """
     if not entries:
         return {}
-    needed = dict.fromkeys(entries[-1].percentages, _CURRENT)
+    stay = dict.fromkeys(entries[-1].percentages, _CURRENT)
     target = rollback_target(entries)
     if target is not None:
         reason = f"deployed since revision {target.revision}, which a rollback returns to"
@@ -191,15 +182,15 @@ def _needed(entries: Sequence[Entry]) -> dict[str, str]:
             if entry.revision >= target.revision:
                 for version, share in entry.percentages.items():
                     if share > 0:
-                        needed.setdefault(version, reason)
-    return needed
+                        stay.setdefault(version, reason)
+    return stay
 
 
 def _kept(
     versions: Mapping[str, Release], entries: Sequence[Entry], retention: Retention, now: datetime
 ) -> dict[str, str]:
     """Return the known versions and the reasons: the current deployment's first, then those that were in use last."""
-    needed = _needed(entries)
+    must_stay = needed(entries)
     used = _last_uses(versions.values(), entries, now)
     shown = _last_shares(entries, now)
     # Of those with equal times, the one that ``versions`` has later is the newer.
@@ -211,15 +202,15 @@ def _kept(
         had_users = version in shown
         rank = ranks[had_users]
         ranks[had_users] += 1
-        if version in needed:
-            reasons[version] = needed[version]
+        if version in must_stay:
+            reasons[version] = must_stay[version]
         elif had_users and now - shown[version] < OPEN:
             reasons[version] = "had users less than a day ago, whose tabs may be open"
         elif rank < retention.keep:
             reasons[version] = f"one of the last {retention.keep} that {'had users' if had_users else 'were uploaded'}"
         elif retention.younger_than is not None and now - used[version] < retention.younger_than:
-            reasons[version] = f"in use, or uploaded, less than {retention.younger_than} ago"
-    current = {version: _CURRENT for version, reason in needed.items() if reason is _CURRENT and version in versions}
+            reasons[version] = f"in use, or uploaded, less than {in_words(retention.younger_than)} ago"
+    current = {version: _CURRENT for version, reason in must_stay.items() if reason is _CURRENT and version in versions}
     return {**current, **reasons}
 
 

@@ -15,6 +15,7 @@ from .deployments import Deployments
 from .directory import ReleasesDirectory
 from .follower import Follower
 from .holdings import Holdings
+from .in_force import RetentionInForce
 from .last_known import LastKnown
 from .log import open_log
 from .retention import Retention
@@ -73,7 +74,8 @@ class Releases:
             the environment's ``VERSION_AFFINITY_RELEASES`` says.
         log: ``"redis://…"`` for a log that several hosts share. None: as ``VERSION_AFFINITY_LOG`` says, else the file
             in the directory.
-        retention: How long versions stay known after their deployment.
+        retention: How long versions stay known after their deployment. None: as the directory says, which the command
+            line goes by (``version-affinity retention``); where this differs from it, a warning is logged.
         interval: Seconds between two looks.
         host: What this host is called where hosts report; its network name unless given.
         reports: Whether this host reports. False where nobody is served, as by an operator's look at the releases: no
@@ -139,7 +141,7 @@ class Releases:
             directory,
             Deployments(log, interval=self._interval, copy=copy),
             Holdings(directory, load),
-            retention=self._retention,
+            retention=RetentionInForce(directory, self._retention),
             interval=self._interval,
             host=self._host if self._reports and not observed else "",
         )
@@ -195,11 +197,9 @@ def _url(log: object) -> str | None:
     return log
 
 
-def _checked(retention: object) -> Retention:
-    if retention is None:
-        return Retention()
-    if not isinstance(retention, Retention):
-        raise ConfigurationError(f"retention={retention!r} is none: write retention=Retention(keep=10)")
+def _checked(retention: object) -> Retention | None:
+    if retention is not None and not isinstance(retention, Retention):
+        raise ConfigurationError(f"retention={retention!r} is none: write retention=Retention(keep=10), or none")
     return retention
 
 
