@@ -328,6 +328,12 @@ def test_faults(tmp_path: Path) -> None:
         ({"live": "v1"}, r"live='v1' is not among the known versions \(none\)"),
         ({"prefix": "shop"}, "prefix='shop'"),
         ({"app_first": "/api/*"}, "app_first='/api/\\*'"),
+        ({"origins": "https://shop.example"}, "origins='https://shop.example' is not a list"),
+        ({"origins": ["shop.example"]}, "'shop.example' is no origin: write one such as 'https://shop.example'"),
+        ({"origins": ["//shop.example"]}, "'//shop.example' is no origin"),
+        ({"origins": ["ftp://shop.example"]}, "'ftp://shop.example' is no origin"),
+        ({"origins": ["https://shop.example/assets/"]}, "'https://shop.example/assets/' is no origin"),
+        ({"origins": [None]}, "None is no origin"),
         ({"progress": "yes"}, "progress='yes' cannot be called"),
     ],
 )

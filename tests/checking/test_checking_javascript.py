@@ -50,6 +50,7 @@ from version_affinity.checking.syntax import nodes, parsed
         ]),
         ("import('./a-Cl_2P7Ep.js'); b = './a-Cl_2P7Ep.js'", [("import()", "./a-Cl_2P7Ep.js")]),
         ("a = 'logo.svg'; b = '/about'; c = '/user/jane.doe'; d = '/index.html'; e = 'see /logo.svg'; f = '/*.js'", []),
+        ("a = 'https://x.example/assets/logo-Cl_2P7Ep.svg'", [("string", "https://x.example/assets/logo-Cl_2P7Ep.svg")]),
         ("a = 'https://x.example/logo.svg'; b = b + '/logo.svg'; c = '/a' + d + '-Cl_2P7Ep.js'; e = '/.js'", []),
         # What is no reference: source maps, comments, regular expressions, other strings.
         ("// import './a.js'\n/* import('./b.js') */ c = \"import './d.js'\"\n//# sourceMappingURL=a.js.map", []),

@@ -109,6 +109,7 @@ def test_json(tmp_path: Path) -> None:
         "caf\xe9.html": f"{PAGE}<img src='logo.svg'><img src='/x\x1b.png'><script src='{'y' * 500}'></script>",
         "a.css": "a { b: url(c(d) }",
         "lib.js": "import './missing.js'",
+        "about.html": f'{PAGE}<link rel="modulepreload" href="https://cdn.example{COLLISION}">',
     }
     known = {"v1": loaded(tmp_path, build_of("v1"))}
     report = checked(tmp_path, files, known=known, live="v1")
@@ -130,6 +131,7 @@ def test_json(tmp_path: Path) -> None:
     assert [one["file"] for one in document["faults"]] == ["/a.css"]
     assert document["sizes"]["total"]["files"] == report.sizes.total.files
     assert document["sizes"]["types"]["text/css"] == {"files": 1, "size": 17}
+    assert document["unchecked"] == [{"origin": "https://cdn.example", "references": 1}]
     assert document["churn"]["live"] == "v1"
     assert set(document["churn"]) == {"live", "new", "shared", "removed"}
     assert json.loads(json.dumps(checked(tmp_path, {"index.html": PAGE}).as_dict()))["churn"] is None

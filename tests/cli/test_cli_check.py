@@ -83,6 +83,22 @@ def test_prefix(site: Site) -> None:
     assert site.json("check", str(build), "--prefix", "/other/")["ok"]
 
 
+def test_origins(site: Site) -> None:
+    """Where a build seems to be served under an origin, too, it is said how that is checked."""
+    page = (
+        f'<script type="module" src="https://cdn.example{ENTRY["v3"]}"></script><img src="https://cdn.example/b.png">'
+    )
+    build = str(site.build("v3", {"index.html": page}))
+    line = "1 reference to https://cdn.example was not checked: --origin https://cdn.example"
+    assert site.run("check", build).stdout.endswith(f"\n\n{line}\n\nFit to be deployed.\n")
+    told = site.json("check", build)
+    assert (told["ok"], told["unchecked"]) == (True, [{"origin": "https://cdn.example", "references": 1}])
+    result = site.run("check", build, "--origin", "https://cdn.example", code=1)
+    assert "  1  broken  <img src> https://cdn.example/b.png: no file is there\n" in result.stdout
+    assert line not in result.stdout
+    assert "'cdn' is no origin" in site.run("check", build, "--origin", "cdn", code=1).stderr
+
+
 def test_without_releases(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A directory can be checked where there are no releases; those that are named must be there."""
     build, nowhere = str(site.build("v3")), tmp_path / "nowhere"

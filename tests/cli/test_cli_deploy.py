@@ -178,6 +178,19 @@ def test_broken_reference(site: Site) -> None:
     assert "check v3" in reason
 
 
+@pytest.mark.parametrize("command", ["versions deploy v3", "rollback v3"])
+def test_origins(site: Site, command: str) -> None:
+    """A version whose pages name a CDN is deployed with a word on that, or checked under the origin that is named."""
+    pytest.importorskip("tinycss2", reason="it comes with the extra 'check'")
+    urls = [f"https://cdn.example{path}" for path in (COLLISION, "/assets/gone-BX4CeNGm.js")]
+    page = "<!doctype html>" + "".join(f'<script src="{url}"></script>' for url in urls)
+    site.upload("v3", more={"about.html": page, COLLISION[1:]: "// chunk"})
+    told = site.run(*command.split(), "-y", "--dry-run").stderr
+    assert "1 reference to https://cdn.example was not checked: --origin https://cdn.example" in told
+    told = site.run(*command.split(), "-y", "--origin", "https://cdn.example", code=1).stderr
+    assert "v3 has 1 broken reference; " in told
+
+
 def test_other_log(site: Site) -> None:
     """Where an application on this host follows another log, as one in Redis, the file is not written to by mistake."""
     site.run("deployments", "status")

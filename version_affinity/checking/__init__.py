@@ -6,8 +6,8 @@
     report = check(StaticAssets("dist"), known={"v1": StaticAssets("builds/v1")}, live="v1", app_first=["/api/*"])
     report.ok            # no reference is broken, and no fingerprinted name stands for other bytes elsewhere
 
-``check(build, *, known={}, live=None, app_first=(), prefix="/", progress=None) -> Report``. A ``Report`` has tuples of
-frozen values:
+``check(build, *, known={}, live=None, app_first=(), prefix="/", origins=(), progress=None) -> Report``. A ``Report``
+has tuples of frozen values:
 
 =================  ==============================================================================================
 ``broken``         ``Broken(file, line, kind, text, path, reason, versions)``: a reference that leads nowhere
@@ -16,6 +16,7 @@ frozen values:
 ``unstable``       ``Unstable(path, versions, file, line)``: pages load it, its name is stable, its bytes are not: a
                    warning
 ``faults``         ``Unread(file, line, reason)``: a place that could not be parsed: a warning
+``unchecked``      ``Unchecked(origin, references)``: an origin that may belong into ``origins``
 =================  ==============================================================================================
 
 and ``sizes`` (``Sizes(total, types)``), ``churn`` (``Churn(live, new, shared, removed)`` against the live version,
@@ -36,6 +37,6 @@ for _parser in ("justhtml", "tinycss2", "tree_sitter", "tree_sitter_javascript")
         )
 
 from .check import check  # noqa: E402 - once it is known that it can be imported
-from .report import Amount, Broken, Churn, Collision, Report, Sizes, Unread, Unstable  # noqa: E402
+from .report import Amount, Broken, Churn, Collision, Report, Sizes, Unchecked, Unread, Unstable  # noqa: E402
 
-__all__ = ["Amount", "Broken", "Churn", "Collision", "Report", "Sizes", "Unread", "Unstable", "check"]
+__all__ = ["Amount", "Broken", "Churn", "Collision", "Report", "Sizes", "Unchecked", "Unread", "Unstable", "check"]

@@ -13,9 +13,10 @@ from version_affinity.patterns import app_first as compiled_patterns
 
 from .comparing import churn, collisions, sizes, unstable
 from .javascript import SERVICE_WORKER
+from .origins import Origins
 from .reading import MANIFEST, read_one, task_of
 from .references import Base, Document, Need, Reference, clipped, request_path, shown
-from .report import Broken, Report, Unread
+from .report import Broken, Report, Unchecked, Unread
 from .site import Site
 from .tracing import trace
 from .workers import read_all
@@ -42,6 +43,7 @@ def check(
     live: str | None = None,
     app_first: Iterable[str] = (),
     prefix: str = "/",
+    origins: Iterable[str] = (),
     progress: Callable[[int, int], object] | None = None,
 ) -> Report:
     """Tell what is wrong with a build.
@@ -57,6 +59,8 @@ def check(
         app_first: The patterns of paths that belong to the wrapped application (``patterns.py``). References there
             hold, and so do those outside of the prefix and on other hosts.
         prefix: The path under which the versions are served.
+        origins: The origins under which they are served, such as ``"https://shop.example"`` and that of a CDN. URLs of
+            theirs are checked as paths are.
         progress: Called in this thread after each file that was parsed, which is what takes the time: how many are
             done, and how many there are. What it raises ends the check.
 
@@ -77,9 +81,10 @@ def check(
         raise ConfigurationError(f"progress={progress!r} cannot be called: give a function that takes two numbers")
     mount, is_apps = check_prefix(prefix), compiled_patterns(app_first)
     ours = _build_of(build)
+    own = Origins(origins)
     directories = ours.index.directories.union(*(other.index.directories for other in builds.values()))
-    site = Site(ours, mount, is_apps, directories)
-    others = {version: Site(other, mount, is_apps, directories) for version, other in builds.items()}
+    site = Site(ours, mount, is_apps, directories, own)
+    others = {version: Site(other, mount, is_apps, directories, own) for version, other in builds.items()}
 
     files = ours.index.assets
     documents = _documents(files, progress)
@@ -104,6 +109,7 @@ def check(
         tuple(sorted((*_unread({path: one.faults for path, one in documents.items()}), *_unread(found.faults)))),
         sizes(files),
         None if live is None else churn(files, live, known_files[live]),
+        tuple(Unchecked(origin, count) for origin, count in sorted(found.unchecked.items())),
     )
 
 

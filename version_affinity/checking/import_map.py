@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 from .references import EXTERNAL, Fault, Need, Reference, has_scheme, resolve
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 _RELATIVE: Final = ("/", "./", "../")
 
@@ -57,12 +57,15 @@ class ImportMap(NamedTuple):
 NO_IMPORTS: Final = ImportMap()
 
 
-def parse(texts: Iterable[tuple[int, str]], base: str) -> tuple[ImportMap, tuple[Reference, ...], tuple[Fault, ...]]:
+def parse(
+    texts: Iterable[tuple[int, str]], base: str, local: Callable[[str], str] = str
+) -> tuple[ImportMap, tuple[Reference, ...], tuple[Fault, ...]]:
     """Return the import maps of a page as one, with the addresses that they refer to and what cannot be used.
 
     Args:
         texts: The text of each map with its line; of two that name a specifier, the first one counts.
         base: The path of the page's base URL.
+        local: Returns the path of a URL of the build's own origins, and any other text as it is.
     """
     imports: dict[str, str | None] = {}
     scopes: dict[str, dict[str, str | None]] = {}
@@ -80,11 +83,12 @@ def parse(texts: Iterable[tuple[int, str]], base: str) -> tuple[ImportMap, tuple
         parts = [(imports, document.get("imports"))]
         scoped = document.get("scopes")
         if isinstance(scoped, dict):
-            parts += ((scopes.setdefault(resolve(scope, base), {}), part) for scope, part in scoped.items())
+            parts += ((scopes.setdefault(resolve(local(scope), base), {}), part) for scope, part in scoped.items())
         for addresses, part in parts:
             for specifier, address in part.items() if isinstance(part, dict) else ():
                 usable = isinstance(address, str) and (address.startswith(_RELATIVE) or has_scheme(address))
-                addresses.setdefault(_normalised(specifier, base), resolve(address, base) if usable else None)
+                path = resolve(local(address), base) if usable else None
+                addresses.setdefault(_normalised(local(specifier), base), path)
                 if usable:
                     need = Need.CONTENT if address.endswith("/") else Need.FILE
                     references.append(Reference("import map", address, line, need))

@@ -14,6 +14,7 @@ from version_affinity.assets.fingerprint import Place, has_fingerprint
 from version_affinity.assets.media import is_media
 
 from .bundlers import FINDERS as BUNDLERS
+from .origins import split
 from .references import Base, Document, Fault, Need, Reference, has_scheme, is_fragment
 from .syntax import arguments_of, first_error, member, name, nodes, parsed, string
 
@@ -136,7 +137,7 @@ def _named(data: bytes, node: Node) -> Iterator[Reference]:
     if node.end_byte - node.start_byte > _LONGEST_URL or b"." not in (node.text or b""):
         return
     text = string(node)
-    if text is None or has_scheme(text) or not _NOT_IN_URLS.isdisjoint(text):
+    if text is None or (has_scheme(text) and split(text) is None) or not _NOT_IN_URLS.isdisjoint(text):
         return
     path = text.partition("#")[0].partition("?")[0]
     last = path[path.rfind("/") + 1 :]

@@ -97,8 +97,7 @@ def resolve(text: str, base: str) -> str:
     >>> resolve("//cdn.example/a.js", "/"), resolve("data:,x", "/"), resolve("a.js", EXTERNAL)
     ('', '', '')
     """
-    text = text.strip(_CONTROLS).translate(_REMOVED)
-    path = text.partition("#")[0].partition("?")[0].replace("\\", "/")
+    path = cleaned(text).partition("#")[0].partition("?")[0].replace("\\", "/")
     if base == EXTERNAL or path.startswith("//") or has_scheme(path):
         return EXTERNAL
     if not path:
@@ -106,6 +105,11 @@ def resolve(text: str, base: str) -> str:
     if not path.startswith("/"):
         path = base[: base.rfind("/") + 1] + path
     return _without_dots(path)
+
+
+def cleaned(text: str) -> str:
+    """Return a URL without what every URL parser takes away: spaces around it, line breaks and tabs within."""
+    return text.strip(_CONTROLS).translate(_REMOVED)
 
 
 def has_scheme(text: str) -> bool:

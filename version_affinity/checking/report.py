@@ -70,6 +70,18 @@ class Unread(NamedTuple):
     reason: str
 
 
+class Unchecked(NamedTuple):
+    """An origin that seems to be the build's own: there, references name fingerprinted files that it has.
+
+    Attributes:
+        origin: The origin, such as "https://cdn.example".
+        references: How many they are.
+    """
+
+    origin: str
+    references: int
+
+
 class Amount(NamedTuple):
     """How much there is.
 
@@ -126,6 +138,7 @@ class Report:
         faults: What could not be parsed.
         sizes: How much the version has.
         churn: How much of it is new against the live version; None where there is none.
+        unchecked: Origins that may be the build's own, where nobody has said so: what refers to them is not checked.
     """
 
     broken: tuple[Broken, ...]
@@ -135,6 +148,7 @@ class Report:
     faults: tuple[Unread, ...]
     sizes: Sizes
     churn: Churn | None
+    unchecked: tuple[Unchecked, ...]
 
     @property
     def ok(self) -> bool:
@@ -163,4 +177,5 @@ class Report:
                 "shared": churn.shared._asdict(),
                 "removed": churn.removed._asdict(),
             },
+            "unchecked": [one._asdict() for one in self.unchecked],
         }

@@ -13,6 +13,7 @@ from version_affinity.assets.redirects import Redirected
 from version_affinity.assets.routing import Redirect
 from version_affinity.assets.spelling import canonical
 
+from .origins import Origins, split
 from .references import EXTERNAL, Need, request_path, resolve
 
 if TYPE_CHECKING:
@@ -49,12 +50,22 @@ class Site:
         prefix: Where they are mounted, with "/" at both ends.
         is_apps: Whether a path goes to the application before any file is looked for.
         directories: The directories that the known versions have.
+        origins: Those under which it is served.
 
     Attributes:
         root: The URL path of the mount.
+        origins: Those under which it is served.
     """
 
-    def __init__(self, build: Build, prefix: str, is_apps: Callable[[str], bool], directories: Container[str]) -> None:
+    def __init__(
+        self,
+        build: Build,
+        prefix: str,
+        is_apps: Callable[[str], bool],
+        directories: Container[str],
+        origins: Origins,
+    ) -> None:
+        self.origins: Final = origins
         self.root: Final = canonical(prefix)
         self._build = build
         self._prefix = prefix
@@ -70,6 +81,15 @@ class Site:
     def url_of(self, path: str) -> str:
         """Return the URL path of a file, or of the path at which a page is shown."""
         return self.root + canonical(self._pages.get(path, path))[1:]
+
+    def other_origin(self, text: str) -> str:
+        """Return a URL's origin where it is none of these, and yet a fingerprinted file has the URL's path; else ""."""
+        parts = split(text)
+        if parts is None or parts[0] in self.origins:
+            return ""
+        asset = self.answer(resolve(parts[1], "/"), Need.CONTENT).asset
+        origin = parts[0] if not parts[0].startswith("//") else f"https:{parts[0]}"
+        return origin if asset is not None and asset.fingerprinted else ""
 
     def answer(self, url: str, need: Need) -> Answer:
         """Return what answers at a URL path, for a reference with a need."""
@@ -90,7 +110,7 @@ class Site:
             if isinstance(at, Redirect):
                 url = self.root + canonical(at.path)[1:]
             elif isinstance(at, Redirected):
-                url = resolve(at.location, url)
+                url = resolve(self.origins.local(at.location), url)
             elif isinstance(at, Asset):
                 is_page = need is Need.FILE and at.is_html
                 return Answer("a page is there, no script or style sheet" if is_page else "", at)

@@ -7,6 +7,7 @@ any of these ways holds: a check that refuses a build that works is soon switche
 
 from __future__ import annotations
 
+from collections import Counter
 from itertools import islice
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -61,11 +62,13 @@ class Trace(NamedTuple):
         broken: The references that lead nowhere.
         loaded: The files that pages load, each with a reference to it.
         faults: By file, what cannot be parsed in import maps and in web app manifests.
+        unchecked: Origins that seem to be the build's own, and the number of references to its files there.
     """
 
     broken: tuple[Followed, ...]
     loaded: Mapping[str, Followed | None]
     faults: Mapping[str, tuple[Fault, ...]]
+    unchecked: Mapping[str, int]
 
 
 def trace(
@@ -106,6 +109,7 @@ class _Tracer:
         self, site: Site, documents: Mapping[str, Document], read_manifest: Callable[[Asset], Document]
     ) -> None:
         self._site = site
+        self._local = site.origins.local
         self._documents = dict(documents)
         self._read_manifest = read_manifest
         self._bases: dict[str, str] = {}
@@ -121,10 +125,10 @@ class _Tracer:
         """Take a page in, and return its import map."""
         url = self._site.url_of(page)
         document = self._documents[page]
-        base = url if document.base is None else resolve(document.base, url)
+        base = url if document.base is None else resolve(self._local(document.base), url)
         self._bases[page] = base
         self._page_bases[base[: base.rfind("/") + 1]] = None
-        imports, references, faults = parse_import_maps(document.import_maps, base)
+        imports, references, faults = parse_import_maps(document.import_maps, base, self._local)
         self._documents[page] = document._replace(references=(*document.references, *references))
         self._pages[page] = document.is_partial
         if faults:
@@ -162,7 +166,10 @@ class _Tracer:
             for _ in self._followed(file, None):
                 pass
         broken = tuple(followed for followed in self._outcomes.values() if followed is not None)
-        return Trace(broken, self._loaded, self._faults)
+        documents = self._documents.values()
+        others = Counter(self._site.other_origin(found.text) for document in documents for found in document.references)
+        del others[""]
+        return Trace(broken, self._loaded, self._faults, others)
 
     def _followed(self, file: str, imports: ImportMap | None) -> Iterator[Followed]:
         """Follow the references of one file; yield them, and keep those that lead nowhere."""
@@ -172,7 +179,7 @@ class _Tracer:
             if reference.base is not Base.SPECIFIER:
                 url, answer = self._best(self._meanings(file, base, reference), reference.need)
             else:
-                address = (imports or NO_IMPORTS).resolve(reference.text, base)
+                address = (imports or NO_IMPORTS).resolve(self._local(reference.text), base)
                 if address is not None:
                     url, answer = address, self._site.answer(address, reference.need)
                 elif imports is not None and reference.kind in _STATIC:
@@ -205,7 +212,7 @@ class _Tracer:
 
     def _meanings(self, file: str, base: str, reference: Reference) -> Iterator[str]:
         """Yield the URL paths that a reference may mean, the likeliest first."""
-        text = reference.text
+        text = self._local(reference.text)
         is_relative = not (text.startswith(("/", "\\")) or has_scheme(text))
         if reference.base is Base.PUBLIC and is_relative and not text.startswith("."):
             for directory in _directories(base, self._site.root):

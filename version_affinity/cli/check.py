@@ -13,7 +13,7 @@ from version_affinity.errors import ConfigurationError
 from .commands import command
 from .completing import complete_version
 from .errors import RefusedError, missing_extra
-from .objections import APP_FIRST_HINT
+from .objections import APP_FIRST_HINT, unchecked
 from .output import aligned, emit, json_option, progress, say, styled
 from .place import build_options, current_place, place_options
 from .standings import PRUNABLE, standings
@@ -58,12 +58,13 @@ class _Finding(NamedTuple):
 @build_options
 @place_options()
 @json_option
-def check(build: str, prefix: str | None, app_first: tuple[str, ...], as_json: bool) -> None:
+def check(build: str, prefix: str | None, app_first: tuple[str, ...], origins: tuple[str, ...], as_json: bool) -> None:
     """Find what is broken in a build, in a directory or uploaded, before it goes live.
 
       version-affinity check dist/
       version-affinity check v2
       version-affinity check dist/ --app-first '/api/*' --json
+      version-affinity check dist/ --origin https://cdn.example
 
     Every reference in its HTML, CSS and JavaScript has to lead to a file of the build, or to a path of the application
     (--app-first); and no fingerprinted name may stand for other bytes in a known version. It warns of files that pages
@@ -76,7 +77,7 @@ def check(build: str, prefix: str | None, app_first: tuple[str, ...], as_json: b
         from version_affinity.checking import check as check_build  # noqa: PLC0415 - an extra
     except (ImportError, ConfigurationError):
         raise RefusedError(missing_extra("check", "check")) from None
-    served = current_place().build(prefix, app_first)
+    served = current_place().build(prefix, app_first, origins)
     with progress(f"Checking {printable(build)}") as tell:
         subject = _subject(build)
         live = subject.live
@@ -141,6 +142,9 @@ def _show(subject: _Subject, report: Report) -> None:
         say(styled("Fingerprinted names with other bytes in a known version", "strong"))
         for collision in report.collisions:
             say(f"  {styled('broken', 'bad')}  {printable(collision.path)}  also in {listed(collision.versions)}")
+    left_out = unchecked(report)
+    if left_out:
+        say("\n".join(["", *left_out]))
     say()
     if report.ok:
         warned = _counted(report)

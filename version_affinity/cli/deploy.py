@@ -51,6 +51,7 @@ def deploy(
     wait: int,
     prefix: str | None,
     app_first: tuple[str, ...],
+    origins: tuple[str, ...],
     yes: bool,
     as_json: bool,
 ) -> None:
@@ -85,7 +86,7 @@ def deploy(
     check_expected(entries, expect)
     if shares is None:
         shares = select(directory, entries)
-    planned = plan(place, log, entries, shares, place.build(prefix, app_first), wait=0 if force else wait)
+    planned = plan(place, log, entries, shares, place.build(prefix, app_first, origins), wait=0 if force else wait)
     carry_out(planned, log, Order("Deploy?", message, yes=yes, force=force, dry_run=dry_run, as_json=as_json))
 
 

@@ -18,6 +18,7 @@ from .uploaded import uploaded_build
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from version_affinity.checking import Report
     from version_affinity.releases.directory import ReleasesDirectory
     from version_affinity.releases.log import DeploymentLog, Entry
     from version_affinity.releases.presence import HostReport
@@ -208,11 +209,21 @@ def _checked(
         others = {other: uploaded_build(directory, other) for other in known if other != version}
         checked = uploaded_build(directory, version)
         report = check(checked, known=others, **build._asdict(), progress=tell)
+    told = unchecked(report)
     if not report.broken:
-        return [], []
+        return [], told
     reason = (
         f"{version} has {counted(len(report.broken), 'broken reference')}; {command_line(f'check {version}')} tells "
         f"all. {APP_FIRST_HINT}"
     )
     places = [f"{found.file}:{found.line}  {found.text}: {found.reason}" for found in report.broken]
-    return [Objection(BROKEN, reason, _first(places))], []
+    return [Objection(BROKEN, reason, _first(places))], told
+
+
+def unchecked(report: Report) -> list[str]:
+    """Return what a check has left out, and the option that has it checked."""
+    return [
+        f"{counted(found.references, 'reference')} to {found.origin} {'was' if found.references == 1 else 'were'} not "
+        f"checked: --origin {found.origin}"
+        for found in report.unchecked
+    ]

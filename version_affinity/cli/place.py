@@ -37,10 +37,12 @@ class Build(NamedTuple):
     Attributes:
         prefix: The path under which it is served.
         app_first: The patterns of paths that are the application's own.
+        origins: The origins under which it is served, besides paths.
     """
 
     prefix: str = "/"
     app_first: tuple[str, ...] = ()
+    origins: tuple[str, ...] = ()
 
 
 class Place:
@@ -117,12 +119,13 @@ class Place:
             warn(f"{error}. The versions stand as this host knew it last, at revision {entries[-1].revision}")
             return entries
 
-    def build(self, prefix: str | None, app_first: Sequence[str]) -> Build:
+    def build(self, prefix: str | None, app_first: Sequence[str], origins: Sequence[str]) -> Build:
         """Return how builds are served: as the command line says, else the application that the command is part of.
 
         Args:
             prefix: The option ``--prefix``.
             app_first: The options ``--app-first``.
+            origins: The options ``--origin``, of which the application knows nothing.
         """
         affinity = None
         if self.application is not None and (prefix is None or not app_first):
@@ -133,7 +136,7 @@ class Place:
                     affinity = self.application()
         if affinity is not None:
             prefix, app_first = prefix or affinity.prefix, app_first or affinity.app_first
-        return Build(prefix or "/", tuple(app_first))
+        return Build(prefix or "/", tuple(app_first), tuple(origins))
 
     def copy(self) -> LastKnown:
         """Return this host's copy of the log that an application follows here."""
@@ -146,7 +149,7 @@ class Place:
 
 
 def build_options(command: _Decorated) -> _Decorated:
-    """Give a command that checks builds the options ``--prefix`` and ``--app-first``, which ``Place.build`` takes."""
+    """Give a command that checks builds ``--prefix``, ``--app-first`` and ``--origin``, which ``Place.build`` takes."""
     prefix = click.option(
         "--prefix",
         metavar="PATH",
@@ -155,7 +158,14 @@ def build_options(command: _Decorated) -> _Decorated:
     app_first = click.option(
         "--app-first", metavar="PATTERN", multiple=True, help="Paths of the application's own, such as '/api/*'."
     )
-    return prefix(app_first(command))
+    origins = click.option(
+        "--origin",
+        "origins",
+        metavar="URL",
+        multiple=True,
+        help="Where it is served, such as https://cdn.example: URLs of it are checked as paths are.",
+    )
+    return prefix(app_first(origins(command)))
 
 
 def place_of(context: click.Context) -> Place:

@@ -44,6 +44,7 @@ def rollback(
     wait: int,
     prefix: str | None,
     app_first: tuple[str, ...],
+    origins: tuple[str, ...],
     yes: bool,
     as_json: bool,
 ) -> None:
@@ -63,7 +64,7 @@ def rollback(
     earlier, reason = _target(entries) if version is None else (version, f"Rollback to {version}")
     percentages = {earlier: 100.0}
     is_unchanged = bool(entries) and entries[-1].percentages == percentages
-    served = place.build(prefix, app_first)
+    served = place.build(prefix, app_first, origins)
     planned = plan(place, log, entries, percentages, served, wait=0 if force or is_unchanged else wait)
     order = Order("Roll back?", message or reason, yes=yes, force=force, dry_run=dry_run, as_json=as_json)
     if is_unchanged:
