@@ -136,3 +136,30 @@ def test_extreme_words(monkeypatch: pytest.MonkeyPatch, word: int, weights: dict
     """The lowest and the highest hash still score finitely: u is never 0 or 1."""
     monkeypatch.setattr(hashing, "_words", lambda _data: (word, 0))
     assert assigner("app", weights)(b"key") == "v1"
+
+
+@given(
+    words=st.tuples(st.integers(0, (1 << 64) - 1), st.integers(0, (1 << 64) - 1))
+    | st.tuples(st.integers(0, (1 << 64) - 1), st.integers(0, 1 << 13)).map(
+        lambda pair: (pair[0], max(0, pair[0] - pair[1]))
+    ),
+    weight=st.floats(1e-3, 99.0),
+    times=st.sampled_from([1.0, 1 + 2**-52, 1 + 2**-50, 1 + 1e-9, 1 + 1e-6, 1 + 2e-6]) | st.floats(1.0, 1000.0),
+    swapped=st.booleans(),
+)
+@example(words=(1 << 63, (1 << 63) - 1), weight=50.0, times=1.0, swapped=False)
+@example(words=(1 << 63, (1 << 63) + 1), weight=50.0, times=1.0, swapped=False)
+# The scores tie: as ln(u) and 2 ln(u) over 20 and 40 do, and where percentages are as good as the same.
+@example(words=(4350428950703620096, 1025993095556304896), weight=20.0, times=2.0, swapped=False)
+@example(words=(1299637203782150913, 1299637203782150913), weight=83.4909935628614, times=1 + 2**-52, swapped=False)
+def test_two_versions(words: tuple[int, int], weight: float, times: float, swapped: bool) -> None:
+    """Two versions may be told apart by their words alone: always as the scores and the smaller id would tell."""
+    weights = {"v1": weight, "v2": weight * times}
+    if swapped:
+        weights = {"v1": weights["v2"], "v2": weights["v1"]}
+    drawn = dict(zip((hashing._digest(b"v\0" + version.encode()) for version in weights), words, strict=True))
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(hashing, "_words", lambda data: (drawn[data[16:]], 0))
+        assigned = assigner("app", weights)(b"key")
+        found = scores("app", weights, b"key")
+    assert assigned == min(found, key=lambda version: (found[version], version))

@@ -263,7 +263,7 @@ class Decider:
         for source, label, decisions in self._by_key:
             try:
                 key = source(environ)
-                if key.__class__ is not bytes:
+                if type(key) is not bytes:
                     key = key_bytes(key)
             except Exception as error:  # noqa: BLE001 - somebody's callable: whatever it raises, the key is absent
                 request.refused = request.refused or BAD_KEY

@@ -15,7 +15,7 @@ can make the same assignments::
 from __future__ import annotations
 
 from math import log
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from mmh3 import mmh3_x64_128_digest as _digest
 from mmh3 import mmh3_x64_128_utupledigest as _words
@@ -23,10 +23,16 @@ from mmh3 import mmh3_x64_128_utupledigest as _words
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    # A version's id, the hash of that, and its percentage.
+    _Seat: TypeAlias = tuple[str, bytes, float]
+
 ALGORITHM = "wrh-1"
 
 _UNIT = 2.0**-52
+_LOW = 0xFFF
 _LOWEST = float("-inf")
+# How many times another percentage one must be for their scores never to round to the same: far more than it takes.
+_CLEARLY: Final = 1 + 1e-6
 
 
 def assigner(salt: str, weights: Mapping[str, float]) -> Callable[[bytes], str]:
@@ -80,8 +86,10 @@ def assigner(salt: str, weights: Mapping[str, float]) -> Callable[[bytes], str]:
                 chosen = version
         return chosen
 
-    if len(seats) == 2:  # noqa: PLR2004 - nearly every rollout, and a third less work than the loop
-        return _between(prefix, *seats)
+    if len(seats) == 2:  # noqa: PLR2004 - nearly every rollout, and half the work of the loop
+        between = _between(prefix, *seats)
+        if between is not None:
+            return between
     return assign_evenly if len({weight for _, _, weight in seats}) == 1 else assign
 
 
@@ -107,18 +115,37 @@ def scores(salt: str, weights: Mapping[str, float], key: bytes) -> dict[str, flo
     }
 
 
-def _between(prefix: bytes, one: tuple[str, bytes, float], other: tuple[str, bytes, float]) -> Callable[[bytes], str]:
-    """Return the function from a key's bytes to one of two ids; ``one`` is the smaller id."""
+def _between(prefix: bytes, one: _Seat, other: _Seat) -> Callable[[bytes], str] | None:
+    """Return the function from a key's bytes to one of two ids; None where only the logarithms can tell which.
+
+    Args:
+        prefix: The salt with its separator.
+        one: The version with the smaller id.
+        other: The other one.
+    """
     (first, first_seed, first_weight), (second, second_seed, second_weight) = one, other
 
     def assign_evenly(key: bytes) -> str:
         hashed = _digest(prefix + key)
-        return first if _words(hashed + first_seed)[0] >> 12 >= _words(hashed + second_seed)[0] >> 12 else second
+        # The low bits do not count.
+        return first if _words(hashed + first_seed)[0] | _LOW >= _words(hashed + second_seed)[0] else second
+
+    if first_weight == second_weight:
+        return assign_evenly
+    lighter, heavier = (one, other) if first_weight < second_weight else (other, one)
+    (light, light_seed, light_weight), (heavy, heavy_seed, heavy_weight) = lighter, heavier
 
     def assign(key: bytes) -> str:
         hashed = _digest(prefix + key)
-        score = log(((_words(hashed + first_seed)[0] >> 12) + 0.5) * _UNIT) / first_weight
-        rival = log(((_words(hashed + second_seed)[0] >> 12) + 0.5) * _UNIT) / second_weight
-        return first if score >= rival else second
+        word = _words(hashed + heavy_seed)[0]
+        rival = _words(hashed + light_seed)[0]
+        if word >= rival:  # the larger percentage has the larger word: no need of logarithms
+            return heavy
+        score = log(((word >> 12) + 0.5) * _UNIT) / heavy_weight
+        rival_score = log(((rival >> 12) + 0.5) * _UNIT) / light_weight
+        if score == rival_score:
+            return first
+        return heavy if score > rival_score else light
 
-    return assign_evenly if first_weight == second_weight else assign
+    # Percentages that are nearly the same can round two scores to one, and then the smaller id has it.
+    return assign if heavy_weight > light_weight * _CLEARLY else None

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from .errors import ConfigurationError
 
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
 KeySource: TypeAlias = "Callable[[WSGIEnvironment], str | bytes | None]"
+
+#: What is stripped from a cookie's value.
+AROUND: Final = ' \t"'
 
 # RFC 9110 section 5.6.2: the name of a cookie (RFC 6265 section 4.1.1) and of a header field is a token.
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
@@ -28,23 +31,36 @@ def cookie_finder(name: str) -> Callable[[str], str]:
     The header is scanned, not parsed: a full parse costs several microseconds on each request and raises on bytes that
     are no UTF-8. Of duplicates the first wins; surrounding blanks and double quotes are stripped.
 
+    ``Cookie`` and ``PinCookie`` hold these lines once more: they save a call on every request.
+
     >>> cookie_finder("session_id")('a=1; session_id="x"; b=2')
     'x'
     """
-    pair = f"{name}="
-    # Other blanks than browsers send, or none. "xsession_id=" is another cookie's text.
-    search_oddly = re.compile(rf"(?:\A|;)[ \t]*{re.escape(pair)}").search
+    pair, find_oddly = f"{name}=", odd_finder(name)
 
     def find(header: str) -> str:
         before, found, rest = header.partition(pair)
         if not found:
             return ""
         if before and not before.endswith("; "):
-            match = search_oddly(header)
-            rest = header[match.end() :] if match else ""
-        return rest.partition(";")[0].strip(' \t"')
+            rest = find_oddly(header)
+        return rest.partition(";")[0].strip(AROUND)
 
     return find
+
+
+def odd_finder(name: str) -> Callable[[str], str]:
+    """Return the function from a raw Cookie header to what stands behind the "=" of one cookie, "" when it is absent.
+
+    For what browsers do not send: other blanks between cookies, or none, and text such as "xname=" of another cookie.
+    """
+    search = re.compile(rf"(?:\A|;)[ \t]*{re.escape(name)}=").search
+
+    def find_oddly(header: str) -> str:
+        match = search(header)
+        return header[match.end() :] if match else ""
+
+    return find_oddly
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,19 +82,27 @@ class Cookie:
 
     name: str
     label: str = field(init=False, repr=False, compare=False)
-    _find: Callable[[str], str] = field(init=False, repr=False, compare=False)
+    _pair: str = field(init=False, repr=False, compare=False)
+    _find_oddly: Callable[[str], str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         _check_token("Cookie", self.name, "user_id")
         object.__setattr__(self, "label", f"cookie:{self.name}")
-        object.__setattr__(self, "_find", cookie_finder(self.name))
+        object.__setattr__(self, "_pair", f"{self.name}=")
+        object.__setattr__(self, "_find_oddly", odd_finder(self.name))
 
     def __call__(self, environ: WSGIEnvironment) -> bytes | None:
         """Return the key of a request, None without one."""
         header = environ.get("HTTP_COOKIE")
         if not header:
             return None
-        value = self._find(header)
+        rest: str
+        before, found, rest = header.partition(self._pair)  # as in ``cookie_finder``
+        if not found:
+            return b""
+        if before and not before.endswith("; "):
+            rest = self._find_oddly(header)
+        value = rest.partition(";")[0].strip(AROUND)
         try:
             return value.encode("latin-1")
         except UnicodeEncodeError:

@@ -18,7 +18,7 @@ from itsdangerous import BadSignature, URLSafeSerializer
 
 from .deployment import check_name, check_version_id
 from .errors import ConfigurationError
-from .keys import Header, environ_key, wire_bytes
+from .keys import Header, cookie_finder, environ_key, wire_bytes
 from .pin import HostCookie
 
 if TYPE_CHECKING:
@@ -56,12 +56,13 @@ class Refused(Exception):  # noqa: N818 - a verdict, not an error
 class OverrideCookie(HostCookie):
     """Holds a signed override in a browser, for as long as its signature counts."""
 
-    __slots__ = ("label",)
+    __slots__ = ("_find", "label")
 
     def __init__(self, name: str, *, secure: bool | None = None) -> None:
         super().__init__(name, secure=secure)
         #: How decisions name it.
         self.label = f"cookie:{name}"
+        self._find = tuple(map(cookie_finder, self._names))
 
     def read(self, environ: WSGIEnvironment) -> str:
         """Return the signed override of a request's cookie, not yet verified; "" without one."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from random import getrandbits
 
 from .errors import ConfigurationError
-from .keys import Cookie, cookie_finder
+from .keys import AROUND, Cookie, odd_finder
 
 _BUCKET_BITS = 20
 _LAST_BUCKET = str((1 << _BUCKET_BITS) - 1)
@@ -39,7 +39,7 @@ class HostCookie:
             always; None to go by the request's scheme.
     """
 
-    __slots__ = ("_around", "_find", "_secure", "name")
+    __slots__ = ("_around", "_names", "_secure", "name")
 
     def __init__(self, name: str, *, secure: bool | None = None) -> None:
         Cookie(name)  # the same grammar
@@ -47,9 +47,8 @@ class HostCookie:
             raise ConfigurationError(f"secure={secure!r} is none of True, False and None (by the request's scheme)")
         self.name = name
         self._secure = secure
-        # Indexed by whether the request came over TLS.
-        names = (name, f"__Host-{name}")
-        self._find = tuple(cookie_finder(full_name) for full_name in names)
+        # Indexed by whether the request came over TLS, as is what follows from it.
+        self._names = names = (name, f"__Host-{name}")
         # SameSite=Lax: with Strict, an arrival from another site lacks the cookie on the page and has it on its assets.
         self._around = (
             (f"{names[False]}=", "; Path=/; HttpOnly; SameSite=Lax"),
@@ -60,7 +59,11 @@ class HostCookie:
 class PinCookie(HostCookie):
     """Reads and writes the affinity cookie of one application."""
 
-    __slots__ = ()
+    __slots__ = ("_scans",)
+
+    def __init__(self, name: str, *, secure: bool | None = None) -> None:
+        super().__init__(name, secure=secure)
+        self._scans = tuple((f"{full_name}=", odd_finder(full_name)) for full_name in self._names)
 
     def read(self, header: str | None, scheme: str | None) -> tuple[str, str]:
         """Return bucket and version of a request's cookie, "" for a part that is absent or malformed.
@@ -76,10 +79,13 @@ class PinCookie(HostCookie):
         if not header:
             return _NOTHING
         secure = self._secure
-        value = self._find[scheme == "https" if secure is None else secure](header)
-        if not value:
+        pair, find_oddly = self._scans[scheme == "https" if secure is None else secure]
+        before, found, rest = header.partition(pair)  # as in ``cookie_finder``
+        if not found:
             return _NOTHING
-        bucket, _, version = value.partition(".")
+        if before and not before.endswith("; "):
+            rest = find_oddly(header)
+        bucket, _, version = rest.partition(";")[0].strip(AROUND).partition(".")
         # Texts of one length compare like the numbers they stand for.
         if bucket.isdecimal() and (
             (length := len(bucket)) < _BUCKET_DIGITS or (length == _BUCKET_DIGITS and bucket <= _LAST_BUCKET)

@@ -68,11 +68,12 @@ class Treatment:
         document: For the document of a single-page application: what it answers depends on more than the decision.
         private_variants: ``private`` for a file that has variants; likewise ``shared_variants``, ``document_variants``.
         missing: For an asset that nobody has.
-        tally: Counts the responses. ``count_success`` counts a 2xx.
+        tally: Counts the responses; ``count_success`` counts a 2xx.
         forced: Whether an override was applied.
     """
 
     __slots__ = (
+        "_count_redirection",
         "count_success",
         "decision",
         "document",
@@ -106,6 +107,17 @@ class Treatment:
         self.missing = [PRIVATE_NO_STORE if self.forced else NO_STORE, *told]
         self.tally = tally
         self.count_success = tally["2"].advance
+        self._count_redirection = tally["3"].advance
+
+    def count(self, status: str) -> None:
+        """Count a response by its status line."""
+        digit = status[0]
+        if digit == "2":
+            self.count_success()
+        elif digit == "3":
+            self._count_redirection()
+        else:
+            self.tally[digit].advance()
 
 
 class _Treatments(dict["Decision", Treatment]):

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from .assets.build import DOCUMENT, NO_FILE
-from .assets.response import CONDITIONAL, REVALIDATE, Parts, Response, respond
+from .assets.response import NOT_MODIFIED, REVALIDATE, Parts, Response, respond
 from .assets.sending import changed, send, stand_in_headers, uncoded
 from .assets.static import redirected
 from .counters import LimitedLog
@@ -30,6 +30,10 @@ if TYPE_CHECKING:
     from .pin import PinCookie
     from .policy import Headers, Policy, Treatment
     from .state import State
+
+
+# Where in a file's headers its entity tag stands (``Representation.headers``).
+_ETAG: Final = 2
 
 
 class FileServer:
@@ -58,19 +62,29 @@ class FileServer:
     ) -> Iterable[bytes] | None:
         """Send a fingerprinted file; None when no copy of it is there any more."""
         data = file.data
-        if data is not None and environ.keys().isdisjoint(CONDITIONAL):  # most requests: as answer() does it
+        if data is not None and not (
+            # Nearly all requests. Written out, this takes half the time of ``isdisjoint(CONDITIONAL)``.
+            "HTTP_IF_NONE_MATCH" in environ
+            or "HTTP_RANGE" in environ
+            or "HTTP_IF_MODIFIED_SINCE" in environ
+            or "HTTP_IF_MATCH" in environ
+            or "HTTP_IF_UNMODIFIED_SINCE" in environ
+        ):
             if not file.owners & state.settled:
                 self._count_rescue(state, file, environ)
             file.count_ok()
             start_response(OK, [*file.headers])
-            return [] if environ["REQUEST_METHOD"] == "HEAD" else [data]
+            return [data] if environ["REQUEST_METHOD"] == "GET" else []
         sent = file.conditional(environ) or self._rare_answer(file, environ)
         if sent is None:
             return None
         if not file.owners & state.settled:
             self._count_rescue(state, file, environ)
         status, headers, body = sent
-        file.tally[status[0]].advance()
+        if status is NOT_MODIFIED:
+            file.count_not_modified()
+        else:
+            file.tally[status[0]].advance()
         start_response(status, headers)
         return body
 
@@ -88,7 +102,7 @@ class FileServer:
         plain = uncoded(environ)
         return None if plain is None else self._rare_answer(file, plain)
 
-    def under_decision(
+    def under_decision(  # noqa: C901, PLR0912 - each helper is a call on every page
         self,
         state: State,
         request: Request,
@@ -128,20 +142,14 @@ class FileServer:
             headers = treatment.shared_variants if asset.variants else treatment.shared
         else:
             headers = treatment.private_variants if asset.variants else treatment.private
-        if served != decision.version:
+        rescued = served != decision.version
+        if rescued:
             headers = retraced(headers, decision, served)
         build: Build = state.builds[served]  # type: ignore[assignment]  # it has the file
-        if (
-            status is OK
-            and asset.data is not None
-            and not asset.variants
-            and not asset.fingerprinted
-            and build.header_rules is None
-            and environ.keys().isdisjoint(CONDITIONAL)
-        ):  # nearly every page
-            headers = [*asset.headers, *headers]
-            body: Iterable[bytes] = [] if request.method == "HEAD" else [asset.data]
-        else:
+        # Nearly every page, whole or not modified.
+        plain = status is OK and not asset.variants and not asset.fingerprinted and build.header_rules is None
+        sent = _frequent(asset, environ, headers) if plain else None
+        if sent is None:
             changes = build.changes_at(path, environ)
             sent = self._sent(asset, status, request, headers, treatment, build, changes)
             if sent is None:  # it vanished or changed since it was loaded
@@ -149,10 +157,15 @@ class FileServer:
                 return no_file(environ, treatment, start_response)
             if (sent[0][0] == "4" and status is OK) or (changes is not None and not is_page(changes)):
                 stamp = None  # nothing of the version was shown
-            status, headers, body = sent
+        status, headers, body = sent
+        if status is OK:
+            treatment.count_success()
+        else:
+            treatment.count(status)
         if stamp is not None:
             headers.append(stamp)
-        self._count_served(treatment, served, status)
+        if rescued:
+            self._counters.rescues[decision.version, served].advance()
         start_response(status, headers)
         return body
 
@@ -177,14 +190,6 @@ class FileServer:
         request.environ = plain
         return self._sent(asset, status, request, headers, treatment, build, changes)
 
-    def _count_served(self, treatment: Treatment, served: str, status: str) -> None:
-        if status is OK:
-            treatment.count_success()
-        else:
-            treatment.tally[status[:1]].advance()
-        if served != treatment.decision.version:
-            self._counters.rescues[treatment.decision.version, served].advance()
-
     def redirect(
         self,
         state: State,
@@ -202,7 +207,7 @@ class FileServer:
         changes = None if build is None else build.changes_at(path, environ)
         if changes is not None:
             response = changed(response, changes.uncached if treatment.forced else changes.private)
-        treatment.tally[response.status[0]].advance()
+        treatment.count(response.status)
         start_response(response.status, response.headers)
         return ()
 
@@ -221,6 +226,22 @@ class FileServer:
     def _report_missing(self, path: str, decision: Decision) -> None:
         self._counters.missing[decision.version].advance()
         self._missing_log("no known version can serve %.200r (decided: %s)", path, trace(decision))
+
+
+def _frequent(asset: Asset, environ: WSGIEnvironment, headers: Headers) -> Sent | None:
+    """Return the answer with a file that has one form and no rules: all of it, or 304; None where it is a rare one.
+
+    No dates, so that none of those in a request counts.
+    """
+    if "HTTP_IF_MATCH" in environ or "HTTP_RANGE" in environ:
+        return None
+    known = environ.get("HTTP_IF_NONE_MATCH")
+    if known is not None:
+        return (NOT_MODIFIED, [asset.headers[_ETAG], *headers], []) if known == asset.etag else None
+    data = asset.data
+    if data is None:
+        return None
+    return OK, [*asset.headers, *headers], [data] if environ["REQUEST_METHOD"] == "GET" else []
 
 
 def _response(

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 ORIGINAL: Final = "version_affinity.original"
 
 OK: Final = "200 OK"
-NOT_MODIFIED: Final = "304 Not Modified"
 NOT_FOUND: Final = "404 Not Found"
 
 _TEXT = ("Content-Type", "text/plain; charset=utf-8")
@@ -112,6 +111,6 @@ def plain(
 ) -> Iterable[bytes]:
     """Answer with the status line as a short text."""
     text = f"{status}\n".encode("ascii")
-    treatment.tally[status[:1]].advance()
+    treatment.count(status)
     start_response(status, [_TEXT, _NOSNIFF, ("Content-Length", str(len(text))), *headers])
     return () if environ["REQUEST_METHOD"] == "HEAD" else (text,)
