@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from .assets.inventory import Inventory
     from .assets.static import StaticAssets
     from .deployment import Deployment
     from .errors import ConfigurationError
@@ -39,7 +40,7 @@ class Snapshot(NamedTuple):
 class Load(Protocol):
     """Loads the build in a directory, with the settings of the application that serves it."""
 
-    def __call__(self, directory: str, *, manifest: Mapping[str, object]) -> StaticAssets:
+    def __call__(self, directory: str, *, manifest: Inventory) -> StaticAssets:
         """Return the build; what its manifest knows of a file is not read again."""
 
 

@@ -388,7 +388,7 @@ def test_entries(name, entry, kept):
     """An entry that cannot be used is left out, whatever it is, and the others stay."""
     document = valid(**{"before.txt": ENTRY, name: entry})
     for parsed in (from_document(document), parse(json.dumps(document).encode())):
-        assert len(parsed.files) == 1 + kept
+        assert (len(parsed.files), parsed.listed) == (1 + kept, 2)
         assert parsed.verdicts == {}
 
 
@@ -433,27 +433,133 @@ DIGESTS = st.binary(min_size=DIGEST_SIZE, max_size=DIGEST_SIZE)
 FIELDS = st.tuples(st.integers(0, 2**63), st.integers(0, 2**63), DIGESTS, st.text(), st.booleans())
 
 
-@given(
-    st.dictionaries(NAMES, st.tuples(FIELDS, st.none() | st.builds(Verdict, DIGESTS, st.text()))),
-    st.dictionaries(st.text().map(lambda key: f"x{key}"), st.text()),
-)
-def test_round_trip(files, about):
-    """What is written is read back, line by line and as a whole, whatever the names are."""
-    written = Inventory(
+INVENTORIES = st.builds(
+    lambda files, about: Inventory(
         {path: fields for path, (fields, _) in files.items()},
         {path: verdict for path, (_, verdict) in files.items() if verdict is not None},
         None,
         about,
-    )
+        listed=len(files),
+    ),
+    st.dictionaries(NAMES, st.tuples(FIELDS, st.none() | st.builds(Verdict, DIGESTS, st.text()))),
+    st.dictionaries(st.text().map(lambda key: f"x{key}"), st.text()),
+)
+#: Characters that are parsed at once: single files, several, all.
+AT_ONCE = st.sampled_from([0, 200, 500, 64 * 1024])
+
+
+@given(INVENTORIES, AT_ONCE)
+def test_round_trip(written, at_once):
+    """What is written is read back, some lines at a time and as a whole, whatever the names are."""
     text = "".join(lines(written))
-    parsed = parse(text.encode())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(inventory, "_SLICE", at_once)
+        parsed = parse(text.encode())
     assert parsed == from_document(json.loads(text))
     assert parsed._replace(given=None) == written
-    assert text.count("\n") == len(files) + 2
+    assert text.count("\n") == len(written.files) + 2
 
 
-def test_read_by_lines(tree, manifest, monkeypatch):
-    """A manifest as it is written here is read line by line: the whole is never parsed at once."""
+def outcome(read):
+    """Return what was read, or the error."""
+    try:
+        return read()
+    except InventoryError as error:
+        return type(error)
+    except (ValueError, RecursionError):
+        return inventory.BrokenError
+
+
+@given(INVENTORIES, AT_ONCE, st.data())
+def test_damaged_lines(written, at_once, data):
+    """Whatever has happened to its lines, a manifest read in slices says what it says as a whole, or is as broken."""
+    text = "".join(lines(written))
+    for _ in range(data.draw(st.integers(1, 3))):
+        kept = text.splitlines(keepends=True)
+        place = data.draw(st.integers(0, len(kept) - 1))
+        if data.draw(st.booleans()):
+            # lines left out, said twice, or replaced
+            text = "".join(
+                [
+                    *kept[:place],
+                    *data.draw(
+                        st.sampled_from(
+                            [
+                                [],
+                                kept[place : place + 1] * 2,
+                                ["\n"],
+                                [",\n"],
+                                ["}}\n"],
+                                ['"a.js": {},\n'],
+                                ['"a.js": 5\n'],
+                                ['}, "files": {\n'],
+                                ['}}, "files": {"a": {\n'],
+                                ['{"x": 1, "files": {\n'],
+                            ]
+                        )
+                    ),
+                    *kept[place + 1 :],
+                ]
+            )
+        else:
+            at = data.draw(st.integers(0, len(text)))
+            text = (
+                text[:at]
+                + data.draw(st.sampled_from(['"', "{", "}", ",", ",\n", "\n", ', "files": {', "\\"]))
+                + text[at:]
+            )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(inventory, "_SLICE", at_once)
+        in_slices = outcome(lambda: parse(text.encode()))
+    assert in_slices == outcome(lambda: from_document(json.loads(text)))
+
+
+HEAD = '{"manifest": "version_affinity build", "format": 1, "files": {\n'
+ONE = f'"a.txt": {json.dumps(ENTRY)}'
+OTHER = f'"b.txt": {json.dumps(ENTRY)}'
+
+
+@pytest.mark.parametrize(
+    ("lines", "files"),
+    [
+        ([ONE, OTHER], {"/a.txt", "/b.txt"}),
+        # Of two members with one name, the last one counts, here one that cannot be used.
+        ([ONE, OTHER, '"a.txt": {}'], {"/b.txt"}),
+        (['"a.txt": {}', OTHER, ONE], {"/a.txt", "/b.txt"}),
+        # JSON has no empty member.
+        ([ONE, "", OTHER], None),
+        ([ONE, " ", OTHER], None),
+        ([ONE, ""], None),
+        (["", ONE], None),
+        ([ONE, OTHER[:-1]], None),
+        ([ONE[:-1], OTHER], None),
+        ([ONE[1:], OTHER], None),
+        ([f"{ONE}, {OTHER}"], {"/a.txt", "/b.txt"}),
+        ([f'{ONE}}}, "files": {{{OTHER}'], {"/b.txt"}),
+        ([f"{ONE}}}", f'"files": {{{OTHER}'], {"/b.txt"}),
+        ([f"{ONE}}}}}", f'"more": {{"x": {{{OTHER}'], None),
+    ],
+)
+def test_lines_of_any_kind(lines, files, monkeypatch):
+    """What is read line by line says what the whole does, or is as broken."""
+    text = f"{HEAD}{f',{chr(10)}'.join(lines)}\n}}}}\n"
+    monkeypatch.setattr(inventory, "_SLICE", 0)
+    parsed = outcome(lambda: parse(text.encode()))
+    assert parsed == outcome(lambda: from_document(json.loads(text)))
+    assert (parsed is inventory.BrokenError) if files is None else parsed.files.keys() == files
+
+
+def test_a_string_that_looks_like_the_beginning():
+    """What only ends like the line before the first file is not that."""
+    text = f"{HEAD}{ONE}\n}}}}\n".replace('"files": {', '"files": {}, "x\\"files": {')
+    assert json.loads(text)["files"] == {}
+    assert parse(text.encode()).files == {}
+
+
+@pytest.mark.parametrize("at_once", [0, 200, 64 * 1024])
+def test_read_in_slices(tree, manifest, monkeypatch, at_once):
+    """A manifest as it is written here is read some lines at a time: the whole is never parsed at once."""
+    monkeypatch.setattr(inventory, "_SLICE", at_once)
     scan(tree(BUILD), manifest=manifest)
     text = manifest.read_bytes()
     whole = parse(json.dumps(json.loads(text)).encode())

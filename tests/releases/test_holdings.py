@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from typing import TYPE_CHECKING, Any
@@ -19,8 +20,10 @@ from version_affinity.releases.holdings import Holdings
 from version_affinity.releases.upload import upload
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
     from pathlib import Path
+
+    from version_affinity.assets.inventory import Inventory
 
 
 class Loading:
@@ -31,7 +34,7 @@ class Loading:
         self.memory = Memory(1 << 20)
         self.error: Exception | None = None
 
-    def __call__(self, directory: str, *, manifest: Mapping[str, object]) -> StaticAssets:
+    def __call__(self, directory: str, *, manifest: Inventory) -> StaticAssets:
         """Load a build."""
         self.loaded.append(directory.rpartition("/")[2])
         if self.error is not None:
@@ -114,6 +117,20 @@ def damage_the_manifest(build: Path) -> None:
     build.with_name("v2.json").write_text("[" * 100_000)
 
 
+def cut_the_manifest(build: Path) -> None:
+    """Have a part of it, as while it is copied."""
+    manifest = build.with_name("v2.json")
+    manifest.write_bytes(manifest.read_bytes()[:-9])
+
+
+def forget_what_a_file_holds(build: Path) -> None:
+    """Have an entry of it without a hash."""
+    manifest = build.with_name("v2.json")
+    document = json.loads(manifest.read_bytes())
+    del document["files"][ENTRY["v2"][1:]]["digest"]
+    manifest.write_text(json.dumps(document))
+
+
 @pytest.mark.parametrize(
     ("damage", "reason"),
     [
@@ -122,8 +139,10 @@ def damage_the_manifest(build: Path) -> None:
         (copy_a_file, f"8 of its 9 files are here: {ENTRY['v2'][1:]!r} is missing"),
         (copy_the_manifest_of_vite, "8 of its 9 files are here"),
         (change_a_file, "holds other bytes than were uploaded"),
-        (empty_the_manifest, "KeyError: 'files'"),
-        (damage_the_manifest, "RecursionError"),
+        (empty_the_manifest, "its manifest cannot be used: it is something else than a manifest of a build"),
+        (damage_the_manifest, "its manifest cannot be used: it is not JSON"),
+        (cut_the_manifest, "its manifest cannot be used: it is not JSON"),
+        (forget_what_a_file_holds, "its manifest cannot be used: it does not tell what 1 of its files hold"),
     ],
 )
 def test_a_version_that_is_not_whole(
@@ -198,6 +217,22 @@ def test_a_version_that_has_just_been_removed(releases: ReleasesDirectory, loadi
     holdings = Holdings(releases, loading)
     holdings.load(listed)
     assert (list(holdings.versions), holdings.failures) == (["v1"], {})
+
+
+@pytest.mark.parametrize("form", [{"indent": 2}, {"separators": (",", ":")}, {"ensure_ascii": False}])
+def test_a_manifest_in_another_form(tmp_path: Path, loading: Loading, form: dict[str, Any]) -> None:
+    """A version whose manifest somebody has formatted is the same version; names beyond ASCII are the same names."""
+    releases = ReleasesDirectory.init(tmp_path / "releases", name="storefront")
+    upload(releases, write_build(tmp_path / "dist", {**build_of("v1"), "größe/ß.txt": "x"}), id="v1")
+    manifest = releases.manifest_path("v1")
+    manifest.write_text(json.dumps(json.loads(manifest.read_bytes()), **form), "utf-8")
+    holdings = Holdings(releases, loading)
+    holdings.load(known(releases))
+    assert (list(holdings.versions), holdings.failures) == (["v1"], {})
+    (releases.build_path("v1") / "größe/ß.txt").unlink()
+    holdings = Holdings(releases, loading)
+    holdings.load(known(releases))
+    assert "'größe/ß.txt' is missing" in holdings.failures["v1"].reason
 
 
 def test_files_that_the_application_ignores(releases: ReleasesDirectory, loading: Loading) -> None:

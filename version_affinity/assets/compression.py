@@ -16,6 +16,7 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import starmap
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -24,14 +25,14 @@ from version_affinity.errors import ConfigurationError
 from .codings import codings
 from .ignore import DEFAULT_IGNORE, matcher
 from .media import content_type
-from .tree import Skipped, UnservableError, read, walk
+from .tree import File, Skipped, UnservableError, read, walk
 from .variants import compare, is_older
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from .codings import Coding
-    from .tree import Content, File
+    from .tree import Content
 
 #: Bytes below which a file is left alone: with its headers it fits into one packet of a common network as it is.
 MINIMUM_SIZE: Final = 1024
@@ -198,7 +199,7 @@ def _candidates(root: str, ignored: Callable[[str, str], bool], skipped: list[Sk
     """Return the files to compress, the largest first: no thread is left with it when the others have finished."""
     sized: list[tuple[int, File]] = []
     for _, files in walk(root, ignored, skipped):
-        for file in files:
+        for file in starmap(File, files):
             if not is_compressible(file.path):
                 continue
             try:

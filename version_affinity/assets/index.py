@@ -101,7 +101,7 @@ def scan(
     ignore: Iterable[str] = DEFAULT_IGNORE,
     content_types: Mapping[str, str] | None = None,
     memory: Memory | None = None,
-    manifest: str | os.PathLike[str] | Mapping[str, object] | None = None,
+    manifest: str | os.PathLike[str] | Mapping[str, object] | Inventory | None = None,
 ) -> Index:
     """Read a build directory.
 
@@ -116,7 +116,7 @@ def scan(
         memory: Where the content of small files is held; None holds none.
         manifest: A file where this load leaves what it found, for the next one: whose size and time of modification
             are the same is not read again. It is written when it is not there or no longer true. Or such a manifest as
-            parsed JSON, which is only used. (Not Vite's, which is found where Vite writes it.)
+            parsed JSON, or as what that says, which is only used. (Not Vite's, which is found where Vite writes it.)
 
     Raises:
         ConfigurationError: the directory is missing, no directory, or holds no file to serve; a pattern, a type or the
@@ -129,7 +129,7 @@ def scan(
     >>> index.assets["/robots.txt"].content_type
     'text/plain; charset=utf-8'
     """
-    file = InventoryFile(manifest) if manifest is not None and not isinstance(manifest, MappingABC) else None
+    file = None if manifest is None or isinstance(manifest, MappingABC | Inventory) else InventoryFile(manifest)
     loader = Loader(
         _root(directory),
         ignored=matcher(ignore),
@@ -139,7 +139,7 @@ def scan(
         apart=None if file is None else file.file,
     )
     with uncollected():
-        known = _given(manifest) if isinstance(manifest, MappingABC) else UNKNOWN if file is None else file.read()
+        known = _given(manifest) if file is None else file.read()
         loaded = loader.load(known)
     if not loaded.assets:
         raise ConfigurationError(
@@ -201,7 +201,11 @@ def _chunks(vite: ViteFile | None) -> Mapping[str, Chunk] | None:
     return None if vite is None or vite.manifest is None else vite.manifest.chunks
 
 
-def _given(manifest: Mapping[str, object]) -> Inventory:
+def _given(manifest: object) -> Inventory:
+    if isinstance(manifest, Inventory):
+        return manifest
+    if not isinstance(manifest, MappingABC):
+        return UNKNOWN
     try:
         return from_document(dict(manifest))
     except InventoryError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import threading
 from contextlib import contextmanager
+from itertools import starmap
 from operator import attrgetter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -12,7 +13,7 @@ from .asset import Asset, Header, Representation
 from .fingerprint import has_fingerprint, place_of
 from .manifest import find
 from .media import content_type, extension, is_html
-from .tree import Content, Skipped, UnservableError, is_unchanged, read, walk
+from .tree import Content, File, Skipped, UnservableError, is_unchanged, read, walk
 from .variants import ENDINGS, Verdict, can_compare, coding_of, compare, is_older, uncompressed
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from .inventory import Inventory
     from .manifest import ViteFile
     from .memory import Memory
-    from .tree import Described, File
+    from .tree import Described, Fields
 
 # Rules for the server, not files for a browser; nor are they when compressed.
 _RULE_FILES: Final = frozenset(("/_headers", "/_redirects"))
@@ -133,7 +134,10 @@ class _Reading:
             siblings = _siblings(files)
             if parent.endswith(_DIRECTORY_ENDINGS):
                 self._report_directory(parent)
-            for path, name, file in files:
+            # Taken out one by one: to forget tens of thousands at once keeps other threads waiting.
+            files.reverse()
+            while files:
+                path, name, file = files.pop()
                 original = uncompressed(path) if name.endswith(ENDINGS) else path
                 if original in _RULE_FILES:
                     skipped.append(Skipped(path, "a rule file, which is not served"))
@@ -301,11 +305,11 @@ class _Reading:
             self._skipped.append(Skipped(parent, f"a directory, not {original} compressed"))
 
 
-def _siblings(files: list[File]) -> dict[str, list[tuple[str, File]]]:
+def _siblings(files: Iterable[Fields]) -> dict[str, list[tuple[str, File]]]:
     """Return the files of a directory that are named as others are compressed, by the name of the other."""
-    compressed = [file for file in files if file.name.endswith(ENDINGS)]
+    compressed = [file for file in files if file[1].endswith(ENDINGS)]
     siblings: dict[str, list[tuple[str, File]]] = {}
-    for file in compressed:
+    for file in starmap(File, compressed):
         coding = coding_of(file.name)
         if coding is not None:
             siblings.setdefault(file.name[: file.name.rindex(".")], []).append((coding, file))

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from .handover import HandOver
     from .header_changes import HeaderChanges
     from .index import FingerprintRule, Index
+    from .inventory import Inventory
     from .routing import Routes
 
 logger = logging.getLogger("version_affinity")
@@ -112,7 +113,7 @@ class StaticAssets:
         ignore: Iterable[str] = DEFAULT_IGNORE,
         fingerprinted: FingerprintRule | None = None,
         content_types: Mapping[str, str] | None = None,
-        manifest: str | os.PathLike[str] | Mapping[str, object] | None = None,
+        manifest: str | os.PathLike[str] | Mapping[str, object] | Inventory | None = None,
         allow_all_origins: bool = False,
         hand_over: HandOver | None = None,
         autorefresh: bool = False,

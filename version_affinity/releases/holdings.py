@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import time
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias, TypeVar
 
+from version_affinity.assets.inventory import InventoryError, parse
+from version_affinity.assets.tree import wsgi_path
 from version_affinity.errors import ConfigurationError
 from version_affinity.version import Version
 
@@ -15,9 +16,10 @@ from .contents import UNSERVED
 from .settling import Loading
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     from version_affinity.assets.index import Index
+    from version_affinity.assets.inventory import Inventory
     from version_affinity.source import Load
 
     from .directory import Release, ReleasesDirectory
@@ -107,13 +109,12 @@ class Holdings:
         self.loadings = {version: self.loadings[version] for version in self.versions}
 
     def _loaded(self, version: str) -> Version:
-        document = json.loads(self._directory.manifest_path(version).read_bytes())
+        manifest = _parsed(self._directory.manifest_path(version).read_bytes())
         build = str(self._directory.build_path(version))
-        listed = document["files"]
-        _check_names(_names(build), listed, document.get("file_count"))
-        assets = self._load(build, manifest=document)
+        _check_paths(_paths(build), manifest)
+        assets = self._load(build, manifest=manifest)
         try:
-            _check_files(assets.index, listed)
+            _check_files(assets.index, manifest)
         except BaseException:
             assets.release()
             raise
@@ -141,37 +142,48 @@ def _without(mapping: dict[str, T], version: str) -> dict[str, T]:
     return {other: value for other, value in mapping.items() if other != version}
 
 
-def _names(build: str) -> set[str]:
-    """Return the names of all files, relative to the build as its manifest has them."""
-    names: set[str] = set()
+def _parsed(text: bytes) -> Inventory:
+    try:
+        manifest = parse(text)
+    except InventoryError as error:
+        raise IncompleteError(f"its manifest cannot be used: {error}") from None
+    unusable = manifest.listed - len(manifest.files)
+    if unusable:
+        raise IncompleteError(f"its manifest cannot be used: it does not tell what {unusable} of its files hold")
+    return manifest
+
+
+def _paths(build: str) -> set[str]:
+    """Return the request paths that all files of a build would have, those that are not served included."""
+    paths: set[str] = set()
     for directory, _, files in os.walk(build):
-        above = directory[len(build) + 1 :].replace(os.sep, "/")
-        names.update(f"{above}/{name}" if above else name for name in files)
-    return {name if name.isascii() else os.fsencode(name).decode("utf-8", "surrogateescape") for name in names}
+        above = wsgi_path(directory[len(build) :].replace(os.sep, "/"))
+        paths.update(f"{above}/{wsgi_path(name)}" for name in files)
+    return paths
 
 
-def _check_names(here: set[str], listed: Mapping[str, object], uploaded: object) -> None:
+def _check_paths(here: set[str], manifest: Inventory) -> None:
     """Check that all files are there that were uploaded.
 
     Each by its name: what a copy that is going on leaves beside them for a while makes up for none.
     """
-    unserved = {path[1:] for path in UNSERVED}
-    missing = listed.keys() - here
+    listed = manifest.files
+    missing = [path for path in listed if path not in here]
+    uploaded = manifest.about.get("file_count")
     whole = uploaded if isinstance(uploaded, int) else len(listed)
-    found = len(listed) - len(missing) + len(here & unserved)
+    found = len(listed) - len(missing) + len(here & UNSERVED)
     if missing or found < whole:
-        example = f": {min(missing)!r} is missing" if missing else ""
+        example = f": {_name(min(missing))!r} is missing" if missing else ""
         raise IncompleteError(f"{found} of its {whole} files are here{example}")
 
 
-def _check_files(index: Index, listed: Mapping[str, Mapping[str, object]]) -> None:
+def _check_files(index: Index, manifest: Inventory) -> None:
     """Check that the files are those that were uploaded, and can be served."""
     for path, asset in index.assets.items():
-        entry = listed.get(_name(path))
-        if entry is not None and entry["digest"] != asset.digest.hex():
+        if path in manifest.files and manifest.digest(path) != asset.digest:
             raise IncompleteError(f"{path!r} holds other bytes than were uploaded")
     for path, reason in index.skipped:
-        if path not in index.assets and _name(path) in listed:
+        if path not in index.assets and path in manifest.files:
             raise IncompleteError(f"{path!r} cannot be served: {reason}")
 
 
