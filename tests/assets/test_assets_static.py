@@ -261,7 +261,8 @@ def test_an_application_gets_any_spelling(root):
         ("OPTIONS", "/missing", "none", 404, None),
         ("POST", "/missing", "404-page", 405, "GET, HEAD"),
         ("OPTIONS", "/missing", "404-page", 405, "GET, HEAD"),
-        ("DELETE", "/missing", SINGLE_PAGE, 405, "GET, HEAD"),
+        ("DELETE", "/missing", SINGLE_PAGE, 405, "GET, HEAD, OPTIONS"),
+        ("OPTIONS", "/missing", SINGLE_PAGE, 204, "GET, HEAD, OPTIONS"),
         ("BREW", "/favicon.ico", "none", 405, "GET, HEAD, OPTIONS"),
     ],
 )
@@ -272,6 +273,13 @@ def test_other_methods(root, method, path, handling, status, allow):
     answer = ask_raw(app, environ_of(path, method)) if method == "BREW" else ask(app, path, method)
     assert (answer.status, answer["Allow"]) == (status, allow)
     assert answer["Cache-Control"] == (None if status == 204 else "no-store")
+
+
+@pytest.mark.parametrize(("method", "status"), [("OPTIONS", 204), ("POST", 404)])
+def test_server_as_a_whole(root, method, status):
+    """OPTIONS of "*" names the methods (RFC 9110 section 9.3.7); no other method has that target."""
+    answer = ask_raw(StaticAssets(root), environ_of("*", method))
+    assert (answer.status, answer["Allow"]) == (status, "GET, HEAD, OPTIONS" if status == 204 else None)
 
 
 @pytest.mark.parametrize(

@@ -324,16 +324,19 @@ def _missing(environ: WSGIEnvironment, start_response: StartResponse) -> Iterabl
 
 
 def _refused(build: Build, path: str, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-    """Answer another method than GET and HEAD, which are all that files know (RFC 9110 section 15.5.6)."""
-    if build.find(path, environ) is None:
-        if not build.has_page(path):
-            return _missing(environ, start_response)
-        # A page stands in for a missing file there.
+    """Answer another method than GET and HEAD, which are all that files know (RFC 9110 section 15.5.6).
+
+    "*" asks for the methods of the server as a whole (section 9.3.7).
+    """
+    is_options = environ["REQUEST_METHOD"] == "OPTIONS"
+    if build.find(path, environ) is not None or build.document is not None or (is_options and path == "*"):
+        if is_options:
+            start_response("204 No Content", [_ALLOW])
+            return ()
+        return _say("405 Method Not Allowed", (_ALLOW, NO_STORE), environ, start_response)
+    if build.has_page(path):  # a 404 page
         return _say("405 Method Not Allowed", (("Allow", "GET, HEAD"), NO_STORE), environ, start_response)
-    if environ["REQUEST_METHOD"] == "OPTIONS":
-        start_response("204 No Content", [_ALLOW])
-        return ()
-    return _say("405 Method Not Allowed", (_ALLOW, NO_STORE), environ, start_response)
+    return _missing(environ, start_response)
 
 
 def _say(
