@@ -5,8 +5,6 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final
 
-import click
-
 from version_affinity.releases.presence import Presence
 
 from .output import waiting
@@ -17,21 +15,9 @@ if TYPE_CHECKING:
 
     from version_affinity.releases.log import DeploymentLog
 
-#: Seconds: two heartbeats of a host. It reports a version that it has loaded at once.
-_DEFAULT: Final = 10
-_LONGEST: Final = 3600
 # Seconds between two looks.
 _INTERVAL: Final = 0.2
 _NAMED: Final = 3
-
-wait_option = click.option(
-    "--wait",
-    metavar="SECONDS",
-    type=click.IntRange(0, _LONGEST),
-    default=_DEFAULT,
-    show_default=True,
-    help="How long live hosts that lack a version may take to get it; 0: refuse at once.",
-)
 
 
 def lacking(log: DeploymentLog, versions: Iterable[str]) -> dict[str, list[str]]:

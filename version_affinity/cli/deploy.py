@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .arrival import wait_option
 from .commands import command
 from .completing import complete_version
-from .deploying import Order, carry_out, check_expected, expect_option, plan
+from .deploying import carry_out, check_expected, plan
 from .errors import RefusedError
-from .output import json_option
-from .place import build_options, current_place, place_options
-from .prompts import can_ask, yes_option
+from .orders import Order, order_options
+from .place import current_place
+from .prompts import can_ask
 from .selecting import select
 from .specs import Spec, SpecError, deployment_of, parse_percentage, parse_spec, parse_tag_spec
 from .text import listed
@@ -30,30 +29,13 @@ if TYPE_CHECKING:
 @click.option("--version-id", "version_ids", metavar="ID", multiple=True, help="A version, instead of ID@PERCENTAGE.")
 @click.option("--percentage", "percentages", metavar="NUMBER", multiple=True, help="The share of that --version-id.")
 @click.option("--version-tag", "tags", metavar="TAG[@PERCENTAGE]", multiple=True, help="A version by its tag.")
-@click.option("-m", "--message", default="", help="Why, for the log.")
-@click.option("--dry-run", is_flag=True, help="Show what would happen, and leave it at that.")
-@click.option("--force", is_flag=True, help="Deploy whatever speaks against it.")
-@expect_option
-@wait_option
-@build_options
-@yes_option
-@place_options()
-@json_option
+@order_options
 def deploy(
     specs: tuple[str, ...],
     version_ids: tuple[str, ...],
     percentages: tuple[str, ...],
     tags: tuple[str, ...],
-    message: str,
-    dry_run: bool,
-    force: bool,
-    expect: int | None,
-    wait: int,
-    prefix: str | None,
-    app_first: tuple[str, ...],
-    origins: tuple[str, ...],
-    yes: bool,
-    as_json: bool,
+    order: Order,
 ) -> None:
     """Say who gets which version from now on: all workers follow, and nothing restarts.
 
@@ -66,7 +48,7 @@ def deploy(
     It shows how many users move from which version to which, computed and not guessed, and asks.
 
     It refuses, unless there is --force:
-      a version that is not uploaded, or that a live host lacks (with a log in Redis), for longer than --wait
+      a version that is not uploaded, or that a live host still lacks after --wait (with a log in Redis)
       a log in Redis that has lost deployments, which a live host has followed
       a version that gets its first share, and has broken references (with the extra "check"), or fingerprinted names
       that stand for other bytes in a known version
@@ -83,11 +65,10 @@ def deploy(
     shares = deployment_of(wanted) if wanted else None
     log = place.open_log()
     entries = log.read()
-    check_expected(entries, expect)
+    check_expected(entries, order.expect)
     if shares is None:
         shares = select(directory, entries)
-    planned = plan(place, log, entries, shares, place.build(prefix, app_first, origins), wait=0 if force else wait)
-    carry_out(planned, log, Order("Deploy?", message, yes=yes, force=force, dry_run=dry_run, as_json=as_json))
+    carry_out(plan(place, log, entries, shares, order), log, order, "Deploy?")
 
 
 def given_specs(specs: Iterable[str], version_ids: Sequence[str], percentages: Sequence[str]) -> list[Spec]:

@@ -6,8 +6,6 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-import click
-
 from version_affinity.releases.log import LogConflictError
 from version_affinity.releases.movement import movement
 from version_affinity.releases.retention import rollback_target
@@ -30,18 +28,12 @@ if TYPE_CHECKING:
     from version_affinity.releases.movement import Movement
 
     from .objections import Objection
-    from .place import Build, Place
+    from .orders import Order
+    from .place import Place
 
 _NOTHING: Final = "nothing is deployed yet"
 # Of the users, in percent: what rounding leaves is no swap.
 _SWAPPED: Final = 0.0005
-
-expect_option = click.option(
-    "--expect",
-    metavar="REVISION",
-    type=click.IntRange(0),
-    help="Refuse if another revision is in force; 0 for none.",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,35 +85,12 @@ class Plan:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
-    """What is asked for besides the percentages.
-
-    Attributes:
-        question: What is asked before the plan is carried out: "Deploy?".
-        message: Why, for the log.
-        yes: Whether that was answered.
-        force: Whether refusals are overruled.
-        dry_run: Whether nothing is to be written.
-        as_json: Whether the outcome is printed as JSON.
-    """
-
-    question: str
-    message: str
-    yes: bool
-    force: bool
-    dry_run: bool
-    as_json: bool
-
-
 def plan(
     place: Place,
     log: DeploymentLog,
     entries: Sequence[Entry],
     percentages: Mapping[str, float],
-    build: Build,
-    *,
-    wait: float,
+    order: Order,
 ) -> Plan:
     """Return what would be deployed, and what speaks against it.
 
@@ -130,11 +99,12 @@ def plan(
         log: The log.
         entries: What was read from it.
         percentages: Version id to percentage.
-        build: How versions are checked.
-        wait: Seconds for which live hosts may lack a version.
+        order: How versions are checked, and for how long hosts may lack them.
     """
     directory = place.directory()
     moves = movement(entries[-1].percentages, percentages) if entries else None
+    build = place.build(order.prefix, order.app_first, order.origins)
+    wait = 0 if order.force else order.wait
     refusals, warnings = objections(place, log, entries, percentages, build, wait=wait)
     return Plan(directory, tuple(entries), dict(percentages), moves, tuple(refusals), tuple(warnings))
 
@@ -158,8 +128,14 @@ def check_expected(entries: Sequence[Entry], expect: int | None) -> None:
     raise RefusedError(f"--expect {expect}: {has}. Nothing is deployed: see {command_line('deployments status')}")
 
 
-def carry_out(planned: Plan, log: DeploymentLog, order: Order) -> None:
+def carry_out(planned: Plan, log: DeploymentLog, order: Order, question: str) -> None:
     """Show a plan, ask, and write it to the log.
+
+    Args:
+        planned: The plan.
+        log: The log.
+        order: How it is carried out.
+        question: What is asked: "Deploy?".
 
     Raises:
         RefusedError: something speaks against it, the answer is no, or somebody else was faster.
@@ -173,7 +149,7 @@ def carry_out(planned: Plan, log: DeploymentLog, order: Order) -> None:
     _face(planned, order)
     entry = None
     if not order.dry_run:
-        confirm(order.question, "nothing is deployed", yes=order.yes)
+        confirm(question, "nothing is deployed", yes=order.yes)
         with _unremoved(planned.directory):
             # The question may have stood for an hour.
             found = absent(planned.directory, log, planned.percentages)

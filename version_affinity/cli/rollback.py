@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
 
 from version_affinity.releases.retention import rollback_target
 
-from .arrival import wait_option
 from .commands import command
 from .completing import complete_version
-from .deploying import Order, carry_out, check_expected, expect_option, plan, tell_unchanged
+from .deploying import carry_out, check_expected, plan, tell_unchanged
 from .errors import RefusedError
-from .output import json_option
-from .place import build_options, command_line, current_place, place_options
-from .prompts import yes_option
+from .orders import Order, order_options
+from .place import command_line, current_place
 from .text import shares
 
 if TYPE_CHECKING:
@@ -26,28 +25,8 @@ if TYPE_CHECKING:
 
 @command()
 @click.argument("version", metavar="[ID]", required=False, shell_complete=complete_version)
-@click.option("-m", "--message", default="", help="Why, for the log.")
-@click.option("--dry-run", is_flag=True, help="Show what would happen, and leave it at that.")
-@click.option("--force", is_flag=True, help="Roll back whatever speaks against it.")
-@expect_option
-@wait_option
-@build_options
-@yes_option
-@place_options()
-@json_option
-def rollback(
-    version: str | None,
-    message: str,
-    dry_run: bool,
-    force: bool,
-    expect: int | None,
-    wait: int,
-    prefix: str | None,
-    app_first: tuple[str, ...],
-    origins: tuple[str, ...],
-    yes: bool,
-    as_json: bool,
-) -> None:
+@order_options
+def rollback(version: str | None, order: Order) -> None:
     """Give everybody an earlier version again: the one that last had 100 %, or the version ID.
 
       version-affinity rollback
@@ -60,17 +39,16 @@ def rollback(
     place = current_place()
     log = place.open_log()
     entries = log.read()
-    check_expected(entries, expect)
+    check_expected(entries, order.expect)
     earlier, reason = _target(entries) if version is None else (version, f"Rollback to {version}")
     percentages = {earlier: 100.0}
     is_unchanged = bool(entries) and entries[-1].percentages == percentages
-    served = place.build(prefix, app_first, origins)
-    planned = plan(place, log, entries, percentages, served, wait=0 if force or is_unchanged else wait)
-    order = Order("Roll back?", message or reason, yes=yes, force=force, dry_run=dry_run, as_json=as_json)
+    order = replace(order, message=order.message or reason, wait=0 if is_unchanged else order.wait)
+    planned = plan(place, log, entries, percentages, order)
     if is_unchanged:
         tell_unchanged(planned, earlier, order)
     else:
-        carry_out(planned, log, order)
+        carry_out(planned, log, order, "Roll back?")
 
 
 def _target(entries: Sequence[Entry]) -> tuple[str, str]:
