@@ -197,11 +197,11 @@ def test_add_changes_what_collides(builds: dict[str, Path], caplog: pytest.LogCa
 def test_failed_add_changes_nothing(builds: dict[str, Path], version: object) -> None:
     """A version that cannot be added is refused and leaves everything as it was, the memory included."""
     affinity = rollout(builds, Answer(), {"v1": 100})
-    state, used = affinity._state, affinity._memory.used
+    state, used = affinity._state, affinity._rollout._memory.used
     with pytest.raises(ConfigurationError):
         affinity.add(version(builds))  # type: ignore[operator]
     assert affinity._state is state
-    assert affinity._memory.used == used
+    assert affinity._rollout._memory.used == used
 
 
 def test_retire(builds: dict[str, Path]) -> None:
@@ -222,12 +222,12 @@ def test_retire(builds: dict[str, Path]) -> None:
 def test_retire_gives_memory_back(builds: dict[str, Path]) -> None:
     """Loading and retiring over and over ends with the memory of what is still known."""
     affinity = rollout(builds, None, {"v1": 100})
-    used = affinity._memory.used
+    used = affinity._rollout._memory.used
     for _ in range(3):
         affinity.add(Version("v0", builds["v0"]))
-        assert affinity._memory.used > used
+        assert affinity._rollout._memory.used > used
         affinity.retire("v0")
-        assert affinity._memory.used == used
+        assert affinity._rollout._memory.used == used
 
 
 def test_retire_leaves_a_given_build_alone(builds: dict[str, Path]) -> None:

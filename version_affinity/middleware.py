@@ -10,7 +10,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Iterable
 from functools import partial
 from typing import TYPE_CHECKING, cast
@@ -20,8 +19,7 @@ from .assets.build import APP, FILE, MISSING
 from .assets.index import DEFAULT_IGNORE
 from .assets.memory import Memory
 from .assets.routing import check_handling
-from .assets.static import DEFAULT_MEMORY, StaticAssets, check_hand_over
-from .catalog import report
+from .assets.static import DEFAULT_MEMORY, check_hand_over
 from .configuration import (
     DEFAULT_NAME,
     check_prefix,
@@ -31,7 +29,6 @@ from .configuration import (
     followed_name,
     listed_patterns,
     load_build,
-    loaded_version,
     override_cookie,
     pin_cookie,
     warn_of_session_cookie,
@@ -49,6 +46,7 @@ from .overrides import DEFAULT_HEADERS, Overrides
 from .patterns import app_first as compiled_patterns
 from .policy import Policy
 from .request import READING, SHOWING, Request, is_for_html, is_of_server, path_of
+from .rollout import Rollout
 from .serving import FileServer
 from .source import Source
 from .state import Settings, State
@@ -67,7 +65,6 @@ if TYPE_CHECKING:
     from .explanation import Explanation
     from .keys import KeySource
     from .policy import Treatment
-    from .source import Snapshot
     from .version import Version
 
 
@@ -152,14 +149,14 @@ class VersionAffinity:
         forcing = override_cookie(self._cookie, name, secure=secure)
         overrides = Overrides(name, override_headers, override_secret, forcing)
         self._counters = Counters()
-        self._memory = Memory(memory)
-        self._load = partial(
+        held = Memory(memory)
+        load = partial(
             load_build,
             root,
             html_handling=html_handling,
             not_found_handling=not_found_handling,
             fingerprinted=fingerprinted,
-            memory=self._memory,
+            memory=held,
             ignore=listed_patterns(ignore),
             content_types=content_types,
             allow_all_origins=allow_all_origins,
@@ -183,21 +180,18 @@ class VersionAffinity:
         )
         self._everywhere = settings.prefix == "/"
         self._files = FileServer(self._policy, self._counters, self._cookie, check_hand_over(hand_over))
-        self._changing = threading.Lock()
-        self._autorefresh = autorefresh
         if isinstance(versions, Source):
-            self._state = State.of(settings, versions.load(self._load), None)
+            state = State.of(settings, versions.load(load), None)
         else:
-            self._state = first_state(settings, name, versions, retained, self._load)
-        report(self._state.catalog)
-        if self._source is not None:
-            self._source.follow(self._take)
+            state = first_state(settings, name, versions, retained, load)
+        self._rollout = Rollout(state, load, held, self._source)
+        self._autorefresh = autorefresh
 
     # The request path.
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:  # noqa: C901, PLR0911, PLR0912 - the five steps, whole
         """Answer a request (PEP 3333)."""
-        state = self._state if not self._autorefresh else self._refreshed()
+        state = self._rollout.state if not self._autorefresh else self._rollout.refreshed()
         path = environ.get("PATH_INFO") or path_of(environ)
         reading = environ["REQUEST_METHOD"] in READING
         # 1. serve by name
@@ -258,7 +252,7 @@ class VersionAffinity:
     ) -> Iterable[bytes] | None:
         """Send a fingerprinted file of a version that was uploaded a moment ago; None where there is none."""
         source.look()
-        after = self._state
+        after = self._rollout.state
         named = None if after is state else after.catalog.named.get(path)
         return None if named is None else self._files.by_name(after, named, environ, start_response)
 
@@ -306,6 +300,10 @@ class VersionAffinity:
     # What changes while the application runs.
 
     @property
+    def _state(self) -> State:
+        return self._rollout.state
+
+    @property
     def deployment(self) -> Deployment:
         """The current deployment."""
         return self._state.deployment
@@ -350,10 +348,7 @@ class VersionAffinity:
             ConfigurationError: percentages that cannot be used, or an id that is not known; or the deployments are
                 those of ``Releases``. Nothing has changed then.
         """
-        self._check_own("deploy")
-        with self._changing:
-            self._state = self._state.deploy(percentages)
-            return self._state.deployment
+        return self._rollout.deploy(percentages)
 
     def add(self, version: Version) -> None:
         """Make a version known: its files are served by name from now on, and ``deploy`` may give it a share.
@@ -364,26 +359,7 @@ class VersionAffinity:
             ConfigurationError: an id that is known already, a percentage, or a directory that cannot be used; or the
                 versions are those of ``Releases``.
         """
-        self._check_own("add")
-        self._state.check_new(version)
-        loaded = loaded_version(version, self._load)
-        with self._changing:
-            before = self._state
-            try:
-                before.check_new(version)  # somebody may have added it meanwhile
-            except ConfigurationError:
-                self._release(loaded)
-                raise
-            self._state = before.add(loaded)
-        report(self._state.catalog, before.catalog)
-
-    def _refreshed(self) -> State:
-        """Return the state after whatever has changed in the directories of versions was read."""
-        with self._changing:
-            builds = [version.app for version in self._state.versions.values() if isinstance(version.app, StaticAssets)]
-            if True in {build.refresh() for build in builds}:  # each of them
-                self._state = self._state.refreshed()
-            return self._state
+        self._rollout.add(version)
 
     def retire(self, version: str) -> None:
         """Forget a version that is not in the deployment; its files are not served any more.
@@ -392,25 +368,7 @@ class VersionAffinity:
             ConfigurationError: the version is not known, or is in the deployment; or the versions are those of
                 ``Releases``.
         """
-        self._check_own("retire")
-        with self._changing:
-            before = self._state
-            self._state = before.retire(version)
-        self._release(before.versions[version])
-
-    def _take(self, snapshot: Snapshot) -> None:
-        """Serve what a source has found from now on."""
-        before = self._state
-        self._state = state = State.of(before.settings, snapshot, before)
-        if state.catalog is not before.catalog:
-            report(state.catalog, before.catalog)
-            for version in before.versions.values():
-                if state.versions.get(version.id) != version:
-                    self._release(version)
-
-    def _check_own(self, method: str) -> None:
-        if self._source is not None:
-            raise self._source.refusal(method)
+        self._rollout.retire(version)
 
     def counters(self) -> Counts:
         """Return what this process has counted since it started."""
@@ -436,8 +394,3 @@ class VersionAffinity:
             exchange = Exchange(environ, self._cookie)
             exchange.begin(state, state.decider.decide(exchange))
         return exchange
-
-    def _release(self, version: Version) -> None:
-        """Give back the memory of a version that is no longer served."""
-        if isinstance(version.app, StaticAssets) and version.app.memory is self._memory:
-            version.app.release()

@@ -1,0 +1,113 @@
+"""What changes while an application runs: the state that requests read is replaced, under them and in one assignment.
+
+A request reads the state once and takes no lock; changes are made one after the other.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from .assets.static import StaticAssets
+from .catalog import report
+from .configuration import loaded_version
+from .errors import ConfigurationError
+from .state import State
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Mapping
+
+    from .assets.memory import Memory
+    from .deployment import Deployment
+    from .source import Snapshot, Source
+    from .version import Version
+
+
+class Rollout:
+    """The current state of one ``VersionAffinity``, and the ways to the next one.
+
+    Args:
+        state: The first state.
+        load: Reads the directory of a version.
+        memory: What the builds that it reads hold their files in.
+        source: What is followed, None where the versions were listed.
+
+    Attributes:
+        state: What requests read.
+    """
+
+    __slots__ = ("__weakref__", "_changing", "_load", "_memory", "_source", "state")
+
+    def __init__(
+        self,
+        state: State,
+        load: Callable[[str | os.PathLike[str]], StaticAssets],
+        memory: Memory,
+        source: Source | None,
+    ) -> None:
+        self.state = state
+        self._load = load
+        self._memory = memory
+        self._source = source
+        self._changing = threading.Lock()
+        report(state.catalog)
+        if source is not None:
+            source.follow(self._take)
+
+    def deploy(self, percentages: Mapping[str, float | None]) -> Deployment:
+        """Replace the deployment; see ``VersionAffinity.deploy``."""
+        self._check_own("deploy")
+        with self._changing:
+            self.state = self.state.deploy(percentages)
+            return self.state.deployment
+
+    def add(self, version: Version) -> None:
+        """Make a version known; see ``VersionAffinity.add``."""
+        self._check_own("add")
+        self.state.check_new(version)
+        loaded = loaded_version(version, self._load)
+        with self._changing:
+            before = self.state
+            try:
+                before.check_new(version)  # somebody may have added it meanwhile
+            except ConfigurationError:
+                self._release(loaded)
+                raise
+            self.state = before.add(loaded)
+        report(self.state.catalog, before.catalog)
+
+    def retire(self, version: str) -> None:
+        """Forget a version; see ``VersionAffinity.retire``."""
+        self._check_own("retire")
+        with self._changing:
+            before = self.state
+            self.state = before.retire(version)
+        self._release(before.versions[version])
+
+    def refreshed(self) -> State:
+        """Return the state after whatever has changed in the directories of versions was read."""
+        with self._changing:
+            builds = [version.app for version in self.state.versions.values() if isinstance(version.app, StaticAssets)]
+            if True in {build.refresh() for build in builds}:  # each of them
+                self.state = self.state.refreshed()
+            return self.state
+
+    def _take(self, snapshot: Snapshot) -> None:
+        """Serve what a source has found from now on."""
+        before = self.state
+        self.state = state = State.of(before.settings, snapshot, before)
+        if state.catalog is not before.catalog:
+            report(state.catalog, before.catalog)
+            for version in before.versions.values():
+                if state.versions.get(version.id) != version:
+                    self._release(version)
+
+    def _check_own(self, method: str) -> None:
+        if self._source is not None:
+            raise self._source.refusal(method)
+
+    def _release(self, version: Version) -> None:
+        """Give back the memory of a version that is no longer served."""
+        if isinstance(version.app, StaticAssets) and version.app.memory is self._memory:
+            version.app.release()
