@@ -111,7 +111,7 @@ def test_disagreement(assets: dict[str, StaticAssets]) -> None:
     """Differing paths are those of unequal bytes, and collisions those of them that carry a fingerprint."""
     known = catalog(assets)
     assert known.differing == {COLLISION, DIFFERING, "/index.html", "/about.html"}
-    assert known.collisions == (COLLISION,)
+    assert known.collisions == {COLLISION}
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ def test_agreement(assets: dict[str, StaticAssets], staged: tuple[str, ...], exp
 def test_one_version_agrees(assets: dict[str, StaticAssets], version: str) -> None:
     """A version alone differs from nobody and rescues nobody."""
     known = catalog({version: assets[version]})
-    assert (known.differing, known.collisions, known.rescues) == (frozenset(), (), {})
+    assert (known.differing, known.collisions, known.rescues) == (frozenset(), set(), {})
     assert owners(known, COLLISION) == {version, "everybody"}
 
 

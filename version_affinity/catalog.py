@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from copy import copy
+from heapq import nsmallest
 from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes
 
@@ -18,7 +19,7 @@ from .keys import wire_bytes
 from .named import EVERYBODY, NamedFile
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from _typeshed.wsgi import WSGIEnvironment
 
@@ -105,10 +106,10 @@ class Catalog:
         self.directories = frozenset().union(*(build.index.directories for build in loaded))
         owners, self.differing = self._owners()
         fingerprinted = {path for build in loaded for path, asset in build.index.assets.items() if asset.fingerprinted}
-        self.collisions = tuple(sorted(fingerprinted & self.differing))
+        self.collisions = fingerprinted & self.differing
         by_name = fingerprinted - self.differing
         self._contested = self._contests({path: owners[path] for path in by_name})
-        self.contested = tuple(sorted(self._contested))
+        self.contested = self._contested.keys()
         named = {path: held for path, held in owners.items() if path in by_name and path not in self._contested}
         self.named = self._named_files(named, tuple(self.builds))
         everybody = sum(self.bits.values())
@@ -116,7 +117,8 @@ class Catalog:
         if len(loaded) < len(builds):
             self._agreement = Agreement(frozenset(), frozenset())  # an application answers as it likes
         else:
-            self._agreement = agreement(loaded, owners.keys() - by_name - self.differing)
+            others = (path for path in owners if path not in by_name and path not in self.differing)
+            self._agreement = agreement(loaded, others)
         answering = Counter(path for build in loaded for path in build.routes)
         disputed = {path for path, answers in answering.items() if answers < len(builds) and path not in by_name}
         # The mount without its slash redirects to its page.
@@ -272,8 +274,8 @@ def report(catalog: Catalog, before: Catalog | None = None) -> None:
     )
 
 
-def _report(message: str, paths: Iterable[str], reported: Iterable[str]) -> None:
-    new = sorted(set(paths).difference(reported))
+def _report(message: str, paths: Collection[str], reported: Collection[str]) -> None:
+    new = [path for path in paths if path not in reported]
     if new:
-        told = ", ".join(map(repr, new[:_REPORTED]))
+        told = ", ".join(map(repr, nsmallest(_REPORTED, new)))
         logger.warning(message, len(new), f"{told} ..." if len(new) > _REPORTED else told)
