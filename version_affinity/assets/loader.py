@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 # Rules for the server, not files for a browser; nor are they when compressed.
 _RULE_FILES: Final = frozenset(("/_headers", "/_redirects"))
+_FORGOTTEN_AT_ONCE: Final = 2000
 _DIRECTORY_ENDINGS: Final = tuple(f"{ending}/" for ending in ENDINGS)
 
 
@@ -134,10 +135,7 @@ class _Reading:
             siblings = _siblings(files)
             if parent.endswith(_DIRECTORY_ENDINGS):
                 self._report_directory(parent)
-            # Taken out one by one: to forget tens of thousands at once keeps other threads waiting.
-            files.reverse()
-            while files:
-                path, name, file = files.pop()
+            for path, name, file in files:
                 original = uncompressed(path) if name.endswith(ENDINGS) else path
                 if original in _RULE_FILES:
                     skipped.append(Skipped(path, "a rule file, which is not served"))
@@ -159,6 +157,9 @@ class _Reading:
                         fingerprinted = bool(said)
                 variants = self._variants(path, content, kind, siblings[name]) if name in siblings else ()
                 assets[path] = self._asset(path, file, content, kind, document, fingerprinted, variants)
+            # To forget tens of thousands at once keeps other threads waiting.
+            while files:
+                del files[-_FORGOTTEN_AT_ONCE:]
         return Loaded(assets, self._verdicts, vite, tuple(skipped))
 
     def _is_left_out(self, path: str, original: str, file: str) -> bool:
