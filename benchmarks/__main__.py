@@ -13,7 +13,7 @@ from pathlib import Path
 from . import over_http, readme
 from .assigning import assignments_per_second
 from .contestants import NULL, Builds
-from .loading import measure_loads
+from .loading import measure_loads, measure_pauses
 from .report import Results, RowResult, markdown
 from .requests import Row, Rows
 from .timing import Stopwatch, check
@@ -104,14 +104,16 @@ def run(scale: Scale, chosen: str = "") -> Results:
         root = Path(temporary)
         requests = {files: _time_requests(root / str(files), files, scale, chosen) for files in scale.files}
         if chosen:
-            return Results(scale.versions, requests, {}, scale.loaded_files, {})
+            return Results(scale.versions, requests, {}, scale.loaded_files, {}, {})
         _say("assignments")
         numbers = [number for number in scale.versions if number > 1]
         assignments = assignments_per_second(numbers, rounds=scale.sittings * scale.rounds)
         _say(f"loading {scale.loaded_files:,} files")
-        (build,) = grow(root / "load", versions=1, files=scale.loaded_files)
-        loads = measure_loads(build, rounds=scale.load_rounds)
-    return Results(scale.versions, requests, assignments, scale.loaded_files, loads)
+        builds = grow(root / "load", versions=2, files=scale.loaded_files)
+        loads = measure_loads(builds[0], rounds=scale.load_rounds)
+        _say(f"requests while {scale.loaded_files:,} files are loaded")
+        pauses = measure_pauses(builds, rounds=scale.load_rounds)
+    return Results(scale.versions, requests, assignments, scale.loaded_files, loads, pauses)
 
 
 def _time_requests(root: Path, files: int, scale: Scale, chosen: str) -> list[RowResult]:

@@ -1,6 +1,6 @@
 """What loading one large build costs, and what it costs the requests that are answered meanwhile.
 
-``python -m benchmarks.loading WHO DIRECTORY`` is one measurement, in a new process.
+``python -m benchmarks.loading WHO DIRECTORY...`` is one measurement, in a new process.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 from whitenoise import WhiteNoise
 
-from version_affinity import StaticAssets
+from version_affinity import StaticAssets, Version, VersionAffinity
 from version_affinity.assets.index import scan
 from version_affinity.assets.memory import Memory
 from version_affinity.assets.static import DEFAULT_MEMORY
@@ -33,7 +33,9 @@ FROM_MANIFEST: Final = "the same, with the manifest of an earlier load"
 #: Whose loads the bars compare.
 COMPARED: Final = (WHITENOISE, INDEX_ALONE, IN_MEMORY)
 
-_PAUSES: Final = "pauses of requests"
+WHILE_READ: Final = "one version is loaded, all of its files read"
+WHILE_KNOWN: Final = "one version is loaded from its manifest"
+WHILE_ADDED: Final = "a second one is loaded from its manifest and added to the first"
 _INTERVAL: Final = 0.001  # seconds between requests while a build is loaded
 
 
@@ -47,12 +49,12 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Pauses:
-    """How late requests in one thread were answered while another loads a build, in milliseconds; medians of rounds.
+    """How long requests in one thread waited while another loads a build, in milliseconds; medians of rounds.
 
     Attributes:
-        half: Half of the requests were not later than this.
-        most: 99 of 100 were not.
-        worst: None was.
+        half: Half of the requests waited no longer than this.
+        most: 99 of 100 did not.
+        worst: None did.
     """
 
     half: float
@@ -74,15 +76,25 @@ def measure_loads(directory: Path, *, rounds: int, who: Sequence[str] = COMPARED
     }
 
 
-def measure_pauses(directory: Path, *, rounds: int) -> Pauses:
-    """Answer requests while a build is loaded, each time in a new process."""
-    found = [Pauses(**json.loads(_run(_PAUSES, directory))) for _ in range(rounds)]
-    return Pauses(*(median(getattr(pauses, name) for pauses in found) for name in Pauses.__slots__))
+def measure_pauses(directories: Sequence[Path], *, rounds: int) -> dict[str, Pauses]:
+    """Answer requests while a build is loaded, each time in a new process.
+
+    Args:
+        directories: Two versions.
+        rounds: How often each load is made.
+    """
+    for directory in directories:
+        _load_from_manifest(str(directory))  # writes it
+    found = {what: [Pauses(**json.loads(_run(what, *directories))) for _ in range(rounds)] for what in _WORK}
+    return {
+        what: Pauses(*(median(getattr(pauses, name) for pauses in each) for name in Pauses.__slots__))
+        for what, each in found.items()
+    }
 
 
-def _run(who: str, directory: Path) -> str:
+def _run(who: str, *directories: Path) -> str:
     return subprocess.run(
-        [sys.executable, "-m", "benchmarks.loading", who, str(directory)],
+        [sys.executable, "-m", "benchmarks.loading", who, *map(str, directories)],
         check=True,
         capture_output=True,
         text=True,
@@ -91,7 +103,11 @@ def _run(who: str, directory: Path) -> str:
 
 
 def _load_from_manifest(directory: str) -> object:
-    return scan(directory, memory=Memory(DEFAULT_MEMORY), manifest=f"{directory}.manifest.json")
+    return scan(directory, memory=Memory(DEFAULT_MEMORY), manifest=_manifest(directory))
+
+
+def _manifest(directory: str) -> str:
+    return f"{directory}.manifest.json"
 
 
 _LOADERS: Final[dict[str, Callable[[str], object]]] = {
@@ -122,11 +138,24 @@ def _load(who: str, directory: str) -> Load:
     return Load(seconds, grown)
 
 
-def _pauses(directory: str) -> Pauses:
-    loading = threading.Thread(target=lambda: scan(directory, memory=Memory(DEFAULT_MEMORY)))
+def _added(first: str, second: str) -> Callable[[], object]:
+    affinity = VersionAffinity(None, [Version("v1", first)])
+    return lambda: affinity.add(Version("v2", StaticAssets(second, manifest=_manifest(second))))
+
+
+#: From the directories of two versions to what is done while requests are answered.
+_WORK: Final[dict[str, Callable[[str, str], Callable[[], object]]]] = {
+    WHILE_READ: lambda _, second: lambda: StaticAssets(second),
+    WHILE_KNOWN: lambda _, second: lambda: StaticAssets(second, manifest=_manifest(second)),
+    WHILE_ADDED: _added,
+}
+
+
+def _pauses(what: str, first: str, second: str) -> Pauses:
+    working = threading.Thread(target=_WORK[what](first, second))
     late: list[float] = []
-    loading.start()
-    while loading.is_alive():
+    working.start()
+    while working.is_alive():
         due = perf_counter() + _INTERVAL
         sleep(_INTERVAL)
         # The request itself is nothing: what counts is how long its thread waits to run.
@@ -136,5 +165,5 @@ def _pauses(directory: str) -> Pauses:
 
 
 if __name__ == "__main__":
-    measure = _pauses if sys.argv[1] == _PAUSES else partial(_load, sys.argv[1])
-    print(json.dumps(asdict(measure(sys.argv[2]))))
+    measure = partial(_pauses if sys.argv[1] in _WORK else _load, sys.argv[1])
+    print(json.dumps(asdict(measure(*sys.argv[2:]))))

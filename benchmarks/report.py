@@ -18,7 +18,7 @@ from .requests import NULL_OF_BARS
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from .loading import Load
+    from .loading import Load, Pauses
     from .timing import Timing
 
 #: The bar for loading: this part of the seconds of WhiteNoise's scan. The index alone may take all of its megabytes.
@@ -48,6 +48,7 @@ class Results:
         assignments: Per second, by the number of versions.
         loaded_files: How many files the loads were of.
         loads: By who loaded.
+        pauses: By what was done while requests were answered.
     """
 
     numbers: Sequence[int]
@@ -55,6 +56,7 @@ class Results:
     assignments: Mapping[int, float]
     loaded_files: int
     loads: Mapping[str, Load]
+    pauses: Mapping[str, Pauses]
 
     def as_dict(self) -> dict[str, Any]:
         """Return the results as lists and objects that JSON can carry."""
@@ -162,6 +164,22 @@ def markdown(results: Results) -> Iterator[str]:
     yield f"### Loading {results.loaded_files:,} files, from the operating system's cache"
     yield ""
     yield from table(("", "processor seconds", "MB", f"÷ {WHITENOISE}: s, MB", "bar met"), _load_lines(results.loads))
+    yield ""
+    yield f"### Requests while {results.loaded_files:,} files are loaded in the same process"
+    yield ""
+    yield (
+        "Milliseconds that a request waits for its turn, asked for every millisecond while another thread loads. No "
+        "request waits for the disk. Python gives the turn away every 5 ms, and the garbage collector takes it for as "
+        "long as it walks what the process holds."
+    )
+    yield ""
+    yield from table(
+        ("while", "half wait no longer than", "99 of 100", "longest wait"),
+        (
+            (what, f"{pauses.half:.1f}", f"{pauses.most:.1f}", f"{pauses.worst:.0f}")
+            for what, pauses in results.pauses.items()
+        ),
+    )
 
 
 def _request_line(row: RowResult, main: str) -> tuple[str, ...]:
