@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from .assets.header_changes import CACHING, is_targeted
@@ -177,11 +178,13 @@ class Policy:
         counters: Where responses are counted.
     """
 
-    __slots__ = ("_cookie", "_public_log", "_vary", "_vary_names", "treatments")
+    __slots__ = ("_cookie", "_joined", "_public_log", "_vary", "_vary_names", "treatments")
 
     def __init__(self, vary: Iterable[str], cookie: PinCookie | None, counters: Counters) -> None:
         self._vary = ", ".join(dict.fromkeys(vary))
         self._vary_names = frozenset(name.lower() for name in vary)
+        # An application says the same again and again.
+        self._joined = lru_cache(maxsize=64)(self._join)
         self._cookie = cookie
         self._public_log = LimitedLog(logging.WARNING)
         #: By kind and decision.
@@ -303,25 +306,50 @@ class Policy:
         """Return our headers with the application's own Vary joined to ours."""
         if not vary:
             return headers
+        joined = "Vary", self._joined(vary)
+        return [joined if header[0] == "Vary" else header for header in headers]
+
+    def _join(self, vary: str) -> str:
         own = [name for name in map(str.strip, vary.split(",")) if name and name.lower() not in self._vary_names]
-        joined = "*" if "*" in own else ", ".join([self._vary, *own])
-        return [(name, joined if name == "Vary" else value) for name, value in headers]
+        return "*" if "*" in own else ", ".join([self._vary, *own])
 
 
 # The headers that are looked at, also as they are commonly written, and common ones that are not: most names are found
 # at once.
+_UNREAD = (
+    "Access-Control-Allow-Origin",
+    "Allow",
+    "Content-Encoding",
+    "Content-Language",
+    "Content-Length",
+    "Content-Security-Policy",
+    "Cross-Origin-Opener-Policy",
+    "Date",
+    "ETag",
+    "Last-Modified",
+    "Link",
+    "Location",
+    "Permissions-Policy",
+    "Referrer-Policy",
+    "Server-Timing",
+    "Set-Cookie",
+    "Strict-Transport-Security",
+    "X-Content-Type-Options",
+    "X-Frame-Options",
+    "X-Request-ID",
+)
 _ROLES = {
     spelled: name
     for name in ("content-type", "cache-control", "vary", "content-disposition")
     for spelled in (name, name.title())
-} | dict.fromkeys(("Content-Length", "Set-Cookie", "ETag", "Last-Modified", "Date", "Location"), "")
+} | dict.fromkeys(_UNREAD, "")
 _role_of = _ROLES.get
 _REPLACED = frozenset((*CACHING, "vary"))
 _VALIDATORS = ("etag", "last-modified")
 
 
 def _without(headers: Headers, names: tuple[str, ...]) -> Headers:
-    return [(name, value) for name, value in headers if name.lower() not in names]
+    return [header for header in headers if header[0].lower() not in names]
 
 
 def _unkept(headers: Headers, names: tuple[str, ...] = ()) -> Headers:
