@@ -45,7 +45,7 @@ def catalog(
 
 def owners(of: Catalog, path: str) -> set[str]:
     """Return who has a file that is served by name."""
-    bits = of.named[path].owners
+    bits = of.names[path]
     return {version for version, bit in of.bits.items() if bits & bit} | ({"everybody"} if bits & EVERYBODY else set())
 
 
@@ -62,14 +62,14 @@ def test_owners(assets: dict[str, StaticAssets], path: str, expected: set[str]) 
     """A file that is served by name knows who has it; the copy that is served is the first owner's."""
     known = catalog(assets)
     assert owners(known, path) == expected
-    assert known.named[path].version == min(expected - {"everybody"})
-    assert len(known.named[path].copies) == len(expected - {"everybody"})
+    assert known.make(path).version == min(expected - {"everybody"})
+    assert len(known.make(path).copies) == len(expected - {"everybody"})
 
 
 @pytest.mark.parametrize("path", [COLLISION, DIFFERING, EQUAL, "/index.html", *OWN.values()])
 def test_not_by_name(assets: dict[str, StaticAssets], path: str) -> None:
     """A collision and every file without a fingerprint is not served by name."""
-    assert path not in catalog(assets).named
+    assert path not in catalog(assets).names
 
 
 def test_the_copy_in_memory_is_served(tmp_path: Path) -> None:
@@ -78,7 +78,7 @@ def test_the_copy_in_memory_is_served(tmp_path: Path) -> None:
         version: StaticAssets(write_build(tmp_path / version, {SHARED[1:]: "shared"}), memory=memory)
         for version, memory in (("v1", 0), ("v2", 100))
     }
-    file = catalog(builds).named[SHARED]
+    file = catalog(builds).make(SHARED)
     assert [copy.data for copy in file.copies] == [b"shared", None]
     assert (file.version, file.data) == ("v1", b"shared")
 
@@ -93,11 +93,11 @@ def test_the_copy_with_compressed_forms_is_served(tmp_path: Path) -> None:
             write_build(tmp_path / "v2", {**plain, f"{SHARED[1:]}.gz": gzip.compress(content, mtime=0)}), memory=0
         ),
     }
-    file = catalog(builds).named[SHARED]
+    file = catalog(builds).make(SHARED)
     assert [bool(copy.variants) for copy in file.copies] == [True, False]
     assert (file.version, file.data, file.etag) == ("v1", None, None)
     assert ("Vary", "Accept-Encoding") in file.headers
-    assert ("Vary", "Accept-Encoding") not in catalog({"v1": builds["v1"]}).named[SHARED].headers
+    assert ("Vary", "Accept-Encoding") not in catalog({"v1": builds["v1"]}).make(SHARED).headers
 
 
 def test_an_application_has_no_files(assets: dict[str, StaticAssets]) -> None:
@@ -172,7 +172,7 @@ def test_rescues(rescuing: dict[str, StaticAssets], path: str, staged: set[str],
 def test_prefix(assets: dict[str, StaticAssets]) -> None:
     """Files are named by their request path, which begins with the prefix; rescues by their path in a build."""
     known = catalog(assets, prefix="/shop/")
-    assert set(known.named) == {f"/shop{path}" for path in (SHARED, *ENTRY.values())}
+    assert set(known.names) == {f"/shop{path}" for path in (SHARED, *ENTRY.values())}
     assert set(known.rescues) == set(OWN.values())
 
 

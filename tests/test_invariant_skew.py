@@ -831,7 +831,7 @@ def _no_referer(patch: pytest.MonkeyPatch) -> None:
 
 def _referer_of_any_owner(patch: pytest.MonkeyPatch) -> None:
     def first_owner(self: Catalog, environ: dict[str, Any]) -> str:
-        file = self.named.get("/" + environ["HTTP_REFERER"].partition("://")[2].partition("/")[2])
+        file = self.named_file("/" + environ["HTTP_REFERER"].partition("://")[2].partition("/")[2])
         return file.version if file is not None else ""
 
     patch.setattr(Catalog, "referer_version", first_owner)

@@ -703,7 +703,7 @@ def both_paths(request: pytest.FixtureRequest, builds: dict[str, Path]) -> tuple
     versions = [Version(version, directory, percentage=None) for version, directory in builds.items()]
     memory = 1 << 20 if request.param == "in memory" else 0
     fast, general = (VersionAffinity(None, versions, keys=[Cookie("user_id")], memory=memory) for _ in range(2))
-    general._state.catalog.named.clear()
+    general._state.catalog.names.clear()
     return fast, general
 
 

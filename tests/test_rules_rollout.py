@@ -473,10 +473,14 @@ def test_what_the_collector_walks(of: Builds) -> None:
     plain = {f"{number}.txt": str(number) for number in range(count)}
     affinity = of({"v1": {**files, **plain, **RULE}, "v2": INDEX}, {"v1": 100.0, "v2": 0.0}, Answer())
     affinity.deploy({"v1": 50.0, "v2": 50.0})
+    catalog = affinity._state.catalog
+    assert catalog.named == {}
+    for name in catalog.names:
+        catalog.make(name)
     for _ in range(3):  # it finds out what need not be walked from the inside outwards
         gc.collect()
-    catalog = affinity._state.catalog
     assert len(catalog.named) == count
+    assert not gc.is_tracked(catalog.names)
     copies = {id(file.copy) for file in catalog.named.values()}
     walked = {
         id(held): held

@@ -48,7 +48,9 @@ class Catalog:
 
     Attributes:
         builds: Version id to its build, applications left out.
-        named: Request path to the file that is served by that name.
+        names: Request path of each file that is served by that name, to the bits of its owners.
+        named: Of those, the files that have been asked for: made in advance, tens of thousands would hold requests up
+            while a version becomes known, and at each garbage collection.
         contested: The paths in builds of those of them to which the ``_headers`` of their owners give different fields:
             those of the newest live owner go to everybody.
         rescues: Path in a build to the version whose file serves those whose version lacks it.
@@ -82,6 +84,7 @@ class Catalog:
         "directories",
         "disputed",
         "named",
+        "names",
         "rescues",
         "ruled",
     )
@@ -110,9 +113,13 @@ class Catalog:
         by_name = fingerprinted - self.differing
         self._contested = self._contests({path: owners[path] for path in by_name})
         self.contested = self._contested.keys()
-        named = {path: held for path, held in owners.items() if path in by_name and path not in self._contested}
-        self.named = self._named_files(named, tuple(self.builds))
         everybody = sum(self.bits.values())
+        self.names = {
+            path if prefix == "/" else prefix + path[1:]: held | EVERYBODY if held == everybody else held
+            for path, held in owners.items()
+            if path in by_name
+        }
+        self.named: dict[str, NamedFile] = {}
         self._lacking = {path: held for path, held in owners.items() if held != everybody and path not in by_name}
         if len(loaded) < len(builds):
             self._agreement = Agreement(frozenset(), frozenset())  # an application answers as it likes
@@ -128,8 +135,8 @@ class Catalog:
         self.ruled = tuple(build for build in loaded if build.redirects is not None) if len(builds) > 1 else ()
         # A version that is an application answers at every path, and a single-page application every page.
         self._uneven = 0 < len(loaded) < len(builds) or len({build.document is None for build in loaded}) > 1
-        self._voices: tuple[str, ...] = ()
-        self._settle(frozenset(staged), self._heard(staged, live))
+        self._voices = self._heard(staged, live)
+        self._settle(frozenset(staged))
 
     def under(self, staged: Collection[str], live: Collection[str]) -> Catalog:
         """Return the catalog under another deployment. What does not depend on that is not made anew.
@@ -142,18 +149,36 @@ class Catalog:
         if self._staged == frozenset(staged) and (self._voices == voices or not self._contested):
             return self
         other = copy(self)
-        other._settle(frozenset(staged), voices)  # noqa: SLF001 - of the same class, and not yet anybody's
+        if self._contested and self._voices != voices:
+            other.named = {}
+        other._voices = voices  # noqa: SLF001 - of the same class, and not yet anybody's
+        other._settle(frozenset(staged))  # noqa: SLF001
         return other
 
-    def _settle(self, staged: frozenset[str], voices: tuple[str, ...]) -> None:
+    def named_file(self, path: str) -> NamedFile | None:
+        """Return the file that is served by a name, as in ``PATH_INFO``; None where there is none."""
+        return self.named.get(path) or (self.make(path) if path in self.names else None)
+
+    def make(self, name: str) -> NamedFile:
+        """Return the file that is served by one of ``names``, made for good.
+
+        Of two threads that make it at once, either's is right.
+        """
+        owners = self.names[name]
+        path = f"/{name.removeprefix(self._prefix)}"
+        versions = self._held_by(owners)
+        kept, changes = self._fields(next(voice for voice in self._voices if voice in versions), path)
+        copies = [self.builds[version].index.assets[path] for version in versions]
+        made = NamedFile(versions[0], copies, owners, kept, changes, self._tallies[versions[0]])
+        self.named[name] = made
+        return made
+
+    def _settle(self, staged: frozenset[str]) -> None:
         """Find out what depends on the deployment."""
         self._staged = staged
         self.rescues = self._rescues()
         always, rescued = self._agreement
         self.alike = frozenset().union(always, rescued.intersection(self.rescues)) if rescued else always
-        if self._contested and self._voices != voices:
-            self.named = {**self.named, **self._named_files(self._contested, voices)}
-        self._voices = voices
 
     def _heard(self, staged: Collection[str], live: Collection[str]) -> tuple[str, ...]:
         """Return the versions, first those whose ``_headers`` count where several have a fingerprinted file."""
@@ -200,22 +225,6 @@ class Catalog:
                 contested[path] = held
         return contested
 
-    def _named_files(self, owners: Mapping[str, int], voices: tuple[str, ...]) -> dict[str, NamedFile]:
-        named = {}
-        everybody = sum(self.bits.values())
-        for path, held in owners.items():
-            versions = self._held_by(held)
-            kept, changes = self._fields(next(voice for voice in voices if voice in versions), path)
-            named[self._prefix + path[1:]] = NamedFile(
-                versions[0],
-                [self.builds[version].index.assets[path] for version in versions],
-                held | EVERYBODY if held == everybody else held,
-                kept,
-                changes,
-                self._tallies[versions[0]],
-            )
-        return named
-
     def _rescues(self) -> dict[str, str]:
         able = sum(bit for version, bit in self.bits.items() if version not in self._staged)
         rescues = {}
@@ -254,8 +263,8 @@ class Catalog:
         path = rest[rest.find("/") :] if "/" in rest else ""
         if "%" in path:
             path = unquote_to_bytes(wire_bytes(path)).decode("latin-1")
-        file = self.named.get(path.removeprefix(environ.get("SCRIPT_NAME", "")))
-        return "" if file is None else self._sole_owner.get(file.owners & ~EVERYBODY, "")
+        owners = self.names.get(path.removeprefix(environ.get("SCRIPT_NAME", "")), 0)
+        return self._sole_owner.get(owners & ~EVERYBODY, "")
 
 
 def report(catalog: Catalog, before: Catalog | None = None) -> None:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from .overrides import Overrides
     from .request import Kind, Request
 
-    _Step: TypeAlias = Callable[[Request], "Decision | None"]
+    _Step: TypeAlias = Callable[["Decider", Request], "Decision | None"]
 
 OVERRIDE: Final = "override"
 REFERER: Final = "referer"
@@ -142,8 +142,9 @@ class Decider:
         self._by_random = tuple(_decisions(live, RANDOM).values())
         self._cumulative = list(accumulate(deployment.percentages[version] for version in live))
         order = ORDER if cookie_label else ORDER_WITHOUT_COOKIE
+        # The plain functions: methods that are bound would hold this decider, and all that it knows, in a circle.
         self._named_steps = {
-            kind: tuple((name, cast("_Step", getattr(self, f"_{name}"))) for name in names)
+            kind: tuple((name, cast("_Step", getattr(Decider, f"_{name}"))) for name in names)
             for kind, names in order.items()
         }
         # Steps that cannot apply under this deployment are left out once instead of tried on each request.
@@ -178,14 +179,14 @@ class Decider:
             if decision is not None:
                 return decision
         for step in self._steps[request.kind]:
-            decision = step(request)
+            decision = step(self, request)
             if decision is not None:
                 return decision if not request.refused else decision._replace(refused=request.refused)
         raise AssertionError("the last step of every order applies")
 
     def decide_without_override(self, request: Request) -> Decision:
         """Return the version that a request would get without an override. May draw a bucket into ``request``."""
-        decisions = (step(request) for step in self._steps[request.kind])
+        decisions = (step(self, request) for step in self._steps[request.kind])
         decision = next(decision for decision in decisions if decision is not None)
         return decision._replace(refused=request.refused)
 
@@ -199,7 +200,7 @@ class Decider:
         steps = []
         for name, step in self._named_steps[request.kind]:
             known = request.refused
-            decision = made if made is not None and made.reason == name else step(request)
+            decision = made if made is not None and made.reason == name else step(self, request)
             if decision is not None:
                 steps.append(Step(name, f"{decision.version} ({decision.source or _APPLIES[name]})", decided=True))
                 return decision._replace(refused=request.refused), tuple(steps)

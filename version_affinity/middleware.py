@@ -195,7 +195,10 @@ class VersionAffinity:
         path = environ.get("PATH_INFO") or path_of(environ)
         reading = environ["REQUEST_METHOD"] in READING
         # 1. serve by name
-        named = state.catalog.named.get(path)
+        catalog = state.catalog
+        named = catalog.named.get(path)
+        if named is None and path in catalog.names:
+            named = catalog.make(path)
         if named is not None and reading:
             body = self._files.by_name(state, named, environ, start_response)
             if body is not None:
@@ -224,7 +227,7 @@ class VersionAffinity:
             return self._dispatch(state, exchange, treatment, local, start_response)
         if not reading:
             if self._app is None:
-                known = named is not None or is_known(local, build, state.catalog, environ)
+                known = named is not None or is_known(local, build, catalog, environ)
                 return not_allowed(environ, treatment, start_response, known=known)
             return self._pass_on(state, exchange, treatment, start_response)
         at = build.find(local, environ)
@@ -233,10 +236,10 @@ class VersionAffinity:
                 state, exchange, treatment, FILE, local, at, decision.version, start_response
             )
         found, target, served = look_up(
-            at, local, decision.version, build, state.catalog, environ, has_app=self._app is not None
+            at, local, decision.version, build, catalog, environ, has_app=self._app is not None
         )
         if found == APP:
-            disputed = state.catalog.is_disputed(local, environ)
+            disputed = catalog.is_disputed(local, environ)
             return self._pass_on(state, exchange, treatment, start_response, depends=disputed)
         if isinstance(target, Asset):
             return self._files.under_decision(state, exchange, treatment, found, local, target, served, start_response)
@@ -253,7 +256,7 @@ class VersionAffinity:
         """Send a fingerprinted file of a version that was uploaded a moment ago; None where there is none."""
         source.look()
         after = self._rollout.state
-        named = None if after is state else after.catalog.named.get(path)
+        named = None if after is state else after.catalog.named_file(path)
         return None if named is None else self._files.by_name(after, named, environ, start_response)
 
     def _pass_on(

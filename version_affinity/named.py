@@ -21,7 +21,7 @@ EVERYBODY: Final = 1
 class NamedFile(Prepared):
     """A file that is served by its name.
 
-    There is one for each such file, and the garbage collector walks them all while requests wait: it holds no
+    There may be one for each such file, and the garbage collector walks them all while requests wait: it holds no
     container of its own that could do without.
 
     Attributes:

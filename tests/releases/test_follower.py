@@ -520,7 +520,7 @@ def told(affinity: VersionAffinity) -> tuple[object, ...]:
         for user in range(10)
         for headers in ({"Cookie": f"user={user}"}, {**NAVIGATION, "Cookie": f"user={user}"}, SCRIPT)
     )
-    files = {path: (file.version, file.owners) for path, file in state.catalog.named.items()}
+    files = {path: state.catalog.make(path).version for path in state.catalog.names}, state.catalog.names
     rescues = state.catalog.rescues
     facts = state.deployment, state.deployment.revision, state.complete, state.baseline, state.published
     return (*facts, affinity.known, files, rescues, decided)
