@@ -264,7 +264,7 @@ class Decider:
         for source, label, decisions in self._by_key:
             try:
                 key = source(environ)
-                if type(key) is not bytes:
+                if key is not None and type(key) is not bytes:
                     key = key_bytes(key)
             except Exception as error:  # noqa: BLE001 - somebody's callable: whatever it raises, the key is absent
                 request.refused = request.refused or BAD_KEY
