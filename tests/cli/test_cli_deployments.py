@@ -14,6 +14,8 @@ if os.environ.get("CI") != "true":  # there the import below fails instead
 from commanding import AUTHOR, Site
 from redis_server import RedisServer, redis_server
 
+from version_affinity.cli.objections import hosts_ahead
+from version_affinity.cli.place import Place
 from version_affinity.releases.last_known import LastKnown
 from version_affinity.releases.log import open_log
 from version_affinity.releases.redis_log import RedisLog
@@ -239,6 +241,20 @@ def test_a_host_is_ahead_of_the_log(shared: Site) -> None:
     assert "nothing is deployed:\n" in forced.stderr
     assert "--force overrules" not in forced.stderr
     assert shared.percentages == [V1]
+
+
+def test_deployed_since_the_log_was_read(shared: Site) -> None:
+    """What a host, or the copy, has beyond what was read is in the log by now: then nothing is lost."""
+    shared.deploy(V1)
+    log = log_of(shared)
+    place = Place()
+    place.releases = str(shared.path)
+    read = log.read()
+    shared.deploy(SPLIT)
+    LastKnown(shared.path / COPY).save(log.read())
+    log.report("web-1", ["v1", "v2"], 2)
+    assert hosts_ahead(log.hosts(), log, read) == ""
+    assert not place.is_followed_elsewhere(log, read)
 
 
 def test_restore_in_place_of_a_new_history(shared: Site, redis: RedisServer) -> None:

@@ -17,6 +17,9 @@ if sys.platform == "win32":
 from commanding import Site, environment, program, ran
 from terminal import CTRL_C, CTRL_D, terminal
 
+from version_affinity.releases.last_known import LastKnown
+from version_affinity.releases.log import open_log
+from version_affinity.releases.source import COPY
 from version_affinity.releases.workspace import publishing
 
 if TYPE_CHECKING:
@@ -161,6 +164,20 @@ def test_choosing(site: Site) -> None:
         screen.type("y\n")
         assert screen.end() == 0
     assert site.percentages[-1] == {"v1": 70.0, "v2": 30.0}
+
+
+def test_deployed_while_somebody_chose(site: Site) -> None:
+    """A deployment that was made, and followed here, while somebody chose is a conflict: no log has lost anything."""
+    with terminal(site.root, "versions", "deploy") as screen:
+        screen.expect("Numbers or ids [1 2]: ")
+        site.deploy({"v2": 100.0}, message="the other one")
+        LastKnown(site.path / COPY).save(open_log(site.directory).read())
+        screen.type("1 2\n\n")
+        assert screen.end() == 1
+    assert 'ada has deployed revision 2 meanwhile, just now: v2 100 % ("the other one")' in screen.text
+    assert "Deploy?" not in screen.text
+    assert "lost" not in screen.text
+    assert site.percentages == [V1, {"v2": 100.0}]
 
 
 def test_choosing_more_than_there_is(site: Site) -> None:

@@ -9,7 +9,7 @@ import click
 
 from .commands import command
 from .completing import complete_version
-from .deploying import carry_out, check_expected, plan
+from .deploying import carry_out, check_expected, check_unchanged, plan
 from .errors import RefusedError
 from .orders import Order, order_options
 from .place import current_place
@@ -68,6 +68,7 @@ def deploy(
     check_expected(entries, order.expect)
     if shares is None:
         shares = select(directory, entries)
+        check_unchanged(log, entries)
     carry_out(plan(place, log, entries, shares, order), log, order, "Deploy?")
 
 

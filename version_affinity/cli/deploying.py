@@ -128,6 +128,21 @@ def check_expected(entries: Sequence[Entry], expect: int | None) -> None:
     raise RefusedError(f"--expect {expect}: {has}. Nothing is deployed: see {command_line('deployments status')}")
 
 
+def check_unchanged(log: DeploymentLog, entries: Sequence[Entry]) -> None:
+    """Check that nobody has deployed while somebody was asked.
+
+    Args:
+        log: The log.
+        entries: What was read from it before.
+
+    Raises:
+        RefusedError: somebody has.
+    """
+    now = log.read()
+    if len(now) > len(entries):
+        raise RefusedError(_overtaken(now))
+
+
 def carry_out(planned: Plan, log: DeploymentLog, order: Order, question: str) -> None:
     """Show a plan, ask, and write it to the log.
 

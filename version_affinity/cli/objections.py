@@ -77,7 +77,7 @@ def objections(
     """
     directory = place.directory()
     uploaded = directory.versions()
-    found = [*_elsewhere(place, entries), *_lost(log, entries), *_unknown(percentages, uploaded)]
+    found = [*_elsewhere(place, log, entries), *_lost(log, entries), *_unknown(percentages, uploaded)]
     warnings: list[str] = []
     stands = standings(directory, entries)
     known = [version for version, standing in stands.items() if standing.state != PRUNABLE or version in percentages]
@@ -108,20 +108,28 @@ def hosts_ahead(hosts: Mapping[str, HostReport], log: DeploymentLog, entries: Se
     Args:
         hosts: The hosts that are alive.
         log: The log.
-        entries: What was read from it.
+        entries: What was read from it, be it a while ago.
+
+    Raises:
+        LogError: it cannot be read again.
     """
-    newest = entries[-1].revision if entries else 0
-    ahead = [host for host, report in hosts.items() if report.revision > newest]
+    latest = max((report.revision for report in hosts.values()), default=0)
+    if latest > _newest(entries):
+        entries = log.read()  # it may have been deployed since
+    ahead = [host for host, report in hosts.items() if report.revision > _newest(entries)]
     if not ahead:
         return ""
-    latest = max(hosts[host].revision for host in ahead)
-    has = f"its newest is revision {newest}" if entries else "it is empty"
+    has = f"its newest is revision {_newest(entries)}" if entries else "it is empty"
     who = f"the host {ahead[0]} follows" if len(ahead) == 1 else f"the hosts {listed(ahead)} follow up to"
     how = "deployments restore --replace" if entries else "deployments restore"
     return (
         f"{log.description} has lost deployments: {has}, and {who} revision {latest}. Restore its data, or run there: "
         f"{command_line(how)}"
     )
+
+
+def _newest(entries: Sequence[Entry]) -> int:
+    return entries[-1].revision if entries else 0
 
 
 def _lost(log: DeploymentLog, entries: Sequence[Entry]) -> list[Objection]:
@@ -144,11 +152,11 @@ def _new(entries: Sequence[Entry], percentages: Mapping[str, float]) -> list[str
     return [version for version, share in percentages.items() if share > 0 and version not in before]
 
 
-def _elsewhere(place: Place, entries: Sequence[Entry]) -> list[Objection]:
-    if not place.is_followed_elsewhere(entries):
+def _elsewhere(place: Place, log: DeploymentLog, entries: Sequence[Entry]) -> list[Objection]:
+    if not place.is_followed_elsewhere(log, entries):
         return []
     reason = (
-        f"the application on this host follows another log than {place.open_log().description}, or this one has lost "
+        f"the application on this host follows another log than {log.description}, or this one has lost "
         f"deployments ({place.copy().path} is what it has read): name its log, as in --log redis://host"
     )
     return [Objection(OTHER_LOG, reason)]

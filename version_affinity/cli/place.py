@@ -142,10 +142,21 @@ class Place:
         """Return this host's copy of the log that an application follows here."""
         return LastKnown(self.directory().path / COPY)
 
-    def is_followed_elsewhere(self, entries: Sequence[Entry]) -> bool:
-        """Tell whether an application here follows another log than the one that these deployments are from."""
+    def is_followed_elsewhere(self, log: DeploymentLog, entries: Sequence[Entry]) -> bool:
+        """Tell whether an application here follows another log.
+
+        Args:
+            log: The log.
+            entries: What was read from it, be it a while ago.
+
+        Raises:
+            LogError: it cannot be read again.
+        """
         followed = self.copy().load()
-        return bool(followed) and followed != list(entries[: len(followed)])
+        if followed == list(entries[: len(followed)]):
+            return False
+        # What goes beyond the entries may have been deployed since they were read.
+        return followed != log.read()[: len(followed)]
 
 
 def build_options(command: _Decorated) -> _Decorated:

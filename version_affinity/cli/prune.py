@@ -61,7 +61,7 @@ def prune(keep: int | None, older_than: Age | None, dry_run: bool, yes: bool, as
     place = current_place()
     log = place.open_log()
     entries = log.read()
-    if place.is_followed_elsewhere(entries):
+    if place.is_followed_elsewhere(log, entries):
         raise RefusedError(
             f"nothing is removed: the application on this host follows another log than {log.description}, which says "
             "what is needed: name it, as in --log redis://host",

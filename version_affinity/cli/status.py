@@ -40,10 +40,11 @@ def status(as_json: bool) -> None:
     place = current_place()
     directory = place.directory()
     log = place.open_log()
+    # Before the log: what a host has followed by now stands in it then.
+    hosts = {**log.hosts(), **log.silent_hosts()} if isinstance(log, Presence) else None
     entries = log.read()
     uploaded = directory.versions()
-    hosts = {**log.hosts(), **log.silent_hosts()} if isinstance(log, Presence) else None
-    if place.is_followed_elsewhere(entries):
+    if place.is_followed_elsewhere(log, entries):
         warn(
             f"the application on this host follows another log than {log.description}, or this one has lost "
             "deployments: name its log, as in --log redis://host",
