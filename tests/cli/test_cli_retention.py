@@ -101,11 +101,28 @@ def test_unusable_options(site: Site, options: list[str], words: str) -> None:
 
 
 def test_unusable_settings(site: Site) -> None:
-    """Settings that somebody has broken are named, with the key and what to write, by every command."""
+    """A retention that somebody has broken is named by every command, with what to write; those go on that can."""
     (site.path / "affinity.json").write_text('{"name": "storefront", "layout": 1, "retention": {"keep": "ten"}}')
-    for command in (["retention"], ["retention", "--keep", "5"], ["versions", "list"], ["prune", "--dry-run"]):
+    wrong = f"{str(site.path / 'affinity.json')!r}: keep='ten' is no number of versions: write one from 0"
+    for command in (["retention"], ["retention", "--keep", "5"], ["prune", "-y"], ["prune", "--keep", "0", "-y"]):
         reason = site.run(*command, code=1).stderr
-        assert f"{str(site.path / 'affinity.json')!r}: keep='ten' is no number of versions: write one from 0" in reason
+        assert f"Error: {wrong}" in reason
+        assert " --younger-than none" in reason or " --older-than none" in reason
+    for command in (["versions", "list"], ["rollback", "-y"], ["prune", "--keep", "9", "--older-than", "none"]):
+        warned = site.run(*command).stderr
+        assert warned.startswith(f"Warning: {wrong}")
+        assert warned.endswith("Until that is mended, all uploaded versions stay known\n")
+    assert site.percentages[-1] == {"v1": 100.0}
+    assert list(site.directory.versions()) == ["v0", "v1", "v2", "v3"]
+    site.run("retention", "--keep", "5", "--younger-than", "none")
+    assert retention_of(site) == Retention(5)
+    assert site.run("retention").stderr == ""
+
+
+def test_keys_of_a_later_release(site: Site) -> None:
+    """A key that is not known may be a typing error: that is told."""
+    (site.path / "affinity.json").write_text('{"name": "storefront", "layout": 1, "retention": {"keeps": 50}}')
+    assert "retention has 'keeps', which is left out" in site.run("versions", "list").stderr
 
 
 def test_when_the_log_is_away(site: Site) -> None:

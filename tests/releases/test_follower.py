@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 import logging
 import os
 import shutil
@@ -192,7 +193,29 @@ def test_the_directory_says_the_retention(site: Site, caplog: pytest.LogCaptureF
         until(lambda: affinity.known == ("v1", "v0"))
         assert status_of(releases).error == ""
         assert caplog.text.count("the retention stays as it is") == 1
-        assert "the settings of the releases can be read again" in caplog.text
+        assert "the settings of the releases can be used again" in caplog.text
+
+
+def test_a_retention_that_cannot_be_used(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    """A worker that starts by it serves, knows all that is uploaded, and says why; one that runs stays as it is."""
+    site.upload("v2")
+    settings = site.directory.path / "affinity.json"
+    whole = settings.read_text()
+    broken = json.dumps({**json.loads(whole), "retention": {"keep": "ten"}})
+    fewer = json.dumps({**json.loads(whole), "retention": {"keep": 0}})
+    settings.write_text(broken)
+    with site.followed() as (affinity, releases):
+        assert affinity.known == ("v1", "v2")
+        (told,) = [record for record in caplog.records if record.levelno == logging.ERROR]
+        assert "the retention stays as it is (keep all): " in told.getMessage()
+        assert f"{str(settings)!r}: keep='ten' is no number of versions: write one from 0" in told.getMessage()
+        assert "keep='ten'" in status_of(releases).error
+        settings.write_text(fewer)
+        until(lambda: affinity.known == ("v1",))
+        assert status_of(releases).error == ""
+        settings.write_text(broken)
+        until(lambda: "the retention stays as it is (keep 0): " in caplog.text)
+        assert affinity.known == ("v1",)
 
 
 @pytest.mark.parametrize(

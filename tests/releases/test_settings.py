@@ -12,6 +12,7 @@ from uploading import at_step, fill_disk, kill, releases_in
 
 from version_affinity import ConfigurationError, Retention
 from version_affinity.releases.directory import ReleasesDirectory, ReleasesError
+from version_affinity.releases.retention import KEEP_ALL
 
 POSIX = pytest.mark.skipif(os.name != "posix", reason="it is about POSIX processes and users")
 MONTH = timedelta(days=30)
@@ -42,6 +43,8 @@ def settled(releases):
         ({"younger_than": "30d"}, Retention(10, MONTH)),
         ({"keep": 20, "younger_than": "4w2d"}, Retention(20, MONTH)),
         ({"keep": 20, "younger_than": None}, Retention(20)),
+        (None, Retention()),
+        ({"keep": 20, "later": {"b": 1}}, Retention(20)),
     ],
 )
 def test_read(releases, said, retention):
@@ -60,8 +63,6 @@ def test_older_settings(releases):
     ("said", "message"),
     [
         (5, "retention=5 is none: write {"),
-        (None, "retention=None is none: write {"),
-        ({"keeps": 5}, "retention has 'keeps', which is not of it: write it as {"),
         ({"keep": "5"}, "keep='5' is no number of versions: write one from 0"),
         ({"keep": -1}, "keep=-1 is no number of versions"),
         ({"keep": True}, "keep=True is no number of versions"),
@@ -72,12 +73,28 @@ def test_older_settings(releases):
     ],
 )
 def test_unusable(releases, said, message):
-    """What cannot be used is refused with the file, the key and what to write."""
+    """What cannot be used keeps all versions, and is told with the file, the key and what to write."""
     settle(releases, said)
-    with pytest.raises(ConfigurationError, match=re.escape(message)) as raised:
-        ReleasesDirectory(releases.path)
-    assert str(raised.value).startswith(repr(str(releases.path / "affinity.json")))
-    assert len(str(raised.value)) < 500 + len(str(releases.path))
+    found = ReleasesDirectory(releases.path)
+    assert (found.name, found.retention) == ("storefront", KEEP_ALL)
+    assert found.retention_error.startswith(repr(str(releases.path / "affinity.json")))
+    assert message in found.retention_error
+    assert len(found.retention_error) < 500 + len(str(releases.path))
+    with pytest.raises(ConfigurationError, match=re.escape(message)):
+        ReleasesDirectory.init(releases.path, name="storefront", retention=Retention())
+    found.change_retention(Retention(5))
+    assert (found.retention_error, settled(releases)["retention"]) == ("", Retention(5).as_dict())
+
+
+def test_keys_of_a_later_release(releases):
+    """What this release does not know of the retention is told, and stays when the retention is changed."""
+    assert releases.retention_warning == ""
+    settle(releases, {"keeps": 5, "later": {"b": 1}})
+    found = ReleasesDirectory(releases.path)
+    assert found.retention_error == ""
+    assert "affinity.json': retention has 'keeps', which is left out" in found.retention_warning
+    found.change_retention(Retention(5))
+    assert settled(releases)["retention"] == {"keeps": 5, "later": {"b": 1}, "keep": 5, "younger_than": None}
 
 
 def test_made_with_a_retention(tmp_path):

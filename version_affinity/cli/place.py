@@ -82,13 +82,17 @@ class Place:
         return self._found
 
     def directory(self) -> ReleasesDirectory:
-        """Return the releases directory.
+        """Return the releases directory. What is wrong with its retention is told, once.
 
         Raises:
             ConfigurationError: there is none.
         """
         if self._directory is None:
             self._directory = ReleasesDirectory(self.path)
+            if self._directory.retention_error:
+                warn(f"{self._directory.retention_error}. Until that is mended, all uploaded versions stay known")
+            elif self._directory.retention_warning:
+                warn(self._directory.retention_warning)
         return self._directory
 
     def open_log(self) -> DeploymentLog:

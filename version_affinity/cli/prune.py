@@ -15,7 +15,7 @@ from .errors import RefusedError
 from .output import aligned, emit, json_option, say, styled, warn
 from .place import current_place, place_options
 from .prompts import confirm, yes_option
-from .retention import changed
+from .retention import changed, check_usable
 from .standings import release_dict
 from .text import ago, counted, listed, printable, size
 
@@ -66,6 +66,7 @@ def prune(keep: int | None, older_than: Age | None, dry_run: bool, yes: bool, as
             f"nothing is removed: the application on this host follows another log than {log.description}, which says "
             "what is needed: name it, as in --log redis://host",
         )
+    check_usable(place.directory(), keep, older_than, "prune --keep 10 --older-than none")
     retention = changed(place.directory().retention, keep, older_than)
     planned = prune_plan(place.directory(), entries, retention)
     if not as_json:

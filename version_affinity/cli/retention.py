@@ -11,6 +11,7 @@ from version_affinity.releases.retention import Retention, prune_plan
 
 from .commands import command
 from .durations import AGE, NO_AGE
+from .errors import RefusedError
 from .output import emit, json_option, say, styled
 from .place import command_line, current_place, place_options
 from .text import counted, listed
@@ -52,6 +53,22 @@ def changed(retention: Retention, keep: int | None, age: Age | None) -> Retentio
     return Retention(retention.keep if keep is None else keep, younger_than)
 
 
+def check_usable(directory: ReleasesDirectory, keep: int | None, age: Age | None, remedy: str) -> None:
+    """Check that the settings say how long versions stay known, or else the options do.
+
+    Args:
+        directory: The releases directory.
+        keep: What the options say, as in ``changed``.
+        age: Likewise.
+        remedy: What to write: "--keep 10 --younger-than none".
+
+    Raises:
+        RefusedError: neither do.
+    """
+    if directory.retention_error and (keep is None or age is None):
+        raise RefusedError(f"{directory.retention_error}; or name both, as in {command_line(remedy)}")
+
+
 @command()
 @retention_options
 @place_options()
@@ -72,10 +89,11 @@ def retention(keep: int | None, younger_than: Age | None, as_json: bool) -> None
     place = current_place()
     directory = place.directory()
     entries = place.last_known()
+    check_usable(directory, keep, younger_than, "retention --keep 10 --younger-than none")
     before = directory.retention
     after = changed(before, keep, younger_than)
     plans = None if entries is None else [prune_plan(directory, entries, it) for it in (before, after)]
-    if after != before:
+    if after != before or directory.retention_error:
         directory.change_retention(after)
     if as_json:
         emit(

@@ -109,7 +109,10 @@ class ReleasesDirectory:
     Attributes:
         path: Its absolute name, all links resolved.
         name: The deployment's name.
-        retention: How long versions stay known, as the settings said when they were read.
+        retention: How long versions stay known, as the settings said when they were read: all of them where what they
+            say of it cannot be used.
+        retention_error: Why it cannot, and what helps; "" where it can.
+        retention_warning: What the settings say of it besides; "" for nothing.
         uploads: The directory of all versions.
 
     >>> import tempfile
@@ -119,7 +122,7 @@ class ReleasesDirectory:
     ('storefront', {})
     """
 
-    __slots__ = ("_heads", "name", "path", "retention", "uploads")
+    __slots__ = ("_heads", "name", "path", "retention", "retention_error", "retention_warning", "uploads")
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path: Final = _resolved(path)
@@ -127,6 +130,8 @@ class ReleasesDirectory:
         settings = read_settings(self.path)
         self.name: Final = settings.name
         self.retention = settings.retention
+        self.retention_error = settings.error
+        self.retention_warning = settings.warning
         # Version id to its manifest's inode, size and time, and what was read there; None for what cannot be read.
         self._heads: dict[str, tuple[tuple[int, int, int], Release | None]] = {}
 
@@ -165,6 +170,8 @@ class ReleasesDirectory:
                 f"releases={str(directory)!r} is named {releases.name!r}, not {name!r}: the name salts the hash, so it "
                 "stays; leave it, or name another directory",
             )
+        if retention is not None and releases.retention_error:
+            raise ConfigurationError(releases.retention_error)
         if retention is not None and retention != releases.retention:
             raise ConfigurationError(
                 f"releases={str(directory)!r} is there already, with another retention "
@@ -190,6 +197,7 @@ class ReleasesDirectory:
                 "there",
             ) from error
         self.retention = retention
+        self.retention_error = ""
 
     def versions(self) -> dict[str, Release]:
         """Return the uploaded versions by id, the oldest first. Of a manifest that is known already, nothing is read.

@@ -29,7 +29,8 @@ class RetentionInForce:
 
     Attributes:
         value: What holds now.
-        error: Why the directory's settings cannot be read, so that what they said last holds; "" when they can.
+        error: Why the directory's settings cannot be used, so that what they said last holds, and from the start on
+            all versions stay known; "" when they can.
     """
 
     __slots__ = ("_directory", "_own", "_settled", "_stamp", "error", "value")
@@ -50,14 +51,20 @@ class RetentionInForce:
             stamp = status.st_ino, status.st_size, status.st_mtime_ns
             if stamp == self._stamp:
                 return False
-            settled = read_settings(self._directory.path).retention
+            settings = read_settings(self._directory.path)
         except (OSError, ConfigurationError) as error:
             self._fail(str(error))
             return False
+        if settings.error:
+            self._fail(settings.error)
+            return False
         self._stamp = stamp
         if self.error:
-            logger.warning("the settings of the releases can be read again")
+            logger.warning("the settings of the releases can be used again")
             self.error = ""
+        if settings.warning:
+            logger.warning("%s", settings.warning)
+        settled = settings.retention
         if settled == self._settled:
             return False
         self._settled = settled
@@ -73,7 +80,11 @@ class RetentionInForce:
         self._stamp = None  # what is made readable keeps its time
         if reason != self.error:
             self.error = reason
-            logger.error("the settings of the releases cannot be read, and the retention stays as it is: %s", reason)
+            logger.error(
+                "the settings of the releases cannot be used, and the retention stays as it is (%s): %s",
+                self.value.in_words(),
+                reason,
+            )
 
     def _compare(self, own: Retention, settled: Retention) -> None:
         if own == settled:

@@ -64,6 +64,8 @@ class Retention:
         >>> Retention(5, timedelta(days=30)).in_words(), Retention(5).in_words()
         ('keep 5, younger than 30d', 'keep 5')
         """
+        if self == KEEP_ALL:
+            return "keep all"
         age = "" if self.younger_than is None else f", younger than {in_words(self.younger_than)}"
         return f"keep {self.keep}{age}"
 
@@ -77,7 +79,7 @@ class Retention:
 
     @classmethod
     def from_dict(cls, settings: object) -> Retention:
-        """Return the retention that JSON says; what it does not say is as by default.
+        """Return the retention that JSON says; what it does not say is as by default. Other keys are left out.
 
         Raises:
             ConfigurationError: it says something else.
@@ -87,9 +89,6 @@ class Retention:
         """
         if not isinstance(settings, dict):
             raise ConfigurationError(f"retention={settings!r:.100} is none: write {_EXAMPLE}, or leave it out")
-        other = next((key for key in settings if key not in ("keep", "younger_than")), None)
-        if other is not None:
-            raise ConfigurationError(f"retention has {other!r:.100}, which is not of it: write it as {_EXAMPLE}")
         time = settings.get("younger_than")
         try:
             younger_than = None if time is None else parse_duration(time)
@@ -98,6 +97,10 @@ class Retention:
                 f'younger_than={time!r:.100} is no length of time: write one such as "30d", or null'
             ) from None
         return cls(settings.get("keep", cls().keep), younger_than)
+
+
+#: Where nobody can tell what is wanted: a version too many costs room, one that is missed breaks open pages.
+KEEP_ALL: Final = Retention(0, timedelta.max)
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +209,8 @@ def _kept(
             reasons[version] = must_stay[version]
         elif had_users and now - shown[version] < OPEN:
             reasons[version] = "had users less than a day ago, whose tabs may be open"
+        elif retention == KEEP_ALL:
+            reasons[version] = "all stay: the retention in the settings cannot be used"
         elif rank < retention.keep:
             reasons[version] = f"one of the last {retention.keep} that {'had users' if had_users else 'were uploaded'}"
         elif retention.younger_than is not None and now - used[version] < retention.younger_than:

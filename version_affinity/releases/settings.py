@@ -2,7 +2,8 @@
 
     {"name": "storefront", "layout": 1, "retention": {"keep": 20, "younger_than": "30d"}}
 
-What it does not say of the retention is as by default. Other keys are a later release's, and stay.
+What it does not say of the retention is as by default. Other keys are a later release's, and stay. Where it cannot be
+used, the name still can: all versions stay known until somebody mends it.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from version_affinity.deployment import check_name
 from version_affinity.errors import ConfigurationError
 
 from .durable import sync_directory, write_new
-from .retention import Retention
+from .retention import KEEP_ALL, Retention
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,25 +35,44 @@ class Settings(NamedTuple):
 
     Attributes:
         name: The deployment's name.
-        retention: How long its versions stay known.
+        retention: How long its versions stay known: ``KEEP_ALL`` where what they say of it cannot be used.
+        error: Why it cannot, with the file, the key and what to write; "" where it can.
+        warning: Which keys of the retention are left out, since this release does not know them; "" for none.
     """
 
     name: str
     retention: Retention
+    error: str = ""
+    warning: str = ""
 
 
 def read_settings(directory: Path) -> Settings:
     """Return the settings of a releases directory.
 
     Raises:
-        ConfigurationError: there are none, they cannot be read, or they say what cannot be used.
+        ConfigurationError: there are none, they cannot be read, or their name cannot be used.
     """
     settings = _read(directory)
     file = str(directory / SETTINGS)
     try:
-        return Settings(check_name(settings.get("name")), Retention.from_dict(settings.get(_RETENTION, {})))
+        name = check_name(settings.get("name"))
     except ConfigurationError as error:
         raise ConfigurationError(f"{file!r}: {error}") from None
+    said = _said_of_retention(settings)
+    try:
+        retention = Retention.from_dict(said)
+    except ConfigurationError as error:
+        return Settings(name, KEEP_ALL, f"{file!r}: {error}")
+    unknown = sorted(set(said) - set(retention.as_dict()))
+    if not unknown:
+        return Settings(name, retention)
+    warning = f"{file!r}: retention has {unknown[0]!r:.100}, which is left out: is keep or younger_than meant?"
+    return Settings(name, retention, warning=warning)
+
+
+def _said_of_retention(settings: dict[str, Any]) -> Any:
+    said = settings.get(_RETENTION)
+    return {} if said is None else said
 
 
 def make_settings(directory: Path, name: str, retention: Retention | None) -> None:
@@ -89,7 +109,10 @@ def change_retention(directory: Path, retention: Retention) -> None:
         OSError: they cannot be written.
     """
     final = (directory / SETTINGS).resolve()  # a link stays one
-    with _written(final, {**_read(directory), _RETENTION: retention.as_dict()}) as unfinished:
+    settings = _read(directory)
+    said = _said_of_retention(settings)
+    others = said if isinstance(said, dict) else {}
+    with _written(final, {**settings, _RETENTION: {**others, **retention.as_dict()}}) as unfinished:
         status = final.stat()
         unfinished.chmod(status.st_mode)
         if hasattr(os, "chown"):
