@@ -17,6 +17,7 @@ if sys.platform == "win32":
 from commanding import Site, environment, program, ran
 from terminal import CTRL_C, CTRL_D, terminal
 
+from version_affinity.releases import Retention
 from version_affinity.releases.last_known import LastKnown
 from version_affinity.releases.log import open_log
 from version_affinity.releases.source import COPY
@@ -100,6 +101,31 @@ def test_pruned_while_the_question_stood(site: Site) -> None:
         assert screen.end() == 1
     assert "nothing is deployed (--force overrules this):\n  - v0 is not uploaded" in screen.text
     assert site.percentages == [V1]
+
+
+def test_known_again_while_the_question_of_prune_stood(site: Site) -> None:
+    """Versions that the retention keeps by now, or whose tabs may be open, are not removed, nor any that was not shown.
+
+    v0 has had users since the question, and no rollback returns to it.
+    """
+    site.upload("v0")
+    site.directory.change_retention(Retention(0))
+    with terminal(site.root, "prune") as screen:
+        screen.expect("Remove 2 versions? [y/N]: ")
+        site.upload("v3")
+        site.deploy({"v0": 100.0}, V1, {"v3": 100.0}, V1)
+        screen.type("y\n")
+        assert screen.end() == 0
+    assert "Removed 1 version.\nv0 stays: had users less than a day ago, whose tabs may be open.\n" in screen.text
+    assert list(site.directory.versions()) == ["v1", "v0", "v3"]
+    site.upload("v2")
+    with terminal(site.root, "prune") as screen:
+        screen.expect("Remove 1 version? [y/N]: ")
+        site.directory.change_retention(Retention(10))
+        screen.type("y\n")
+        assert screen.end() == 0
+    assert "Removed 0 versions.\nv2 stays: one of the last 10 that were uploaded.\n" in screen.text
+    assert list(site.directory.versions()) == ["v1", "v0", "v3", "v2"]
 
 
 def test_pruned_in_the_last_moment(site: Site) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
 
+from version_affinity.releases.directory import ReleasesDirectory
 from version_affinity.releases.pruning import prune as prune_versions
 from version_affinity.releases.retention import prune_plan
 
@@ -66,9 +68,7 @@ def prune(keep: int | None, older_than: Age | None, dry_run: bool, yes: bool, as
             f"nothing is removed: the application on this host follows another log than {log.description}, which says "
             "what is needed: name it, as in --log redis://host",
         )
-    check_usable(place.directory(), keep, older_than, "prune --keep 10 --older-than none")
-    retention = changed(place.directory().retention, keep, older_than)
-    planned = prune_plan(place.directory(), entries, retention)
+    planned, retention = _plan(place.directory(), entries, keep, older_than)
     if not as_json:
         _show(planned)
     _warn_of_known(place, entries, planned)
@@ -78,7 +78,21 @@ def prune(keep: int | None, older_than: Age | None, dry_run: bool, yes: bool, as
     if not as_json:
         say()
     confirm(f"Remove {counted(len(planned.removed), 'version')}?", "nothing is removed", yes=yes)
-    _finish(planned, prune_versions(planned, log), retention, dry_run=False, as_json=as_json)
+    # The question may have stood for an hour: what is known again by now stays, and so does what was not asked about.
+    latest, retention = _plan(ReleasesDirectory(place.directory().path), log.read(), keep, older_than)
+    agreed = tuple(release for release in planned.removed if release.id not in latest.kept)
+    gone = prune_versions(replace(planned, removed=agreed), log)
+    shown = replace(planned, kept={**planned.kept, **latest.kept})
+    _finish(shown, gone, retention, dry_run=False, as_json=as_json)
+
+
+def _plan(
+    directory: ReleasesDirectory, entries: Sequence[Entry], keep: int | None, older_than: Age | None
+) -> tuple[PrunePlan, Retention]:
+    """Return what is to be removed, and by which retention."""
+    check_usable(directory, keep, older_than, "prune --keep 10 --older-than none")
+    retention = changed(directory.retention, keep, older_than)
+    return prune_plan(directory, entries, retention), retention
 
 
 def _warn_of_known(place: Place, entries: Sequence[Entry], planned: PrunePlan) -> None:
@@ -132,4 +146,4 @@ def _finish(planned: PrunePlan, gone: Sequence[str], retention: Retention, *, dr
         say(f"{styled('Removed', 'good')} {counted(len(gone), 'version')}.")
         for release in planned.removed:
             if release.id not in gone:
-                say(f"{release.id} stays: it was deployed a moment ago.")
+                say(f"{release.id} stays: {planned.kept.get(release.id, 'it was deployed a moment ago')}.")
