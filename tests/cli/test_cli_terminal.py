@@ -18,10 +18,10 @@ from commanding import Site, environment, program, ran
 from terminal import CTRL_C, CTRL_D, terminal
 
 from version_affinity.releases import Retention
+from version_affinity.releases.directory import publishing
 from version_affinity.releases.last_known import LastKnown
 from version_affinity.releases.log import open_log
 from version_affinity.releases.source import COPY
-from version_affinity.releases.workspace import publishing
 
 if TYPE_CHECKING:
     from pathlib import Path

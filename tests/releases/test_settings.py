@@ -1,9 +1,11 @@
 """``affinity.json``: what it says of the retention, what is refused, and how it is changed."""
 
+import contextlib
 import itertools
 import json
 import os
 import re
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
@@ -11,7 +13,7 @@ from disks import on_a_disk
 from uploading import at_step, fill_disk, kill, releases_in
 
 from version_affinity import ConfigurationError, Retention
-from version_affinity.releases.directory import ReleasesDirectory, ReleasesError
+from version_affinity.releases.directory import ReleasesDirectory, ReleasesError, RetentionConflictError
 from version_affinity.releases.retention import KEEP_ALL
 
 POSIX = pytest.mark.skipif(os.name != "posix", reason="it is about POSIX processes and users")
@@ -117,6 +119,32 @@ def test_change(releases):
     assert releases.retention == ReleasesDirectory(releases.path).retention == Retention(5, MONTH)
     assert settled(releases) == {**document, "retention": {"keep": 5, "younger_than": "30d"}}
     assert sorted(entry.name for entry in releases.path.iterdir()) == ["affinity.json", "versions"]
+
+
+def test_change_of_what_was_read(releases):
+    """A change of what somebody else has changed meanwhile is refused, and what holds now is known."""
+    stale = ReleasesDirectory(releases.path)
+    releases.change_retention(Retention(5), expected=Retention())
+    with pytest.raises(RetentionConflictError, match="the retention is keep 5 by now"):
+        stale.change_retention(Retention(10, MONTH), expected=Retention())
+    assert stale.retention == ReleasesDirectory(releases.path).retention == Retention(5)
+    stale.change_retention(Retention(5, MONTH), expected=stale.retention)
+    assert ReleasesDirectory(releases.path).retention == Retention(5, MONTH)
+
+
+def test_changes_at_once(releases):
+    """Of several who count up what they have read, again where another was faster, none is lost."""
+
+    def count(times):
+        mine = ReleasesDirectory(releases.path)
+        while times:
+            with contextlib.suppress(RetentionConflictError):
+                mine.change_retention(Retention(mine.retention.keep + 1), expected=mine.retention)
+                times -= 1
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(count, [20] * 4))
+    assert ReleasesDirectory(releases.path).retention == Retention(90)
 
 
 @POSIX

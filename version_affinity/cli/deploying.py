@@ -6,10 +6,10 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
+from version_affinity.releases.directory import publishing
 from version_affinity.releases.log import LogConflictError
 from version_affinity.releases.movement import movement
 from version_affinity.releases.retention import rollback_target
-from version_affinity.releases.workspace import publishing
 
 from .authors import author
 from .errors import RefusedError

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from version_affinity.releases.directory import RetentionConflictError
 from version_affinity.releases.durations import in_words
 from version_affinity.releases.retention import Retention, prune_plan
 
@@ -89,12 +90,18 @@ def retention(keep: int | None, younger_than: Age | None, as_json: bool) -> None
     place = current_place()
     directory = place.directory()
     entries = place.last_known()
-    check_usable(directory, keep, younger_than, "retention --keep 10 --younger-than none")
-    before = directory.retention
-    after = changed(before, keep, younger_than)
-    plans = None if entries is None else [prune_plan(directory, entries, it) for it in (before, after)]
-    if after != before or directory.retention_error:
-        directory.change_retention(after)
+    while True:
+        check_usable(directory, keep, younger_than, "retention --keep 10 --younger-than none")
+        before = directory.retention
+        after = changed(before, keep, younger_than)
+        plans = None if entries is None else [prune_plan(directory, entries, it) for it in (before, after)]
+        if after == before and not directory.retention_error:
+            break
+        try:
+            directory.change_retention(after, expected=before)
+        except RetentionConflictError:
+            continue  # what another has changed meanwhile stays, where it is not named here
+        break
     if as_json:
         emit(
             {

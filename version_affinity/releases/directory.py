@@ -22,12 +22,14 @@ from version_affinity.assets.inventory import InventoryError, parse
 from version_affinity.deployment import check_name, check_version_id
 from version_affinity.errors import ConfigurationError
 
+from .durable import FileLock
 from .settings import SETTINGS, change_retention, make_settings, read_settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from .retention import Retention
+    from .settings import Settings
 
 logger = logging.getLogger("version_affinity")
 
@@ -40,6 +42,10 @@ _HEAD: Final = 64 * 1024 * 1024
 
 class ReleasesError(Exception):
     """The releases directory could not be changed; the message says why and what helps."""
+
+
+class RetentionConflictError(ReleasesError):
+    """Somebody else has changed the retention since it was read, and it is as they have left it."""
 
 
 class UploadError(ReleasesError):
@@ -129,11 +135,14 @@ class ReleasesDirectory:
         self.uploads: Final = self.path / _VERSIONS
         settings = read_settings(self.path)
         self.name: Final = settings.name
+        self._take(settings)
+        # Version id to its manifest's inode, size and time, and what was read there; None for what cannot be read.
+        self._heads: dict[str, tuple[tuple[int, int, int], Release | None]] = {}
+
+    def _take(self, settings: Settings) -> None:
         self.retention = settings.retention
         self.retention_error = settings.error
         self.retention_warning = settings.warning
-        # Version id to its manifest's inode, size and time, and what was read there; None for what cannot be read.
-        self._heads: dict[str, tuple[tuple[int, int, int], Release | None]] = {}
 
     @classmethod
     def init(cls, path: str | os.PathLike[str], *, name: str, retention: Retention | None = None) -> ReleasesDirectory:
@@ -179,18 +188,24 @@ class ReleasesDirectory:
             )
         return releases
 
-    def change_retention(self, retention: Retention) -> None:
+    def change_retention(self, retention: Retention, *, expected: Retention | None = None) -> None:
         """Settle how long versions stay known; all that follow the directory go by it within a moment.
 
         Args:
             retention: What holds from now on.
+            expected: What has to hold until now, such as the retention that the new one was made of; None for any.
 
         Raises:
             ConfigurationError: the settings cannot be read any more.
+            RetentionConflictError: another one holds than was expected, which is that of this directory now.
             ReleasesError: they cannot be written.
         """
         try:
-            change_retention(self.path, retention)
+            with publishing(self):
+                self._take(read_settings(self.path))
+                if expected is not None and self.retention != expected:
+                    raise RetentionConflictError(f"the retention is {self.retention.in_words()} by now")
+                change_retention(self.path, retention)
         except OSError as error:
             raise ReleasesError(
                 f"{str(self.path / SETTINGS)!r} cannot be changed: {error.strerror}: do it as a user who may write "
@@ -261,6 +276,15 @@ class ReleasesDirectory:
 
     def __repr__(self) -> str:
         return f"ReleasesDirectory({str(self.path)!r})"
+
+
+def publishing(releases: ReleasesDirectory) -> FileLock:
+    """Return the lock, once it is free, under which versions come and go, and the retention changes.
+
+    Raises:
+        OSError: its file cannot be made or opened.
+    """
+    return FileLock.acquire(releases.uploads / ".lock")
 
 
 def check_release_id(version: object) -> str:

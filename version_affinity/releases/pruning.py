@@ -5,10 +5,10 @@ from __future__ import annotations
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from .directory import PruneError, ReleasesDirectory
+from .directory import PruneError, ReleasesDirectory, publishing
 from .durable import sync_directory
 from .retention import needed
-from .workspace import PRUNE, publishing, sweep, workspace
+from .workspace import PRUNE, sweep, workspace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -22,11 +22,11 @@ from version_affinity.assets.tree import DIGEST_SIZE, OPEN_FLAGS, Skipped
 from version_affinity.errors import ConfigurationError
 
 from .contents import changed, content_of, contents_of, read_digests, source_root, with_stale_siblings
-from .directory import Release, UploadError, check_release_id, read_head
+from .directory import Release, UploadError, check_release_id, publishing, read_head
 from .durable import sync, sync_directory, write_new
 from .sharing import find_shared, link
 from .times import NEVER, present, text_of, time_of
-from .workspace import UPLOAD, publishing, sweep, workspace
+from .workspace import UPLOAD, sweep, workspace
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

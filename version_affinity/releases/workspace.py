@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from .directory import is_release_id
+from .directory import is_release_id, publishing
 from .durable import FileLock, sync_directory
 
 if TYPE_CHECKING:
@@ -84,15 +84,6 @@ def workspace(releases: ReleasesDirectory, kind: str) -> Iterator[Workspace]:
             yield Workspace(path)
     finally:
         _remove(path)
-
-
-def publishing(releases: ReleasesDirectory) -> FileLock:
-    """Return the lock, once it is free, under which versions come and go.
-
-    Raises:
-        OSError: its file cannot be made or opened.
-    """
-    return FileLock.acquire(releases.uploads / ".lock")
 
 
 def sweep(releases: ReleasesDirectory) -> None:
