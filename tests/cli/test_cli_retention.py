@@ -49,7 +49,7 @@ def test_show(site: Site) -> None:
 
 def test_change(site: Site) -> None:
     """It tells what holds now, what held before, and which versions are known no longer, or again."""
-    assert site.run("retention", "--keep", "0").stdout == (
+    assert site.run("retention", "--keep", "0", "-y").stdout == (
         "Retention of storefront: keep 0 (it was: keep 10)\n"
         "\n"
         "Known are what is deployed, what a rollback may return to, and what had users within a day; and\n"
@@ -66,6 +66,29 @@ def test_change(site: Site) -> None:
     assert "\nKnown again: v3 and v0\n4 of 4 versions are known\n" in shown
 
 
+def test_nobody_to_be_asked(site: Site) -> None:
+    """Without a terminal and without -y, no version stops being known; what keeps more, or as many, is no question."""
+    refused = site.run("retention", "--keep", "0", code=1).stderr
+    assert refused.startswith("v3 and v0 are known no longer then: their open pages miss their files")
+    assert "Error: nothing is changed: this is no terminal" in refused
+    assert retention_of(site) == Retention()
+    assert site.run("retention", "--keep", "1", code=1).stderr.startswith("v0 is known no longer then: its open pages")
+    site.run("retention", "--keep", "4")
+    site.run("retention", "--younger-than", "30d")
+    assert retention_of(site) == Retention(4, MONTH)
+
+
+def test_dry_run(site: Site) -> None:
+    """A dry run shows the same, needs no answer, and changes nothing."""
+    shown = site.run("retention", "--keep", "0", "--dry-run").stdout
+    assert shown.startswith("Retention of storefront: keep 0 (it was: keep 10)\n")
+    assert "\nNo longer known: v3 and v0\n" in shown
+    assert shown.endswith("\n\nNothing is changed: this was a dry run.\n")
+    told = site.json("retention", "--keep", "0", "--dry-run")
+    assert (told["dry_run"], told["retention"]["keep"], told["prunable"]) == (True, 0, ["v0", "v3"])
+    assert retention_of(site) == Retention()
+
+
 @pytest.mark.parametrize(
     ("options", "after"),
     [
@@ -79,7 +102,7 @@ def test_change(site: Site) -> None:
 def test_what_is_not_named_stays(site: Site, options: list[str], after: Retention) -> None:
     """Each option changes one thing; the JSON tells both states, and what is known by the new one."""
     site.directory.change_retention(Retention(5, MONTH))
-    told = site.json("retention", *options)
+    told = site.json("retention", *options, "-y")
     assert (told["before"], told["retention"]) == (Retention(5, MONTH).as_dict(), after.as_dict())
     assert (told["name"], told["releases"]) == ("storefront", str(site.path))
     assert sorted(told["known"] + told["prunable"]) == ["v0", "v1", "v2", "v3"]
@@ -128,7 +151,11 @@ def test_keys_of_a_later_release(site: Site) -> None:
 def test_when_the_log_is_away(site: Site) -> None:
     """The retention needs no log: it is changed, and that nobody knows how the versions stand is told."""
     pytest.importorskip("redis", reason="it comes with the extra 'redis'")
-    result = site.run("retention", "--keep", "5", "--log", "redis://127.0.0.1:1", "--json")
+    away = ("--log", "redis://127.0.0.1:1")
+    refused = site.run("retention", "--keep", "5", *away, code=1).stderr
+    assert "How the versions stand is not known: open pages of some may miss their files" in refused
+    assert site.run("retention", "--keep", "11", *away).stdout.startswith("Retention of storefront: keep 11 (")
+    result = site.run("retention", "--keep", "5", "-y", *away, "--json")
     assert "it is not known how the versions stand" in result.stderr
     told = json.loads(result.stdout)
     assert (told["retention"]["keep"], told["known"], told["prunable"]) == (5, None, None)
@@ -191,6 +218,6 @@ def test_collisions_are_those_with_known_versions(site: Site) -> None:
     deploy = ("versions", "deploy", "new@10", "v2", "--dry-run")
     assert [it["path"] for it in site.json("check", "new", code=1)["collisions"]] == [COLLISION]
     assert "fingerprinted name" in site.run(*deploy, code=1).stderr
-    site.run("retention", "--keep", "0")
+    site.run("retention", "--keep", "0", "-y")
     assert site.json("check", "new")["collisions"] == []
     site.run(*deploy)

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,7 +19,7 @@ from commanding import Site, environment, program, ran
 from terminal import CTRL_C, CTRL_D, terminal
 
 from version_affinity.releases import Retention
-from version_affinity.releases.directory import publishing
+from version_affinity.releases.directory import ReleasesDirectory, publishing
 from version_affinity.releases.last_known import LastKnown
 from version_affinity.releases.log import open_log
 from version_affinity.releases.source import COPY
@@ -126,6 +127,29 @@ def test_known_again_while_the_question_of_prune_stood(site: Site) -> None:
         assert screen.end() == 0
     assert "Removed 0 versions.\nv2 stays: one of the last 10 that were uploaded.\n" in screen.text
     assert list(site.directory.versions()) == ["v1", "v0", "v3", "v2"]
+
+
+def test_changed_while_the_question_of_the_retention_stood(site: Site) -> None:
+    """What another operator has changed meanwhile stays where it is not named, and what that comes to is asked anew."""
+    site.upload("v0")
+    site.directory.change_retention(Retention(10, timedelta(days=30)))
+    with terminal(site.root, "retention", "--keep", "1", "--younger-than", "none") as screen:
+        asked = screen.expect("Change the retention from keep 10, younger than 30d to keep 1? [y/N]: ")
+        assert asked.endswith("v2 is known no longer then: its open pages miss their files, within a second.\n")
+        screen.type("n\n")
+        assert screen.end() == 1
+    assert screen.text.endswith("Nothing is changed.\n")
+    with terminal(site.root, "retention", "--keep", "1", "--json") as screen:
+        assert screen.end() == 0
+    with terminal(site.root, "retention", "--younger-than", "none") as screen:
+        screen.expect("[y/N]: ")
+        site.run("retention", "--keep", "0", "--younger-than", "31d")
+        screen.type("y\n")
+        screen.expect("Warning: somebody has changed it meanwhile: the retention is keep 0, younger than 31d by now")
+        assert "v0 and v2 are known no longer then" in screen.expect("to keep 0? [y/N]: ")
+        screen.type("y\n")
+        assert screen.end() == 0
+    assert ReleasesDirectory(site.path).retention == Retention(0)
 
 
 def test_pruned_in_the_last_moment(site: Site) -> None:

@@ -117,7 +117,7 @@ def test_the_life_of_a_release(operator: Operator, tmp_path: Path) -> None:
 
         operator.upload("v0")
         until(lambda: all("v0" in worker["versions"] for worker in workers(server, WORKERS).values()))
-        assert operator.json("retention --keep 0")["prunable"] == ["v0"]
+        assert operator.json("retention --keep 0 -y")["prunable"] == ["v0"]
         until(lambda: all(worker["versions"] == ["v1", "v2"] for worker in workers(server, WORKERS).values()))
         assert server.ask(ENTRY["v0"], SCRIPT).status == 404
         assert operator.json("prune -y")["removed"] == ["v0"]

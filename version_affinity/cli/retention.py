@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
 
@@ -13,14 +14,16 @@ from version_affinity.releases.retention import Retention, prune_plan
 from .commands import command
 from .durations import AGE, NO_AGE
 from .errors import RefusedError
-from .output import emit, json_option, say, styled
+from .output import emit, json_option, note, say, styled, warn
 from .place import command_line, current_place, place_options
+from .prompts import confirm, yes_option
 from .text import counted, listed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from version_affinity.releases.directory import ReleasesDirectory
+    from version_affinity.releases.log import Entry
     from version_affinity.releases.retention import PrunePlan
 
     from .durations import Age
@@ -70,19 +73,77 @@ def check_usable(directory: ReleasesDirectory, keep: int | None, age: Age | None
         raise RefusedError(f"{directory.retention_error}; or name both, as in {command_line(remedy)}")
 
 
+class _Change(NamedTuple):
+    """A change of the retention, which may be none.
+
+    Attributes:
+        before: What holds until now.
+        after: What is to hold.
+        plans: Which versions are known by each; None where nobody knows how the versions stand.
+    """
+
+    before: Retention
+    after: Retention
+    plans: tuple[PrunePlan, PrunePlan] | None
+
+    @property
+    def forgotten(self) -> list[str]:
+        """The versions that are known no longer by it."""
+        if self.plans is None:
+            return []
+        before, after = self.plans
+        return [version for version in before.kept if version not in after.kept]
+
+    @property
+    def may_forget(self) -> bool:
+        """Whether versions are known no longer by it, or, where nobody knows how they stand, may not be."""
+        if self.plans is not None:
+            return bool(self.forgotten)
+        ages = [retention.younger_than or timedelta() for retention in (self.before, self.after)]
+        return self.after.keep < self.before.keep or ages[1] < ages[0]
+
+
+def _planned(
+    directory: ReleasesDirectory, entries: Sequence[Entry] | None, keep: int | None, younger_than: Age | None
+) -> _Change:
+    before = directory.retention
+    after = changed(before, keep, younger_than)
+    if entries is None:
+        return _Change(before, after, None)
+    return _Change(before, after, (prune_plan(directory, entries, before), prune_plan(directory, entries, after)))
+
+
+def _ask(change: _Change) -> None:
+    """Ask whether versions are to be known no longer."""
+    forgotten = change.forgotten
+    if forgotten:
+        verb, whose = ("is", "its") if len(forgotten) == 1 else ("are", "their")
+        named = listed(styled(version, "version") for version in forgotten)
+        note(f"{named} {verb} known no longer then: {whose} open pages miss their files, within a second.")
+    else:
+        note("How the versions stand is not known: open pages of some may miss their files, within a second.")
+    question = f"Change the retention from {change.before.in_words()} to {change.after.in_words()}?"
+    confirm(question, "nothing is changed", yes=False)
+
+
 @command()
 @retention_options
+@click.option("--dry-run", is_flag=True, help="Show what would change, and leave it at that.")
+@yes_option
 @place_options()
 @json_option
-def retention(keep: int | None, younger_than: Age | None, as_json: bool) -> None:
+def retention(keep: int | None, younger_than: Age | None, dry_run: bool, yes: bool, as_json: bool) -> None:
     """Show how long versions stay known that are no longer deployed, or change it.
 
       version-affinity retention
       version-affinity retention --keep 20 --younger-than 30d
-      version-affinity retention --younger-than none
+      version-affinity retention --younger-than none --dry-run
+      version-affinity retention --keep 5 -y
 
     It stands in affinity.json, and all go by it: the application, which follows it without a restart, and every
     command. What an option does not name stays. Where each host has a disk of its own, change it on each.
+
+    It asks where versions would be known no longer, as their open pages miss their files at once.
 
     Whatever it says, a version stays known while it is in the current deployment, while a rollback may return to it,
     and for a day after its last users. Nothing is removed before `prune` is run.
@@ -92,37 +153,42 @@ def retention(keep: int | None, younger_than: Age | None, as_json: bool) -> None
     entries = place.last_known()
     while True:
         check_usable(directory, keep, younger_than, "retention --keep 10 --younger-than none")
-        before = directory.retention
-        after = changed(before, keep, younger_than)
-        plans = None if entries is None else [prune_plan(directory, entries, it) for it in (before, after)]
-        if after == before and not directory.retention_error:
+        change = _planned(directory, entries, keep, younger_than)
+        if dry_run or (change.after == change.before and not directory.retention_error):
             break
+        if change.may_forget and not yes:
+            _ask(change)
         try:
-            directory.change_retention(after, expected=before)
-        except RetentionConflictError:
-            continue  # what another has changed meanwhile stays, where it is not named here
+            directory.change_retention(change.after, expected=change.before)
+        except RetentionConflictError as error:
+            warn(f"somebody has changed it meanwhile: {error}")  # which stays, where it is not named here
+            continue
         break
     if as_json:
+        known = None if change.plans is None else change.plans[1]
         emit(
             {
                 "name": directory.name,
                 "releases": str(directory.path),
-                "retention": after.as_dict(),
-                "before": before.as_dict(),
-                "known": None if plans is None else list(plans[1].kept),
-                "prunable": None if plans is None else [release.id for release in plans[1].removed],
+                "retention": change.after.as_dict(),
+                "before": change.before.as_dict(),
+                "known": None if known is None else list(known.kept),
+                "prunable": None if known is None else [release.id for release in known.removed],
+                "dry_run": dry_run,
             }
         )
         return
-    _tell(directory, before)
-    if plans is not None:
-        _tell_versions(*plans)
+    _tell(directory.name, change.before, change.after)
+    if change.plans is not None:
+        _tell_versions(change.forgotten, *change.plans)
+    if dry_run:
+        say()
+        say(styled("Nothing is changed: this was a dry run.", "strong"))
 
 
-def _tell(directory: ReleasesDirectory, before: Retention) -> None:
-    now = directory.retention
+def _tell(name: str, before: Retention, now: Retention) -> None:
     was = "" if now == before else f" (it was: {before.in_words()})"
-    say(f"Retention of {styled(directory.name, 'strong')}: {styled(now.in_words(), 'strong')}{was}")
+    say(f"Retention of {styled(name, 'strong')}: {styled(now.in_words(), 'strong')}{was}")
     say()
     say("Known are what is deployed, what a rollback may return to, and what had users within a day; and")
     if now.keep:
@@ -133,10 +199,10 @@ def _tell(directory: ReleasesDirectory, before: Retention) -> None:
         say("  no others")
 
 
-def _tell_versions(before: PrunePlan, after: PrunePlan) -> None:
+def _tell_versions(forgotten: Sequence[str], before: PrunePlan, after: PrunePlan) -> None:
     say()
     for what, versions in (
-        ("No longer known", [version for version in before.kept if version not in after.kept]),
+        ("No longer known", forgotten),
         ("Known again", [version for version in after.kept if version not in before.kept]),
     ):
         if versions:
