@@ -5,6 +5,7 @@ import itertools
 import json
 import os
 import re
+import stat
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
@@ -15,6 +16,7 @@ from uploading import at_step, fill_disk, kill, releases_in
 from version_affinity import ConfigurationError, Retention
 from version_affinity.releases.directory import ReleasesDirectory, ReleasesError, RetentionConflictError
 from version_affinity.releases.retention import KEEP_ALL
+from version_affinity.releases.workspace import sweep
 
 POSIX = pytest.mark.skipif(os.name != "posix", reason="it is about POSIX processes and users")
 MONTH = timedelta(days=30)
@@ -145,6 +147,31 @@ def test_changes_at_once(releases):
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(count, [20] * 4))
     assert ReleasesDirectory(releases.path).retention == Retention(90)
+
+
+@POSIX
+def test_a_change_outlasts_a_crash(releases, monkeypatch):
+    """The new settings are on the disk before they have their name, and the name before the change is done."""
+    synced = []
+
+    def fsync(descriptor):
+        kind = "directory" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "file"
+        synced.append((kind, settled(releases).get("retention")))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    releases.change_retention(Retention(5))
+    assert synced == [("file", None), ("directory", Retention(5).as_dict())]
+
+
+def test_what_a_killed_change_has_left(tmp_path, releases):
+    """The file that it was writing goes with the next upload or pruning once it is old; one that runs keeps its own."""
+    old, new = releases.path / ".affinity.json.0123", releases.path / ".affinity.json.4567"
+    for file in (old, new):
+        file.write_text("{}")
+    os.utime(old, (1_700_000_000, 1_700_000_000))
+    sweep(releases)
+    assert (old.exists(), new.exists()) == (False, True)
+    assert releases.retention == ReleasesDirectory(releases.path).retention
 
 
 @POSIX

@@ -12,6 +12,7 @@ import json
 import os
 import secrets
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from version_affinity.deployment import check_name
@@ -22,7 +23,6 @@ from .retention import KEEP_ALL, Retention
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 #: The file's name.
 SETTINGS: Final = "affinity.json"
@@ -119,6 +119,18 @@ def change_retention(directory: Path, retention: Retention) -> None:
             with suppress(OSError):  # of another user, whose application must be able to read them after all
                 os.chown(unfinished, status.st_uid, status.st_gid)
         unfinished.replace(final)
+
+
+def unfinished_settings(directory: Path) -> list[Path]:
+    """Return the files of settings that are being written, or whose writer was killed.
+
+    Raises:
+        OSError: the directory cannot be read.
+    """
+    final = (directory / SETTINGS).resolve()
+    start = f".{final.name}."
+    with os.scandir(final.parent) as entries:
+        return [Path(entry.path) for entry in entries if entry.name.startswith(start)]
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final
 
 from .directory import is_release_id, publishing
 from .durable import FileLock, sync_directory
+from .settings import unfinished_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -87,7 +88,14 @@ def workspace(releases: ReleasesDirectory, kind: str) -> Iterator[Workspace]:
 
 
 def sweep(releases: ReleasesDirectory) -> None:
-    """Remove what uploads and prunings have left that were killed more than an hour ago. It never fails."""
+    """Remove what was left by uploads, prunings and changes of the settings that were killed more than an hour ago.
+
+    It never fails.
+    """
+    with suppress(OSError):
+        for path in unfinished_settings(releases.path):
+            if _is_left(path):
+                path.unlink(missing_ok=True)
     try:
         with os.scandir(releases.uploads) as entries:
             found = [Path(entry.path) for entry in entries if entry.name.startswith((UPLOAD, PRUNE))]
@@ -95,8 +103,7 @@ def sweep(releases: ReleasesDirectory) -> None:
         return
     for path in found:
         try:
-            # Either way: the clock may have been wrong then.
-            if path.is_symlink() or abs(time.time() - path.stat().st_mtime) < _LEFT:
+            if not _is_left(path):
                 continue
             lock = FileLock.try_acquire(path / _LOCK)
             if lock is not None:
@@ -105,6 +112,11 @@ def sweep(releases: ReleasesDirectory) -> None:
                     _remove(path)
         except OSError as error:
             logger.warning("%r, which an interrupted upload left, cannot be removed: %s", str(path), error.strerror)
+
+
+def _is_left(path: Path) -> bool:
+    # Either way: the clock may have been wrong then.
+    return not path.is_symlink() and abs(time.time() - path.stat().st_mtime) >= _LEFT
 
 
 def _retreat(releases: ReleasesDirectory, left: Workspace) -> None:
