@@ -174,7 +174,7 @@ def test_init(tmp_path: Path) -> None:
     assert "There already" in run(*make, "--keep", "10", "--younger-than", "30d").stdout
     reason = run(*make, "--keep", "5", code=1).stderr
     assert "another retention (keep 10, younger than 30d)" in reason
-    assert f"`version-affinity --releases {path} retention`" in reason
+    assert f"`version-affinity --releases {path} retention --keep 5 --younger-than none`" in reason
     assert ReleasesDirectory(path).retention == Retention(10, MONTH)
 
 

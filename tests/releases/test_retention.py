@@ -154,6 +154,12 @@ def test_unusable_retention(arguments):
         Retention(**arguments)
 
 
+@given(keep=st.integers(0), young=st.none() | st.timedeltas(timedelta(0), timedelta(days=20_000)))
+def test_written_and_read(keep, young):
+    """A retention that is written down is the same when it is read."""
+    assert Retention.from_dict(Retention(keep, young).as_dict()) == Retention(keep, young)
+
+
 VERSIONS = ["v1", "v2", "v3", "v4", "v5", "v6"]
 SHARES = st.one_of(
     st.sampled_from(VERSIONS).map(lambda version: {version: 100}),

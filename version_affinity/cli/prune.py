@@ -55,10 +55,11 @@ def prune(keep: int | None, older_than: Age | None, dry_run: bool, yes: bool, as
       version-affinity prune --keep 5 --older-than 30d
       version-affinity prune --keep 0 --older-than 2w -y
 
-    A version stays while it is in the current deployment, and while a rollback may return to it, whatever the options
-    say; while it is one of the last that were uploaded or deployed (--keep); and, with --older-than, for that time
-    after its upload and its last deployment. Both are as the application has them (version-affinity retention), unless
-    they are given for this once. Pages of a version that is gone miss their files: keep what tabs may still show.
+    A version stays while it is in the current deployment, while a rollback may return to it, and for a day after its
+    last users, whatever the options say; while it is one of the last that were uploaded or deployed (--keep); and, with
+    --older-than, for that time after its upload and its last deployment. Both are as the application has them
+    (version-affinity retention), unless they are given for this once. Pages of a version that is gone miss their files:
+    keep what tabs may still show.
     """
     place = current_place()
     log = place.open_log()

@@ -184,7 +184,8 @@ class ReleasesDirectory:
         if retention is not None and retention != releases.retention:
             raise ConfigurationError(
                 f"releases={str(directory)!r} is there already, with another retention "
-                f"({releases.retention.in_words()}): to change it, `version-affinity --releases {directory} retention`",
+                f"({releases.retention.in_words()}): to change it, `version-affinity --releases {directory} retention "
+                f"{retention.as_options()}`",
             )
         return releases
 

@@ -32,14 +32,18 @@ def parse_duration(text: str) -> timedelta:
 
 
 def in_words(duration: timedelta) -> str:
-    """Return a length of time as it is typed.
+    """Return a length of time as it is typed, so that ``parse_duration`` returns it again.
 
-    >>> in_words(timedelta(days=30)), in_words(timedelta(minutes=90))
-    ('30d', '1h30m')
+    >>> in_words(timedelta(days=30)), in_words(timedelta(minutes=90)), in_words(timedelta(seconds=1.5))
+    ('30d', '1h30m', '1.5s')
     """
-    rest = round(duration.total_seconds())
+    rest, fraction = divmod(duration // timedelta(microseconds=1), 1_000_000)
     words = ""
-    for unit, seconds in (("d", 86400), ("h", 3600), ("m", 60), ("s", 1)):
+    for unit, seconds in (("d", 86400), ("h", 3600), ("m", 60)):
         count, rest = divmod(rest, seconds)
         words += f"{count}{unit}" if count else ""
+    if fraction:
+        words += f"{rest}.{fraction:06}".rstrip("0") + "s"
+    elif rest:
+        words += f"{rest}s"
     return words or "0s"

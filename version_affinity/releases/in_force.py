@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Final
 
 from version_affinity.errors import ConfigurationError
 
-from .durations import in_words
 from .settings import SETTINGS, read_settings
 
 if TYPE_CHECKING:
@@ -90,15 +89,13 @@ class RetentionInForce:
         if own == settled:
             return
         path = self._directory.path
-        age = "none" if own.younger_than is None else in_words(own.younger_than)
         logger.warning(
             "Releases(retention=...) is %s, and that of %r is %s, which the command line goes by: prune may remove "
             "versions that this application still serves. Leave retention= out, after `version-affinity --releases %s "
-            "retention --keep %d --younger-than %s` if that is what you mean",
+            "retention %s` if that is what you mean",
             own.in_words(),
             str(path),
             settled.in_words(),
             path,
-            own.keep,
-            age,
+            own.as_options(),
         )

@@ -69,6 +69,16 @@ class Retention:
         age = "" if self.younger_than is None else f", younger than {in_words(self.younger_than)}"
         return f"keep {self.keep}{age}"
 
+    def as_options(self) -> str:
+        """Return it for the command line, all of it.
+
+        >>> Retention(5).as_options()
+        '--keep 5 --younger-than none'
+        """
+        return (
+            f"--keep {self.keep} --younger-than {'none' if self.younger_than is None else in_words(self.younger_than)}"
+        )
+
     def as_dict(self) -> dict[str, int | str | None]:
         """Return it for JSON.
 
