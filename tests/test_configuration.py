@@ -184,6 +184,12 @@ OPTIONS: list[tuple[Callable[[Path], dict[str, Any]], tuple[str, ...]]] = [
     (lambda root: {"prefix": "/shop#a"}, ("prefix='/shop#a'", "no path")),
     (lambda root: {"prefix": None}, ("prefix=None", "no path")),
     (lambda root: {"prefix": "/caf%C3%A9/"}, ("prefix='/caf%C3%A9/'", "no path")),
+    (lambda root: {"prefix": "/a//b"}, ("prefix='/a//b'", "no path", "without '//'")),
+    (lambda root: {"prefix": "/../shop"}, ("prefix='/../shop'", "no path", "'..'")),
+    (lambda root: {"versions": [Version("v1", "")]}, ("version 'v1'", "directory=''", "such as 'dist'")),
+    (lambda root: {"versions": [Version("v1", "")], "root": root}, ("version 'v1'", "directory=''")),
+    (lambda root: {"autorefresh": "no"}, ("autorefresh='no'", "neither on nor off", "autorefresh=True")),
+    (lambda root: {"fingerprinted": 5}, ("fingerprinted=5", "neither a regular expression", "leave it out")),
     (lambda root: {"root": 7}, ("root=7", "no directory's name", "str or pathlib.Path")),
     (lambda root: {"root": b"/srv"}, ("root=b'/srv'", "no directory's name")),
     (lambda root: {"root": None}, ("root=None", "no directory's name")),
@@ -276,12 +282,18 @@ def test_sign_override_name(name: Any) -> None:
     [
         ({"prefix": None}, ("prefix=None", "no path", "'/shop/'")),
         ({"prefix": 7}, ("prefix=7", "no path")),
+        ({"prefix": "shop/./"}, ("prefix='shop/./'", "no path", "'.'")),
         ({"app": "index.html"}, ("app='index.html'", "no WSGI application", "None to go without")),
     ],
 )
 def test_static_assets(root: Path, options: dict[str, Any], words: tuple[str, ...]) -> None:
     """A build that is served alone checks its options, too, when it is configured."""
     refused(lambda: StaticAssets(root / "v1", **options), *words)
+
+
+def test_no_directory() -> None:
+    """An empty name, as from a variable that is not set, is not the working directory."""
+    refused(lambda: StaticAssets(""), "directory=''", "names none", "such as 'dist'")
 
 
 @pytest.mark.parametrize("percentages", ["v1", 5, None, [("v1", 100)], {"v1"}])

@@ -395,7 +395,7 @@ def test_fields_over_a_socket(ask: Callable[..., Answer | None], target: bytes) 
         answer = ask(target, [(name, value)])
         if answer is not None:
             check(answer)
-            assert answer.status in (200, 304, 307)
+            assert answer.status in (200, 304, 307, 416)
             answered += 1
     assert answered > len(FIELDS) // 2
 

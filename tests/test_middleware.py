@@ -27,7 +27,7 @@ from builds import (
 from harness import NAVIGATION, SCRIPT, client, write_build
 from werkzeug.test import create_environ
 
-from version_affinity import Decision, VersionAffinity
+from version_affinity import Decision, StaticAssets, VersionAffinity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -583,19 +583,23 @@ def test_the_server_as_a_whole(builds: dict[str, Path], method: str, status: str
 @pytest.mark.parametrize("handling", ["single-page-application", "404-page"])
 @pytest.mark.parametrize("path", ["/orders", "/orders/7", "/photo.jpg"])
 def test_methods_where_a_page_stands_in(builds: dict[str, Path], handling: str, path: str, method: str) -> None:
-    """Where a page stands in for a file, another method is not allowed, as on a file; what GET shows exists."""
+    """Where a page stands in for a file, another method is not allowed; OPTIONS is where what GET shows exists.
+
+    A build that is served alone says the same.
+    """
     for version in SPLIT:
         write_build(builds[version], {"404.html": "nothing"})
     affinity = rollout(builds, None, not_found_handling=handling)
-    response = client(affinity).open(path, method=method)
-    assert (response.status_code, response.headers["Allow"]) == (
-        204 if method == "OPTIONS" else 405,
-        "GET, HEAD, OPTIONS",
-    )
-    answer = "allowed methods" if method == "OPTIONS" else "not allowed"
+    exists = handling == "single-page-application"
+    told = exists and method == "OPTIONS"
+    for app in (affinity, StaticAssets(builds["v1"], not_found_handling=handling)):
+        response = client(app).open(path, method=method)
+        allowed = "GET, HEAD, OPTIONS" if exists else "GET, HEAD"
+        assert (response.status_code, response.headers["Allow"]) == (204 if told else 405, allowed)
+    answer = "allowed methods" if told else "not allowed"
     assert affinity.explain(create_environ(path, method=method)).answer == answer
-    app = Answer()
-    assert client(rollout(builds, app, not_found_handling=handling)).open(path, method=method).text == "the app"
+    wrapped = rollout(builds, Answer(), not_found_handling=handling)
+    assert client(wrapped).open(path, method=method).text == "the app"
 
 
 def call(affinity: VersionAffinity, path: str = "/api", **headers: str) -> tuple[Any, list[Any]]:

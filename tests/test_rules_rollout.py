@@ -83,6 +83,8 @@ RULED = [
     ("/", {**on("v1"), "If-Match": '"another"'}, 412, NO_STORE),
     ("/", FORCED, 200, UNSTORED),
     ("/", {**FORCED, "If-None-Match": "*"}, 304, UNSTORED),
+    ("/", {**FORCED, "If-Match": '"another"'}, 412, UNSTORED),
+    ("/", {**FORCED, "Range": "bytes=99-"}, 416, UNSTORED),
     ("/index.html", on("v1"), 307, PRIVATE),
     ("/index.html", FORCED, 307, UNSTORED),
     ("/logo.svg", on("v1"), 200, PRIVATE),
@@ -121,6 +123,7 @@ def test_no_rule_makes_public_what_is_decided(
     response = client(of(files, not_found_handling="404-page")).get(path, headers=headers)
     assert (response.status_code, response.headers.getlist("Cache-Control")) == (status, [cache_control])
     assert response.headers["X-Rule"] == "yes"
+    assert response.headers.getlist("Version-Affinity") != []
     names = {name.lower() for name, _ in response.headers}
     assert names.isdisjoint({"cdn-cache-control", "x-accel-expires", "expires", "last-modified"})
     assert response.headers.get("ETag") != '"of-all-versions"'

@@ -1,7 +1,8 @@
 """All known versions as one map: which file a path stands for, who has it, and where they disagree.
 
-Made when the known versions change, never on a request, and immutable afterwards. A deployment changes little of it
-(``Catalog.under``). The garbage collector walks all of it while requests wait, so it is kept in few containers.
+Made when the known versions change. Afterwards requests add to it what they ask for first (``Catalog.named``), which
+changes no answer: the catalogs of several deployments share it. A deployment changes little (``Catalog.under``). The
+garbage collector walks all of it while requests wait, so it is kept in few containers.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from .assets.static import StaticAssets
+from .assets.static import ASKABLE, StaticAssets, is_askable
 from .deployment import Deployment
 from .errors import ConfigurationError
 from .keys import Cookie, Header, is_token
@@ -114,13 +114,16 @@ def check_root(root: object) -> str:
 
 def load_build(root: str, directory: str | os.PathLike[str], **options: Any) -> StaticAssets:
     """Return the build in a directory, which counts from a root where it is relative."""
-    return StaticAssets(os.path.join(root, directory), **options)  # noqa: PTH118 - a str stays what it is
+    name = os.path.join(root, directory) if directory else directory  # noqa: PTH118 - a str stays what it is
+    return StaticAssets(name, **options)
 
 
 def check_prefix(prefix: object) -> str:
     """Return the prefix as a WSGI path with "/" at both ends, or raise ``ConfigurationError``."""
-    if not isinstance(prefix, str) or not prefix.startswith("/") or "//" in prefix or set(prefix) & set("?#%"):
+    if not isinstance(prefix, str) or not prefix.startswith("/"):
         raise ConfigurationError(f"prefix={prefix!r} is no path: write it with a '/' at its beginning, as in '/shop/'")
+    if not is_askable(prefix):
+        raise ConfigurationError(f"prefix={prefix!r} is no path: {ASKABLE}")
     wire = prefix.encode("utf-8", "surrogatepass").decode("latin-1")
     return wire if wire.endswith("/") else f"{wire}/"
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
-from .assets.build import APP, NO_FILE
+from .assets.build import ALL_METHODS, APP, NO_FILE
 from .decision import BUCKET, MINTED
 from .exchange import EXCHANGE, Exchange
-from .lookup import is_known, look_up
+from .lookup import allowed, look_up
 from .request import READING, is_of_server, path_of
 
 if TYPE_CHECKING:
@@ -101,8 +101,8 @@ def _answer(
     if not reading:
         if has_app:
             return APP, ""
-        known = named is not None or is_known(local, build, state.catalog, request.environ)
-        return refused if known else NO_FILE, ""
+        methods = ALL_METHODS if named is not None else allowed(local, build, state.catalog, request.environ)
+        return (refused if methods == ALL_METHODS else NOT_ALLOWED if methods else NO_FILE), ""
     environ = request.environ
     at = build.find(local, environ)
     found, _, served = look_up(at, local, decision.version, build, state.catalog, environ, has_app=has_app)

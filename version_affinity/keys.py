@@ -92,11 +92,11 @@ class Cookie:
         object.__setattr__(self, "_find_oddly", odd_finder(self.name))
 
     def __call__(self, environ: WSGIEnvironment) -> bytes | None:
-        """Return the key of a request, None without one."""
+        """Return the key of a request, None or nothing without one."""
         header = environ.get("HTTP_COOKIE")
         if not header:
             return None
-        rest: str
+        rest: str  # an environ is of anything
         before, found, rest = header.partition(self._pair)  # as in ``cookie_finder``
         if not found:
             return b""

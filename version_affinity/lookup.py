@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from .assets.asset import Asset
-from .assets.build import FILE, REDIRECT, Found
+from .assets.build import ALL_METHODS, FILE, REDIRECT, Found
 from .request import is_of_server
 
 if TYPE_CHECKING:
@@ -44,8 +44,8 @@ def look_up(
     return (FILE if isinstance(at, Asset) else REDIRECT), at, version
 
 
-def is_known(path: str, build: Build, catalog: Catalog, environ: WSGIEnvironment) -> bool:
-    """Tell whether something of a build answers a GET at a path, so that another method is not allowed there.
+def allowed(path: str, build: Build, catalog: Catalog, environ: WSGIEnvironment) -> str:
+    """Return the methods that are allowed at a path; "" where nothing of a build answers a GET there.
 
     Args:
         path: The path inside the version.
@@ -53,9 +53,6 @@ def is_known(path: str, build: Build, catalog: Catalog, environ: WSGIEnvironment
         catalog: The files of all known versions.
         environ: The request, of another method.
     """
-    return (
-        build.find(path, environ) is not None
-        or path in catalog.rescues
-        or build.has_page(path)
-        or is_of_server(environ)
-    )
+    if path in catalog.rescues or is_of_server(environ):
+        return ALL_METHODS
+    return build.allowed(path, environ)

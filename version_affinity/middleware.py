@@ -15,11 +15,11 @@ from functools import partial
 from typing import TYPE_CHECKING, cast
 
 from .assets.asset import Asset
-from .assets.build import APP, FILE, MISSING
+from .assets.build import ALL_METHODS, APP, FILE, MISSING
 from .assets.index import DEFAULT_IGNORE
 from .assets.memory import Memory
 from .assets.routing import check_handling
-from .assets.static import DEFAULT_MEMORY, check_hand_over
+from .assets.static import DEFAULT_MEMORY, check_hand_over, check_switch
 from .configuration import (
     DEFAULT_NAME,
     check_prefix,
@@ -40,7 +40,7 @@ from .errors import ConfigurationError
 from .exchange import EXCHANGE, Exchange
 from .explanation import explain
 from .keys import Header, check_keys
-from .lookup import is_known, look_up
+from .lookup import allowed, look_up
 from .override_links import PARAMETER, OverrideLinks
 from .overrides import DEFAULT_HEADERS, Overrides
 from .patterns import app_first as compiled_patterns
@@ -185,7 +185,7 @@ class VersionAffinity:
         else:
             state = first_state(settings, name, versions, retained, load)
         self._rollout = Rollout(state, load, held, self._source)
-        self._autorefresh = autorefresh
+        self._autorefresh = check_switch("autorefresh", autorefresh)
 
     # The request path.
 
@@ -227,8 +227,8 @@ class VersionAffinity:
             return self._dispatch(state, exchange, treatment, local, start_response)
         if not reading:
             if self._app is None:
-                known = named is not None or is_known(local, build, catalog, environ)
-                return not_allowed(environ, treatment, start_response, known=known)
+                methods = ALL_METHODS if named is not None else allowed(local, build, catalog, environ)
+                return not_allowed(environ, treatment, start_response, methods)
             return self._pass_on(state, exchange, treatment, start_response)
         at = build.find(local, environ)
         if isinstance(at, Asset):
@@ -272,7 +272,8 @@ class VersionAffinity:
         environ = exchange.environ
         app = self._app
         if app is None:
-            return not_allowed(environ, treatment, start_response, known=is_of_server(environ))
+            methods = ALL_METHODS if is_of_server(environ) else ""
+            return not_allowed(environ, treatment, start_response, methods)
         if (
             exchange.kind in SHOWING
             and ("HTTP_IF_NONE_MATCH" in environ or "HTTP_IF_MODIFIED_SINCE" in environ)

@@ -178,13 +178,10 @@ class Policy:
         counters: Where responses are counted.
     """
 
-    __slots__ = ("_cookie", "_joined", "_public_log", "_vary", "_vary_names", "treatments")
+    __slots__ = ("_cookie", "_public_log", "_vary", "treatments")
 
     def __init__(self, vary: Iterable[str], cookie: PinCookie | None, counters: Counters) -> None:
         self._vary = ", ".join(dict.fromkeys(vary))
-        self._vary_names = frozenset(name.lower() for name in vary)
-        # An application says the same again and again.
-        self._joined = lru_cache(maxsize=64)(self._join)
         self._cookie = cookie
         self._public_log = LimitedLog(logging.WARNING)
         #: By kind and decision.
@@ -306,12 +303,10 @@ class Policy:
         """Return our headers with the application's own Vary joined to ours."""
         if not vary:
             return headers
-        joined = "Vary", self._joined(vary)
+        # An application says the same again and again; what is longer is nothing to remember.
+        join = _joined_before if len(vary) < _LONG else _joined
+        joined = "Vary", join(self._vary, vary)
         return [joined if header[0] == "Vary" else header for header in headers]
-
-    def _join(self, vary: str) -> str:
-        own = [name for name in map(str.strip, vary.split(",")) if name and name.lower() not in self._vary_names]
-        return "*" if "*" in own else ", ".join([self._vary, *own])
 
 
 # The headers that are looked at, also as they are commonly written, and common ones that are not: most names are found
@@ -344,8 +339,23 @@ _ROLES = {
     for spelled in (name, name.title())
 } | dict.fromkeys(_UNREAD, "")
 _role_of = _ROLES.get
+_LONG = 256
 _REPLACED = frozenset((*CACHING, "vary"))
 _VALIDATORS = ("etag", "last-modified")
+
+
+def _joined(ours: str, theirs: str) -> str:
+    """Return two values of Vary as one, each name once.
+
+    >>> _joined("Cookie, Version-Override", "Accept, cookie"), _joined("Cookie", "*")
+    ('Cookie, Version-Override, Accept', '*')
+    """
+    known = {name.strip() for name in ours.lower().split(",")}
+    own = [name for name in map(str.strip, theirs.split(",")) if name and name.lower() not in known]
+    return "*" if "*" in own else ", ".join([ours, *own])
+
+
+_joined_before = lru_cache(maxsize=256)(_joined)
 
 
 def _without(headers: Headers, names: tuple[str, ...]) -> Headers:

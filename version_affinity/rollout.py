@@ -1,6 +1,7 @@
 """What changes while an application runs: the state that requests read is replaced, under them and in one assignment.
 
-A request reads the state once and takes no lock; changes are made one after the other.
+A request takes no lock, but for development's ``autorefresh``. Changes are made one after the other: those of the
+application under a lock, those of a source, beside which there are no others, in its thread.
 """
 
 from __future__ import annotations
@@ -74,8 +75,8 @@ class Rollout:
             except ConfigurationError:
                 self._release(loaded)
                 raise
-            self.state = before.add(loaded)
-        report(self.state.catalog, before.catalog)
+            self.state = after = before.add(loaded)
+        report(after.catalog, before.catalog)
 
     def retire(self, version: str) -> None:
         """Forget a version; see ``VersionAffinity.retire``."""

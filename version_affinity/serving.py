@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
+from .assets.asset import ETAG
 from .assets.build import DOCUMENT, NO_FILE
 from .assets.response import NOT_MODIFIED, REVALIDATE, Parts, Response, respond
 from .assets.sending import changed, send, stand_in_headers, uncoded
@@ -30,10 +31,6 @@ if TYPE_CHECKING:
     from .pin import PinCookie
     from .policy import Headers, Policy, Treatment
     from .state import State
-
-
-# Where in a file's headers its entity tag stands (``Representation.headers``).
-_ETAG: Final = 2
 
 
 class FileServer:
@@ -102,7 +99,7 @@ class FileServer:
         plain = uncoded(environ)
         return None if plain is None else self._rare_answer(file, plain)
 
-    def under_decision(  # noqa: C901, PLR0912 - each helper is a call on every page
+    def under_decision(  # noqa: C901, PLR0912 - on every page, and more helpers would be more calls
         self,
         state: State,
         request: Request,
@@ -237,7 +234,7 @@ def _frequent(asset: Asset, environ: WSGIEnvironment, headers: Headers) -> Sent 
         return None
     known = environ.get("HTTP_IF_NONE_MATCH")
     if known is not None:
-        return (NOT_MODIFIED, [asset.headers[_ETAG], *headers], []) if known == asset.etag else None
+        return (NOT_MODIFIED, [asset.headers[ETAG], *headers], []) if known == asset.etag else None
     data = asset.data
     if data is None:
         return None
@@ -260,6 +257,9 @@ def _response(
             headers = [*headers, *build.kept[1:]]  # but for how long: its name is a collision
         # No dates: they cannot tell one version's file from another's.
         response = respond(asset, request.method, environ.get, headers)
+        if response.status[0] == "4":
+            told = [header for header in response.headers if header[0] != "Cache-Control"]
+            response.headers[:] = [*told, *treatment.missing]
     else:
         whole = Parts(asset, ()) if request.method == "HEAD" else asset
         response = Response(status, [*stand_in_headers(asset), *headers], whole)

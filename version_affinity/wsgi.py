@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from .assets.build import ALL_METHODS
 from .policy import PRECONDITIONS
 
 if TYPE_CHECKING:
@@ -89,13 +90,20 @@ def no_file(environ: WSGIEnvironment, treatment: Treatment, start_response: Star
 
 
 def not_allowed(
-    environ: WSGIEnvironment, treatment: Treatment, start_response: StartResponse, *, known: bool
+    environ: WSGIEnvironment, treatment: Treatment, start_response: StartResponse, allowed: str
 ) -> Iterable[bytes]:
-    """Answer a method that no file understands, where no application is wrapped (RFC 9110 section 15.5.6)."""
-    if not known:
+    """Answer another method than GET and HEAD, where no application is wrapped (RFC 9110 section 15.5.6).
+
+    Args:
+        environ: The request.
+        treatment: What follows from its decision.
+        start_response: As the server gave it.
+        allowed: The methods that are allowed; "" where there is nothing.
+    """
+    if not allowed:
         return no_file(environ, treatment, start_response)
-    headers = [("Allow", "GET, HEAD, OPTIONS"), *treatment.missing]
-    if environ["REQUEST_METHOD"] == "OPTIONS":
+    headers = [("Allow", allowed), *treatment.missing]
+    if environ["REQUEST_METHOD"] == "OPTIONS" and allowed == ALL_METHODS:
         treatment.count_success()
         start_response("204 No Content", headers)
         return ()

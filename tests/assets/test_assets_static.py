@@ -276,9 +276,10 @@ def test_other_methods(root, method, path, handling, status, allow):
 
 
 @pytest.mark.parametrize(("method", "status"), [("OPTIONS", 204), ("POST", 404)])
-def test_server_as_a_whole(root, method, status):
+@pytest.mark.parametrize("prefix", ["/", "/shop/"])
+def test_server_as_a_whole(root, method, status, prefix):
     """OPTIONS of "*" names the methods (RFC 9110 section 9.3.7); no other method has that target."""
-    answer = ask_raw(StaticAssets(root), environ_of("*", method))
+    answer = ask_raw(StaticAssets(root, prefix=prefix), environ_of("*", method))
     assert (answer.status, answer["Allow"]) == (status, "GET, HEAD, OPTIONS" if status == 204 else None)
 
 

@@ -20,6 +20,10 @@ NOSNIFF: Final = ("X-Content-Type-Options", "nosniff")
 #: Parts of every file may be asked for (RFC 9110 section 14.3).
 ACCEPT_RANGES: Final = ("Accept-Ranges", "bytes")
 
+#: Where these stand in ``Representation.headers``.
+CONTENT_LENGTH: Final = 1
+ETAG: Final = 2
+
 _URLSAFE: Final = bytes.maketrans(b"+/", b"-_")
 
 

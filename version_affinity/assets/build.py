@@ -50,6 +50,9 @@ NOT_FOUND_PAGE: Final = "404-page"
 #: A redirect to another path of the build, or wherever a rule says.
 Leading: TypeAlias = "Redirect | Redirected"
 
+#: The methods that a file understands, as in Allow.
+ALL_METHODS: Final = "GET, HEAD, OPTIONS"
+
 _DOCUMENT: Final = "/index.html"
 _REDIRECTS: Final = "_redirects"
 _HEADERS: Final = "_headers"
@@ -250,9 +253,16 @@ class Build:
             return Found(REDIRECT, redirect)
         return Found(NO_FILE if document is None else DOCUMENT, page)
 
-    def has_page(self, path: str) -> bool:
-        """Tell whether a page stands in for a file that is missing at a path."""
-        return self.document is not None or self._not_found_page(path) is not None
+    def allowed(self, path: str, environ: WSGIEnvironment) -> str:
+        """Return the methods that are allowed at a path (RFC 9110 section 10.2.1); "" where nothing answers.
+
+        Args:
+            path: The path in the build.
+            environ: A request of another method than GET and HEAD.
+        """
+        if self.document is not None or self.find(path, environ) is not None:
+            return ALL_METHODS
+        return "GET, HEAD" if self._not_found_page(path) is not None else ""
 
     def _not_found_page(self, path: str) -> Asset | None:
         return not_found(self.index.assets, path) if self.not_found_handling == NOT_FOUND_PAGE else None

@@ -219,6 +219,8 @@ def _root(directory: str | os.PathLike[str]) -> str:
         raise ConfigurationError(
             f"directory={directory!r} is no text: give the directory's name as str or pathlib.Path"
         )
+    if not name:
+        raise ConfigurationError("directory='' names none: give the one that the build writes to, such as 'dist'")
     try:
         root = Path(os.path.realpath(name))
         if root.is_dir():
@@ -241,6 +243,7 @@ def _rule(fingerprinted: FingerprintRule | None) -> Callable[[str], bool | None]
         search("")  # a pattern of bytes cannot
     except (re.error, TypeError) as error:
         raise ConfigurationError(
-            f"fingerprinted={fingerprinted!r} is neither a regular expression nor a callable: {error}"
+            f"fingerprinted={fingerprinted!r} is neither a regular expression nor a callable ({error}): write one that "
+            r"is found in the paths of such files, such as r'\.[0-9a-f]{8}\.', or leave it out"
         ) from None
     return lambda path: True if search(path) else None

@@ -5,8 +5,9 @@ What makes an answer a rare one is left to ``respond`` and ``send``, which give 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
+from .asset import CONTENT_LENGTH
 from .ranges import single_range
 from .response import CONDITIONAL, NOT_MODIFIED, OK, PARTIAL, Response
 from .sending import VARY_ENCODING, changed
@@ -21,9 +22,6 @@ if TYPE_CHECKING:
 
     #: What a WSGI application starts and returns: status, headers to keep, body.
     Sent: TypeAlias = "tuple[str, list[Header], Iterable[bytes]]"
-
-# Where in a file's headers its length stands (``Representation.headers``).
-_LENGTH: Final = 1
 
 
 class Prepared:
@@ -100,6 +98,6 @@ class Prepared:
             return None
         start, stop = span
         headers = [*self.headers]
-        headers[_LENGTH] = ("Content-Length", str(stop - start))
+        headers[CONTENT_LENGTH] = ("Content-Length", str(stop - start))
         headers.append(("Content-Range", f"bytes {start}-{stop - 1}/{size}"))
         return PARTIAL, headers, [data[start:stop]]

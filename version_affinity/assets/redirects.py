@@ -273,7 +273,8 @@ def _read(line: int, text: str, html_handling: str, rules: Mapping[str, Redirect
         raise _UnusableError("bad_status", f"{status_text!r} is not one of {', '.join(_STATUSES)}")
     if _loops(source, target, html_handling):
         advice = "not_found_handling='single-page-application' shows one page at every path"
-        raise _UnusableError("infinite_loop", f"{target_text!r} leads back to {source_text!r}; {advice}")
+        why = f"{target_text!r} would be for {source_text!r} again, as the platforms have it"
+        raise _UnusableError("infinite_loop", f"{why}; {advice}")
     if source in rules:
         raise _UnusableError("duplicate_from", f"line {rules[source].line} has a rule for {source!r} already")
     if status == _REWRITE and target.host:

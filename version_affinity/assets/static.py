@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Final, cast
 from version_affinity.errors import ConfigurationError
 
 from .asset import NOSNIFF, Asset
-from .build import APP, DOCUMENT, FILE, REDIRECT, Build, Found
+from .build import ALL_METHODS, APP, DOCUMENT, FILE, REDIRECT, Build, Found
 from .files import wsgi_body
 from .ignore import DEFAULT_IGNORE
 from .index import refresh, scan
@@ -52,8 +52,9 @@ DEFAULT_MEMORY: Final = 64 * 1024 * 1024
 
 # Caches may keep these for as long as they like, unless told otherwise (RFC 9110 section 15.1).
 _LASTING: Final = ("301", "308")
+#: What a prefix must be.
+ASKABLE: Final = "write one such as '/shop/', without '?', '#' and '%', and without '//', '.' and '..' between slashes"
 _READS: Final = frozenset(("GET", "HEAD"))
-_ALLOW: Final = ("Allow", "GET, HEAD, OPTIONS")
 # What tells a page's request from that of what it loads (W3C Fetch Metadata).
 _FETCH: Final = "Sec-Fetch-Mode, Sec-Fetch-Dest"
 _SHOWN: Final = (DOCUMENT, FILE)
@@ -161,7 +162,7 @@ class StaticAssets:
         mount = self._mount
         if mount:
             if path != mount and not path.startswith(self.prefix):
-                return (self.app or _missing)(environ, start_response)
+                return (self.app or _outside)(environ, start_response)
             path = path[len(mount) :]
         if self.autorefresh:
             self.refresh()
@@ -299,10 +300,16 @@ def _root(environ: WSGIEnvironment) -> str:
     return "" if environ.get("SCRIPT_NAME") else "/"
 
 
+def is_askable(prefix: str) -> bool:
+    """Tell whether a prefix is one that a path from a browser can begin with."""
+    segments = prefix.strip("/").split("/")
+    return "//" not in prefix and not set(prefix) & set("?#%") and {".", ".."}.isdisjoint(segments)
+
+
 def _mounted(prefix: object) -> str:
     """Return a prefix as PATH_INFO shows it: with "/" at both ends, its UTF-8 decoded as latin-1 (PEP 3333)."""
-    if not isinstance(prefix, str) or "//" in prefix or set(prefix) & set("?#%"):
-        raise ConfigurationError(f"prefix={prefix!r} is no path: write one such as '/shop/'")
+    if not isinstance(prefix, str) or not is_askable(prefix):
+        raise ConfigurationError(f"prefix={prefix!r} is no path: {ASKABLE}")
     segments = prefix.strip("/").encode("utf-8", "surrogatepass").decode("latin-1")
     return f"/{segments}/" if segments else "/"
 
@@ -324,19 +331,23 @@ def _missing(environ: WSGIEnvironment, start_response: StartResponse) -> Iterabl
 
 
 def _refused(build: Build, path: str, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-    """Answer another method than GET and HEAD, which are all that files know (RFC 9110 section 15.5.6).
+    """Answer another method than GET and HEAD, which are all that files know (RFC 9110 section 15.5.6)."""
+    allowed = build.allowed(path, environ)
+    return _answer_method(allowed, environ, start_response) if allowed else _outside(environ, start_response)
 
-    "*" asks for the methods of the server as a whole (section 9.3.7).
-    """
-    is_options = environ["REQUEST_METHOD"] == "OPTIONS"
-    if build.find(path, environ) is not None or build.document is not None or (is_options and path == "*"):
-        if is_options:
-            start_response("204 No Content", [_ALLOW])
-            return ()
-        return _say("405 Method Not Allowed", (_ALLOW, NO_STORE), environ, start_response)
-    if build.has_page(path):  # a 404 page
-        return _say("405 Method Not Allowed", (("Allow", "GET, HEAD"), NO_STORE), environ, start_response)
+
+def _outside(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    """Answer where nothing of the build does. "*" asks for the methods of the server as a whole (section 9.3.7)."""
+    if environ["REQUEST_METHOD"] == "OPTIONS" and environ.get("PATH_INFO") == "*":
+        return _answer_method(ALL_METHODS, environ, start_response)
     return _missing(environ, start_response)
+
+
+def _answer_method(allowed: str, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    if environ["REQUEST_METHOD"] == "OPTIONS" and allowed == ALL_METHODS:
+        start_response("204 No Content", [("Allow", allowed)])
+        return ()
+    return _say("405 Method Not Allowed", (("Allow", allowed), NO_STORE), environ, start_response)
 
 
 def _say(
