@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import shlex
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from commanding import AUTHOR, COLLISION, Site
+from commanding import AUTHOR, COLLISION, Site, run
 
 from version_affinity.releases.file_log import FileLog
 from version_affinity.releases.source import COPY
@@ -189,6 +190,43 @@ def test_origins(site: Site, command: str) -> None:
     assert "1 reference to https://cdn.example was not checked: --origin https://cdn.example" in told
     told = site.run(*command.split(), "-y", "--origin", "https://cdn.example", code=1).stderr
     assert "v3 has 1 broken reference; " in told
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--origin", "https://cdn.example"),
+        ("--prefix", "/my shop/", "--app-first", "/my shop/api/*"),
+        ("--app-first", "/api/*", "--app-first", "/who?"),
+    ],
+)
+@pytest.mark.parametrize("command", ["versions deploy v3", "rollback v3"])
+def test_the_check_that_is_named(site: Site, command: str, options: tuple[str, ...]) -> None:
+    """A refusal names the check that tells all of it: with the options that it was refused with."""
+    pytest.importorskip("tinycss2", reason="it comes with the extra 'check'")
+    gone = "gone-BX4CeNGm.js"
+    urls = [f"https://cdn.example/{gone}", f"/my%20shop/{gone}", "/my%20shop/api/x.js", f"/{gone}", "/api/x.js"]
+    page = "<!doctype html>" + "".join(f'<script src="{url}"></script>' for url in urls)
+    site.upload("v3", more={"about.html": page})
+    told = site.run(*command.split(), "-y", *options, code=1).stderr
+    count = told.partition("v3 has ")[2].partition(";")[0]
+    suggested = shlex.split(told.partition("; ")[2].partition(" tells all")[0])
+    assert suggested[0] == "version-affinity"
+    assert f"v3 is not fit to be deployed: {count}" in run(*suggested[1:], code=1).stderr
+
+
+def test_paths_of_the_application(site: Site) -> None:
+    """--app-first is proposed where a path may be the application's, and not for what only a build names so."""
+    pytest.importorskip("tinycss2", reason="it comes with the extra 'check'")
+    page = '<!doctype html><script src="https://cdn.example/assets/gone-BX4CeNGm.js"></script>'
+    site.upload("v3", more={"about.html": page})
+    asked = ("--origin", "https://cdn.example")
+    assert "--app-first" not in refused(site, "broken-reference", "v3", *asked)
+    assert "--app-first" not in site.run("check", "v3", *asked, code=1).stderr
+    other = site.build("v3", {"about.html": f'{page}<img src="/api/me.png">'})
+    site.run("versions", "upload", str(other), "--id", "v4")
+    assert "--app-first '/api/*'" in refused(site, "broken-reference", "v4", *asked)
+    assert "--app-first '/api/*'" in site.run("check", "v4", *asked, code=1).stderr
 
 
 def test_other_log(site: Site) -> None:

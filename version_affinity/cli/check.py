@@ -13,7 +13,7 @@ from version_affinity.errors import ConfigurationError
 from .commands import command
 from .completing import complete_version
 from .errors import RefusedError, missing_extra
-from .objections import APP_FIRST_HINT, unchecked
+from .objections import app_first_hint, unchecked
 from .output import aligned, emit, json_option, progress, say, styled
 from .place import build_options, current_place, place_options
 from .standings import PRUNABLE, standings
@@ -87,8 +87,10 @@ def check(build: str, prefix: str | None, app_first: tuple[str, ...], origins: t
     else:
         _show(subject, report)
     if not report.ok:
-        hint = f"\n{APP_FIRST_HINT}" if report.broken else ""
-        raise RefusedError(f"{subject.name} is not fit to be deployed: {_counted(report)}{hint}")
+        hint = app_first_hint(report)
+        raise RefusedError(
+            "\n".join(filter(None, [f"{subject.name} is not fit to be deployed: {_counted(report)}", hint]))
+        )
 
 
 def _subject(build: str) -> _Subject:

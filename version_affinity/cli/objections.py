@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from version_affinity.assets.fingerprint import is_fingerprinted
 from version_affinity.errors import ConfigurationError
 from version_affinity.releases.presence import Presence
 
@@ -32,7 +33,7 @@ COLLISION: Final = "collision"
 OTHER_LOG: Final = "other-log"
 LOST: Final = "log-lost"
 
-APP_FIRST_HINT: Final = "Is a path answered by the application itself? Then name it: --app-first '/api/*'"
+_APP_FIRST_HINT: Final = "Is a path answered by the application itself? Then name it: --app-first '/api/*'"
 
 _NAMED: Final = 3
 
@@ -220,12 +221,18 @@ def _checked(
     told = unchecked(report)
     if not report.broken:
         return [], told
-    reason = (
-        f"{version} has {counted(len(report.broken), 'broken reference')}; {command_line(f'check {version}')} tells "
-        f"all. {APP_FIRST_HINT}"
-    )
+    looked = command_line(f"check {version} {build.options}".rstrip())
+    hint = app_first_hint(report)
+    reason = f"{version} has {counted(len(report.broken), 'broken reference')}; {looked} tells all"
+    reason += f". {hint}" if hint else ""
     places = [f"{found.file}:{found.line}  {found.text}: {found.reason}" for found in report.broken]
     return [Objection(BROKEN, reason, _first(places))], told
+
+
+def app_first_hint(report: Report) -> str:
+    """Return what helps where broken references may be the application's; "" where only a build makes such names."""
+    may_be_apps = any(not is_fingerprinted(found.path) for found in report.broken)
+    return _APP_FIRST_HINT if may_be_apps else ""
 
 
 def unchecked(report: Report) -> list[str]:

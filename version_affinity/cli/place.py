@@ -44,6 +44,18 @@ class Build(NamedTuple):
     app_first: tuple[str, ...] = ()
     origins: tuple[str, ...] = ()
 
+    @property
+    def options(self) -> str:
+        """The options that say so, as they are to be typed: "" where none is needed.
+
+        >>> Build("/shop/", ("/api/*",), ("https://cdn.example",)).options
+        "--prefix /shop/ --app-first '/api/*' --origin https://cdn.example"
+        """
+        given = [("--prefix", self.prefix)] if self.prefix != "/" else []
+        given += [("--app-first", pattern) for pattern in self.app_first]
+        given += [("--origin", origin) for origin in self.origins]
+        return " ".join(f"{option} {shlex.quote(value)}" for option, value in given)
+
 
 class Place:
     """Where the releases are: as the command line says, else the environment, else the application, else ``releases/``.
