@@ -81,7 +81,7 @@ def test_mount(tmp_path: Path) -> None:
 
 
 def test_unchecked(tmp_path: Path) -> None:
-    """Origins that seem to be the build's own are told: how many references name fingerprinted files that it has."""
+    """Origins that have a fingerprinted file of the build are told, with all references to them, and where it is."""
     files = {
         "index.html": PAGE
         + f'<script src="{OWN}{THERE}"></script><script src="//cdn.example{THERE}"></script>'
@@ -90,6 +90,42 @@ def test_unchecked(tmp_path: Path) -> None:
         THERE[1:]: f"a = '{OWN}{THERE}'",
         "logo.svg": "<svg/>",
     }
-    assert checked(tmp_path, files).unchecked == (("http://b.example:8080", 1), (OWN, 3))
-    assert checked(tmp_path, files, origins=[OWN]).unchecked == (("http://b.example:8080", 1),)
-    assert checked(tmp_path, files, prefix="/shop/").unchecked == ()
+    assert checked(tmp_path, files).unchecked == (("http://b.example:8080", 1, ""), (OWN, 5, ""))
+    assert checked(tmp_path, files, origins=[OWN]).unchecked == (("http://b.example:8080", 1, ""),)
+    below = checked(tmp_path, {**files, "b.html": f'{PAGE}<script src="{OWN}/shop{THERE}"></script>'}, prefix="/shop/")
+    assert below.unchecked == (("http://b.example:8080", 1, "/"), (OWN, 6, ""))
+
+
+@pytest.mark.parametrize(
+    ("page", "references", "path"),
+    [
+        (f'<script src="{OWN}/shop/caf%C3%A9{THERE}"></script><script src="{OWN}{GONE}"></script>', 2, "/shop/café/"),
+        (f'<script src="{OWN}/x/assets/../..{THERE}?v=1#a"></script>', 1, ""),
+        (f'<base href="{OWN}/"><script src="a.js"></script><img src="/b.png"><img src="data:,x">', 2, ""),
+        ('<base href="//cdn.example"><script src="a.js"></script><img src="//x.example/b.png">', 1, ""),
+        (
+            f'<base href="{OWN}/shop/assets/"><script src="{THERE[8:]}"></script><script src="a.js"></script>',
+            2,
+            "/shop/",
+        ),
+        (f'<base href="{OWN}/"><script type="module">import "react"; import "./a.js"</script>', 1, ""),
+    ],
+)
+def test_what_belongs_to_an_origin(page: str, references: int, path: str, tmp_path: Path) -> None:
+    """A file is known by its path or by the path's end, and a base tells of an origin that has none."""
+    report = checked(tmp_path, {"index.html": PAGE + page, THERE[1:]: ""})
+    assert report.unchecked == ((OWN, references, path),)
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        f'<script src="{OWN}/x{THERE[8:]}"></script>',
+        f'<script src="{OWN}/logo.svg"></script>',
+        f'<base href="{OWN}/">',
+        f'<base href="/shop/"><script src="{OWN}/a.js"></script>',
+    ],
+)
+def test_other_sites(page: str, tmp_path: Path) -> None:
+    """Nothing is told of an origin that has no fingerprinted file of the build, and is no page's base."""
+    assert checked(tmp_path, {"index.html": PAGE + page, THERE[1:]: "", "logo.svg": "<svg/>"}).unchecked == ()

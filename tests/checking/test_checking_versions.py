@@ -131,7 +131,7 @@ def test_json(tmp_path: Path) -> None:
     assert [one["file"] for one in document["faults"]] == ["/a.css"]
     assert document["sizes"]["total"]["files"] == report.sizes.total.files
     assert document["sizes"]["types"]["text/css"] == {"files": 1, "size": 17}
-    assert document["unchecked"] == [{"origin": "https://cdn.example", "references": 1}]
+    assert document["unchecked"] == [{"origin": "https://cdn.example", "references": 1, "path": ""}]
     assert document["churn"]["live"] == "v1"
     assert set(document["churn"]) == {"live", "new", "shared", "removed"}
     assert json.loads(json.dumps(checked(tmp_path, {"index.html": PAGE}).as_dict()))["churn"] is None

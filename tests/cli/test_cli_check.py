@@ -89,14 +89,27 @@ def test_origins(site: Site) -> None:
         f'<script type="module" src="https://cdn.example{ENTRY["v3"]}"></script><img src="https://cdn.example/b.png">'
     )
     build = str(site.build("v3", {"index.html": page}))
-    line = "1 reference to https://cdn.example was not checked: --origin https://cdn.example"
+    line = "2 references to https://cdn.example were not checked: --origin https://cdn.example"
     assert site.run("check", build).stdout.endswith(f"\n\n{line}\n\nFit to be deployed.\n")
     told = site.json("check", build)
-    assert (told["ok"], told["unchecked"]) == (True, [{"origin": "https://cdn.example", "references": 1}])
+    assert (told["ok"], told["unchecked"]) == (True, [{"origin": "https://cdn.example", "references": 2, "path": ""}])
     result = site.run("check", build, "--origin", "https://cdn.example", code=1)
     assert "  1  broken  <img src> https://cdn.example/b.png: no file is there\n" in result.stdout
     assert line not in result.stdout
     assert "'cdn' is no origin" in site.run("check", build, "--origin", "cdn", code=1).stderr
+
+
+def test_where_an_origin_has_the_build(site: Site) -> None:
+    """Where a CDN has the build below a path, that is told, and what checks it; under a prefix there is nothing."""
+    urls = [f"https://cdn.example/shop{path}" for path in (ENTRY["v3"], "/assets/gone-BX4CeNGm.js")]
+    page = "<!doctype html>" + "".join(f'<script src="{url}"></script>' for url in urls)
+    build = str(site.build("v3", {"index.html": page}))
+    told = site.run("check", build).stdout
+    options = "--prefix /shop/ --origin https://cdn.example"
+    assert f"\n2 references to https://cdn.example were not checked: {options}\n" in told
+    assert f"{urls[1]}: no file is there" in site.run("check", build, *options.split(), code=1).stdout
+    told = site.run("check", build, "--prefix", "/app/").stdout
+    assert "were not checked: the build's files seem to be below /shop/ there, and not below the prefix /app/\n" in told
 
 
 def test_without_releases(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

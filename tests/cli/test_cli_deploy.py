@@ -187,7 +187,7 @@ def test_origins(site: Site, command: str) -> None:
     page = "<!doctype html>" + "".join(f'<script src="{url}"></script>' for url in urls)
     site.upload("v3", more={"about.html": page, COLLISION[1:]: "// chunk"})
     told = site.run(*command.split(), "-y", "--dry-run").stderr
-    assert "1 reference to https://cdn.example was not checked: --origin https://cdn.example" in told
+    assert "2 references to https://cdn.example were not checked: --origin https://cdn.example" in told
     told = site.run(*command.split(), "-y", "--origin", "https://cdn.example", code=1).stderr
     assert "v3 has 1 broken reference; " in told
 

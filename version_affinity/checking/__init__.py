@@ -16,7 +16,7 @@ has tuples of frozen values:
 ``unstable``       ``Unstable(path, versions, file, line)``: pages load it, its name is stable, its bytes are not: a
                    warning
 ``faults``         ``Unread(file, line, reason)``: a place that could not be parsed: a warning
-``unchecked``      ``Unchecked(origin, references)``: an origin that may belong into ``origins``
+``unchecked``      ``Unchecked(origin, references, path)``: an origin that may belong into ``origins``
 =================  ==============================================================================================
 
 and ``sizes`` (``Sizes(total, types)``), ``churn`` (``Churn(live, new, shared, removed)`` against the live version,

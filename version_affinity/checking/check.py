@@ -16,9 +16,10 @@ from .javascript import SERVICE_WORKER
 from .origins import Origins
 from .reading import MANIFEST, read_one, task_of
 from .references import Base, Document, Need, Reference, clipped, request_path, shown
-from .report import Broken, Report, Unchecked, Unread
+from .report import Broken, Report, Unread
 from .site import Site
 from .tracing import trace
+from .unchecked import unchecked
 from .workers import read_all
 
 if TYPE_CHECKING:
@@ -109,7 +110,7 @@ def check(
         tuple(sorted((*_unread({path: one.faults for path, one in documents.items()}), *_unread(found.faults)))),
         sizes(files),
         None if live is None else churn(files, live, known_files[live]),
-        tuple(Unchecked(origin, count) for origin, count in sorted(found.unchecked.items())),
+        unchecked(found.documents.values(), files, own, mount),
     )
 
 

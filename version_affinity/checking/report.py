@@ -71,15 +71,17 @@ class Unread(NamedTuple):
 
 
 class Unchecked(NamedTuple):
-    """An origin that seems to be the build's own: there, references name fingerprinted files that it has.
+    """An origin that seems to be the build's own: a fingerprinted file of it is there, or a page's base.
 
     Attributes:
         origin: The origin, such as "https://cdn.example".
-        references: How many they are.
+        references: How many references to it there are, whatever they name.
+        path: The path under which it seems to have the build; "" for the prefix under which all is served.
     """
 
     origin: str
     references: int
+    path: str
 
 
 class Amount(NamedTuple):

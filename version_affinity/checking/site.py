@@ -13,13 +13,14 @@ from version_affinity.assets.redirects import Redirected
 from version_affinity.assets.routing import Redirect
 from version_affinity.assets.spelling import canonical
 
-from .origins import Origins, split
 from .references import EXTERNAL, Need, request_path, resolve
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container
 
     from version_affinity.assets.build import At, Build
+
+    from .origins import Origins
 
 #: Redirects that browsers follow (Fetch standard, HTTP-redirect fetch).
 _HOPS: Final = 20
@@ -81,15 +82,6 @@ class Site:
     def url_of(self, path: str) -> str:
         """Return the URL path of a file, or of the path at which a page is shown."""
         return self.root + canonical(self._pages.get(path, path))[1:]
-
-    def other_origin(self, text: str) -> str:
-        """Return a URL's origin where it is none of these, and yet a fingerprinted file has the URL's path; else ""."""
-        parts = split(text)
-        if parts is None or parts[0] in self.origins:
-            return ""
-        asset = self.answer(resolve(parts[1], "/"), Need.CONTENT).asset
-        origin = parts[0] if not parts[0].startswith("//") else f"https:{parts[0]}"
-        return origin if asset is not None and asset.fingerprinted else ""
 
     def answer(self, url: str, need: Need) -> Answer:
         """Return what answers at a URL path, for a reference with a need."""

@@ -7,7 +7,6 @@ any of these ways holds: a check that refuses a build that works is soon switche
 
 from __future__ import annotations
 
-from collections import Counter
 from itertools import islice
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -62,13 +61,13 @@ class Trace(NamedTuple):
         broken: The references that lead nowhere.
         loaded: The files that pages load, each with a reference to it.
         faults: By file, what cannot be parsed in import maps and in web app manifests.
-        unchecked: Origins that seem to be the build's own, and the number of references to its files there.
+        documents: What was found in files, with what their import maps refer to, and with web app manifests.
     """
 
     broken: tuple[Followed, ...]
     loaded: Mapping[str, Followed | None]
     faults: Mapping[str, tuple[Fault, ...]]
-    unchecked: Mapping[str, int]
+    documents: Mapping[str, Document]
 
 
 def trace(
@@ -166,10 +165,7 @@ class _Tracer:
             for _ in self._followed(file, None):
                 pass
         broken = tuple(followed for followed in self._outcomes.values() if followed is not None)
-        documents = self._documents.values()
-        others = Counter(self._site.other_origin(found.text) for document in documents for found in document.references)
-        del others[""]
-        return Trace(broken, self._loaded, self._faults, others)
+        return Trace(broken, self._loaded, self._faults, self._documents)
 
     def _followed(self, file: str, imports: ImportMap | None) -> Iterator[Followed]:
         """Follow the references of one file; yield them, and keep those that lead nowhere."""

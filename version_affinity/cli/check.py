@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     from version_affinity.checking import Report
 
+    from .place import Build
+
 
 class _Subject(NamedTuple):
     """What is checked, and what it is compared with.
@@ -85,7 +87,7 @@ def check(build: str, prefix: str | None, app_first: tuple[str, ...], origins: t
     if as_json:
         emit({"build": subject.name, "known": list(subject.known), "live": live, **report.as_dict()})
     else:
-        _show(subject, report)
+        _show(subject, report, served)
     if not report.ok:
         hint = app_first_hint(report)
         raise RefusedError(
@@ -115,7 +117,7 @@ def _subject(build: str) -> _Subject:
     return _Subject(build, checked, known, live, current[live] if live is not None else 0.0)
 
 
-def _show(subject: _Subject, report: Report) -> None:
+def _show(subject: _Subject, report: Report, served: Build) -> None:
     total = report.sizes.total
     say(f"{styled(printable(subject.name), 'strong')}: {counted(total.files, 'file')}, {size(total.size)}")
     churn = report.churn
@@ -144,7 +146,7 @@ def _show(subject: _Subject, report: Report) -> None:
         say(styled("Fingerprinted names with other bytes in a known version", "strong"))
         for collision in report.collisions:
             say(f"  {styled('broken', 'bad')}  {printable(collision.path)}  also in {listed(collision.versions)}")
-    left_out = unchecked(report)
+    left_out = unchecked(report, served)
     if left_out:
         say("\n".join(["", *left_out]))
     say()

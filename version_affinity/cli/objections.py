@@ -11,7 +11,7 @@ from version_affinity.releases.presence import Presence
 from .arrival import await_hosts, lacking
 from .collisions import collisions
 from .output import progress
-from .place import command_line
+from .place import Build, command_line
 from .standings import PRUNABLE, standings
 from .text import counted, listed
 from .uploaded import uploaded_build
@@ -19,12 +19,12 @@ from .uploaded import uploaded_build
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from version_affinity.checking import Report
+    from version_affinity.checking import Report, Unchecked
     from version_affinity.releases.directory import ReleasesDirectory
     from version_affinity.releases.log import DeploymentLog, Entry
     from version_affinity.releases.presence import HostReport
 
-    from .place import Build, Place
+    from .place import Place
 
 UNKNOWN: Final = "unknown-version"
 LACKING: Final = "host-lacks-version"
@@ -218,7 +218,7 @@ def _checked(
         others = {other: uploaded_build(directory, other) for other in known if other != version}
         checked = uploaded_build(directory, version)
         report = check(checked, known=others, **build._asdict(), progress=tell)
-    told = unchecked(report)
+    told = unchecked(report, build)
     if not report.broken:
         return [], told
     looked = command_line(f"check {version} {build.options}".rstrip())
@@ -235,10 +235,16 @@ def app_first_hint(report: Report) -> str:
     return _APP_FIRST_HINT if may_be_apps else ""
 
 
-def unchecked(report: Report) -> list[str]:
-    """Return what a check has left out, and the option that has it checked."""
+def unchecked(report: Report, build: Build) -> list[str]:
+    """Return what a check has left out, and the options that have it checked."""
     return [
         f"{counted(found.references, 'reference')} to {found.origin} {'was' if found.references == 1 else 'were'} not "
-        f"checked: --origin {found.origin}"
+        f"checked{_remedy(found, build)}"
         for found in report.unchecked
     ]
+
+
+def _remedy(found: Unchecked, build: Build) -> str:
+    if found.path and build.prefix != "/":
+        return f": the build's files seem to be below {found.path} there, and not below the prefix {build.prefix}"
+    return f": {Build(found.path or '/', (), (found.origin,)).options}"
