@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -16,8 +17,10 @@ if sys.platform == "win32":
     pytest.skip("Windows has no pseudo-terminals of this kind", allow_module_level=True)
 
 from commanding import Site, environment, program, ran
+from harness import write_build
 from terminal import CTRL_C, CTRL_D, terminal
 
+from version_affinity.cli.text import width
 from version_affinity.releases import Retention
 from version_affinity.releases.directory import ReleasesDirectory, publishing
 from version_affinity.releases.last_known import LastKnown
@@ -277,7 +280,8 @@ def test_progress_of_a_check(site: Site, command: str, name: str) -> None:
     pytest.importorskip("tinycss2", reason="it comes with the extra 'check'")
     with terminal(site.root, *command.split()) as screen:
         screen.expect(f"Checking {name} ...")
-        screen.expect(f"Checking {name}  [####################################]  3/3")
+        screen.expect(f"Checking {name}  [######")
+        screen.expect("######]  3/3")
         assert screen.end() == 0
     assert ran(site.root, *command.split()).stderr == ""
     reading, writing = os.pipe()
@@ -286,6 +290,28 @@ def test_progress_of_a_check(site: Site, command: str, name: str) -> None:
         assert screen.end() == 0
         assert json.load(pipe)
     assert "Checking" not in screen.text
+
+
+@pytest.mark.parametrize(("columns", "bar"), [(80, 20), (40, 8)])
+def test_progress_stays_on_its_line(site: Site, columns: int, bar: int) -> None:
+    """However long the name and the counts are, a work is shown on one line: one that wraps would stay there.
+
+    Each file is counted twice.
+    """
+    name = "a-directory-whose-name-is-long/日本語の長い名前のディレクトリ"
+    write_build(site.root / name, {f"{number}.txt": "" for number in range(5000)})
+    reading, writing = os.pipe()  # as wide as a pipe is, which is not asked
+    arguments = ("versions", "upload", name, "--id", "v9")
+    with terminal(site.root, *arguments, columns=columns, stdout=writing) as screen:
+        os.close(writing)
+        assert screen.end() == 0
+    os.close(reading)
+    assert max(map(width, re.split("[\r\n]", screen.text))) < columns
+    lines = screen.text.rstrip().split("\n")
+    assert len(lines) == 1
+    shown = lines[0].split("\r")[-1]
+    assert re.fullmatch(r"Uploadin.*\.\.\.  \[(#+)\]  10000/10000 *", shown)
+    assert shown.count("#") >= bar
 
 
 def test_json_on_a_terminal(site: Site) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from version_affinity.releases.presence import Presence
 
-from .output import waiting
+from .progress import waiting
 from .text import counted, listed, printable
 
 if TYPE_CHECKING:

@@ -14,8 +14,9 @@ from .commands import command
 from .completing import complete_version
 from .errors import RefusedError, missing_extra
 from .objections import app_first_hint, unchecked
-from .output import aligned, emit, json_option, progress, say, styled
+from .output import aligned, emit, json_option, say, styled
 from .place import build_options, current_place, place_options
+from .progress import progress
 from .standings import PRUNABLE, standings
 from .text import counted, listed, percent, printable, size
 from .uploaded import uploaded_build

@@ -13,7 +13,8 @@ from version_affinity.errors import ConfigurationError
 
 from .commands import command
 from .errors import RefusedError, missing_extra
-from .output import emit, json_option, progress, say, styled
+from .output import emit, json_option, say, styled
+from .progress import progress
 from .text import counted, local_path, printable, size
 
 if TYPE_CHECKING:

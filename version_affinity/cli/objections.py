@@ -10,8 +10,8 @@ from version_affinity.releases.presence import Presence
 
 from .arrival import await_hosts, lacking
 from .collisions import collisions
-from .output import progress
 from .place import Build, command_line
+from .progress import progress
 from .standings import PRUNABLE, standings
 from .text import counted, listed
 from .uploaded import uploaded_build

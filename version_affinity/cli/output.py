@@ -17,7 +17,7 @@ import click
 from .text import cut, printable, width
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
 _GAP: Final = 2
 #: In the context of a command: whether it is to print JSON, and whether it has.
@@ -118,60 +118,10 @@ def aligned(rows: Sequence[Sequence[str]], *, right: Sequence[int] = (), indent:
     return lines
 
 
-def _is_watched() -> bool:
+def is_watched() -> bool:
     """Tell whether somebody looks on: stderr is a terminal, and it is no script that has asked for JSON."""
     context = click.get_current_context(silent=True)
     return sys.stderr.isatty() and not (context is not None and context.meta.get(_AS_JSON, False))
-
-
-@contextmanager
-def progress(label: str) -> Iterator[Callable[[int, int], None] | None]:
-    """Show how far a long work is, on a terminal; yield what is told the number of things done, and that of all.
-
-    Until it is told for the first time, it says what is going on. Where nobody watches, it yields None.
-    """
-    if not _is_watched():
-        yield None
-        return
-    shown: list[Any] = []
-
-    def tell(done: int, total: int) -> None:
-        if not shown:
-            _erase()
-            bar = click.progressbar(length=total, label=label, file=sys.stderr, show_pos=True, update_min_steps=1)
-            shown.append(bar.__enter__())  # its length is known from the first call on
-        shown[0].update(done - shown[0].pos)
-
-    _begin(label)
-    try:
-        yield tell
-    finally:
-        if shown:
-            shown[0].__exit__(None, None, None)
-        else:
-            _erase()
-
-
-@contextmanager
-def waiting(label: str) -> Iterator[None]:
-    """Say on a terminal what is going on while the block lasts, where nobody can say how far it is."""
-    if not _is_watched():
-        yield
-        return
-    _begin(label)
-    try:
-        yield
-    finally:
-        _erase()
-
-
-def _begin(label: str) -> None:
-    line = f"{label} ..."
-    click.echo(cut(line, shutil.get_terminal_size().columns - 1), err=True, nl=False)  # one line can be erased
-
-
-def _erase() -> None:
-    click.echo("\r\x1b[K", err=True, nl=False, color=True)
 
 
 class _WarningHandler(logging.Handler):

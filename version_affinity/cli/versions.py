@@ -16,8 +16,9 @@ from version_affinity.releases.upload import upload as upload_build
 from .authors import author
 from .commands import Commands, Lazy, command
 from .completing import complete_version
-from .output import aligned, emit, is_terminal, json_option, progress, say, styled, table
+from .output import aligned, emit, is_terminal, json_option, say, styled, table
 from .place import command_line, current_place, place_options
+from .progress import progress
 from .standings import Standing, release_dict, standings
 from .text import ago, counted, local_path, percent, printable, size, specs
 

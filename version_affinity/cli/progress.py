@@ -1,0 +1,98 @@
+"""What a terminal shows of a long work while it lasts: a bar, or what is waited for, on one line of stderr."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from .output import is_watched
+from .text import cut, width
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+#: Of a terminal that does not say how wide it is.
+_COLUMNS: Final = 80
+#: Columns below which the time that is left is not told: the bar needs them.
+_NARROW: Final = 60
+#: Columns of a bar that a name may not take.
+_LEAST: Final = 24
+_AROUND: Final = len("  []  ")
+_TIME: Final = len("  1d 00:00:00")
+
+
+@contextmanager
+def progress(label: str) -> Iterator[Callable[[int, int], None] | None]:
+    """Show how far a long work is, on a terminal; yield what is told the number of things done, and that of all.
+
+    Until it is told for the first time, it says what is going on. Where nobody watches, it yields None.
+    """
+    if not is_watched():
+        yield None
+        return
+    shown: list[Any] = []
+
+    def tell(done: int, total: int) -> None:
+        if not shown:
+            _erase()
+            shown.append(_bar(label, total).__enter__())  # its length is known from the first call on
+        shown[0].update(done - shown[0].pos)
+
+    _begin(label)
+    try:
+        yield tell
+    finally:
+        if shown:
+            shown[0].__exit__(None, None, None)
+        else:
+            _erase()
+
+
+@contextmanager
+def waiting(label: str) -> Iterator[None]:
+    """Say on a terminal what is going on while the block lasts, where nobody can say how far it is."""
+    if not is_watched():
+        yield
+        return
+    _begin(label)
+    try:
+        yield
+    finally:
+        _erase()
+
+
+def _bar(label: str, total: int) -> Any:
+    """Return a bar that fills the line: one that wraps is not erased, and fills the screen."""
+    columns = _columns()
+    has_time = columns >= _NARROW
+    room = columns - 1 - _AROUND - len(f"{total}/{total}") - (_TIME if has_time else 0)
+    shortened = cut(label, max(room // 2, room - _LEAST))
+    return click.progressbar(
+        length=total,
+        label=shortened,
+        file=sys.stderr,
+        show_eta=has_time,
+        show_pos=True,
+        update_min_steps=1,
+        width=max(room - width(shortened), 1),  # 0 would be click's own measure
+    )
+
+
+def _begin(label: str) -> None:
+    click.echo(cut(f"{label} ...", _columns() - 1), err=True, nl=False)  # one line can be erased
+
+
+def _erase() -> None:
+    click.echo("\r\x1b[K", err=True, nl=False, color=True)
+
+
+def _columns() -> int:
+    """Return how wide stderr's terminal is: stdout may be a pipe."""
+    try:
+        return os.get_terminal_size(sys.stderr.fileno()).columns or _COLUMNS
+    except (OSError, ValueError):
+        return _COLUMNS
