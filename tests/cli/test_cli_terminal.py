@@ -60,6 +60,32 @@ def test_tables(site: Site) -> None:
     assert screen.text.splitlines()[1].endswith("...")
 
 
+def test_long_names(site: Site) -> None:
+    """Authors, tags and messages are cut where a table is too wide for the terminal, and never in a pipe."""
+    author, tag, message = "Ada-Augusta von Lovelace-K", "release-2026-11-checkout", "the new checkout " * 5
+    more = {"VERSION_AFFINITY_AUTHOR": author}
+    arguments = ("versions", "upload", str(site.build("v3")), "--id", "128db5012d84", "--tag", tag, "-m", message)
+    ran(site.root, *arguments, **more)
+    ran(site.root, "versions", "deploy", "v1@90", "128db5012d84@10", "-y", "-m", message, **more)
+    for command, rows in (("versions list", 4), ("deployments list", 3), ("deployments status", 2)):
+        with terminal(site.root, *command.split(), columns=80) as screen:
+            assert screen.end() == 0
+        lines = [line for line in screen.text.splitlines() if line.startswith(("VERSION", "REVISION", "v", "1", " "))]
+        assert len(lines) == rows
+        assert max(map(len, lines)) <= 80
+    with terminal(site.root, "versions", "list", columns=80) as screen:
+        assert screen.end() == 0
+    header, row, *_ = screen.text.splitlines()
+    assert header.split() == ["VERSION", "STATE", "UPLOADED", "BY", "TAG", "FILES", "SIZE", "MESSAGE"]
+    assert row[header.index("BY") :].startswith("Ada-")
+    assert row.count("...") == 3
+    with terminal(site.root, "versions", "list", columns=200) as screen:
+        assert screen.end() == 0
+    assert "..." not in screen.text.splitlines()[1]
+    first = ran(site.root, "versions", "list").stdout.splitlines()[0].split("\t")
+    assert (first[3], first[4], first[7]) == (author, tag, message)
+
+
 def test_no_color(site: Site) -> None:
     """NO_COLOR is respected: the table without a colour."""
     with terminal(site.root, "versions", "list", NO_COLOR="1") as screen:

@@ -59,7 +59,8 @@ def list_deployments(limit: int, as_json: bool) -> None:
         if is_terminal():
             say(f"Nothing is deployed yet: {command_line('versions deploy v1@100%')}")
         return
-    table(["REVISION", "WHEN", "BY", "DEPLOYED", "MESSAGE"], [_row(entry) for entry in found], right=(0,))
+    header = ["REVISION", "WHEN", "BY", "DEPLOYED", "MESSAGE"]
+    table(header, [_row(entry) for entry in found], right=(0,), flexible=(2,))
     if is_terminal() and len(entries) > limit:
         say(styled(f"{counted(len(entries) - limit, 'earlier deployment')}: --limit {len(entries)} lists all", "faint"))
 

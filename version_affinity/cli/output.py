@@ -17,9 +17,11 @@ import click
 from .text import cut, printable, width
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
 _GAP: Final = 2
+#: Of a column that is cut: a letter, and the dots that say so.
+_LEAST: Final = 4
 #: In the context of a command: whether it is to print JSON, and whether it has.
 _AS_JSON: Final = "version_affinity.as_json"
 _HAS_JSON: Final = "version_affinity.has_json"
@@ -82,40 +84,54 @@ def awaits_json(context: click.Context) -> bool:
     return context.meta.get(_AS_JSON, False) and not context.meta.get(_HAS_JSON, False)
 
 
-def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[int] = ()) -> None:
+def table(
+    header: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[int] = (), flexible: Sequence[int] = ()
+) -> None:
     """Print a table: aligned and with a header on a terminal; elsewhere, a line for each row, its cells behind tabs.
 
     Args:
         header: The names of the columns.
-        rows: The cells, which may be styled. The last one of a row is cut to the terminal's width.
+        rows: The cells, which may be styled.
         right: The columns that are aligned to the right, from 0 on.
+        flexible: Those whose cells are cut, besides the last one, where the terminal is too narrow.
     """
     if not is_terminal():
         for row in rows:
             say("\t".join(click.unstyle(cell) for cell in row))
         return
     titles = [styled(title, "strong") for title in header]
-    for line in aligned([titles, *rows], right=right):
+    for line in aligned([titles, *rows], right=right, flexible=flexible):
         say(line)
 
 
-def aligned(rows: Sequence[Sequence[str]], *, right: Sequence[int] = (), indent: str = "") -> list[str]:
-    """Return rows as lines whose cells stand below each other."""
+def aligned(
+    rows: Sequence[Sequence[str]], *, right: Sequence[int] = (), flexible: Sequence[int] = (), indent: str = ""
+) -> list[str]:
+    """Return rows as lines whose cells stand below each other, and which fit the terminal where there is one."""
     columns = max(map(len, rows), default=0)
     widths = [max(width(click.unstyle(row[column])) for row in rows if column < len(row)) for column in range(columns)]
-    room = shutil.get_terminal_size().columns if is_terminal() else sys.maxsize
+    if is_terminal() and columns:
+        room = shutil.get_terminal_size().columns - len(indent) - _GAP * (columns - 1)
+        _narrow(widths, {*flexible, columns - 1}, room)
     lines = []
     for row in rows:
-        line = indent
+        cells = []
         for column, cell in enumerate(row):
-            padding = " " * (widths[column] - width(click.unstyle(cell)))
-            if column == columns - 1:
-                left = max(room - width(click.unstyle(line)), 10)
-                cell = cell if width(click.unstyle(cell)) <= left else cut(click.unstyle(cell), left)  # noqa: PLW2901
-            line += padding + cell if column in right else cell + padding
-            line += " " * _GAP
-        lines.append(line.rstrip())
+            takes = width(click.unstyle(cell))
+            fitting = cell if takes <= widths[column] else cut(click.unstyle(cell), widths[column])
+            padding = " " * (widths[column] - takes)
+            cells.append(padding + fitting if column in right else fitting + padding)
+        lines.append((indent + (" " * _GAP).join(cells)).rstrip())
     return lines
+
+
+def _narrow(widths: list[int], flexible: Collection[int], room: int) -> None:
+    """Make columns narrower until all fit, always the widest one of those that are flexible."""
+    while sum(widths) > room:
+        widest = max(flexible, key=widths.__getitem__)
+        if widths[widest] <= _LEAST:
+            return
+        widths[widest] -= 1
 
 
 def is_watched() -> bool:

@@ -39,9 +39,8 @@ def select(directory: ReleasesDirectory, entries: Sequence[Entry]) -> dict[str, 
     # Those that are deployed may be older than the last ten.
     shown = [version for rank, version in enumerate(newest) if rank < _SHOWN or stands[version].percentage is not None]
     note(styled("Which versions?", "strong"))
-    for line in aligned(
-        [_row(place, stands[version]) for place, version in enumerate(shown, 1)], right=(0,), indent="  "
-    ):
+    rows = [_row(place, stands[version]) for place, version in enumerate(shown, 1)]
+    for line in aligned(rows, right=(0,), flexible=(4,), indent="  "):
         note(line)
     current = [version for version in shown if stands[version].percentage]
     proposed = list(dict.fromkeys((newest[0], *current)))

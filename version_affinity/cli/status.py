@@ -123,7 +123,7 @@ def _tell_current(name: str, current: Entry, uploaded: Mapping[str, Release]) ->
             continue
         about = f"uploaded {ago(release.created)}"
         rows.append([styled(version, "version"), shown, about, printable(release.tag), printable(release.message)])
-    for line in aligned(rows, right=(1,), indent="  "):
+    for line in aligned(rows, right=(1,), flexible=(3,), indent="  "):
         say(line)
 
 

@@ -142,7 +142,7 @@ def list_versions(as_json: bool) -> None:
             say(f"Nothing is uploaded yet: {command_line('versions upload dist/')}")
         return
     header = ["VERSION", "STATE", "UPLOADED", "BY", "TAG", "FILES", "SIZE", "MESSAGE"]
-    table(header, [_row(standing) for standing in found], right=(5, 6))
+    table(header, [_row(standing) for standing in found], right=(5, 6), flexible=(3, 4))
     if is_terminal():
         say()
         say(styled(f"Retention: {place.directory().retention.in_words()}", "faint"))
