@@ -91,13 +91,13 @@ def override_link(
     >>> link.partition("=m&")[0], link.startswith("/ink?size=m&version-override=")
     ('/ink?size', True)
     """
-    local, hash_sign, fragment = _own_path(path).partition("#")
+    local, hash_sign, fragment = check_own_path(path).partition("#")
     local, _, query = local.partition("?")
     _, query = _taken_out(quote(query, _QUERY_SAFE))
     pair = f"{PARAMETER}={sign_override(version, name=name, secret=secret, lifetime=lifetime)}"
     query = f"{query}&{pair}" if query else pair
     whole = f"{quote(local, _PATH_SAFE)}?{query}{hash_sign}{quote(fragment, _QUERY_SAFE)}"
-    return _base(base) + _STRAY.sub("%25", whole)
+    return check_base(base) + _STRAY.sub("%25", whole)
 
 
 class OverrideLinks:
@@ -256,7 +256,8 @@ def _start(
     return start_response(status, headers) if exc_info is None else start_response(status, headers, exc_info)
 
 
-def _own_path(path: object) -> str:
+def check_own_path(path: object) -> str:
+    """Return a path that leads to no other host, or raise ``ConfigurationError``."""
     if not isinstance(path, str) or not _OWN_PATH.match(path):
         raise ConfigurationError(
             f"path={path!r} is no path of this host: write it with one '/' at its beginning and without backslashes, "
@@ -265,7 +266,8 @@ def _own_path(path: object) -> str:
     return path
 
 
-def _base(base: object) -> str:
+def check_base(base: object) -> str:
+    """Return what stands before a link's path, without a "/" at its end, or raise ``ConfigurationError``."""
     if not isinstance(base, str) or not _BASE.match(base):
         raise ConfigurationError(
             f"base={base!r} is not the beginning of a URL: write base='https://shop.example', or leave it out",

@@ -96,7 +96,7 @@ def test_origins(site: Site) -> None:
     result = site.run("check", build, "--origin", "https://cdn.example", code=1)
     assert "  1  broken  <img src> https://cdn.example/b.png: no file is there\n" in result.stdout
     assert line not in result.stdout
-    assert "'cdn' is no origin" in site.run("check", build, "--origin", "cdn", code=1).stderr
+    assert "'cdn' is no origin" in site.run("check", build, "--origin", "cdn", code=2).stderr
 
 
 def test_where_an_origin_has_the_build(site: Site) -> None:
@@ -126,7 +126,9 @@ def test_without_releases(site: Site, tmp_path: Path, monkeypatch: pytest.Monkey
 def test_unknown(site: Site) -> None:
     """What is neither a directory nor a version is told."""
     assert "version 'v9' is not in" in site.run("check", "v9", code=1).stderr
-    assert "cannot be used" in site.run("check", "no/such/dist", code=1).stderr
+    told = site.run("check", "no/such/dist", code=2).stderr
+    assert "'no/such/dist' is no directory, and no version's id" in told
+    assert "it is empty" in site.run("check", "", code=2).stderr
 
 
 def test_when_the_log_is_away(site: Site) -> None:

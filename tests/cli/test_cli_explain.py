@@ -145,13 +145,12 @@ def test_path_that_begins_like_a_host(site: Site, target: str) -> None:
         (["/", "--cookie", "session_id"], "'session_id' is no cookie"),
         (["/", "--header", "Referer"], "'Referer' is no header"),
         (["/", "--as", "browser"], "is not one of"),
-        (["/", "--app", "shop:app[0]"], "cannot be loaded"),
+        (["/", "--app", "shop:app[0]"], "there is no module 'shop' here"),
     ],
 )
 def test_usage(site: Site, arguments: list[str], words: str) -> None:
     """What cannot be a request is an error that says how it is written."""
-    code = 1 if "--app" in arguments else 2
-    assert words in site.run("explain", *arguments, code=code).stderr
+    assert words in site.run("explain", *arguments, code=2).stderr
 
 
 def test_nothing_is_deployed(tmp_path: Path) -> None:
@@ -308,13 +307,15 @@ def test_application(application: Site, target: str) -> None:
     ("target", "code", "words"),
     [
         ("shop:other", 1, "function has no VersionAffinity"),
-        ("shop:nothing", 1, "shop has no 'nothing'"),
+        ("shop:nothing", 2, "shop has no 'nothing'"),
         ("shop:failing()", 1, "RuntimeError: no database"),
         ("shop:make(open)", 2, "neither a name nor the call of one"),
         ("shop:1 + 1", 2, "neither a name nor the call of one"),
         ("empty", 1, "has none of app, application"),
         ("broken", 1, "ModuleNotFoundError: No module named 'no_such_module'"),
-        ("nowhere", 1, "ModuleNotFoundError: No module named 'nowhere'"),
+        ("nowhere", 2, "there is no module 'nowhere' here"),
+        ("shop.nowhere", 2, "there is no module 'shop.nowhere' here"),
+        ("", 2, "is empty"),
     ],
 )
 def test_no_application(application: Site, target: str, code: int, words: str) -> None:

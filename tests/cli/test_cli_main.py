@@ -80,18 +80,27 @@ def test_summaries(path: tuple[str, ...]) -> None:
         (["versions", "list", "--nope"], 2, "No such option"),
         (["versions", "view"], 2, "Missing argument"),
         (["versions", "view", "v9"], 1, "version 'v9' is not in"),
-        (["versions", "view", "../v9"], 1, "version id '../v9' cannot be used"),
+        (["versions", "view", "../v9"], 2, "version id '../v9' cannot be used"),
         (["versions", "upload", "nowhere"], 2, "does not exist"),
         (["versions", "deploy", "v9", "-y"], 1, "v9 is not uploaded (uploaded: v2, v1)"),
         (["versions", "deploy"], 2, "there is nothing to deploy"),
         (["rollback", "--log", "redis://127.0.0.1:1"], 1, "redis://127.0.0.1:1 cannot be reached"),
-        (["rollback", "--log", "http://x"], 1, "is none of Redis"),
-        (["init", "--name", "Store Front"], 1, "name='Store Front' cannot be used"),
+        (["rollback", "--log", "http://x"], 2, "is none of Redis"),
+        (["init", "--name", "Store Front"], 2, "name='Store Front' cannot be used"),
         (["init", "--name", "other"], 1, "is named 'storefront', not 'other'"),
         (["init"], 2, "Missing option '--name'"),
         (["prune", "--keep", "-1"], 2, "not in the range"),
         (["prune", "--older-than", "soon"], 2, "'soon' is no length of time"),
         (["deployments", "restore", "-y"], 1, "is a file"),
+        (["explain", "/", "--app", "nope"], 2, "there is no module 'nope' here"),
+        (["explain", "/", "--app-first", "foo"], 2, "must begin with '/'"),
+        (["versions", "upload", ".", "--id", "../x"], 2, "version id '../x' cannot be used"),
+        (["rollback", "../v1"], 2, "version id '../v1' cannot be used"),
+        (["versions", "deploy", ""], 2, "version id '' cannot be used"),
+        (["versions", "deploy", "--version-tag", ""], 2, "a name is empty"),
+        (["versions", "list", "--releases", ""], 2, "it is empty"),
+        (["versions", "list", "--log", ""], 2, "is none of Redis"),
+        (["rollback", "--log", "redis://x?nope=1"], 2, "has an option that is no good"),
         (["explain", "about"], 2, "'about' is no path"),
     ],
 )
@@ -100,6 +109,26 @@ def test_errors(site: Site, arguments: list[str], code: int, words: str) -> None
     result = site.run(*arguments, code=code)
     assert words in result.stderr
     assert words not in result.stdout
+
+
+@pytest.mark.parametrize("command", ["versions deploy v1@80 v2@20 --dry-run", "rollback v1 --dry-run", "check v1"])
+@pytest.mark.parametrize(
+    ("option", "value", "words"),
+    [
+        ("--origin", "cdn.example", "is no origin"),
+        ("--prefix", "no slash", "is no path"),
+        ("--prefix", "", "is no path"),
+        ("--app-first", "foo", "must begin with '/'"),
+        ("--app-first", "", "must begin with '/'"),
+    ],
+)
+def test_form_of_options(site: Site, command: str, option: str, value: str, words: str) -> None:
+    """What says how versions are served is looked at even where no version is checked, since none is new."""
+    if option == "--origin":
+        pytest.importorskip("tinycss2", reason="it comes with the extra 'check'")
+    told = site.run(*command.split(), option, value, code=2).stderr
+    assert f"Invalid value for '{option}'" in told
+    assert words in told
 
 
 @pytest.mark.parametrize(

@@ -107,10 +107,11 @@ def test_not_deployed(site: Site) -> None:
     ("arguments", "code", "words"),
     [
         (["v2", "--expires", "soon"], 2, "is no length of time"),
-        (["v2", "--expires", "0s"], 1, "is no number of seconds from now"),
-        (["v2", "--path", "//evil.example/"], 1, "is no path of this host"),
-        (["v2", "--base", "shop.example"], 1, "is not the beginning of a URL"),
-        (["v 2"], 1, "cannot be used"),
+        (["v2", "--expires", "0s"], 2, "it would have expired when it is made"),
+        (["v2", "--path", "//evil.example/"], 2, "is no path of this host"),
+        (["v2", "--base", "shop.example"], 2, "is not the beginning of a URL"),
+        (["v2", "--name", "Shop"], 2, "cannot be used"),
+        (["v 2"], 2, "cannot be used"),
     ],
 )
 def test_errors(site: Site, arguments: list[str], code: int, words: str) -> None:

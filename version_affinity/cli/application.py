@@ -17,6 +17,7 @@ from version_affinity.middleware import VersionAffinity
 from version_affinity.releases.source import observing
 
 from .errors import RefusedError
+from .forms import check_given, form
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,6 +31,7 @@ _UNASSIGNED: Final = CellType()
 app_option = click.option(
     "--app",
     metavar="MODULE[:ATTRIBUTE]",
+    callback=form(check_given),
     help="The application: a Flask application, a VersionAffinity, or a WSGI callable or factory call that has one.",
 )
 
@@ -41,6 +43,7 @@ def load_affinity(target: str) -> VersionAffinity:
         target: "module:attribute", "module:factory()" or "module"; a file's name does for a module.
 
     Raises:
+        click.UsageError: there is no such module or attribute.
         RefusedError: it cannot be loaded, or has none.
     """
     name, _, expression = target.partition(":")
@@ -104,6 +107,8 @@ def _imported(name: str, target: str) -> ModuleType:
     try:
         return import_module(name)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - somebody's module
+        if isinstance(error, ModuleNotFoundError) and error.name and f"{name}.".startswith(f"{error.name}."):
+            raise click.UsageError(f"--app {target}: there is no module {error.name!r} here") from None
         raise _failed(target, error) from None
 
 
@@ -124,7 +129,7 @@ def _evaluated(module: ModuleType, expression: str, target: str) -> object:
             f"--app {target}: {expression!r} is neither a name nor the call of one: write app, or create_app('test')"
         ) from None
     except AttributeError:
-        raise RefusedError(f"--app {target}: {module.__name__} has no {expression.partition('(')[0]!r}") from None
+        raise click.UsageError(f"--app {target}: {module.__name__} has no {expression.partition('(')[0]!r}") from None
     try:
         return call()
     except (Exception, SystemExit) as error:  # noqa: BLE001 - somebody's module

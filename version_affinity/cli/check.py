@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from version_affinity.assets.static import StaticAssets
+from version_affinity.deployment import check_version_id
 from version_affinity.errors import ConfigurationError
 
 from .commands import command
 from .completing import complete_version
 from .errors import RefusedError, missing_extra
+from .forms import check_given, form
 from .objections import app_first_hint, unchecked
 from .output import aligned, emit, json_option, say, styled
 from .place import build_options, current_place, place_options
@@ -56,8 +58,17 @@ class _Finding(NamedTuple):
     text: str
 
 
+def _check_build(build: str) -> None:
+    check_given(build)
+    if not Path(build).is_dir():
+        try:
+            check_version_id(build)
+        except ConfigurationError:
+            raise ConfigurationError(f"{build!r} is no directory, and no version's id") from None
+
+
 @command()
-@click.argument("build", metavar="DIRECTORY|ID", shell_complete=complete_version)
+@click.argument("build", metavar="DIRECTORY|ID", callback=form(_check_build), shell_complete=complete_version)
 @build_options
 @place_options()
 @json_option

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 
 import click
 
+from version_affinity.deployment import check_name
 from version_affinity.releases.directory import ReleasesDirectory
 from version_affinity.releases.retention import Retention
 from version_affinity.releases.settings import SETTINGS
 
 from .commands import command
+from .forms import form
 from .output import emit, json_option, say, styled
 from .place import command_line, current_place, place_options
 from .retention import changed, retention_options
@@ -21,7 +23,12 @@ if TYPE_CHECKING:
 
 
 @command()
-@click.option("--name", required=True, help="What is rolled out, such as storefront. It salts the hash: it stays.")
+@click.option(
+    "--name",
+    required=True,
+    callback=form(check_name),
+    help="What is rolled out, such as storefront. It salts the hash: it stays.",
+)
 @retention_options
 @place_options()
 @json_option

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import click
 
+from version_affinity.deployment import check_name, check_version_id
+from version_affinity.errors import ConfigurationError
+from version_affinity.override_links import check_base, check_own_path
 from version_affinity.override_links import override_link as make_link
 from version_affinity.overrides import DEFAULT_HEADERS, sign_override
 from version_affinity.releases.durations import in_words
@@ -18,6 +21,7 @@ from .commands import command
 from .completing import complete_version
 from .durations import DURATION
 from .errors import RefusedError
+from .forms import form
 from .output import emit, json_option, say, styled, warn
 from .place import current_place, place_options
 from .text import listed
@@ -38,20 +42,28 @@ class _Signer(NamedTuple):
     deployed: Collection[str] | None
 
 
+def _check_lifetime(expires: timedelta) -> None:
+    if not expires:
+        raise ConfigurationError("it would have expired when it is made: write a length of time such as 30m or 12h")
+
+
 @command("override-link")
-@click.argument("version", shell_complete=complete_version)
+@click.argument("version", callback=form(check_version_id), shell_complete=complete_version)
 @click.option(
     "--expires",
     type=DURATION,
     metavar="DURATION",
     default="1h",
     show_default=True,
+    callback=form(_check_lifetime),
     help="Until when it counts: 30m, 12h.",
 )
-@click.option("--path", default="/", show_default=True, help="Where the link leads.")
-@click.option("--base", default="", metavar="URL", help="The site, such as https://shop.example.")
+@click.option("--path", default="/", show_default=True, callback=form(check_own_path), help="Where the link leads.")
+@click.option(
+    "--base", default="", metavar="URL", callback=form(check_base), help="The site, such as https://shop.example."
+)
 @click.option("--secret-file", type=click.Path(exists=True, dir_okay=False), help="A file that holds the secret.")
-@click.option("--name", help="The application's name.  [default: that of the releases]")
+@click.option("--name", callback=form(check_name), help="The application's name.  [default: that of the releases]")
 @app_option
 @place_options()
 @json_option

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 import click
 
+from version_affinity.configuration import check_prefix
+from version_affinity.errors import ConfigurationError
+from version_affinity.patterns import app_first as compiled_patterns
 from version_affinity.releases.directory import ReleasesDirectory
 from version_affinity.releases.last_known import LastKnown
 from version_affinity.releases.log import LogUnavailableError, open_log
@@ -16,6 +19,7 @@ from version_affinity.releases.source import COPY, LOG, RELEASES, Releases
 
 from .commands import Commands
 from .errors import RefusedError
+from .forms import check_given, form
 from .output import warn
 
 if TYPE_CHECKING:
@@ -175,21 +179,44 @@ class Place:
         return followed != log.read()[: len(followed)]
 
 
+def _check_origins(origins: Sequence[str]) -> None:
+    if origins:
+        try:
+            from version_affinity.checking.origins import Origins  # noqa: PLC0415 - an extra
+        except (ImportError, ConfigurationError):
+            return  # nothing is checked without it
+        Origins(origins)
+
+
+def _check_log(url: str) -> None:
+    try:
+        from version_affinity.releases.redis_connection import RedisConnection  # noqa: PLC0415 - an extra
+    except ConfigurationError:
+        return  # that it is not installed is told when the log is opened
+    RedisConnection(url)  # connects to nothing
+
+
 def build_options(command: _Decorated) -> _Decorated:
     """Give a command that checks builds ``--prefix``, ``--app-first`` and ``--origin``, which ``Place.build`` takes."""
     prefix = click.option(
         "--prefix",
         metavar="PATH",
+        callback=form(check_prefix),
         help="The path under which the application serves versions.  [default: the application's, else /]",
     )
     app_first = click.option(
-        "--app-first", metavar="PATTERN", multiple=True, help="Paths of the application's own, such as '/api/*'."
+        "--app-first",
+        metavar="PATTERN",
+        multiple=True,
+        callback=form(compiled_patterns),
+        help="Paths of the application's own, such as '/api/*'.",
     )
     origins = click.option(
         "--origin",
         "origins",
         metavar="URL",
         multiple=True,
+        callback=form(_check_origins),
         help="Where it is served, such as https://cdn.example: URLs of it are checked as paths are.",
     )
     return prefix(app_first(origins(command)))
@@ -221,14 +248,14 @@ def command_line(command: str) -> str:
     return " ".join([context.command_path, *given, command])
 
 
-def _set_releases(context: click.Context, _option: click.Parameter, value: str | None) -> None:
+def _set_releases(context: click.Context, option: click.Parameter, value: str | None) -> None:
     if value is not None:
-        place_of(context).releases = value
+        place_of(context).releases = form(check_given)(context, option, value)
 
 
-def _set_log(context: click.Context, _option: click.Parameter, value: str | None) -> None:
+def _set_log(context: click.Context, option: click.Parameter, value: str | None) -> None:
     if value is not None:
-        place_of(context).log = value
+        place_of(context).log = form(_check_log)(context, option, value)
 
 
 def place_options(*, environment: bool = False) -> Callable[[_Decorated], _Decorated]:

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 
 import click
 
+from version_affinity.deployment import check_version_id
 from version_affinity.releases.retention import rollback_target
 
 from .commands import command
 from .completing import complete_version
 from .deploying import carry_out, check_expected, plan, tell_unchanged
 from .errors import RefusedError
+from .forms import form
 from .orders import Order, order_options
 from .place import command_line, current_place
 from .text import shares
@@ -24,7 +26,9 @@ if TYPE_CHECKING:
 
 
 @command()
-@click.argument("version", metavar="[ID]", required=False, shell_complete=complete_version)
+@click.argument(
+    "version", metavar="[ID]", required=False, callback=form(check_version_id), shell_complete=complete_version
+)
 @order_options
 def rollback(version: str | None, order: Order) -> None:
     """Give everybody an earlier version again: the one that last had 100 %, or the version ID.

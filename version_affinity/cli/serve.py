@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from version_affinity.deployment import check_name
 from version_affinity.keys import Header
 from version_affinity.middleware import VersionAffinity
 from version_affinity.releases.source import Releases
@@ -21,6 +22,7 @@ from version_affinity.version import Version
 from .access import AccessLines, banner
 from .commands import command
 from .errors import RefusedError, missing_extra
+from .forms import form
 from .output import emit_line, json_option, say
 from .place import current_place, place_options
 from .serving_options import middleware_options, serving_options
@@ -42,7 +44,13 @@ _ANYWHERE: Final = ("0.0.0.0", "::")  # noqa: S104 - what somebody has typed
     "--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0 takes one that is free."
 )
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
-@click.option("--name", default="app", show_default=True, help="The name that salts the hash, where builds are given.")
+@click.option(
+    "--name",
+    default="app",
+    show_default=True,
+    callback=form(check_name),
+    help="The name that salts the hash, where builds are given.",
+)
 @click.option("--autorefresh", is_flag=True, help="Look at every request whether a build has changed.")
 @serving_options
 @place_options()

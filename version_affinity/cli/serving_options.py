@@ -6,8 +6,12 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 import click
 
+from version_affinity.configuration import check_prefix
 from version_affinity.errors import ConfigurationError
 from version_affinity.keys import Cookie, Header
+from version_affinity.patterns import app_first as compiled_patterns
+
+from .forms import form
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,8 +63,20 @@ class KeyType(_Key):
 def serving_options(command: _Decorated) -> _Decorated:
     """Give a command the options ``--key``, ``--spa``, ``--app-first`` and ``--prefix``."""
     for option in (
-        click.option("--prefix", default="/", show_default=True, help="The path under which versions are served."),
-        click.option("--app-first", metavar="PATTERN", multiple=True, help="Paths of the application: '/api/*'."),
+        click.option(
+            "--prefix",
+            default="/",
+            show_default=True,
+            callback=form(check_prefix),
+            help="The path under which versions are served.",
+        ),
+        click.option(
+            "--app-first",
+            metavar="PATTERN",
+            multiple=True,
+            callback=form(compiled_patterns),
+            help="Paths of the application: '/api/*'.",
+        ),
         click.option("--spa", is_flag=True, help="A single-page application: its document answers at every page."),
         click.option(
             "--key",

@@ -64,6 +64,8 @@ def parse_tag_spec(text: str) -> Spec:
     >>> parse_tag_spec("v1.0@beta@100%"), parse_tag_spec("v1.0@beta")
     (Spec(version='v1.0@beta', percentage=100.0), Spec(version='v1.0@beta', percentage=None))
     """
+    if not text:
+        raise SpecError("a name is empty: is the variable set that it was taken from?")
     tag, at, share = text.rpartition("@")
     if at and tag and _NUMBER.match(share):
         return Spec(tag, parse_percentage(share, text))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from version_affinity.assets.inventory import parse
+from version_affinity.deployment import check_version_id
 from version_affinity.errors import ConfigurationError
 from version_affinity.releases.log import LogError
 from version_affinity.releases.upload import upload as upload_build
@@ -16,6 +17,7 @@ from version_affinity.releases.upload import upload as upload_build
 from .authors import author
 from .commands import Commands, Lazy, command
 from .completing import complete_version
+from .forms import form
 from .output import aligned, emit, is_terminal, json_option, say, styled, table
 from .place import command_line, current_place, place_options
 from .progress import progress
@@ -49,7 +51,13 @@ versions = Commands("versions", table=_TABLE, help=_HELP)
 
 @command()
 @click.argument("directory", type=click.Path(exists=True, file_okay=False))
-@click.option("--id", "version", metavar="ID", help="Its id. By default, the same content gets the same id.")
+@click.option(
+    "--id",
+    "version",
+    metavar="ID",
+    callback=form(check_version_id),
+    help="Its id. By default, the same content gets the same id.",
+)
 @click.option("--tag", default="", help="A name for it, such as that of a branch or a release.")
 @click.option("-m", "--message", default="", help="What is new in it.")
 @place_options()
@@ -164,7 +172,7 @@ def _row(standing: Standing) -> list[str]:
 
 
 @command()
-@click.argument("version", metavar="ID", shell_complete=complete_version)
+@click.argument("version", metavar="ID", callback=form(check_version_id), shell_complete=complete_version)
 @place_options()
 @json_option
 def view(version: str, as_json: bool) -> None:
