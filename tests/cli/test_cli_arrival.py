@@ -148,14 +148,17 @@ def test_how_long(site: Site, seconds: str) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo-terminals of this kind")
 def test_on_a_terminal(site: Site, other: Site) -> None:
-    """A terminal shows what is waited for, on one line that goes away; a pipe does not."""
+    """A terminal shows what is waited for, on one line that goes away; a pipe gets it as a line, and no JSON does."""
     from terminal import terminal  # noqa: PLC0415 - not on Windows
 
     assert site.url is not None
     arguments = ("--log", site.url, *DEPLOY)
     words = "Waiting for v2 on web-2, up to 1 second ..."
-    silent = ran(site.root, *arguments, "--wait", "1", code=1)
-    assert "Waiting" not in silent.stderr + silent.stdout
+    piped = ran(site.root, *arguments, "--wait", "1", code=1)
+    assert piped.stderr.startswith(f"{words}\n")
+    assert "Waiting" not in piped.stdout
+    for silent in (("--wait", "1", "--json"), ("--wait", "0")):
+        assert "Waiting" not in ran(site.root, *arguments, *silent, code=1).stderr
     with terminal(site.root, *arguments, "--wait", "1") as screen:
         screen.expect(words)
         assert screen.end() == 1

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from version_affinity.releases.presence import Presence
 
-from .progress import waiting
+from .progress import begun, waiting
 from .text import counted, listed, printable
 
 if TYPE_CHECKING:
@@ -44,8 +44,11 @@ def await_hosts(log: DeploymentLog, versions: Iterable[str], seconds: float) -> 
     """
     wanted, until = list(versions), time.monotonic() + seconds
     missing = lacking(log, wanted)
+    limit = f"up to {counted(round(seconds), 'second')}"
+    if missing and seconds:
+        begun(f"Waiting for {_expected(missing)}, {limit}")
     while missing and time.monotonic() < until:
-        with waiting(f"Waiting for {_expected(missing)}, up to {counted(round(seconds), 'second')}"):
+        with waiting(f"Waiting for {_expected(missing)}, {limit}"):
             before = missing
             while missing == before and (left := until - time.monotonic()) > 0:
                 time.sleep(min(_INTERVAL, left))

@@ -136,8 +136,13 @@ def _narrow(widths: list[int], flexible: Collection[int], room: int) -> None:
 
 def is_watched() -> bool:
     """Tell whether somebody looks on: stderr is a terminal, and it is no script that has asked for JSON."""
+    return sys.stderr.isatty() and not prints_json()
+
+
+def prints_json() -> bool:
+    """Tell whether the running command has been asked for JSON."""
     context = click.get_current_context(silent=True)
-    return sys.stderr.isatty() and not (context is not None and context.meta.get(_AS_JSON, False))
+    return context is not None and context.meta.get(_AS_JSON, False)
 
 
 class _WarningHandler(logging.Handler):

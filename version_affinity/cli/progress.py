@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from .output import is_watched
+from .output import is_watched, note, prints_json
 from .text import cut, width
 
 if TYPE_CHECKING:
@@ -63,6 +63,12 @@ def waiting(label: str) -> Iterator[None]:
         yield
     finally:
         _erase()
+
+
+def begun(label: str) -> None:
+    """Say in the log of a job what begins, and will be silent for a while: a line, where ``waiting`` shows nothing."""
+    if not (is_watched() or prints_json()):
+        note(f"{label} ...")
 
 
 def _bar(label: str, total: int) -> Any:
