@@ -34,6 +34,8 @@ SHARED_DATA = "SharedDataMiddleware"
 ALONE = "StaticAssets alone"
 #: This package with two versions that it follows in a releases directory.
 FOLLOWING = "version_affinity, 2 versions, Releases"
+#: The same two directories, each file with its own memory as there, given as a list.
+LISTED = "version_affinity, 2 versions, the same as a list"
 
 NAME = "storefront"
 #: The affinity cookie of an application of that name, over plain http.
@@ -90,8 +92,8 @@ class Wrapped:
         split: The same while two versions have 50 % each.
         even: The same while all versions have equal shares.
         disk: The same with one version, whose content stays on the disk like that of the others.
-        following: The one of ``split`` with two versions, but that it follows them in a releases directory; None where
-            there is none.
+        followed: The one of ``split`` with two versions, but that it follows them in a releases directory, and one that
+            has the same two directories listed, by name; none where there is no such directory.
     """
 
     app: WSGIApplication
@@ -101,7 +103,7 @@ class Wrapped:
     split: dict[int, VersionAffinity]
     even: dict[int, VersionAffinity]
     disk: dict[int, VersionAffinity]
-    following: VersionAffinity | None
+    followed: dict[str, VersionAffinity]
 
 
 class Builds:
@@ -153,14 +155,18 @@ class Builds:
             {number: self._affinity(app, number, live=2) for number in self.numbers if number > 1},
             {number: self._affinity(app, number, live=number) for number in self.numbers if number > 1},
             dict.fromkeys(self.numbers, VersionAffinity(app, [Version("v1", self._unheld)], name=NAME)),
-            None if self._releases is None else self._following(app, self._releases),
+            {} if self._releases is None else self._following(app, self._releases),
         )
 
-    def _following(self, app: WSGIApplication, directory: Path) -> VersionAffinity:
-        """Return this package, following a releases directory."""
+    def _following(self, app: WSGIApplication, directory: Path) -> dict[str, VersionAffinity]:
+        """Return this package, following a releases directory, and with the same directories listed."""
         releases = Releases(directory)
         self._followed.append(releases)
-        return VersionAffinity(app, releases, keys=KEYS, app_first=APP_FIRST, memory=_MEMORY)
+        listed = [Version(version, directory / "versions" / version, 50) for version in ("v1", "v2")]
+        return {
+            FOLLOWING: VersionAffinity(app, releases, keys=KEYS, app_first=APP_FIRST, memory=_MEMORY),
+            LISTED: VersionAffinity(app, listed, name=NAME, keys=KEYS, app_first=APP_FIRST, memory=_MEMORY),
+        }
 
     def _affinity(self, app: WSGIApplication, number: int, *, live: int) -> VersionAffinity:
         """Return this package with so many versions, of which some share the users and the others are retained."""

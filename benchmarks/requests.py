@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from .contestants import (
     ALONE,
     DATA,
-    FOLLOWING,
     KEY_HEADER,
     NULL,
     PAGE,
@@ -109,9 +108,8 @@ class Row:
         for number, affinity in self.apps.items():
             changes = self._changes(self._carried(affinity))
             plays[ours(number)] = self._play(affinity, changes, self.lengths(affinity))
-        following = self.wrapped.following
-        if following is not None and self.apps is self.wrapped.split:
-            plays[FOLLOWING] = self._play(following, self._changes(self._carried(following)), self.lengths(following))
+        for name, affinity in self.wrapped.followed.items() if self.apps is self.wrapped.split else ():
+            plays[name] = self._play(affinity, self._changes(self._carried(affinity)), self.lengths(affinity))
         return plays
 
     def _carried(self, affinity: VersionAffinity) -> Iterable[Environ]:
