@@ -77,6 +77,13 @@ def test_summaries(path: tuple[str, ...]) -> None:
     [
         (["nope"], 2, "No such command 'nope'"),
         (["versions", "uplaod"], 2, "No such command 'uplaod'. Did you mean upload?"),
+        (["deploy", "v1"], 2, "No such command 'deploy'. Did you mean versions deploy?"),
+        (["upload", "dist"], 2, "Did you mean versions upload?"),
+        (["list"], 2, "Did you mean versions list or deployments list?"),
+        (["status"], 2, "Did you mean deployments status?"),
+        (["versions", "rollback"], 2, "Did you mean rollback?"),
+        (["versions", "status"], 2, "Did you mean deployments status?"),
+        (["deployments", "rollback"], 2, "Did you mean rollback?"),
         (["versions", "list", "--nope"], 2, "No such option"),
         (["versions", "view"], 2, "Missing argument"),
         (["versions", "view", "v9"], 1, "version 'v9' is not in"),

@@ -37,6 +37,20 @@ def command(name: str | None = None) -> Callable[[Callable[..., Any]], click.Com
     return decorate
 
 
+def _elsewhere(context: click.Context, name: str) -> list[str]:
+    """Return the commands of this name in all groups, as they are called: "versions deploy"."""
+    while context.parent is not None and isinstance(context.parent.command, Commands):
+        context = context.parent
+    outermost = context.command
+    assert isinstance(outermost, Commands)  # noqa: S101 - one of its commands is looked for
+    found = [name] if name in outermost.table else []
+    for group in outermost.table:
+        command = outermost.get_command(context, group)
+        if isinstance(command, Commands) and name in command.table:
+            found.append(f"{group} {name}")
+    return found
+
+
 def _with_examples(text: str) -> str:
     """Return a help text in which click leaves the paragraphs alone that have indented lines."""
     paragraphs = text.split("\n\n")
@@ -80,10 +94,11 @@ class Commands(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Return the command that is called; where it is misspelt, the error proposes one."""
-        close = [] if ctx.resilient_parsing or args[0] in self.table else get_close_matches(args[0], self.table, n=1)
-        if close:
-            ctx.fail(f"No such command {args[0]!r}. Did you mean {close[0]}?")
+        """Return the command that is called; where it is misspelt, or in another group, the error proposes one."""
+        if not ctx.resilient_parsing and args[0] not in self.table:
+            meant = _elsewhere(ctx, args[0]) or get_close_matches(args[0], self.table, n=1)
+            if meant:
+                ctx.fail(f"No such command {args[0]!r}. Did you mean {' or '.join(meant)}?")
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's
