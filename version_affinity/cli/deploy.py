@@ -49,7 +49,7 @@ def deploy(
 
     It refuses, unless there is --force:
       a version that is not uploaded, or that a live host still lacks after --wait (with a log in Redis)
-      a log in Redis that has lost deployments, which a live host has followed
+      another log than the one that the application on this host follows
       a version that gets its first share, and has broken references (with the extra "check"), or fingerprinted names
       that stand for other bytes in a known version
 
