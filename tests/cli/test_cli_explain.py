@@ -161,6 +161,22 @@ def test_nothing_is_deployed(tmp_path: Path) -> None:
     assert "lacks (v1)" in site.run("explain", "/", code=1).stderr
 
 
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["/"], ""),
+        (["/nowhere"], "no version has it"),
+        (["/", "-X", "POST"], "versions answer GET and HEAD only"),
+        (["/", "--app-first", "/*"], "this path is its own (app_first)"),
+        (["/", "-X", "POST", "--app-first", "/*"], "this path is its own (app_first)"),
+    ],
+)
+def test_why_the_application_answers(site: Site, arguments: list[str], reason: str) -> None:
+    """Where the wrapped application answers, it is told why no version does."""
+    shown = site.run("explain", *arguments).stdout
+    assert shown.endswith(f"Answer    the wrapped application, since {reason}\n") == bool(reason)
+
+
 def test_nothing_is_written(site: Site) -> None:
     """An explanation changes nothing in the releases."""
     before = sorted(path.name for path in site.path.rglob("*"))

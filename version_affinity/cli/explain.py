@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from version_affinity.assets.build import APP
 from version_affinity.middleware import VersionAffinity
+from version_affinity.patterns import app_first as compiled_patterns
+from version_affinity.request import READING, path_of
 
 from .application import app_option, load_affinity
 from .commands import command
@@ -26,7 +29,7 @@ if TYPE_CHECKING:
     from version_affinity.explanation import Explanation
     from version_affinity.keys import KeySource
 
-# By ``Explanation.answer``, in which "{served}" and "{decided}" are versions.
+# By ``Explanation.answer``, in which "{served}" and "{decided}" are versions, and "{reason}" is why none answers.
 _ANSWERS: Final = {
     "file": "a file of {served}",
     "rescue": "a rescue: {decided} lacks this file, and {served} has it",
@@ -36,7 +39,7 @@ _ANSWERS: Final = {
     "not found": "404: nobody has it",
     "not allowed": "405: a file knows GET and HEAD only",
     "allowed methods": "204, with the methods that are allowed",
-    "wrapped application": "the wrapped application, since no version has it",
+    APP: "the wrapped application, since {reason}",
     "application of the version": "the application that {served} is",
     "served by name": "a fingerprinted file, the same for everybody, from {served}",
 }
@@ -100,7 +103,7 @@ def explain(
         return
     asked = f"{environ['REQUEST_METHOD']} {printable(path)}"
     say(f"{styled(asked, 'strong')}, a request of kind {explanation.kind}")
-    _tell(affinity, explanation)
+    _tell(affinity, explanation, environ)
     for text in notes:
         note("")
         note(text)
@@ -122,7 +125,7 @@ def _somebody(_environ: WSGIEnvironment, _start_response: StartResponse) -> Iter
     raise AssertionError("an explanation calls no application")
 
 
-def _tell(affinity: VersionAffinity, explanation: Explanation) -> None:
+def _tell(affinity: VersionAffinity, explanation: Explanation, environ: WSGIEnvironment) -> None:
     deployment, decision = affinity.deployment, explanation.decision
     say()
     rows = []
@@ -158,5 +161,15 @@ def _tell(affinity: VersionAffinity, explanation: Explanation) -> None:
     say(f"Decision  {styled(decision.version, 'version')} by {decision.reason}{source}")
     if decision.refused:
         say(f"Refused   {styled(decision.refused, 'warning')}")
-    answer = _ANSWERS[explanation.answer].format(served=explanation.served, decided=decision.version)
-    say(f"Answer    {answer}")
+    answer = _ANSWERS[explanation.answer]
+    reason = _of_the_application(affinity, environ)
+    say(f"Answer    {answer.format(served=explanation.served, decided=decision.version, reason=reason)}")
+
+
+def _of_the_application(affinity: VersionAffinity, environ: WSGIEnvironment) -> str:
+    """Return why no version answers what the wrapped application does."""
+    if compiled_patterns(affinity.app_first)(path_of(environ)):
+        return "this path is its own (app_first)"
+    if environ["REQUEST_METHOD"] not in READING:
+        return "versions answer GET and HEAD only"
+    return "no version has it"
