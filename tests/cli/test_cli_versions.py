@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ import pytest
 from commanding import AUTHOR, ENTRY, SHARED, Site, build_of
 
 from version_affinity.assets.inventory import parse
+from version_affinity.releases.movement import movement
 from version_affinity.releases.source import COPY
 
 if TYPE_CHECKING:
@@ -40,6 +42,30 @@ def test_upload(site: Site) -> None:
     assert "versions deploy v2@10% v1@90%\n" in second
     release = site.directory.release("v2")
     assert (release.author, release.tag, release.message) == (AUTHOR, "checkout", "New checkout")
+
+
+@pytest.mark.parametrize(
+    "current",
+    [
+        {"v1": 100.0},
+        {"v1": 90.0, "v2": 10.0},
+        {"v1": 100.0, "v2": 0.0},
+        {"v0": 33.333, "v1": 33.334, "v2": 33.333},
+        {"v0": 97.999, "v1": 2.0, "v2": 0.001},
+    ],
+)
+def test_what_is_proposed_in_a_rollout(site: Site, current: dict[str, float]) -> None:
+    """An upload proposes a first share that can be deployed as it stands: nobody moves but to the new version."""
+    site.upload("v0", "v1", "v2")
+    site.deploy(current)
+    proposed = site.run("versions", "upload", str(site.build("v3")), "--id", "v3").stdout.splitlines()[-1]
+    assert proposed.split("deploy ")[0].strip() == f"version-affinity --releases {site.path} versions"
+    site.run("versions", "deploy", *proposed.split("deploy ")[1].split(), "-y")
+    after = site.percentages[-1]
+    assert after.keys() == {"v3", *current}
+    pairs = movement(current, after).pairs
+    assert math.isclose(math.fsum(users for (_, to), users in pairs.items() if to == "v3"), 10)
+    assert math.fsum(users for (_, to), users in pairs.items() if to != "v3") < 0.01
 
 
 def test_upload_again(site: Site) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
@@ -43,6 +44,8 @@ _HELP: Final = """Upload, deploy, list and view versions.
 """
 #: Of a new version, as the next command suggests it.
 _FIRST_SHARE: Final = 10.0
+#: Those that count when a percentage is typed.
+_DECIMALS: Final = 3
 _BIGGEST: Final = 10
 _LEFT_OUT: Final = 10
 
@@ -120,12 +123,14 @@ def _tell_upload(uploaded: Uploaded) -> None:
 
 
 def _next(version: str, entries: Sequence[Entry]) -> str:
-    """Return the specs of a first deployment of a version."""
+    """Return the specs of a first deployment of a version: the others pay in proportion, so that nobody else moves."""
     if not entries:
         return f"{version}@100%"
     current = entries[-1].percentages
     largest = max(current, key=lambda other: current[other])
-    return specs({version: _FIRST_SHARE, largest: 100 - _FIRST_SHARE})
+    left = {other: round(share * (100 - _FIRST_SHARE) / 100, _DECIMALS) for other, share in current.items()}
+    left[largest] += 100 - _FIRST_SHARE - math.fsum(left.values())  # what rounding leaves
+    return specs({version: _FIRST_SHARE, **left})
 
 
 @command("list")
