@@ -231,6 +231,24 @@ def test_where_the_log_is(site: Site) -> None:
     assert "secret" not in result.output
 
 
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("redis://127.0.0.1:1", "redis://127.0.0.1:1"),
+        ("redis://me@127.0.0.1:1/2?socket_timeout=1&db=3", "'redis://me@127.0.0.1:1/2?socket_timeout=1&db=3'"),
+        ("redis://me:s3cret@127.0.0.1:1", "..."),
+        ("redis://:s3cret@127.0.0.1:1", "..."),
+        ("redis://127.0.0.1:1?password=s3cret", "..."),
+    ],
+)
+def test_the_log_in_other_commands(site: Site, url: str, shown: str) -> None:
+    """A command that is proposed names the log as it was named, unless there is a password in its URL."""
+    pytest.importorskip("redis", reason="it comes with the extra 'redis'")
+    told = site.run("--log", url, "versions", "upload", str(site.build("v3")))
+    assert f"version-affinity --releases {site.path} --log {shown} versions deploy" in told.stdout
+    assert "s3cret" not in told.output
+
+
 def test_init(tmp_path: Path) -> None:
     """Releases are made once; the same again does nothing, and each time the next command is told."""
     path = str(tmp_path / "releases")

@@ -6,6 +6,7 @@ import os
 import shlex
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
+from urllib.parse import urlsplit
 
 import click
 
@@ -244,8 +245,13 @@ def command_line(command: str) -> str:
     if place.releases is not None and os.environ.get(RELEASES) != place.releases:
         given += ["--releases", shlex.quote(place.releases)]
     if place.log is not None and os.environ.get(LOG) != place.log:
-        given += ["--log", "..."]  # there may be a password in it
+        given += ["--log", "..." if _has_password(place.log) else shlex.quote(place.log)]
     return " ".join([context.command_path, *given, command])
+
+
+def _has_password(url: str) -> bool:
+    parts = urlsplit(url)
+    return parts.password is not None or "password" in parts.query
 
 
 def _set_releases(context: click.Context, option: click.Parameter, value: str | None) -> None:
