@@ -124,6 +124,22 @@ def test_builds(site: Site) -> None:
     assert server.process.returncode == 0
 
 
+def test_lines_are_aligned(site: Site) -> None:
+    """The columns are as wide as what stands in them: a version's id, and the reason with the cookie's name."""
+    site.run("versions", "upload", str(site.build("v3")), "--id", "128db5012d84")
+    site.deploy({"v1": 50.0, "128db5012d84": 50.0})
+    with served(site.root) as server:
+        _, headers, _ = server.ask("/")
+        cookie = headers["Set-Cookie"].partition(";")[0]
+        for more in ({}, {"Sec-Fetch-Dest": "image", "Sec-Fetch-Mode": "no-cors"}):
+            server.ask("/logo.svg", {"Cookie": cookie, **more})
+        server.ask("/", {**PAGE, "Cookie": cookie})
+        server.ask("/", {"Version-Override": "v1"})
+        lines = [server.line() for _ in range(5)]
+    assert any("pin cookie:version-affinity-storefront " in line for line in lines)
+    assert len({line.index(" ms  ") for line in lines}) == 1
+
+
 def test_json_lines(site: Site) -> None:
     """With --json, the first line says where it listens, and each request is a line of JSON."""
     with served(site.root, "builds/v1", as_json=True) as server:

@@ -7,7 +7,7 @@ import time
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from version_affinity.decision import DECISION
+from version_affinity.decision import BUCKET, DECISION
 from version_affinity.keys import Cookie, Header
 from version_affinity.policy import TRACE
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 _COLOURS: Final = {"2": "good", "3": "strong", "4": "warning", "5": "bad"}
 _WIDTH: Final = 34
+_ID_WIDTH: Final = 8
 _MILLISECONDS: Final = 1000
 
 
@@ -39,7 +40,9 @@ class AccessLines:
 
     def __init__(self, affinity: VersionAffinity, *, as_json: bool) -> None:
         self._affinity = affinity
-        self._write = _line_of_json if as_json else _line
+        self._write = _line_of_json if as_json else self._line
+        # The longest reason of a browser's ordinary request.
+        self._width = max(_WIDTH, len(f"{BUCKET} cookie:version-affinity-{affinity.deployment.name}"))
         self._printing = threading.Lock()  # a line at a time
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -83,6 +86,27 @@ class AccessLines:
         with self._printing:
             self._write(line)
 
+    def _line(self, line: dict[str, Any]) -> None:
+        why = line["reason"] + (f" {line['source']}" if line["source"] else "")
+        if line["served"] != line["version"]:
+            why += f", rescued by {line['served']}"
+        if line["refused"]:
+            why += f", refused {line['refused']}"
+        status = str(line["status"])
+        longest = max(map(len, self._affinity.deployment.percentages))
+        say(
+            "  ".join(
+                (
+                    styled(line["time"][11:19], "faint"),
+                    styled(status, _COLOURS.get(status[0], "bad")),
+                    styled(f"{line['version']:<{max(longest, _ID_WIDTH)}}", "version"),
+                    f"{why:<{self._width}}",
+                    styled(f"{line['milliseconds']:>7.1f} ms", "faint"),
+                    f"{line['method']} {printable(line['target'])}",
+                )
+            )
+        )
+
 
 def _target(environ: WSGIEnvironment) -> str:
     target: str = environ.get("REQUEST_URI") or environ.get("PATH_INFO", "")
@@ -98,27 +122,6 @@ def _served(trace: str) -> str:
 
 def _line_of_json(line: dict[str, Any]) -> None:
     emit_line(line)
-
-
-def _line(line: dict[str, Any]) -> None:
-    why = line["reason"] + (f" {line['source']}" if line["source"] else "")
-    if line["served"] != line["version"]:
-        why += f", rescued by {line['served']}"
-    if line["refused"]:
-        why += f", refused {line['refused']}"
-    status = str(line["status"])
-    say(
-        "  ".join(
-            (
-                styled(line["time"][11:19], "faint"),
-                styled(status, _COLOURS.get(status[0], "bad")),
-                styled(f"{line['version']:<8}", "version"),
-                f"{why:<{_WIDTH}}",
-                styled(f"{line['milliseconds']:>7.1f} ms", "faint"),
-                f"{line['method']} {printable(line['target'])}",
-            )
-        )
-    )
 
 
 class _Body:
