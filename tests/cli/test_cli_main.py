@@ -226,6 +226,7 @@ def test_where_the_log_is(site: Site) -> None:
     away = {"VERSION_AFFINITY_LOG": "redis://127.0.0.1:1"}
     result = run("--releases", str(site.path), "deployments", "status", code=1, **away)
     assert "redis://127.0.0.1:1 cannot be reached" in result.stderr
+    assert ".." not in run("--releases", str(site.path), "versions", "list", **away).stderr
     result = site.run("deployments", "status", "--log", "redis://:secret@127.0.0.1:2", code=1, **away)
     assert "redis://127.0.0.1:2 cannot be reached" in result.stderr
     assert "secret" not in result.output

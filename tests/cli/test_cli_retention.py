@@ -64,6 +64,8 @@ def test_change(site: Site) -> None:
     assert shown.startswith("Retention of storefront: keep 0, younger than 30d (it was: keep 0)\n")
     assert "\n  what was in use, or uploaded, less than 30d ago\n" in shown
     assert "\nKnown again: v3 and v0\n4 of 4 versions are known\n" in shown
+    shown = site.run("retention", "--keep", "1").stdout
+    assert "\n  the last one that had users, and the last upload that never had any\n" in shown
 
 
 def test_nobody_to_be_asked(site: Site) -> None:

@@ -127,7 +127,7 @@ def test_reasons():
     assert kept == {
         "v2": "in the current deployment",
         "v1": "deployed since revision 1, which a rollback returns to",
-        "v5": "one of the last 1 that were uploaded",
+        "v5": "the last one that was uploaded",
     }
     entries = log((6, ONE), (7, TWO), (29, {"v1": 90, "v2": 10}), (29.5, ONE), (29.6, THREE))
     kept = prune_plan(FIVE, entries, Retention(0), now=START + timedelta(days=30)).kept

@@ -192,7 +192,8 @@ def _tell(name: str, before: Retention, now: Retention) -> None:
     say()
     say("Known are what is deployed, what a rollback may return to, and what had users within a day; and")
     if now.keep:
-        say(f"  the last {now.keep} that had users, and the last {now.keep} uploads that never had any")
+        last, upload = ("one", "upload") if now.keep == 1 else (f"{now.keep}", f"{now.keep} uploads")
+        say(f"  the last {last} that had users, and the last {upload} that never had any")
     if now.younger_than is not None:
         say(f"  what was in use, or uploaded, less than {in_words(now.younger_than)} ago")
     if not now.keep and now.younger_than is None:

@@ -102,7 +102,7 @@ class RedisConnection:
 
     def _redacted(self, error: BaseException) -> str:
         """Return an error's text: a server that does not know AUTH repeats what it was given."""
-        text = str(error) or type(error).__name__
+        text = str(error).rstrip(".") or type(error).__name__
         return text.replace(self._password, "***") if self._password else text
 
 

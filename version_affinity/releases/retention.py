@@ -222,7 +222,9 @@ def _kept(
         elif retention == KEEP_ALL:
             reasons[version] = "all stay: the retention in the settings cannot be used"
         elif rank < retention.keep:
-            reasons[version] = f"one of the last {retention.keep} that {'had users' if had_users else 'were uploaded'}"
+            last = "the last one" if retention.keep == 1 else f"one of the last {retention.keep}"
+            uploaded = "was uploaded" if retention.keep == 1 else "were uploaded"
+            reasons[version] = f"{last} that {'had users' if had_users else uploaded}"
         elif retention.younger_than is not None and now - used[version] < retention.younger_than:
             reasons[version] = f"in use, or uploaded, less than {in_words(retention.younger_than)} ago"
     current = {version: _CURRENT for version, reason in must_stay.items() if reason is _CURRENT and version in versions}
