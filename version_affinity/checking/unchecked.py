@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from version_affinity.assets.asset import Asset
 
     from .origins import Origins
-    from .references import Document
+    from .references import Document, Reference
 
 _HERE: Final = (Base.FILE, Base.PAGE)
 _BEGINNINGS: Final = ("/", ".")
@@ -64,15 +64,17 @@ def _referred(document: Document, base: tuple[str, str] | None, own: Origins) ->
     """Yield the other origins that a file refers to, and the paths there."""
     for reference in document.references:
         there = _elsewhere(reference.text, own)
-        text = cleaned(reference.text).replace("\\", "/")
         if there is not None:
             yield there
-        elif (
-            base is not None
-            and (reference.base in _HERE or text.startswith(_BEGINNINGS))
-            and not (text.startswith("//") or has_scheme(text))
-        ):
-            yield base[0], resolve(text, resolve(base[1], "/"))
+        elif base is not None and _counts_from_base(reference):
+            yield base[0], resolve(reference.text, resolve(base[1], "/"))
+
+
+def _counts_from_base(reference: Reference) -> bool:
+    """Tell whether a reference in a page is relative to its base: it names no host, and is no bare specifier."""
+    text = cleaned(reference.text).replace("\\", "/")
+    is_relative = not (text.startswith("//") or has_scheme(text))
+    return is_relative and (reference.base in _HERE or text.startswith(_BEGINNINGS))
 
 
 def _elsewhere(text: str, own: Origins) -> tuple[str, str] | None:

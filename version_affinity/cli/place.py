@@ -250,7 +250,10 @@ def command_line(command: str) -> str:
 
 
 def _has_password(url: str) -> bool:
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return True  # nobody knows
     return parts.password is not None or "password" in parts.query
 
 
