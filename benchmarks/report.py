@@ -131,8 +131,8 @@ def markdown(results: Results) -> Iterator[str]:
         yield "### Releases that are followed, beside a list"
         yield ""
         yield (
-            "Net microseconds per request while two versions share the users: two uploaded directories given as a list, "
-            "and the same ones followed by a thread that looks at them four times in a second."
+            "Net microseconds per request while two versions share the users: two uploaded directories given as a list, and "
+            "the same ones followed by a thread that looks at them four times in a second."
         )
         yield ""
         yield from table(("request", "list", "Releases", "Releases ÷ list"), map(_following_line, following))
