@@ -131,7 +131,7 @@ def markdown(results: Results) -> Iterator[str]:
         yield "### Releases that are followed, beside a list"
         yield ""
         yield (
-            "Net microseconds per request while two versions share the users: two uploaded directories given as a list, and "
+            "Net microseconds per request while two versions share the users: two uploaded directories as a list, and "
             "the same ones followed by a thread that looks at them four times in a second."
         )
         yield ""
