@@ -24,7 +24,8 @@ from builds import (
 from harness import NAVIGATION, SCRIPT, client
 
 from version_affinity import Cookie, Decision, Deployment, Header, current_version
-from version_affinity.policy import trace
+from version_affinity.policy import _joined_before
+from version_affinity.treatment import trace
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -598,3 +599,13 @@ def test_public_page_that_depends_on_the_version_is_reported(
     assert (response.headers["Cache-Control"], stamped(response)) == ("public, max-age=60", "")
     assert [record.levelname for record in caplog.records] == ["WARNING"]
     assert "'/page' depends on the version and declares itself 'public, max-age=60'" in caplog.text
+
+
+def test_what_is_remembered_of_vary_is_short(builds: dict[str, Path]) -> None:
+    """However many and however long the values of an application's Vary are, little of them is kept."""
+    kept = _joined_before.cache_info().currsize
+    for number in range(5):
+        names = ", ".join(f"X-{number}-{other}" for other in range(50))
+        affinity = rollout(builds, html(Vary=names))
+        assert client(affinity).get("/api", headers=KEY).headers["Vary"] == f"{VARY}, {names}"
+    assert _joined_before.cache_info().currsize == kept

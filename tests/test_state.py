@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import shutil
 import threading
+import weakref
 from typing import TYPE_CHECKING
 
 import pytest
@@ -289,3 +291,15 @@ def test_key_keeps_its_version_over_changes(builds: dict[str, Path]) -> None:
     affinity.deploy({"v2": 50, "v1": 50})
     assert [decided(affinity, Version_Key=key) for key in keys] == before
     assert decided(affinity, Version_Key=key_of("v2")) == ("v2", "key")
+
+
+def test_what_is_replaced_is_freed_at_once(builds: dict[str, Path]) -> None:
+    """An old state holds tens of thousands of objects: none waits for a garbage collection, which requests wait for."""
+    affinity = rollout(builds, None, {"v1": 100}, retained=["v0"])
+    replaced = weakref.ref(affinity._state.decider)
+    gc.disable()
+    try:
+        affinity.retire("v0")
+        assert replaced() is None
+    finally:
+        gc.enable()

@@ -64,7 +64,7 @@ if TYPE_CHECKING:
     from .deployment import Deployment
     from .explanation import Explanation
     from .keys import KeySource
-    from .policy import Treatment
+    from .treatment import Treatment
     from .version import Version
 
 
@@ -197,7 +197,7 @@ class VersionAffinity:
         # 1. serve by name
         catalog = state.catalog
         named = catalog.named.get(path)
-        if named is None and path in catalog.names:
+        if named is None and path in catalog.names:  # as ``named_file`` does it, which would be a call on each request
             named = catalog.make(path)
         if named is not None and reading:
             body = self._files.by_name(state, named, environ, start_response)

@@ -21,8 +21,8 @@ from .assets.spelling import canonical, spelling, wire_bytes
 from .decision import OVERRIDE, Decision, Step
 from .errors import ConfigurationError
 from .overrides import MAX_LENGTH, Refused, checked, sign_override
-from .policy import PRIVATE_NO_STORE, TRACE
 from .request import OTHER, PAGE, READING, path_of
+from .treatment import PRIVATE_NO_STORE, TRACE
 from .wsgi import no_file
 
 if TYPE_CHECKING:
@@ -34,9 +34,10 @@ if TYPE_CHECKING:
     from .counters import Counters
     from .explanation import Explanation
     from .overrides import OverrideCookie, Overrides
-    from .policy import Headers, Policy
+    from .policy import Policy
     from .request import Request
     from .state import State
+    from .treatment import Headers
 
 #: What a link carries in its query.
 PARAMETER: Final = "version-override"

@@ -11,8 +11,9 @@ from .assets.response import NOT_MODIFIED, REVALIDATE, Parts, Response, respond
 from .assets.sending import changed, send, stand_in_headers, uncoded
 from .assets.static import redirected
 from .counters import LimitedLog
-from .policy import is_page, retraced, trace
+from .policy import is_page
 from .request import OTHER, Request
+from .treatment import retraced, trace
 from .wsgi import NOT_FOUND, OK, no_file
 
 if TYPE_CHECKING:
@@ -29,8 +30,9 @@ if TYPE_CHECKING:
     from .decision import Decision
     from .named import NamedFile
     from .pin import PinCookie
-    from .policy import Headers, Policy, Treatment
+    from .policy import Policy
     from .state import State
+    from .treatment import Headers, Treatment
 
 
 class FileServer:

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
     from .exchange import Exchange
-    from .policy import Policy, Treatment
+    from .policy import Policy
+    from .treatment import Treatment
 
 #: Where the environ holds what was taken out of it or changed in it.
 ORIGINAL: Final = "version_affinity.original"

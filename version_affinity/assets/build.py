@@ -19,13 +19,13 @@ from .prepared import Prepared
 from .redirects import Redirected, RedirectRules, Rewritten, parse_redirects
 from .response import IMMUTABLE
 from .routing import Redirect, check_handling, not_found, resolve, respelt, routes
+from .rule_files import HEADERS, REDIRECTS, about_files, about_lines, read_rules, stamps
 from .rules import InvalidLine
 from .sending import ALLOW_ALL_ORIGINS
 from .spelling import canonical, is_escaped, spelling
-from .tree import UnservableError, read, stamp_of
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Iterator
+    from collections.abc import Container, Iterator
 
     from _typeshed.wsgi import WSGIEnvironment
 
@@ -54,12 +54,7 @@ Leading: TypeAlias = "Redirect | Redirected"
 ALL_METHODS: Final = "GET, HEAD, OPTIONS"
 
 _DOCUMENT: Final = "/index.html"
-_REDIRECTS: Final = "_redirects"
-_HEADERS: Final = "_headers"
-# A rule file that is larger is none: 2,100 lines of 2,000 characters.
-_RULES_LIMIT: Final = 4 * 1024 * 1024
 _LEAD_ON: Final = "redirect despite status 200"
-_REPORTED: Final = 10  # files and lines that a log line names; the rest is counted
 # What a browser shows as a page of a tab, and what it shows in a frame (W3C Fetch Metadata). "empty": the fetch of a
 # page by a service worker.
 _PAGES: Final = frozenset(("document", "empty", None))
@@ -137,9 +132,9 @@ class Build:
                 "none: build the front end first, or use not_found_handling='none'",
             )
         self.routes: Final = routes(index.assets, html_handling)
-        self._stamps: Final = _stamps(index.directory)
-        redirects = parse_redirects(_read_rules(index.directory, _REDIRECTS), html_handling=html_handling)
-        header_rules = parse_headers(_read_rules(index.directory, _HEADERS))
+        self._stamps: Final = stamps(index.directory)
+        redirects = parse_redirects(read_rules(index.directory, REDIRECTS), html_handling=html_handling)
+        header_rules = parse_headers(read_rules(index.directory, HEADERS))
         self.redirects: Final[RedirectRules | None] = redirects or None
         self.header_rules: Final[HeaderRules | None] = header_rules or None
         # The paths at which more than one look is needed. A fingerprinted file is not among them, however it is spelt:
@@ -158,10 +153,10 @@ class Build:
         )
         self.prepared: Final[dict[str, Prepared]] = {}
         reports = (
-            _about_files(index),
-            _about_lines(index.directory, _REDIRECTS, "not used", (*redirects.invalid, *redirects.idle)),
-            _about_lines(index.directory, _REDIRECTS, _LEAD_ON, self._leading_on()),
-            _about_lines(index.directory, _HEADERS, "not used", (*header_rules.invalid, *header_rules.idle)),
+            about_files(index),
+            about_lines(index.directory, REDIRECTS, "not used", (*redirects.invalid, *redirects.idle)),
+            about_lines(index.directory, REDIRECTS, _LEAD_ON, self._leading_on()),
+            about_lines(index.directory, HEADERS, "not used", (*header_rules.invalid, *header_rules.idle)),
         )
         self.reports: Final = tuple(filter(None, reports))
         for report in self.reports:
@@ -177,7 +172,7 @@ class Build:
 
     def has_changed_rules(self) -> bool:
         """Tell whether a rule file has changed since this build was loaded."""
-        return _stamps(self.index.directory) != self._stamps
+        return stamps(self.index.directory) != self._stamps
 
     def find(self, path: str, environ: WSGIEnvironment) -> At:
         """Return what this build has at a path.
@@ -312,40 +307,3 @@ def _mount(environ: WSGIEnvironment, path: str) -> str:
     """Return what stands before a path of the build in its URL."""
     whole: str = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
     return whole.removesuffix(path)
-
-
-def _stamps(directory: str) -> tuple[object, ...]:
-    return tuple(stamp_of(f"{directory}/{name}") for name in (_REDIRECTS, _HEADERS))
-
-
-def _read_rules(directory: str, name: str) -> str:
-    """Return the text of a rule file, "" without one."""
-    try:
-        content = read(f"{directory}/{name}", _RULES_LIMIT)
-    except FileNotFoundError:
-        return ""
-    except (OSError, UnservableError) as error:
-        logger.warning("%r: %s is not used: %s", directory, name, error)
-        return ""
-    if content.data is None:
-        logger.warning("%r: %s is not used: it has %d bytes", directory, name, content.size)
-        return ""
-    return content.data.decode("utf-8", "surrogateescape")
-
-
-def _about_files(index: Index) -> str:
-    """Tell what is not served, names escaped: a file's name may hold line breaks. Rule files are used."""
-    used = (f"/{_REDIRECTS}", f"/{_HEADERS}")
-    told = [f"{path!r}: {reason}" for path, reason in index.skipped if path not in used]
-    return _told(f"{index.directory!r}", "not served", told)
-
-
-def _about_lines(directory: str, name: str, what: str, lines: Iterable[InvalidLine]) -> str:
-    told = [f"line {line}: {message}" for line, _, message in sorted(lines)]
-    return _told(f"{directory!r}, {name}", what, told)
-
-
-def _told(where: str, what: str, told: list[str]) -> str:
-    more = len(told) - _REPORTED
-    rest = f"; and {more} more" if more > 0 else ""
-    return f"{where}: {len(told)} {what}: {'; '.join(told[:_REPORTED])}{rest}" if told else ""

@@ -167,5 +167,9 @@ def _part(chosen: Representation, wanted: str, extra: Iterable[Header]) -> Respo
 
 def _error(status: str, method: str, *more: Header) -> Response:
     body = status.encode("ascii") + b"\n"
-    headers = [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(body))), NOSNIFF, NO_STORE]
-    return Response(status, [*headers, *more], b"" if method == "HEAD" else body)
+    return Response(status, [*text_headers(body), NO_STORE, *more], b"" if method == "HEAD" else body)
+
+
+def text_headers(body: bytes) -> tuple[Header, ...]:
+    """Return what describes a short text of this package's own."""
+    return (("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(body))), NOSNIFF)

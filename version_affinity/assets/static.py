@@ -20,14 +20,15 @@ from typing import TYPE_CHECKING, Final, cast
 
 from version_affinity.errors import ConfigurationError
 
-from .asset import NOSNIFF, Asset
-from .build import ALL_METHODS, APP, DOCUMENT, FILE, REDIRECT, Build, Found
+from .asset import Asset
+from .build import APP, DOCUMENT, FILE, REDIRECT, Build, Found
 from .files import wsgi_body
 from .ignore import DEFAULT_IGNORE
 from .index import refresh, scan
 from .memory import Memory, is_misdescribed
 from .redirects import Redirected
-from .response import NO_STORE, REVALIDATE, Parts, Response, respond
+from .refusals import missing, outside, refused
+from .response import NO_STORE, REVALIDATE, Parts, Response, respond, text_headers
 from .routing import check_handling, location
 from .sending import VARY_ENCODING, changed, send, stand_in_headers, uncoded
 
@@ -162,13 +163,13 @@ class StaticAssets:
         mount = self._mount
         if mount:
             if path != mount and not path.startswith(self.prefix):
-                return (self.app or _outside)(environ, start_response)
+                return (self.app or outside)(environ, start_response)
             path = path[len(mount) :]
         if self.autorefresh:
             self.refresh()
         build = self.build
         if environ["REQUEST_METHOD"] not in _READS:
-            return (self.app or partial(_refused, build, path))(environ, start_response)
+            return (self.app or partial(refused, build, path))(environ, start_response)
         prepared = build.prepared.get(path)
         sent = None if prepared is None else prepared.answer(environ)
         if sent is not None:
@@ -194,7 +195,7 @@ class StaticAssets:
                 return self._send(path, target, caching, environ, start_response)
             return _send_not_found(target, changes, environ, start_response)
         if target is None:
-            return _missing(environ, start_response)
+            return missing(environ, start_response)
         redirect = redirected(target, self.prefix, environ)
         if redirect.status[:3] in _LASTING:
             redirect.headers.append(REVALIDATE)
@@ -265,7 +266,7 @@ class StaticAssets:
                 self.refresh()
                 if self.index.assets.get(asset.path) is not asset:
                     return self(environ, start_response)
-            return _missing(environ, start_response)
+            return missing(environ, start_response)
         headers, body = sent
         start_response(response.status, headers)
         return body
@@ -292,7 +293,7 @@ def redirected(target: Leading, prefix: str, environ: WSGIEnvironment) -> Respon
     else:
         script_name, query = environ.get("SCRIPT_NAME", ""), environ.get("QUERY_STRING", "")
         status, to = "307 Temporary Redirect", location(script_name, prefix, target.path, query)
-    return Response(status, [*_text_headers(b""), ("Location", to)], b"")
+    return Response(status, [*text_headers(b""), ("Location", to)], b"")
 
 
 def _root(environ: WSGIEnvironment) -> str:
@@ -320,43 +321,7 @@ def _send_not_found(
     """Send a 404 page: never kept, and without an ETag or ranges, since it is not the file at this path."""
     body = wsgi_body(Parts(page, ()) if environ["REQUEST_METHOD"] == "HEAD" else page, environ)
     if body is None:
-        return _missing(environ, start_response)
+        return missing(environ, start_response)
     response = Response("404 Not Found", [*stand_in_headers(page), NO_STORE], b"")
     start_response(response.status, response.headers if changes is None else changed(response, changes).headers)
     return body
-
-
-def _missing(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-    return _say("404 Not Found", (NO_STORE,), environ, start_response)
-
-
-def _refused(build: Build, path: str, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-    """Answer another method than GET and HEAD, which are all that files know (RFC 9110 section 15.5.6)."""
-    allowed = build.allowed(path, environ)
-    return _answer_method(allowed, environ, start_response) if allowed else _outside(environ, start_response)
-
-
-def _outside(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-    """Answer where nothing of the build does. "*" asks for the methods of the server as a whole (section 9.3.7)."""
-    if environ["REQUEST_METHOD"] == "OPTIONS" and environ.get("PATH_INFO") == "*":
-        return _answer_method(ALL_METHODS, environ, start_response)
-    return _missing(environ, start_response)
-
-
-def _answer_method(allowed: str, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-    if environ["REQUEST_METHOD"] == "OPTIONS" and allowed == ALL_METHODS:
-        start_response("204 No Content", [("Allow", allowed)])
-        return ()
-    return _say("405 Method Not Allowed", (("Allow", allowed), NO_STORE), environ, start_response)
-
-
-def _say(
-    status: str, headers: tuple[Header, ...], environ: WSGIEnvironment, start_response: StartResponse
-) -> Iterable[bytes]:
-    body = status.encode("ascii") + b"\n"
-    start_response(status, [*_text_headers(body), *headers])
-    return () if environ["REQUEST_METHOD"] == "HEAD" else (body,)
-
-
-def _text_headers(body: bytes) -> tuple[Header, ...]:
-    return (("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(body))), NOSNIFF)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from version_affinity.decision import BUCKET, DECISION
 from version_affinity.keys import Cookie, Header
-from version_affinity.policy import TRACE
+from version_affinity.treatment import TRACE
 
 from .output import aligned, emit_line, say, styled
 from .text import printable, shares

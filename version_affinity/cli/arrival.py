@@ -44,16 +44,19 @@ def await_hosts(log: DeploymentLog, versions: Iterable[str], seconds: float) -> 
     """
     wanted, until = list(versions), time.monotonic() + seconds
     missing = lacking(log, wanted)
-    limit = f"up to {counted(round(seconds), 'second')}"
     if missing and seconds:
-        begun(f"Waiting for {_expected(missing)}, {limit}")
-    while missing and time.monotonic() < until:
-        with waiting(f"Waiting for {_expected(missing)}, {limit}"):
+        begun(_told(missing, seconds))
+    while missing and (left := until - time.monotonic()) > 0:
+        with waiting(_told(missing, left)):
             before = missing
             while missing == before and (left := until - time.monotonic()) > 0:
                 time.sleep(min(_INTERVAL, left))
                 missing = lacking(log, wanted)
     return missing
+
+
+def _told(missing: Mapping[str, Sequence[str]], seconds: float) -> str:
+    return f"Waiting for {_expected(missing)}, up to {counted(round(seconds), 'second')}"
 
 
 def _expected(missing: Mapping[str, Sequence[str]]) -> str:

@@ -1,0 +1,49 @@
+"""What a build that is served alone answers where no file does: 404, 405, and the methods that are allowed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .build import ALL_METHODS
+from .response import NO_STORE, text_headers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+    from .asset import Header
+    from .build import Build
+
+
+def missing(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    """Answer 404, never to be kept."""
+    return _say("404 Not Found", (NO_STORE,), environ, start_response)
+
+
+def refused(build: Build, path: str, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    """Answer another method than GET and HEAD, which are all that files know (RFC 9110 section 15.5.6)."""
+    allowed = build.allowed(path, environ)
+    return _answer_method(allowed, environ, start_response) if allowed else outside(environ, start_response)
+
+
+def outside(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    """Answer where nothing of the build does. "*" asks for the methods of the server as a whole (section 9.3.7)."""
+    if environ["REQUEST_METHOD"] == "OPTIONS" and environ.get("PATH_INFO") == "*":
+        return _answer_method(ALL_METHODS, environ, start_response)
+    return missing(environ, start_response)
+
+
+def _answer_method(allowed: str, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    if environ["REQUEST_METHOD"] == "OPTIONS" and allowed == ALL_METHODS:
+        start_response("204 No Content", [("Allow", allowed)])
+        return ()
+    return _say("405 Method Not Allowed", (("Allow", allowed), NO_STORE), environ, start_response)
+
+
+def _say(
+    status: str, headers: tuple[Header, ...], environ: WSGIEnvironment, start_response: StartResponse
+) -> Iterable[bytes]:
+    body = status.encode("ascii") + b"\n"
+    start_response(status, [*text_headers(body), *headers])
+    return () if environ["REQUEST_METHOD"] == "HEAD" else (body,)

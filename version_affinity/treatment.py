@@ -1,0 +1,141 @@
+"""What follows from a decision for a response: the fields and counters that are made once for each, and the trace.
+
+``private`` is what keeps one user's version out of a shared cache: several CDNs ignore Vary.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from .assets.response import NO_STORE, REVALIDATE
+from .assets.sending import VARY_ENCODING
+from .decision import ONLY, OVERRIDE
+from .request import PAGE, SERVICE_WORKER
+
+if TYPE_CHECKING:
+    from .counters import Counters, Tally
+    from .decision import Decision
+    from .request import Kind
+
+    Headers = list[tuple[str, str]]
+
+PRIVATE: Final = ("Cache-Control", "private, no-cache")
+PRIVATE_NO_STORE: Final = ("Cache-Control", "private, no-store")
+
+#: Tells the decision, on whatever is not publicly cacheable.
+TRACE: Final = "Version-Affinity"
+_TIMING = "Server-Timing"
+
+# RFC 9651 section 3.3.4; what is no Token is written as a String.
+_TOKEN = re.compile(r"[A-Za-z*][!#$%&'*+.^_`|~0-9A-Za-z:/-]*\Z")
+
+
+class Treatment:
+    """The headers and counters that follow from one decision for one kind of request. Made once for each of those.
+
+    Attributes:
+        decision: The decision.
+        private: For what depends on the decision.
+        shared: For a file of a build that is the same whoever asks, or the same as ``private`` where it is not.
+        document: For the document of a single-page application: what it answers depends on more than the decision.
+        private_variants: ``private`` for a file that has variants; likewise ``shared_variants``, ``document_variants``.
+        missing: For an asset that nobody has.
+        tally: Counts the responses; ``count_success`` counts a 2xx.
+        forced: Whether an override was applied.
+    """
+
+    __slots__ = (
+        "_count_redirection",
+        "count_success",
+        "decision",
+        "document",
+        "document_variants",
+        "forced",
+        "missing",
+        "private",
+        "private_variants",
+        "shared",
+        "shared_variants",
+        "tally",
+    )
+
+    def __init__(self, decision: Decision, kind: Kind, vary: str, tally: Tally) -> None:
+        self.decision = decision
+        self.forced = decision.reason == OVERRIDE
+        told = [(TRACE, trace(decision))]
+        if kind == PAGE:
+            # Server-Timing (W3C): real-user monitoring reads it next to the page's own timings.
+            told.append(_server_timing(decision.version))
+        caching = PRIVATE_NO_STORE if self.forced else PRIVATE
+        self.private = [caching, ("Vary", vary), *told]
+        self.private_variants = [caching, ("Vary", f"{vary}, Accept-Encoding"), *told]
+        # Where the client says nothing of its fetch, it is asked which types it takes.
+        self.document = [caching, ("Vary", f"{vary}, Accept"), *told]
+        self.document_variants = [caching, ("Vary", f"{vary}, Accept, Accept-Encoding"), *told]
+        # A refused override is told, and the script of a service worker is asked for anew each time.
+        alike = decision.reason == ONLY and not decision.refused and kind != SERVICE_WORKER
+        self.shared = [REVALIDATE] if alike else self.private
+        self.shared_variants = [REVALIDATE, VARY_ENCODING] if alike else self.private_variants
+        self.missing = [PRIVATE_NO_STORE if self.forced else NO_STORE, *told]
+        self.tally = tally
+        self.count_success = tally["2"].advance
+        self._count_redirection = tally["3"].advance
+
+    def count(self, status: str) -> None:
+        """Count a response by its status line."""
+        digit = status[0]
+        if digit == "2":
+            self.count_success()
+        elif digit == "3":
+            self._count_redirection()
+        else:
+            self.tally[digit].advance()
+
+
+class Treatments(dict["Decision", Treatment]):
+    """The treatments of one kind of request, made when first asked for.
+
+    Bounded: decisions are made of configured names only.
+    """
+
+    def __init__(self, kind: Kind, vary: str, counters: Counters) -> None:
+        super().__init__()
+        self._kind = kind
+        self._vary = vary
+        self._counters = counters
+
+    def __missing__(self, decision: Decision) -> Treatment:
+        tally = self._counters.tally(decision.version, self._kind, decision.reason)
+        return self.setdefault(decision, Treatment(decision, self._kind, self._vary, tally))
+
+
+def trace(decision: Decision, served: str = "") -> str:
+    """Return the trace header's value: an RFC 9651 Item. Never the key.
+
+    >>> from version_affinity import Decision
+    >>> trace(Decision("v2", "key", "cookie:session_id"))
+    'v2;reason=key;source="cookie:session_id"'
+    """
+    text = f"{_token(decision.version)};reason={decision.reason}"
+    if decision.source:
+        text += f';source="{decision.source}"'
+    if decision.refused:
+        text += f";refused={decision.refused}"
+    if served and served != decision.version:
+        text += f";served={_token(served)}"
+    return text
+
+
+def retraced(headers: Headers, decision: Decision, served: str) -> Headers:
+    """Return headers whose trace names the version that was served, where it is not the decided one."""
+    retold = {TRACE: (TRACE, trace(decision, served)), _TIMING: _server_timing(served or decision.version)}
+    return [retold.get(header[0], header) for header in headers]
+
+
+def _server_timing(version: str) -> tuple[str, str]:
+    return _TIMING, f'version;desc="{version}"'
+
+
+def _token(text: str) -> str:
+    return text if _TOKEN.match(text) else f'"{text}"'
