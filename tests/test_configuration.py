@@ -66,7 +66,7 @@ def test_version_id(version: Any, root: Path) -> None:
     words = (f"version id {version!r}", "1 to 64 letters", "'v2'")
     refused(lambda: Version(version, root / "v1"), *words)
     refused(lambda: Deployment("app", {version: 100}), *words)
-    refused(lambda: sign_override(version, name="app", secret=b"s", lifetime=1), *words)
+    refused(lambda: sign_override(version, name="app", secret=b"0123456789abcdef", lifetime=1), *words)
 
 
 @pytest.mark.parametrize(
@@ -239,6 +239,9 @@ OPTIONS: list[tuple[Callable[[Path], dict[str, Any]], tuple[str, ...]]] = [
     (lambda root: {"override_secret": ["a", ""]}, ("override_secret", "empty")),
     (lambda root: {"override_secret": ["a", 7]}, ("override_secret", "no text")),
     (lambda root: {"override_secret": 7}, ("override_secret", "no text", "long random text")),
+    (lambda root: {"override_secret": "0123456789abcde"}, ("override_secret", "16 characters", "token_urlsafe(32)")),
+    (lambda root: {"override_secret": b"0123456789abcde"}, ("override_secret", "16 characters")),
+    (lambda root: {"override_secret": ["0123456789abcdef", "short"]}, ("override_secret", "16 characters")),
     (lambda root: {"ignore": "*.map"}, ("ignore='*.map'", "no list of patterns", "ignore=['*.map']")),
     (lambda root: {"ignore": None}, ("ignore=None", "no list of patterns")),
 ]
@@ -258,7 +261,7 @@ def test_source_name(source: type[Cookie | Header], name: Any) -> None:
     refused(lambda: source(name), f"{source.__name__}({name!r})", "name on the wire", "e.g. ")
 
 
-@pytest.mark.parametrize("secret", ["", b"", None, 7])
+@pytest.mark.parametrize("secret", ["", b"", None, 7, "0123456789abcde"])
 def test_sign_override_secret(secret: Any) -> None:
     """An override is not signed without a secret."""
     refused(lambda: sign_override("v2", name="app", secret=secret, lifetime=60), "override_secret", "long random text")
@@ -268,13 +271,17 @@ def test_sign_override_secret(secret: Any) -> None:
 def test_sign_override_lifetime(lifetime: Any) -> None:
     """An override is not signed for a time that is over, has no end or is no number."""
     words = (f"lifetime={lifetime!r}", "no number of seconds", "3600")
-    refused(lambda: sign_override("v2", name="app", secret=b"s", lifetime=lifetime), *words)
+    refused(lambda: sign_override("v2", name="app", secret=b"0123456789abcdef", lifetime=lifetime), *words)
 
 
 @pytest.mark.parametrize("name", ["My Shop", "", "App", None])
 def test_sign_override_name(name: Any) -> None:
     """An override is not signed for a name that no application can have: nobody could verify it."""
-    refused(lambda: sign_override("v2", name=name, secret=b"s", lifetime=60), f"name={name!r}", "lowercase letter")
+    refused(
+        lambda: sign_override("v2", name=name, secret=b"0123456789abcdef", lifetime=60),
+        f"name={name!r}",
+        "lowercase letter",
+    )
 
 
 @pytest.mark.parametrize(
@@ -355,8 +362,8 @@ def test_session_cookie_warns(root: Path) -> None:
         {"root": "/"},
         {"prefix": "/caf\xe9/"},
         {"override_headers": ()},
-        {"override_secret": "s"},
-        {"override_secret": [b"s", "t"]},
+        {"override_secret": "0123456789abcdef"},
+        {"override_secret": [b"0123456789abcdef", "fedcba9876543210"]},
         {"cookie": None},
         {"cookie": "pin"},
         {"secure": True},

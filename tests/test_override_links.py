@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
     from werkzeug.wrappers import Response
 
-SECRET, OLDER, OTHER = "a long random text", "the text before it", "somebody else's"
+SECRET, OLDER, OTHER = "a long random text", "the text before it", "somebody else's text"
 HOUR = 3600
 COOKIE = f"version-affinity-{NAME}.override"
 STAGED = {"v1": 100.0, "v2": 0.0}

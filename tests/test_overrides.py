@@ -170,7 +170,7 @@ def test_conformance_dictionaries() -> None:
     assert (wrong, len(cases), read_members > 100) == ([], 432, True)
 
 
-SECRET, OLDER, OTHER = "a long random text", "the text before it", "somebody else's"
+SECRET, OLDER, OTHER = "a long random text", "the text before it", "somebody else's text"
 HOUR = 3600.0
 
 

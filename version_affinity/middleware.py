@@ -87,9 +87,9 @@ class VersionAffinity:
             pinning off.
         secure: True behind a TLS proxy that does not tell, so that the cookie is ``Secure``; None goes by the request.
         override_headers: The request headers that may force a version.
-        override_secret: With one, only overrides made by ``sign_override`` with it count, and links made by
-            ``override_link`` are answered, at any path. Without, anybody may look at a staged version. A list rotates:
-            the last signs, all verify.
+        override_secret: With one, of 16 characters or more, only overrides made by ``sign_override`` with it count,
+            and links made by ``override_link`` are answered, at any path. Without, anybody may look at a staged
+            version. A list rotates: the last signs, all verify.
         fingerprinted: Which files carry their content hash in the name, where no convention tells; see ``scan``.
         memory: How many bytes of file content are held in this process, for all versions together.
         ignore: Patterns of files that are not served; see ``scan``.

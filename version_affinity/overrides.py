@@ -38,6 +38,9 @@ MAX_LENGTH = 1024
 # recognised before the grammar.
 _BARE = re.compile(r"[A-Za-z0-9._-]+\Z")
 
+#: Characters of the shortest secret that is taken: a shorter one can be guessed.
+SHORTEST_SECRET = 16
+
 UNKNOWN_VERSION = "unknown-version"
 NOT_DEPLOYED = "not-deployed"
 BAD_SYNTAX = "bad-syntax"
@@ -91,8 +94,8 @@ class Overrides:
     Args:
         name: This application's name: its key in a Dictionary.
         headers: The headers to read, in order; the first that can be applied counts.
-        secret: With one, only values made by ``sign_override`` with it count. A list of secrets rotates: the last one
-            signs, all of them verify.
+        secret: With one, of at least 16 characters, only values made by ``sign_override`` with it count. A list of
+            secrets rotates: the last one signs, all of them verify.
         cookie: Read after the headers, where there is a secret.
 
     Raises:
@@ -255,4 +258,9 @@ def _serializer(name: str, secret: object) -> URLSafeSerializer:
     secrets = list(given) if isinstance(given, Iterable) else []
     if not secrets or not all(isinstance(part, str | bytes) and part for part in secrets):
         raise ConfigurationError("override_secret is empty or no text: give a long random text, or a list of them")
+    if any(len(part) < SHORTEST_SECRET for part in secrets):
+        raise ConfigurationError(
+            f"override_secret is shorter than {SHORTEST_SECRET} characters, so it could be guessed: give a long random "
+            'text, as `python -c "import secrets; print(secrets.token_urlsafe(32))"` prints one',
+        )
     return URLSafeSerializer(secrets, salt=f"version-affinity.override.{name}")

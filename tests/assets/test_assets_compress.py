@@ -144,6 +144,15 @@ def test_content(tree: Tree, encoding: str) -> None:
     assert result == Compressed(files=1, written=1, saved=len(TEXT) - sibling.stat().st_size)
 
 
+@pytest.mark.parametrize("bits", [stat.S_ISUID, stat.S_ISGID, stat.S_ISVTX, 0o7000])
+def test_special_mode_bits(tree: Tree, bits: int) -> None:
+    """A sibling takes the permissions and no setuid, setgid or sticky bit: run by root, it would run as root."""
+    root = tree({"app.js": TEXT})
+    (root / "app.js").chmod(0o755 | bits)
+    compress(root, encodings=["gzip"])
+    assert stat.S_IMODE((root / "app.js.gz").stat().st_mode) == 0o755
+
+
 def test_gzip_of_others(tree: Tree) -> None:
     """The standard library reads what was written, and finds neither a name nor a time in it (RFC 1952 section 2.3)."""
     root = tree({"app.js": TEXT})

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 SECRET = "a long random text"  # noqa: S105 - of an application that lives for one test
 GIVEN = {"VERSION_AFFINITY_OVERRIDE_SECRET": SECRET}
-OTHER = {"VERSION_AFFINITY_OVERRIDE_SECRET": "another"}
+OTHER = {"VERSION_AFFINITY_OVERRIDE_SECRET": "another long random text"}
 
 
 @pytest.fixture
@@ -71,6 +71,16 @@ def test_secrets(site: Site, affinity: VersionAffinity) -> None:
     assert "set VERSION_AFFINITY_OVERRIDE_SECRET" in refused
     file.write_text("\n")
     assert "is empty" in site.run("override-link", "v2", "--secret-file", str(file), code=1).stderr
+
+
+def test_a_short_secret(site: Site, affinity: VersionAffinity) -> None:
+    """A secret that could be guessed signs nothing, wherever it comes from; the message says how to make one."""
+    file = site.root / "secret"
+    file.write_text("0123456789abcde\n")
+    for options, variables in ((["--secret-file", str(file)], {}), ([], {"VERSION_AFFINITY_OVERRIDE_SECRET": "short"})):
+        told = site.run("override-link", "v2", *options, code=1, **variables).stderr
+        assert "shorter than 16 characters" in told
+        assert "token_urlsafe(32)" in told
 
 
 def test_application(site: Site) -> None:

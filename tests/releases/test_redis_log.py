@@ -489,6 +489,9 @@ def assert_hidden(text: str) -> None:
         "redis://localhost?no_such_option=1",
         "redis://localhost?socket_timeout=soon",
         "rediss://:p%40ss@localhost?ssl_cert_reqs=perhaps",
+        "redis://p%40ss@localhost",  # a forgotten colon: the password would be shown as a user
+        "rediss://p%40ss@localhost:6379/1",
+        "unix://p%40ss@/run/redis.sock",
     ],
 )
 def test_urls_that_cannot_be_used(url: str) -> None:
@@ -508,6 +511,8 @@ def test_urls_that_cannot_be_used(url: str) -> None:
         ("redis://ada:secret@[::1]:6379/", "redis://ada@[::1]:6379"),
         ("rediss://:secret@redis.example", "rediss://redis.example"),
         ("unix:///run/redis.sock?db=1", "unix:///run/redis.sock"),
+        ("redis://ada:@localhost", "redis://ada@localhost"),
+        ("redis://ada@localhost?password=secret", "redis://ada@localhost"),
         ("unix://ada:secret@/run/redis.sock", "unix://ada@/run/redis.sock"),
     ],
 )

@@ -82,7 +82,7 @@ def construct() -> VersionAffinity:
         cookie="version-affinity-{name}",
         secure=None,
         override_headers=("Version-Override",),
-        override_secret=["old", b"new"],
+        override_secret=["the text before it", b"a long random text"],
         fingerprinted=re.compile("[.]hashed[.]"),
         memory=64 * 1024 * 1024,
         ignore=["*.map"],
@@ -163,7 +163,9 @@ def pure() -> str:
     scores: dict[str, float] = deployment.scores("alice")
     override: str = sign_override("v2", name="storefront", secret=b"a long random text", lifetime=3600)
     within: str = override_link("v2", name="storefront", secret="a long random text", lifetime=3600)  # noqa: S106
-    link: str = override_link("v2", name="app", secret=b"a", lifetime=0.5, path="/ink?a=1", base="https://shop.example")
+    link: str = override_link(
+        "v2", name="app", secret=b"a long random text", lifetime=0.5, path="/ink?a=1", base="https://a.example"
+    )
     key: bytes | None = Cookie("user_id")({"HTTP_COOKIE": "user_id=42"})
     error: ValueError = ConfigurationError("what, which and how else")
     return f"{text}{wire}{scores}{override}{within}{link}{key!r}{error}"

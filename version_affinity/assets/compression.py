@@ -219,7 +219,7 @@ def _compress(root: str, file: File, chosen: tuple[Coding, ...]) -> _Outcome:
     counts = {"written": 0, "skipped": 0, "removed": 0}
     try:
         content = read(file.file, sys.maxsize)
-        mode = stat.S_IMODE(Path(file.file).lstat().st_mode)
+        mode = Path(file.file).lstat().st_mode & 0o777  # never setuid: run by root, that would be root's
     except (OSError, MemoryError, UnservableError) as error:
         return _Outcome(file.path, 0, sizes, **counts, errors=[_failure(file.path, error)])
     for coding in chosen:

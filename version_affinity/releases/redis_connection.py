@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from version_affinity.errors import ConfigurationError
 
@@ -122,6 +122,12 @@ def _describe(url: str) -> str:
         raise ConfigurationError(f"the URL of the log has its host in no place where one belongs: {_FORM}")
     if parts.scheme == "unix" and not parts.path:
         raise ConfigurationError(f"the URL of the log names no socket: {_FORM}")
+    # In redis://PASSWORD@host the password would be taken for a user, and shown. An empty password says what is meant.
+    if parts.username and parts.password is None and not parse_qs(parts.query).get("password"):
+        raise ConfigurationError(
+            "the URL of the log has a user and no password: write redis://:password@host for a password alone, with a "
+            "colon before it, and redis://user:@host for a user without a password",
+        )
     user = f"{parts.username}@" if parts.username else ""
     host = f"[{parts.hostname}]" if parts.hostname and ":" in parts.hostname else parts.hostname or ""
     return f"{parts.scheme}://{user}{host}{port}{parts.path.rstrip('/')}"

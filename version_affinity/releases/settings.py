@@ -114,7 +114,7 @@ def change_retention(directory: Path, retention: Retention) -> None:
     others = said if isinstance(said, dict) else {}
     with _written(final, {**settings, _RETENTION: {**others, **retention.as_dict()}}) as unfinished:
         status = final.stat()
-        unfinished.chmod(status.st_mode)
+        unfinished.chmod(status.st_mode & 0o777)  # never setuid: the new file may have another owner
         if hasattr(os, "chown"):
             with suppress(OSError):  # of another user, whose application must be able to read them after all
                 os.chown(unfinished, status.st_uid, status.st_gid)
