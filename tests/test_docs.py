@@ -131,7 +131,7 @@ def names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         "Markup": Markup,
         "Path": Path,
         "request": SimpleNamespace(META=environs[0]),
-        "SECRET": "secret",
+        "SECRET": "a long random text",
     }
 
 
