@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+import os
 from typing import TYPE_CHECKING
 
 from .assets.asset import ETAG
 from .assets.build import DOCUMENT, NO_FILE
 from .assets.response import NOT_MODIFIED, REVALIDATE, Parts, Response, respond
-from .assets.sending import changed, send, stand_in_headers, uncoded
+from .assets.sending import LOST, changed, newly_lost, send, stand_in_headers, uncoded
 from .assets.static import redirected
 from .counters import LimitedLog
 from .policy import is_page
@@ -45,7 +46,7 @@ class FileServer:
         hand_over: How the server in front is told to send large files, None where it does not.
     """
 
-    __slots__ = ("_cookie", "_counters", "_hand_over", "_missing_log", "_policy")
+    __slots__ = ("_cookie", "_counters", "_hand_over", "_lost_log", "_missing_log", "_policy")
 
     def __init__(
         self, policy: Policy, counters: Counters, cookie: PinCookie | None, hand_over: HandOver | None
@@ -55,6 +56,7 @@ class FileServer:
         self._cookie = cookie
         self._hand_over = hand_over
         self._missing_log = LimitedLog(logging.WARNING)
+        self._lost_log = LimitedLog(logging.ERROR)
 
     def by_name(
         self, state: State, file: NamedFile, environ: WSGIEnvironment, start_response: StartResponse
@@ -74,7 +76,7 @@ class FileServer:
             file.count_ok()
             start_response(OK, [*file.headers])
             return [data] if environ["REQUEST_METHOD"] == "GET" else []
-        sent = file.conditional(environ) or self._rare_answer(file, environ)
+        sent = file.conditional(environ) or self._rare_answer(state, file, environ)
         if sent is None:
             return None
         if not file.owners & state.settled:
@@ -87,7 +89,7 @@ class FileServer:
         start_response(status, headers)
         return body
 
-    def _rare_answer(self, file: NamedFile, environ: WSGIEnvironment) -> Sent | None:
+    def _rare_answer(self, state: State, file: NamedFile, environ: WSGIEnvironment) -> Sent | None:
         """Return the answer with a fingerprinted file that is not prepared; None when no copy is there any more."""
         for copy in file.copies:
             response = respond(copy, environ["REQUEST_METHOD"], environ.get, file.kept, file.last_modified)
@@ -98,8 +100,9 @@ class FileServer:
                 if file.etag is not None:
                     file.data = copy.data  # it may have come into memory
                 return response.status, *sent
+            self._report_lost(state, response)
         plain = uncoded(environ)
-        return None if plain is None else self._rare_answer(file, plain)
+        return None if plain is None else self._rare_answer(state, file, plain)
 
     def under_decision(  # noqa: C901, PLR0912 - on every page, and more helpers would be more calls
         self,
@@ -150,7 +153,7 @@ class FileServer:
         sent = _frequent(asset, environ, headers) if plain else None
         if sent is None:
             changes = build.changes_at(path, environ)
-            sent = self._sent(asset, status, request, headers, treatment, build, changes)
+            sent = self._sent(state, asset, status, request, headers, treatment, build, changes)
             if sent is None:  # it vanished or changed since it was loaded
                 self._report_missing(asset.path, decision)
                 return no_file(environ, treatment, start_response)
@@ -170,6 +173,7 @@ class FileServer:
 
     def _sent(
         self,
+        state: State,
         asset: Asset,
         status: str,
         request: Request,
@@ -183,11 +187,12 @@ class FileServer:
         sent = send(response, request.environ, self._hand_over)
         if sent is not None:
             return response.status, *sent
+        self._report_lost(state, response)
         plain = uncoded(request.environ) if asset.variants else None
         if plain is None:
             return None
         request.environ = plain
-        return self._sent(asset, status, request, headers, treatment, build, changes)
+        return self._sent(state, asset, status, request, headers, treatment, build, changes)
 
     def redirect(
         self,
@@ -221,6 +226,17 @@ class FileServer:
         decided = state.decider.expected(Request(environ, self._cookie, OTHER))
         if decided and not file.owners & state.catalog.bits[decided]:
             self._counters.rescues[decided, file.version].advance()
+
+    def _report_lost(self, state: State, response: Response) -> None:
+        """Log a file that was there when its version was loaded and cannot be sent now: once, until it is back."""
+        lost = newly_lost(response)
+        if lost is not None:
+            owners = (
+                version
+                for version, build in state.builds.items()
+                if build is not None and lost.file.startswith(build.index.directory + os.sep)
+            )
+            self._lost_log("version %r: %r %s", next(owners, "?"), lost.file, LOST)
 
     def _report_missing(self, path: str, decision: Decision) -> None:
         self._counters.missing[decision.version].advance()

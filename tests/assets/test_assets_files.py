@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from waitress.buffers import ReadOnlyFileBasedBuffer
 
-from version_affinity.assets import files
+from version_affinity.assets import memory
 from version_affinity.assets.files import FileParts, SizedFile, open_body, wsgi_body
 from version_affinity.assets.index import scan
 from version_affinity.assets.memory import Memory
@@ -295,7 +295,7 @@ def test_a_file_that_shrinks_as_it_is_opened(asset, monkeypatch):
         os.truncate(asset.file, 0)
         return descriptors[0]
 
-    monkeypatch.setattr(files, "open_unchanged", open_and_lose)
+    monkeypatch.setattr(memory, "open_unchanged", open_and_lose)
     assert wsgi_body(asset, {}) is None
     with pytest.raises(OSError, match="Bad file descriptor"):
         os.fstat(descriptors[0])

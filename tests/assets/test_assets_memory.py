@@ -109,8 +109,8 @@ def test_first_use_of_what_is_held(unread):
 
 @pytest.mark.parametrize(
     "change",
-    [Path.unlink, lambda file: file.write_bytes(b"longer than before"), lambda file: os.utime(file, (1, 1))],
-    ids=["gone", "longer", "touched"],
+    [Path.unlink, lambda file: file.write_bytes(b"longer than before"), lambda file: file.write_bytes(b"CONTENT")],
+    ids=["gone", "longer", "other bytes"],
 )
 def test_first_use_of_what_has_changed(unread, change):
     """A file that is no longer the one that was indexed has no content."""
@@ -119,6 +119,14 @@ def test_first_use_of_what_has_changed(unread, change):
     change(Path(asset.file))
     assert content_of(asset) is None
     assert memory.used == 0
+
+
+def test_first_use_of_a_touched_file(unread):
+    """A file with the same bytes and another time of modification has its content."""
+    index, memory = unread({"a.txt": "content"}, 100)
+    os.utime(index.assets["/a.txt"].file, (1, 1))
+    assert content_of(index.assets["/a.txt"]) == b"content"
+    assert memory.used == 7
 
 
 def test_first_use_of_other_bytes(unread, caplog):

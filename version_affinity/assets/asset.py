@@ -41,11 +41,26 @@ class Representation:
             version.
         data: The bytes where they are held in memory, else None. Once set, they stay.
         memory: What holds the bytes or may come to hold them (``memory.content_of``); None: nothing.
+        changed_to: The size and the time of modification of the file that was last found in this one's place and has
+            other content; None for none.
+        is_lost: Whether it was logged that the file is gone or has other content.
         headers: What describes them: Content-Type, Content-Length, ETag, X-Content-Type-Options, Accept-Ranges and,
             where there is an encoding, Content-Encoding, in this order.
     """
 
-    __slots__ = ("data", "digest", "encoding", "etag", "file", "headers", "memory", "mtime_ns", "size")
+    __slots__ = (
+        "changed_to",
+        "data",
+        "digest",
+        "encoding",
+        "etag",
+        "file",
+        "headers",
+        "is_lost",
+        "memory",
+        "mtime_ns",
+        "size",
+    )
 
     def __init__(
         self,
@@ -66,6 +81,8 @@ class Representation:
         self.etag: Final = etag_of(content.digest, encoding)
         self.data = data
         self.memory = memory
+        self.changed_to: tuple[int, int] | None = None
+        self.is_lost = False
         headers = (content_type, content_length, ("ETag", self.etag), NOSNIFF, ACCEPT_RANGES)
         self.headers: Final[tuple[Header, ...]] = (*headers, ("Content-Encoding", encoding)) if encoding else headers
 
@@ -76,7 +93,7 @@ class Representation:
 class Asset(Representation):
     """One file of a build, as read when the build was loaded; equal only to itself.
 
-    Only ``data`` and ``memory`` change afterwards, and they change no answer.
+    ``data``, ``memory`` and what is known of the file on disk change afterwards; the content stays the same.
 
     Attributes:
         path: As in ``PATH_INFO``: a slash, then the relative path, whose bytes are decoded as latin-1 (PEP 3333).

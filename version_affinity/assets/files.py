@@ -10,10 +10,10 @@ import errno
 from io import FileIO
 from typing import TYPE_CHECKING
 
-from .memory import content_of
+from .memory import content_of, open_same
 from .ranges import Span
 from .response import Parts
-from .tree import BLOCK, open_unchanged
+from .tree import BLOCK
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -127,7 +127,7 @@ def open_body(asset: Asset, environ: WSGIEnvironment) -> Iterable[bytes] | None:
 def _from_disk(
     source: Representation, pieces: tuple[bytes | Span, ...] | None, environ: WSGIEnvironment
 ) -> Iterable[bytes] | None:
-    descriptor = open_unchanged(source.file, source.size, source.mtime_ns)
+    descriptor = open_same(source)
     if descriptor is None:
         return None
     file = SizedFile(descriptor, source.size)

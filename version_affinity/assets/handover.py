@@ -21,7 +21,7 @@ from urllib.parse import quote
 
 from version_affinity.errors import ConfigurationError
 
-from .tree import is_unchanged
+from .memory import is_same
 
 if TYPE_CHECKING:
     from .asset import Header, Representation
@@ -130,7 +130,7 @@ class XAccelRedirect:
 
     def __call__(self, file: Representation, headers: Iterable[Header]) -> list[Header] | None:
         """Return the headers of the response that hands a file over; see ``HandOver``."""
-        if not file.file.startswith(self._root) or not is_unchanged(file.file, file.size, file.mtime_ns):
+        if not file.file.startswith(self._root) or not is_same(file):
             return None
         left = _without(headers, ("content-length", "accept-ranges"))  # it would add another Accept-Ranges to ours
         names = [name.lower() for name, _ in left]
@@ -198,9 +198,7 @@ class XSendfile:
         if file.encoding or not file.file.startswith(self._root) or not _LITERAL.match(file.file):
             return None
         left = _without(headers, ("content-length",))
-        if not any(name.lower() == "last-modified" for name, _ in left) or not is_unchanged(
-            file.file, file.size, file.mtime_ns
-        ):
+        if not any(name.lower() == "last-modified" for name, _ in left) or not is_same(file):
             return None
         return [*left, _EMPTY, ("X-Sendfile", file.file)]
 

@@ -2,17 +2,21 @@
 
 A load that reads files hands their content over at once. A load that knows them from an earlier one reads nothing:
 ``content_of`` gets a small file into memory when it is first asked for, and compares its hash then, once.
+
+``open_same`` opens a file that is sent from disk. A file with another time of modification is compared by its hash
+before it is given up: rsync, or a build that is made again, writes the same bytes with another time.
 """
 
 from __future__ import annotations
 
 import logging
+import os
 from threading import Lock
 from typing import TYPE_CHECKING, Final
 
 from version_affinity.errors import ConfigurationError
 
-from .tree import LARGE, digest_of, read_unchanged
+from .tree import LARGE, UnservableError, digest_of, is_unchanged, open_unchanged, read, stamp_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -23,6 +27,8 @@ logger = logging.getLogger("version_affinity")
 
 # No file is of this time (``Representation.mtime_ns``).
 _MISDESCRIBED: Final = -1
+# One thread hashes a file; the others that need it wait for the outcome.
+_comparing: Final = Lock()
 
 
 class Memory:
@@ -151,12 +157,13 @@ def content_of(representation: Representation) -> bytes | None:
     data = memory.fill(representation, None)
     if data is not None:
         return data
-    data = read_unchanged(representation.file, size, representation.mtime_ns)
+    data = _read_same(representation)
     if data is None:
         return None
     if digest_of(data) != digest:
         # As no file is of this time, the file is not sent with a tag, or for a year under a name, that is another's.
-        representation.mtime_ns = _MISDESCRIBED
+        representation.changed_to = (size, representation.mtime_ns)
+        representation.mtime_ns, representation.is_lost = _MISDESCRIBED, True
         logger.error(
             "%r is not served as what the manifest of an earlier load says: it holds other bytes, though its size and "
             "its time are the same. Delete the manifest, and load the build again",
@@ -169,3 +176,59 @@ def content_of(representation: Representation) -> bytes | None:
 def is_misdescribed(representation: Representation) -> bool:
     """Tell whether ``content_of`` has found that a file holds other bytes than an earlier load said."""
     return representation.mtime_ns == _MISDESCRIBED
+
+
+def open_same(representation: Representation) -> int | None:
+    """Open a file that holds what it did when it was loaded; None when it does not, or cannot be opened.
+
+    Never raises; several threads may ask at once.
+    """
+    file, size = representation.file, representation.size
+    descriptor = open_unchanged(file, size, representation.mtime_ns)
+    if descriptor is None and _has_same_content(representation):
+        descriptor = open_unchanged(file, size, representation.mtime_ns)
+    if descriptor is not None and representation.is_lost:
+        representation.is_lost = False
+    return descriptor
+
+
+def is_same(representation: Representation) -> bool:
+    """Tell whether a file holds what it did when it was loaded; see ``open_same``."""
+    return is_unchanged(representation.file, representation.size, representation.mtime_ns) or _has_same_content(
+        representation
+    )
+
+
+def _read_same(representation: Representation) -> bytes | None:
+    descriptor = open_same(representation)
+    if descriptor is None:
+        return None
+    try:
+        data = os.read(descriptor, representation.size + 1)  # one more: shows that it has grown
+    except OSError:
+        return None
+    finally:
+        os.close(descriptor)
+    return data if len(data) == representation.size else None
+
+
+def _has_same_content(representation: Representation) -> bool:
+    """Hash a file with another time of modification, once for each time; where it is the same, it has the new time."""
+    file, size = representation.file, representation.size
+    stamp = stamp_of(file)
+    if stamp is None or stamp[0] != size or stamp == representation.changed_to:
+        return False
+    with _comparing:
+        if stamp == (size, representation.mtime_ns):  # another thread was first
+            return True
+        if stamp == representation.changed_to:
+            return False
+        try:
+            content = read(file, 0)
+        except (OSError, UnservableError):
+            return False
+        if (content.size, content.digest) != (size, representation.digest):
+            representation.changed_to = (content.size, content.mtime_ns)
+            return False
+        representation.mtime_ns = content.mtime_ns
+        return True

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from .asset import Representation
 from .files import wsgi_body
 from .memory import content_of
-from .response import CONDITIONAL, NEGOTIATED
+from .response import CONDITIONAL, NEGOTIATED, Parts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -27,6 +27,12 @@ ALLOW_ALL_ORIGINS: Final = ("Access-Control-Allow-Origin", "*")
 # What says of a file that it is the one at the path, and may be asked for in parts.
 _OF_THE_PATH: Final = ("ETag", "Accept-Ranges")
 _TYPE: Final = "content-type"
+
+#: What is logged of a file that ``send`` could not send.
+LOST: Final = (
+    "is gone, or has other content than when it was loaded, and is not sent any more. Put the file back as it was, and "
+    "it is sent again at once. For other content, upload another version"
+)
 
 
 def send(
@@ -52,6 +58,16 @@ def send(
             return handed, ()
     opened = wsgi_body(body, environ)
     return None if opened is None else (response.headers, opened)
+
+
+def newly_lost(response: Response) -> Representation | None:
+    """Return the file that ``send`` could not send, so that it is reported; None where it was reported before."""
+    body = response.body
+    file = body.representation if isinstance(body, Parts) else body
+    if isinstance(file, bytes) or file.is_lost:
+        return None
+    file.is_lost = True
+    return file
 
 
 def uncoded(environ: WSGIEnvironment) -> WSGIEnvironment | None:

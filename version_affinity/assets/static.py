@@ -30,7 +30,7 @@ from .redirects import Redirected
 from .refusals import missing, outside, refused
 from .response import NO_STORE, REVALIDATE, Parts, Response, respond, text_headers
 from .routing import check_handling, location
-from .sending import VARY_ENCODING, changed, send, stand_in_headers, uncoded
+from .sending import LOST, VARY_ENCODING, changed, newly_lost, send, stand_in_headers, uncoded
 
 if TYPE_CHECKING:
     import os
@@ -259,6 +259,9 @@ class StaticAssets:
             response = changed(response, changes)
         sent = send(response, environ, self.hand_over)
         if sent is None:
+            lost = newly_lost(response)
+            if lost is not None:
+                logger.error("%r %s", lost.file, LOST)
             plain = uncoded(environ) if asset.variants else None
             if plain is not None:
                 return self._send(path, asset, caching, plain, start_response)

@@ -242,20 +242,6 @@ def open_unchanged(file: str, size: int, mtime_ns: int) -> int | None:
     return None
 
 
-def read_unchanged(file: str, size: int, mtime_ns: int) -> bytes | None:
-    """Read a small file that still has a size and a time of modification; None when it has not, or cannot be read."""
-    descriptor = open_unchanged(file, size, mtime_ns)
-    if descriptor is None:
-        return None
-    try:
-        data = os.read(descriptor, size + 1)  # one more: shows that it has grown
-    except OSError:
-        return None
-    finally:
-        os.close(descriptor)
-    return data if len(data) == size else None
-
-
 def digest_of(data: bytes) -> bytes:
     """Return the content hash of bytes.
 
