@@ -21,30 +21,39 @@ if TYPE_CHECKING:
 
 # As the design's table has it.
 WITH_COOKIE = {
-    "page": ["override", "only", "key", "minted"],
-    "subresource": ["override", "referer", "pin", "only", "baseline"],
     "prefetch": ["override", "pin", "only", "key", "minted"],
-    "service-worker": ["override", "only", "key", "bucket", "random"],
+    "page": ["override", "only", "key", "minted"],
+    "frame": ["override", "pin", "only", "key", "minted"],
+    "cookieless-frame": ["override", "only", "baseline"],
+    "service-worker": ["override", "only", "key", "bucket", "baseline"],
+    "subresource": ["override", "referer", "pin", "only", "baseline"],
+    "cross-origin": ["override", "referer", "pin", "only", "key", "baseline"],
     "other": ["override", "pin", "only", "key", "bucket", "random"],
 }
 WITHOUT_COOKIE = {
-    "page": ["override", "only", "key", "random"],
-    "subresource": ["override", "referer", "only", "key", "baseline"],
     "prefetch": ["override", "only", "key", "random"],
-    "service-worker": ["override", "only", "key", "random"],
+    "page": ["override", "only", "key", "random"],
+    "frame": ["override", "only", "key", "baseline"],
+    "cookieless-frame": ["override", "only", "baseline"],
+    "service-worker": ["override", "only", "key", "baseline"],
+    "subresource": ["override", "referer", "only", "key", "baseline"],
+    "cross-origin": ["override", "referer", "only", "key", "baseline"],
     "other": ["override", "only", "key", "random"],
 }
+FRAME = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "iframe", "Sec-Fetch-Site": "cross-site"}
 HEADERS = {
     "page": NAVIGATION,
     "subresource": SCRIPT,
     "prefetch": {**NAVIGATION, "Sec-Purpose": "prefetch"},
+    "frame": {**FRAME, "Sec-Fetch-Storage-Access": "none"},
+    "cookieless-frame": FRAME,
+    "cross-origin": {**SCRIPT, "Sec-Fetch-Site": "cross-site"},
     "service-worker": {"Service-Worker": "script", "Sec-Fetch-Dest": "serviceworker", "Sec-Fetch-Mode": "same-origin"},
     "other": {},
 }
 
 # v0 is retained, v3 staged, v4 known and never deployed; v5 is the baseline. Each piece of evidence names another one.
 KNOWN = ["v0", "v1", "v2", "v3", "v4", "v5"]
-PINNABLE = ["v0", "v1", "v2", "v5"]
 SHARES = {"v1": 50.0, "v2": 50.0, "v3": 0.0}
 COOKIE = PinCookie("affinity")
 KEY_V1, BUCKET_V2 = key_of("v1", SHARES), bucket_of("v2", SHARES)
@@ -60,7 +69,7 @@ def decider(
     return Decider(
         Deployment("storefront", shares),
         known=KNOWN,
-        pinnable=PINNABLE,
+        pins={version: version for version in KNOWN if cookie is not None},
         baseline="v5",
         keys=keys,
         overrides=Overrides("storefront", DEFAULT_HEADERS, None),
@@ -163,11 +172,11 @@ def test_source(headers: dict[str, str], cookies: list[str], source: str) -> Non
 
 @pytest.mark.parametrize(
     ("pin", "reason"),
-    [("v0", "pin"), ("v1", "pin"), ("v3", "baseline"), ("v4", "baseline"), ("v9", "baseline"), ("", "baseline")],
+    [("v0", "pin"), ("v1", "pin"), ("v3", "pin"), ("v4", "pin"), ("v9", "baseline"), ("", "baseline")],
 )
 @pytest.mark.parametrize("carrier", ["pin", "referer"])
-def test_only_pages_that_are_out_there(pin: str, reason: str, carrier: str) -> None:
-    """A pin or a Referer proves known versions that are not staged, whose pages can be out there."""
+def test_pages_of_every_known_version(pin: str, reason: str, carrier: str) -> None:
+    """A pin or a Referer is honoured for every known version, whatever its share is here."""
     if carrier == "pin":
         decision = decider().decide(request(SCRIPT, cookies=[f"affinity=1.{pin}"]))
     else:
@@ -207,7 +216,7 @@ def test_minted_bucket_decides() -> None:
         assert (again.version, again.reason) == (version, "minted")
 
 
-@pytest.mark.parametrize("kind", ["service-worker", "other", "subresource"])
+@pytest.mark.parametrize("kind", sorted(set(HEADERS) - {"page", "prefetch", "frame"}))
 def test_bucket_is_only_drawn_for_pages(kind: str) -> None:
     """No other request than a page's draws a bucket: nothing would carry it back."""
     asked = request(HEADERS[kind])

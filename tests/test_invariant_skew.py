@@ -288,10 +288,10 @@ class Promise:
     (1b) Any other file of the page's version V (public/ files, collisions) has V's bytes, when
          - the request carries an override that names V, and V is deployed (the override decides this one request); or
          - the Referer names V: the importing file is fingerprinted, has no collision, and is V's alone among all known
-           versions, V is not staged, and the browser sends Fetch Metadata (by which a page's own request is told); or
+           versions, and the browser sends Fetch Metadata (by which a page's own request is told); or
          - the browser keeps cookies, these go with the request, and V's page is the one that it loaded last: see
            ``loaded``; or
-         - it holds no pin of a known version that is not staged, and V has 100 % now; or
+         - it holds no pin of a known version, and V has 100 % now; or
          - the same, V is the baseline, and the browser sends Fetch Metadata: a page that was loaded before the split.
          With the cookie switched off, the last of these holds for a browser without a key.
 
@@ -376,14 +376,9 @@ class Promise:
         own = page.version
         if override in self.percentages:
             return override
-        if (
-            browser.fetch_metadata
-            and importer in FINGERPRINTED
-            and [*self.owners(importer)] == [own]
-            and own in self.shown
-        ):
+        if browser.fetch_metadata and importer in FINGERPRINTED and [*self.owners(importer)] == [own]:
             return own
-        if page.first_party and self.pin in self.shown:
+        if page.first_party and self.pin in self.known:
             return own if self.pin == own else ""
         if self.only:
             return own if self.only == own else ""

@@ -551,6 +551,8 @@ def test_mounted_and_conditional(builds: dict[str, Path]) -> None:
         ({**FETCH, **pinned("v2"), "Accept": "*/*"}, "GET", False),
         ({**FETCH, **pinned("v2"), "Accept": "application/json"}, "GET", False),
         ({"Service-Worker": "script", **on("v1")}, "GET", False),
+        # a page that a service worker keeps
+        ({**FETCH, **on("v1"), "Referer": "http://localhost/sw.js"}, "GET", True),
     ],
 )
 def test_conditions_of_a_page(builds: dict[str, Path], headers: dict[str, str], method: str, taken: bool) -> None:

@@ -122,11 +122,11 @@ def test_deploy_opens_no_file(builds: dict[str, Path]) -> None:
 
 
 def test_staged(builds: dict[str, Path]) -> None:
-    """At 0 % from the start a version is staged: no pin, Referer or rescue names it, an override and its names do."""
+    """At 0 % from the start a version is staged: no rescue comes from it, but its own pages get its files."""
     affinity = rollout(builds, Answer(), {"v1": 100, "v2": 0}, retained=["v0"])
     asked = client(affinity)
-    assert decided(affinity, **SCRIPT, **pinned("v2")) == ("v1", "only")
-    assert decided(affinity, **SCRIPT, Referer=f"http://localhost{ENTRY['v2']}") == ("v1", "only")
+    assert decided(affinity, **SCRIPT, **pinned("v2")) == ("v2", "pin")
+    assert decided(affinity, **SCRIPT, Referer=f"http://localhost{ENTRY['v2']}") == ("v2", "referer")
     assert decided(affinity, Version_Override="v2") == ("v2", "override")
     assert asked.get(OWN["v2"]).text == "the app"
     assert asked.get(ENTRY["v2"]).status_code == 200
@@ -154,14 +154,14 @@ def test_retained_is_not_staged(builds: dict[str, Path]) -> None:
 
 
 def test_add(builds: dict[str, Path]) -> None:
-    """An added version is served by name at once, decides nothing, and gets its share by a deployment."""
+    """An added version is served by name at once, and gets its share by a deployment."""
     affinity = rollout(builds, Answer(), {"v1": 100})
     asked = client(affinity)
     assert asked.get(ENTRY["v2"]).status_code == 404
     affinity.add(Version("v2", builds["v2"]))
     assert (affinity.known, affinity.deployment.percentages) == (("v1", "v2"), {"v1": 100.0})
     assert asked.get(ENTRY["v2"]).text == "// entry of v2"
-    assert decided(affinity, **SCRIPT, **pinned("v2")) == ("v1", "only")
+    assert decided(affinity, **SCRIPT, **pinned("v2")) == ("v2", "pin")
     assert asked.get("/", headers={"Version-Override": "v2"}).headers["Version-Affinity"] == (
         "v1;reason=only;refused=not-deployed"
     )
@@ -218,7 +218,7 @@ def test_retire(builds: dict[str, Path]) -> None:
     assert decided(affinity, **SCRIPT, **pinned("v0")) == ("v1", "only")
     affinity.add(Version("v0", builds["v0"]))
     assert asked.get(ENTRY["v0"]).status_code == 200
-    assert decided(affinity, **SCRIPT, **pinned("v0")) == ("v1", "only")
+    assert decided(affinity, **SCRIPT, **pinned("v0")) == ("v0", "pin")
 
 
 def test_retire_gives_memory_back(builds: dict[str, Path]) -> None:

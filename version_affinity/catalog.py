@@ -12,12 +12,11 @@ from collections import Counter
 from copy import copy
 from heapq import nsmallest
 from typing import TYPE_CHECKING
-from urllib.parse import unquote_to_bytes
 
 from .agreement import Agreement, agree, agreement, have_equal_rules
 from .assets.spelling import canonical
-from .keys import wire_bytes
 from .named import EVERYBODY, NamedFile
+from .service_workers import referer_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -259,12 +258,7 @@ class Catalog:
         A nested import, an image in CSS and a font carry the importing file's URL as Referer, in every tab and without
         a cookie.
         """
-        # scheme://authority/path?query: everything but the path is left out without a parse that could raise.
-        _, _, rest = environ["HTTP_REFERER"].partition("#")[0].partition("?")[0].partition("://")
-        path = rest[rest.find("/") :] if "/" in rest else ""
-        if "%" in path:
-            path = unquote_to_bytes(wire_bytes(path)).decode("latin-1")
-        owners = self.names.get(path.removeprefix(environ.get("SCRIPT_NAME", "")), 0)
+        owners = self.names.get(referer_path(environ), 0)
         return self._sole_owner.get(owners & ~EVERYBODY, "")
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from .assets.static import ASKABLE, StaticAssets, is_askable
+from .counters import LimitedLog
 from .deployment import Deployment
 from .errors import ConfigurationError
 from .keys import Cookie, Header, is_token
@@ -18,6 +20,8 @@ from .state import State
 from .version import Version
 
 if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
+
     from .keys import KeySource
     from .overrides import Overrides
     from .source import Source
@@ -26,6 +30,20 @@ if TYPE_CHECKING:
 
 #: The name of deployments that are given none.
 DEFAULT_NAME: Final = "app"
+
+
+def check_app(app: object) -> WSGIApplication | None:
+    """Return the application that is wrapped, None without one, or raise ``ConfigurationError``."""
+    if app is None:
+        return None
+    if callable(getattr(app, "wsgi_app", None)):
+        raise ConfigurationError(
+            f"app={app!r} would call itself: give its wsgi_app, as in app.wsgi_app = VersionAffinity(app.wsgi_app, ...)"
+            ", or call version_affinity.flask.init_app(app, ...)",
+        )
+    if not callable(app):
+        raise ConfigurationError(f"app={app!r} is not a WSGI application: give a callable, or None to go without one")
+    return cast("WSGIApplication", app)
 
 
 def first_state(
@@ -171,6 +189,12 @@ def consulted(cookie: PinCookie | None, keys: Iterable[KeySource], overrides: Ov
     cookieless = cookie is None and overrides.cookie is None and all(isinstance(source, Header) for source in keys)
     cookies = () if cookieless else ("Cookie",)
     return (*cookies, *fields, *overrides.headers, "Sec-Fetch-Mode", "Sec-Fetch-Dest")
+
+
+def key_error_log() -> Callable[[str, Exception], None]:
+    """Return the function that reports a key source that failed, without the error's text: that may hold the key."""
+    log = LimitedLog(logging.ERROR)
+    return lambda label, error: log("key source %s counts as absent: it raised %s", label, type(error).__qualname__)
 
 
 def warn_of_session_cookie(keys: Iterable[KeySource]) -> None:

@@ -13,10 +13,19 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias, cast
 from .keys import Cookie, Header, key_bytes, label_of
 from .overrides import Refused
 from .pin import bucket_key, draw_bucket
-from .request import OTHER, PAGE, PREFETCH, SERVICE_WORKER, SUBRESOURCE
+from .request import (
+    COOKIELESS_FRAME,
+    CROSS_ORIGIN,
+    FRAME,
+    OTHER,
+    PAGE,
+    PREFETCH,
+    SERVICE_WORKER,
+    SUBRESOURCE,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
     from _typeshed.wsgi import WSGIEnvironment
 
@@ -39,10 +48,15 @@ BASELINE: Final = "baseline"
 
 #: What is tried for each kind of request, in this order; the first that applies decides.
 ORDER: Final[dict[Kind, tuple[str, ...]]] = {
-    PAGE: (OVERRIDE, ONLY, KEY, MINTED, RANDOM),
-    SUBRESOURCE: (OVERRIDE, REFERER, PIN, ONLY, BASELINE),
     PREFETCH: (OVERRIDE, PIN, ONLY, KEY, MINTED, RANDOM),
-    SERVICE_WORKER: (OVERRIDE, ONLY, KEY, BUCKET, RANDOM),
+    PAGE: (OVERRIDE, ONLY, KEY, MINTED, RANDOM),
+    FRAME: (OVERRIDE, PIN, ONLY, KEY, MINTED, BASELINE),
+    # No cookie would tell the version to what the frame then loads.
+    COOKIELESS_FRAME: (OVERRIDE, ONLY, BASELINE),
+    # A draw on each update check would reload the worker's pages again and again.
+    SERVICE_WORKER: (OVERRIDE, ONLY, KEY, BUCKET, BASELINE),
+    SUBRESOURCE: (OVERRIDE, REFERER, PIN, ONLY, BASELINE),
+    CROSS_ORIGIN: (OVERRIDE, REFERER, PIN, ONLY, KEY, BASELINE),
     OTHER: (OVERRIDE, PIN, ONLY, KEY, BUCKET, RANDOM),
 }
 # Without a cookie nothing pins a page's subresources; its key, where it has one, says the most about it.
@@ -90,7 +104,7 @@ class Decider:
     Args:
         deployment: The percentages.
         known: The ids of all known versions.
-        pinnable: The ids that a pin or a Referer may name: known and not staged.
+        pins: From what our cookie may say of a page's version to the id of that known version.
         baseline: The version of the pages that were loaded before the split began.
         keys: The key sources, in order.
         overrides: Reads the override headers.
@@ -104,7 +118,7 @@ class Decider:
         deployment: Deployment,
         *,
         known: Collection[str],
-        pinnable: Collection[str],
+        pins: Mapping[str, str],
         baseline: str,
         keys: Iterable[KeySource],
         overrides: Overrides,
@@ -125,8 +139,9 @@ class Decider:
         # Every decision that this deployment can come to is made now; a step looks its own up.
         self._only_one = None if deployment.only is None else Decision(deployment.only, ONLY)
         self._by_baseline = Decision(baseline, BASELINE)
-        self._by_pin = _decisions(pinnable if cookie_label else (), PIN, cookie_label)
-        self._by_referer = _decisions(pinnable, REFERER, "header:Referer")
+        pinned = _decisions(known, PIN, cookie_label)
+        self._by_pin = {pin: pinned[version] for pin, version in pins.items()}
+        self._by_referer = _decisions(known, REFERER, "header:Referer")
         self._by_key = [
             # The method itself: calling an instance looks it up each time.
             (

@@ -37,6 +37,8 @@ class Options(TypedDict, total=False):
     keys: Iterable[KeySource]
     prefix: str
     app_first: Iterable[str]
+    unpinned: Iterable[str] | None
+    service_workers: Iterable[str] | None
     html_handling: str
     not_found_handling: str
     cookie: str | None

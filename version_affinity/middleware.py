@@ -9,8 +9,6 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterable
 from functools import partial
 from typing import TYPE_CHECKING, cast
 
@@ -22,21 +20,22 @@ from .assets.routing import check_handling
 from .assets.static import DEFAULT_MEMORY, check_hand_over, check_switch
 from .configuration import (
     DEFAULT_NAME,
+    check_app,
     check_prefix,
     check_root,
     consulted,
     first_state,
     followed_name,
+    key_error_log,
     listed_patterns,
     load_build,
     override_cookie,
     pin_cookie,
     warn_of_session_cookie,
 )
-from .counters import Counters, LimitedLog
+from .counters import Counters
 from .decision import DECISION, VERSION
 from .deployment import check_name
-from .errors import ConfigurationError
 from .exchange import EXCHANGE, Exchange
 from .explanation import explain
 from .keys import Header, check_keys
@@ -44,9 +43,11 @@ from .lookup import allowed, look_up
 from .override_links import PARAMETER, OverrideLinks
 from .overrides import DEFAULT_HEADERS, Overrides
 from .patterns import app_first as compiled_patterns
+from .patterns import listed_rules
 from .policy import Policy
 from .request import READING, SHOWING, Request, is_for_html, is_of_server, path_of
 from .rollout import Rollout
+from .service_workers import configured as service_workers_by
 from .serving import FileServer
 from .source import Source
 from .state import Settings, State
@@ -55,7 +56,7 @@ from .wsgi import ORIGINAL, call, no_file, not_allowed, take_conditional
 if TYPE_CHECKING:
     import os
     import re
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
@@ -73,29 +74,29 @@ class VersionAffinity:
 
     Args:
         app: The WSGI application that gets whatever no version claims; None to serve the versions alone.
-        versions: The versions of the first deployment, with their percentages; or a ``Releases``, which are followed:
-            then versions and deployments change by the command line, and not by ``deploy``, ``add`` and ``retire``.
+        versions: The versions of the first deployment; or a ``Releases``, which the command line changes.
         retained: Versions that have no share any more and are kept for the pages that they have given out.
-        name: Salts the hash; this application's name in the override header and in the cookie. Releases have a name
-            of their own: leave it out beside them.
+        name: Part of the hash, of the override header and of the cookie's name. Leave it out beside ``Releases``.
         keys: The key sources; the first that yields something is the version key.
         prefix: The path under which the versions are served. Outside it, everything goes to ``app``.
         app_first: Patterns of paths that go to ``app`` before a file is looked for; see ``patterns.py``.
+        unpinned: Patterns of paths by which a page looks for a newer version; the pin does not answer them. None: the
+            version files that frameworks poll.
+        service_workers: Patterns of the paths of service workers' scripts; the pin does not answer what these ask for.
+            None: the usual names, and the scripts in builds that handle a service worker's events.
         html_handling: How paths stand for HTML files; see ``StaticAssets``.
         not_found_handling: What answers where no file does; see ``StaticAssets``.
         cookie: The name of the affinity cookie, in which "{name}" stands for ``name``; None switches minting and
             pinning off.
-        secure: True behind a TLS proxy that does not tell, so that the cookie is ``Secure``; None goes by the request.
+        secure: Whether the cookie is ``Secure``; None follows wsgi.url_scheme.
         override_headers: The request headers that may force a version.
-        override_secret: With one, of 16 characters or more, only overrides made by ``sign_override`` with it count,
-            and links made by ``override_link`` are answered, at any path. Without, anybody may look at a staged
-            version. A list rotates: the last signs, all verify.
+        override_secret: Signs pins, overrides (``sign_override``) and links (``override_link``): no others count then.
+            16 characters or more; of a list, the last one signs, all verify. None: any user may see a staged version.
         fingerprinted: Which files carry their content hash in the name, where no convention tells; see ``scan``.
         memory: How many bytes of file content are held in this process, for all versions together.
         ignore: Patterns of files that are not served; see ``scan``.
         content_types: Adds to the built-in types, or changes them: ``{".mdl": "model/vnd.mdl"}``.
-        allow_all_origins: Whether pages of other origins may use the fingerprinted files, as fonts and modules behind
-            an asset host need it (``Access-Control-Allow-Origin: *``).
+        allow_all_origins: Whether pages of other origins may use the fingerprinted files, such as fonts.
         hand_over: ``XAccelRedirect(…)`` or ``XSendfile(…)`` where the server in front sends large files.
         autorefresh: For development: look at every request whether the directories of versions have changed.
         root: The directory from which relative directories of versions count; the working directory where it is "".
@@ -116,6 +117,8 @@ class VersionAffinity:
         keys: Iterable[KeySource] = (Header("Version-Key"), Header("Cloudflare-Workers-Version-Key")),
         prefix: str = "/",
         app_first: Iterable[str] = (),
+        unpinned: Iterable[str] | None = None,
+        service_workers: Iterable[str] | None = None,
         html_handling: str = "auto-trailing-slash",
         not_found_handling: str = "none",
         cookie: str | None = "version-affinity-{name}",
@@ -131,8 +134,7 @@ class VersionAffinity:
         autorefresh: bool = False,
         root: str | os.PathLike[str] = "",
     ) -> None:
-        if app is not None and not callable(app):
-            raise ConfigurationError(f"app={app!r} is no WSGI application: give a callable, or None to go without one")
+        self._app = check_app(app)
         self._source = versions if isinstance(versions, Source) else None
         root = check_root(root)
         check_name(name)
@@ -141,13 +143,12 @@ class VersionAffinity:
         check_handling(html_handling, not_found_handling)
         sources = check_keys(keys)
         warn_of_session_cookie(sources)
-        self._app = app
-        patterns = app_first if isinstance(app_first, str) or not isinstance(app_first, Iterable) else tuple(app_first)
-        self._app_first = compiled_patterns(patterns)
-        self._patterns = tuple(patterns)
-        self._cookie = pin_cookie(cookie, name, secure=secure, keys=sources)
-        forcing = override_cookie(self._cookie, name, secure=secure)
+        self._patterns = listed_rules(app_first)
+        self._app_first = compiled_patterns(self._patterns)
+        pin = pin_cookie(cookie, name, secure=secure, keys=sources)
+        forcing = override_cookie(pin, name, secure=secure)
         overrides = Overrides(name, override_headers, override_secret, forcing)
+        self._cookie = None if pin is None else pin.signed(name, overrides.secrets)
         self._counters = Counters()
         held = Memory(memory)
         load = partial(
@@ -162,17 +163,15 @@ class VersionAffinity:
             allow_all_origins=allow_all_origins,
         )
         self._policy = Policy(consulted(self._cookie, sources, overrides), self._cookie, self._counters)
-        key_error_log = LimitedLog(logging.ERROR)
+        below = check_prefix(prefix)
         settings = Settings(
             keys=sources,
             overrides=overrides,
-            cookie_label="" if self._cookie is None else f"cookie:{self._cookie.name}",
-            prefix=check_prefix(prefix),
+            cookie=self._cookie,
+            workers=service_workers_by(below, unpinned, service_workers),
+            prefix=below,
             tally_by_name=lambda version: self._counters.tally(version, "asset", "name"),
-            # Not its text: that may hold the key.
-            log_key_error=lambda label, error: key_error_log(
-                "key source %s counts as absent: it raised %s", label, type(error).__qualname__
-            ),
+            log_key_error=key_error_log(),
         )
         self._treatments = self._policy.treatments
         self._links = (
@@ -204,7 +203,7 @@ class VersionAffinity:
             if body is not None:
                 return body
         # 2. decide
-        exchange = Exchange(environ, self._cookie)
+        exchange = Exchange(environ, self._cookie, state.workers)
         if self._links is not None and PARAMETER in environ.get("QUERY_STRING", ""):
             body = self._links.answer(state, exchange, start_response)
             if body is not None:
@@ -385,16 +384,15 @@ class VersionAffinity:
             environ: The request. It may be made by hand, for example by ``werkzeug.test.create_environ``.
         """
         state, asked = self._state, {"REQUEST_METHOD": "GET", **environ}
-        explanation = explain(state, Request(asked, self._cookie), self._app_first, has_app=self._app is not None)
-        if self._links is None:
-            return explanation
-        return self._links.explained(state, Request(asked, self._cookie), explanation)
+        request, again = (Request(asked, self._cookie, state.workers) for _ in range(2))
+        explanation = explain(state, request, self._app_first, has_app=self._app is not None)
+        return explanation if self._links is None else self._links.explained(state, again, explanation)
 
     def exchange(self, environ: WSGIEnvironment) -> Exchange:
         """Return what a response to an environ depends on; decided now if it did not come through here."""
         exchange = environ.get(EXCHANGE)
         if not isinstance(exchange, Exchange):
             state = self._state
-            exchange = Exchange(environ, self._cookie)
+            exchange = Exchange(environ, self._cookie, state.workers)
             exchange.begin(state, state.decider.decide(exchange))
         return exchange

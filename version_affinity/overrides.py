@@ -130,6 +130,11 @@ class Overrides:
         self.cookie = None if secret is None else cookie
 
     @property
+    def secrets(self) -> tuple[bytes, ...]:
+        """The secrets, the last of which signs; none without any."""
+        return () if self._serializer is None else tuple(self._serializer.secret_keys)
+
+    @property
     def secret(self) -> bytes | None:
         """The secret that signs, None without one."""
         return None if self._serializer is None else self._serializer.secret_keys[-1]

@@ -1,4 +1,4 @@
-"""``app_first``: the paths that go to the wrapped application before any file is looked for."""
+"""Patterns of paths: ``app_first``, ``unpinned`` and ``service_workers``."""
 
 from __future__ import annotations
 
@@ -13,57 +13,87 @@ MAX_LENGTH = 100
 
 
 def app_first(rules: Iterable[str] = ()) -> Callable[[str], bool]:
-    """Return the function that tells whether a PATH_INFO goes to the wrapped application first.
-
-    Args:
-        rules: Paths that begin with "/", percent-encoded or not, in which "*" stands for any characters, "/" included.
-            A rule that begins with "!" excepts paths, and outranks the others.
-
-    Raises:
-        ConfigurationError: a rule that cannot be used, one that another makes redundant, or only exceptions.
+    """Return the function that tells whether a PATH_INFO goes to the wrapped application first; see ``path_matcher``.
 
     >>> goes_first = app_first(["/api/*", "!/api/docs/*"])
     >>> goes_first("/api/users"), goes_first("/api/docs/intro"), goes_first("/api")
     (True, False, False)
     """
-    if isinstance(rules, str) or not isinstance(rules, Iterable):
-        raise ConfigurationError(f"app_first={rules!r} is not a list of patterns: write app_first=['/api/*']")
-    listed = list(rules)
+    return path_matcher(rules, "app_first")
+
+
+def path_matcher(rules: Iterable[str], option: str) -> Callable[[str], bool]:
+    """Return the function that tells whether a PATH_INFO matches patterns.
+
+    Args:
+        rules: Paths that begin with "/", percent-encoded or not, in which "*" stands for any characters, "/" included.
+            A rule that begins with "!" excepts paths, and outranks the others.
+        option: The name of the option, for messages.
+
+    Raises:
+        ConfigurationError: a rule that cannot be used, one that another makes redundant, or only exceptions.
+    """
+    listed = listed_rules(rules, option)
     for rule in listed:
-        _check(rule)
+        _check(rule, option)
     if len(listed) > MAX_RULES:
-        raise ConfigurationError(f"app_first has {len(listed)} rules, more than {MAX_RULES}: join some with '*'")
+        raise ConfigurationError(f"{option} has {len(listed)} rules, more than {MAX_RULES}: join some with '*'")
     excepted = [rule[1:] for rule in listed if rule.startswith("!")]
     included = [rule for rule in listed if not rule.startswith("!")]
     if excepted and not included:
         raise ConfigurationError(
-            f"app_first has only exceptions ({listed!r}): add the paths that they are excepted from, e.g. '/*'",
+            f"{option} has only exceptions ({listed!r}): add the paths that they are excepted from, e.g. '/*'",
         )
     for group in (included, excepted):
-        _check_redundant(group)
-    if not excepted and all(_is_prefix(rule) for rule in included):
-        # Nearly every configuration is this one, and str.startswith takes all prefixes at once.
-        prefixes = tuple(_decoded(rule[:-1]) for rule in included)
-        return lambda path: path.startswith(prefixes)
-    first = [_matcher(rule) for rule in included]
-    except_for = [_matcher(rule) for rule in excepted]
-    return lambda path: any(match(path) for match in first) and not any(match(path) for match in except_for)
+        _check_redundant(group, option)
+    matches = _any_of(included)
+    if not excepted:
+        return matches
+    is_excepted = _any_of(excepted)
+    return lambda path: matches(path) and not is_excepted(path)
 
 
-def _check(rule: object) -> None:
+def listed_rules(rules: Iterable[str], option: str = "app_first") -> tuple[str, ...]:
+    """Return the rules of an option, which may be given by any iterable, or raise ``ConfigurationError``."""
+    if isinstance(rules, str) or not isinstance(rules, Iterable):
+        raise ConfigurationError(f"{option}={rules!r} is not a list of patterns: write {option}=['/api/*']")
+    return tuple(rules)
+
+
+def _check(rule: object, option: str) -> None:
     if not isinstance(rule, str) or not rule.removeprefix("!").startswith("/"):
-        raise ConfigurationError(f"app_first rule {rule!r} must begin with '/' or, as an exception, with '!/'")
+        raise ConfigurationError(f"{option} rule {rule!r} must begin with '/' or, as an exception, with '!/'")
     if len(rule) > MAX_LENGTH:
-        raise ConfigurationError(f"app_first rule {rule!r} is longer than {MAX_LENGTH} characters: shorten it with '*'")
+        raise ConfigurationError(f"{option} rule {rule!r} is longer than {MAX_LENGTH} characters: shorten it with '*'")
 
 
-def _check_redundant(rules: list[str]) -> None:
+def _check_redundant(rules: list[str], option: str) -> None:
     for index, rule in enumerate(rules):
         if rule in rules[:index]:
-            raise ConfigurationError(f"app_first lists {rule!r} twice: remove one")
+            raise ConfigurationError(f"{option} lists {rule!r} twice: remove one")
         for other in rules:
             if other != rule and other.endswith("*") and rule.startswith(other[:-1]):
-                raise ConfigurationError(f"app_first rule {rule!r} is redundant: {other!r} covers it; remove one")
+                raise ConfigurationError(f"{option} rule {rule!r} is redundant: {other!r} covers it; remove one")
+
+
+def _any_of(rules: list[str]) -> Callable[[str], bool]:
+    """Return a function that matches any of the rules. Of many rules, it tries few one by one."""
+    # str.startswith and str.endswith take all prefixes and suffixes at once.
+    prefixes = tuple(_decoded(rule[:-1]) for rule in rules if _is_prefix(rule))
+    others = [rule for rule in rules if not _is_prefix(rule)]
+    if not others:
+        return lambda path: path.startswith(prefixes)
+    exact = frozenset(_decoded(rule) for rule in others if "*" not in rule)
+    patterns = [rule for rule in others if "*" in rule]
+    if not patterns:
+        return lambda path: path in exact or path.startswith(prefixes)
+    endings = tuple(_decoded(rule.rpartition("*")[2]) for rule in patterns)
+    matchers = [_matcher(rule) for rule in patterns]
+    return lambda path: (
+        path in exact
+        or path.startswith(prefixes)
+        or (path.endswith(endings) and any(match(path) for match in matchers))
+    )
 
 
 def _is_prefix(rule: str) -> bool:
@@ -76,11 +106,12 @@ def _decoded(text: str) -> str:
 
 
 def _matcher(rule: str) -> Callable[[str], bool]:
-    """Return a function that matches a path in linear time; a regular expression would try each way to split it."""
-    start, *middle = map(_decoded, rule.split("*"))
-    if not middle:
-        return start.__eq__
-    end = middle.pop()
+    """Return a function that matches a path in linear time; a regular expression would try each way to split it.
+
+    Args:
+        rule: A rule with a "*" in it.
+    """
+    start, *middle, end = map(_decoded, rule.split("*"))
 
     def match(path: str) -> bool:
         if not path.startswith(start):

@@ -14,7 +14,7 @@ from .assets.header_changes import CACHING, is_targeted
 from .counters import LimitedLog
 from .decision import ONLY, OVERRIDE
 from .pin import draw_bucket
-from .request import KINDS, PAGE, READING
+from .request import FRAME, KINDS, READING, STAMPED
 from .treatment import PRIVATE, PRIVATE_NO_STORE, Treatments, retraced
 
 if TYPE_CHECKING:
@@ -65,24 +65,25 @@ class Policy:
         #: By kind and decision.
         self.treatments = {kind: Treatments(kind, self._vary, counters) for kind in KINDS}
 
-    def stamp(self, request: Request, decision: Decision, served: str) -> tuple[str, str] | None:
+    def stamp(self, request: Request, decision: Decision, pin: str) -> tuple[str, str] | None:
         """Return the Set-Cookie header for a page that was served, None where the cookie stays as it is.
 
         Args:
-            request: A request for a page that is shown.
+            request: A GET or HEAD. The answer to HEAD leaves the header out: the page is not shown.
             decision: What was decided.
-            served: The version whose page it is; the pin names what the browser got, not what was decided.
+            pin: What the cookie says of the version that was served (``State.pins``). That is the version whose page
+                the browser got, not the one that was decided.
         """
-        if self._cookie is None or request.kind != PAGE or request.method != "GET":
-            return None  # an unsafe method may come without our cookie, and what HEAD asks for is not shown
+        if self._cookie is None or request.kind not in STAMPED:
+            return None
         reason = decision.reason
         if reason == ONLY:
-            # With one version alone nobody needs a cookie; a stale pin would lead the page's files astray.
-            if not request.pin or request.pin == served:
+            # With one version alone no cookie is needed; a stale pin would lead the page's files astray.
+            if not request.pin or request.pin == pin:
                 return None
-        elif reason == OVERRIDE or (request.pin == served and request.bucket):
+        elif reason == OVERRIDE or (request.pin == pin and request.bucket):
             return None
-        return self._cookie.write(request.scheme, request.bucket or draw_bucket(), served)
+        return self._cookie.write(request.scheme, request.bucket or draw_bucket(), pin, framed=request.kind == FRAME)
 
     def finish(  # noqa: C901, PLR0912 - the headers are gone through once, here: on each response a call less
         self, environ: WSGIEnvironment, exchange: Exchange, treatment: Treatment, status: str, headers: Headers
@@ -131,9 +132,7 @@ class Policy:
             return headers.copy()
         decision = treatment.decision
         version = exchange.served or decision.version
-        stamp = None
-        if page and (exchange.pin != version or not exchange.bucket) and _shows(status):
-            stamp = self.stamp(exchange, decision, version)
+        stamp = self._stamp_of(exchange, decision, version, status) if page else None
         added = treatment.private if version == decision.version else retraced(treatment.private, decision, version)
         if cache_control:
             added = added[1:]
@@ -156,7 +155,7 @@ class Policy:
 
     def _finish_own(
         self,
-        request: Request,
+        exchange: Exchange,
         treatment: Treatment,
         status: str,
         headers: Headers,
@@ -168,14 +167,19 @@ class Policy:
 
         Its validators and its word on caching know nothing of versions.
         """
-        finished = _unkept(headers, _VALIDATORS if request.method in READING else ())
+        finished = _unkept(headers, _VALIDATORS if exchange.method in READING else ())
         finished.append(PRIVATE_NO_STORE if treatment.forced or "no-store" in cache_control.lower() else PRIVATE)
         finished += self._varying(vary, treatment.private)[1:]
-        if page and _shows(status):
-            stamp = self.stamp(request, treatment.decision, treatment.decision.version)
-            if stamp is not None:
-                finished.append(stamp)
-        return finished
+        decision = treatment.decision
+        stamp = self._stamp_of(exchange, decision, decision.version, status) if page else None
+        return finished if stamp is None else [*finished, stamp]
+
+    def _stamp_of(self, exchange: Exchange, decision: Decision, version: str, status: str) -> tuple[str, str] | None:
+        """Return the Set-Cookie header for a page of an application, None where the cookie stays as it is."""
+        pin = exchange.state.pins[version]
+        if (exchange.pin == pin and exchange.bucket) or exchange.method != "GET" or not _shows(status):
+            return None  # an unsafe method may come without our cookie
+        return self.stamp(exchange, decision, pin)
 
     def _varying(self, vary: str, headers: Headers) -> Headers:
         """Return our headers with the application's own Vary joined to ours."""

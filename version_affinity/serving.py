@@ -131,8 +131,8 @@ class FileServer:
         decision = treatment.decision
         status = OK
         stamp = None
-        if asset.is_html and (request.pin != served or not request.bucket):
-            stamp = self._policy.stamp(request, decision, served)
+        if asset.is_html and ((pin := state.pins[served]) != request.pin or not request.bucket):
+            stamp = self._policy.stamp(request, decision, pin)
         if found == NO_FILE:  # a page that stands in for a missing one is not the file at this path
             status = NOT_FOUND
             headers = treatment.missing
@@ -164,7 +164,7 @@ class FileServer:
             treatment.count_success()
         else:
             treatment.count(status)
-        if stamp is not None:
+        if stamp is not None and request.method == "GET":
             headers.append(stamp)
         if rescued:
             self._counters.rescues[decision.version, served].advance()
@@ -223,7 +223,7 @@ class FileServer:
         return no_file(request.environ, treatment, start_response)
 
     def _count_rescue(self, state: State, file: NamedFile, environ: WSGIEnvironment) -> None:
-        decided = state.decider.expected(Request(environ, self._cookie, OTHER))
+        decided = state.decider.expected(Request(environ, self._cookie, kind=OTHER))
         if decided and not file.owners & state.catalog.bits[decided]:
             self._counters.rescues[decided, file.version].advance()
 

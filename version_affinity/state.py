@@ -18,12 +18,14 @@ from .named import EVERYBODY
 from .version import Version
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from .assets.build import Build
     from .counters import Tally
     from .keys import KeySource
     from .overrides import Overrides
+    from .pin import PinCookie
+    from .service_workers import ServiceWorkers
     from .source import Snapshot
 
 
@@ -34,7 +36,8 @@ class Settings:
     Attributes:
         keys: The key sources.
         overrides: Reads the override headers.
-        cookie_label: How decisions name the affinity cookie, "" when it is switched off.
+        cookie: The affinity cookie, None when it is switched off.
+        workers: From the paths of the service workers' scripts that builds have to what recognises their requests.
         prefix: The path under which the versions are served, with "/" at both ends.
         tally_by_name: From a version's id to the counters of what is served by name.
         log_key_error: Reports a key source that failed.
@@ -42,7 +45,8 @@ class Settings:
 
     keys: tuple[KeySource, ...]
     overrides: Overrides
-    cookie_label: str
+    cookie: PinCookie | None
+    workers: Callable[[Collection[str]], ServiceWorkers]
     prefix: str
     tally_by_name: Callable[[str], Tally]
     log_key_error: Callable[[str, Exception], None]
@@ -67,7 +71,9 @@ class State:
             is known and not among them is reached by an override only.
         builds: Version id to its build, None for a version that is a WSGI application.
         catalog: The files of all known versions.
+        workers: Recognises requests that decide the next page.
         decider: Decides requests.
+        pins: Version id to what our cookie says of a page of it.
         settled: The bits of the owners for which a file served by name is no rescue, whoever asks.
     """
 
@@ -80,7 +86,9 @@ class State:
     #: The version of the pages that were loaded before the split began.
     baseline: str = field(init=False)
     builds: Mapping[str, Build | None] = field(init=False)
+    workers: ServiceWorkers = field(init=False)
     decider: Decider = field(init=False)
+    pins: Mapping[str, str] = field(init=False)
     settled: int = field(init=False)
 
     def __post_init__(self) -> None:
@@ -89,14 +97,20 @@ class State:
         only = self.deployment.only
         object.__setattr__(self, "baseline", self.complete or _largest(self.deployment))
         object.__setattr__(self, "settled", EVERYBODY | (catalog.bits[only] if only is not None else 0))
+        # A pin is honoured for every known version: a process that is behind knows less of the deployment than the
+        # browser that brings it.
+        cookie = settings.cookie
+        values = {version: (version,) if cookie is None else cookie.values(version) for version in self.versions}
+        object.__setattr__(self, "pins", {version: accepted[-1] for version, accepted in values.items()})
+        object.__setattr__(self, "workers", settings.workers(()))
         decider = Decider(
             self.deployment,
             known=frozenset(self.versions),
-            pinnable=self.published,
+            pins={pin: version for version, accepted in values.items() for pin in accepted if cookie is not None},
             baseline=self.baseline,
             keys=settings.keys,
             overrides=settings.overrides,
-            cookie_label=settings.cookie_label,
+            cookie_label="" if cookie is None else f"cookie:{cookie.name}",
             referer_version=catalog.referer_version,
             log=settings.log_key_error,
         )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from .assets.response import NO_STORE, REVALIDATE
 from .assets.sending import VARY_ENCODING
 from .decision import ONLY, OVERRIDE
-from .request import PAGE, SERVICE_WORKER
+from .request import PAGES, SERVICE_WORKER
 
 if TYPE_CHECKING:
     from .counters import Counters, Tally
@@ -64,7 +64,7 @@ class Treatment:
         self.decision = decision
         self.forced = decision.reason == OVERRIDE
         told = [(TRACE, trace(decision))]
-        if kind == PAGE:
+        if kind in PAGES:
             # Server-Timing (W3C): real-user monitoring reads it next to the page's own timings.
             told.append(_server_timing(decision.version))
         caching = PRIVATE_NO_STORE if self.forced else PRIVATE
@@ -73,7 +73,7 @@ class Treatment:
         # Where the client says nothing of its fetch, it is asked which types it takes.
         self.document = [caching, ("Vary", f"{vary}, Accept"), *told]
         self.document_variants = [caching, ("Vary", f"{vary}, Accept, Accept-Encoding"), *told]
-        # A refused override is told, and the script of a service worker is asked for anew each time.
+        # A refused override is reported, and what a service worker keeps is asked for anew each time.
         alike = decision.reason == ONLY and not decision.refused and kind != SERVICE_WORKER
         self.shared = [REVALIDATE] if alike else self.private
         self.shared_variants = [REVALIDATE, VARY_ENCODING] if alike else self.private_variants

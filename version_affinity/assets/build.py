@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 from version_affinity.errors import ConfigurationError
 
 from .asset import Asset
+from .fetch_metadata import is_framed_by_other_site, is_shown_in_tab
 from .fingerprint import looks_like_asset
 from .header_rules import HeaderRules, parse_headers
 from .media import is_media
@@ -55,9 +56,7 @@ ALL_METHODS: Final = "GET, HEAD, OPTIONS"
 
 _DOCUMENT: Final = "/index.html"
 _LEAD_ON: Final = "redirect despite status 200"
-# What a browser shows as a page of a tab, and what it shows in a frame (W3C Fetch Metadata). "empty": the fetch of a
-# page by a service worker.
-_PAGES: Final = frozenset(("document", "empty", None))
+# What shows another page in a page; "object" and "embed" show media, too.
 _FRAMES: Final = frozenset(("iframe", "frame"))
 
 
@@ -290,9 +289,15 @@ def _wants_document(path: str, environ: WSGIEnvironment, *, has_app: bool) -> bo
     """Tell whether the document of a single-page application is the answer: to pages, never to what they load."""
     mode, destination = environ.get("HTTP_SEC_FETCH_MODE"), environ.get("HTTP_SEC_FETCH_DEST")
     if mode is not None or destination is not None:
+        if is_shown_in_tab(environ, mode, destination, path):
+            return True
         if mode == "navigate":
-            # What a frame shows may well be something of the application's own.
-            return destination in _PAGES or (destination in _FRAMES and not has_app)
+            # What a frame of the same origin shows may well be something of the application's own.
+            return (
+                destination is None
+                or (destination in _FRAMES and not has_app)
+                or (is_framed_by_other_site(environ, mode, destination) and not is_media(path))
+            )
         return mode is None and destination == "document"
     # The client does not tell; "text/html" among what it accepts may ask for any file.
     return not is_media(path) and (not has_app or "text/html" in environ.get("HTTP_ACCEPT", ""))
