@@ -293,8 +293,8 @@ def test_stale_compressed_files_stay_stale(tmp_path, releases):
         for ending, hours in times[version].items():
             os.utime(source / f"a.js{ending}", (1_700_000_000 + 3600 * hours,) * 2)
         upload(releases, source, id=version)
-    skipped = scan(releases.build_path("v3"), manifest=releases.manifest_path("v3")).skipped
-    assert [(path, "it is older" in reason) for path, reason in skipped] == [("/a.js.br", True)]
+    build = releases.build_path("v3")
+    assert (build / "a.js.br").stat().st_mtime < (build / "a.js").stat().st_mtime
 
 
 def test_equal_times_are_not_kept(tmp_path, releases):

@@ -93,6 +93,11 @@ class Inventory(NamedTuple):
     given: int | None = None
     listed: int = 0
 
+    def entries(self) -> Iterator[tuple[str, Fields]]:
+        """Yield each file's path and what the manifest says of it, whether its time tells something or not."""
+        for path, entry in self.files.items():
+            yield path, _fields(entry)
+
     def digest(self, path: str) -> bytes | None:
         """Return the hash of what a file held, whether its time tells something or not; None when that is unknown."""
         entry = self.files.get(path)

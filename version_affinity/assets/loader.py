@@ -268,9 +268,10 @@ class _Reading:
         verdict = self._known.verdicts.get(sibling.path)
         if verdict is not None and (verdict.original != original.digest or isinstance(content, Content)):
             verdict = None  # one of them has changed since
-        if is_older(content, original, compared=verdict is not None or can_compare(coding)):
-            return "it is older"
         if verdict is None:
+            # Its content decides, whatever its time is. The time counts only where the content cannot be read.
+            if not can_compare(coding) and is_older(content, original):
+                return "it is older"
             verdict = Verdict(original.digest, compare(sibling.file, content, coding, original))
         self._verdicts[sibling.path] = verdict
         return verdict.fault
