@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 # Rules for the server, not files for a browser; nor are they when compressed.
 _RULE_FILES: Final = frozenset(("/_headers", "/_redirects"))
+#: Why a file is left out that holds something else than a binding manifest says.
+OTHER_BYTES: Final = "it holds other bytes than were uploaded"
 _FORGOTTEN_AT_ONCE: Final = 2000
 _DIRECTORY_ENDINGS: Final = tuple(f"{ending}/" for ending in ENDINGS)
 
@@ -190,7 +192,11 @@ class _Reading:
             if path in self._ahead:
                 return self._ahead.pop(path)
             if path in self._known.files:
-                return self._known_content(path, file) or read(file)
+                content = self._known_content(path, file) or read(file)
+                if not self._known.is_binding or content.digest == self._known.digest(path):
+                    return content
+                self._skipped.append(Skipped(path, OTHER_BYTES))
+                return None
             return read(file)
         except UnservableError as error:
             self._skipped.append(Skipped(path, str(error)))
