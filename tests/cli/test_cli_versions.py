@@ -246,10 +246,10 @@ def test_verify(site: Site) -> None:
     file.write_bytes(file.read_bytes()[::-1])
     assert site.run("versions", "verify", "v1").stdout == "v1: as uploaded\n"
     told = site.run("versions", "verify", code=1)
-    assert "v2: damaged\n  logo.svg  has other content than was uploaded\n" in told.stdout
+    assert "v2: damaged\n  /logo.svg  has other content than was uploaded\n" in told.stdout
     assert "versions upload DIRECTORY --id v2" in told.stderr
     found = json.loads(site.run("versions", "verify", "v2", "--json", code=1).stdout)
-    assert found == [{"id": "v2", "damaged": [{"path": "logo.svg", "reason": "has other content than was uploaded"}]}]
+    assert found == [{"id": "v2", "damaged": [{"path": "/logo.svg", "reason": "has other content than was uploaded"}]}]
     assert (
         "Mended v2, which had damaged files"
         in site.run("versions", "upload", str(site.build("v2")), "--id", "v2").stdout
