@@ -162,7 +162,7 @@ class VersionAffinity:
             content_types=content_types,
             allow_all_origins=allow_all_origins,
         )
-        self._policy = Policy(consulted(self._cookie, sources, overrides), self._cookie, self._counters, app)
+        self._policy = Policy(consulted(self._cookie, sources, overrides), self._cookie, self._counters)
         below = check_prefix(prefix)
         settings = Settings(
             keys=sources,
@@ -238,8 +238,8 @@ class VersionAffinity:
             at, local, decision.version, build, catalog, environ, has_app=self._app is not None
         )
         if found == APP:
-            noted = {"depends": catalog.is_disputed(local, environ), "negotiated": build.shows_page(local, environ)}
-            return self._pass_on(state, exchange, treatment, start_response, **noted)
+            disputed = catalog.is_disputed(local, environ)
+            return self._pass_on(state, exchange, treatment, start_response, depends=disputed)
         if isinstance(target, Asset):
             return self._files.under_decision(state, exchange, treatment, found, local, target, served, start_response)
         if target is not None:
@@ -264,9 +264,10 @@ class VersionAffinity:
         exchange: Exchange,
         treatment: Treatment,
         start_response: StartResponse,
-        **noted: bool,
+        *,
+        depends: bool = False,
     ) -> Iterable[bytes]:
-        """Give a request to the wrapped application, and complete its answer; ``noted`` is for ``Exchange.begin``."""
+        """Give a request to the wrapped application, and complete what it answers."""
         environ = exchange.environ
         app = self._app
         if app is None:
@@ -280,7 +281,7 @@ class VersionAffinity:
         ):
             # The copy that the browser holds may be another version's page, whatever the pin says: it follows all tabs.
             take_conditional(environ)
-        exchange.begin(state, treatment.decision, **noted)
+        exchange.begin(state, treatment.decision, depends=depends)
         return call(app, environ, exchange, treatment, self._policy, start_response)
 
     def _dispatch(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import threading
 import time
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
@@ -82,6 +83,40 @@ class Site:
             yield affinity, releases
         finally:
             releases.close()
+
+
+class _HangingLog:
+    """A log whose readings wait for an event."""
+
+    def __init__(self, log: Any, process: int | None) -> None:
+        self._log = log
+        self._process = process
+        self.reached, self.end = threading.Event(), threading.Event()
+
+    def read(self, after: int = 0) -> list[Entry]:
+        """Return what the log returns, when the event has come."""
+        if self._process in (None, os.getpid()):
+            self.reached.set()
+            self.end.wait(PATIENCE)
+        return self._log.read(after)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._log, name)
+
+
+@contextlib.contextmanager
+def hanging_log(releases: Releases, *, also_in_children: bool = True) -> Iterator[None]:
+    """Let a worker's reading of its log hang within the block, as with a file system whose server is away."""
+    assert releases._follower is not None
+    deployments = releases._follower._deployments
+    log = deployments._log
+    deployments._log = hanging = _HangingLog(log, None if also_in_children else os.getpid())  # type: ignore[assignment]
+    try:
+        assert hanging.reached.wait(PATIENCE)
+        yield
+    finally:
+        hanging.end.set()
+        deployments._log = log
 
 
 def until(condition: Callable[[], object], what: str = "") -> None:

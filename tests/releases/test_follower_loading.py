@@ -101,23 +101,38 @@ def test_a_version_that_is_being_loaded_is_waited_for(site: Site) -> None:
         until(lambda: affinity.deployment.percentages == {"v1": 50.0, "v0": 50.0})
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
-@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
-def test_a_fork_waits_for_a_version(site: Site) -> None:
-    """A process that is forked while a version loads follows on, and so does its parent."""
+def test_a_deployment_waits_for_no_staged_version(site: Site) -> None:
+    """A version at 0 % may take as long as it likes to load, and so may one that is not deployed."""
     with slow(site) as (affinity, _, gate):
         site.upload("v0")
         assert gate.reached.wait(30)
-        threading.Timer(0.2, gate.open.set).start()
-        child = os.fork()
-        if child == 0:
-            code = 1
-            with contextlib.suppress(BaseException):
-                until(lambda: affinity.known == ("v1", "v2", "v0"))
-                code = 0
-            os._exit(code)
-        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-        until(lambda: affinity.known == ("v1", "v2", "v0"))
+        site.deploy({"v1": 100.0, "v0": 0.0})
+        until(lambda: affinity.deployment.percentages == V1)
+        assert affinity.known == ("v1", "v2")
+        site.deploy({"v1": 50.0, "v2": 50.0, "v0": 0.0})
+        until(lambda: affinity.deployment.percentages == SPLIT)
+        gate.open.set()
+        until(lambda: affinity.deployment.percentages == {**SPLIT, "v0": 0.0})
+
+
+def test_a_deployment_s_versions_are_loaded_first(tmp_path: Path) -> None:
+    """A version with a share does not wait for older uploads that arrive together with it."""
+    site = Site(tmp_path)
+    site.upload("v1")
+    site.deploy(V1)
+    with slow(site) as (affinity, releases, gate):
+        assert releases._follower is not None
+        releases._follower.stop()
+        site.upload("v0", "v2")
+        site.deploy(V2)
+        releases._follower._deployments.expire()
+        releases._follower._deployments.refresh()
+        releases._follower.resume()
+        until(lambda: affinity.deployment.percentages == V2)
+        assert gate.reached.is_set()
+        assert affinity.known == ("v1", "v2")
+        gate.open.set()
+        until(lambda: affinity.known == ("v1", "v0", "v2"))
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes with names")
@@ -158,7 +173,7 @@ def test_two_servers_under_one_name(far_site: Site, tmp_path: Path) -> None:
     log: RedisLog = far_site.log  # type: ignore[assignment]
     with far_site.followed(host="web"), far_site.followed(host="web"), other.followed(host="web"):
         until(lambda: (it := log.hosts().get("web")) and it.servers == 2)
-        assert log.hosts()["web"].versions == {"v1"}
+        until(lambda: log.hosts()["web"].versions == {"v1"})
     other.log.close()
 
 

@@ -35,20 +35,26 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     return move
 
 
-def test_what_is_there_at_the_start(clock: Callable[[float], None]) -> None:
-    """A process that starts waits for nobody, however long it took to load: the others have all of that."""
+def test_what_others_have_at_the_start(clock: Callable[[float], None]) -> None:
+    """A process that starts does not wait for what the others have, however long it took to load; it waits for more."""
     settling = Settling(INTERVAL)
-    assert settling.ready({"v1", "v2"}, {"v1": Loading(999.0, 60.0), "v2": Loading(1000.0, 60.0)}) == {"v1", "v2"}
-    assert not settling.is_due()
-    assert settling.has_spread(Loading(1000.0, 60.0))
-    clock(100)
-    assert settling.ready({"v1", "v2"}, {}) == {"v1", "v2"}
+    loadings = {"v1": Loading(999.0, 60.0), "v2": Loading(1000.0, 60.0), "v3": Loading(1000.0, 1.0)}
+    settling.begin(spread={"v1", "v2"}, ready={"v1"})
+    assert settling.ready({"v1", "v2", "v3"}, loadings) == {"v1"}
+    assert [settling.has_spread(version, loadings) for version in loadings] == [True, True, False]
+    assert settling.remaining == 0.5
+    clock(0.6)
+    assert settling.ready({"v1", "v2", "v3"}, loadings) == {"v1", "v2"}
+    clock(2)
+    assert settling.ready({"v1", "v2", "v3"}, loadings) == {"v1", "v2", "v3"}
+    assert settling.has_spread("v3", loadings)
+    assert settling.remaining == math.inf
 
 
 def test_a_version_with_its_first_share(clock: Callable[[float], None]) -> None:
     """It waits for two looks of the others; then it is due, once, and what was ready before stays so."""
     settling = Settling(INTERVAL)
-    settling.ready({"v1"}, {})
+    settling.begin(spread={"v1"}, ready={"v1"})
     clock(10)
     for _ in range(4):
         assert settling.ready({"v1", "v2"}, {}) == {"v1"}
@@ -63,22 +69,22 @@ def test_a_version_with_its_first_share(clock: Callable[[float], None]) -> None:
 def test_a_version_that_takes_long_to_load(clock: Callable[[float], None], seconds: float, wait: float) -> None:
     """The others may take longer than this process did: it waits twice as long again, but not for ever."""
     settling = Settling(INTERVAL)
-    settling.ready({"v1"}, {})
+    settling.begin(spread={"v1"}, ready={"v1"})
     clock(100 + seconds)
     loadings = {"v2": Loading(1100.0 + seconds, seconds)}
     assert settling.ready({"v1", "v2"}, loadings) == {"v1"}
     clock(wait - 0.01)
     assert settling.ready({"v1", "v2"}, loadings) == {"v1"}
-    assert not settling.has_spread(loadings["v2"])
+    assert not settling.has_spread("v2", loadings)
     clock(0.02)
     assert settling.ready({"v1", "v2"}, loadings) == {"v1", "v2"}
-    assert settling.has_spread(loadings["v2"])
+    assert settling.has_spread("v2", loadings)
 
 
 def test_a_version_that_comes_again(clock: Callable[[float], None]) -> None:
     """What was forgotten meanwhile is new again."""
     settling = Settling(INTERVAL)
-    settling.ready({"v1", "v2"}, {})
+    settling.begin(spread={"v1", "v2"}, ready={"v1", "v2"})
     clock(10)
     assert settling.ready({"v1"}, {}) == {"v1"}
     assert settling.ready({"v1", "v2"}, {}) == {"v1"}
@@ -87,7 +93,7 @@ def test_a_version_that_comes_again(clock: Callable[[float], None]) -> None:
 def test_a_log_that_goes_away_meanwhile(clock: Callable[[float], None]) -> None:
     """While it cannot be told whether others have read what this process has, what is new waits on."""
     settling = Settling(INTERVAL)
-    settling.ready({"v1"}, {})
+    settling.begin(spread={"v1"}, ready={"v1"})
     clock(10)
     assert settling.ready({"v1", "v2"}, {}, not_before=math.inf) == {"v1"}
     clock(60)
@@ -121,7 +127,6 @@ def test_a_worker_is_ready_before_it_begins(tmp_path: Path) -> None:
     site.deploy(V1)
     pinned = {**SCRIPT, "Cookie": "version-affinity-storefront=4711.v2"}
     with site.followed(interval=0.2) as (affinity, releases):
-        assert b"v1" in client(affinity).get("/logo.svg", headers=pinned).data
         site.deploy(SPLIT)
         until(lambda: "v2" in affinity._state.published)
         status = releases.status()

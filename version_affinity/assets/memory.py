@@ -13,6 +13,7 @@ import logging
 import os
 from threading import Lock
 from typing import TYPE_CHECKING, Final
+from weakref import WeakSet
 
 from version_affinity.errors import ConfigurationError
 
@@ -28,7 +29,9 @@ logger = logging.getLogger("version_affinity")
 # No file is of this time (``Representation.mtime_ns``).
 _MISDESCRIBED: Final = -1
 # One thread hashes a file; the others that need it wait for the outcome.
-_comparing: Final = Lock()
+_comparing = Lock()
+# Their locks are replaced after a fork.
+_memories: WeakSet[Memory] = WeakSet()
 
 
 class Memory:
@@ -51,7 +54,7 @@ class Memory:
     0
     """
 
-    __slots__ = ("_held", "_lock", "_used", "limit")
+    __slots__ = ("__weakref__", "_held", "_lock", "_used", "limit")
 
     def __init__(self, limit: int) -> None:
         if not isinstance(limit, int) or isinstance(limit, bool) or limit < 0:
@@ -62,6 +65,7 @@ class Memory:
         self._held: dict[bytes, tuple[bytes, int]] = {}
         self._used = 0
         self._lock = Lock()
+        _memories.add(self)
 
     @property
     def used(self) -> int:
@@ -140,6 +144,18 @@ class Memory:
         else:
             del self._held[digest]
             self._used -= len(data)
+
+
+def _after_fork() -> None:
+    """Replace the locks in a child process: a thread that held one in the moment of the fork is not there any more."""
+    global _comparing  # noqa: PLW0603
+    _comparing = Lock()
+    for memory in list(_memories):
+        memory._lock = Lock()  # noqa: SLF001 - of this module
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which knows no fork
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def content_of(representation: Representation) -> bytes | None:

@@ -13,6 +13,7 @@ from version_affinity.errors import ConfigurationError
 
 from .log import LogError, LogLostError, LogUnavailableError
 from .presence import Presence
+from .times import NEVER, present, time_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -42,6 +43,7 @@ class Deployments:
     Attributes:
         entries: All deployments, oldest first.
         error: Why the log cannot be read now; "" when it can.
+        confirmed: When the log was read last (or, where only the copy was, when its newest deployment was made).
         report_error: Why other hosts cannot be told what this one has; "" when they can.
     """
 
@@ -49,6 +51,7 @@ class Deployments:
         "_copy",
         "_due",
         "_error_log",
+        "_hangs",
         "_interval",
         "_is_there",
         "_log",
@@ -58,6 +61,7 @@ class Deployments:
         "_reported",
         "_unconfirmed",
         "_unkept",
+        "confirmed",
         "entries",
         "error",
         "report_error",
@@ -78,7 +82,9 @@ class Deployments:
         self._unconfirmed = False
         self._unkept = False
         self._error_log = LimitedLog(logging.ERROR)
+        self._hangs = False
         self.entries: tuple[Entry, ...] = ()
+        self.confirmed = NEVER
         self.error = ""
         self.report_error = ""
 
@@ -93,7 +99,23 @@ class Deployments:
 
         A log that has gone away since may never have told them. When it is back, they may still pause.
         """
-        return math.inf if self.error else self._recovered + _LONGEST_PAUSE + self._interval
+        return math.inf if self.is_away else self._recovered + _LONGEST_PAUSE + self._interval
+
+    @property
+    def is_away(self) -> bool:
+        """Whether there may be deployments that this process cannot read now."""
+        return bool(self.error) or self._hangs
+
+    def note_hang(self, *, hangs: bool) -> None:
+        """Note whether a reading in another thread takes far too long."""
+        if self._hangs and not hangs:
+            self._recovered = time.monotonic()
+        self._hangs = hangs
+
+    @property
+    def uses_network(self) -> bool:
+        """Whether reading waits for the network, not for the disk."""
+        return isinstance(self._log, Presence)
 
     def load(self) -> None:
         """Read the log for the first time, or, where that fails and there is one, this host's copy of it.
@@ -103,6 +125,7 @@ class Deployments:
         """
         self.entries = tuple(self._copy.load())
         self._unconfirmed = bool(self.entries)
+        self.confirmed = time_of(self.entries[-1].created) if self.entries else NEVER
         if not self.refresh() and self.error:
             if not self.entries:
                 raise ConfigurationError(
@@ -111,11 +134,17 @@ class Deployments:
                 )
             logger.warning("starting from revision %d, which this host knew last", self.revision)
 
+    def expire(self) -> None:
+        """Have the next ``refresh`` read the log, unless it could not be read: then it waits as before."""
+        if not self.error:
+            self._due = 0.0
+
     def refresh(self) -> bool:
-        """Read what is new, if it is time for that; tell whether there was something."""
+        """Read what is new, if it is time for that; return whether there was something."""
         if time.monotonic() < self._due:
             return False
         before = () if self._unconfirmed else self.entries
+        began = present()
         try:
             new = self._log.read(before[-1].revision if before else 0)
             if self._unconfirmed and tuple(new[: len(self.entries)]) != self.entries:
@@ -128,6 +157,7 @@ class Deployments:
             self._recovered = time.monotonic()
             self._report_due = 0.0
         self._is_there = True
+        self.confirmed = began
         self.error, self._pause, self._due = "", 0.0, time.monotonic() + self._interval
         entries = (*before, *new)
         if entries == self.entries:

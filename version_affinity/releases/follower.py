@@ -7,42 +7,50 @@ what was before or what is now, and waits for neither.
 from __future__ import annotations
 
 import logging
-import math
 import os
 import threading
 import time
 import traceback
+from datetime import timedelta
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 from weakref import WeakMethod
 
+from version_affinity.background import run
 from version_affinity.counters import LimitedLog
 from version_affinity.errors import ConfigurationError
 from version_affinity.source import Snapshot
 
-from .directory import ReleasesDirectory
-from .forks import Aside, run_in_every_process, start
-from .history import lacking, published, standing
+from .forks import Aside, expects_greenlets, run_in_every_process, start
+from .history import first_shares, lacking, published, standing
+from .known import KnownVersions
 from .presence import server_of
-from .retention import known_versions
 from .settling import Settling
 from .status import Status
-from .turns import Turns
+from .times import before, present, time_of
+from .turns import PATIENCE, Turns
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .deployments import Deployments
-    from .directory import Release
+    from .directory import ReleasesDirectory
     from .holdings import Holdings
     from .in_force import RetentionInForce
+    from .log import Entry
 
 logger = logging.getLogger("version_affinity")
 
-# Seconds until the retention is applied again, which may go by age.
-_AGEING: Final = 60.0
-# Seconds that a fork waits for the thread to end, which may be loading a large version.
+# Seconds that ``close`` waits for the thread to end, which may be loading a large version.
 _END: Final = 10.0
+# Seconds that a process that starts waits at most until a version with its first share may have traffic.
+_START: Final = 2.0
+# Seconds without an answer after which there may be deployments that this process cannot read, and after which an
+# operator should know.
+_LATE: Final = 1.0
+_HANGS: Final = 5.0
+# Other workers have had this time to notice and load a version, whose clocks may differ a little.
+_NOTICED: Final = timedelta(minutes=1)
 
 
 class Follower:
@@ -71,15 +79,19 @@ class Follower:
         self._deployments = deployments
         self._holdings = holdings
         self._retention = retention
+        self._known = KnownVersions(directory, deployments, retention)
+        # The deployments that were handed over, as far as they could be.
+        self._seen: tuple[Entry, ...] = ()
         self._settling = Settling(interval)
         self._interval = interval
         self._host = host
         self._server = server_of(directory.path) if host else ""
-        self._uploaded: dict[str, Release] = {}
-        self._known: list[Release] = []
-        self._aged = -math.inf
-        self._directory_error = ""
         self._lacking: tuple[str, ...] = ()
+        self._asking: Aside | None = None
+        self._asked = 0.0
+        self._hang = ""
+        self._looked = 0.0
+        self._is_unfinished = False
         self._served: Snapshot | None = None
         self._error_log = LimitedLog(logging.ERROR)
         self._take: WeakMethod[Callable[[Snapshot], None]] | None = None
@@ -96,18 +108,20 @@ class Follower:
             ConfigurationError: no deployment can be served.
         """
         self._deployments.load()
-        if not self._look_at_directory():
+        if not self._known.refresh():
             raise ConfigurationError(
-                f"the releases cannot be looked at: {self._directory_error}: let this user read "
+                f"the releases cannot be looked at: {self._known.error}: let this user read "
                 f"{str(self._directory.uploads)!r}",
             )
         if not self._deployments.entries:
-            uploaded = ", ".join(self._uploaded) or "none yet"
+            uploaded = ", ".join(self._known.uploaded) or "none yet"
             raise ConfigurationError(
                 f"nothing is deployed yet in {str(self._directory.path)!r} (uploaded: {uploaded}): deploy a version, "
                 "for example `version-affinity versions deploy v1@100%`",
             )
-        self._holdings.load(self._known)
+        self._load_known()
+        self._load_news()
+        self._begin_settling()
         snapshot = self._snapshot()
         if snapshot is None:
             wanted = ", ".join(lacking(self._deployments.entries, self._holdings.versions))
@@ -129,67 +143,71 @@ class Follower:
 
     def _look(self) -> None:
         """Look once at everything, and hand over what has changed."""
-        if self._look_at_directory() or self._holdings.is_due():
+        if self._known.refresh() or self._holdings.is_due() or self._is_unfinished:
+            self._is_unfinished = False
             self._update()
         self._turns.done()  # requests ask for files, which have nothing to do with the log
         if self._look_at_log():
-            self._look_at_directory()
+            self._known.refresh()
             self._update()
-        self._tell()
 
     def _look_at_log(self) -> bool:
-        """Read the log, and hand over what can be served at once; tell whether there was something new in it."""
-        is_new = self._deployments.refresh()
-        if is_new:
-            self._aged = -math.inf  # other versions may be known by it
+        """Hand over what can be served at once of the log; return whether there was something new in it.
+
+        The log is read in a thread of its own. While a reading hangs, versions are still found and loaded: pages that
+        other processes have sent refer to them.
+        """
+        if self._asking is None:
+            self._asking = Aside(self._ask_log, uses_network=self._deployments.uses_network)
+            self._asked = time.monotonic()
+        # Not for the whole of a long interval: a request may ask for a look meanwhile.
+        if self._asking.has_ended(min(self._interval, PATIENCE)):
+            self._asking = None
+        self._note_hang()
+        is_new = self._is_log_new()
         if (is_new or self._settling.is_due(self._deployments.known_to_all)) and not self._is_loading():
             self._hand_over()
         return is_new
 
+    def _is_log_new(self) -> bool:
+        """Return whether the log has changed since this was asked last."""
+        before, self._seen = self._seen, self._deployments.entries
+        return self._seen != before
+
+    def _ask_log(self) -> None:
+        """Report how this host stands, as of the last look, and read what is new in the log."""
+        self._tell()
+        self._deployments.refresh()
+
+    def _note_hang(self) -> None:
+        since = 0.0 if self._asking is None else time.monotonic() - self._asked
+        is_long = since >= _HANGS
+        if is_long != bool(self._hang):
+            self._hang = "the log of deployments does not answer, and the last good one stays" if is_long else ""
+            logger.error("%s", self._hang) if is_long else logger.warning("the log of deployments answers again")
+        self._deployments.note_hang(hangs=since >= _LATE)
+
     def _is_loading(self) -> bool:
-        """Tell whether the newest deployment has a version that is here, and about to be loaded: it is waited for."""
-        missing = set(lacking(self._deployments.entries, self._holdings.versions)) - self._holdings.failures.keys()
+        """Return whether a version with a share in the newest deployment is here and about to be loaded."""
+        missing = self._wanted() - self._holdings.versions.keys() - self._holdings.failures.keys()
         try:
             return bool(missing) and not missing.isdisjoint(self._directory.versions())
         except (OSError, ConfigurationError):
             return False  # nothing is loaded while it cannot be looked at
+
+    def _wanted(self) -> set[str]:
+        """Return the versions that have a share in the newest deployment."""
+        entries = self._deployments.entries
+        return {version for version, share in entries[-1].percentages.items() if share > 0} if entries else set()
 
     def _tell(self) -> None:
         """Keep what is new in the log, and tell the other hosts how this one stands."""
         self._deployments.keep()
         if self._host:
             versions, loadings = self._holdings.versions, self._holdings.loadings
-            missing = {release.id for release in self._known} - versions.keys()
-            whole = [it for it in self._uploaded if it not in missing and self._settling.has_spread(loadings.get(it))]
+            missing = {release.id for release in self._known.releases} - versions.keys()
+            whole = [it for it in self._known.uploaded if it not in missing and self._settling.has_spread(it, loadings)]
             self._deployments.report(self._host, whole, server=self._server)
-
-    def _look_at_directory(self) -> bool:
-        """Note which versions are uploaded and known; False when they are as before, or that cannot be told."""
-        if self._retention.refresh():
-            self._aged = -math.inf
-        try:
-            uploaded = self._directory.versions()
-            if uploaded == self._uploaded and time.monotonic() - self._aged < _AGEING:
-                known = None
-            else:
-                if len(uploaded) < len(self._uploaded):
-                    ReleasesDirectory(self._directory.path)  # is it there, or just not mounted?
-                known = known_versions(self._directory, self._deployments.entries, self._retention.value)
-        except (OSError, ConfigurationError) as error:
-            if not self._directory_error:
-                logger.error("the releases cannot be looked at, and all stays as it is: %s", error)  # noqa: TRY400
-            self._directory_error = str(error)
-            return False
-        if self._directory_error:
-            logger.warning("the releases can be looked at again")
-            self._directory_error = ""
-        if known is None:
-            return False
-        # In the order of uploads: it stays the same when percentages change, and so does what is made of the files.
-        self._known = [release for version, release in uploaded.items() if version in known]
-        self._uploaded = uploaded
-        self._aged = time.monotonic()
-        return True
 
     def _update(self) -> None:
         self._load()
@@ -199,13 +217,50 @@ class Follower:
     def _load(self) -> None:
         """Load what is known, in a thread of its own.
 
-        A large version takes seconds, for which neither a deployment has to wait, such as a rollback, nor the other
-        hosts, to which this one would seem to be gone.
+        A large version takes seconds. Meanwhile deployments are followed, such as a rollback, and the other hosts see
+        that this one is alive.
         """
-        loading = Aside(self._holdings.load, self._known)
+        loading = Aside(self._load_known)
         while not loading.has_ended(self._interval):
             self._look_at_log()
-            self._tell()
+            served = self._served
+            if served and served.deployment.revision != self._deployments.revision and not self._is_loading():
+                self._hand_over()  # what is still being loaded has no share
+
+    def _load_known(self) -> None:
+        self._holdings.load(self._known.releases, first=self._wanted())
+
+    def _load_news(self) -> bool:
+        """Load what is new, until nothing is; return whether there was something.
+
+        For a process that does not serve yet. To load a version takes seconds, in which others come.
+        """
+        is_new = False
+        while True:
+            self._deployments.expire()
+            self._deployments.refresh()
+            if not (self._known.refresh() | self._is_log_new()):  # both
+                return is_new
+            is_new = True
+            self._load_known()
+
+    def _begin_settling(self) -> None:
+        """Let those versions have traffic at once for which every running worker has had the time to be ready."""
+        uploaded = self._known.uploaded
+        if not self._host or self._deployments.is_away:
+            # It serves no users; or it knows from this host's other workers all that it knows.
+            self._settling.begin(spread=uploaded.keys(), ready=uploaded.keys())
+            return
+        noticed = before(present(), _NOTICED)
+        entries = self._deployments.entries
+        ready = {
+            version
+            for version, entry in first_shares(entries).items()
+            # Before the first deployment nothing was served.
+            if entry is entries[0] or time_of(entry.created) <= noticed
+        }
+        spread = {version for version, release in uploaded.items() if time_of(release.created) <= noticed}
+        self._settling.begin(spread=spread, ready=ready)
 
     def _snapshot(self) -> Snapshot | None:
         versions, entries = self._holdings.versions, self._deployments.entries
@@ -223,7 +278,7 @@ class Follower:
             return
         take = self._take() if self._take is not None else None
         if take is not None:
-            take(snapshot)
+            run(take, snapshot)
             self._served = snapshot
 
     def _report_lacking(self) -> None:
@@ -251,7 +306,7 @@ class Follower:
             tuple(versions),
             lacking(deployments.entries, versions),
             {version: failure.reason for version, failure in self._holdings.failures.copy().items()},
-            deployments.error or self._directory_error or self._retention.error or deployments.report_error,
+            deployments.error or self._hang or self._known.error or self._retention.error or deployments.report_error,
         )
 
     # The thread.
@@ -263,31 +318,67 @@ class Follower:
             take: A method. It is held weakly: when its object is gone, the thread ends.
         """
         self._take = WeakMethod(take)
+        self.catch_up()
         run_in_every_process(self)
+
+    def catch_up(self) -> None:
+        """Look in the caller's thread until nothing is new, and hand it over, for a process that does not serve yet."""
+        try:
+            self._catch_up()
+            self._report_lacking()
+        except Exception:  # noqa: BLE001 - as in _look_safely
+            self._error_log("following the releases failed, and is tried again: %s", traceback.format_exc())
+        self._looked = time.monotonic()
+
+    def _catch_up(self) -> None:
+        until = time.monotonic() + _START
+        while True:
+            while self._load_news():
+                self._hand_over()
+            # The newest deployment is waited for, rather than one served that others have left.
+            wait = min(self._settling.remaining, self._interval)
+            if self._settling.remaining > until - time.monotonic() or self._deployments.is_away:
+                return
+            time.sleep(wait)
+            self._hand_over()
 
     def resume(self) -> None:
         """Begin the thread, anew in a process that was forked."""
         if self._take is None or self._is_running():
             return
+        first = max(0.0, self._looked + self._interval - time.monotonic())
+        if expects_greenlets() and self._process not in (0, os.getpid()):
+            first = max(first, PATIENCE)  # a moment, in which the thread may become a greenlet
+        if self._thread is not None:  # it was busy at the fork, and is not there any more
+            first, self._is_unfinished, self._asking = 0.0, True, None
         # Those of another process may be locked.
-        self._turns = Turns(self._interval)
+        self._turns = Turns(self._interval, first)
         self._process = os.getpid()
         self._thread = threading.Thread(target=self._run, args=(self._turns,), name="version-affinity", daemon=True)
         start(self._thread)
 
     def pause(self) -> None:
-        """End the thread, and wait for that."""
-        thread = self._thread
-        if thread is not None and self._is_running() and thread is not threading.current_thread():
-            self._turns.end()
-            thread.join(_END)
-            self._thread = None
+        """End the thread if it is idle. A look that is under way goes on, and nobody waits for it."""
+        if self._is_running() and self._turns.end_if_idle():
+            self._join()
 
     def close(self) -> None:
         """Follow nothing any more. What was handed over stays."""
         self._take = None
-        self.pause()
+        self.stop()
         self._deployments.close()
+
+    def stop(self) -> None:
+        """End the thread, and wait for its end, at most some seconds."""
+        if self._is_running():
+            self._turns.end()
+            self._join()
+
+    def _join(self) -> None:
+        thread = self._thread
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(_END)
+            self._thread = None
 
     def look(self) -> None:
         """Have the thread look now, and wait for it, for a moment at most."""
@@ -302,4 +393,5 @@ class Follower:
     def _run(self, turns: Turns) -> None:
         while turns.next() and self._take is not None and self._take() is not None:
             self._look_safely()
+            self._looked = time.monotonic()
             turns.done()

@@ -1,7 +1,7 @@
 """Threads that follow something, across forks: a child process has none of its parent's threads, and needs its own.
 
-The thread is ended before a fork and begins anew afterwards, in both processes: so it holds no lock in the child that
-nobody would ever release, and the fork is one of a process with a thread less.
+An idle thread ends before a fork and begins anew afterwards, in both processes: then it holds no lock in the child that
+would never be released. A thread that is busy, perhaps with the network, goes on in the parent; the fork does not wait.
 """
 
 from __future__ import annotations
@@ -11,8 +11,11 @@ import signal
 import sys
 import threading
 import warnings
+from importlib import import_module
 from typing import TYPE_CHECKING, Final, Protocol
 from weakref import WeakSet
+
+from version_affinity.background import is_green, pool
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,13 +27,19 @@ _HOOK: Final = "post_fork_hook"
 
 
 class Restartable(Protocol):
-    """What has a thread."""
+    """An object that has a thread."""
+
+    def stop(self) -> None:
+        """End the thread, and wait for its end."""
 
     def pause(self) -> None:
-        """End the thread, before a fork."""
+        """End the thread if it is idle, before a fork."""
 
     def resume(self) -> None:
-        """Begin it anew, in a child or its parent."""
+        """Begin the thread anew, in a child or its parent."""
+
+    def catch_up(self) -> None:
+        """Look once, without a thread, in a process that begins with the state of an older one."""
 
 
 _running: WeakSet[Restartable] = WeakSet()
@@ -52,8 +61,8 @@ def start(thread: threading.Thread) -> None:
     if not hasattr(signal, "pthread_sigmask"):
         thread.start()
         return
-    # A thread begins with the mask of the one that starts it. Where threads are none of the system's, as under gevent,
-    # there is nothing to be inherited, and the process's own thread has its mask back.
+    # A thread begins with the mask of the one that starts it. A greenlet has no mask of its own, and the process's
+    # thread gets its mask back.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     try:
         thread.start()
@@ -62,36 +71,43 @@ def start(thread: threading.Thread) -> None:
 
 
 class Aside:
-    """A function that runs in a thread of its own, and whose caller goes on with something else until it has ended.
-
-    The caller is to wait for the end: so no such thread runs while that of a ``Restartable`` does not.
+    """A function that runs in a thread of its own, so that its caller can go on if it takes long or hangs.
 
     Args:
-        function: What runs.
-        argument: What it is given.
+        function: The function.
+        uses_network: Whether it waits for the network, for which a greenlet makes way under gevent. Any other function
+            gets a real thread there.
     """
 
-    __slots__ = ("_argument", "_error", "_function", "_thread")
+    __slots__ = ("_error", "_function", "_result", "_thread")
 
-    def __init__(self, function: Callable[[Any], object], argument: object) -> None:
+    def __init__(self, function: Callable[[], object], *, uses_network: bool = False) -> None:
         self._function = function
-        self._argument = argument
         self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, name="version-affinity-load", daemon=True)
-        start(self._thread)
+        threads = None if uses_network else pool()
+        self._result: Any = None if threads is None else threads.spawn(self._run)
+        self._thread: threading.Thread | None = None
+        if threads is None:
+            self._thread = threading.Thread(target=self._run, name="version-affinity-aside", daemon=True)
+            start(self._thread)
 
     def has_ended(self, seconds: float) -> bool:
-        """Wait for the end, and tell whether it has come; what the function raised is raised here."""
-        self._thread.join(seconds)
-        if self._thread.is_alive():
-            return False
+        """Wait for the end, and return whether it has come. An error of the function is raised here."""
+        if self._thread is None:
+            self._result.wait(seconds)
+            if not self._result.ready():
+                return False
+        else:
+            self._thread.join(seconds)
+            if self._thread.is_alive():
+                return False
         if self._error is not None:
             raise self._error
         return True
 
     def _run(self) -> None:
         try:
-            self._function(self._argument)
+            self._function()
         except BaseException as error:  # noqa: BLE001 - which has_ended() raises
             self._error = error
 
@@ -110,16 +126,39 @@ if hasattr(os, "register_at_fork"):  # not on Windows, which knows no fork
     os.register_at_fork(before=_pause, after_in_parent=_resume, after_in_child=_resume)
 
 
+def expects_greenlets() -> bool:
+    """Return whether gevent is loaded and may replace threads by greenlets later, as gunicorn does in a new worker.
+
+    A real thread must not outlive that: it would use gevent's sockets, for which gevent makes an event loop in that
+    thread, and the end of the process would crash on it (SIGSEGV). So the thread begins anew, as a greenlet, then.
+    """
+    monkey = sys.modules.get("gevent.monkey")
+    if monkey is None or is_green():
+        return False
+    events: Any = import_module("gevent.events")
+    if _begin_as_greenlets not in events.subscribers:
+        events.subscribers.append(_begin_as_greenlets)
+    return True
+
+
+def _begin_as_greenlets(event: object) -> None:
+    """Begin all threads anew when gevent has replaced threads by greenlets."""
+    if type(event).__name__ == "GeventDidPatchAllEvent":
+        for thread in list(_running):
+            thread.stop()
+            thread.resume()
+
+
 def _is_left_to(uwsgi: Any) -> bool:
-    """Tell whether uWSGI is going to begin the threads, which it is asked to.
+    """Return whether uWSGI is going to begin the threads, which it is asked to.
 
     It forks without a word to Python, so before that no thread should run that could hold a lock; and threads run there
-    only if it is told to let them.
+    only with its option ``--enable-threads``.
     """
     if not {"enable-threads", "threads"} & {_text(option) for option in uwsgi.opt}:
         warnings.warn(
-            "uWSGI runs no threads of an application unless it is told to: start it with --enable-threads; without, "
-            "deployments are noticed at the next start only",
+            "uWSGI runs no threads of an application unless it is started with --enable-threads; without, deployments "
+            "are noticed at the next start only: start it with --enable-threads",
             UserWarning,
             stacklevel=2,
         )
@@ -130,7 +169,10 @@ def _is_left_to(uwsgi: Any) -> bool:
 
 
 class _UwsgiHook:
-    """What uWSGI calls in a new process: what it called until now, and then the threads begin anew."""
+    """What uWSGI calls in a new process: what it called until now, and then the threads begin anew.
+
+    The process from which it forks a worker has no thread that follows, so its state may be hours old.
+    """
 
     follows = True
 
@@ -140,6 +182,8 @@ class _UwsgiHook:
     def __call__(self) -> None:
         if self._before is not None:
             self._before()
+        for thread in list(_running):
+            thread.catch_up()
         _resume()
 
 

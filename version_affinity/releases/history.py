@@ -10,7 +10,7 @@ from version_affinity.deployment import Deployment
 from version_affinity.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from .log import Entry
 
@@ -60,6 +60,15 @@ def standing(
 def published(entries: Sequence[Entry], held: Collection[str]) -> frozenset[str]:
     """Return the versions that this host has and that have had a share in any deployment."""
     return frozenset().union(*(_live(entry.percentages) for entry in entries)).intersection(held)
+
+
+def first_shares(entries: Iterable[Entry]) -> dict[str, Entry]:
+    """Return the deployment in which each version got its first share."""
+    first: dict[str, Entry] = {}
+    for entry in entries:
+        for version in _live(entry.percentages):
+            first.setdefault(version, entry)
+    return first
 
 
 def lacking(entries: Sequence[Entry], held: Collection[str]) -> tuple[str, ...]:

@@ -8,8 +8,6 @@ import time
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias, TypeVar
 
 from version_affinity.assets.inventory import InventoryError, parse
-from version_affinity.assets.loader import OTHER_BYTES
-from version_affinity.assets.media import content_type, is_html
 from version_affinity.assets.tree import wsgi_path
 from version_affinity.errors import ConfigurationError
 from version_affinity.version import Version
@@ -18,7 +16,7 @@ from .contents import UNSERVED
 from .settling import Loading
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from version_affinity.assets.index import Index
     from version_affinity.assets.inventory import Inventory
@@ -36,10 +34,6 @@ logger = logging.getLogger("version_affinity")
 # Seconds until a version that could not be loaded is tried again: its files may be arriving one by one.
 _FIRST_PAUSE: Final = 0.5
 _LONGEST_PAUSE: Final = 5.0
-# Seconds since a file was written in which it may still be arriving.
-_ARRIVING: Final = 10.0
-# Damaged files that a message names.
-_NAMED: Final = 5
 
 
 class IncompleteError(Exception):
@@ -82,10 +76,15 @@ class Holdings:
         now = time.monotonic()
         return any(failure.due <= now for failure in self.failures.values())
 
-    def load(self, known: Iterable[Release]) -> None:
-        """Load the versions of these that are not, and forget all others. What fails is tried again later."""
+    def load(self, known: Iterable[Release], *, first: Collection[str] = ()) -> None:
+        """Load the versions that are not loaded yet, and forget all that are not known. A failure is tried again later.
+
+        Args:
+            known: The versions, in their order.
+            first: The ids of those for which a deployment waits.
+        """
         releases = list(known)
-        for release in releases:
+        for release in sorted(releases, key=lambda release: release.id not in first):
             version = release.id
             failure = self.failures.get(version)
             place = self._place(release)
@@ -118,9 +117,9 @@ class Holdings:
         manifest = _parsed(self._directory.manifest_path(version).read_bytes())
         build = str(self._directory.build_path(version))
         _check_paths(_paths(build), manifest)
-        assets = self._load(build, manifest=manifest._replace(is_binding=True))
+        assets = self._load(build, manifest=manifest)
         try:
-            _check_files(version, assets.index, manifest)
+            _check_files(assets.index, manifest)
         except BaseException:
             assets.release()
             raise
@@ -183,35 +182,14 @@ def _check_paths(here: set[str], manifest: Inventory) -> None:
         raise IncompleteError(f"{found} of its {whole} files are here{example}")
 
 
-def _check_files(version: str, index: Index, manifest: Inventory) -> None:
-    """Check that the files are those that were uploaded, and can be served.
-
-    A file that was damaged is not served, and does not keep the version from being loaded. A damaged page does: users
-    get another version then. So does a file that was just written, which may still be arriving.
-    """
-    damaged = []
+def _check_files(index: Index, manifest: Inventory) -> None:
+    """Check that the files are those that were uploaded, and can be served."""
+    for path, asset in index.assets.items():
+        if path in manifest.files and manifest.digest(path) != asset.digest:
+            raise IncompleteError(f"{path!r} holds other bytes than were uploaded")
     for path, reason in index.skipped:
-        if path in index.assets or path not in manifest.files:
-            continue
-        if reason != OTHER_BYTES or is_html(content_type(path)) or _is_new(f"{index.directory}/{_name(path)}"):
+        if path not in index.assets and path in manifest.files:
             raise IncompleteError(f"{path!r} cannot be served: {reason}")
-        damaged.append(path)
-    if damaged:
-        logger.error(
-            "version %r: %d of its files hold other bytes than were uploaded, and are not served: %s. "
-            "`version-affinity versions verify %s` names them all. Upload the same build under this id to mend it",
-            version,
-            len(damaged),
-            ", ".join(map(repr, damaged[:_NAMED])),
-            version,
-        )
-
-
-def _is_new(file: str) -> bool:
-    try:
-        return abs(time.time() - os.stat(file).st_mtime) < _ARRIVING  # noqa: PTH116
-    except OSError:
-        return True
 
 
 def _name(path: str) -> str:

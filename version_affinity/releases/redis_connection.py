@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs, urlsplit
 
@@ -50,7 +51,7 @@ class RedisConnection:
     'redis://deployer@redis.example:6380/2'
     """
 
-    __slots__ = ("_client", "_password", "answer_timeout", "description")
+    __slots__ = ("_client", "_password", "_process", "answer_timeout", "description")
 
     def __init__(self, url: str) -> None:
         self.description: Final = _describe(url)
@@ -68,6 +69,7 @@ class RedisConnection:
             # Not chained: what lies behind may quote the password. An option's name is none (see _describe).
             raise ConfigurationError(f"log={self.description!r} has an option that is no good: {error}") from None
         self._password = str(known.get("password") or "")
+        self._process = os.getpid()
         self._client = redis.Redis(connection_pool=pool)
 
     def ask(self, command: Callable[[redis.Redis], Any]) -> Any:
@@ -77,6 +79,8 @@ class RedisConnection:
             LogUnavailableError: the server cannot be reached, does not answer in time, or lets nobody in.
             LogError: it answers that it will not do this.
         """
+        if self._process != os.getpid():
+            self._begin_anew()
         try:
             return command(self._client)
         except (redis.AuthenticationError, redis.exceptions.AuthenticationWrongNumberOfArgsError):
@@ -95,6 +99,13 @@ class RedisConnection:
             raise LogError(f"{self.description} refuses: {self._redacted(error)}") from None
         except (redis.RedisError, OSError) as error:
             raise LogUnavailableError(f"{self.description} cannot be reached: {self._redacted(error)}") from None
+
+    def _begin_anew(self) -> None:
+        """Leave the pool to the process that forked this one: a thread may have held its locks in that moment."""
+        before = self._client.connection_pool
+        pool = redis.ConnectionPool(before.connection_class, before.max_connections, **before.connection_kwargs)
+        self._client = redis.Redis(connection_pool=pool)
+        self._process = os.getpid()
 
     def close(self) -> None:
         """Close the connections that nobody uses now. Asking opens new ones."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from typing import Final
 
 #: Before all others: what a text says that is no time.
@@ -34,3 +34,12 @@ def time_of(text: str) -> datetime:
     except ValueError:
         return NEVER
     return time if time.tzinfo is not None else time.replace(tzinfo=timezone.utc)
+
+
+def before(time: datetime, span: timedelta) -> datetime:
+    """Return the time so long before another one, ``NEVER`` where there is no such time.
+
+    >>> before(NEVER, timedelta(hours=1)) == NEVER
+    True
+    """
+    return time - span if time - NEVER > span else NEVER

@@ -26,7 +26,6 @@ from .directory import Release, UploadError, check_release_id, publishing, read_
 from .durable import sync, sync_directory, write_new
 from .sharing import find_shared, link
 from .times import NEVER, present, text_of, time_of
-from .verifying import verify
 from .workspace import UPLOAD, sweep, workspace
 
 if TYPE_CHECKING:
@@ -59,13 +58,11 @@ class Uploaded(Release):
 
     Attributes:
         is_new: Whether it was not there before, with the same content.
-        is_mended: Whether it was there with damaged files, which were replaced.
         linked: How many of its files are shared with earlier versions.
         skipped: What of the build directory was left out or will not be used, and why.
     """
 
     is_new: bool = True
-    is_mended: bool = False
     linked: int = 0
     skipped: tuple[Skipped, ...] = ()
 
@@ -93,8 +90,7 @@ def upload(
         progress: Called with the number of steps done, that of all steps, and a file's name.
 
     Returns:
-        The version: the one that is there, when this very content is there under this id. Its files are hashed, and
-        replaced where one is damaged.
+        The version: the one that is there, when this very content is there under this id.
 
     Raises:
         ConfigurationError: the id cannot be used, or is that of a version with other content; the source is no build.
@@ -128,20 +124,19 @@ def upload(
     with _explained(releases):
         sweep(releases)
         existing = _existing(releases, release)
-        is_damaged = existing is not None and bool(verify(releases, existing.id))
-        if existing is not None and not is_damaged:
+        if existing is not None:
             return Uploaded(**asdict(existing), is_new=False, skipped=contents.skipped)
-        release = existing or replace(release, created=_time_after(releases))
+        release = replace(release, created=_time_after(releases))
         with workspace(releases, UPLOAD) as work:
             linked = _place(releases, work, contents.files, digests, progress)
             inventory, unused = _load(work, contents.files, digests)
             if contents_of(root) != contents:
                 raise changed(root)
-            published = _publish(releases, work, release, inventory, mends=is_damaged)
+            published = _publish(releases, work, release, inventory)
     skipped = (*contents.skipped, *unused)
     if published is not release:
         return Uploaded(**asdict(published), is_new=False, skipped=skipped)  # another process was first
-    return Uploaded(**asdict(published), is_new=not is_damaged, is_mended=is_damaged, linked=linked, skipped=skipped)
+    return Uploaded(**asdict(published), linked=linked, skipped=skipped)
 
 
 def _existing(releases: ReleasesDirectory, release: Release) -> Release | None:
@@ -265,13 +260,8 @@ def _load(
     return Inventory(loaded.assets, loaded.verdicts, loaded.vite), unused
 
 
-def _publish(
-    releases: ReleasesDirectory, work: Workspace, release: Release, inventory: Inventory, *, mends: bool
-) -> Release:
-    """Give the build and its manifest their names. Return the version, which another may just have uploaded.
-
-    With ``mends``, they take the place of those that are there, whose files were damaged.
-    """
+def _publish(releases: ReleasesDirectory, work: Workspace, release: Release, inventory: Inventory) -> Release:
+    """Give the build and its manifest their names. Return the version, which another may just have uploaded."""
     build, manifest = releases.build_path(release.id), releases.manifest_path(release.id)
     unfinished = work.manifest(release.id)
     write_new(unfinished, lines(inventory._replace(about=release.about())))
@@ -279,11 +269,11 @@ def _publish(
     renamed: list[tuple[Path, Path]] = []
     with publishing(releases):
         existing = _existing(releases, release)
-        if existing is not None and not mends:
+        if existing is not None:
             return existing
         try:
             if build.exists():
-                build.rename(work.path / "abandoned")  # damaged, or of an upload that was killed right here
+                build.rename(work.path / "abandoned")  # of an upload that was killed right here
             for before, after in ((work.build, build), (unfinished, manifest)):
                 os.replace(before, after)  # noqa: PTH105 - also of a manifest whose build is gone
                 renamed.append((before, after))
