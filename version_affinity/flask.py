@@ -51,6 +51,7 @@ class Options(TypedDict, total=False):
     content_types: Mapping[str, str] | None
     allow_all_origins: bool
     hand_over: HandOver | None
+    allow_source: bool
     autorefresh: bool
 
 

@@ -98,6 +98,7 @@ class VersionAffinity:
         content_types: Adds to the built-in types, or changes them: ``{".mdl": "model/vnd.mdl"}``.
         allow_all_origins: Whether pages of other origins may use the fingerprinted files, such as fonts.
         hand_over: ``XAccelRedirect(…)`` or ``XSendfile(…)`` where the server in front sends large files.
+        allow_source: Whether a version's directory may be a project's source directory, which is refused otherwise.
         autorefresh: For development: look at every request whether the directories of versions have changed.
         root: The directory from which relative directories of versions count; the working directory where it is "".
 
@@ -131,6 +132,7 @@ class VersionAffinity:
         content_types: Mapping[str, str] | None = None,
         allow_all_origins: bool = False,
         hand_over: HandOver | None = None,
+        allow_source: bool = False,
         autorefresh: bool = False,
         root: str | os.PathLike[str] = "",
     ) -> None:
@@ -161,6 +163,7 @@ class VersionAffinity:
             ignore=listed_patterns(ignore),
             content_types=content_types,
             allow_all_origins=allow_all_origins,
+            allow_source=allow_source,
         )
         self._policy = Policy(consulted(self._cookie, sources, overrides), self._cookie, self._counters)
         below = check_prefix(prefix)

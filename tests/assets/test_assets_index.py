@@ -488,7 +488,7 @@ def test_deep_tree(tmp_path):
 def test_ignore(tree, ignore, left):
     """A pattern leaves out files and directories by name or by path, silently."""
     files = ("a.js", "a.js.map", "drafts/b.html", "node_modules/x/y.js", "sub/drafts/c.txt")
-    index = scan(tree(dict.fromkeys(files, "")), ignore=ignore)
+    index = scan(tree(dict.fromkeys(files, "")), ignore=ignore, allow_source=True)
     assert set(index.assets) == left
     assert index.skipped == ()
 

@@ -98,6 +98,7 @@ def test_upload_as_json(site: Site) -> None:
         "size": SIZES["v2"],
         "new": True,
         "linked": 1,
+        "doubt": "",
     }
 
 

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from version_affinity.errors import ConfigurationError
 
 from .codings import codings
-from .ignore import DEFAULT_IGNORE, matcher
+from .ignore import DEFAULT_IGNORE, DELIBERATE, Exclusions, matcher
 from .media import content_type
 from .tree import File, Skipped, UnservableError, read, walk
 from .variants import compare, is_older
@@ -147,12 +147,13 @@ def compress(
     """
     root = _root(directory)
     chosen = codings(encodings)
-    ignored = matcher(ignore)
+    exclusions = Exclusions(root, matcher(ignore))
     workers = _workers(jobs)
     if progress is not None and not callable(progress):
         raise ConfigurationError(f"progress={progress!r} cannot be called: give a function that takes one value")
     errors: list[Skipped] = []
-    files = _candidates(root, ignored, errors)
+    files = _candidates(root, exclusions, errors)
+    errors = [error for error in errors if error.reason not in DELIBERATE]
     outcomes: list[_Outcome] = []
     # Threads will do: zlib, brotli and zstandard let go of the interpreter while they compress.
     with ThreadPoolExecutor(workers, "compress") as pool:
@@ -195,10 +196,10 @@ def is_worth_it(size: int, compressed: int) -> bool:
     return compressed <= size * (1 - MINIMUM_SAVING)
 
 
-def _candidates(root: str, ignored: Callable[[str, str], bool], skipped: list[Skipped]) -> list[File]:
+def _candidates(root: str, exclusions: Exclusions, skipped: list[Skipped]) -> list[File]:
     """Return the files to compress, the largest first: no thread is left with it when the others have finished."""
     sized: list[tuple[int, File]] = []
-    for _, files in walk(root, ignored, skipped):
+    for _, files in walk(root, exclusions, skipped):
         for file in starmap(File, files):
             if not is_compressible(file.path):
                 continue

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from version_affinity.errors import ConfigurationError
 
 from .asset import Asset
-from .ignore import DEFAULT_IGNORE, matcher
+from .ignore import DEFAULT_IGNORE, Exclusions, check_is_build, doubt_of, matcher, why_hidden
 from .inventory import UNKNOWN, Inventory, InventoryError, from_document
 from .inventory_file import InventoryFile
 from .loader import Loader, uncollected
@@ -68,6 +68,28 @@ class Index:
         directories = frozenset(path[: path.rfind("/") + 1] for path in self.assets)
         object.__setattr__(self, "directories", directories)
 
+    def why_not_served(self, path: str) -> str:
+        """Return why a path has no file although the build holds one there, or would not serve one; "" for no reason.
+
+        It looks at the disk, for a report about a reference that leads to nothing.
+
+        Args:
+            path: As in ``PATH_INFO``.
+        """
+        if path in self.assets:
+            return ""
+        for skipped in self.skipped:
+            if path == skipped.path or path.startswith(f"{skipped.path.rstrip('/')}/"):
+                return skipped.reason
+        hidden = why_hidden(path)
+        if hidden:
+            return hidden
+        try:
+            there = os.path.lexists(self.directory + os.fsdecode(path.encode("latin-1")))
+        except ValueError:
+            return ""
+        return "ignore= or .assetsignore leaves it out" if there else ""
+
     def release(self) -> None:
         """Give back the content that is held in memory, when the build is no longer served; again, it does nothing."""
         memory = self._source.loader.memory
@@ -102,6 +124,7 @@ def scan(
     content_types: Mapping[str, str] | None = None,
     memory: Memory | None = None,
     manifest: str | os.PathLike[str] | Mapping[str, object] | Inventory | None = None,
+    allow_source: bool = False,
 ) -> Index:
     """Read a build directory.
 
@@ -117,10 +140,13 @@ def scan(
         manifest: A file where this load leaves what it found, for the next one: whose size and time of modification
             are the same is not read again. It is written when it is not there or no longer true. Or such a manifest as
             parsed JSON, or as what that says, which is only used. (Not Vite's, which is found where Vite writes it.)
+        allow_source: Whether the directory may be a project's source directory, which is refused otherwise. A build
+            that was uploaded, and so comes with a parsed manifest, was checked then.
 
     Raises:
-        ConfigurationError: the directory is missing, no directory, or holds no file to serve; a pattern, a type or the
-            manifest's name is unusable. A manifest that cannot be used or written is no error, but logged.
+        ConfigurationError: the directory is missing, no directory, a project's source, or holds no file to serve; a
+            pattern, a type or the manifest's name is unusable. A manifest that cannot be used or written is no error,
+            but logged.
 
     >>> import tempfile, pathlib
     >>> with tempfile.TemporaryDirectory() as build:
@@ -130,9 +156,10 @@ def scan(
     'text/plain; charset=utf-8'
     """
     file = None if manifest is None or isinstance(manifest, MappingABC | Inventory) else InventoryFile(manifest)
+    root, ignored = _root(directory), matcher(ignore)
     loader = Loader(
-        _root(directory),
-        ignored=matcher(ignore),
+        root,
+        ignored=ignored,
         rule=_rule(fingerprinted),
         types=checked_additions(content_types),
         memory=memory,
@@ -140,6 +167,14 @@ def scan(
     )
     with uncollected():
         known = _given(manifest) if file is None else file.read()
+        if manifest is None or file is not None:
+            if not allow_source:
+                given = f"directory={os.fspath(directory)!r}"
+                page_is_known = known.digest("/index.html") is not None
+                check_is_build(root, given, Exclusions(root, ignored), page_is_known=page_is_known)
+            doubt = doubt_of(root)
+            if doubt:
+                logger.warning("%r: %s", root, doubt)
         loaded = loader.load(known)
     if not loaded.assets:
         raise ConfigurationError(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from .asset import Asset, Header, Representation
 from .fingerprint import has_fingerprint, place_of
+from .ignore import Exclusions
 from .manifest import find
 from .media import content_type, extension, is_html
 from .tree import Content, File, Skipped, UnservableError, is_unchanged, read, walk
@@ -51,7 +52,8 @@ class Loader:
 
     Args:
         root: The real, absolute name of the directory.
-        ignored: Whether a path and its last segment are left out, and what the file is compressed to with it.
+        ignored: Whether a path and its last segment are left out, and what the file is compressed to with it; None
+            leaves out nothing. ``.assetsignore`` counts besides, as it is at each load.
         rule: Whether a path is fingerprinted; None leaves it to the built-in rule.
         types: Content types beside the built-in ones, by extension.
         memory: Where the content of small files is held.
@@ -63,7 +65,7 @@ class Loader:
         self,
         root: str,
         *,
-        ignored: Callable[[str, str], bool],
+        ignored: Callable[[str, str], bool] | None,
         rule: Callable[[str], bool | None] | None,
         types: Mapping[str, str],
         memory: Memory | None,
@@ -121,6 +123,7 @@ class _Reading:
         # Compressed files that were read for their original's sake, until it is their own turn.
         self._ahead: dict[str, Described] = {}
         self._made: list[Representation] = []
+        self.exclusions = Exclusions(loader.root, loader.ignored)
         self._apart: set[str] = set()
 
     def run(self) -> Loaded:
@@ -130,7 +133,7 @@ class _Reading:
         listed = _paths(manifest.files) if manifest else None
         hashed = _paths(manifest.hashed) if manifest else frozenset()
         rule, apart = loader.rule, loader.apart
-        for parent, files in walk(loader.root, loader.ignored, skipped):
+        for parent, files in walk(loader.root, self.exclusions, skipped):
             place = place_of(parent)
             siblings = _siblings(files)
             if parent.endswith(_DIRECTORY_ENDINGS):
@@ -140,7 +143,7 @@ class _Reading:
                 if original in _RULE_FILES:
                     skipped.append(Skipped(path, "a rule file, which is not served"))
                     continue
-                if (apart is not None or original is not path) and self._is_left_out(path, original, file):
+                if apart is not None and self._is_left_out(path, original, file):
                     continue
                 content = self._content(path, file)
                 if content is None:
@@ -163,10 +166,10 @@ class _Reading:
         return Loaded(assets, self._verdicts, vite, tuple(skipped))
 
     def _is_left_out(self, path: str, original: str, file: str) -> bool:
-        """Tell whether a file is left out silently: the manifest of the load, or what a file is compressed to that is.
+        """Tell whether a file is the manifest of the load, or what that is compressed to.
 
         Args:
-            path: The file's path. It has been compared with what is ignored.
+            path: The file's path.
             original: The path without the endings of compressed files.
             file: The file's absolute name.
         """
@@ -175,9 +178,7 @@ class _Reading:
             self._apart.add(path)
             return True
         # A link to the manifest has compressed siblings of its own.
-        return original != path and (
-            original in self._apart or self._loader.ignored(original, original[original.rindex("/") + 1 :])
-        )
+        return original != path and original in self._apart
 
     def forget(self) -> None:
         """Give back the memory of what was made."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Final
 
-from .tree import UnservableError, read, stamp_of
+from .tree import UnservableError, read, stamp_of, through_projection
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -24,13 +24,13 @@ _REPORTED: Final = 10  # files and lines that a log line names; the rest is coun
 
 def stamps(directory: str) -> tuple[object, ...]:
     """Return what tells whether a build's rule files have changed: other values, other files."""
-    return tuple(stamp_of(f"{directory}/{name}") for name in (REDIRECTS, HEADERS))
+    return tuple(stamp_of(through_projection(f"{directory}/{name}")) for name in (REDIRECTS, HEADERS))
 
 
 def read_rules(directory: str, name: str) -> str:
     """Return the text of a rule file, "" without one."""
     try:
-        content = read(f"{directory}/{name}", _RULES_LIMIT)
+        content = read(through_projection(f"{directory}/{name}"), _RULES_LIMIT)
     except FileNotFoundError:
         return ""
     except (OSError, UnservableError) as error:

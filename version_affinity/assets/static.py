@@ -83,6 +83,7 @@ class StaticAssets:
         allow_all_origins: Whether pages of other origins may use the fingerprinted files, as fonts and modules behind
             an asset host need it (``Access-Control-Allow-Origin: *``).
         hand_over: ``XAccelRedirect(…)`` or ``XSendfile(…)`` where the server in front sends large files.
+        allow_source: Whether the directory may be a project's source directory, which is refused otherwise.
         autorefresh: For development: look at every request whether the directory has changed.
 
     Raises:
@@ -118,6 +119,7 @@ class StaticAssets:
         manifest: str | os.PathLike[str] | Mapping[str, object] | Inventory | None = None,
         allow_all_origins: bool = False,
         hand_over: HandOver | None = None,
+        allow_source: bool = False,
         autorefresh: bool = False,
     ) -> None:
         check_handling(html_handling, not_found_handling)
@@ -141,6 +143,7 @@ class StaticAssets:
             content_types=content_types,
             memory=self.memory,
             manifest=manifest,
+            allow_source=check_switch("allow_source", allow_source),
         )
         try:
             self.build = self._make(index)

@@ -1,6 +1,7 @@
 """A directory on disk, read without trusting it: which files there are, and what each one holds.
 
-Only regular files below the root count. Links are followed to such files and to nothing else. Neither a pipe (it could
+Only regular files below the root count. Links are followed to such files and to nothing else, except that a Kubernetes
+volume's links to directories are followed too. Neither a pipe (it could
 block) nor a link that takes a file's place between the look and the opening is opened. A directory on the way to the
 file that is swapped for a link meanwhile is followed: who can do that decides what the build holds anyway.
 """
@@ -13,12 +14,14 @@ import stat
 from bisect import bisect_left
 from hashlib import sha256
 from itertools import islice
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
+
+    from .ignore import Exclusions
 
 #: Bytes above which a file is hashed in blocks and never held in memory. Nearly every script, style sheet and font of a
 #: build is smaller; above it, opening the file is a small part of sending it, and ``sendfile`` is the better way.
@@ -42,6 +45,7 @@ OPEN_FLAGS: Final = (
     | getattr(os, "O_BINARY", 0)
 )
 _MORE_ATTEMPTS = 2
+_PROJECTED = "..data"
 _NAME = attrgetter("name")
 _SORTED_AT_ONCE = 2000
 _SAMPLES = 20  # names of each part that tell how all are spread
@@ -115,15 +119,15 @@ def wsgi_path(name: str) -> str:
     return name if name.isascii() else os.fsencode(name).decode("latin-1")
 
 
-def walk(root: str, ignored: Callable[[str, str], bool], skipped: list[Skipped]) -> Iterator[tuple[str, list[Fields]]]:
+def walk(root: str, exclusions: Exclusions, skipped: list[Skipped]) -> Iterator[tuple[str, list[Fields]]]:
     """Yield each directory's path and its servable files, in the order of their names.
 
-    Names that begin with a dot are left out, silently, but for ``/.well-known/`` (RFC 8615).
+    Names that begin with a dot are left out silently, except ``/.well-known/`` (RFC 8615) and what a build tool wrote.
 
     Args:
         root: The real, absolute name of the directory.
-        ignored: Whether a path and its last segment are to be left out, silently.
-        skipped: Gets what is left out for another reason.
+        exclusions: What else is to be left out.
+        skipped: Gets what is left out and not named by a pattern.
     """
     pending = [("/", root)]
     while pending:
@@ -135,25 +139,53 @@ def walk(root: str, ignored: Callable[[str, str], bool], skipped: list[Skipped])
             skipped.append(Skipped(parent, f"the directory cannot be read: {error.strerror}"))
             continue
         files: list[Fields] = []
+        dotted: list[Fields] = []
         for entry in _merged(parts):
             name = wsgi_path(entry.name)
             path = parent + name
-            if (name[0] == "." and path != "/.well-known") or ignored(path, name):
-                continue
             try:
-                if entry.is_file(follow_symlinks=False):  # nearly always, and then it is no link
-                    files.append((path, name, entry.path))
-                elif entry.is_symlink() or _is_junction(entry):
-                    files.append((path, name, _target(root, entry)))
-                elif entry.is_dir(follow_symlinks=False):
-                    pending.append((path + "/", entry.path))
-                else:
-                    skipped.append(Skipped(path, "not a regular file"))
+                target, is_directory = _found(root, path, name, entry, exclusions)
             except UnservableError as error:
                 skipped.append(Skipped(path, str(error)))
             except OSError as error:
                 skipped.append(Skipped(path, f"it cannot be read: {error.strerror}"))
+            else:
+                if is_directory:
+                    pending.append((path + "/", target))
+                elif target:
+                    hidden = name[0] == "." and path != "/.well-known"
+                    (dotted if hidden else files).append((path, name, target))
+        if dotted:
+            names = [name for _, name, _ in files]
+            files += [file for file in dotted if exclusions.shows(parent, file[1], names)]
+            files.sort(key=itemgetter(1))
         yield parent, files
+
+
+def _found(root: str, path: str, name: str, entry: os.DirEntry[str], exclusions: Exclusions) -> tuple[str, bool]:
+    """Return the name of the file or directory that an entry stands for, and whether it is a directory.
+
+    The name is "" where the entry is left out silently.
+
+    Raises:
+        UnservableError: it is left out for a reason that is reported.
+        OSError: it cannot be looked at.
+    """
+    is_directory = entry.is_dir(follow_symlinks=False) and not _is_junction(entry)
+    is_file = not is_directory and entry.is_file(follow_symlinks=False)
+    control = exclusions.control(path) if path.rfind("/") == 0 else ""
+    if exclusions.leaves_out(f"{path}/" if is_directory else path, name):
+        return "", False
+    if control:
+        raise UnservableError(control)
+    if name[0] == "." and path != "/.well-known" and not is_file:
+        return "", False
+    if is_file or is_directory:  # nearly always
+        return entry.path, is_directory
+    if not (entry.is_symlink() or _is_junction(entry)):
+        raise UnservableError("not a regular file")
+    target, is_directory = _target(root, entry)
+    return ("", False) if is_directory and exclusions.leaves_out(f"{path}/", name) else (target, is_directory)
 
 
 def _parts(listing: Iterable[os.DirEntry[str]]) -> list[list[os.DirEntry[str]]]:
@@ -184,8 +216,8 @@ def _is_junction(entry: os.DirEntry[str]) -> bool:
     return getattr(entry.stat(follow_symlinks=False), "st_reparse_tag", 0) == _MOUNT_POINT
 
 
-def _target(root: str, link: os.DirEntry[str]) -> str:
-    """Return the real name of the file that a link leads to, or raise when it must not be served."""
+def _target(root: str, link: os.DirEntry[str]) -> tuple[str, bool]:
+    """Return the name of what a link leads to and whether that is a directory; raise when it must not be served."""
     try:
         mode = link.stat().st_mode
     except OSError as error:
@@ -193,6 +225,9 @@ def _target(root: str, link: os.DirEntry[str]) -> str:
         raise UnservableError(
             reasons.get(error.errno or 0, f"a link that cannot be followed: {error.strerror}")
         ) from None
+    projected = through_projection(link.path)
+    if projected != link.path and (stat.S_ISDIR(mode) or stat.S_ISREG(mode)):
+        return projected, stat.S_ISDIR(mode)
     target = os.path.realpath(link.path)
     inside = root.rstrip(os.sep) + os.sep
     if not target.startswith(inside):
@@ -204,7 +239,28 @@ def _target(root: str, link: os.DirEntry[str]) -> str:
     first, *rest = Path(target).relative_to(root).parts
     if (first[0] == "." and first != ".well-known") or any(part[0] == "." for part in rest):
         raise UnservableError("a link to a hidden file")
-    return target
+    return target, False
+
+
+def through_projection(name: str) -> str:
+    """Return where a link of a Kubernetes volume leads, through the volume's ``..data``; any other name as it is.
+
+    A ConfigMap and a Secret are mounted as links ``env.js -> ..data/env.js`` beside ``..data -> ..2024_05_01_00_00``.
+    The kubelet updates all files at once, by pointing ``..data`` to another directory beside it. The name that is
+    returned goes through ``..data``, so that it stays right then.
+    """
+    directory = os.path.dirname(name)  # noqa: PTH120 - called for each link of a tree
+    try:
+        link = os.readlink(name)  # noqa: PTH115
+        first, _, rest = link.partition("/")
+        if first != _PROJECTED or not all(part and part[0] != "." for part in rest.split("/")):
+            return name
+        data = os.path.realpath(f"{directory}/{_PROJECTED}")
+        if os.path.dirname(data) != directory or os.path.realpath(name) != f"{data}/{rest}":  # noqa: PTH120
+            return name
+    except (OSError, ValueError):
+        return name
+    return f"{directory}/{_PROJECTED}/{rest}"
 
 
 def stamp_of(file: str) -> tuple[int, int] | None:

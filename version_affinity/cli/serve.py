@@ -52,6 +52,7 @@ _ANYWHERE: Final = ("0.0.0.0", "::")  # noqa: S104 - what somebody has typed
     help="The name that salts the hash, where builds are given.",
 )
 @click.option("--autorefresh", is_flag=True, help="Look at every request whether a build has changed.")
+@click.option("--allow-source", is_flag=True, help="Serve builds that look like a project's source directory.")
 @serving_options
 @place_options()
 @json_option
@@ -61,6 +62,7 @@ def serve(
     host: str,
     name: str,
     autorefresh: bool,
+    allow_source: bool,
     keys: tuple[KeySource, ...],
     spa: bool,
     app_first: tuple[str, ...],
@@ -84,6 +86,7 @@ def serve(
     # A page loads more at once than there are threads, and on a machine of one's own that is nothing to worry about.
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)
     options = middleware_options(keys, spa=spa, app_first=app_first, prefix=prefix)
+    options["allow_source"] = allow_source
     affinity, source = _made(builds, name, options, autorefresh=autorefresh)
     with _listening(host, port) as listener:
         where = listener.getsockname()[1]

@@ -63,9 +63,10 @@ versions = Commands("versions", table=_TABLE, help=_HELP)
 )
 @click.option("--tag", default="", help="A name for it, such as that of a branch or a release.")
 @click.option("-m", "--message", default="", help="What is new in it.")
+@click.option("--allow-source", is_flag=True, help="Upload it although it looks like a project's source directory.")
 @place_options()
 @json_option
-def upload(directory: str, version: str | None, tag: str, message: str, as_json: bool) -> None:
+def upload(directory: str, version: str | None, tag: str, message: str, allow_source: bool, as_json: bool) -> None:
     """Make the build in DIRECTORY a version.
 
       version-affinity versions upload dist/
@@ -83,6 +84,7 @@ def upload(directory: str, version: str | None, tag: str, message: str, as_json:
             tag=tag,
             message=message,
             author=author(),
+            allow_source=allow_source,
             progress=(lambda done, total, _name: tell(done, total)) if tell is not None else None,
         )
     if as_json:
@@ -92,6 +94,7 @@ def upload(directory: str, version: str | None, tag: str, message: str, as_json:
                 "new": uploaded.is_new,
                 "linked": uploaded.linked,
                 "skipped": [{"path": local_path(path), "reason": reason} for path, reason in uploaded.skipped],
+                "doubt": uploaded.doubt,
             }
         )
         return
@@ -105,6 +108,8 @@ def _tell_upload(uploaded: Uploaded) -> None:
         say(f"Uploaded {name}: {content}{shared}")
     else:
         say(f"{name} is there already with this very content, uploaded {ago(uploaded.created)}: {content}")
+    if uploaded.doubt:
+        say(f"{styled('Warning', 'warning')}: {uploaded.doubt}")
     if uploaded.skipped:
         say(f"{styled('Left out', 'warning')}, or of no use:")
         rows = [[printable(local_path(path)), reason] for path, reason in uploaded.skipped]

@@ -7,6 +7,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from version_affinity.assets.ignore import Exclusions, check_is_build, doubt_of
 from version_affinity.assets.tree import Skipped, UnservableError, read, walk
 from version_affinity.assets.variants import ENDINGS
 from version_affinity.errors import ConfigurationError
@@ -56,11 +57,13 @@ class Contents(NamedTuple):
 
     Attributes:
         files: What is uploaded; a directory's files in the order of their names.
-        skipped: What is not, and why. Hidden files are left out without a word.
+        skipped: What is not, and why. Hidden files and those that ``.assetsignore`` names are left out silently.
+        doubt: What casts doubt on its being a build, "" for nothing.
     """
 
     files: tuple[SourceFile, ...]
     skipped: tuple[Skipped, ...]
+    doubt: str = ""
 
 
 def source_root(source: str | os.PathLike[str], uploads: Path) -> str:
@@ -90,18 +93,22 @@ def source_root(source: str | os.PathLike[str], uploads: Path) -> str:
     return str(root)
 
 
-def contents_of(root: str) -> Contents:
-    """List a build directory; no file is opened.
+def contents_of(root: str, *, allow_source: bool = True) -> Contents:
+    """List a build directory; no file of it is opened, but for those that say what it is.
 
     Args:
         root: The real, absolute name of the directory.
+        allow_source: Whether it may be a project's source directory.
 
     Raises:
         UploadError: a directory in it cannot be read, or it changes meanwhile.
-        ConfigurationError: it holds no file to serve.
+        ConfigurationError: it holds no file to serve, or is no build.
     """
     skipped: list[Skipped] = []
-    found = [(path, file) for _, files in walk(root, _nothing, skipped) for path, _, file in files]
+    exclusions = Exclusions(root)
+    if not allow_source:
+        check_is_build(root, f"source={root!r}", exclusions)
+    found = [(path, file) for _, files in walk(root, exclusions, skipped) for path, _, file in files]
     for path, reason in skipped:
         if path.endswith("/"):
             raise UploadError(f"{root + path!r}: {reason}: let this user read the whole build")
@@ -120,11 +127,7 @@ def contents_of(root: str) -> Contents:
             f"source={root!r} holds no file to serve: build the front end first, or name the directory that the build "
             "writes to",
         )
-    return Contents(files, tuple(skipped))
-
-
-def _nothing(_path: str, _name: str) -> bool:
-    return False
+    return Contents(files, tuple(skipped), doubt_of(root))
 
 
 def _source_file(path: str, file: str) -> SourceFile:

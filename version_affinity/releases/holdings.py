@@ -7,6 +7,7 @@ import os
 import time
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias, TypeVar
 
+from version_affinity.assets.ignore import DELIBERATE
 from version_affinity.assets.inventory import InventoryError, parse
 from version_affinity.assets.tree import wsgi_path
 from version_affinity.errors import ConfigurationError
@@ -188,7 +189,8 @@ def _check_files(index: Index, manifest: Inventory) -> None:
         if path in manifest.files and manifest.digest(path) != asset.digest:
             raise IncompleteError(f"{path!r} holds other bytes than were uploaded")
     for path, reason in index.skipped:
-        if path not in index.assets and path in manifest.files:
+        # An earlier release uploaded files that are not served any more.
+        if path not in index.assets and path in manifest.files and reason not in DELIBERATE:
             raise IncompleteError(f"{path!r} cannot be served: {reason}")
 
 

@@ -60,11 +60,13 @@ class Uploaded(Release):
         is_new: Whether it was not there before, with the same content.
         linked: How many of its files are shared with earlier versions.
         skipped: What of the build directory was left out or will not be used, and why.
+        doubt: What casts doubt on the directory's being a build, "" for nothing.
     """
 
     is_new: bool = True
     linked: int = 0
     skipped: tuple[Skipped, ...] = ()
+    doubt: str = ""
 
 
 def upload(
@@ -75,6 +77,7 @@ def upload(
     tag: str = "",
     message: str = "",
     author: str = "",
+    allow_source: bool = False,
     progress: Progress | None = None,
 ) -> Uploaded:
     """Upload a build: from now on it is a version, known to all that follow the directory. It is not deployed.
@@ -82,11 +85,13 @@ def upload(
     Args:
         releases: Where to.
         source: The directory that the build was written to. Links out of it, pipes and hidden files are left out, but
-            for Vite's manifest. Nobody may write to it meanwhile.
+            for Vite's manifest and chunks of a build tool; so is what ``.assetsignore`` names. Nobody may write to it
+            meanwhile.
         id: The version's id. By default it is made of the content: the same build gets the same id.
         tag: A name for it, such as that of a branch or a release.
         message: What is new in it.
         author: Who uploads it.
+        allow_source: Whether the directory may be a project's source directory, which is refused otherwise.
         progress: Called with the number of steps done, that of all steps, and a file's name.
 
     Returns:
@@ -108,7 +113,7 @@ def upload(
     """
     version = None if id is None else check_release_id(id)
     root = source_root(source, releases.uploads)
-    contents = contents_of(root)
+    contents = contents_of(root, allow_source=allow_source)
     digests = read_digests(contents.files)
     content = content_of(contents.files, digests)
     release = Release(
@@ -125,7 +130,7 @@ def upload(
         sweep(releases)
         existing = _existing(releases, release)
         if existing is not None:
-            return Uploaded(**asdict(existing), is_new=False, skipped=contents.skipped)
+            return Uploaded(**asdict(existing), is_new=False, skipped=contents.skipped, doubt=contents.doubt)
         release = replace(release, created=_time_after(releases))
         with workspace(releases, UPLOAD) as work:
             linked = _place(releases, work, contents.files, digests, progress)
@@ -135,8 +140,9 @@ def upload(
             published = _publish(releases, work, release, inventory)
     skipped = (*contents.skipped, *unused)
     if published is not release:
-        return Uploaded(**asdict(published), is_new=False, skipped=skipped)  # another process was first
-    return Uploaded(**asdict(published), linked=linked, skipped=skipped)
+        # Another process was first.
+        return Uploaded(**asdict(published), is_new=False, skipped=skipped, doubt=contents.doubt)
+    return Uploaded(**asdict(published), linked=linked, skipped=skipped, doubt=contents.doubt)
 
 
 def _existing(releases: ReleasesDirectory, release: Release) -> Release | None:
@@ -249,7 +255,7 @@ def _load(
         if file.is_served:
             status = os.stat(f"{root}{os.sep}{file.name}")  # noqa: PTH116 - pathlib takes twice the time
             known[file.path] = (status.st_size, status.st_mtime_ns, digests[file.path], "", False)
-    loader = Loader(root, ignored=lambda _path, _name: False, rule=None, types={}, memory=None, apart=None)
+    loader = Loader(root, ignored=None, rule=None, types={}, memory=None, apart=None)
     loaded = loader.load(Inventory(known, {}))
     for path, (_, _, digest, *_) in known.items():
         asset = loaded.assets.get(path)
