@@ -94,7 +94,8 @@ def is_complete(code: ast.Module) -> bool:
     for node in ast.walk(code):
         if isinstance(node, ast.Constant) and node.value is ...:
             return False
-        if isinstance(node, ast.ImportFrom) and importlib.util.find_spec((node.module or "").partition(".")[0]) is None:
+        module = (node.module or "").partition(".")[0] if isinstance(node, ast.ImportFrom) else ""
+        if module == "django" or (module and importlib.util.find_spec(module) is None):  # Django needs a project
             return False
     return True
 

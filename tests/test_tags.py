@@ -263,21 +263,18 @@ def test_build_without_manifest(builds: dict[str, Path], shares: dict[str, float
 
 def test_application_as_version_has_no_manifest(builds: dict[str, Path]) -> None:
     """A version that is an application is passed over; outside the prefix, the wrapped application still renders."""
-    versions = [
-        Version("app", rendering(lambda _environ: "own"), percentage=100),
-        Version("v1", builds["v1"], percentage=0),
-    ]
-    mixed = VersionAffinity(rendering(main), versions, prefix="/shop/")
+    versions = [Version("app", rendering(lambda _environ: "own"))]
+    mixed = VersionAffinity(rendering(main), versions, retained=[Version("v1", builds["v1"])], prefix="/shop/")
     assert client(mixed).get("/page").text == MAIN_V1.replace('"/assets', '"/shop/assets')
     assert client(mixed).get("/shop/x").text == "own"
 
 
 def test_unknown_entry_is_logged(builds: dict[str, Path], caplog: pytest.LogCaptureFixture) -> None:
-    """An entry that no version has is an error that says what to check."""
+    """An entry that no version has is an error that names those that there are."""
     client(affinity(builds, rendering(unknown))).get("/page")
     (record,) = [record for record in caplog.records if record.levelname == "ERROR"]
     assert "'src/none.ts'" in record.getMessage()
-    assert "build.manifest=true" in record.getMessage()
+    assert "'src/new.ts'" in record.getMessage()
 
 
 @pytest.mark.parametrize("use", [current_version, main, lambda environ: asset_url(environ, "logo.svg")])

@@ -100,14 +100,19 @@ def current_version() -> str:
     return tags.version_of(_exchange())
 
 
-def asset_url(entry: str) -> str:
-    """Return the URL of an entry or file in the current request's version."""
-    return tags.url_of(_exchange(), entry)
+def asset_url(path: str) -> str:
+    """Return the URL of an entry or file in the current request's version; see ``VersionAffinity.asset_url``."""
+    return tags.url_of(_exchange(), path, debug=_is_debugging())
 
 
-def asset_tags(entry: str) -> Markup:
-    """Return the tags that load an entry in the current request's version: stylesheets, script, preloads."""
-    return Markup(tags.tags_of(_exchange(), entry))  # noqa: S704 - its parts are escaped
+def asset_tags(entry: str, **attributes: str | bool | None) -> Markup:
+    """Return the tags that load an entry in the current request's version; see ``VersionAffinity.asset_tags``."""
+    return Markup(tags.tags_of(_exchange(), entry, attributes, debug=_is_debugging()))  # noqa: S704 - it is escaped
+
+
+def _is_debugging() -> bool:
+    affinity = current_app.extensions.get(_EXTENSION)
+    return bool(current_app.debug or (affinity is not None and affinity.debug))
 
 
 def _exchange() -> Exchange:

@@ -51,6 +51,7 @@ from .service_workers import configured as service_workers_by
 from .serving import FileServer
 from .source import Source
 from .state import Settings, State
+from .tags import TemplateFunctions
 from .wsgi import ORIGINAL, call, no_file, not_allowed, take_conditional
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ if TYPE_CHECKING:
     from .version import Version
 
 
-class VersionAffinity:
+class VersionAffinity(TemplateFunctions):
     """Serves several versions of a front end by percentage, and never lets a page miss a file of its own.
 
     Args:
@@ -394,7 +395,8 @@ class VersionAffinity:
     def exchange(self, environ: WSGIEnvironment) -> Exchange:
         """Return what a response to an environ depends on; decided now if it did not come through here."""
         exchange = environ.get(EXCHANGE)
-        if not isinstance(exchange, Exchange):
+        if not isinstance(exchange, Exchange) or exchange.state.settings is not self._state.settings:
+            environ.setdefault("REQUEST_METHOD", "GET")
             state = self._state
             exchange = Exchange(environ, self._cookie, state.workers)
             exchange.begin(state, state.decider.decide(exchange))

@@ -6,11 +6,14 @@ assignment under running requests.
 
 from __future__ import annotations
 
+import logging
+import math
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from .assets.static import StaticAssets
 from .catalog import Catalog
+from .counters import LimitedLog
 from .decision import Decider
 from .deployment import Deployment
 from .errors import ConfigurationError
@@ -41,6 +44,8 @@ class Settings:
         prefix: The path under which the versions are served, with "/" at both ends.
         tally_by_name: From a version's id to the counters of what is served by name.
         log_key_error: Reports a key source that failed.
+        faulty_tags: Reports a mistake in the use of a template's functions.
+        late_tags: Reports, once, that they were used too late.
     """
 
     keys: tuple[KeySource, ...]
@@ -50,6 +55,8 @@ class Settings:
     prefix: str
     tally_by_name: Callable[[str], Tally]
     log_key_error: Callable[[str, Exception], None]
+    faulty_tags: LimitedLog = field(default_factory=lambda: LimitedLog(logging.ERROR))
+    late_tags: LimitedLog = field(default_factory=lambda: LimitedLog(logging.WARNING, burst=1, seconds=math.inf))
 
     def local(self, path: str) -> str | None:
         """Return a request path as one inside a version, "" for the prefix without its last "/", None outside."""

@@ -39,11 +39,17 @@ if TYPE_CHECKING:
     from markupsafe import Markup
 
 
+affinity = VersionAffinity(None, [Version("v1", "builds/v1")])
+
+
 def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
     """Stand for any WSGI application."""
     version: str = current_version(environ)
     url: str = asset_url(environ, "src/main.ts")
     tags: str = asset_tags(environ, "src/main.ts")
+    tags = affinity.asset_tags(environ, "src/main.ts", nonce="r4nd0m", crossorigin=False)
+    url = affinity.asset_url(environ, "logo.svg")
+    version = affinity.current_version(environ)
     decision: Decision = environ["version_affinity.decision"]
     start_response("200 OK", [("Content-Type", "text/html"), ("X-Reason", decision.reason)])
     return [version.encode(), url.encode(), tags.encode()]

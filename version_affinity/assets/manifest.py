@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _PLACE = ".vite/manifest.json"
 _PLACE_BEFORE_5 = "manifest.json"
 _LIMIT = 64 * 1024 * 1024
+_LEGACY = "-legacy"
 
 
 class ManifestError(ValueError):
@@ -37,6 +38,8 @@ class Chunk:
         assets: Other files that it refers to.
         imports: Names (manifest keys) of the chunks that it imports statically.
         name: The name that the output file begins with, "" where Vite gives none.
+        integrity: The file's hash for ``integrity=``, "" where no plugin adds one.
+        is_entry: Whether it is an entry, which pages load, and not a chunk that others import.
     """
 
     file: str
@@ -44,6 +47,8 @@ class Chunk:
     assets: tuple[str, ...] = ()
     imports: tuple[str, ...] = ()
     name: str = ""
+    integrity: str = ""
+    is_entry: bool = False
 
 
 class Closure(NamedTuple):
@@ -122,6 +127,37 @@ class ViteManifest:
         A leading slash is allowed: ``/src/main.ts`` is how the same file is written during development.
         """
         return self.chunks.get(name) or self.chunks.get(name.lstrip("/"))
+
+    @property
+    def entries(self) -> tuple[str, ...]:
+        """The names of the entries; of all chunks, where none is marked as an entry."""
+        marked = tuple(key for key, chunk in self.chunks.items() if chunk.is_entry)
+        return marked or tuple(self.chunks)
+
+    @property
+    def integrity(self) -> Mapping[str, str]:
+        """The hashes for ``integrity=`` by file, of those files that have one."""
+        return {chunk.file: chunk.integrity for chunk in self.chunks.values() if chunk.integrity}
+
+    def is_legacy(self, name: str) -> bool:
+        """Tell whether an entry is for browsers without modules: @vitejs/plugin-legacy adds "-legacy" to its name.
+
+        >>> manifest = ViteManifest({
+        ...     "src/main.ts": Chunk("assets/main-B4s9Kd1x.js"),
+        ...     "src/main-legacy.ts": Chunk("assets/main-legacy-D2f8Lm3q.js"),
+        ... })
+        >>> manifest.is_legacy("src/main-legacy.ts"), manifest.is_legacy("src/main.ts")
+        (True, False)
+        """
+        key = name if name in self.chunks else name.lstrip("/")
+        stem, dot, ending = key.rpartition(".")
+        stem, ending = (stem, dot + ending) if dot and "/" not in ending else (key, "")
+        if not stem.endswith(_LEGACY) or _LEGACY not in self.chunks[key].file:
+            return False
+        # An entry may be called so without the plugin, which adds another entry of the same source or its polyfills.
+        return stem.removesuffix(_LEGACY) + ending in self.chunks or any(
+            other.endswith("/legacy-polyfills-legacy") for other in self.chunks
+        )
 
     def closure(self, name: str) -> Closure | None:
         """Return an entry's file, its style sheets and its module preloads; None for an unknown name.
@@ -216,6 +252,8 @@ def _chunk(key: str, value: object) -> Chunk:
         assets=_names(key, value, "assets"),
         imports=_names(key, value, "imports"),
         name=value["name"] if isinstance(value.get("name"), str) else "",
+        integrity=value["integrity"] if isinstance(value.get("integrity"), str) else "",
+        is_entry=value.get("isEntry", value.get("is_entry")) is True,
     )
 
 
