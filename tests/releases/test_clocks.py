@@ -19,6 +19,7 @@ from uploading import age, at_step, hidden, kill, releases_in, write
 
 from version_affinity.releases import Retention, times
 from version_affinity.releases import follower as follower_module
+from version_affinity.releases import retention as retention_module
 from version_affinity.releases.log import open_log
 from version_affinity.releases.pruning import prune
 from version_affinity.releases.retention import known_versions, prune_plan
@@ -229,3 +230,32 @@ def test_processes_with_clocks_of_their_own(tmp_path: Path, releases: ReleasesDi
     assert [next(iter(entry.percentages)) for entry in entries] == [f"v{number}" for number in range(10)]
     assert len({entry.created[:4] for entry in entries}) > 2  # the clocks were different ones
     assert list(releases.versions()) == [f"v{number}" for number in range(10)]
+
+
+@pytest.mark.parametrize("off", [timedelta(hours=2), timedelta(days=70 * 365)])
+@pytest.mark.parametrize("wrong_ones", [{0}, {1, 2}, {0, 1, 2, 3}])
+def test_a_deployment_of_the_future(
+    tmp_path: Path,
+    releases: ReleasesDirectory,
+    clock: Callable[[timedelta], None],
+    caplog: pytest.LogCaptureFixture,
+    off: timedelta,
+    wrong_ones: set[int],
+) -> None:
+    """A deployment that is dated in the future keeps versions no longer than others do; one warning names each."""
+    retention_module._warn.cache_clear()
+    now = times.present()
+    uploaded = [f"v{number}" for number in range(6)]
+    for number, version in enumerate(uploaded):
+        upload(releases, write(tmp_path, "v1", {"number.txt": f"{number}"}), id=version)
+    with closing(open_log(releases)) as log:
+        for number, version in enumerate(uploaded):
+            clock(off if number in wrong_ones else timedelta())
+            log.append({version: 100.0}, expected=number)
+        entries = log.read()
+    for _ in range(2):
+        assert prune_plan(releases, entries, Retention(keep=1), now=now + timedelta(minutes=1)).removed == ()
+        later = prune_plan(releases, entries, Retention(keep=1), now=now + timedelta(days=1, hours=3))
+        assert [release.id for release in later.removed] == ["v0", "v1", "v2", "v3"]
+    told = [record.getMessage() for record in caplog.records if "in the future" in record.getMessage()]
+    assert len(told) == len(wrong_ones)

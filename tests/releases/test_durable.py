@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import re
 import signal
+import socket
+import stat
+import subprocess
+import sys
 import threading
 import time
 from contextlib import contextmanager
@@ -11,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from version_affinity.releases.durable import FileLock, sync, sync_directory, write_new
+from version_affinity.releases.durable import FileLock, LockedError, holder_of, sync, sync_directory, write_new
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -138,6 +144,62 @@ def test_a_lock_that_cannot_be(tmp_path: Path, take: Callable[[Path], object]) -
         take(tmp_path / "missing" / "lock")
     with pytest.raises(OSError, match=str(tmp_path)):
         take(tmp_path)
+
+
+def test_a_lock_that_is_not_free(file: Path) -> None:
+    """A lock is waited for as long as was said. The message names its holder: process, host, command, since when."""
+    holder = f"from version_affinity.releases.durable import FileLock as L; l = L.acquire({str(file)!r}); input()"
+    arguments = [sys.executable, "-c", f"{holder}", "upload", "--log=redis://ada:s3cret@redis.example/0"]
+    with subprocess.Popen(arguments, stdin=subprocess.PIPE) as process:
+        while not file.exists() or is_free(file):
+            time.sleep(0.01)
+        began = time.monotonic()
+        with pytest.raises(LockedError) as caught:
+            FileLock.acquire(file, patience=0.2)
+        assert 0.2 <= time.monotonic() - began < 5
+        assert process.stdin is not None
+        process.stdin.close()
+    told = str(caught.value)
+    assert f"process {process.pid} on {socket.gethostname()} (-c upload --log=redis://***@redis.example/0)" in told
+    assert re.search(r"since \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ: end it if it hangs", told)
+    assert is_free(file)
+    assert file.read_bytes() == b""  # nobody holds it
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/locks"), reason="this system does not say who has locked a file")  # noqa: PTH110
+def test_a_lock_that_another_program_holds(file: Path) -> None:
+    """A program that is not ours signs nothing; the system knows it. What another holder has left there is not said."""
+    file.write_text('{"pid": 1, "host": "gone", "command": "stale", "since": "2026-11-24T05:00:00Z"}')
+    with file.open("rb") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        told = holder_of(file)
+    assert f"process {os.getpid()} of this host" in told
+    assert "pytest" in told
+    assert "stale" not in told
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "7", '{"pid": 7}', "[" * 100_000])
+def test_a_holder_that_is_not_known(file: Path, text: str) -> None:
+    """Whatever stands in a lock's file, the holder is described in a short message."""
+    file.write_text(text)
+    assert len(holder_of(file)) < 1000
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permissions of POSIX")
+@pytest.mark.parametrize(
+    ("guarded", "mode"), [(0o644, 0o600), (0o664, 0o660), (0o666, 0o666), (0o600, 0o600), (0o646, 0o606)]
+)
+@pytest.mark.parametrize("before", [None, 0o644, 0o666])
+def test_who_may_lock(tmp_path: Path, guarded: int, mode: int, before: int | None) -> None:
+    """Who may only read what a lock guards cannot open its file, and so cannot hold the lock; writers can."""
+    log, lock = tmp_path / "log", tmp_path / ".lock"
+    log.touch()
+    log.chmod(guarded)
+    if before is not None:
+        lock.touch()
+        lock.chmod(before)
+    with FileLock.acquire(lock, guards=log):
+        assert stat.S_IMODE(lock.stat().st_mode) == mode
 
 
 def test_a_new_file_is_new(tmp_path: Path) -> None:

@@ -261,7 +261,10 @@ def test_a_writer_that_hangs(file: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     before = file.read_bytes()
     with holder(file):
         assert len(FileLog(file).read()) == 2
-        with pytest.raises(LogUnavailableError, match=r"written to by another process.*nothing is deployed"):
+        with pytest.raises(
+            LogUnavailableError,
+            match=r"written to by another process; nothing is deployed: .*process \d+ on .* holds the lock",
+        ):
             FileLog(file).append(SPLIT, expected=2)
     assert file.read_bytes() == before
 

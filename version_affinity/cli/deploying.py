@@ -6,7 +6,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from version_affinity.releases.directory import publishing
+from version_affinity.releases.directory import BusyError, publishing
 from version_affinity.releases.log import LogConflictError
 from version_affinity.releases.movement import movement
 from version_affinity.releases.retention import rollback_target
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from .orders import Order
     from .place import Place
 
+#: Seconds that a deployment waits for a process that changes the versions.
+PATIENCE: Final = 3.0
 _NOTHING: Final = "nothing is deployed yet"
 # Of the users, in percent: what rounding leaves is no swap.
 _SWAPPED: Final = 0.0005
@@ -194,11 +196,17 @@ def _face(planned: Plan, order: Order) -> None:
 
 
 def _unremoved(directory: ReleasesDirectory) -> AbstractContextManager[None]:
-    """Return what keeps versions from being removed, while the block lasts."""
+    """Return what keeps versions from being removed, while the block lasts.
+
+    It never stands in the way: the log itself refuses two deployments at once.
+    """
     try:
-        return publishing(directory)
+        return publishing(directory, patience=PATIENCE)
     except OSError:
-        return nullcontext()  # whoever may not write there may deploy all the same
+        return nullcontext()  # a user who may not write there may deploy all the same
+    except BusyError as error:
+        warn(f"{error}. Deploying without the lock: do not prune meanwhile")
+        return nullcontext()
 
 
 def _tell(planned: Plan, entry: Entry | None, order: Order) -> None:

@@ -22,7 +22,7 @@ from version_affinity.assets.inventory import InventoryError, parse
 from version_affinity.deployment import check_name, check_version_id
 from version_affinity.errors import ConfigurationError
 
-from .durable import FileLock
+from .durable import PATIENCE, FileLock, LockedError
 from .settings import SETTINGS, change_retention, make_settings, read_settings
 
 if TYPE_CHECKING:
@@ -46,6 +46,10 @@ class ReleasesError(Exception):
 
 class RetentionConflictError(ReleasesError):
     """Somebody else has changed the retention since it was read, and it is as they have left it."""
+
+
+class BusyError(ReleasesError):
+    """Another process changes the versions for too long; nothing was changed."""
 
 
 class UploadError(ReleasesError):
@@ -279,13 +283,17 @@ class ReleasesDirectory:
         return f"ReleasesDirectory({str(self.path)!r})"
 
 
-def publishing(releases: ReleasesDirectory) -> FileLock:
+def publishing(releases: ReleasesDirectory, *, patience: float = PATIENCE) -> FileLock:
     """Return the lock, once it is free, under which versions come and go, and the retention changes.
 
     Raises:
+        BusyError: another process holds it for all these seconds.
         OSError: its file cannot be made or opened.
     """
-    return FileLock.acquire(releases.uploads / ".lock")
+    try:
+        return FileLock.acquire(releases.uploads / ".lock", patience=patience, guards=releases.uploads)
+    except LockedError as error:
+        raise BusyError(f"another process changes the versions in {str(releases.uploads)!r}: {error}") from None
 
 
 def check_release_id(version: object) -> str:

@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from .durable import FileLock, sync_directory
+from .durable import FileLock, LockedError, sync_directory
 from .log import LogConflictError, LogError, LogLostError, LogUnavailableError, next_entry
 from .log_lines import History, line_of
 
@@ -32,8 +32,7 @@ FILE_NAME: Final = "deployments.jsonl"
 
 #: Seconds that a writer waits for another one, which needs some milliseconds, or was stopped in the middle.
 PATIENCE: Final = 10.0
-# Seconds between two looks at a lock, and at a file's size and time.
-_LOCK_INTERVAL: Final = 0.02
+# Seconds between two looks at a file's size and time.
 _LOOK_INTERVAL: Final = 0.2
 
 _ROOM: Final = "make room on the disk"
@@ -194,15 +193,13 @@ class FileLog:
     @contextmanager
     def _locked(self) -> Iterator[None]:
         """Keep all other writers out, in a file of its own: Windows lets nobody read what is locked."""
-        file, until = self._file.with_name(f".{self._file.name}.lock"), time.monotonic() + PATIENCE
+        file = self._file.with_name(f".{self._file.name}.lock")
         try:
-            while (lock := FileLock.try_acquire(file)) is None:
-                if time.monotonic() > until:
-                    raise LogUnavailableError(
-                        f"{self.description} is being written to by another process, for more than {PATIENCE:g} s; "
-                        "nothing is deployed: see whether a deploy hangs, and end it",
-                    )
-                time.sleep(_LOCK_INTERVAL)
+            lock = FileLock.acquire(file, patience=PATIENCE, guards=self._file)
+        except LockedError as error:
+            raise LogUnavailableError(
+                f"{self.description} is being written to by another process; nothing is deployed: {error}"
+            ) from None
         except FileNotFoundError as error:
             # It could not be made, and so it could not be opened either.
             denied = error.__context__

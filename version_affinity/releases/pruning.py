@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from .directory import PruneError, ReleasesDirectory, publishing
+from .directory import BusyError, PruneError, ReleasesDirectory, publishing
 from .durable import sync_directory
 from .retention import needed
 from .workspace import PRUNE, sweep, workspace
@@ -62,6 +62,8 @@ def _explained(releases: ReleasesDirectory, version: str) -> Iterator[None]:
     """Turn an error of the file system into one that says what helps."""
     try:
         yield
+    except BusyError as error:
+        raise PruneError(f"version {version!r} is not removed: {error}") from None
     except OSError as error:
         raise PruneError(
             f"version {version!r} cannot be removed from {str(releases.uploads)!r}: {error.strerror}: prune as a user "

@@ -6,9 +6,12 @@ to it, for a day after its last users, and then while it is one of the last, or 
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
+from itertools import accumulate
 from typing import TYPE_CHECKING, Final
 
 from version_affinity.deployment import TOLERANCE
@@ -23,6 +26,10 @@ if TYPE_CHECKING:
     from .directory import Release, ReleasesDirectory
     from .log import Entry
 
+logger = logging.getLogger("version_affinity")
+
+#: How far the clocks of hosts may differ before it is worth a warning.
+_SKEW: Final = timedelta(minutes=5)
 _CURRENT: Final = "in the current deployment"
 _WHOLE: Final = 100 - TOLERANCE
 _EXAMPLE: Final = '{"keep": 10, "younger_than": "30d"}'
@@ -231,13 +238,40 @@ def _kept(
     return {**current, **reasons}
 
 
+def _times(entries: Sequence[Entry], now: datetime) -> list[datetime]:
+    """Return when each deployment was made, as far as the log tells: never in the future, and never before the last.
+
+    One that is dated in the future was made before the next one that is not; it must not keep versions known for years.
+    """
+    found = [time_of(entry.created) for entry in entries]
+    latest = now
+    for position in range(len(found) - 1, -1, -1):
+        if found[position] > now:
+            if found[position] - now > _SKEW:
+                _warn("deployment", str(entries[position].revision), entries[position].created)
+            found[position] = latest
+        else:
+            latest = found[position]
+    return list(accumulate(found, max))
+
+
+@lru_cache(maxsize=1024)
+def _warn(what: str, name: str, created: str) -> None:
+    """Log, once for each, that something is dated in the future."""
+    logger.warning(
+        "%s %s is dated %s, which is in the future by this host's clock: check the clocks of this host and of the one "
+        "that made it",
+        what,
+        name,
+        created,
+    )
+
+
 def _last_shares(entries: Sequence[Entry], now: datetime) -> dict[str, datetime]:
     """Return when each version had users for the last time; those that have some now have them now."""
     shown: dict[str, datetime] = {}
-    time = NEVER
     before: list[str] = []
-    for entry in entries:
-        time = max(time, time_of(entry.created))
+    for entry, time in zip(entries, _times(entries, now), strict=True):
         live = [version for version, share in entry.percentages.items() if share > 0]
         shown |= dict.fromkeys((*before, *live), time)
         before = live
@@ -249,11 +283,14 @@ def _last_uses(releases: Iterable[Release], entries: Sequence[Entry], now: datet
 
     The log's order is true, its times may not be: a clock that went back ends no version's use before it began.
     """
-    used = {release.id: time_of(release.created) for release in releases}
-    time = NEVER
+    used = {}
+    for release in releases:
+        created = time_of(release.created)
+        if created - now > _SKEW:
+            _warn("version", release.id, release.created)
+        used[release.id] = min(created, now)
     before: Iterable[str] = ()
-    for entry in entries:
-        time = max(time, time_of(entry.created))
+    for entry, time in zip(entries, _times(entries, now), strict=True):
         # Until this deployment the one before was in force.
         for version in (*before, *entry.percentages):
             used[version] = max(used.get(version, NEVER), time)

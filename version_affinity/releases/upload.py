@@ -22,7 +22,7 @@ from version_affinity.assets.tree import DIGEST_SIZE, OPEN_FLAGS, Skipped
 from version_affinity.errors import ConfigurationError
 
 from .contents import changed, content_of, contents_of, read_digests, source_root, with_stale_siblings
-from .directory import Release, UploadError, check_release_id, publishing, read_head
+from .directory import BusyError, Release, UploadError, check_release_id, publishing, read_head
 from .durable import sync, sync_directory, write_new
 from .sharing import find_shared, link
 from .times import NEVER, present, text_of, time_of
@@ -297,6 +297,8 @@ def _explained(releases: ReleasesDirectory) -> Iterator[None]:
     """Turn an error of the file system into one that says what helps."""
     try:
         yield
+    except BusyError as error:
+        raise UploadError(f"nothing was uploaded: {error}") from None
     except OSError as error:
         if error.errno in _FULL:
             remedy = "make room (version-affinity prune), then upload again"

@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from .directory import is_release_id, publishing
+from .directory import BusyError, is_release_id, publishing
 from .durable import FileLock, sync_directory
 from .settings import unfinished_settings
 
@@ -110,6 +110,8 @@ def sweep(releases: ReleasesDirectory) -> None:
                 with lock:
                     _retreat(releases, Workspace(path))
                     _remove(path)
+        except BusyError:
+            pass  # the next upload or pruning does it
         except OSError as error:
             logger.warning("%r, which an interrupted upload left, cannot be removed: %s", str(path), error.strerror)
 
