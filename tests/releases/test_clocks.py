@@ -18,7 +18,7 @@ from redis_server import redis_server
 from uploading import age, at_step, hidden, kill, releases_in, write
 
 from version_affinity.releases import Retention, times
-from version_affinity.releases import follower as follower_module
+from version_affinity.releases import known as known_module
 from version_affinity.releases import retention as retention_module
 from version_affinity.releases.log import open_log
 from version_affinity.releases.pruning import prune
@@ -164,7 +164,7 @@ def test_the_age_is_looked_at_without_an_upload(
     tmp_path: Path, clock: Callable[[timedelta], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A version that gets too old is forgotten by a worker in which nothing else happens; the deployed one never."""
-    monkeypatch.setattr(follower_module, "_AGEING", 0.05)
+    monkeypatch.setattr(known_module, "_AGEING", 0.05)
     site = Site(tmp_path)
     site.upload("v1", "v2")
     site.deploy(V1)
