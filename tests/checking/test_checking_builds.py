@@ -30,7 +30,9 @@ def test_gone(name: str, gone: str, tmp_path: Path) -> None:
     """A file that is gone is missed, and known to be in the version that has it; nothing else is."""
     files = {file: text for file, text in BUILDS[name].items() if file != gone}
     report = checked(tmp_path, files, known={"v1": loaded(tmp_path, BUILDS[name])})
-    assert {(broken.path, broken.versions) for broken in report.broken} == {(f"/{gone}", ("v1",))}
+    assert {(broken.path, broken.versions) for broken in (*report.broken, *report.doubtful)} == {(f"/{gone}", ("v1",))}
+    assert {broken.doubt for broken in report.doubtful} <= {"pages work without it"}
+    assert bool(report.doubtful) == gone.endswith(("favicon.svg", "favicon.ico", "manifest", "icons/a.png", "vite.svg"))
 
 
 def test_mounted_elsewhere(tmp_path: Path) -> None:

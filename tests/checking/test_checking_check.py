@@ -219,7 +219,7 @@ def test_bare_specifiers_of_others(tmp_path: Path) -> None:
 
 
 def test_doubtful(tmp_path: Path) -> None:
-    """A reference may be no mistake in a file with a stable name that no page loads, and with a placeholder in it."""
+    """A reference is a warning in a file with a stable name that no page loads, and with a placeholder in it."""
     files = {
         "index.html": f'{PAGE}<img src="/{{{{ user }}}}.png">',
         "lib/index.js": "import './missing.js'",
@@ -249,7 +249,8 @@ def test_web_manifest(tmp_path: Path) -> None:
         "app/other.json": '{"icons": [{"src": "c.png"}]}',
         "app/a.png": "",
     }
-    assert told(checked(tmp_path, files).broken) == [("/app/manifest.json", "/b.png", "/b.png")]
+    report = checked(tmp_path, files)
+    assert (report.broken, told(report.doubtful)) == ((), [("/app/manifest.json", "/b.png", "/b.png")])
     files["app/manifest.json"] = "{"
     (fault,) = checked(tmp_path, files | {"app/manifest.webmanifest": manifest}).faults
     assert fault.file == "/app/manifest.json"
@@ -310,6 +311,7 @@ def test_details(tmp_path: Path) -> None:
         "path": "/assets/a.js",
         "reason": "no file is there",
         "versions": ("v1", "v3"),
+        "doubt": "",
     }
 
 

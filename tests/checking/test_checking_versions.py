@@ -123,6 +123,7 @@ def test_json(tmp_path: Path) -> None:
         "path": "/x\\x1b.png",
         "reason": "no file is there",
         "versions": [],
+        "doubt": "",
     }
     assert len(document["broken"][1]["text"]) == 200
     assert [one["file"] for one in document["doubtful"]] == ["/lib.js"]

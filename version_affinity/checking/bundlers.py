@@ -1,11 +1,13 @@
-"""References that bundlers write in their own ways: Vite, SystemJS (Vite's legacy builds), Workbox, webpack.
+"""References that bundlers write in their own ways: Vite, VitePress, SystemJS, Workbox, webpack, Rspack, Turbopack.
 
-Each finder is asked only where its marker stands in the script: nearly every script is of one bundler. The lines of
-what they yield count from 0.
+A finder gets a node and the script, and is called only where its marker stands in the script: nearly every script comes
+from one bundler. The lines of the references count from 0.
 """
 
 from __future__ import annotations
 
+import json
+import re
 from typing import TYPE_CHECKING, Final
 
 from version_affinity.assets.media import is_media
@@ -30,9 +32,13 @@ _LONGEST_LOAD: Final = 2000
 _PRELOADED: Final = (".js", ".mjs", ".css")
 _RELATIVE: Final = ("./", "../")
 _WORKBOX: Final = "./workbox-"
+_TURBOPACK: Final = "static/chunks/"
+#: A map of chunks that have a style sheet, and an id in it.
+_STYLES: Final = re.compile(rb"\{((?:[\w\"'-]+:1,?)+)\}\)?\[")
+_ID: Final = re.compile(rb"([\w-]+)[\"']?:1")
 
 
-def _dependencies(node: Node) -> Iterator[Reference]:
+def _dependencies(node: Node, _: bytes) -> Iterator[Reference]:
     """Yield the files of Vite's map (``m.f=["assets/a.js", ...]``) from the function that holds it."""
     if name(node.child_by_field_name("name")) != _MAP:
         return
@@ -53,7 +59,7 @@ def _dependencies(node: Node) -> Iterator[Reference]:
             pending += inner.named_children
 
 
-def _preload(node: Node) -> Iterator[Reference]:
+def _preload(node: Node, _: bytes) -> Iterator[Reference]:
     """Yield what Vite, before version 5, loads with a chunk: ``p(() => import("./a.js"), ["assets/a.js"])``."""
     arguments = arguments_of(node)
     if len(arguments) < 2 or arguments[0].type != "arrow_function" or arguments[1].type != "array":  # noqa: PLR2004
@@ -67,7 +73,7 @@ def _preload(node: Node) -> Iterator[Reference]:
             yield from _file("preload list", file, Base.PUBLIC)
 
 
-def _system(node: Node) -> Iterator[Reference]:
+def _system(node: Node, _: bytes) -> Iterator[Reference]:
     """Yield what ``System.register(["./a.js"], ...)`` and ``module.import("./b.js")`` name."""
     function = node.child_by_field_name("function")
     owner, called = ("", "") if function is None else member(function)
@@ -83,7 +89,7 @@ def _system(node: Node) -> Iterator[Reference]:
                 yield from _file(f"{owner or '...'}.import()", module, Base.PAGE if owner == "System" else Base.FILE)
 
 
-def _workbox(node: Node) -> Iterator[Reference]:
+def _workbox(node: Node, _: bytes) -> Iterator[Reference]:
     """Yield the library that a service worker made by Workbox loads: ``define(["./workbox-1a2b3c4d"], ...)``."""
     if name(node.child_by_field_name("function")) != "define":
         return
@@ -94,7 +100,7 @@ def _workbox(node: Node) -> Iterator[Reference]:
                 yield Reference("define()", f"{text.removesuffix('.js')}.js", module.start_point.row, Need.FILE)
 
 
-def _precached(node: Node) -> Iterator[Reference]:
+def _precached(node: Node, _: bytes) -> Iterator[Reference]:
     """Yield what an entry of Workbox's list names: ``{url: "index.html", revision: "1a2b"}``."""
     fields = {
         (string(key) or name(key)): pair.child_by_field_name("value")
@@ -107,15 +113,57 @@ def _precached(node: Node) -> Iterator[Reference]:
         yield Reference(PRECACHE, text, url.start_point.row, Need.CONTENT)
 
 
-def _chunks(node: Node) -> Iterator[Reference]:
+def _added(node: Node, _: bytes) -> Iterator[Reference]:
+    """Yield what a hand-written service worker keeps: ``cache.addAll(["/", "/app.js"])``, ``cache.add("/")``."""
+    function = node.child_by_field_name("function")
+    called = "" if function is None else member(function)[1]
+    for argument in arguments_of(node)[:1] if called in ("addAll", "add") else ():
+        for url in elements_of(argument) if argument.type == "array" else [argument]:
+            text = string(url)
+            if text is not None and (text.startswith(("/", ".")) or is_media(text)):
+                yield Reference(PRECACHE, text, url.start_point.row, Need.CONTENT)
+
+
+def _chunks(node: Node, data: bytes) -> Iterator[Reference]:
     """Yield the files that webpack's functions name: ``r.u = id => "js/" + id + "." + {7: "1a2b3c4d"}[id] + ".js"``."""
     left, right = node.child_by_field_name("left"), node.child_by_field_name("right")
     if left is None or right is None:
         return
     called = member(left)[1]
     if called in ("u", "miniCssF"):
-        for text in chunk_names(right):
-            yield Reference("webpack chunk", text, node.start_point.row, Need.NAMED, Base.PUBLIC)
+        ids = [] if called == "u" else _style_ids(data)
+        for text in chunk_names(right, ids):
+            yield Reference("webpack chunk", text, node.start_point.row, Need.CHUNK, Base.PUBLIC)
+
+
+def _style_ids(data: bytes) -> list[str]:
+    """Return the ids of the chunks that have a style sheet: ``{7: 1, 9: 1}[id]``."""
+    maps = _STYLES.findall(data)
+    return [name.decode("utf-8", "replace") for found in maps for name in _ID.findall(found)]
+
+
+def _turbopack(node: Node, _: bytes) -> Iterator[Reference]:
+    """Yield the chunks in a list of Turbopack's: ``["static/chunks/0cz1d0mv5g_q7.js"].map(t => e.l(t))``."""
+    for element in elements_of(node):
+        text = string(element) or ""
+        if text.startswith(_TURBOPACK) and is_media(text):
+            yield Reference("Turbopack chunk", text, element.start_point.row, Need.CHUNK, Base.PUBLIC)
+
+
+def _vitepress(node: Node, _: bytes) -> Iterator[Reference]:
+    """Yield the chunks of VitePress's pages: ``__VP_HASH_MAP__ = JSON.parse('{"guide_a.md": "BX4CeNGm"}')``."""
+    left, right = node.child_by_field_name("left"), node.child_by_field_name("right")
+    if left is None or right is None or member(left)[1] != "__VP_HASH_MAP__":
+        return
+    for argument in arguments_of(right)[:1]:
+        try:
+            hashes = json.loads(string(argument) or "")
+        except (ValueError, RecursionError):
+            return
+        for page, digest in hashes.items() if isinstance(hashes, dict) else ():
+            for ending in (".js", ".lean.js"):
+                text = f"assets/{page}.{digest}{ending}"
+                yield Reference("VitePress page", text, node.start_point.row, Need.FILE, Base.PUBLIC)
 
 
 def _file(kind: str, node: Node, base: Base) -> Iterator[Reference]:
@@ -125,12 +173,16 @@ def _file(kind: str, node: Node, base: Base) -> Iterator[Reference]:
 
 
 #: A text that the script holds, the type of node, and what finds references in such a node.
-FINDERS: Final[tuple[tuple[bytes, str, Callable[[Node], Iterator[Reference]]], ...]] = (
+FINDERS: Final[tuple[tuple[bytes, str, Callable[[Node, bytes], Iterator[Reference]]], ...]] = (
     (_MAP.encode(), "variable_declarator", _dependencies),
     (_MAP.encode(), "function_declaration", _dependencies),
     (b"import(", "call_expression", _preload),
     (b"System.register", "call_expression", _system),
     (b"workbox-", "call_expression", _workbox),
     (b"revision", "object", _precached),
+    (b"caches.open", "call_expression", _added),
     (b"webpackChunk", "assignment_expression", _chunks),
+    (b"rspackChunk", "assignment_expression", _chunks),
+    (b"TURBOPACK", "array", _turbopack),
+    (b"__VP_HASH_MAP__", "assignment_expression", _vitepress),
 )

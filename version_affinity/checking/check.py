@@ -6,19 +6,22 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
+from version_affinity.assets.fingerprint import is_fingerprinted
 from version_affinity.assets.static import StaticAssets
 from version_affinity.configuration import check_prefix
 from version_affinity.errors import ConfigurationError
 from version_affinity.patterns import app_first as compiled_patterns
 
 from .comparing import churn, collisions, sizes, unstable
+from .html import MINOR
 from .javascript import SERVICE_WORKER
+from .notices import notices, prefix_of
 from .origins import Origins
 from .reading import MANIFEST, read_one, task_of
 from .references import Base, Document, Need, Reference, clipped, request_path, shown
 from .report import Broken, Report, Unread
 from .site import Site
-from .tracing import trace
+from .tracing import OPEN, trace
 from .unchecked import unchecked
 from .workers import read_all
 
@@ -29,7 +32,7 @@ if TYPE_CHECKING:
     from version_affinity.assets.build import Build
 
     from .references import Fault
-    from .tracing import Followed
+    from .tracing import Followed, Trace
 
 _NONE: Final[Mapping[str, StaticAssets | Build]] = MappingProxyType({})
 # Where Vite writes its manifest, and where it did before version 5.
@@ -56,14 +59,16 @@ def check(
     Args:
         build: The build, loaded with the settings it is served with: how HTML is handled, and what is fingerprinted.
         known: The known versions, by id.
-        live: The id of the live version among them, which the sizes are compared with.
+        live: The id of the live version among them, which the sizes are compared with. A reference that is broken
+            there too is a warning only.
         app_first: The patterns of paths that belong to the wrapped application (``patterns.py``). References there
             hold, and so do those outside of the prefix and on other hosts.
         prefix: The path under which the versions are served.
         origins: The origins under which they are served, such as ``"https://shop.example"`` and that of a CDN. URLs of
             theirs are checked as paths are.
-        progress: Called in this thread after each file that was parsed, which is what takes the time: how many are
-            done, and how many there are. What it raises ends the check.
+        progress: Called in this thread after each file that was parsed, with the number of files done and of all files;
+            for the live version anew, where its references have to be looked at. An exception that it raises ends the
+            check.
 
     Raises:
         ConfigurationError: the live version is not among the known ones; another argument cannot be used.
@@ -89,28 +94,27 @@ def check(
 
     files = ours.index.assets
     documents = _documents(files, progress)
-    vite = _vite_manifest(ours)
-    pages = [path for path in documents if files[path].is_html]
-    found = trace(site, {**documents, **vite}, pages, vite, _read_manifest)
-    broken: list[Broken] = []
-    doubtful: list[Broken] = []
-    for followed in found.broken:
-        asset = files.get(followed.file)
-        is_meant = followed.file in found.loaded or (asset is not None and asset.fingerprinted)
-        one = _broken(followed, others)
-        # A service worker that other versions have leaves its pages behind when it is gone.
-        is_needed = one.kind != SERVICE_WORKER or one.versions
-        (broken if is_meant and is_needed and not followed.has_placeholder else doubtful).append(one)
+    found = _traced(site, ours, documents)
+    told = [_broken(followed, found, files, others) for followed in found.broken]
+    if live is not None and any(not one.doubt for one in told):
+        there = builds[live]
+        same = {files[path].digest: document for path, document in documents.items()}
+        before = _traced(others[live], there, _documents(there.index.assets, progress, same)).broken
+        old = {(followed.reference.kind, clipped(followed.reference.text)) for followed in before}
+        doubt = f"{live}, which is live, has it too"
+        told = [one._replace(doubt=doubt) if not one.doubt and (one.kind, one.text) in old else one for one in told]
     known_files = {version: other.index.assets for version, other in builds.items()}
     return Report(
-        tuple(sorted(broken)),
-        tuple(sorted(doubtful)),
+        tuple(sorted(one for one in told if not one.doubt)),
+        tuple(sorted(one for one in told if one.doubt)),
         tuple(sorted(collisions(files, known_files))),
         tuple(sorted(unstable(files, known_files, found.loaded))),
         tuple(sorted((*_unread({path: one.faults for path, one in documents.items()}), *_unread(found.faults)))),
         sizes(files),
         None if live is None else churn(files, live, known_files[live]),
         unchecked(found.documents.values(), files, own, mount),
+        tuple(sorted(notices(ours, site, found))),
+        prefix_of(found, files, mount),
     )
 
 
@@ -118,11 +122,21 @@ def _build_of(build: StaticAssets | Build) -> Build:
     return build.build if isinstance(build, StaticAssets) else build
 
 
-def _documents(files: Mapping[str, Asset], progress: Callable[[int, int], object] | None) -> dict[str, Document]:
-    """Return what is found in the files of a version that hold references, by path."""
+def _documents(
+    files: Mapping[str, Asset],
+    progress: Callable[[int, int], object] | None,
+    known: Mapping[bytes, Document] = MappingProxyType({}),
+) -> dict[str, Document]:
+    """Return what is found in the files of a version that hold references, by path; ``known`` is by their digest."""
     tasks = {path: task for path, asset in files.items() if (task := task_of(asset)) is not None}
-    found = read_all(tasks.values(), progress)
-    return {path: found[task] for path, task in tasks.items()}
+    found = read_all([task for task in tasks.values() if task.digest not in known], progress)
+    return {path: known.get(task.digest) or found[task] for path, task in tasks.items()}
+
+
+def _traced(site: Site, build: Build, documents: Mapping[str, Document]) -> Trace:
+    vite = _vite_manifest(build)
+    pages = [path for path in documents if build.index.assets[path].is_html]
+    return trace(site, {**documents, **vite}, pages, vite, _read_manifest)
 
 
 def _unread(faults: Mapping[str, Iterable[Fault]]) -> Iterator[Unread]:
@@ -148,7 +162,7 @@ def _named(files: Iterable[str]) -> Iterator[Reference]:
         yield Reference("Vite manifest", file, 1, Need.FILE, Base.PUBLIC)
 
 
-def _broken(followed: Followed, others: Mapping[str, Site]) -> Broken:
+def _broken(followed: Followed, found: Trace, files: Mapping[str, Asset], others: Mapping[str, Site]) -> Broken:
     reference, url = followed.reference, followed.url
     having = [
         version
@@ -163,4 +177,22 @@ def _broken(followed: Followed, others: Mapping[str, Site]) -> Broken:
         path=shown(request_path(url)),
         reason=followed.answer.reason,
         versions=tuple(having),
+        doubt=_doubt(followed, found, files.get(followed.file), is_elsewhere=bool(having)),
     )
+
+
+def _doubt(followed: Followed, found: Trace, asset: Asset | None, *, is_elsewhere: bool) -> str:
+    """Return why a reference that leads nowhere is a warning only; "" where pages break."""
+    reference = followed.reference
+    if followed.answer is OPEN:
+        return "it holds a placeholder"
+    if followed.file in found.manifests or reference.kind in MINOR:
+        return "pages work without it"
+    if followed.file not in found.loaded and not (asset is not None and asset.fingerprinted):
+        return "no page is known to load this file"
+    # A service worker that other versions have leaves its pages behind when it is gone.
+    if reference.kind == SERVICE_WORKER and not is_elsewhere:
+        return "a library may register it for those that use it"
+    if reference.is_conditional and not is_elsewhere and not is_fingerprinted(request_path(followed.url)):
+        return "a condition or a try may keep it from being loaded"
+    return ""

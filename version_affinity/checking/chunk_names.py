@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from .syntax import name, nodes, string
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from tree_sitter import Node
 
@@ -31,8 +31,13 @@ class _Call(NamedTuple):
     id: str
 
 
-def chunk_names(function: Node) -> Iterator[str]:
-    """Yield the names that a function makes of the ids in it; none of a function that is not understood."""
+def chunk_names(function: Node, ids: Iterable[str] = ()) -> Iterator[str]:
+    """Yield the names that a function makes of the ids in it; none for a function that is not understood.
+
+    Args:
+        function: The function.
+        ids: The ids of a function that holds none itself.
+    """
     body = function.child_by_field_name("body")
     parameter = _parameter(function)
     if function.type not in _FUNCTIONS or body is None or not parameter:
@@ -40,7 +45,7 @@ def chunk_names(function: Node) -> Iterator[str]:
     if body.type == "string":
         yield string(body) or ""
         return
-    for chunk in list(_ids(body, parameter))[:_CHUNKS]:
+    for chunk in list(_ids(body, parameter) or ids)[:_CHUNKS]:
         made = _value(body, _Call(parameter, chunk), _DEPTH)
         if made is not None:
             yield made

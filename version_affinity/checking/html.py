@@ -65,6 +65,16 @@ _RELATIONS: Final = {
     "search": _CONTENT,
     "alternate": _PAGE,
 }
+#: The kind of the link that loads a web app manifest.
+MANIFEST_LINK: Final = "<link manifest>"
+#: Kinds that no page needs.
+MINOR: Final = frozenset(
+    (
+        MANIFEST_LINK,
+        "<link search>",
+        *(f"<link {relation}>" for relation in _RELATIONS if "icon" in relation or "startup" in relation),
+    )
+)
 # Whitespace of the HTML standard, and what stands between the candidates of a set.
 _SPACES: Final = " \t\n\f\r"
 _BETWEEN: Final = f"{_SPACES},"

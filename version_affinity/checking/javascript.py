@@ -7,16 +7,17 @@ Found are those that are written out: static and dynamic imports, ``export ... f
 
 from __future__ import annotations
 
+import re
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from version_affinity.assets.fingerprint import Place, has_fingerprint
 from version_affinity.assets.media import is_media
 
 from .bundlers import FINDERS as BUNDLERS
 from .origins import split
 from .references import Base, Document, Fault, Need, Reference, has_scheme, is_fragment
-from .syntax import arguments_of, first_error, member, name, nodes, parsed, string
+from .syntax import Place as Where
+from .syntax import arguments_of, first_error, member, name, parsed, placed_nodes, string
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,11 +31,20 @@ SERVICE_WORKER: Final = "serviceWorker.register()"
 #: The kind of a string that nothing but its own text tells to be a URL.
 _STRING: Final = "string"
 _STRINGS: Final = ("string", "template_string")
+#: What a string is that names a property and no file: a key of an object, a method's name, an index.
+_NAMES: Final = ("key", "name", "index")
+_CATCH: Final = b".catch("
+#: Kinds that scripts and libraries also use for files that are there in some environments only.
+_FALLIBLE: Final = ("import()", "import.meta.resolve()", "new URL()", "new Worker()", "importScripts()", "addModule()")
 #: What a whole URL may be added to: webpack's public path, and nothing.
+_PUBLIC_PATH: Final = (b".p+", b".p +")
 _STARTS: Final = (b".p", b'""', b"''", b"``")
+_DIRECTORIES: Final = ("/", "/.", "/..")
 _WORKERS: Final = ("Worker", "SharedWorker")
 #: Bytes of a string that may be a URL of a build's file, and of the second argument of ``new URL()``.
 _LONGEST_URL: Final = 300
+#: A name that may carry a hash. Whether it does, its directory says (``site.py``).
+_HASHED: Final = re.compile(r"(?:\A|\.)(?=[\w-]*[0-9A-Z])[\w-]{8,}\.")
 #: What tells a file's URL from a text that happens to end like one.
 _NOT_IN_URLS: Final = frozenset(" \t\n\r\"'`<>{}()*|,;")
 
@@ -52,14 +62,21 @@ def find(data: bytes, first_line: int = 1) -> Document:
     finders: dict[str, Finder] = {**_FINDERS, **dict.fromkeys(_STRINGS, partial(_named, data))}
     for marker, kind, finder in BUNDLERS:
         if marker in data:
-            finders[kind] = _both(finders.get(kind), finder)
+            finders[kind] = _both(finders.get(kind), finder, data)
     tree = parsed(data)
-    references = [
-        found._replace(line=found.line + first_line)
-        for node in nodes(tree, finders)
-        for found in finders[node.type](node)
-        if not is_fragment(found.text)
-    ]
+    references: list[Reference] = []
+    bases: set[int] = set()
+    for node, where in placed_nodes(tree, finders):
+        if node.start_byte in bases or (where.field in _NAMES and node.type in _STRINGS):
+            continue
+        if node.type == "new_expression":
+            bases.update(argument.start_byte for argument in arguments_of(node)[1:2] if argument.type == node.type)
+        is_fallible = _may_fail(data, node, where)
+        references += (
+            found._replace(line=found.line + first_line, is_conditional=is_fallible and found.kind in _FALLIBLE)
+            for found in finders[node.type](node)
+            if not is_fragment(found.text)
+        )
     told = {found.text for found in references if found.kind != _STRING}
     kept = (found for found in references if found.kind != _STRING or found.text not in told)
     row = first_error(tree)
@@ -67,13 +84,16 @@ def find(data: bytes, first_line: int = 1) -> Document:
     return Document(tuple(dict.fromkeys(kept)), faults)
 
 
-def _both(first: Finder | None, second: Finder) -> Finder:
-    if first is None:
-        return second
+def _may_fail(data: bytes, node: Node, where: Where) -> bool:
+    """Tell whether a script is prepared for what stands at a node not to be there: a condition, try or catch()."""
+    return where.is_conditional or data.startswith(_CATCH, node.end_byte)
 
+
+def _both(first: Finder | None, second: Callable[[Node, bytes], Iterator[Reference]], data: bytes) -> Finder:
     def both(node: Node) -> Iterator[Reference]:
-        yield from first(node)
-        yield from second(node)
+        if first is not None:
+            yield from first(node)
+        yield from second(node, data)
 
     return both
 
@@ -116,8 +136,14 @@ def _new(node: Node) -> Iterator[Reference]:
     called = member(constructor)[1] or name(constructor)
     if called in _WORKERS:
         yield from _literal(f"new {called}()", arguments[0], Need.FILE, Base.PAGE)
-    elif called == "URL" and len(arguments) > 1 and _is_own_url(arguments[1]):
+    elif called == "URL" and len(arguments) > 1 and _is_own_url(arguments[1]) and not _is_directory(arguments[0]):
         yield from _literal("new URL()", arguments[0], Need.CONTENT, Base.FILE)
+
+
+def _is_directory(node: Node) -> bool:
+    """Tell whether a string is the URL of a directory, from which a script makes other URLs: ``"../"``, ``"."``."""
+    text = string(node) or ""
+    return text in (".", "..") or text.endswith(_DIRECTORIES)
 
 
 def _is_own_url(node: Node) -> bool:
@@ -141,17 +167,18 @@ def _named(data: bytes, node: Node) -> Iterator[Reference]:
         return
     path = text.partition("#")[0].partition("?")[0]
     last = path[path.rfind("/") + 1 :]
-    is_url = path.startswith("/") or has_fingerprint(last, Place.TOOL)
-    if is_url and is_media(path) and last[0] not in ".-" and not _is_ending(data, node.start_byte):
-        yield Reference(_STRING, text, node.start_point.row, Need.NAMED, Base.PUBLIC)
+    is_url = path.startswith("/") or _HASHED.search(last)
+    before = data[max(0, node.start_byte - _LONGEST_URL) : node.start_byte].rstrip()
+    if is_url and is_media(path) and last[0] not in ".-" and not _is_ending(before):
+        need = Need.CHUNK if before.endswith(_PUBLIC_PATH) else Need.NAMED
+        yield Reference(_STRING, text, node.start_point.row, need, Base.PUBLIC)
 
 
-def _is_ending(data: bytes, start: int) -> bool:
-    """Tell whether a string is the end of a name that is put together, but for webpack's ``r.p + "logo.1a2b.svg"``.
+def _is_ending(before: bytes) -> bool:
+    """Tell from the bytes before a string whether it is the end of a name that is put together.
 
-    The bytes before it tell: to ask the tree for what stands before a node takes longer the deeper that is.
+    To ask the tree for what stands before a node takes longer the deeper that is.
     """
-    before = data[max(0, start - _LONGEST_URL) : start].rstrip()
     return before.endswith(b"+") and not before[:-1].rstrip().endswith(_STARTS)
 
 

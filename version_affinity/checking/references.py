@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from enum import Enum
 from typing import Final, NamedTuple
 from urllib.parse import unquote_to_bytes
@@ -15,6 +16,14 @@ _CONTROLS: Final = "".join(map(chr, range(0x21)))
 _REMOVED: Final = {ord(character): None for character in "\t\n\r"}
 #: Characters of a file's text that are shown.
 _SHOWN: Final = 200
+#: What a script or a server puts a path in the place of, when it serves the build: of template languages, and the
+#: conventions "__BASE__", "%%BASE%%", "%BASE%" and "BASE_REPLACE_ME".
+_PLACEHOLDER: Final = re.compile(
+    r"\{\{[^{}]*\}\}|%7B%7B[^%/]*(?:%20[^%/]*)*%7D%7D|\$\{[^{}]*\}|<%[^<>]*%>|\{%[^{}]*%\}|\[\[[^\[\]/]*\]\]"
+    r"|%%[^%/]+%%|%[A-Z][A-Z0-9_]*%|__[A-Za-z0-9](?:[A-Za-z0-9.-]|_(?!_))*__"
+    r"|(?<![A-Za-z0-9_.-])[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+(?![A-Za-z0-9_.-])",
+)
+_OPEN_PLACEHOLDERS: Final = ("{{", "${", "<%", "{%")
 _HERE: Final = frozenset((".", "%2e"))
 _ABOVE: Final = frozenset(("..", ".%2e", "%2e.", "%2e%2e"))
 
@@ -25,6 +34,7 @@ class Need(Enum):
     FILE = "a file of the version: code and style"
     CONTENT = "a file, unless its name has no known extension: the application may well answer"
     NAMED = "a file, if its name and its directory are those of a build's fingerprinted files"
+    CHUNK = "a file, if its directory is one of the build's: a bundler's own list says so"
     PAGE = "a page: the application answers what no file does"
 
 
@@ -34,7 +44,9 @@ class Base(Enum):
     FILE = "the file that it stands in; a document's base URL for what stands in HTML"
     PAGE = "the page that runs the script, or the worker"
     SPECIFIER = "a module specifier: the file, when it begins with '/', './' or '../'; else the import map decides"
-    PUBLIC = "what bundlers call the public path: any directory above the file; the file, when it begins with a dot"
+    PUBLIC = (
+        "what bundlers call the public path: any directory of the build; the file or a page, when it begins with a dot"
+    )
 
 
 class Reference(NamedTuple):
@@ -46,6 +58,7 @@ class Reference(NamedTuple):
         line: The line in the file, from 1.
         need: What has to be there.
         base: What it is relative to.
+        is_conditional: Whether a condition or an exception may keep the browser from following it.
     """
 
     kind: str
@@ -53,6 +66,7 @@ class Reference(NamedTuple):
     line: int
     need: Need
     base: Base = Base.FILE
+    is_conditional: bool = False
 
 
 class Fault(NamedTuple):
@@ -127,6 +141,22 @@ def is_fragment(text: str) -> bool:
     """Tell whether a reference stays in its own document: it is empty, or a fragment alone."""
     text = text.strip(_CONTROLS)
     return not text or text.startswith("#")
+
+
+def without_placeholders(text: str) -> str | None:
+    """Return a URL without the placeholders in it, relative to where the build is served; None where it has none.
+
+    >>> without_placeholders("/{{ base }}/a.js"), without_placeholders("%7B%7Bbase%7D%7D/a.js")
+    ('a.js', 'a.js')
+    >>> without_placeholders("/__BASE__/a.js"), without_placeholders("%%B%%a.js"), without_placeholders("MY_URL/a.js")
+    ('a.js', 'a.js', 'a.js')
+    >>> without_placeholders("/assets/a__b.js") is None, without_placeholders("/A_B.js") is None
+    (True, True)
+    """
+    plain = _PLACEHOLDER.sub("", text)
+    if plain == text and not any(mark in text for mark in _OPEN_PLACEHOLDERS):
+        return None
+    return re.sub("/{2,}", "/", plain).lstrip("/")
 
 
 def request_path(path: str) -> str:

@@ -17,6 +17,7 @@ class Broken(NamedTuple):
         path: The path that it means, where files are mounted included; "" for a specifier that means none.
         reason: What is wrong.
         versions: The known versions that have a file there.
+        doubt: Why it is a warning only; "" where it keeps the version from being deployed.
     """
 
     file: str
@@ -26,6 +27,7 @@ class Broken(NamedTuple):
     path: str
     reason: str
     versions: tuple[str, ...] = ()
+    doubt: str = ""
 
 
 class Collision(NamedTuple):
@@ -68,6 +70,20 @@ class Unread(NamedTuple):
     file: str
     line: int
     reason: str
+
+
+class Notice(NamedTuple):
+    """A warning about a version that is not about one reference: a trap that its pages or its set-up run into.
+
+    Attributes:
+        file: The file that it is about; "" for the version as a whole.
+        line: The line there, from 1; 0 for the whole file.
+        text: The trap, and what helps.
+    """
+
+    file: str
+    line: int
+    text: str
 
 
 class Unchecked(NamedTuple):
@@ -132,15 +148,15 @@ class Report:
 
     Attributes:
         broken: References that lead nowhere.
-        doubtful: Others that lead nowhere, which may be no mistake: in files that no page is known to load and whose
-            name is not fingerprinted, as in a library that was copied as a whole; with a placeholder in them; to a
-            service worker that no version has, which a library may register for those that use it.
+        doubtful: References that lead nowhere, and are warnings only; each says why.
         collisions: Fingerprinted names that stand for other bytes elsewhere.
         unstable: Files with stable names that differ between versions.
-        faults: What could not be parsed.
-        sizes: How much the version has.
+        faults: Places that could not be parsed.
+        sizes: The size of the version.
         churn: How much of it is new against the live version; None where there is none.
-        unchecked: Origins that may be the build's own, where nobody has said so: what refers to them is not checked.
+        unchecked: Origins that may be the build's own and are not given as such: references to them are not checked.
+        notices: Traps: service workers that get stuck, pages that break at deep links, files that must not be public.
+        prefix: The prefix that the build seems to be made for, where it is another one; else "".
     """
 
     broken: tuple[Broken, ...]
@@ -151,6 +167,8 @@ class Report:
     sizes: Sizes
     churn: Churn | None
     unchecked: tuple[Unchecked, ...]
+    notices: tuple[Notice, ...] = ()
+    prefix: str = ""
 
     @property
     def ok(self) -> bool:
@@ -180,4 +198,6 @@ class Report:
                 "removed": churn.removed._asdict(),
             },
             "unchecked": [one._asdict() for one in self.unchecked],
+            "notices": [one._asdict() for one in self.notices],
+            "prefix": self.prefix,
         }

@@ -7,7 +7,7 @@ from urllib.parse import quote_from_bytes
 
 from version_affinity.assets.asset import Asset
 from version_affinity.assets.build import APP, MISSING, NO_FILE, Found
-from version_affinity.assets.fingerprint import is_fingerprinted, looks_like_asset
+from version_affinity.assets.fingerprint import is_fingerprinted
 from version_affinity.assets.media import is_media
 from version_affinity.assets.redirects import Redirected
 from version_affinity.assets.routing import Redirect
@@ -16,7 +16,7 @@ from version_affinity.assets.spelling import canonical
 from .references import EXTERNAL, Need, request_path, resolve
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container
+    from collections.abc import Callable, Collection
 
     from version_affinity.assets.build import At, Build
 
@@ -63,7 +63,7 @@ class Site:
         build: Build,
         prefix: str,
         is_apps: Callable[[str], bool],
-        directories: Container[str],
+        directories: Collection[str],
         origins: Origins,
     ) -> None:
         self.origins: Final = origins
@@ -73,6 +73,7 @@ class Site:
         self._is_apps = is_apps
         self._directories = directories
         self._known: dict[tuple[str, Need], Answer] = {}
+        self._above: dict[str, tuple[str, ...]] = {}
         self._pages = {
             asset.path: path
             for path, asset in reversed(build.routes.items())
@@ -82,6 +83,39 @@ class Site:
     def url_of(self, path: str) -> str:
         """Return the URL path of a file, or of the path at which a page is shown."""
         return self.root + canonical(self._pages.get(path, path))[1:]
+
+    def has_directory(self, url: str) -> bool:
+        """Tell whether a known version has files in the directory of a URL path, or in the one above."""
+        path = self._below_mount(request_path(url))
+        return path is not None and self._is_in_build(path)
+
+    def above(self, text: str) -> tuple[str, ...]:
+        """Return the URL paths from which a relative URL leads into a directory of a known version."""
+        inner = "/" + text[: text.rfind("/") + 1]
+        found = self._above.get(inner)
+        if found is None:
+            found = self._above[inner] = tuple(
+                self.root + canonical(directory[: -len(inner)] + "/")[1:]
+                for directory in sorted(self._directories, key=len)
+                if len(inner) > 1 and directory.endswith(inner)
+            )
+        return found
+
+    def _is_in_build(self, path: str) -> bool:
+        directory = path[: path.rfind("/") + 1]
+        above = directory[: directory.rfind("/", 0, -1) + 1]
+        return directory in self._directories or (above != "/" and above in self._directories)
+
+    def redirect(self, url: str) -> str:
+        """Return the path to which the version redirects what loads a URL path; "" where it does not."""
+        whole = request_path(url)
+        path = self._below_mount(whole)
+        if url == EXTERNAL or path is None or self._is_apps(whole):
+            return ""
+        at, _ = self._look_up(url, whole, path, _LOADED)
+        if isinstance(at, Redirect):
+            return self.root + canonical(at.path)[1:]
+        return at.location if isinstance(at, Redirected) else ""
 
     def answer(self, url: str, need: Need) -> Answer:
         """Return what answers at a URL path, for a reference with a need."""
@@ -131,8 +165,10 @@ class Site:
 
     def _missing(self, path: str, need: Need, answered: str) -> Answer:
         """Return what is to say of a path at which no file of the version is."""
+        if need is Need.CHUNK:
+            return Answer(_NOTHING) if self._is_in_build(path) else _OTHERS
         if need is Need.NAMED:
-            is_own = looks_like_asset(path, self._directories) and is_fingerprinted(path)
+            is_own = path[: path.rfind("/") + 1] in self._directories and is_fingerprinted(path)
             return Answer(_NOTHING) if is_own else _OTHERS
         if need is Need.PAGE:
             return Answer(_NOTHING) if answered in (MISSING, NO_FILE) else _OTHERS

@@ -5,7 +5,8 @@ The tree is walked with a cursor: queries take quadratic time on a deep one.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+import re
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import tree_sitter_javascript
 from tree_sitter import Language, Parser
@@ -18,38 +19,87 @@ if TYPE_CHECKING:
 _LANGUAGE: Final = Language(tree_sitter_javascript.language())
 #: Bytes of the longest name that is looked for: ``navigator.serviceWorker``, ``document.currentScript.src``.
 _LONGEST_NAME: Final = 64
+#: After one of these tokens, the rest of the statement or expression runs only under some condition.
+_CONDITIONS: Final = frozenset(("if", "try", "case", "?", "&&", "||", "??", "&&=", "||=", "??="))
+#: Names that modules import and export may be reserved words (ECMA-262, ModuleExportName); the grammar refuses them.
+_MODULE_NAMES: Final = re.compile(rb"\b(?:import|export)[\s\w$,*]{0,100}\{[\s\w$,'\"./-]*\}|\*\s*as\s+\w+\s+from\b")
+_RESERVED: Final = re.compile(
+    rb"\b(?:break|case|catch|class|const|continue|debugger|delete|do|else|export|extends|finally|for|function|if|import|in"
+    rb"|instanceof|new|null|return|super|switch|this|throw|true|try|typeof|var|void|while|with)\b"
+)
 _ESCAPES: Final = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f", "v": "\v", "0": "\0", "\n": "", "\r\n": ""}
 
 
+class Place(NamedTuple):
+    """Where a node stands.
+
+    Attributes:
+        field: What it is to the node that holds it, such as "key"; "" for nothing of a name.
+        is_conditional: Whether a condition or an exception may keep it from running.
+    """
+
+    field: str
+    is_conditional: bool
+
+
 def parsed(data: bytes) -> Tree:
-    """Return the tree of a script; what is no JavaScript makes nodes of its own in it."""
-    return Parser(_LANGUAGE).parse(data)
+    """Return the tree of a script. Text that is not JavaScript becomes nodes of its own type.
+
+    >>> parsed(b"import {in as a} from './a.js'; export {a as do}; export default {b: new C}").root_node.has_error
+    False
+    """
+    return Parser(_LANGUAGE).parse(_MODULE_NAMES.sub(_without_reserved, data))
 
 
 def nodes(tree: Tree | Node, kinds: Container[str]) -> Iterator[Node]:
     """Yield the nodes of some kinds in a tree or below a node, each before those in it."""
+    return (node for node, _ in placed_nodes(tree, kinds))
+
+
+def placed_nodes(tree: Tree | Node, kinds: Container[str]) -> Iterator[tuple[Node, Place]]:
+    """Yield the nodes of some kinds in a tree or below a node, and where each stands."""
     cursor = tree.walk()
+    # For each level, whether its nodes stand under a condition.
+    levels = [False]
     while True:
         node = cursor.node
-        if node is not None and node.type in kinds:
-            yield node
+        if node is not None:
+            kind = node.type
+            if kind in kinds:
+                yield node, Place(cursor.field_name or "", levels[-1])
+            elif kind in _CONDITIONS:
+                levels[-1] = True
         if cursor.goto_first_child():
+            levels.append(levels[-1])
             continue
         while not cursor.goto_next_sibling():
             if not cursor.goto_parent():
                 return
+            levels.pop()
 
 
 def first_error(tree: Tree) -> int | None:
-    """Return the row, from 0, in which the parser found something else than it expected; None where it did not."""
+    """Return the row, from 0, of the first syntax error; None without one."""
     cursor = tree.walk()
     while True:
         node = cursor.node
-        if node is None or not node.has_error:
-            if not cursor.goto_next_sibling():
-                return None
+        if node is None or not node.has_error or _is_raw_escape(node):
+            while not cursor.goto_next_sibling():
+                if not cursor.goto_parent():
+                    return None
         elif node.is_error or node.is_missing or not cursor.goto_first_child():
             return node.start_point.row
+
+
+def _is_raw_escape(node: Node) -> bool:
+    r"""Tell whether an error is an escape that only a tagged template may hold: ``String.raw`\ufoo` ``."""
+    return node.is_error and (node.text or b"")[:2] in (rb"\u", rb"\x")
+
+
+def _without_reserved(names: re.Match[bytes]) -> bytes:
+    """Return the names that a module imports or exports, with reserved words replaced by others of the same length."""
+    head, brace, rest = names[0].partition(b"{" if b"{" in names[0] else b"as")
+    return head + brace + _RESERVED.sub(lambda word: b"_" * len(word[0]), rest)
 
 
 def arguments_of(node: Node) -> list[Node]:

@@ -11,23 +11,22 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from .bundlers import PRECACHE
+from .html import MANIFEST_LINK
 from .import_map import NO_IMPORTS, ImportMap
 from .import_map import parse as parse_import_maps
-from .references import EXTERNAL, Base, Document, Fault, Need, Reference, has_scheme, resolve
+from .references import EXTERNAL, Base, Document, Fault, Need, Reference, has_scheme, resolve, without_placeholders
 from .site import Answer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
     from version_affinity.assets.asset import Asset
 
     from .site import Site
 
-#: What loads a web app manifest.
-_MANIFEST: Final = "<link manifest>"
 _STATIC: Final = ("import", "export from")
-#: What stands in URLs that a script or a server completes; no URL holds it.
-_PLACEHOLDERS: Final = ("{{", "${", "<%", "{%")
+#: The answer at a URL with a placeholder, where no file is at the rest of it either.
+OPEN: Final = Answer("no file is there")
 _UNMAPPED: Final = Answer("it is no URL, and no import map has it")
 #: Pages of which a relative URL may be: a file that is put into others, and a worker's, is rarely for more.
 _MOST_PAGES: Final = 100
@@ -48,11 +47,6 @@ class Followed(NamedTuple):
     url: str
     answer: Answer
 
-    @property
-    def has_placeholder(self) -> bool:
-        """Whether the reference is no URL yet."""
-        return any(mark in self.reference.text for mark in _PLACEHOLDERS)
-
 
 class Trace(NamedTuple):
     """What following all references has shown.
@@ -62,12 +56,16 @@ class Trace(NamedTuple):
         loaded: The files that pages load, each with a reference to it.
         faults: By file, what cannot be parsed in import maps and in web app manifests.
         documents: What was found in files, with what their import maps refer to, and with web app manifests.
+        manifests: The web app manifests.
+        outside: The URL paths of scripts and style sheets that pages load and that are not below the mount.
     """
 
     broken: tuple[Followed, ...]
     loaded: Mapping[str, Followed | None]
     faults: Mapping[str, tuple[Fault, ...]]
     documents: Mapping[str, Document]
+    manifests: Collection[str]
+    outside: Collection[str]
 
 
 def trace(
@@ -117,6 +115,8 @@ class _Tracer:
         self._pages: dict[str, bool] = {}
         self._loaded: dict[str, Followed | None] = {}
         self._faults: dict[str, tuple[Fault, ...]] = {}
+        self._manifests: set[str] = set()
+        self._outside: dict[str, None] = {}
         # None for a reference that holds.
         self._outcomes: dict[tuple[str, int], Followed | None] = {}
 
@@ -124,7 +124,9 @@ class _Tracer:
         """Take a page in, and return its import map."""
         url = self._site.url_of(page)
         document = self._documents[page]
-        base = url if document.base is None else resolve(self._local(document.base), url)
+        base = document.base or ""
+        plain = without_placeholders(base)
+        base = resolve(self._local(base if plain is None else plain), url)
         self._bases[page] = base
         self._page_bases[base[: base.rfind("/") + 1]] = None
         imports, references, faults = parse_import_maps(document.import_maps, base, self._local)
@@ -150,7 +152,9 @@ class _Tracer:
                 asset = followed.answer.asset
                 if asset is None or asset.is_html or followed.reference.need is Need.PAGE:
                     continue
-                if followed.reference.kind == _MANIFEST and asset.path not in self._documents:
+                if followed.reference.kind == MANIFEST_LINK:
+                    self._manifests.add(asset.path)
+                if followed.reference.kind == MANIFEST_LINK and asset.path not in self._documents:
                     manifest = self._read_manifest(asset)
                     self._documents[asset.path] = manifest
                     self._faults[asset.path] = manifest.faults
@@ -165,15 +169,15 @@ class _Tracer:
             for _ in self._followed(file, None):
                 pass
         broken = tuple(followed for followed in self._outcomes.values() if followed is not None)
-        return Trace(broken, self._loaded, self._faults, self._documents)
+        return Trace(broken, self._loaded, self._faults, self._documents, self._manifests, self._outside)
 
     def _followed(self, file: str, imports: ImportMap | None) -> Iterator[Followed]:
         """Follow the references of one file; yield them, and keep those that lead nowhere."""
         document = self._documents.get(file)
         base = self._base_of(file)
         for at, reference in enumerate(() if document is None else document.references):
-            if reference.base is not Base.SPECIFIER:
-                url, answer = self._best(self._meanings(file, base, reference), reference.need)
+            if reference.base is not Base.SPECIFIER or without_placeholders(reference.text) is not None:
+                url, answer = self._outcome(file, base, reference)
             else:
                 address = (imports or NO_IMPORTS).resolve(self._local(reference.text), base)
                 if address is not None:
@@ -185,11 +189,25 @@ class _Tracer:
                     # and what they load under Node alone. Nor is it known which map a page of the application has.
                     continue
             followed = Followed(file, reference, url, answer)
+            if file in self._pages and reference.need is Need.FILE and url and not url.startswith(self._site.root):
+                self._outside[url] = None
             if answer.reason:
                 self._outcomes.setdefault((file, at), followed)
             else:
                 self._outcomes[file, at] = None
             yield followed
+
+    def _outcome(self, file: str, base: str, reference: Reference) -> tuple[str, Answer]:
+        """Return where a reference leads, and what answers there."""
+        url, answer = self._best(self._meanings(file, base, reference), reference.need)
+        plain = without_placeholders(reference.text) if answer.reason else None
+        if plain is None:
+            return url, answer
+        # A file that is there without the placeholder is meant, and a name that only a build tool makes, too.
+        found, there = self._best((resolve(plain, start) for start in _directories(base, self._site.root)), Need.NAMED)
+        if there.asset is not None or there.reason:
+            return found, there
+        return url, OPEN
 
     def _best(self, meanings: Iterator[str], need: Need) -> tuple[str, Answer]:
         """Return the meaning that holds, best with a file of the version; else the first one."""
@@ -199,11 +217,13 @@ class _Tracer:
             if answer.asset is not None and not answer.reason:
                 return url, answer
             if answer.reason:
-                missed = missed or (url, answer)
+                # A file is missed where the build has a directory for it, rather than elsewhere.
+                if missed is None or (self._site.has_directory(url) and not self._site.has_directory(missed[0])):
+                    missed = url, answer
             else:
                 held = held or (url, answer)
         # Of what may be no reference at all, one meaning that can only be a build's file tells that it is one.
-        best = (missed or held) if need is Need.NAMED else (held or missed)
+        best = (missed or held) if need in (Need.NAMED, Need.CHUNK) else (held or missed)
         return best or (EXTERNAL, Answer(""))
 
     def _meanings(self, file: str, base: str, reference: Reference) -> Iterator[str]:
@@ -211,13 +231,14 @@ class _Tracer:
         text = self._local(reference.text)
         is_relative = not (text.startswith(("/", "\\")) or has_scheme(text))
         if reference.base is Base.PUBLIC and is_relative and not text.startswith("."):
-            for directory in _directories(base, self._site.root):
+            for directory in (*_directories(base, self._site.root), *self._site.above(text)):
                 yield resolve(text, directory)
             return
         directories = [base]
-        if is_relative and (reference.base is Base.PAGE or self._pages.get(file)):
+        if is_relative and (reference.base in (Base.PAGE, Base.PUBLIC) or self._pages.get(file)):
             others = (self._site.root, *islice(self._page_bases, _MOST_PAGES))
-            directories = [base, *others] if file in self._pages else [*others, base]
+            is_first = file in self._pages or reference.base is Base.PUBLIC
+            directories = [base, *others] if is_first else [*others, base]
         for directory in directories:
             yield resolve(text, directory)
 

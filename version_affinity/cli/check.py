@@ -15,7 +15,7 @@ from .commands import command
 from .completing import complete_version
 from .errors import RefusedError, missing_extra
 from .forms import check_given, form
-from .objections import app_first_hint, unchecked
+from .objections import remedy, unchecked
 from .output import aligned, emit, json_option, say, styled
 from .place import build_options, current_place, place_options
 from .progress import progress
@@ -101,7 +101,7 @@ def check(build: str, prefix: str | None, app_first: tuple[str, ...], origins: t
     else:
         _show(subject, report, served)
     if not report.ok:
-        hint = app_first_hint(report)
+        hint = remedy(report, served.prefix)
         raise RefusedError(
             "\n".join(filter(None, [f"{subject.name} is not fit to be deployed: {_counted(report)}", hint]))
         )
@@ -142,7 +142,7 @@ def _show(subject: _Subject, report: Report, served: Build) -> None:
         by_file.setdefault(finding.file, []).append(finding)
     for file, findings in by_file.items():
         say()
-        say(styled(printable(file), "strong"))
+        say(styled(printable(file or "The build"), "strong"))
         rows = [
             [
                 str(finding.line or ""),
@@ -171,7 +171,9 @@ def _findings(report: Report) -> Iterable[_Finding]:
     for found in report.broken:
         yield _Finding(found.file, found.line, True, _reference(found))
     for found in report.doubtful:
-        yield _Finding(found.file, found.line, False, f"{_reference(found)}; it may be no mistake")
+        yield _Finding(found.file, found.line, False, f"{_reference(found)}; {found.doubt}")
+    for notice in report.notices:
+        yield _Finding(notice.file, notice.line, False, notice.text)
     for unread in report.faults:
         yield _Finding(unread.file, unread.line, False, unread.reason)
     for unstable in report.unstable:
@@ -190,6 +192,6 @@ def _counted(report: Report) -> str:
     counts = (
         (len(report.broken), "broken reference"),
         (len(report.collisions), "collision"),
-        (len(report.doubtful) + len(report.faults) + len(report.unstable), "warning"),
+        (len(report.doubtful) + len(report.faults) + len(report.unstable) + len(report.notices), "warning"),
     )
     return ", ".join(counted(count, noun) for count, noun in counts if count)

@@ -222,15 +222,17 @@ def _checked(
     if not report.broken:
         return [], told
     looked = command_line(f"check {version} {build.options}".rstrip())
-    hint = app_first_hint(report)
+    hint = remedy(report, build.prefix)
     reason = f"{version} has {counted(len(report.broken), 'broken reference')}; {looked} tells all"
     reason += f". {hint}" if hint else ""
     places = [f"{found.file}:{found.line}  {found.text}: {found.reason}" for found in report.broken]
     return [Objection(BROKEN, reason, _first(places))], told
 
 
-def app_first_hint(report: Report) -> str:
-    """Return what helps where broken references may be the application's; "" where only a build makes such names."""
+def remedy(report: Report, prefix: str) -> str:
+    """Return what helps with broken references: another prefix, or the application's paths; "" where neither may."""
+    if report.prefix:
+        return f"The build seems to be made for another prefix than {prefix}: --prefix {report.prefix}"
     may_be_apps = any(not is_fingerprinted(found.path) for found in report.broken)
     return _APP_FIRST_HINT if may_be_apps else ""
 

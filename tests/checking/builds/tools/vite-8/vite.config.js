@@ -1,0 +1,1 @@
+export default { build: { outDir: "dist", assetsInlineLimit: 0 }, worker: { format: "es" } };

@@ -1,0 +1,1 @@
+export default { title: "Small", vite: { build: { assetsInlineLimit: 0 } } };

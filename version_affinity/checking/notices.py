@@ -1,0 +1,132 @@
+"""Traps of a version that are not broken references: service workers, deep links, a wrong prefix, files left out."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Final
+
+from version_affinity.assets.build import SINGLE_PAGE
+from version_affinity.assets.spelling import canonical
+
+from .bundlers import PRECACHE
+from .html import MINOR
+from .javascript import SERVICE_WORKER
+from .references import Base, Need, cleaned, has_scheme, request_path, resolve, shown
+from .report import Notice
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from version_affinity.assets.asset import Asset
+    from version_affinity.assets.build import Build
+
+    from .site import Site
+    from .tracing import Trace
+
+_DOCUMENT: Final = "/index.html"
+#: The file names of service workers that tools write or document.
+_WORKERS: Final = frozenset(("sw.js", "service-worker.js", "ngsw-worker.js", "firebase-messaging-sw.js"))
+#: Policies under which a worker's requests do not name its script (W3C Referrer Policy section 3).
+_HIDING: Final = frozenset(("no-referrer", "origin", "strict-origin"))
+
+
+def notices(build: Build, site: Site, found: Trace) -> Iterator[Notice]:
+    """Yield the traps of a version.
+
+    Args:
+        build: Its files and rules.
+        site: The version as browsers see it.
+        found: What its files refer to.
+    """
+    yield from _pages(build, found)
+    for file in sorted(_workers(build, site, found)):
+        yield from _worker(file, build, site, found)
+
+
+def prefix_of(found: Trace, files: Mapping[str, Asset], mount: str) -> str:
+    """Return the prefix for which a version seems to be made, where it is another one; else "".
+
+    Most of what its pages load, or of what is broken, is found below that prefix.
+
+    Args:
+        found: What its files refer to.
+        files: Its files.
+        mount: The path under which it is served, with "/" at both ends.
+    """
+    broken = [request_path(followed.url) for followed in found.broken if followed.url]
+    outside = [request_path(url) for url in found.outside]
+    counts = Counter[str]()
+    for path in (*broken, *outside):
+        at = 0
+        while (at := path.find("/", at)) >= 0:
+            if path[at:] in files and path[: at + 1] != mount:
+                counts[path[: at + 1]] += 1
+                break
+            at += 1
+    best = counts.most_common(1)
+    return shown(best[0][0]) if best and 2 * best[0][1] > len(broken) else ""
+
+
+def _pages(build: Build, found: Trace) -> Iterator[Notice]:
+    assets = build.index.assets
+    if build.index.manifest is None and not any(asset.is_html for asset in assets.values()):
+        yield Notice("", 0, "it has no HTML and no manifest of a build tool, so that its entries are not known")
+    document = found.documents.get(_DOCUMENT)
+    if document is None or build.not_found_handling != SINGLE_PAGE or (document.base or "").startswith("/"):
+        return
+    for reference in document.references:
+        text = cleaned(reference.text)
+        is_relative = reference.base is Base.FILE and not (text.startswith(("/", "\\")) or has_scheme(text))
+        if is_relative and reference.need is not Need.PAGE and reference.kind not in MINOR:
+            where = resolve(text, "/a/")
+            yield Notice(
+                _DOCUMENT,
+                reference.line,
+                f"{shown(text)} is relative, and the page is shown at every path of the single-page application: at "
+                f"/a/b it asks for {shown(where)}. Build with an absolute base (Vite: base: '/'), or write "
+                '<base href="/">',
+            )
+            return
+
+
+def _workers(build: Build, site: Site, found: Trace) -> set[str]:
+    """Return the scripts of a version that are service workers."""
+    workers = {path for path in build.index.assets if path[path.rfind("/") + 1 :] in _WORKERS}
+    for file, document in found.documents.items():
+        for reference in document.references:
+            if reference.kind == PRECACHE:
+                workers.add(file)
+            elif reference.kind == SERVICE_WORKER:
+                asset = site.answer(resolve(reference.text, site.root), Need.FILE).asset
+                workers |= {asset.path} if asset is not None else set()
+    return workers
+
+
+def _worker(file: str, build: Build, site: Site, found: Trace) -> Iterator[Notice]:
+    document = found.documents.get(file)
+    base = site.url_of(file)
+    for reference in () if document is None else document.references:
+        if reference.kind == PRECACHE:
+            url = resolve(site.origins.local(reference.text), base)
+            target = site.redirect(url)
+            if target:
+                yield Notice(
+                    shown(file),
+                    reference.line,
+                    f"the worker keeps {shown(request_path(url))}, which is redirected to {shown(target)}: Chromium "
+                    "shows an error in place of a page that was kept like that. Have the worker keep "
+                    f"{shown(target)}, or use html_handling='none'",
+                )
+    rules = build.header_rules
+    changes = None if rules is None else rules.for_path(canonical(file))
+    for name, value in () if changes is None else changes.added:
+        # The last policy that a browser knows counts.
+        policies = [policy.strip().lower() for policy in value.split(",")]
+        if name.lower() == "referrer-policy" and policies[-1] in _HIDING:
+            yield Notice(
+                shown(file),
+                0,
+                f"_headers sends the worker's script with Referrer-Policy: {shown(policies[-1])}, which hides in its "
+                "requests that they are a worker's: what it keeps for the next page is then of the page's version, and "
+                "browsers stay on that version. Leave the worker's script out of that rule, or send same-origin",
+            )
