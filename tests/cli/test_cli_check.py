@@ -83,6 +83,52 @@ def test_prefix(site: Site) -> None:
     assert site.json("check", str(build), "--prefix", "/other/")["ok"]
 
 
+def test_another_prefix(site: Site) -> None:
+    """A build that is made for another prefix says which one to name, not that the application may answer."""
+    page = f'<!doctype html><script type="module" src="/shop{ENTRY["v3"]}"></script>'
+    build = str(site.build("v3", {"index.html": page}))
+    hint = "The build seems to be made for another prefix than /: --prefix /shop/"
+    refused = site.run("check", build, code=1).stderr
+    assert (hint in refused, "--app-first" in refused) == (True, False)
+    assert hint not in site.run("check", build, "--prefix", "/shop/").stdout
+    fit = site.run("check", build, "--prefix", "/other/").stdout
+    assert "The build seems to be made for another prefix than /other/: --prefix /shop/\n\nFit to be deployed." in fit
+    site.upload("v3", more={"index.html": page})
+    assert hint in site.run("versions", "deploy", "v3@10%", "--rest", "-y", code=1).stderr
+
+
+def test_inherited(site: Site) -> None:
+    """A reference that is broken in the live version too is a warning, also to deploy; --against names another one."""
+    more = {"about.html": "<!doctype html><img src='/gone.png'>"}
+    site.upload("v0", more=more)
+    assert "v0 has 1 broken reference" in site.run("versions", "deploy", "v0", "-y", code=1).stderr
+    site.run("versions", "deploy", "v0", "-y", "--force")
+    build = str(site.build("v3", more))
+    shown = site.run("check", build).stdout
+    assert "/gone.png: no file is there; v0 has it too" in shown
+    assert "Against v0, which 100 % of the users have: " in shown
+    assert "1 broken reference" in site.run("check", build, "--against", "v1", code=1).stderr
+    site.upload("v3", more=more)
+    site.run("versions", "deploy", "v3@10%", "--rest", "-y")
+    other = str(site.root / "builds" / "v0")
+    told = site.json("check", build, "--against", other)
+    assert [found["doubt"] for found in told["doubtful"]] == [f"{other} has it too"]
+    assert f"Against {other}: " in site.run("check", build, "--against", other).stdout
+    assert "version 'v9' is not in" in site.run("check", build, "--against", "v9", code=1).stderr
+    assert "it is empty" in site.run("check", build, "--against", "", code=2).stderr
+
+
+def test_traps(site: Site) -> None:
+    """Traps are warnings, by file; one that is about the whole build stands under a heading of its own."""
+    worker = "caches.open('v1').then(cache => cache.addAll(['/', '/index.html']))"
+    build = str(site.build("v3", {"sw.js": worker}))
+    shown = site.run("check", build).stdout
+    assert "\n/sw.js\n  1  warning  the worker keeps /index.html, which is redirected to /: Chromium shows" in shown
+    assert "Fit to be deployed, with" in shown
+    (site.root / "builds" / "v3" / "index.html").unlink()
+    assert "\nThe build\n     warning  it has no HTML and no manifest" in site.run("check", build).stdout
+
+
 def test_origins(site: Site) -> None:
     """Where a build seems to be served under an origin, too, it is said how that is checked."""
     page = (

@@ -318,6 +318,17 @@ def test_progress_of_a_check(site: Site, command: str, name: str) -> None:
     assert "Checking" not in screen.text
 
 
+def test_progress_of_a_huge_file(site: Site) -> None:
+    """While one huge file is read, the line says for how long already."""
+    pytest.importorskip("tinycss2", reason="it comes with the extra 'check'")
+    with (site.root / "builds" / "v1" / "huge.bin").open("wb") as file:
+        file.truncate(2 << 30)  # sparse: it takes no space
+    with terminal(site.root, "check", "builds/v1") as screen:
+        screen.expect("Checking builds/v1 ... 0:00:01")
+        screen.expect("######]  3/3")
+        assert screen.end() == 0
+
+
 @pytest.mark.parametrize(("columns", "bar"), [(80, 20), (40, 8)])
 def test_progress_stays_on_its_line(site: Site, columns: int, bar: int) -> None:
     """However long the name and the counts are, a work is shown on one line: one that wraps would stay there.

@@ -101,7 +101,7 @@ def check(
         same = {files[path].digest: document for path, document in documents.items()}
         before = _traced(others[live], there, _documents(there.index.assets, progress, same)).broken
         old = {(followed.reference.kind, clipped(followed.reference.text)) for followed in before}
-        doubt = f"{live}, which is live, has it too"
+        doubt = f"{live} has it too"
         told = [one._replace(doubt=doubt) if not one.doubt and (one.kind, one.text) in old else one for one in told]
     known_files = {version: other.index.assets for version, other in builds.items()}
     return Report(

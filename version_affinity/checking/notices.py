@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from version_affinity.assets.build import SINGLE_PAGE
 from version_affinity.assets.spelling import canonical
+from version_affinity.service_workers import USUAL_NAMES
 
 from .bundlers import PRECACHE
 from .html import MINOR
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from .tracing import Trace
 
 _DOCUMENT: Final = "/index.html"
-#: The file names of service workers that tools write or document.
-_WORKERS: Final = frozenset(("sw.js", "service-worker.js", "ngsw-worker.js", "firebase-messaging-sw.js"))
 #: Policies under which a worker's requests do not name its script (W3C Referrer Policy section 3).
 _HIDING: Final = frozenset(("no-referrer", "origin", "strict-origin"))
 
@@ -91,7 +90,7 @@ def _pages(build: Build, found: Trace) -> Iterator[Notice]:
 
 def _workers(build: Build, site: Site, found: Trace) -> set[str]:
     """Return the scripts of a version that are service workers."""
-    workers = {path for path in build.index.assets if path[path.rfind("/") + 1 :] in _WORKERS}
+    workers = {path for path in build.index.assets if path[path.rfind("/") + 1 :] in USUAL_NAMES}
     for file, document in found.documents.items():
         for reference in document.references:
             if reference.kind == PRECACHE:
@@ -114,8 +113,8 @@ def _worker(file: str, build: Build, site: Site, found: Trace) -> Iterator[Notic
                     shown(file),
                     reference.line,
                     f"the worker keeps {shown(request_path(url))}, which is redirected to {shown(target)}: Chromium "
-                    "shows an error in place of a page that was kept like that. Have the worker keep "
-                    f"{shown(target)}, or use html_handling='none'",
+                    "shows an error in place of every page when a worker answers with a redirected response. Have the "
+                    f"worker keep {shown(target)}, or serve with html_handling='none'",
                 )
     rules = build.header_rules
     changes = None if rules is None else rules.for_path(canonical(file))

@@ -111,6 +111,8 @@ class _Tracer:
         self._read_manifest = read_manifest
         self._bases: dict[str, str] = {}
         self._page_bases: dict[str, None] = {}
+        # Pages whose base is filled in when they are served: it may be the host's root.
+        self._open_bases: set[str] = set()
         # Each page, and whether it is put into others.
         self._pages: dict[str, bool] = {}
         self._loaded: dict[str, Followed | None] = {}
@@ -124,9 +126,11 @@ class _Tracer:
         """Take a page in, and return its import map."""
         url = self._site.url_of(page)
         document = self._documents[page]
-        base = document.base or ""
-        plain = without_placeholders(base)
-        base = resolve(self._local(base if plain is None else plain), url)
+        written = document.base or ""
+        plain = without_placeholders(written)
+        base = resolve(self._local(written if plain is None else plain), url)
+        if plain is not None:
+            self._open_bases.add(page)
         self._bases[page] = base
         self._page_bases[base[: base.rfind("/") + 1]] = None
         imports, references, faults = parse_import_maps(document.import_maps, base, self._local)
@@ -239,7 +243,7 @@ class _Tracer:
             others = (self._site.root, *islice(self._page_bases, _MOST_PAGES))
             is_first = file in self._pages or reference.base is Base.PUBLIC
             directories = [base, *others] if is_first else [*others, base]
-        for directory in directories:
+        for directory in (*directories, *(("/",) if file in self._open_bases else ())):
             yield resolve(text, directory)
 
     def _base_of(self, file: str) -> str:

@@ -15,7 +15,7 @@ from .commands import command
 from .completing import complete_version
 from .errors import RefusedError, missing_extra
 from .forms import check_given, form
-from .objections import remedy, unchecked
+from .objections import live_of, remedy, unchecked
 from .output import aligned, emit, json_option, say, styled
 from .place import build_options, current_place, place_options
 from .progress import progress
@@ -38,15 +38,15 @@ class _Subject(NamedTuple):
         name: What is checked, for people.
         build: Its files.
         known: The known versions, by id.
-        live: The one that most users have, besides this one; None without one.
-        share: How many users have that.
+        live: The version that it is compared with: the one that most users have, besides this one; None without one.
+        share: The percentage of the users who have it; None where another version was named.
     """
 
     name: str
     build: StaticAssets
     known: Mapping[str, StaticAssets]
     live: str | None = None
-    share: float = 0.0
+    share: float | None = None
 
 
 class _Finding(NamedTuple):
@@ -71,8 +71,22 @@ def _check_build(build: str) -> None:
 @click.argument("build", metavar="DIRECTORY|ID", callback=form(_check_build), shell_complete=complete_version)
 @build_options
 @place_options()
+@click.option(
+    "--against",
+    metavar="DIRECTORY|ID",
+    callback=form(_check_build),
+    shell_complete=complete_version,
+    help="Compare with this version in place of the live one. A reference that is broken there too is a warning.",
+)
 @json_option
-def check(build: str, prefix: str | None, app_first: tuple[str, ...], origins: tuple[str, ...], as_json: bool) -> None:
+def check(
+    build: str,
+    prefix: str | None,
+    app_first: tuple[str, ...],
+    origins: tuple[str, ...],
+    against: str | None,
+    as_json: bool,
+) -> None:
     """Find what is broken in a build, in a directory or uploaded, before it goes live.
 
       version-affinity check dist/
@@ -81,11 +95,12 @@ def check(build: str, prefix: str | None, app_first: tuple[str, ...], origins: t
       version-affinity check dist/ --origin https://cdn.example
 
     Every reference in its HTML, CSS and JavaScript has to lead to a file of the build, or to a path of the application
-    (--app-first); and no fingerprinted name may stand for other bytes in a known version. It warns of files that pages
-    load under names that stay while their bytes change, which depend on the page pin; and shows what is new against
-    the live version.
+    (--app-first), unless it leads nowhere in the live version too; and no fingerprinted name may stand for other bytes
+    in a known version. Warnings name traps, such as a service worker that browsers cannot leave, and files that pages
+    load under names that stay while their bytes change. It also shows what is new against the live version.
 
-    It ends with 1 when something is broken. "versions deploy" does the same before a version gets its first share.
+    Exit status: 0 fit to be deployed, 1 something is broken, 2 usage error. "versions deploy" checks the same before a
+    version gets its first share.
     """
     try:
         from version_affinity.checking import check as check_build  # noqa: PLC0415 - an extra
@@ -93,7 +108,7 @@ def check(build: str, prefix: str | None, app_first: tuple[str, ...], origins: t
         raise RefusedError(missing_extra("check", "check")) from None
     served = current_place().build(prefix, app_first, origins)
     with progress(f"Checking {printable(build)}") as tell:
-        subject = _subject(build)
+        subject = _against(_subject(build), against)
         live = subject.live
         report = check_build(subject.build, known=subject.known, live=live, **served._asdict(), progress=tell)
     if as_json:
@@ -123,10 +138,20 @@ def _subject(build: str) -> _Subject:
         for version, standing in standings(directory, entries).items()
         if standing.state != PRUNABLE and (is_directory or version != build)
     }
-    current = entries[-1].percentages if entries else {}
-    live = max((version for version in current if version in known), key=current.__getitem__, default=None)
+    live = live_of(entries or (), known, build)
     checked = StaticAssets(build, memory=0) if is_directory else uploaded_build(directory, build)
-    return _Subject(build, checked, known, live, current[live] if live is not None else 0.0)
+    return _Subject(build, checked, known, live, entries[-1].percentages[live] if entries and live else None)
+
+
+def _against(subject: _Subject, against: str | None) -> _Subject:
+    """Return what is checked, compared with another version than the live one."""
+    if against is None:
+        return subject
+    if Path(against).is_dir():
+        other = StaticAssets(against, memory=0)
+    else:
+        other = subject.known.get(against) or uploaded_build(current_place().directory(), against)
+    return subject._replace(known={**subject.known, against: other}, live=against, share=None)
 
 
 def _show(subject: _Subject, report: Report, served: Build) -> None:
@@ -136,7 +161,8 @@ def _show(subject: _Subject, report: Report, served: Build) -> None:
     if churn is not None:
         parts = (("new", churn.new), ("shared", churn.shared), ("removed", churn.removed))
         told = ", ".join(f"{amount.files:,} {word} ({size(amount.size)})" for word, amount in parts)
-        say(f"Against {styled(churn.live, 'version')}, which {percent(subject.share)} of the users have: {told}")
+        share = "" if subject.share is None else f", which {percent(subject.share)} of the users have"
+        say(f"Against {styled(churn.live, 'version')}{share}: {told}")
     by_file: dict[str, list[_Finding]] = {}
     for finding in sorted(_findings(report)):
         by_file.setdefault(finding.file, []).append(finding)
@@ -158,7 +184,7 @@ def _show(subject: _Subject, report: Report, served: Build) -> None:
         say(styled("Fingerprinted names with other bytes in a known version", "strong"))
         for collision in report.collisions:
             say(f"  {styled('broken', 'bad')}  {printable(collision.path)}  also in {listed(collision.versions)}")
-    left_out = unchecked(report, served)
+    left_out = [*unchecked(report, served), *([remedy(report, served.prefix)] if report.ok and report.prefix else [])]
     if left_out:
         say("\n".join(["", *left_out]))
     say()

@@ -85,7 +85,7 @@ def objections(
     for version in _new(entries, percentages):
         if version in uploaded:
             found += _colliding(directory, version, known)
-            broken, told = _checked(directory, version, known, build)
+            broken, told = _checked(directory, version, known, live_of(entries, known, version), build)
             found += broken
             warnings += told
     missing = await_hosts(log, percentages, 0 if found else wait)
@@ -204,8 +204,15 @@ def _first(places: list[str]) -> tuple[str, ...]:
     return (*places[:_NAMED], *more)
 
 
+def live_of(entries: Sequence[Entry], known: Iterable[str], version: str) -> str | None:
+    """Return the known version that most users have, besides a version; None where there is none."""
+    current = entries[-1].percentages if entries else {}
+    others = (other for other in known if other != version and current.get(other, 0) > 0)
+    return max(others, key=current.__getitem__, default=None)
+
+
 def _checked(
-    directory: ReleasesDirectory, version: str, known: Sequence[str], build: Build
+    directory: ReleasesDirectory, version: str, known: Sequence[str], live: str | None, build: Build
 ) -> tuple[list[Objection], list[str]]:
     """Return whether references of a version are broken; or that this was not looked at."""
     try:
@@ -217,8 +224,8 @@ def _checked(
     with progress(f"Checking {version}") as tell:
         others = {other: uploaded_build(directory, other) for other in known if other != version}
         checked = uploaded_build(directory, version)
-        report = check(checked, known=others, **build._asdict(), progress=tell)
-    told = unchecked(report, build)
+        report = check(checked, known=others, live=live, **build._asdict(), progress=tell)
+    told = [*unchecked(report, build), *(f"{version}: {notice.text}" for notice in report.notices)]
     if not report.broken:
         return [], told
     looked = command_line(f"check {version} {build.options}".rstrip())

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from datetime import timedelta
+from threading import Event, Thread
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -27,25 +30,29 @@ _TIME: Final = len("  1d 00:00:00")
 
 @contextmanager
 def progress(label: str) -> Iterator[Callable[[int, int], None] | None]:
-    """Show how far a long work is, on a terminal; yield what is told the number of things done, and that of all.
+    """Show the progress of long work on a terminal; yield a function that takes the number of things done and of all.
 
-    Until it is told for the first time, it says what is going on. Where nobody watches, it yields None.
+    Until that is called, the line says what is going on and for how long. Without a terminal, it yields None.
     """
     if not is_watched():
         yield None
         return
     shown: list[Any] = []
+    clock = ExitStack()
 
     def tell(done: int, total: int) -> None:
         if not shown:
+            clock.close()
             _erase()
             shown.append(_bar(label, total).__enter__())  # its length is known from the first call on
         shown[0].update(done - shown[0].pos)
 
     _begin(label)
+    clock.enter_context(_clock(label))
     try:
         yield tell
     finally:
+        clock.close()
         if shown:
             shown[0].__exit__(None, None, None)
         else:
@@ -90,6 +97,26 @@ def _bar(label: str, total: int) -> Any:
 
 def _begin(label: str) -> None:
     click.echo(cut(f"{label} ...", _columns() - 1), err=True, nl=False)  # one line can be erased
+
+
+@contextmanager
+def _clock(label: str) -> Iterator[None]:
+    """Show how long the block has taken, each second: one huge file can take minutes to read."""
+    stopped = Event()
+    began = monotonic()
+
+    def show() -> None:
+        while not stopped.wait(1):
+            taken = timedelta(seconds=round(monotonic() - began))
+            click.echo(f"\r{cut(f'{label} ... {taken}', _columns() - 1)}", err=True, nl=False)
+
+    thread = Thread(target=show, name="progress", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stopped.set()
+        thread.join()
 
 
 def _erase() -> None:
