@@ -30,7 +30,7 @@ UNNAMED = {
     "next-turbopack": r"/favicon\.svg|.*\.txt|/_next/static/\w+/_\w+\.js",
     "next-webpack": r"/favicon\.svg|.*\.txt|/_next/static/\w+/_\w+\.js|/_next/static/chunks/(app/([\w-]+/page|layout)"
     r"|framework|main|next/dist/client/components/builtin/[\w-]+)-\w+\.js",
-    "nuxt": r"/favicon\.svg|/_nuxt/builds/.*|.*_payload\.json",
+    "nuxt": r"/favicon\.svg|/_nuxt/builds/.*",
     "sveltekit": r"/_app/version\.json",
     "vitepress": r"/hashmap\.json",
     "angular": r"/ngsw\.json|/(ngsw-worker|safety-worker|worker-basic\.min)\.js|/3rdpartylicenses\.txt"
