@@ -23,6 +23,8 @@ PLAIN = {
 }
 #: What it answers where a single-page application shows its document.
 ROUTED = {"/orders": ("application/json", "private")}
+#: There, too, and a cache may keep it.
+KEPT_THERE = {"/orders/public": ("application/json", "public, max-age=600")}
 #: Those that depend on the version, and say so by asking for it.
 DEPENDING = {"/page/version": "text/html; charset=utf-8", "/api/version": "application/json"}
 
@@ -34,8 +36,8 @@ def shop(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[by
     path = environ["PATH_INFO"]
     if path in DEPENDING:
         body, headers = asset_url(environ, "src/main.ts").encode(), [("Content-Type", DEPENDING[path])]
-    elif path in PLAIN or path in ROUTED:
-        body, (kind, caching) = b"the same for everybody", (PLAIN | ROUTED)[path]
+    elif path in PLAIN or path in ROUTED or path in KEPT_THERE:
+        body, (kind, caching) = b"the same for everybody", (PLAIN | ROUTED | KEPT_THERE)[path]
         headers = [("Content-Type", kind), *([("Cache-Control", caching)] if caching else [])]
     else:
         start_response("404 Not Found", [("Content-Type", "text/plain"), ("Content-Length", "0")])
@@ -76,6 +78,13 @@ def ruled_storefront() -> WSGIApplication:
         app_first=["/api/*", "/page/*"],
         not_found_handling="single-page-application",
     )
+
+
+def single_page() -> WSGIApplication:
+    """Return v1 of ``FRONTED_TREE`` as a single-page application over the shop, without versions."""
+    from version_affinity import StaticAssets  # noqa: PLC0415 - in the server's process only
+
+    return StaticAssets(Path(os.environ["FRONTED_TREE"], "v1"), shop, not_found_handling="single-page-application")
 
 
 def handing_storefront() -> WSGIApplication:

@@ -260,6 +260,41 @@ def test_rules_behind_a_cache(ruled: Server, tmp_path: Path, cache: str, turn: i
     assert kept == ALIKE | KEPT
 
 
+# --- URLs at which a navigation and other requests are answered differently -----------------------------------------
+
+#: What the wrapped application answers with an error that says nothing of caching, and with what a cache may keep.
+HALVES = ["/missing.txt", "/dashboard", "/orders/public", "/api/public"]
+#: Who asks: a browser's navigation, its scripts and frames, and clients without Sec-Fetch-*.
+ASKING = [NAVIGATION, {**SCRIPT, "Sec-Fetch-Dest": "empty", "Accept": "*/*"}, FRAME, {"Accept": "*/*"}, {}]
+
+
+@pytest.mark.parametrize("what", ["ruled_storefront", "single_page"])
+def test_negotiated_urls_behind_a_cache(tmp_path: Path, what: str) -> None:
+    """A cache gives nobody the other half of a URL at which a navigation is shown the single-page document.
+
+    Whoever asks first; also where a cache keeps every 404 that does not forbid it, and where a rule makes the document
+    public.
+    """
+    write_builds(tmp_path)
+    for version in ("v1", "v2"):
+        write_build(tmp_path / version, {"_headers": "/*\n  Cache-Control: public, max-age=600\n"})
+    http = "proxy_cache_path cache keys_zone=pages:1m inactive=1h;"
+    with serving("gunicorn", f"fronted:{what}()", tmp_path, {"FRONTED_TREE": str(tmp_path)}) as upstream:
+        passing = f"proxy_pass {upstream.url}; proxy_cache pages; proxy_cache_valid 404 10m;"
+        server = f"location / {{ {passing} add_header X-Cache-Status $upstream_cache_status always; }}"
+        for turn in range(len(ASKING)):
+            kept = set()
+            with nginx(tmp_path / f"nginx{turn}", server, http) as front:
+                for path, asked in itertools.product(HALVES, [*ASKING[turn:], *ASKING[:turn], *ASKING]):
+                    expected, got = upstream.ask(path, asked), front.ask(path, asked)
+                    assert (got.status, got.body) == (expected.status, expected.body), (path, asked)
+                    if got.headers["X-Cache-Status"] == "HIT":
+                        kept.add((path, got.status))
+            # The cache keeps what it may, and no error.
+            assert {("/orders/public", 200), ("/api/public", 200)} <= kept
+            assert {status for _, status in kept} == {200}
+
+
 # --- a proxy that spells paths in its own way -------------------------------------------------------------------------
 
 #: What browsers leave alone in a path beside letters, digits and "_.-~" (WHATWG URL).

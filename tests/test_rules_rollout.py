@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import gzip
+import itertools
 import logging
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
     from werkzeug.test import TestResponse
 
     from version_affinity import VersionAffinity
@@ -255,6 +257,160 @@ def test_single_page_document(
     assert fetched.text != document
     at_home = client(affinity).get("/", headers=NAVIGATION)
     assert at_home.headers["Cache-Control"].startswith("public") is (shares is ONE and cache_control is not MINUTE)
+
+
+# --- URLs that a navigation and other requests are answered differently at -------------------------------------------
+
+NEGOTIATED = {"sec-fetch-mode", "sec-fetch-dest", "accept"}
+#: Requests that reach the application at a path at which a navigation is shown the document.
+OTHERS: list[dict[str, str]] = [
+    {},
+    {"Accept": "*/*"},
+    SCRIPT,
+    FRAME,
+    {"Sec-Fetch-Mode": "cors", "Sec-Fetch-Dest": "empty"},
+]
+#: How a build comes to show a page where no file is.
+SHOWING: list[tuple[dict[str, str], dict[str, str]]] = [(SPA, {}), ({}, {"_redirects": "/orders* / 200"})]
+
+
+class Says:
+    """An application that gives one answer to everybody."""
+
+    status = "404 Not Found"
+    fields = (("Content-Type", "application/json"),)
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Give it."""
+        start_response(self.status, [("Content-Length", "0"), *self.fields])
+        return []
+
+
+def words(response: TestResponse, name: str) -> list[str]:
+    """Return the words of a list field in lower case."""
+    return [word.strip().lower() for word in response.headers.get(name, "").split(",") if word.strip()]
+
+
+@pytest.mark.parametrize("alone", [False, True])
+@pytest.mark.parametrize(("options", "rules"), SHOWING)
+def test_both_halves_say_so(
+    of: Builds, tmp_path: Path, alone: bool, options: dict[str, str], rules: dict[str, str]
+) -> None:
+    """Both answers of a negotiated URL name in Vary what chose between them; an error is kept only if it says so."""
+    app, build = Says(), {**INDEX, **rules}
+    served: WSGIApplication
+    if alone:
+        served = StaticAssets(write_build(tmp_path / "alone", build), app, **options)  # type: ignore[arg-type]
+    else:
+        served = of({"v1": build, "v2": build}, ONE, app, ["v2"], **options)
+    ours = client(served)
+    shown = ours.get("/orders", headers=NAVIGATION)
+    assert (shown.status_code, shown.text) == (200, INDEX["index.html"])
+    assert set(words(shown, "Vary")) >= NEGOTIATED
+    for status, kind, caching, vary in itertools.product(
+        ("200 OK", "301 Moved Permanently", "404 Not Found", "500 Internal Server Error"),
+        ("application/json", "text/html"),
+        ("", "max-age=60", "public, max-age=60", "private"),
+        ("", "Origin, accept"),
+    ):
+        app.status = status
+        to = "/login" if status[0] == "3" else ""
+        named = (("Content-Type", kind), ("Location", to), ("Cache-Control", caching), ("vary", vary))
+        app.fields = tuple(field for field in named if field[1])
+        for other in OTHERS:
+            answer = ours.get("/orders", headers=other)
+            told = (app.status, app.fields, other, answer.headers)
+            if rules and answer.text:
+                continue  # a rule shows the page in frames and to clients without Sec-Fetch-*, too
+            varying = words(answer, "Vary")
+            assert set(varying) >= NEGOTIATED | ({"origin"} if vary else set()), told
+            assert len(varying) == len(set(varying)), told
+            assert len(answer.headers.getlist("Vary")) == 1, told
+            assert ("no-store" in words(answer, "Cache-Control")) is (status[0] in "45" and not caching), told
+            assert set(words(answer, "Cache-Control")) >= set(filter(None, caching.split(", "))), told
+
+
+def test_one_answer_for_all(of: Builds, tmp_path: Path) -> None:
+    """Where a navigation reaches the application too, its answers stay as they are."""
+    kept = {"Content-Length": "0", "Content-Type": "application/json"}
+    app = Says()
+    rules = {"_redirects": "/shown / 200"}
+    files = {**INDEX, "data.json": "{}"}
+    asked = [
+        (of({"v1": files}, ONE, app, app_first=["/api/*"], **SPA), "GET", "/api/orders"),
+        (of({"v1": files}, ONE, app, prefix="/shop/", **SPA), "GET", "/orders"),
+        (of({"v1": files}, ONE, app), "GET", "/orders"),
+        (of({"v1": {**files, **rules}}, ONE, app), "GET", "/orders"),
+        (StaticAssets(write_build(tmp_path / "alone", files), app), "GET", "/orders"),
+        (
+            StaticAssets(tmp_path / "alone", app, prefix="/shop/", not_found_handling="single-page-application"),
+            "GET",
+            "/o",
+        ),
+    ]
+    for served, method, path in asked:
+        assert dict(client(served).open(path, method=method).headers) == kept
+
+
+@pytest.mark.parametrize(("options", "rules"), SHOWING)
+def test_the_document_in_place_of_the_application(of: Builds, options: dict[str, str], rules: dict[str, str]) -> None:
+    """The trace says when a build's page answered in place of the application, and only then."""
+    build = {**INDEX, **rules}
+    for app, says in ((Answer(), True), (None, False)):
+        ours = client(of({"v1": build, "v2": build}, SPLIT, app, **options))
+        shown = ours.get("/orders", headers=NAVIGATION)
+        assert shown.text == INDEX["index.html"]
+        assert shown.headers["Version-Affinity"].endswith(";answer=document") is says
+        assert "answer=" not in ours.get("/", headers=NAVIGATION).headers["Version-Affinity"]
+
+
+# --- how long a page is kept at a path that is not its own ------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("options", "rules"), [(SPA, {}), ({}, {"_redirects": "/static/* / 200"})])
+@pytest.mark.parametrize(
+    ("home", "here", "expected"),
+    [
+        # The rule for the path allows more than the document's own.
+        ("", f"Cache-Control: {FOREVER}", ""),
+        ("", "Cache-Control: private, max-age=31536000", ""),
+        ("", "Cache-Control: public", ""),
+        ("", "Cache-Control: max-age=0, stale-while-revalidate=600", ""),
+        ("", "Cache-Control: max-age=0, s-maxage=600", ""),
+        ("", "CDN-Cache-Control: max-age=600", ""),
+        ("", "Expires: Thu, 01 Jan 2037 00:00:00 GMT", ""),
+        ("", "Surrogate-Control: max-age=600\n  Cache-Control: no-cache", ""),
+        ("", "! Cache-Control", ""),
+        ("", "! Vary", ""),
+        ("Cache-Control: private, max-age=60", f"Cache-Control: {FOREVER}", "private, max-age=60"),
+        ("Cache-Control: no-store", f"Cache-Control: {FOREVER}", "no-store"),
+        ("Cache-Control: private, max-age=60", "Cache-Control: private, max-age=61", "private, max-age=60"),
+        # It allows less.
+        ("", "Cache-Control: no-store", "no-store"),
+        ("", "Cache-Control: private, no-cache", "private, no-cache"),
+        ("Cache-Control: private, max-age=60", "Cache-Control: private, max-age=59", "private, max-age=59"),
+        ("Cache-Control: private, max-age=60", f"Cache-Control: no-store\n  CDN-Cache-Control: {FOREVER}", "no-store"),
+    ],
+)
+def test_a_page_elsewhere_is_not_kept_longer(
+    of: Builds, tmp_path: Path, options: dict[str, str], rules: dict[str, str], home: str, here: str, expected: str
+) -> None:
+    """A page at a path that is not its own is never kept longer than at its own path; other fields of rules hold."""
+    at_home = f"/\n  X-Home: 1\n  {home}\n"
+    build = {**INDEX, **rules, "_headers": f"{at_home}/static/*\n  X-Here: 1\n  {here}\n"}
+    of_file = StaticAssets(write_build(tmp_path / "alone", build), **options)  # type: ignore[arg-type]
+    for served, usual in (
+        (of_file, REVALIDATED),
+        (StaticAssets(tmp_path / "alone", Answer(), **options), REVALIDATED),  # type: ignore[arg-type]
+        (of({"v1": build}, ONE, **options), PRIVATE),
+        (of({"v1": build, "v2": build}, SPLIT, Answer(), **options), PRIVATE),
+    ):
+        answer = client(served).get("/static/page", headers=NAVIGATION)
+        assert answer.text == INDEX["index.html"]
+        assert answer.headers.getlist("Cache-Control") == [expected or usual]
+        assert (answer.headers.get("X-Here"), answer.headers.get("X-Home")) == ("1", None)
+        assert {"Sec-Fetch-Mode", "Sec-Fetch-Dest"} <= set(answer.headers["Vary"].split(", "))
+        assert not {"CDN-Cache-Control", "Expires", "Surrogate-Control"} & set(answer.headers.keys())
 
 
 # --- _headers of fingerprinted files ----------------------------------------------------------------------------------

@@ -26,12 +26,15 @@ class Exchange(Request):
         depends: Whether the response depends on the version.
         served: The version whose files the response names; "" while it names none.
         own: Whether the application is the version itself, while others are known.
+        negotiated: Whether a browser's navigation to the same URL would be shown a page of the build.
         counted: The first digit of the status that the response was counted under; "" before.
     """
 
-    __slots__ = ("counted", "decision", "depends", "own", "script_name", "served", "state")
+    __slots__ = ("counted", "decision", "depends", "negotiated", "own", "script_name", "served", "state")
 
-    def begin(self, state: State, decision: Decision, *, own: bool = False, depends: bool = False) -> None:
+    def begin(
+        self, state: State, decision: Decision, *, own: bool = False, depends: bool = False, negotiated: bool = False
+    ) -> None:
         """Note all this in the environ, which the exchange does not hold from then on.
 
         A cycle would keep every request, its socket and its upload, until the next garbage collection.
@@ -43,6 +46,7 @@ class Exchange(Request):
         self.script_name = environ.get("SCRIPT_NAME", "")
         self.own = own
         self.depends = depends
+        self.negotiated = negotiated
         self.served = ""
         self.counted = ""
         environ[EXCHANGE] = self

@@ -166,7 +166,7 @@ class VersionAffinity(TemplateFunctions):
             allow_all_origins=allow_all_origins,
             allow_source=allow_source,
         )
-        self._policy = Policy(consulted(self._cookie, sources, overrides), self._cookie, self._counters)
+        self._policy = Policy(consulted(self._cookie, sources, overrides), self._cookie, self._counters, app)
         below = check_prefix(prefix)
         settings = Settings(
             keys=sources,
@@ -242,8 +242,8 @@ class VersionAffinity(TemplateFunctions):
             at, local, decision.version, build, catalog, environ, has_app=self._app is not None
         )
         if found == APP:
-            disputed = catalog.is_disputed(local, environ)
-            return self._pass_on(state, exchange, treatment, start_response, depends=disputed)
+            noted = {"depends": catalog.is_disputed(local, environ), "negotiated": build.shows_page(local, environ)}
+            return self._pass_on(state, exchange, treatment, start_response, **noted)
         if isinstance(target, Asset):
             return self._files.under_decision(state, exchange, treatment, found, local, target, served, start_response)
         if target is not None:
@@ -268,10 +268,9 @@ class VersionAffinity(TemplateFunctions):
         exchange: Exchange,
         treatment: Treatment,
         start_response: StartResponse,
-        *,
-        depends: bool = False,
+        **noted: bool,
     ) -> Iterable[bytes]:
-        """Give a request to the wrapped application, and complete what it answers."""
+        """Give a request to the wrapped application, and complete its answer; ``noted`` is for ``Exchange.begin``."""
         environ = exchange.environ
         app = self._app
         if app is None:
@@ -285,7 +284,7 @@ class VersionAffinity(TemplateFunctions):
         ):
             # The copy that the browser holds may be another version's page, whatever the pin says: it follows all tabs.
             take_conditional(environ)
-        exchange.begin(state, treatment.decision, depends=depends)
+        exchange.begin(state, treatment.decision, **noted)
         return call(app, environ, exchange, treatment, self._policy, start_response)
 
     def _dispatch(

@@ -10,7 +10,7 @@ import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
-from .assets.header_changes import CACHING, is_targeted
+from .assets.header_changes import CACHING, is_targeted, negotiated
 from .counters import LimitedLog
 from .decision import ONLY, OVERRIDE
 from .pin import draw_bucket
@@ -20,7 +20,7 @@ from .treatment import PRIVATE, PRIVATE_NO_STORE, Treatments, retraced
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from _typeshed.wsgi import WSGIEnvironment
+    from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
 
     from .assets.header_changes import HeaderChanges
     from .counters import Counters
@@ -54,16 +54,19 @@ class Policy:
         vary: Every request header that a decision may consult.
         cookie: The affinity cookie, None when it is switched off.
         counters: Where responses are counted.
+        app: The wrapped application, None where there is none.
     """
 
-    __slots__ = ("_cookie", "_public_log", "_vary", "treatments")
+    __slots__ = ("_cookie", "_public_log", "treatments")
 
-    def __init__(self, vary: Iterable[str], cookie: PinCookie | None, counters: Counters) -> None:
-        self._vary = ", ".join(dict.fromkeys(vary))
+    def __init__(
+        self, vary: Iterable[str], cookie: PinCookie | None, counters: Counters, app: WSGIApplication | None = None
+    ) -> None:
+        names = ", ".join(dict.fromkeys(vary))
         self._cookie = cookie
         self._public_log = LimitedLog(logging.WARNING)
         #: By kind and decision.
-        self.treatments = {kind: Treatments(kind, self._vary, counters) for kind in KINDS}
+        self.treatments = {kind: Treatments(kind, names, counters, has_app=app is not None) for kind in KINDS}
 
     def stamp(self, request: Request, decision: Decision, pin: str) -> tuple[str, str] | None:
         """Return the Set-Cookie header for a page that was served, None where the cookie stays as it is.
@@ -121,28 +124,30 @@ class Policy:
         page = html and not attachment
         if exchange.own:
             return self._finish_own(exchange, treatment, status, headers, page, cache_control, vary)
+        private = treatment.private_negotiated if exchange.negotiated else treatment.private
         if treatment.forced:
-            forced = retraced(treatment.private, treatment.decision, exchange.served)
-            return [*_unkept(headers), *self._varying(vary, forced)]
-        if not page and not exchange.depends:
-            return headers.copy()
-        if cache_control and _PUBLIC.search(cache_control):
-            if exchange.depends:
-                self._report_public(environ, cache_control)
-            return headers.copy()
+            forced = retraced(private, treatment.decision, exchange.served)
+            return [*_unkept(headers), *_varying(vary, forced)]
+        public = cache_control and _PUBLIC.search(cache_control)
+        if public and exchange.depends:
+            self._report_public(environ, cache_control)
+        if public or not (page or exchange.depends):
+            return negotiated(status, headers) if exchange.negotiated else headers.copy()
         decision = treatment.decision
         version = exchange.served or decision.version
         stamp = self._stamp_of(exchange, decision, version, status) if page else None
-        added = treatment.private if version == decision.version else retraced(treatment.private, decision, version)
+        added = private if version == decision.version else retraced(private, decision, version)
         if cache_control:
             added = added[1:]
             if not _UNSHARED.search(cache_control):
                 # The application allows caching without a word on whose: then it is the browser's own.
                 headers = _without(headers, ("cache-control",))
                 added = [("Cache-Control", f"{cache_control}, private"), *added]
+        elif exchange.negotiated and status[0] in "45":
+            added = [PRIVATE_NO_STORE, *added[1:]]
         if vary:
             headers = _without(headers, ("vary",))
-            added = self._varying(vary, added)
+            added = _varying(vary, added)
         return [*headers, *added] if stamp is None else [*headers, *added, stamp]
 
     def _report_public(self, environ: WSGIEnvironment, cache_control: str) -> None:
@@ -169,7 +174,7 @@ class Policy:
         """
         finished = _unkept(headers, _VALIDATORS if exchange.method in READING else ())
         finished.append(PRIVATE_NO_STORE if treatment.forced or "no-store" in cache_control.lower() else PRIVATE)
-        finished += self._varying(vary, treatment.private)[1:]
+        finished += _varying(vary, treatment.private)[1:]
         decision = treatment.decision
         stamp = self._stamp_of(exchange, decision, decision.version, status) if page else None
         return finished if stamp is None else [*finished, stamp]
@@ -180,15 +185,6 @@ class Policy:
         if (exchange.pin == pin and exchange.bucket) or exchange.method != "GET" or not _shows(status):
             return None  # an unsafe method may come without our cookie
         return self.stamp(exchange, decision, pin)
-
-    def _varying(self, vary: str, headers: Headers) -> Headers:
-        """Return our headers with the application's own Vary joined to ours."""
-        if not vary:
-            return headers
-        # An application says the same again and again; what is longer is nothing to remember.
-        join = _joined_before if len(vary) < _LONG else _joined
-        joined = "Vary", join(self._vary, vary)
-        return [joined if header[0] == "Vary" else header for header in headers]
 
 
 # The headers that are looked at, also as they are commonly written, and common ones that are not: most names are found
@@ -238,6 +234,15 @@ def _joined(ours: str, theirs: str) -> str:
 
 
 _joined_before = lru_cache(maxsize=256)(_joined)
+
+
+def _varying(vary: str, headers: Headers) -> Headers:
+    """Return our headers with the application's own Vary joined to ours."""
+    if not vary:
+        return headers
+    # An application repeats itself; a longer value is not worth remembering.
+    join = _joined_before if len(vary) < _LONG else _joined
+    return [(name, join(value, vary)) if name == "Vary" else (name, value) for name, value in headers]
 
 
 def _without(headers: Headers, names: tuple[str, ...]) -> Headers:

@@ -152,7 +152,10 @@ class FileServer:
         plain = status is OK and not asset.variants and not asset.fingerprinted and build.header_rules is None
         sent = _frequent(asset, environ, headers) if plain else None
         if sent is None:
-            changes = build.changes_at(path, environ)
+            if found == DOCUMENT:
+                changes = build.changes_elsewhere(path, asset, environ, private=True)
+            else:
+                changes = build.changes_at(path, environ)
             sent = self._sent(state, asset, status, request, headers, treatment, build, changes)
             if sent is None:  # it vanished or changed since it was loaded
                 self._report_missing(asset.path, decision)

@@ -38,7 +38,9 @@ class Treatment:
         decision: The decision.
         private: For what depends on the decision.
         shared: For a file of a build that is the same whoever asks, or the same as ``private`` where it is not.
-        document: For the document of a single-page application: what it answers depends on more than the decision.
+        private_negotiated: ``private`` at a URL at which a navigation is shown a page and other requests reach the
+            application.
+        document: For the page that is shown there.
         private_variants: ``private`` for a file that has variants; likewise ``shared_variants``, ``document_variants``.
         missing: For an asset that nobody has.
         tally: Counts the responses; ``count_success`` counts a 2xx.
@@ -54,13 +56,14 @@ class Treatment:
         "forced",
         "missing",
         "private",
+        "private_negotiated",
         "private_variants",
         "shared",
         "shared_variants",
         "tally",
     )
 
-    def __init__(self, decision: Decision, kind: Kind, vary: str, tally: Tally) -> None:
+    def __init__(self, decision: Decision, kind: Kind, vary: str, tally: Tally, *, has_app: bool) -> None:
         self.decision = decision
         self.forced = decision.reason == OVERRIDE
         told = [(TRACE, trace(decision))]
@@ -70,9 +73,11 @@ class Treatment:
         caching = PRIVATE_NO_STORE if self.forced else PRIVATE
         self.private = [caching, ("Vary", vary), *told]
         self.private_variants = [caching, ("Vary", f"{vary}, Accept-Encoding"), *told]
-        # Where the client says nothing of its fetch, it is asked which types it takes.
-        self.document = [caching, ("Vary", f"{vary}, Accept"), *told]
-        self.document_variants = [caching, ("Vary", f"{vary}, Accept, Accept-Encoding"), *told]
+        # A client that does not send Sec-Fetch-* is recognised by the types that it accepts.
+        self.private_negotiated = [caching, ("Vary", f"{vary}, Accept"), *told]
+        shown = [(TRACE, f"{told[0][1]};answer=document"), *told[1:]] if has_app else told
+        self.document = [caching, ("Vary", f"{vary}, Accept"), *shown]
+        self.document_variants = [caching, ("Vary", f"{vary}, Accept, Accept-Encoding"), *shown]
         # A refused override is reported, and what a service worker keeps is asked for anew each time.
         alike = decision.reason == ONLY and not decision.refused and kind != SERVICE_WORKER
         self.shared = [REVALIDATE] if alike else self.private
@@ -99,15 +104,16 @@ class Treatments(dict["Decision", Treatment]):
     Bounded: decisions are made of configured names only.
     """
 
-    def __init__(self, kind: Kind, vary: str, counters: Counters) -> None:
+    def __init__(self, kind: Kind, vary: str, counters: Counters, *, has_app: bool) -> None:
         super().__init__()
         self._kind = kind
         self._vary = vary
         self._counters = counters
+        self._has_app = has_app
 
     def __missing__(self, decision: Decision) -> Treatment:
         tally = self._counters.tally(decision.version, self._kind, decision.reason)
-        return self.setdefault(decision, Treatment(decision, self._kind, self._vary, tally))
+        return self.setdefault(decision, Treatment(decision, self._kind, self._vary, tally, has_app=self._has_app))
 
 
 def trace(decision: Decision, served: str = "") -> str:

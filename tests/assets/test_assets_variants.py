@@ -152,19 +152,17 @@ def test_useless(tree, size):
     assert index.skipped == ()
 
 
-@pytest.mark.parametrize(("seconds", "used"), [(-3600, False), (-1, False), (-0.1, True), (0, True), (3600, True)])
+@pytest.mark.parametrize("seconds", [-(10**8), -3600, -0.1, 0, 3600])
 @pytest.mark.parametrize("ending", [".gz", ".br", ".zst"])
-def test_older(tree, seconds, used, ending):
-    """A sibling that is older than its original is reported and not used; a parallel build's order tells nothing."""
+def test_any_time(tree, seconds, ending):
+    """A sibling whose content was compared and agrees is used, whatever its time: tools set times as they like."""
     root = tree({key: value for key, value in siblings().items() if key in {"app.js", f"app.js{ending}"}})
     status = (root / "app.js").stat()
     time = status.st_mtime_ns + round(seconds * 1e9)
     os.utime(root / f"app.js{ending}", ns=(time, time))
     index = scan(root)
-    assert len(index.assets["/app.js"].variants) == used
-    assert index.skipped == (
-        () if used else ((f"/app.js{ending}", "served by its own name only, not for /app.js: it is older"),)
-    )
+    assert len(index.assets["/app.js"].variants) == 1
+    assert index.skipped == ()
 
 
 @POSIX

@@ -97,6 +97,7 @@ def test_upload_as_json(site: Site) -> None:
         "files": 4,
         "size": SIZES["v2"],
         "new": True,
+        "mended": False,
         "linked": 1,
         "doubt": "",
     }
@@ -234,3 +235,25 @@ def test_list_when_the_log_is_away(site: Site) -> None:
     result = site.run("versions", "list", *AWAY)
     assert [line.split("\t")[:2] for line in result.stdout.splitlines()] == [["v2", "known"], ["v1", "100 %"]]
     assert "as this host knew it last, at revision 1" in result.stderr
+
+
+def test_verify(site: Site) -> None:
+    """All versions are hashed, or those that are named; exit status 1 and the remedy where a file is damaged."""
+    site.upload("v1")
+    site.upload("v2")
+    assert site.run("versions", "verify").stdout.splitlines() == ["v1: as uploaded", "v2: as uploaded"]
+    file = site.directory.build_path("v2") / "logo.svg"
+    file.chmod(0o644)
+    file.write_bytes(file.read_bytes()[::-1])
+    assert site.run("versions", "verify", "v1").stdout == "v1: as uploaded\n"
+    told = site.run("versions", "verify", code=1)
+    assert "v2: damaged\n  /logo.svg  has other content than was uploaded\n" in told.stdout
+    assert "versions upload DIRECTORY --id v2" in told.stderr
+    found = json.loads(site.run("versions", "verify", "v2", "--json", code=1).stdout)
+    assert found == [{"id": "v2", "damaged": [{"path": "/logo.svg", "reason": "has other content than was uploaded"}]}]
+    assert (
+        "Mended v2, which had damaged files"
+        in site.run("versions", "upload", str(site.build("v2")), "--id", "v2").stdout
+    )
+    assert site.run("versions", "verify", "v2").stdout == "v2: as uploaded\n"
+    assert "'v9' is not in" in site.run("versions", "verify", "v9", code=1).stderr

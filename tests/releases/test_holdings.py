@@ -131,6 +131,44 @@ def forget_what_a_file_holds(build: Path) -> None:
     manifest.write_text(json.dumps(document))
 
 
+def old(file: Path) -> None:
+    """Make a file one that was not just written."""
+    os.utime(file, (1_700_000_000, 1_700_000_000))
+
+
+def test_a_damaged_file(releases: ReleasesDirectory, loading: Loading, caplog: pytest.LogCaptureFixture) -> None:
+    """A version with a damaged file is loaded without it, and the log names both; uploaded again, it is whole."""
+    damaged = releases.build_path("v2") / ENTRY["v2"][1:]
+    change_a_file(releases.build_path("v2"))
+    old(damaged)
+    holdings = Holdings(releases, loading)
+    holdings.load(known(releases))
+    assert list(holdings.versions) == ["v1", "v2"]
+    assert (ENTRY["v2"] in index_of(holdings, "v2").assets, len(index_of(holdings, "v2").assets) > 3) == (False, True)
+    (told,) = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
+    assert ("version 'v2'" in told, ENTRY["v2"] in told, "versions verify v2" in told) == (True, True, True)
+    upload(releases, releases.path.parent / "dist-v2", id="v2")
+    holdings.load(known(releases))
+    assert ENTRY["v2"] in index_of(holdings, "v2").assets
+
+
+def test_a_damaged_page(releases: ReleasesDirectory, loading: Loading) -> None:
+    """A version with a damaged page is not loaded: users get another version, whose page is whole."""
+    page = releases.build_path("v2") / "index.html"
+    page.chmod(0o644)
+    page.write_text("defaced")
+    old(page)
+    holdings = Holdings(releases, loading)
+    holdings.load(known(releases))
+    assert list(holdings.versions) == ["v1"]
+    assert "'/index.html' cannot be served: it holds other bytes" in holdings.failures["v2"].reason
+
+
+def index_of(holdings: Holdings, version: str) -> Any:
+    """Return the files of a version."""
+    return holdings.versions[version].app.index  # type: ignore[union-attr]
+
+
 @pytest.mark.parametrize(
     ("damage", "reason"),
     [

@@ -31,9 +31,9 @@ from uploading import (
 )
 
 from version_affinity import ConfigurationError
-from version_affinity.assets.index import scan
 from version_affinity.releases.contents import SourceFile, content_of
 from version_affinity.releases.upload import UploadError, upload
+from version_affinity.releases.verifying import verify
 
 # Other tests may have left a thread, and so may what runs them.
 pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
@@ -110,6 +110,80 @@ def test_sharing_survives_an_edited_file(tmp_path, releases):
     file.write_text("// defaced!")
     upload(releases, write(tmp_path, "v2"), id="v2")
     assert held(releases, "v2") == encoded(build_of("v2"))
+
+
+@POSIX
+@pytest.mark.parametrize("seconds", [1, 315_532_800, 1_700_000_000])
+def test_equal_times_are_shared(tmp_path, releases, seconds):
+    """Files with equal times are shared as all others are: container layers and SOURCE_DATE_EPOCH give such times."""
+    for version in ("v1", "v2"):
+        source = write(tmp_path, version)
+        for file in source.rglob("*"):
+            os.utime(file, (seconds, seconds))
+        uploaded = upload(releases, source, id=version)
+    assert uploaded.linked == 4
+    assert verify(releases, "v2") == ()
+
+
+@POSIX
+@pytest.mark.parametrize("in_secret", [False, True])
+def test_damage_does_not_spread(tmp_path, releases, in_secret):
+    """A damaged file is not shared, even where size and time are as before; one of an older version is no obstacle."""
+    upload(releases, write(tmp_path, "v1"), id="v1")
+    file = releases.build_path("v1") / SHARED
+    status = file.stat()
+    file.chmod(0o644)
+    file.write_bytes(file.read_bytes().swapcase())
+    if in_secret:
+        os.utime(file, ns=(status.st_mtime_ns, status.st_mtime_ns))
+    assert upload(releases, write(tmp_path, "v2"), id="v2").linked > 0
+    assert held(releases, "v2") == encoded(build_of("v2"))
+    assert verify(releases, "v2") == ()
+    assert verify(releases, "v1") == (("/" + SHARED, "has other content than was uploaded"),)
+
+
+@pytest.mark.parametrize(
+    ("damage", "expected"),
+    [
+        (lambda build: None, []),
+        (lambda build: (build / SHARED).unlink(), [("/" + SHARED, "is missing")]),
+        (lambda build: rewrite(build / SHARED), [("/" + SHARED, "has other content than was uploaded")]),
+        (lambda build: rewrite(build / "index.html"), [("/index.html", "has other content than was uploaded")]),
+        (lambda build: (build / "new.js").write_text(""), [("/new.js", "was not uploaded")]),
+        (lambda build: rewrite(build / "_headers"), [("/.vite/manifest.json, /_headers, /_redirects", "a file of")]),
+        (lambda build: rewrite(build / ".vite/manifest.json"), [("/.vite/manifest.json, /_hea", "a file of")]),
+        (lambda build: build.with_name("v1.json").write_text("{}"), [("v1.json", "the manifest cannot be used")]),
+        (lambda build: [file.unlink() for file in build.rglob("*") if file.is_file()], [("/", "holds no file")]),
+    ],
+)
+def test_verify(tmp_path, releases, damage, expected):
+    """All files of a version are hashed, and those that are not as uploaded are named."""
+    upload(releases, write(tmp_path, "v1"), id="v1")
+    damage(releases.build_path("v1"))
+    found = verify(releases, "v1")
+    assert [(path[: len(at)], part in why) for (path, why), (at, part) in zip(found, expected, strict=True)] == [
+        (at, True) for at, _ in expected
+    ]
+
+
+def rewrite(file):
+    """Write other bytes into a file of a version, and set its time back."""
+    status = file.stat()
+    file.chmod(0o644)
+    file.write_bytes(file.read_bytes()[::-1] or b"x")
+    os.utime(file, ns=(status.st_mtime_ns, status.st_mtime_ns))
+
+
+def test_mending(tmp_path, releases):
+    """The same build under the same id replaces damaged files, and keeps what is said of the version."""
+    before = upload(releases, write(tmp_path, "v1"), id="v1", tag="first")
+    rewrite(releases.build_path("v1") / SHARED)
+    again = upload(releases, tmp_path / "dist-v1", id="v1", tag="later")
+    assert (again.is_mended, again.is_new, again.tag, again.created) == (True, False, "first", before.created)
+    assert held(releases, "v1") == encoded(build_of("v1"))
+    assert verify(releases, "v1") == ()
+    assert not upload(releases, tmp_path / "dist-v1", id="v1").is_mended
+    assert hidden(releases) == []
 
 
 @POSIX
@@ -293,8 +367,8 @@ def test_stale_compressed_files_stay_stale(tmp_path, releases):
         for ending, hours in times[version].items():
             os.utime(source / f"a.js{ending}", (1_700_000_000 + 3600 * hours,) * 2)
         upload(releases, source, id=version)
-    skipped = scan(releases.build_path("v3"), manifest=releases.manifest_path("v3")).skipped
-    assert [(path, "it is older" in reason) for path, reason in skipped] == [("/a.js.br", True)]
+    build = releases.build_path("v3")
+    assert (build / "a.js.br").stat().st_mtime < (build / "a.js").stat().st_mtime
 
 
 def test_equal_times_are_not_kept(tmp_path, releases):

@@ -14,6 +14,7 @@ from version_affinity.errors import ConfigurationError
 from .asset import Asset
 from .fetch_metadata import is_framed_by_other_site, is_shown_in_tab
 from .fingerprint import looks_like_asset
+from .header_changes import shown_elsewhere
 from .header_rules import HeaderRules, parse_headers
 from .media import is_media
 from .prepared import Prepared
@@ -197,8 +198,7 @@ class Build:
             return Redirect("/") if "/" in self.routes or self.document is not None else None
         spelt = spelling(environ, path)
         if self.redirects is not None:
-            host, query = environ.get("HTTP_HOST", ""), environ.get("QUERY_STRING", "")
-            ruled = self.redirects.match(spelt or canonical(path), query, host=host, mount=_mount(environ, path))
+            ruled = self._ruled(path, environ)
             if isinstance(ruled, Redirected):
                 return ruled
             if isinstance(ruled, Rewritten):
@@ -212,6 +212,14 @@ class Build:
         answer = resolve(self.routes, path, spelt)
         # What the undecoded path spells may not be what is asked for below a mount; a redirect to it is safe.
         return answer if isinstance(answer, Redirect) or path in self.routes else None
+
+    def _ruled(self, path: str, environ: WSGIEnvironment) -> Redirected | Rewritten | None:
+        """Return what the rules of ``_redirects`` make of a path."""
+        if self.redirects is None:
+            return None
+        host, query = environ.get("HTTP_HOST", ""), environ.get("QUERY_STRING", "")
+        spelt = spelling(environ, path) or canonical(path)
+        return self.redirects.match(spelt, query, host=host, mount=_mount(environ, path))
 
     def _rewritten(self, path: str, environ: WSGIEnvironment) -> Asset | Leading | Found:
         """Return what answers when a rule says that a request is for this path: always something of the build."""
@@ -247,6 +255,12 @@ class Build:
             return Found(REDIRECT, redirect)
         return Found(NO_FILE if document is None else DOCUMENT, page)
 
+    def shows_page(self, path: str, environ: WSGIEnvironment) -> bool:
+        """Tell whether a navigation is shown a page at a path at which another request found nothing."""
+        if self.document is not None or self.redirects is None or not self.redirects.rewrites:
+            return self.document is not None
+        return isinstance(self._ruled(path, environ), Rewritten)
+
     def allowed(self, path: str, environ: WSGIEnvironment) -> str:
         """Return the methods that are allowed at a path (RFC 9110 section 10.2.1); "" where nothing answers.
 
@@ -269,6 +283,25 @@ class Build:
         if path in self._changes:
             return self._changes[path]
         return rules.for_path(spelling(environ, path) or canonical(path), environ.get("HTTP_HOST", ""))
+
+    def changes_elsewhere(
+        self, path: str, page: Asset, environ: WSGIEnvironment, *, private: bool = False
+    ) -> HeaderChanges | None:
+        """Return what the rules of ``_headers`` change in the answer with a page at a path that is not its own.
+
+        Args:
+            path: The path in the build.
+            page: The page.
+            environ: The request.
+            private: Whether the answer is for one user only.
+        """
+        if self.header_rules is None:
+            return None
+        home = page.path
+        while isinstance(at := self.routes.get(home), Redirect):
+            home = at.path
+        changes = (self.changes_at(path, environ), self.changes_at(home, environ))
+        return shown_elsewhere(*(each and each.private if private else each for each in changes))
 
     def prepare(self, asset: Asset) -> None:
         """Prepare the frequent answers with a fingerprinted file if it is in memory and they are the same for all.

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import TYPE_CHECKING, Final, NamedTuple
+
+from .response import NO_STORE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -24,6 +27,9 @@ _TARGETED: Final = frozenset(("surrogate-control", "edge-control", "x-accel-expi
 # A rule's tag or date is the same in each version: with it, a cache would take one's page for another's.
 _VALIDATORS: Final = frozenset(("etag", "last-modified"))
 _KEPT: Final = frozenset(("cache-control", "vary"))
+#: For both answers of a URL at which a navigation is shown a page and other requests reach the application. A client
+#: that does not send Sec-Fetch-* is recognised by the types that it accepts.
+NEGOTIATED: Final = ("Vary", "Sec-Fetch-Mode, Sec-Fetch-Dest, Accept")
 
 
 class HeaderChanges(NamedTuple):
@@ -78,6 +84,25 @@ class HeaderChanges(NamedTuple):
             return self
         return self._replace(added=tuple(header for header in self.added if header[0].lower() != "set-cookie"))
 
+    @property
+    def lifetimes(self) -> tuple[float, float]:
+        """For how many seconds shared caches and a browser may use the response unchecked, by its Cache-Control.
+
+        -1 where they may not even keep it; infinity where the field sets no limit (RFC 9111 section 4.2.2).
+        """
+        value = next((value for name, value in self.added if name.lower() == "cache-control"), None)
+        if value is None:
+            return (math.inf, math.inf) if "cache-control" in self.removed else (0, 0)
+        words = dict(word.strip().lower().partition("=")[::2] for word in value.split(","))
+        if "no-store" in words:
+            return -1, -1
+        if words.get("no-cache") == "":
+            return 0, 0
+        seconds = {word: int(text) if text.isascii() and text.isdigit() else math.inf for word, text in words.items()}
+        stale = max(seconds.get("stale-while-revalidate", 0), seconds.get("stale-if-error", 0))
+        private = seconds.get("max-age", math.inf) + stale
+        return -1 if "private" in words else seconds.get("s-maxage", private - stale) + stale, private
+
     def _limited(self, caching: Callable[[str], str]) -> HeaderChanges:
         """Return the changes with what ``caching`` leaves of a Cache-Control."""
         added: list[Header] = []
@@ -94,6 +119,44 @@ class HeaderChanges(NamedTuple):
             elif lowered not in CACHING and not is_targeted(lowered):
                 added.append((name, value))
         return HeaderChanges(self.removed - spared, tuple(added), self.vary)
+
+
+def shown_elsewhere(here: HeaderChanges | None, home: HeaderChanges | None) -> HeaderChanges | None:
+    """Return what rules change in the answer with a page at a path that is not its own; None for nothing.
+
+    Rules for the path apply, but no cache keeps the page for longer than at its own path: a rule for ``/static/*`` that
+    allows a year is not meant for the page that answers where a script is missing. ``Vary`` stays.
+
+    Args:
+        here: What they change at the requested path.
+        home: What they change at the page's own path.
+    """
+    here, home = here or _NOTHING, home or _NOTHING
+    kept, away = _divided(here)
+    of_home = _divided(home)[1]
+    names = {name.lower() for name, _ in (*away.added, *of_home.added)}
+    shorter = all(mine <= its for mine, its in zip(here.lifetimes, home.lifetimes, strict=True))
+    if away.added and (here.lifetimes == (-1, -1) or (shorter and names == {"cache-control"})):
+        field = next(header for header in away.added if header[0].lower() == "cache-control")
+        away = HeaderChanges(CACHING, (field,))
+    else:
+        away = of_home
+    if not (kept.removed or kept.added or kept.vary or away.removed or away.added):
+        return None
+    return HeaderChanges(kept.removed | away.removed, kept.added + away.added, kept.vary)
+
+
+def _divided(changes: HeaderChanges) -> tuple[HeaderChanges, HeaderChanges]:
+    """Return changes without those of caching, and those; Vary is not removed."""
+    caching = frozenset(name for name in changes.removed if name in CACHING or is_targeted(name))
+    added: dict[bool, list[Header]] = {False: [], True: []}
+    for name, value in changes.added:
+        added[name.lower() in caching].append((name, value))
+    others = HeaderChanges(changes.removed - caching - {"vary"}, tuple(added[False]), changes.vary)
+    return others, HeaderChanges(caching, tuple(added[True]))
+
+
+_NOTHING: Final = HeaderChanges(frozenset(), ())
 
 
 def is_targeted(lowered: str) -> bool:
@@ -114,6 +177,22 @@ def _unshared(cache_control: str) -> str:
             if name not in _INVITING and not (directive[2] and name in _PRIVATE):
                 kept.append(directive[0])
     return ", ".join(kept) if any(directive.lower() in _PRIVATE for directive in kept) else ""
+
+
+def negotiated(status: str, headers: Sequence[Header]) -> list[Header]:
+    """Return the headers of an application's answer at a URL at which a navigation is shown a page of a build.
+
+    ``Vary`` keeps a cache from answering the navigation with it, and a cache keeps an error only if the application
+    says so: a 404 may be kept without any header (RFC 9111 section 4.2.2), and some caches ignore ``Vary``.
+
+    >>> negotiated("404 Not Found", [("Vary", "Cookie")])
+    [('Vary', 'Cookie, Sec-Fetch-Mode, Sec-Fetch-Dest, Accept'), ('Cache-Control', 'no-store')]
+    """
+    names = {name.lower() for name, _ in headers}
+    marked = _varying(headers, NEGOTIATED[1]) if "vary" in names else [*headers, NEGOTIATED]
+    if status[0] in "45" and "cache-control" not in names:
+        marked.append(NO_STORE)
+    return marked
 
 
 def _varying(headers: Sequence[Header], vary: str) -> list[Header]:

@@ -84,6 +84,7 @@ class Inventory(NamedTuple):
         about: Whatever else the manifest says, kept when it is written anew.
         given: A time that most files were given, None where they have times of their own.
         listed: How many files the manifest names; there is none in ``files`` of an entry that cannot be used.
+        is_binding: Whether files that hold something else than the manifest says are left out.
     """
 
     files: Mapping[str, Fields] | Mapping[str, Asset]
@@ -92,6 +93,12 @@ class Inventory(NamedTuple):
     about: Mapping[str, object] = {}  # never changed
     given: int | None = None
     listed: int = 0
+    is_binding: bool = False
+
+    def entries(self) -> Iterator[tuple[str, Fields]]:
+        """Yield each file's path and what the manifest says of it, whether its time tells something or not."""
+        for path, entry in self.files.items():
+            yield path, _fields(entry)
 
     def digest(self, path: str) -> bytes | None:
         """Return the hash of what a file held, whether its time tells something or not; None when that is unknown."""

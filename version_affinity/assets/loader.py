@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 # Rules for the server, not files for a browser; nor are they when compressed.
 _RULE_FILES: Final = frozenset(("/_headers", "/_redirects"))
+#: Why a file is left out that holds something else than a binding manifest says.
+OTHER_BYTES: Final = "it holds other bytes than were uploaded"
 _FORGOTTEN_AT_ONCE: Final = 2000
 _DIRECTORY_ENDINGS: Final = tuple(f"{ending}/" for ending in ENDINGS)
 
@@ -191,7 +193,11 @@ class _Reading:
             if path in self._ahead:
                 return self._ahead.pop(path)
             if path in self._known.files:
-                return self._known_content(path, file) or read(file)
+                content = self._known_content(path, file) or read(file)
+                if not self._known.is_binding or content.digest == self._known.digest(path):
+                    return content
+                self._skipped.append(Skipped(path, OTHER_BYTES))
+                return None
             return read(file)
         except UnservableError as error:
             self._skipped.append(Skipped(path, str(error)))
@@ -269,9 +275,10 @@ class _Reading:
         verdict = self._known.verdicts.get(sibling.path)
         if verdict is not None and (verdict.original != original.digest or isinstance(content, Content)):
             verdict = None  # one of them has changed since
-        if is_older(content, original, compared=verdict is not None or can_compare(coding)):
-            return "it is older"
         if verdict is None:
+            # Its content decides, whatever its time is. The time counts only where the content cannot be read.
+            if not can_compare(coding) and is_older(content, original):
+                return "it is older"
             verdict = Verdict(original.digest, compare(sibling.file, content, coding, original))
         self._verdicts[sibling.path] = verdict
         return verdict.fault

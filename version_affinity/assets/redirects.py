@@ -97,13 +97,15 @@ class RedirectRules:
         rules: The rules in the order of their lines.
         invalid: The lines that could not be used.
         idle: The lines of rules that never match, since a placeholder stands twice in them.
+        rewrites: Whether a rule shows one path's answer at another path.
     """
 
-    __slots__ = ("_dynamic", "_static", "idle", "invalid", "rules")
+    __slots__ = ("_dynamic", "_static", "idle", "invalid", "rewrites", "rules")
 
     def __init__(self, rules: Iterable[RedirectRule], invalid: Iterable[InvalidLine] = ()) -> None:
         self.rules: Final = tuple(sorted(rules, key=lambda rule: rule.line))
         self.invalid: Final = tuple(invalid)
+        self.rewrites: Final = any(rule.status == _REWRITE for rule in self.rules)
         idle: list[InvalidLine] = []
         static: dict[str, list[_Compiled]] = {}
         dynamic: list[_Compiled] = []

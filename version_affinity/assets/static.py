@@ -23,6 +23,7 @@ from version_affinity.errors import ConfigurationError
 from .asset import Asset
 from .build import APP, DOCUMENT, FILE, REDIRECT, Build, Found
 from .files import wsgi_body
+from .header_changes import NEGOTIATED, negotiated
 from .ignore import DEFAULT_IGNORE
 from .index import refresh, scan
 from .memory import Memory, is_misdescribed
@@ -34,8 +35,9 @@ from .sending import LOST, VARY_ENCODING, changed, newly_lost, send, stand_in_he
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
+    from _typeshed import OptExcInfo
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
     from .asset import Header
@@ -58,7 +60,6 @@ ASKABLE: Final = "write one such as '/shop/', without '?', '#' and '%', and with
 _READS: Final = frozenset(("GET", "HEAD"))
 # What tells a page's request from that of what it loads (W3C Fetch Metadata).
 _FETCH: Final = "Sec-Fetch-Mode, Sec-Fetch-Dest"
-_SHOWN: Final = (DOCUMENT, FILE)
 _OF_OTHERS: Final = (REVALIDATE,), (REVALIDATE, VARY_ENCODING)
 
 
@@ -153,8 +154,7 @@ class StaticAssets:
         self._newest = index
         self._refreshing: Final = Lock()
         self._mount: Final = self.prefix[:-1]
-        # Where the client says nothing of its fetch, it is asked which types it takes.
-        vary = f"{_FETCH}, Accept" if app else _FETCH
+        vary = NEGOTIATED[1] if app else _FETCH
         self._of_document: Final = (REVALIDATE, ("Vary", vary)), (REVALIDATE, ("Vary", f"{vary}, Accept-Encoding"))
         self._of_fingerprinted: Final = self.build.kept, (*self.build.kept, VARY_ENCODING)
 
@@ -184,18 +184,22 @@ class StaticAssets:
             if answer.fingerprinted and prepared is None and path == answer.path:
                 build.prepare(answer)
             caching = self._of_fingerprinted if answer.fingerprinted else _OF_OTHERS
-            return self._send(path, answer, caching, environ, start_response)
+            return self._send(answer, caching, build.changes_at(path, environ), environ, start_response)
         if answer is None:
             answer = build.stand_in(path, environ, build.index.directories if self.app else None)
         what, target = answer if isinstance(answer, Found) else (REDIRECT, answer)
         if what == APP and self.app is not None:
+            if build.shows_page(path, environ):
+                start_response = partial(_start_negotiated, start_response)
             return self.app(environ, start_response)
         changes = build.changes_at(path, environ)
         if isinstance(target, Asset):
-            if what in _SHOWN:
-                # What a rule shows at another path than its own carries no hash in that path.
-                caching = self._of_document if what == DOCUMENT else _OF_OTHERS
-                return self._send(path, target, caching, environ, start_response)
+            if what == DOCUMENT:
+                changes = build.changes_elsewhere(path, target, environ)
+                return self._send(target, self._of_document, changes, environ, start_response)
+            if what == FILE:
+                # The path at which a rule shows a file carries no hash.
+                return self._send(target, _OF_OTHERS, changes, environ, start_response)
             return _send_not_found(target, changes, environ, start_response)
         if target is None:
             return missing(environ, start_response)
@@ -243,13 +247,13 @@ class StaticAssets:
 
     def _send(
         self,
-        path: str,
         asset: Asset,
         caching: tuple[tuple[Header, ...], tuple[Header, ...]],
+        changes: HeaderChanges | None,
         environ: WSGIEnvironment,
         start_response: StartResponse,
     ) -> Iterable[bytes]:
-        """Send a file; ``caching`` is what goes with one that has no variants, and with one that has."""
+        """Send a file; ``caching`` is for one without variants, and for one with variants."""
         response = respond(
             asset,
             environ["REQUEST_METHOD"],
@@ -257,7 +261,6 @@ class StaticAssets:
             caching[1 if asset.variants else 0],
             asset.last_modified,
         )
-        changes = self.build.changes_at(path, environ)
         if changes is not None:
             response = changed(response, changes)
         sent = send(response, environ, self.hand_over)
@@ -267,7 +270,7 @@ class StaticAssets:
                 logger.error("%r %s", lost.file, LOST)
             plain = uncoded(environ) if asset.variants else None
             if plain is not None:
-                return self._send(path, asset, caching, plain, start_response)
+                return self._send(asset, caching, changes, plain, start_response)
             if is_misdescribed(asset):
                 self.refresh()
                 if self.index.assets.get(asset.path) is not asset:
@@ -276,6 +279,14 @@ class StaticAssets:
         headers, body = sent
         start_response(response.status, headers)
         return body
+
+
+def _start_negotiated(
+    start_response: StartResponse, status: str, headers: list[Header], exc_info: OptExcInfo | None = None
+) -> Callable[[bytes], object]:
+    """Start an application's answer at a URL at which a navigation is shown a page."""
+    marked = negotiated(status, headers)
+    return start_response(status, marked) if exc_info is None else start_response(status, marked, exc_info)
 
 
 def check_hand_over(hand_over: object) -> HandOver | None:

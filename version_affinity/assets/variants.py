@@ -28,8 +28,6 @@ CODINGS: Final = {suffix: coding for coding, suffix in SUFFIXES.items()}
 #: What the names of compressed files end in.
 ENDINGS: Final = tuple(CODINGS)
 
-# A bundler writes a file and its siblings in parallel: within half a second, the order of their times says nothing.
-_TOGETHER_NS: Final = 500_000_000
 # The most that a browser takes (RFC 9659 section 3).
 _ZSTD_WINDOW: Final = 8 * 1024 * 1024
 _ZSTD_MAGIC: Final = b"\x28\xb5\x2f\xfd"
@@ -82,15 +80,9 @@ def uncompressed(name: str) -> str:
     return name
 
 
-def is_older(sibling: Described, original: Described, *, compared: bool) -> bool:
-    """Tell whether a sibling was written before its original was.
-
-    Args:
-        sibling: The compressed file.
-        original: The file that it would be the compressed form of.
-        compared: Whether their bytes are compared too, which forgives the half second that a parallel build takes.
-    """
-    return sibling.mtime_ns < original.mtime_ns - (_TOGETHER_NS if compared else 0)
+def is_older(sibling: Described, original: Described) -> bool:
+    """Tell whether a sibling was written before its original: where they cannot be compared, it is not trusted then."""
+    return sibling.mtime_ns < original.mtime_ns
 
 
 def can_compare(coding: str) -> bool:

@@ -14,16 +14,19 @@ from version_affinity.deployment import check_version_id
 from version_affinity.errors import ConfigurationError
 from version_affinity.releases.log import LogError
 from version_affinity.releases.upload import upload as upload_build
+from version_affinity.releases.verifying import uploaded_ids
+from version_affinity.releases.verifying import verify as verify_version
 
 from .authors import author
 from .commands import Commands, Lazy, command
 from .completing import complete_version
+from .errors import RefusedError
 from .forms import form
 from .output import aligned, emit, is_terminal, json_option, say, styled, table
 from .place import command_line, current_place, place_options
 from .progress import progress
 from .standings import Standing, release_dict, standings
-from .text import ago, counted, local_path, percent, printable, size, specs
+from .text import ago, counted, listed, local_path, percent, printable, size, specs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,6 +38,7 @@ _TABLE: Final = {
     "upload": Lazy("versions", "upload", "Make a build a version. It is not deployed."),
     "deploy": Lazy("deploy", "deploy", "Say who gets which version."),
     "list": Lazy("versions", "list_versions", "The uploaded versions, and how they stand."),
+    "verify": Lazy("versions", "verify", "Read versions again, to find damaged files."),
     "view": Lazy("versions", "view", "What is in a version, and where it was deployed."),
 }
 _HELP: Final = """Upload, deploy, list and view versions.
@@ -92,6 +96,7 @@ def upload(directory: str, version: str | None, tag: str, message: str, allow_so
             {
                 **release_dict(uploaded),
                 "new": uploaded.is_new,
+                "mended": uploaded.is_mended,
                 "linked": uploaded.linked,
                 "skipped": [{"path": local_path(path), "reason": reason} for path, reason in uploaded.skipped],
                 "doubt": uploaded.doubt,
@@ -106,6 +111,8 @@ def _tell_upload(uploaded: Uploaded) -> None:
     if uploaded.is_new:
         shared = f"; {uploaded.linked:,} of them shared with earlier versions" if uploaded.linked else ""
         say(f"Uploaded {name}: {content}{shared}")
+    elif uploaded.is_mended:
+        say(f"{styled('Mended', 'good')} {name}, which had damaged files: {content}")
     else:
         say(f"{name} is there already with this very content, uploaded {ago(uploaded.created)}: {content}")
     if uploaded.doubt:
@@ -179,6 +186,46 @@ def _row(standing: Standing) -> list[str]:
         size(release.size) if people else str(release.size),
         printable(release.message),
     ]
+
+
+@command()
+@click.argument("ids", metavar="[ID]...", nargs=-1, shell_complete=complete_version)
+@place_options()
+@json_option
+def verify(ids: tuple[str, ...], as_json: bool) -> None:
+    """Hash all files of the versions ID, or of all versions, and name those that were damaged since their upload.
+
+      version-affinity versions verify
+      version-affinity versions verify v1 v2
+
+    Exit status: 0 all files are as uploaded, 1 some are not. Upload the same build under the same id to mend a version.
+    """
+    releases = current_place().directory()
+    damaged = {}
+    for version in dict.fromkeys(ids or uploaded_ids(releases)):
+        check_version_id(version)
+        with progress(f"Verifying {printable(version)}") as tell:
+            damaged[version] = verify_version(releases, version, tell)
+    if as_json:
+        emit(
+            [
+                {"id": version, "damaged": [{"path": local_path(path), "reason": reason} for path, reason in files]}
+                for version, files in damaged.items()
+            ]
+        )
+    else:
+        for version, files in damaged.items():
+            state = styled("damaged", "bad") if files else styled("as uploaded", "good")
+            say(f"{styled(version, 'version')}: {state}")
+            for line in aligned([[printable(local_path(path)), reason] for path, reason in files], indent="  "):
+                say(line)
+    spoilt = [version for version, files in damaged.items() if files]
+    if spoilt:
+        build = command_line(f"versions upload DIRECTORY --id {spoilt[0]}")
+        raise RefusedError(
+            f"{listed(spoilt)} {'has' if len(spoilt) == 1 else 'have'} damaged files: upload the same build under the "
+            f"same id, which replaces them ({build}), or restore the files from a backup"
+        )
 
 
 @command()

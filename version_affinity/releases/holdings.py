@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias, TypeVar
 
 from version_affinity.assets.ignore import DELIBERATE
 from version_affinity.assets.inventory import InventoryError, parse
+from version_affinity.assets.loader import OTHER_BYTES
+from version_affinity.assets.media import content_type, is_html
 from version_affinity.assets.tree import wsgi_path
 from version_affinity.errors import ConfigurationError
 from version_affinity.version import Version
@@ -35,6 +37,10 @@ logger = logging.getLogger("version_affinity")
 # Seconds until a version that could not be loaded is tried again: its files may be arriving one by one.
 _FIRST_PAUSE: Final = 0.5
 _LONGEST_PAUSE: Final = 5.0
+# Seconds since a file was written in which it may still be arriving.
+_ARRIVING: Final = 10.0
+# Damaged files that a message names.
+_NAMED: Final = 5
 
 
 class IncompleteError(Exception):
@@ -118,9 +124,9 @@ class Holdings:
         manifest = _parsed(self._directory.manifest_path(version).read_bytes())
         build = str(self._directory.build_path(version))
         _check_paths(_paths(build), manifest)
-        assets = self._load(build, manifest=manifest)
+        assets = self._load(build, manifest=manifest._replace(is_binding=True))
         try:
-            _check_files(assets.index, manifest)
+            _check_files(version, assets.index, manifest)
         except BaseException:
             assets.release()
             raise
@@ -183,15 +189,36 @@ def _check_paths(here: set[str], manifest: Inventory) -> None:
         raise IncompleteError(f"{found} of its {whole} files are here{example}")
 
 
-def _check_files(index: Index, manifest: Inventory) -> None:
-    """Check that the files are those that were uploaded, and can be served."""
-    for path, asset in index.assets.items():
-        if path in manifest.files and manifest.digest(path) != asset.digest:
-            raise IncompleteError(f"{path!r} holds other bytes than were uploaded")
+def _check_files(version: str, index: Index, manifest: Inventory) -> None:
+    """Check that the files are those that were uploaded, and can be served.
+
+    A file that was damaged is not served, and does not keep the version from being loaded. A damaged page does: users
+    get another version then. So does a file that was just written, which may still be arriving.
+    """
+    damaged = []
     for path, reason in index.skipped:
         # An earlier release uploaded files that are not served any more.
-        if path not in index.assets and path in manifest.files and reason not in DELIBERATE:
+        if path in index.assets or path not in manifest.files or reason in DELIBERATE:
+            continue
+        if reason != OTHER_BYTES or is_html(content_type(path)) or _is_new(f"{index.directory}/{_name(path)}"):
             raise IncompleteError(f"{path!r} cannot be served: {reason}")
+        damaged.append(path)
+    if damaged:
+        logger.error(
+            "version %r: %d of its files hold other bytes than were uploaded, and are not served: %s. "
+            "`version-affinity versions verify %s` names them all. Upload the same build under this id to mend it",
+            version,
+            len(damaged),
+            ", ".join(map(repr, damaged[:_NAMED])),
+            version,
+        )
+
+
+def _is_new(file: str) -> bool:
+    try:
+        return abs(time.time() - os.stat(file).st_mtime) < _ARRIVING  # noqa: PTH116
+    except OSError:
+        return True
 
 
 def _name(path: str) -> str:

@@ -1,6 +1,6 @@
-"""Files that uploaded versions have already: a new version gets them as hard links, which take no space and no time.
+"""Files that uploaded versions have already: a new version gets them as hard links, which take no space.
 
-A link shares everything with the file, its time of modification too, so a manifest's entry holds for it unchanged.
+A file is hashed before it is shared: one that was damaged since its upload must not spread into another version.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from version_affinity.assets.inventory import InventoryError, parse
-from version_affinity.assets.tree import is_unchanged
+from version_affinity.assets.tree import UnservableError, read
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 
 class Shared(NamedTuple):
-    """A file of an uploaded version, as that version's manifest has it."""
+    """A file of an uploaded version: its name, and the size and the content hash that the version's manifest gives."""
 
     file: str
     size: int
-    mtime_ns: int
+    digest: bytes
 
 
 def find_shared(releases: ReleasesDirectory, wanted: Collection[tuple[int, bytes]]) -> dict[tuple[int, bytes], Shared]:
@@ -42,19 +42,15 @@ def find_shared(releases: ReleasesDirectory, wanted: Collection[tuple[int, bytes
         except (OSError, InventoryError):
             continue  # it has just been removed, or was reported already
         build = os.fsencode(releases.build_path(version))
-        for path in inventory.files:
-            entry = inventory.known(path)
-            if entry is None:
-                continue
-            key = entry.size, entry.digest
+        for path, (size, _, digest, *_) in inventory.entries():
+            key = size, digest
             if key in wanted and key not in found and ".." not in path.split("/"):
-                file = os.fsdecode(build + path.encode("latin-1"))
-                found[key] = Shared(file, entry.size, entry.mtime_ns)
+                found[key] = Shared(os.fsdecode(build + path.encode("latin-1")), size, digest)
     return found
 
 
 def link(shared: Shared, file: Path) -> bool:
-    """Make a hard link to a file that is still what its manifest says; False when there is none afterwards.
+    """Make a hard link to a file that still holds what its manifest says; False when there is none afterwards.
 
     File systems refuse it for many reasons: another device (EXDEV), too many links (EMLINK), another owner (EPERM),
     no links at all. Each time a copy does.
@@ -63,7 +59,12 @@ def link(shared: Shared, file: Path) -> bool:
         os.link(shared.file, file)
     except OSError:
         return False
-    if is_unchanged(str(file), shared.size, shared.mtime_ns):
+    try:
+        # The link is hashed, not the name that was linked: that may stand for another file by now.
+        content = read(str(file), 0)
+    except (OSError, UnservableError):
+        content = None
+    if content is not None and (content.size, content.digest) == (shared.size, shared.digest):
         return True
     file.unlink()
     return False

@@ -26,6 +26,7 @@ from .directory import BusyError, Release, UploadError, check_release_id, publis
 from .durable import sync, sync_directory, write_new
 from .sharing import find_shared, link
 from .times import NEVER, present, text_of, time_of
+from .verifying import verify
 from .workspace import UPLOAD, sweep, workspace
 
 if TYPE_CHECKING:
@@ -58,12 +59,14 @@ class Uploaded(Release):
 
     Attributes:
         is_new: Whether it was not there before, with the same content.
+        is_mended: Whether it was there with damaged files, which were replaced.
         linked: How many of its files are shared with earlier versions.
         skipped: What of the build directory was left out or will not be used, and why.
         doubt: What casts doubt on the directory's being a build, "" for nothing.
     """
 
     is_new: bool = True
+    is_mended: bool = False
     linked: int = 0
     skipped: tuple[Skipped, ...] = ()
     doubt: str = ""
@@ -95,7 +98,8 @@ def upload(
         progress: Called with the number of steps done, that of all steps, and a file's name.
 
     Returns:
-        The version: the one that is there, when this very content is there under this id.
+        The version: the one that is there, when this very content is there under this id. Its files are hashed, and
+        replaced where one is damaged.
 
     Raises:
         ConfigurationError: the id cannot be used, or is that of a version with other content; the source is no build.
@@ -129,20 +133,28 @@ def upload(
     with _explained(releases):
         sweep(releases)
         existing = _existing(releases, release)
-        if existing is not None:
+        is_damaged = existing is not None and bool(verify(releases, existing.id))
+        if existing is not None and not is_damaged:
             return Uploaded(**asdict(existing), is_new=False, skipped=contents.skipped, doubt=contents.doubt)
-        release = replace(release, created=_time_after(releases))
+        release = existing or replace(release, created=_time_after(releases))
         with workspace(releases, UPLOAD) as work:
             linked = _place(releases, work, contents.files, digests, progress)
             inventory, unused = _load(work, contents.files, digests)
             if contents_of(root) != contents:
                 raise changed(root)
-            published = _publish(releases, work, release, inventory)
+            published = _publish(releases, work, release, inventory, mends=is_damaged)
     skipped = (*contents.skipped, *unused)
     if published is not release:
         # Another process was first.
         return Uploaded(**asdict(published), is_new=False, skipped=skipped, doubt=contents.doubt)
-    return Uploaded(**asdict(published), linked=linked, skipped=skipped, doubt=contents.doubt)
+    return Uploaded(
+        **asdict(published),
+        is_new=not is_damaged,
+        is_mended=is_damaged,
+        linked=linked,
+        skipped=skipped,
+        doubt=contents.doubt,
+    )
 
 
 def _existing(releases: ReleasesDirectory, release: Release) -> Release | None:
@@ -266,8 +278,13 @@ def _load(
     return Inventory(loaded.assets, loaded.verdicts, loaded.vite), unused
 
 
-def _publish(releases: ReleasesDirectory, work: Workspace, release: Release, inventory: Inventory) -> Release:
-    """Give the build and its manifest their names. Return the version, which another may just have uploaded."""
+def _publish(
+    releases: ReleasesDirectory, work: Workspace, release: Release, inventory: Inventory, *, mends: bool
+) -> Release:
+    """Give the build and its manifest their names. Return the version, which another may just have uploaded.
+
+    With ``mends``, they take the place of those that are there, whose files were damaged.
+    """
     build, manifest = releases.build_path(release.id), releases.manifest_path(release.id)
     unfinished = work.manifest(release.id)
     write_new(unfinished, lines(inventory._replace(about=release.about())))
@@ -275,11 +292,11 @@ def _publish(releases: ReleasesDirectory, work: Workspace, release: Release, inv
     renamed: list[tuple[Path, Path]] = []
     with publishing(releases):
         existing = _existing(releases, release)
-        if existing is not None:
+        if existing is not None and not mends:
             return existing
         try:
             if build.exists():
-                build.rename(work.path / "abandoned")  # of an upload that was killed right here
+                build.rename(work.path / "abandoned")  # damaged, or of an upload that was killed right here
             for before, after in ((work.build, build), (unfinished, manifest)):
                 os.replace(before, after)  # noqa: PTH105 - also of a manifest whose build is gone
                 renamed.append((before, after))
