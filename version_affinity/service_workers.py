@@ -14,7 +14,7 @@ from .keys import wire_bytes
 from .patterns import path_matcher
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable
+    from collections.abc import Callable, Iterable
 
     from _typeshed.wsgi import WSGIEnvironment
 
@@ -73,7 +73,7 @@ class ServiceWorkers:
         self,
         is_unpinned: Callable[[str], bool],
         is_listed: Callable[[str], bool] | None = None,
-        found: Collection[str] = (),
+        found: Iterable[str] = (),
     ) -> None:
         self._is_unpinned = is_unpinned
         self._is_listed = is_listed
@@ -122,7 +122,7 @@ def referer_path(environ: WSGIEnvironment) -> str:
 
 def configured(
     prefix: str, unpinned: Iterable[str] | None, service_workers: Iterable[str] | None
-) -> Callable[[Collection[str]], ServiceWorkers]:
+) -> Callable[[Iterable[str]], ServiceWorkers]:
     """Return the function from the workers' scripts that builds have to the ``ServiceWorkers``.
 
     Args:

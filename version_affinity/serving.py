@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from .assets.asset import ETAG
 from .assets.build import DOCUMENT, NO_FILE
@@ -13,7 +13,8 @@ from .assets.sending import LOST, changed, newly_lost, send, stand_in_headers, u
 from .assets.static import redirected
 from .counters import LimitedLog
 from .policy import is_page
-from .request import OTHER, Request
+from .request import OTHER, SERVICE_WORKER, Request
+from .service_workers import is_script_request
 from .treatment import retraced, trace
 from .wsgi import NOT_FOUND, OK, no_file
 
@@ -34,6 +35,10 @@ if TYPE_CHECKING:
     from .policy import Policy
     from .state import State
     from .treatment import Headers, Treatment
+
+
+# A service worker's requests are told by the Referer, which names its script under this policy.
+_NAMED: Final = ("Referrer-Policy", "same-origin")
 
 
 class FileServer:
@@ -145,6 +150,8 @@ class FileServer:
         else:
             headers = treatment.private_variants if asset.variants else treatment.private
         rescued = served != decision.version
+        if request.kind == SERVICE_WORKER and is_script_request(environ, environ.get("HTTP_SEC_FETCH_DEST")):
+            headers = [*headers, _NAMED]
         if rescued:
             headers = retraced(headers, decision, served)
         build: Build = state.builds[served]  # type: ignore[assignment]  # it has the file

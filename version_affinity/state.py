@@ -21,7 +21,7 @@ from .named import EVERYBODY
 from .version import Version
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from .assets.build import Build
     from .counters import Tally
@@ -51,7 +51,7 @@ class Settings:
     keys: tuple[KeySource, ...]
     overrides: Overrides
     cookie: PinCookie | None
-    workers: Callable[[Collection[str]], ServiceWorkers]
+    workers: Callable[[Iterable[str]], ServiceWorkers]
     prefix: str
     tally_by_name: Callable[[str], Tally]
     log_key_error: Callable[[str, Exception], None]
@@ -109,7 +109,7 @@ class State:
         cookie = settings.cookie
         values = {version: (version,) if cookie is None else cookie.values(version) for version in self.versions}
         object.__setattr__(self, "pins", {version: accepted[-1] for version, accepted in values.items()})
-        object.__setattr__(self, "workers", settings.workers(()))
+        object.__setattr__(self, "workers", settings.workers(self._worker_paths()))
         decider = Decider(
             self.deployment,
             known=frozenset(self.versions),
@@ -122,6 +122,12 @@ class State:
             log=settings.log_key_error,
         )
         object.__setattr__(self, "decider", decider)
+
+    def _worker_paths(self) -> Iterator[str]:
+        """Yield the request paths of the service workers' scripts that builds have."""
+        for build in self.builds.values():
+            if build is not None:
+                yield from (self.settings.prefix + path[1:] for path in build.index.workers)
 
     @classmethod
     def first(

@@ -100,10 +100,12 @@ class Asset(Representation):
         content_type: The complete Content-Type.
         is_html: Whether it is a document.
         fingerprinted: Whether its name carries its content's hash.
+        is_worker: Whether it is a script that handles a service worker's events; None where that is not asked: of a
+            file that is fingerprinted, or not a script.
         variants: The same content compressed beforehand, the smallest first.
     """
 
-    __slots__ = ("content_type", "fingerprinted", "is_html", "path", "variants")
+    __slots__ = ("content_type", "fingerprinted", "is_html", "is_worker", "path", "variants")
 
     def __init__(
         self,
@@ -115,6 +117,7 @@ class Asset(Representation):
         content_length: Header,
         fingerprinted: bool,
         is_html: bool,
+        is_worker: bool | None = None,
         data: bytes | None,
         memory: Memory | None = None,
         variants: tuple[Representation, ...] = (),
@@ -126,6 +129,7 @@ class Asset(Representation):
         self.content_type: Final = content_type[1]
         self.is_html: Final = is_html
         self.fingerprinted: Final = fingerprinted
+        self.is_worker: Final = is_worker
         self.variants: Final = variants
 
     @property

@@ -55,6 +55,7 @@ class Index:
         skipped: What is not served, or not used as a compressed form, and why; for whoever loads the build to report,
             once.
         directories: The directories of the files, with "/" at both ends.
+        workers: The paths of scripts without a fingerprint that handle a service worker's events.
     """
 
     directory: str
@@ -62,11 +63,14 @@ class Index:
     manifest: ViteManifest | None
     skipped: tuple[Skipped, ...]
     directories: frozenset[str] = field(init=False, repr=False)
+    workers: frozenset[str] = field(init=False, repr=False)
     _source: _Source = field(repr=False)
 
     def __post_init__(self) -> None:
         directories = frozenset(path[: path.rfind("/") + 1] for path in self.assets)
         object.__setattr__(self, "directories", directories)
+        workers = frozenset(path for path, asset in self.assets.items() if asset.is_worker)
+        object.__setattr__(self, "workers", workers)
 
     def why_not_served(self, path: str) -> str:
         """Return why a path has no file although the build holds one there, or would not serve one; "" for no reason.

@@ -8,7 +8,8 @@
 It is JSON with one file on each line: read some lines at a time, even a large one keeps other threads waiting for no
 more than a moment. Names are relative to the build directory; bytes of names that are not UTF-8 are surrogates
 (PEP 383). The digest is the first 16 bytes of the content's SHA-256 in hexadecimal. ``type`` and ``fingerprinted`` say
-what the load made of a file; the next load decides that anew.
+what the load made of a file; the next load decides that anew. ``service_worker`` says whether a script without a
+fingerprint handles a service worker's events; where it is missing, the script is read again.
 
 A file's entry is believed where its size and its time of modification are what they were, and that time tells
 something: not one that tools give to all files of a build, which the next build may have in common. The manifest is the
@@ -66,12 +67,13 @@ class Entry(NamedTuple):
     digest: bytes
     content_type: str
     fingerprinted: bool
+    is_worker: bool | None = None
     data: None = None
 
 
 #: An entry as it waits for its file. Of plain tuples the garbage collector keeps no account once it has seen them: tens
 #: of thousands of entries would cost each of its runs some milliseconds, in which no thread runs.
-Fields: TypeAlias = "tuple[int, int, bytes, str, bool]"
+Fields: TypeAlias = "tuple[int, int, bytes, str, bool, bool | None]"
 
 
 class Inventory(NamedTuple):
@@ -225,7 +227,10 @@ class _Parser:
             return
         kind, fingerprinted = value.get("type"), value.get("fingerprinted")
         self._times[mtime_ns] += 1
-        self._files[path] = (size, mtime_ns, digest, kind if isinstance(kind, str) else "", fingerprinted is True)
+        worker = value.get("service_worker")
+        is_worker = worker if isinstance(worker, bool) else None
+        kind = kind if isinstance(kind, str) else ""
+        self._files[path] = (size, mtime_ns, digest, kind, fingerprinted is True, is_worker)
         if "compressed" in value:
             original, fault = _digest(value["compressed"]), value.get("fault", "")
             if original is not None and isinstance(fault, str):
@@ -267,16 +272,16 @@ def _vite_document(vite: ViteFile | None) -> dict[str, object] | None:
 def _fields(entry: Fields | Asset) -> Fields:
     if isinstance(entry, tuple):
         return entry
-    return entry.size, entry.mtime_ns, entry.digest, entry.content_type, entry.fingerprinted
+    return entry.size, entry.mtime_ns, entry.digest, entry.content_type, entry.fingerprinted, entry.is_worker
 
 
 def lines(inventory: Inventory) -> Iterator[str]:
     """Yield a manifest's text, line by line.
 
-    >>> print(*lines(Inventory({"/a.js": (1, 2, bytes(16), "text/javascript", False)}, {})), sep="", end="")
+    >>> print(*lines(Inventory({"/a.js": (1, 2, bytes(16), "text/javascript", False, True)}, {})), sep="", end="")
     {"manifest": "version_affinity build", "format": 1, "vite": null, "files": {
     "a.js": {"size": 1, "mtime_ns": 2, "digest": "00000000000000000000000000000000", "type": "text/javascript", \
-"fingerprinted": false}
+"fingerprinted": false, "service_worker": true}
     }}
     """
     own = {"manifest": _KIND, "format": _FORMAT, "vite": _vite_document(inventory.vite)}
@@ -287,7 +292,7 @@ def lines(inventory: Inventory) -> Iterator[str]:
         name = path[1:]
         if not name.isascii():
             name = name.encode("latin-1").decode("utf-8", "surrogateescape")
-        size, mtime_ns, digest, kind, fingerprinted = _fields(entry)
+        size, mtime_ns, digest, kind, fingerprinted, is_worker = _fields(entry)
         value: dict[str, object] = {
             "size": size,
             "mtime_ns": mtime_ns,
@@ -295,6 +300,8 @@ def lines(inventory: Inventory) -> Iterator[str]:
             "type": kind,
             "fingerprinted": fingerprinted,
         }
+        if is_worker is not None:
+            value["service_worker"] = is_worker
         verdict = inventory.verdicts.get(path)
         if verdict is not None:
             value["compressed"] = verdict.original.hex()

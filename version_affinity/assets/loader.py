@@ -12,15 +12,16 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from .asset import Asset, Header, Representation
 from .fingerprint import has_fingerprint, place_of
 from .ignore import Exclusions
+from .inventory import Entry, Inventory
 from .manifest import find
 from .media import content_type, extension, is_html
 from .tree import Content, File, Skipped, UnservableError, is_unchanged, read, walk
 from .variants import ENDINGS, Verdict, can_compare, coding_of, compare, is_older, uncompressed
+from .worker_script import handles_worker_events
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from .inventory import Inventory
     from .manifest import ViteFile
     from .memory import Memory
     from .tree import Described, Fields
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 _RULE_FILES: Final = frozenset(("/_headers", "/_redirects"))
 #: Why a file is left out that holds something else than a binding manifest says.
 OTHER_BYTES: Final = "it holds other bytes than were uploaded"
+_SCRIPTS: Final = (".js", ".mjs")
 _FORGOTTEN_AT_ONCE: Final = 2000
 _DIRECTORY_ENDINGS: Final = tuple(f"{ending}/" for ending in ENDINGS)
 
@@ -160,8 +162,9 @@ class _Reading:
                         fingerprinted = path in hashed or has_fingerprint(name, place, listed=in_manifest)
                     else:
                         fingerprinted = bool(said)
+                is_worker = None if fingerprinted or not name.endswith(_SCRIPTS) else self._is_worker(file, content)
                 variants = self._variants(path, content, kind, siblings[name]) if name in siblings else ()
-                assets[path] = self._asset(path, file, content, kind, document, fingerprinted, variants)
+                assets[path] = self._asset(path, file, content, kind, document, fingerprinted, is_worker, variants)
             # To forget tens of thousands at once keeps other threads waiting.
             while files:
                 del files[-_FORGOTTEN_AT_ONCE:]
@@ -211,6 +214,18 @@ class _Reading:
             return None
         return known if is_unchanged(file, known.size, known.mtime_ns) else None
 
+    def _is_worker(self, file: str, content: Described) -> bool:
+        """Tell whether a script handles a service worker's events, by its bytes where that is not known."""
+        if isinstance(content, Asset | Entry) and content.is_worker is not None:
+            return content.is_worker
+        data = content.data
+        if data is None:
+            try:
+                data = read(file, content.size).data
+            except (OSError, UnservableError):
+                data = None
+        return data is not None and handles_worker_events(data)
+
     def _asset(
         self,
         path: str,
@@ -219,12 +234,14 @@ class _Reading:
         kind: Header,
         document: bool,
         fingerprinted: bool,
+        is_worker: bool | None,
         variants: tuple[Representation, ...],
     ) -> Asset:
         if (
             isinstance(content, Asset)
             and content.headers[0] == kind
             and content.fingerprinted is fingerprinted
+            and content.is_worker is is_worker
             and content.variants == variants
         ):
             return content
@@ -238,6 +255,7 @@ class _Reading:
             content_length=loader.length(content.size),
             fingerprinted=fingerprinted,
             is_html=document,
+            is_worker=is_worker,
             data=None if memory is None else memory.keep(content.digest, content.data),
             memory=memory,
             variants=variants,

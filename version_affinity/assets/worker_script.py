@@ -1,0 +1,57 @@
+"""Whether a script is a service worker's: it handles events that only a service worker gets.
+
+The text is searched, not parsed: a build's scripts are looked at whenever it is loaded. A script that is taken for a
+worker's by mistake costs the page pin for those modules that this script imports without a fingerprint.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+# Service Workers, Push, Notifications, Background Sync and Background Fetch. Pages get messages, too.
+_EVENTS: Final = (
+    rb"(?:install|activate|fetch|push|pushsubscriptionchange|notificationclick|notificationclose|sync|periodicsync"
+    rb"|backgroundfetchsuccess|backgroundfetchfail|backgroundfetchabort|backgroundfetchclick)"
+)
+# Each pattern begins with its own text, by which the engine finds it quickly, and repeats nothing twice in a row.
+_LISTENER: Final = re.compile(rb"addEventListener\s*\(\s*[\"'`]" + _EVENTS + rb"[\"'`]")
+_HANDLER: Final = re.compile(rb"\bon" + _EVENTS + rb"\s*=(?!=)")
+_RECEIVER: Final = re.compile(rb"(?:\A|[^\w$])([\w$]+)\s*\.\s*\Z")
+_RECEIVER_LENGTH: Final = 40
+_GLOBAL: Final = (b"self", b"globalThis")
+#: What only the events of a service worker have: where the receiver is not the global object by its own name, such as
+#: ``this.scope`` (Angular) or a minified ``e``, they tell.
+_EXTENDABLE: Final = re.compile(rb"\.(?:waitUntil|respondWith)\s*\(")
+# Workbox, and what only a worker may call.
+_CALL: Final = re.compile(rb"\b(?:precacheAndRoute|clientsClaim|clients\.claim|self\.skipWaiting)\s*\(")
+_IMPORT: Final = re.compile(rb"\bimportScripts\s*\(([^)]{0,1000})")
+_IMPORTED: Final = re.compile(rb"(?:workbox|service-?worker|\bsw\b|-sw\b|ngsw)[\w./-]{0,80}\.m?js", re.IGNORECASE)
+
+
+def handles_worker_events(script: bytes) -> bool:
+    """Tell whether a script handles a service worker's events.
+
+    >>> handles_worker_events(b"self.onfetch = answer"), handles_worker_events(b"self.onload = show")
+    (True, False)
+    """
+    if _CALL.search(script) is not None:
+        return True
+    receivers = [*_receivers(script, _LISTENER, bare=b"self"), *_receivers(script, _HANDLER, bare=b"")]
+    if not receivers:
+        return any(_IMPORTED.search(match[1]) for match in _IMPORT.finditer(script))
+    return any(receiver in _GLOBAL for receiver in receivers) or _EXTENDABLE.search(script) is not None
+
+
+def _receivers(script: bytes, pattern: re.Pattern[bytes], *, bare: bytes) -> Iterable[bytes]:
+    """Yield the objects whose events are handled, ``bare`` where none is named."""
+    for match in pattern.finditer(script):
+        before = script[max(match.start() - _RECEIVER_LENGTH, 0) : match.start()]
+        if before.rstrip().endswith(b"."):
+            receiver = _RECEIVER.search(before)
+            yield b"" if receiver is None else receiver[1]
+        elif not re.search(rb"[\w$]\Z", before):
+            yield bare
