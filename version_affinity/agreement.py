@@ -38,6 +38,8 @@ def agreement(builds: Sequence[Build], files: Iterable[str]) -> Agreement:
     """
     if len(builds) == 1:
         return Agreement(builds[0].routes, frozenset())
+    if any(build.protection is not None for build in builds):
+        return Agreement(frozenset(), frozenset())  # what one answers with 404, another may serve
     uneven = not have_equal_rules(builds)
     if uneven and any(build.header_rules is not None and build.header_rules.host_bound for build in builds):
         return Agreement(frozenset(), frozenset())

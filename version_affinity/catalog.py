@@ -69,6 +69,7 @@ class Catalog:
         "_contested",
         "_lacking",
         "_prefix",
+        "_protecting",
         "_respelt",
         "_sole_owner",
         "_staged",
@@ -110,7 +111,12 @@ class Catalog:
         owners, self.differing = self._owners()
         fingerprinted = {path for build in loaded for path, asset in build.index.assets.items() if asset.fingerprinted}
         self.collisions = fingerprinted & self.differing
-        by_name = fingerprinted - self.differing
+        # What serves by name asks for no version, and so for no version's protection. A staged version withholds
+        # nothing from the others.
+        self._protecting = tuple(version for version, build in self.builds.items() if build.protection is not None)
+        guards = [self.builds[version] for version in self._protecting if version not in staged]
+        withheld = {path for path in fingerprinted for build in guards if build.is_protected(path)}
+        by_name = fingerprinted - self.differing - withheld
         self._contested = self._contests({path: owners[path] for path in by_name})
         self.contested = self._contested.keys()
         everybody = sum(self.bits.values())
@@ -135,6 +141,7 @@ class Catalog:
         self.ruled = tuple(build for build in loaded if build.redirects is not None) if len(builds) > 1 else ()
         # A version that is an application answers at every path, and a single-page application every page.
         self._uneven = 0 < len(loaded) < len(builds) or len({build.document is None for build in loaded}) > 1
+        self._uneven = self._uneven or (len(loaded) > 1 and bool(self._protecting))
         self._voices = self._heard(staged, live)
         self._settle(frozenset(staged))
 
@@ -145,6 +152,10 @@ class Catalog:
             staged: The ids that only an override reaches.
             live: The ids that have a share.
         """
+        if not self._staged.symmetric_difference(staged).isdisjoint(self._protecting):
+            versions = {version: self.builds.get(version) for version in self.bits}
+            tallies = self._tallies.__getitem__
+            return Catalog(versions, staged=staged, live=live, prefix=self._prefix, tallies=tallies)
         voices = self._heard(staged, live)
         if self._staged == frozenset(staged) and (self._voices == voices or not self._contested):
             return self

@@ -53,6 +53,6 @@ def allowed(path: str, build: Build, catalog: Catalog, environ: WSGIEnvironment)
         catalog: The files of all known versions.
         environ: The request, of another method.
     """
-    if path in catalog.rescues or is_of_server(environ):
+    if is_of_server(environ) or (path in catalog.rescues and not build.is_protected(path)):
         return ALL_METHODS
     return build.allowed(path, environ)

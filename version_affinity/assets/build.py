@@ -18,9 +18,10 @@ from .header_changes import shown_elsewhere
 from .header_rules import HeaderRules, parse_headers
 from .media import is_media
 from .prepared import Prepared
+from .protection import Protection
 from .redirects import Redirected, RedirectRules, Rewritten, parse_redirects
 from .response import IMMUTABLE
-from .routing import Redirect, check_handling, not_found, resolve, respelt, routes
+from .routing import Redirect, Routes, check_handling, not_found, resolve, respelt, routes
 from .rule_files import HEADERS, REDIRECTS, about_files, about_lines, read_rules, stamps
 from .rules import InvalidLine
 from .sending import ALLOW_ALL_ORIGINS
@@ -56,6 +57,7 @@ Leading: TypeAlias = "Redirect | Redirected"
 ALL_METHODS: Final = "GET, HEAD, OPTIONS"
 
 _DOCUMENT: Final = "/index.html"
+_PROTECTED: Final = "Basic-Auth in _headers protects it, which is not implemented"
 _LEAD_ON: Final = "redirect despite status 200"
 # What shows another page in a page; "object" and "embed" show media, too.
 _FRAMES: Final = frozenset(("iframe", "frame"))
@@ -93,6 +95,7 @@ class Build:
         document: What a single-page application shows at every path; None where the build is none.
         redirects: The rules of ``_redirects``, None without any.
         header_rules: The rules of ``_headers``, None without any.
+        protection: The paths that ``Basic-Auth`` protects, which are answered with 404; None without any.
         prepared: Path to the frequent answers with a fingerprinted file, of those that have been asked for.
         reports: What was logged: files that are not served, and lines of rule files that are not used.
     """
@@ -101,12 +104,14 @@ class Build:
         "_changes",
         "_stamps",
         "_unusual",
+        "_withheld",
         "document",
         "header_rules",
         "index",
         "kept",
         "not_found_handling",
         "prepared",
+        "protection",
         "redirects",
         "reports",
         "routes",
@@ -122,19 +127,32 @@ class Build:
         reported: Container[str] = (),
     ) -> None:
         check_handling(html_handling, not_found_handling)
+        headers_text = read_rules(index.directory, HEADERS)
+        protection = Protection(headers_text)
+        self.protection: Final[Protection | None] = protection or None
+        withheld: set[str] = set()
+        if protection:
+            withheld.update(routes(index.assets, html_handling))
+            index = index.without(protection.files(index.assets))
         self.index: Final = index
         self.kept: Final[tuple[Header, ...]] = (IMMUTABLE, ALLOW_ALL_ORIGINS) if allow_all_origins else (IMMUTABLE,)
         self.not_found_handling: Final = not_found_handling
         self.document: Final = index.assets.get(_DOCUMENT) if not_found_handling == SINGLE_PAGE else None
-        if not_found_handling == SINGLE_PAGE and self.document is None:
+        if not_found_handling == SINGLE_PAGE and self.document is None and not protection:
             raise ConfigurationError(
                 f"not_found_handling={not_found_handling!r} answers with /index.html, and {index.directory!r} has "
                 "none: build the front end first, or use not_found_handling='none'",
             )
-        self.routes: Final = routes(index.assets, html_handling)
+        found = routes(index.assets, html_handling)
+        self.routes: Final = (
+            Routes({path: answer for path, answer in found.items() if not protection.covers(path)})
+            if protection
+            else found
+        )
+        self._withheld: Final = withheld.difference(self.routes)
         self._stamps: Final = stamps(index.directory)
         redirects = parse_redirects(read_rules(index.directory, REDIRECTS), html_handling=html_handling)
-        header_rules = parse_headers(read_rules(index.directory, HEADERS))
+        header_rules = parse_headers(headers_text)
         self.redirects: Final[RedirectRules | None] = redirects or None
         self.header_rules: Final[HeaderRules | None] = header_rules or None
         # The paths at which more than one look is needed. A fingerprinted file is not among them, however it is spelt:
@@ -157,6 +175,7 @@ class Build:
             about_lines(index.directory, REDIRECTS, "not used", (*redirects.invalid, *redirects.idle)),
             about_lines(index.directory, REDIRECTS, _LEAD_ON, self._leading_on()),
             about_lines(index.directory, HEADERS, "not used", (*header_rules.invalid, *header_rules.idle)),
+            about_lines(index.directory, HEADERS, "not implemented", protection.lines),
         )
         self.reports: Final = tuple(filter(None, reports))
         for report in self.reports:
@@ -170,6 +189,18 @@ class Build:
             if isinstance(home, Redirect):
                 yield InvalidLine(line, "leads_on", f"{path!r} is shown at {home.path!r}: write {home.path!r} instead")
 
+    def is_protected(self, path: str) -> bool:
+        """Tell whether a path is answered with 404 because ``Basic-Auth`` names it, or another path of its file."""
+        return self.protection is not None and (path in self._withheld or self.protection.covers(path))
+
+    def why_not_served(self, path: str) -> str:
+        """Return why a path has no file although the build holds one there, or would not serve one; "" for no reason.
+
+        Args:
+            path: As in ``PATH_INFO``, below the mount.
+        """
+        return _PROTECTED if self.is_protected(path) else self.index.why_not_served(path)
+
     def has_changed_rules(self) -> bool:
         """Tell whether a rule file has changed since this build was loaded."""
         return stamps(self.index.directory) != self._stamps
@@ -181,6 +212,8 @@ class Build:
             path: The path in the build, as in ``PATH_INFO``; "" for its mount without the slash.
             environ: The request.
         """
+        if self.protection is not None and self.is_protected(path):
+            return _NO_FILE
         target = environ.get("REQUEST_URI") or environ.get("RAW_URI")
         if path not in self._unusual and (target == path or not target or "%" not in target):
             answer = self.routes.get(path)
@@ -268,7 +301,10 @@ class Build:
             path: The path in the build.
             environ: A request of another method than GET and HEAD.
         """
-        if self.document is not None or self.find(path, environ) is not None:
+        at = self.find(path, environ)
+        if at is _NO_FILE:
+            return ""
+        if self.document is not None or at is not None:
             return ALL_METHODS
         return "GET, HEAD" if self._not_found_page(path) is not None else ""
 

@@ -53,6 +53,8 @@ _HOP_BY_HOP: Final = "it is for the server, which speaks for this connection alo
 _FRAMING: Final = "it tells where the content ends and how it is coded (RFC 9110 section 8), and would belie it"
 _LEADING: Final = "it leads elsewhere: write a rule in _redirects"
 _HAND_OVER: Final = "it makes a front server send another file"
+#: Protects paths on Netlify (``protection.py``); never sent, because it holds passwords.
+PROTECTING: Final = "basic-auth"
 #: Fields that no rule sets or removes, and why.
 PROTECTED: Final[Mapping[str, str]] = {
     # PEP 3333 forbids an application to send these.
@@ -211,6 +213,8 @@ class _Reader:
         self._line = 0
         self._fields: list[Header] = []
         self._removed: list[str] = []
+        # Whether the rule protects its path, which is a reason to be there.
+        self._protects = False
         # Below a path that cannot be used, its fields are not reported one by one.
         self._skips = False
 
@@ -251,18 +255,21 @@ class _Reader:
         else:
             self._skips = False
             self._path, self._line, self._fields, self._removed = url.source, number, [], []
+            self._protects = False
 
     def _end(self, number: int) -> None:
         if self._fields or self._removed:
             self._rules.append(HeaderRule(self._path, _joined(self._fields), tuple(self._removed), self._line))
-        elif self._path:
+        elif self._path and not self._protects:
             self._report(number, "rule_without_headers", f"the rule for {self._path!r} ends here and has no fields")
         self._path, self._fields, self._removed = "", [], []
 
     def _add(self, number: int, line: str) -> None:
         """Read a line that is no path. The checks are in the platforms' order, which decides what is reported."""
         name, colon, value = (part.strip() for part in line.partition(":"))
-        if not colon:
+        if name.lower() == PROTECTING:
+            self._protects = True
+        elif not colon:
             self._remove(number, line)
         elif " " in name:
             self._report(

@@ -12,7 +12,7 @@ import os
 import re
 from collections.abc import Iterable
 from collections.abc import Mapping as MappingABC
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Lock
 from types import MappingProxyType
@@ -30,7 +30,7 @@ from .memory import Memory
 from .tree import LARGE, Skipped
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Container, Iterator, Mapping
 
     from .asset import Representation
     from .loader import Loaded
@@ -93,6 +93,11 @@ class Index:
         except ValueError:
             return ""
         return "ignore= or .assetsignore leaves it out" if there else ""
+
+    def without(self, paths: Container[str]) -> Index:
+        """Return the index without some files. ``refresh`` still takes the whole one."""
+        left = {path: asset for path, asset in self.assets.items() if path not in paths}
+        return replace(self, assets=MappingProxyType(left))
 
     def release(self) -> None:
         """Give back the content that is held in memory, when the build is no longer served; again, it does nothing."""

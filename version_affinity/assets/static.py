@@ -229,9 +229,10 @@ class StaticAssets:
         with self._refreshing:
             before = self.build
             try:
-                self._newest = index = refresh(before.index)
-                if index is before.index and not before.has_changed_rules():
+                index = refresh(self._newest)
+                if index is self._newest and not before.has_changed_rules():
                     return False
+                self._newest = index
                 self.build = self._make(index, reported=before.reports)
             except ConfigurationError:
                 return False
