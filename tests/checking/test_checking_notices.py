@@ -109,3 +109,27 @@ def test_prefix(made_for: str, served: str, said: str, tmp_path: Path) -> None:
     build = loaded(tmp_path, {"index.html": page, "assets/a.js": "", "assets/b.js": ""})
     assert check(build, prefix=served).prefix == said
     assert check(build, prefix=made_for).prefix == ""
+
+
+def test_not_served(tmp_path: Path) -> None:
+    """What of a directory is not served is said, and is the reason for a reference that leads there."""
+    names = ("netlify.toml", "assets/.theme.css", ".env.js", "drafts/a.js", "gone.js")
+    files = {
+        "index.html": PAGE + "".join(f'<script src="/{name}"></script>' for name in names),
+        **dict.fromkeys(names[:4], ""),
+        "package.json": "{}",
+        "_worker.js": "",
+        "_headers": "/*\n  X-A: b",
+        "vendor/x.js": "",
+    }
+    report = checked(tmp_path, files, {"ignore": ["drafts/*"]})
+    reasons = {one.path: one.reason for one in report.broken}
+    assert reasons["/netlify.toml"].startswith("it is not served, because it configures a hosting platform")
+    assert reasons["/assets/.theme.css"] == "it is not served, because it is hidden: a name begins with a dot"
+    assert reasons["/.env.js"] == reasons["/assets/.theme.css"]
+    assert reasons["/drafts/a.js"] == "it is not served, because ignore= or .assetsignore leaves it out"
+    assert reasons["/gone.js"] == "no file is there"
+    notices = {notice.file: notice.text for notice in report.notices}
+    assert set(notices) == {"/netlify.toml", "/_worker.js", ""}
+    assert notices["/_worker.js"].startswith("it is not served: it configures a hosting platform")
+    assert notices[""].startswith("/package.json is served like any other file")

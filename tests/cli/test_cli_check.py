@@ -186,3 +186,15 @@ def test_when_the_log_is_away(site: Site) -> None:
     told = json.loads(result.stdout)
     assert (told["known"], told["live"], told["collisions"][0]["path"]) == (["v1", "v2"], None, COLLISION)
     assert "redis://127.0.0.1:1 cannot be reached" in result.stderr
+
+
+def test_source_directory(site: Site) -> None:
+    """A project's source directory is refused with the remedy; what a build must not hold is said once."""
+    build = site.build("v3", {"package.json": "{}", "netlify.toml": "", "node_modules/a.js": ""})
+    refused = site.run("check", str(build), code=1).stderr
+    assert "is a project's source directory and not its build" in refused
+    assert "--allow-source" in refused
+    result = site.run("check", str(build), "--allow-source")
+    assert result.stdout.count("netlify.toml") == result.stdout.count("package.json") == 1
+    assert "Fit to be deployed, with 2 warnings." in result.stdout
+    assert result.stderr == ""

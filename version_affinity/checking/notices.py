@@ -6,6 +6,8 @@ from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from version_affinity.assets.build import SINGLE_PAGE
+from version_affinity.assets.ignore import doubt_of
+from version_affinity.assets.rule_files import HEADERS, REDIRECTS
 from version_affinity.assets.spelling import canonical
 from version_affinity.service_workers import USUAL_NAMES
 
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from .tracing import Trace
 
 _DOCUMENT: Final = "/index.html"
+_RULE_FILES: Final = (f"/{HEADERS}", f"/{REDIRECTS}")
 #: Policies under which a worker's requests do not name its script (W3C Referrer Policy section 3).
 _HIDING: Final = frozenset(("no-referrer", "origin", "strict-origin"))
 
@@ -37,6 +40,7 @@ def notices(build: Build, site: Site, found: Trace) -> Iterator[Notice]:
         site: The version as browsers see it.
         found: What its files refer to.
     """
+    yield from _files(build)
     yield from _pages(build, found)
     for file in sorted(_workers(build, site, found)):
         yield from _worker(file, build, site, found)
@@ -64,6 +68,17 @@ def prefix_of(found: Trace, files: Mapping[str, Asset], mount: str) -> str:
             at += 1
     best = counts.most_common(1)
     return shown(best[0][0]) if best and 2 * best[0][1] > len(broken) else ""
+
+
+def _files(build: Build) -> Iterator[Notice]:
+    """Yield what of a directory is not served, and what should not be in a build."""
+    index = build.index
+    for path, reason in index.skipped:
+        if path not in _RULE_FILES:
+            yield Notice(shown(path), 0, f"it is not served: {reason}")
+    doubt = doubt_of(index.directory)
+    if doubt:
+        yield Notice("", 0, doubt)
 
 
 def _pages(build: Build, found: Trace) -> Iterator[Notice]:

@@ -164,17 +164,19 @@ class Site:
         return at, ""
 
     def _missing(self, path: str, need: Need, answered: str) -> Answer:
-        """Return what is to say of a path at which no file of the version is."""
+        """Return what is to be said of a path at which no file of the version is."""
         if need is Need.CHUNK:
-            return Answer(_NOTHING) if self._is_in_build(path) else _OTHERS
-        if need is Need.NAMED:
+            is_own = self._is_in_build(path)
+        elif need is Need.NAMED:
             is_own = path[: path.rfind("/") + 1] in self._directories and is_fingerprinted(path)
-            return Answer(_NOTHING) if is_own else _OTHERS
-        if need is Need.PAGE:
-            return Answer(_NOTHING) if answered in (MISSING, NO_FILE) else _OTHERS
-        if need is Need.CONTENT and answered == APP and not is_media(path):
+        elif need is Need.PAGE:
+            is_own = answered in (MISSING, NO_FILE)
+        else:
+            is_own = need is Need.FILE or answered != APP or is_media(path)
+        if not is_own:
             return _OTHERS
-        return Answer(_NOTHING)
+        why = self._build.index.why_not_served(path)
+        return Answer(f"it is not served, because {why}" if why else _NOTHING)
 
 
 _OTHERS: Final = Answer("")

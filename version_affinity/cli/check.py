@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -78,6 +79,7 @@ def _check_build(build: str) -> None:
     shell_complete=complete_version,
     help="Compare with this version in place of the live one. A reference that is broken there too is a warning.",
 )
+@click.option("--allow-source", is_flag=True, help="Check a directory that looks like a project's source directory.")
 @json_option
 def check(
     build: str,
@@ -85,6 +87,7 @@ def check(
     app_first: tuple[str, ...],
     origins: tuple[str, ...],
     against: str | None,
+    allow_source: bool,
     as_json: bool,
 ) -> None:
     """Find what is broken in a build, in a directory or uploaded, before it goes live.
@@ -108,7 +111,7 @@ def check(
         raise RefusedError(missing_extra("check", "check")) from None
     served = current_place().build(prefix, app_first, origins)
     with progress(f"Checking {printable(build)}") as tell:
-        subject = _against(_subject(build), against)
+        subject = _against(_subject(build, allow_source), against)
         live = subject.live
         report = check_build(subject.build, known=subject.known, live=live, **served._asdict(), progress=tell)
     if as_json:
@@ -122,7 +125,22 @@ def check(
         )
 
 
-def _subject(build: str) -> _Subject:
+def _is_reported(record: logging.LogRecord) -> bool:
+    text = record.getMessage()
+    return " not served: " not in text and "/package.json is served" not in text
+
+
+def _directory(build: str, allow_source: bool) -> StaticAssets:
+    """Return the build in a directory. The report says which files are not served, so the log need not."""
+    logger = logging.getLogger("version_affinity")
+    logger.addFilter(_is_reported)
+    try:
+        return StaticAssets(build, memory=0, allow_source=allow_source)
+    finally:
+        logger.removeFilter(_is_reported)
+
+
+def _subject(build: str, allow_source: bool) -> _Subject:
     """Return what is meant: the directory of this name, else the uploaded version."""
     place = current_place()
     is_directory = Path(build).is_dir()
@@ -131,7 +149,7 @@ def _subject(build: str) -> _Subject:
     except ConfigurationError:
         if not is_directory or place.releases is not None:
             raise
-        return _Subject(build, StaticAssets(build, memory=0), {})  # nothing to compare it with
+        return _Subject(build, _directory(build, allow_source), {})  # nothing to compare it with
     entries = place.last_known()
     known = {
         version: uploaded_build(directory, version)
@@ -139,7 +157,7 @@ def _subject(build: str) -> _Subject:
         if standing.state != PRUNABLE and (is_directory or version != build)
     }
     live = live_of(entries or (), known, build)
-    checked = StaticAssets(build, memory=0) if is_directory else uploaded_build(directory, build)
+    checked = _directory(build, allow_source) if is_directory else uploaded_build(directory, build)
     return _Subject(build, checked, known, live, entries[-1].percentages[live] if entries and live else None)
 
 

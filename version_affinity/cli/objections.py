@@ -240,7 +240,9 @@ def remedy(report: Report, prefix: str) -> str:
     """Return what helps with broken references: another prefix, or the application's paths; "" where neither may."""
     if report.prefix:
         return f"The build seems to be made for another prefix than {prefix}: --prefix {report.prefix}"
-    may_be_apps = any(not is_fingerprinted(found.path) for found in report.broken)
+    may_be_apps = any(
+        not found.reason.startswith("it is not served") for found in report.broken if not is_fingerprinted(found.path)
+    )
     return _APP_FIRST_HINT if may_be_apps else ""
 
 
