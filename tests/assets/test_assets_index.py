@@ -566,14 +566,14 @@ def test_manifest_fingerprints(tree):
 
 def test_what_the_manifest_does_not_list(tree):
     """In a build with a manifest, code beside its files may be hashed without being listed; other files are not."""
-    files = dict.fromkeys(["assets/worker-BX4CeNGm.js", "assets/Slide-Nr_12_DE.png", "assets/app-Ro_66fij.js"], "")
+    files = dict.fromkeys(["assets/worker-BX4CeNGm.js", "assets/NotoSans-CJKscReg.woff2", "assets/app-Ro_66fij.js"], "")
     manifest = MANIFEST.replace("out/", "assets/")
     with_one, without = scan(tree({**files, ".vite/manifest.json": manifest})), scan(tree(files))
     assert {path for path, asset in with_one.assets.items() if asset.fingerprinted} == {
         "/assets/worker-BX4CeNGm.js",
         "/assets/app-Ro_66fij.js",
     }
-    assert without.assets["/assets/Slide-Nr_12_DE.png"].fingerprinted
+    assert without.assets["/assets/NotoSans-CJKscReg.woff2"].fingerprinted
 
 
 def test_a_manifest_above_the_limit_of_memory(tree):

@@ -431,7 +431,13 @@ def test_parse_of_any_bytes(text):
 NAMES = st.binary(min_size=1).filter(lambda name: b"\0" not in name).map(lambda name: "/" + name.decode("latin-1"))
 DIGESTS = st.binary(min_size=DIGEST_SIZE, max_size=DIGEST_SIZE)
 FIELDS = st.tuples(
-    st.integers(0, 2**63), st.integers(0, 2**63), DIGESTS, st.text(), st.booleans(), st.none() | st.booleans()
+    st.integers(0, 2**63),
+    st.integers(0, 2**63),
+    DIGESTS,
+    st.text(),
+    st.booleans(),
+    st.none() | st.booleans(),
+    st.text(),
 )
 
 

@@ -102,10 +102,11 @@ class Asset(Representation):
         fingerprinted: Whether its name carries its content's hash.
         is_worker: Whether it is a script that handles a service worker's events; None where that is not asked: of a
             file that is fingerprinted, or not a script.
+        why: Why it is fingerprinted, such as "manifest"; "configured" also where the configuration says that it is not.
         variants: The same content compressed beforehand, the smallest first.
     """
 
-    __slots__ = ("content_type", "fingerprinted", "is_html", "is_worker", "path", "variants")
+    __slots__ = ("content_type", "fingerprinted", "is_html", "is_worker", "path", "variants", "why")
 
     def __init__(
         self,
@@ -119,6 +120,7 @@ class Asset(Representation):
         is_html: bool,
         is_worker: bool | None = None,
         data: bytes | None,
+        why: str = "",
         memory: Memory | None = None,
         variants: tuple[Representation, ...] = (),
     ) -> None:
@@ -130,6 +132,7 @@ class Asset(Representation):
         self.is_html: Final = is_html
         self.fingerprinted: Final = fingerprinted
         self.is_worker: Final = is_worker
+        self.why: Final = why
         self.variants: Final = variants
 
     @property

@@ -22,7 +22,7 @@ from .protection import Protection
 from .redirects import Redirected, RedirectRules, Rewritten, parse_redirects
 from .response import IMMUTABLE
 from .routing import Redirect, Routes, check_handling, not_found, resolve, respelt, routes
-from .rule_files import HEADERS, REDIRECTS, about_files, about_lines, read_rules, stamps
+from .rule_files import HEADERS, REDIRECTS, about_files, about_hashes, about_lines, read_rules, stamps
 from .rules import InvalidLine
 from .sending import ALLOW_ALL_ORIGINS
 from .spelling import canonical, is_escaped, spelling
@@ -172,6 +172,7 @@ class Build:
         self.prepared: Final[dict[str, Prepared]] = {}
         reports = (
             about_files(index),
+            about_hashes(index),
             about_lines(index.directory, REDIRECTS, "not used", (*redirects.invalid, *redirects.idle)),
             about_lines(index.directory, REDIRECTS, _LEAD_ON, self._leading_on()),
             about_lines(index.directory, HEADERS, "not used", (*header_rules.invalid, *header_rules.idle)),

@@ -1,78 +1,87 @@
-"""Which file names carry a hash of their content.
+"""Which file names carry a hash of their content, as far as one name can say it.
 
 A fingerprinted file may be cached for a year and is served to anyone: a false positive shows somebody a wrong file for
-a year, a false negative costs a revalidation. So the rule is strict. A name is fingerprinted when **both** hold:
+a year, a false negative costs a revalidation. This module judges one path alone. ``inference`` judges a whole build:
+it asks the build's manifests, a name's neighbours, and the scripts and pages that load a file.
 
-1. A part of it *looks random*:
+One name is enough in these cases:
 
-   * hexadecimal, of a length that tools emit (8, 10, 12, 16, 20, 32, 40, 64), with digits and letters, and no date;
-   * base64url of at least 8 characters with capitals and small letters, which does not read as words: ``BX4CeNGm`` and
-     ``DiwrgTda`` do not, ``Settings``, ``BarBazQu`` and ``iPhone15`` do (of random parts, one in twelve is rejected,
-     among them those without a capital, ``d8x3k2mq``, which only a Vite manifest tells from words and numbers);
-   * base32 of 8 characters (esbuild): capitals and the digits 2-7, which is no word: ``HOMEPAGE`` is one.
+* The file lies in a directory that only a tool writes: ``_next/static/``, ``_nuxt/``, ``_app/immutable/``, ``_astro/``.
+  The frameworks' own servers let browsers keep all files there.
+* The name holds hexadecimal digits, with letters among them: 16 or more as the whole name or after a dash
+  (``0088fda7f6e1cad253a2.png``), or between dots a length that tools emit (``main.1a2b3c4d.chunk.js``).
+* The file lies in ``assets/``, Vite's default, and its name ends in a dash or a dot and 8 random characters
+  (``index-BX4CeNGm.js``), or in a dash and hexadecimal digits.
+* The name is one that esbuild and Angular make: ``chunk-``, ``main-``, ``polyfills-``, ``styles-``, ``scripts-`` or
+  ``worker-``, and 8 characters of base 32.
 
-2. The place says that a build tool put it there:
-
-   * the Vite manifest lists the file; or
-   * it lies in a directory that only a tool writes: ``_next/static/``, ``_nuxt/``, ``_app/immutable/``, ``_astro/``; or
-   * it lies in ``assets/`` (Vite's default, which files copied from ``public/`` share) and the part is set off as
-     ``name-XXXXXXXX.ext`` or ``name.XXXXXXXX.ext``; of a build with a Vite manifest, which names all but workers and
-     maps, only if it is a script, a style sheet or a source map; or
-   * the part is hexadecimal and stands between dots, wherever the file lies: ``main.1a2b3c4d.chunk.js`` (webpack,
-     Create React App, Parcel, Angular), ``base.0a1b2c3d4e5f.css`` (Django); or
-   * the name is a script or style sheet that ends in ``-`` and at least 16 hexadecimal digits (Gatsby), or is one of
-     esbuild's and Angular's own: ``chunk-``, ``main-``, ``polyfills-``, ``styles-``, ``scripts-``, ``worker-``.
-
-HTML is never fingerprinted.
+HTML never is fingerprinted, and neither is a name that holds a UUID.
 """
 
 from __future__ import annotations
 
 import re
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from .media import extension, is_media
+from .media import is_media
 
 if TYPE_CHECKING:
     from collections.abc import Container
 
-# What Vite hashes without naming it in its manifest: workers, and maps of scripts and style sheets.
-_UNLISTED = ("js", "mjs", "css", "map")
-_HTML_EXTENSIONS = ("html", "htm", "xhtml", "xht")
+#: Why a file is fingerprinted.
+DIRECTORY: Final = "directory of a tool"
+HEXADECIMAL: Final = "hexadecimal"
+USUAL: Final = "usual name"
+
+_HTML_ENDINGS: Final = (".html", ".htm", ".xhtml", ".xht")
 
 
 class Place(Enum):
     """What a directory says about the files in it."""
 
-    BUILD = "its name stands for the build"
     TOOL = "only a build tool writes here"
     SHARED = "a build tool's files and others"
     OTHER = "nothing"
 
 
-_TOOL = re.compile(r"(?:\A|/)(?:_next/static|_nuxt|_app/immutable|_astro)(?:/|\Z)")
+_TOOL = re.compile(r"(?:\A|/)(?:_next/static|_nuxt(?!/builds(?:/|\Z))|_app/immutable|_astro)(?:/|\Z)")
 _SHARED = re.compile(r"(?:\A|/)assets(?:/|\Z)")
 # At the top only: below it, "assets" is as likely the wrapped application's own directory.
 _BUILD_DIRECTORY = re.compile(r"/(?:assets|_next/static|_nuxt|_app/immutable|_astro)/")
 
+# Hexadecimal digits between dots or, in a build's directory, after a dash: of a length that tools emit.
 _HEX = re.compile(
     r"(?=[a-f]*[0-9])(?=[0-9]*[a-f])(?:[0-9a-f]{8}(?:[0-9a-f]{2}|[0-9a-f]{4}|[0-9a-f]{8}|[0-9a-f]{12}"
     r"|[0-9a-f]{24}|[0-9a-f]{32}|[0-9a-f]{56})?)\Z"
 )
+# So many are a hash wherever they stand, except 24, which are an identifier of MongoDB. SHA-512 has 128.
+_LONG_HEX = re.compile(r"(?:\A|[-.])(?=[a-f]*[0-9])(?=[0-9]*[a-f])(?![0-9a-f]{24}\.)[0-9a-f]{16,128}\.")
 # "2024dec1" and "feb2024a" are hexadecimal digits and a date.
 _DATE = re.compile(r"(?:19|20)[0-9]{2}(?:feb|dec)|(?:feb|dec)(?:19|20)[0-9]{2}")
-_BASE64URL = re.compile(r"(?=[^A-Z]*[A-Z])(?=[^a-z]*[a-z])[A-Za-z0-9_-]{8,32}\Z")
-_PART = re.compile(r"[A-Za-z0-9_-]{8,32}\Z")
+# Year, month and day, in the order of ISO 8601 or reversed, perhaps with a time; or seconds or milliseconds since 1970.
+_NUMERIC_DATE = re.compile(
+    r"(?:(?:19|20)[0-9]{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-9]|3[01])(?:[01][0-9][0-5][0-9](?:[0-5][0-9])?)?"
+    r"|(?:0[1-9]|[12][0-9]|3[01])(?:0[1-9]|1[0-2])(?:19|20)[0-9]{2}"
+    r"|1[0-9]{9}(?:[0-9]{3})?)\Z"
+)
+_MIXED_CASE = re.compile(r"(?=[^A-Z]*[A-Z])(?=[^a-z]*[a-z])[A-Za-z0-9_-]{8}\Z")
+_PART = re.compile(r"[A-Za-z0-9_-]{8,128}\Z")
 _BASE32 = re.compile(r"[A-Z2-7]{8}\Z")
 _ESBUILD = re.compile(r"(?:chunk|main|polyfills|styles|scripts|worker)-([A-Z2-7]{8})\.(?:js|mjs|css)(?:\.map)?\Z")
-_GATSBY = re.compile(r"-([0-9a-f]{16}|[0-9a-f]{20}|[0-9a-f]{32}|[0-9a-f]{40}|[0-9a-f]{64})\.(?:js|mjs|css)(?:\.map)?\Z")
 
-_RUNS = re.compile(r"[0-9a-z]+")
-# An identifier in a name is no hash of the content, however random it looks.
-_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
-# Files that Next.js puts in a directory of its build id instead of hashing their names.
-_BUILD_FILES = frozenset(("_buildManifest.js", "_ssgManifest.js", "_clientMiddlewareManifest.json"))
+# An identifier in a name is not a hash of the content, however random it looks.
+_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE)
+# Next.js puts these into a directory that is named after the build, instead of hashing their names.
+_NEXT_BUILD = re.compile(r"_next/static/([^/]+)/\Z")
+
+#: A part of a name where a hash may stand, and what sets it off: the start of the name, a dash or a dot.
+TAIL: Final = re.compile(r"(\A|[-.])(?=([\w-]{8}|[0-9a-f]{10,128})\.)", re.ASCII)
+
+_CODE = re.compile(r"\.(?:m?js|cjs|css)(?:\.map|\.LICENSE\.txt|\.gz|\.br|\.zst)*\Z")
+
+# In a tool's directory: the above, 13 characters (Turbopack), and two hashes (Astro).
+_TOOLS_TAIL = re.compile(r"(?:\A|[-.~])(?=([\w-]{8}|[0-9a-z_-]{13}|[0-9a-f]{10,128}|[\w-]{8}_\w{5,6})\.)", re.ASCII)
 
 # How a name reads to people: "MyAppSDK" -> My App SDK, "iPhone15" -> i Phone 15.
 _TOKEN = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
@@ -83,11 +92,19 @@ _WORD = re.compile(
     r"(?:[aeiouy]+(?:[bcdfghjklmnpqrstvwxz]{1,4}(?=[aeiouy])|[bcdfghjklmnpqrstvwxz]{0,3}\Z))+\Z"
 )
 _VOWEL = re.compile("[aeiouy]")
-_LONGEST = 255  # NAME_MAX: no file has a longer name
-_LENGTH = 8  # of a base64url or base32 hash: the default of Vite, Rolldown, SvelteKit, Nuxt, Astro and esbuild
-_DIGITS = "234567"  # of base32; "VERSION2" is a word and a number
-_MIXED = 3  # tokens in eight capitals and digits
-_ACRONYM = 3  # the longest group of consonants that people write as a word: "Tcl", "Js"
+_SEPARATORS = re.compile("[-_]+")
+_EDGES = re.compile(r"\A[-_]|[-_]{2}|[-_]\Z")
+_LONGEST: Final = 255  # NAME_MAX: no file has a longer name
+_LENGTH: Final = 8  # of a base64url or base32 hash: the default of Vite, Rolldown, SvelteKit, Nuxt, Astro and esbuild
+_DIGITS: Final = "234567"  # of base32; "VERSION2" is a word and a number
+_MIXED: Final = 3  # tokens in eight capitals and digits
+_ACRONYM: Final = 3  # the longest group of consonants that people write as a word: "Tcl", "Js"
+_LONG_ACRONYM: Final = 5  # the longest group of capitals that people write without a vowel: "HTML", "FBSDK"
+# Words of one and two letters in names.
+_SHORT = re.compile(
+    r"(?:a[imnrst]|b[ery]|cn|d[bdeop]|e[nsu]|fr|g[blo]|hd|i[dfnopst]|j[as]|kr|m[dey]|no|o[fknrs]|p[txl]|q[lr]|r[ux]|s[mo]"
+    r"|t[osv]|u[ikpsx]|vr?|we|x[lsy]?|zh)\Z"
+)
 
 
 def place_of(directory: str) -> Place:
@@ -97,33 +114,32 @@ def place_of(directory: str) -> Place:
     ('TOOL', 'SHARED', 'OTHER')
     """
     if _TOOL.search(directory):
-        return Place.BUILD if _is_build(directory) else Place.TOOL
+        return Place.TOOL
     return Place.SHARED if _SHARED.search(directory) else Place.OTHER
 
 
 def is_fingerprinted(path: str) -> bool:
-    """Tell by convention alone whether a path's file name carries the hash of its content.
+    """Return whether a path's file name carries the hash of its content, by the path alone.
 
     >>> is_fingerprinted("/assets/index-BX4CeNGm.js"), is_fingerprinted("/static/js/main.1a2b3c4d.chunk.js")
     (True, True)
     >>> is_fingerprinted("/assets/jquery-3.7.1.min.js"), is_fingerprinted("/assets/photo-20240115.jpg")
     (False, False)
     """
-    slash = path.rfind("/")
-    directory, name = path[: slash + 1], path[slash + 1 :]
-    return has_fingerprint(name, place_of(directory))
+    slash = path.rfind("/") + 1
+    return bool(reason(path[:slash], path[slash:]))
 
 
 def looks_like_asset(path: str, directories: Container[str] | None = None) -> bool:
-    """Tell whether a path that nobody has asks for a build's file, so that 404 is the answer, not a document.
+    """Return whether a path without a file asks for a build's file, so that 404 is the answer, not a document.
 
     It does when its name is fingerprinted, or when it lies in a build tool's directory at the top and its extension is
     a known media type other than HTML.
 
     Args:
         path: The path.
-        directories: Those that builds have, with "/" at both ends. A fingerprinted name elsewhere is somebody else's:
-            an application behind the builds may serve hashed files of its own. None: there is none behind.
+        directories: The directories that builds have, with "/" at both ends. A fingerprinted name elsewhere may belong
+            to the application behind the builds. None: there is no application.
 
     >>> looks_like_asset("/assets/missing.js"), looks_like_asset("/assets/overview"), looks_like_asset("/media/a.jpg")
     (True, False, False)
@@ -137,33 +153,72 @@ def looks_like_asset(path: str, directories: Container[str] | None = None) -> bo
     return (directories is None or path[: path.rfind("/") + 1] in directories) and is_fingerprinted(path)
 
 
-def has_fingerprint(name: str, place: Place, *, listed: bool | None = None) -> bool:
-    """Tell whether a file name carries a hash.
+def reason(directory: str, name: str, place: Place | None = None) -> str:
+    """Return why a name alone shows that a file is fingerprinted, "" when it does not.
 
     Args:
+        directory: The path of the file's directory, with "/" at its end.
         name: The last segment of the file's path.
-        place: What its directory says.
-        listed: Whether the build's Vite manifest names the file; None: there is no manifest.
+        place: What the directory says, where that is known already.
+
+    >>> reason("/img/", "0088fda7f6e1cad253a2.png"), reason("/_nuxt/", "entry.js"), reason("/", "app.js")
+    ('hexadecimal', 'directory of a tool', '')
     """
-    first, *rest = name.split(".")
-    kind = extension(name)
-    if not rest or len(name) > _LONGEST or kind in _HTML_EXTENSIONS:
-        return False
-    if listed is False and place is Place.SHARED and kind not in _UNLISTED:
-        return False
-    middle = rest[:-1]
-    if place is Place.SHARED and not middle and not listed:  # nearly every name of a build
-        return _ends_in_hash(first) and _UUID.search(name) is None
-    if (middle and any(_is_hex(part) for part in middle)) or (place is Place.BUILD and name in _BUILD_FILES):
-        return True
-    parts = (first, *middle)
-    if listed or place in (Place.TOOL, Place.BUILD):
-        return any(_has_hash(part) for part in parts)
-    return _is_set_off(name, parts) if place is Place.SHARED else _is_a_tools(name)
+    if not may_be_fingerprinted(name):
+        return ""
+    return reason_in(directory, place_of(directory) if place is None else place, name, TAIL.findall(name))
+
+
+def reason_in(directory: str, place: Place, name: str, tails: list[tuple[str, str]]) -> str:
+    """Return what ``reason`` does, for a name that may be fingerprinted.
+
+    Args:
+        directory: The path of the file's directory, with "/" at its end.
+        place: What the directory says.
+        name: The last segment of the file's path.
+        tails: What ``TAIL`` finds in the name.
+    """
+    if place is Place.TOOL:
+        return DIRECTORY if name[0] != "_" or _is_of_build(directory, name) else ""
+    if place is Place.SHARED and any(separator and _is_random(tail) for separator, tail in tails):
+        return USUAL  # nearly every name of a build
+    if _LONG_HEX.search(name):
+        return HEXADECIMAL
+    first, *middle = name.split(".")[:-1]
+    parts = middle
+    if place is Place.SHARED:
+        parts = [*middle, *(part.rpartition("-")[2] for part in (first, *middle) if "-" in part)]
+    if any(_is_hex(part) for part in parts):
+        return HEXADECIMAL
+    esbuild = _ESBUILD.match(name)
+    return USUAL if esbuild is not None and not _WORD.match(esbuild[1].rstrip(_DIGITS).lower()) else ""
+
+
+def may_be_fingerprinted(name: str) -> bool:
+    """Return whether a name can be fingerprinted at all: it has an extension other than HTML's, and no UUID.
+
+    >>> may_be_fingerprinted("index.html"), may_be_fingerprinted("10633998-c8c5-4e14-8af5-706e6f8a6aa6.json")
+    (False, False)
+    """
+    return (
+        "." in name
+        and len(name) <= _LONGEST
+        and not name[-6:].lower().endswith(_HTML_ENDINGS)
+        and (name.count("-") < 4 or _UUID.search(name) is None)  # noqa: PLR2004 - the dashes of a UUID
+    )
+
+
+def is_code(name: str) -> bool:
+    """Return whether a name is a script's or a style sheet's, or that of its source map, licence or compressed form.
+
+    >>> is_code("app.js.map"), is_code("app.css.br"), is_code("logo.svg")
+    (True, True, False)
+    """
+    return _CODE.search(name) is not None
 
 
 def is_hash_like(part: str) -> bool:
-    """Tell whether a part may be a hash, where something else says that a hash stands there: no word and no number.
+    """Return whether a part can be a hash where something else says that a hash stands there: not a word or a number.
 
     >>> is_hash_like("Ro_66fij"), is_hash_like("polyfill"), is_hash_like("Settings"), is_hash_like("20240115")
     (True, False, False, False)
@@ -171,35 +226,92 @@ def is_hash_like(part: str) -> bool:
     if not _PART.match(part):
         return False
     letters = part.replace("-", "").replace("_", "")
-    return not (letters.isdigit() or (letters.isalpha() and (letters[1:].islower())))
+    return not (letters.isdigit() or (letters.isalpha() and letters[1:].islower()))
 
 
-def _is_set_off(name: str, parts: tuple[str, ...]) -> bool:
-    """Tell whether a hash is set off in a name: ``name-XXXXXXXX.ext`` or ``name.XXXXXXXX.ext``."""
-    if any(len(part) == _LENGTH and _is_random(part) for part in parts[1:]):
-        return True
-    return any(_ends_in_hash(part) for part in parts) and _UUID.search(name) is None
+def is_date(digits: str) -> bool:
+    """Return whether digits are a date or a time, such as 20240115 or 1700000000.
+
+    >>> is_date("20240115"), is_date("09400711"), is_date("1700000000123")
+    (True, False, True)
+    """
+    return _NUMERIC_DATE.match(digits) is not None or _DATE.search(digits) is not None
 
 
-def _is_a_tools(name: str) -> bool:
-    """Tell whether a name is one that esbuild, Angular or Gatsby makes, wherever it lies."""
-    esbuild = _ESBUILD.match(name)
-    if esbuild is not None:
-        return not _WORD.match(esbuild[1].rstrip(_DIGITS).lower())
-    return _GATSBY.search(name) is not None
+def reads_as_words(part: str) -> bool:
+    """Return whether a part probably is a name: words and numbers, at most one single letter and one acronym.
+
+    Of random parts, one in twelve reads as words.
+
+    >>> [reads_as_words(part) for part in ("darkMode", "McDonald", "Q3Report", "en_US_v2", "A4_300dp")]
+    [True, True, True, True, True]
+    >>> [reads_as_words(part) for part in ("BX4CeNGm", "DiwrgTda", "BFV__Apz", "7RMF5EFV")]
+    [False, False, False, False]
+    """
+    if "-" not in part and "_" not in part:
+        tokens = _TOKEN.findall(part)
+        return len(tokens) <= _MIXED and _are_words(tokens)
+    pieces = [_TOKEN.findall(piece) for piece in _SEPARATORS.split(part) if piece]
+    if len(pieces) > 1:
+        # "v2a" and "300" are so short that anything is natural, but names do not begin or end with a separator.
+        return _EDGES.search(part) is None and all(
+            sum(map(len, tokens)) <= _ACRONYM or (len(tokens) < _MIXED and _are_words(tokens)) for tokens in pieces
+        )
+    return len(pieces) == 1 and len(pieces[0]) <= _MIXED and _are_words(pieces[0])
 
 
-def _ends_in_hash(part: str) -> bool:
-    """Tell whether a part of a name is words, a dash and a hash (whose base64url may hold dashes itself)."""
-    if part[-_LENGTH - 1 : -_LENGTH] == "-" and _is_random(part[-_LENGTH:]):
-        return True
-    words, _, last = part.rpartition("-")
-    return words != "" and _is_hex(last)
+def is_plain(part: str) -> bool:
+    """Return whether a part is a name even beside hashes: all its words are long or usual, such as "darkMode".
+
+    >>> is_plain("darkMode"), is_plain("to-build"), is_plain("jQueryUI"), is_plain("QoQnRiwu"), is_plain("CUklmyl-")
+    (True, True, True, False, False)
+    """
+    if part[0] in "-_" or part[-1] in "-_" or not reads_as_words(part):
+        return False
+    pieces = [_TOKEN.findall(piece) for piece in _SEPARATORS.split(part)]
+    return all(
+        token.isdigit() or len(token) > 2 or _SHORT.match(token.lower()) or (i == 0 and (token.islower() or pieces[1:]))  # noqa: PLR2004
+        for tokens in pieces
+        for i, token in enumerate(tokens)
+    )
 
 
-def _has_hash(part: str) -> bool:
-    """Tell whether a part of a tool's name is a hash, ends in one, or holds hexadecimal digits between its words."""
-    return _is_random(part) or _ends_in_hash(part) or any(_is_hex(run) for run in _RUNS.findall(part))
+def has_known_hash(directory: str, name: str) -> bool:
+    """Return whether a file in a tool's directory has a hash of a known kind, in its name or as its directory's name.
+
+    >>> has_known_hash("/_nuxt/", "0cz1d0mv5g_q7.js"), has_known_hash("/_nuxt/", "entry.js")
+    (True, False)
+    """
+    build = _NEXT_BUILD.search(directory)
+    return (build is not None and is_hash_like(build[1])) or any(
+        part.isdigit() or is_hash_like(part) or not (part.isupper() or reads_as_words(part))
+        for part in _TOOLS_TAIL.findall(name)
+    )
+
+
+def _are_words(tokens: list[str]) -> bool:
+    """Return whether tokens are words and numbers, at most one single letter and one acronym among them."""
+    letters = acronyms = 0
+    for token in tokens:
+        if token.isdigit():
+            continue
+        word = token.lower()
+        if len(token) == 1:
+            letters += 1
+        elif len(token) <= (_LONG_ACRONYM if token.isupper() else _ACRONYM if not _VOWEL.search(word) else 0):
+            acronyms += 1
+        elif not _WORD.match(word):
+            return False
+    return letters <= 1 and acronyms <= 1
+
+
+def token_count(part: str) -> int:
+    """Return into how many words, numbers and groups of capitals a part falls.
+
+    >>> token_count("d8x3k2mq"), token_count("chapter1")
+    (7, 2)
+    """
+    return len(_TOKEN.findall(part))
 
 
 def _is_hex(part: str) -> bool:
@@ -207,31 +319,29 @@ def _is_hex(part: str) -> bool:
 
 
 def _is_random(part: str) -> bool:
-    if _BASE64URL.match(part):
-        return not _reads_as_words(part)
+    if _MIXED_CASE.match(part):
+        return not reads_as_words(part)
     # "MODEL234" is a word and a number.
     return _BASE32.match(part) is not None and len(_TOKEN.findall(part)) >= _MIXED
 
 
-def _reads_as_words(part: str) -> bool:
-    """Tell whether people could have written a part: words, at most one single letter and one acronym among them."""
-    tokens = _TOKEN.findall(part)
-    if len(tokens) * 2 >= len(part):
-        return False
-    letters = acronyms = 0
-    for token in tokens:
-        if token.isdigit():
-            continue
-        if len(token) == 1:
-            letters += 1
-        elif token.isupper() or (len(token) <= _ACRONYM and not _VOWEL.search(token.lower())):
-            acronyms += 1
-        elif not _WORD.match(token.lower()):
-            return False
-    return letters <= 1 and acronyms <= 1
+def _is_of_build(directory: str, name: str) -> bool:
+    """Return whether a tool's file that begins with "_" is in a directory whose name changes with each build.
+
+    ``_next/static/<build id>/_buildManifest.js`` is fingerprinted by the id that Next.js drew, not by "production".
+    """
+    build = _NEXT_BUILD.search(directory)
+    if build is None or TAIL.search(name):
+        return True
+    return is_hash_like(build[1]) and not reads_as_words(build[1])
 
 
-def _is_build(directory: str) -> bool:
-    """Tell whether a directory is Next.js's ``_next/static/<build id>/`` with an id that it drew itself."""
-    parent, _, build = directory.rstrip("/").rpartition("/")
-    return parent.endswith("_next/static") and (_is_random(build) or _is_hex(build))
+def has_hash(name: str) -> bool:
+    """Return whether a name holds a part that looks like a hash, wherever the file may lie.
+
+    >>> has_hash("index-BX4CeNGm.js"), has_hash("BX4CeNGm.js"), has_hash("index-darkMode.js"), has_hash("app.js")
+    (True, True, False, False)
+    """
+    return may_be_fingerprinted(name) and (
+        bool(reason("/assets/", name)) or any(_is_random(tail) for _, tail in TAIL.findall(name))
+    )

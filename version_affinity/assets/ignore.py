@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from version_affinity.errors import ConfigurationError
 
-from .fingerprint import Place, has_fingerprint, is_hash_like, place_of
+from .fingerprint import Place, has_hash, is_hash_like, place_of, reason
 from .media import content_type
 from .tree import UnservableError, read, through_projection, wsgi_path
 from .variants import ENDINGS, uncompressed
@@ -142,13 +142,13 @@ class Exclusions:
         if hashed is None or not content_type(plain.removesuffix(".map")).startswith(_BUILT):
             return False
         place = place_of(directory)
-        if has_fingerprint(plain, place):
+        if reason(directory, plain, place):
             return True
         tail = hashed[1] if _HEXADECIMAL.match(hashed[1]) else hashed[1][-_HASH_LENGTH:]
         if not is_hash_like(tail):
             return False
         # A hash may read as a word, where only the others tell that hashes stand here.
-        return place is not Place.OTHER or any(has_fingerprint(other, Place.SHARED) for other in siblings)
+        return place is not Place.OTHER or any(map(has_hash, siblings))
 
 
 def check_is_build(root: str, given: str, exclusions: Exclusions, *, page_is_known: bool = False) -> None:

@@ -7,14 +7,16 @@ nothing in a tree makes the scan fail.
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import re
+import threading
 from collections.abc import Iterable
 from collections.abc import Mapping as MappingABC
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from threading import Lock
 from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -24,7 +26,7 @@ from .asset import Asset
 from .ignore import DEFAULT_IGNORE, Exclusions, check_is_build, doubt_of, matcher, why_hidden
 from .inventory import UNKNOWN, Inventory, InventoryError, from_document
 from .inventory_file import InventoryFile
-from .loader import Loader, uncollected
+from .loader import Loader
 from .media import checked_additions
 from .memory import Memory
 from .tree import LARGE, Skipped
@@ -115,7 +117,7 @@ class _Source:
 
     def __init__(self, loader: Loader, loaded: Loaded) -> None:
         self.loader = loader
-        self.lock = Lock()
+        self.lock = threading.Lock()
         self.take(loaded)
 
     def take(self, loaded: Loaded) -> Index:
@@ -174,7 +176,7 @@ def scan(
         memory=memory,
         apart=None if file is None else file.file,
     )
-    with uncollected():
+    with _uncollected():
         known = _given(manifest) if file is None else file.read()
         if manifest is None or file is not None:
             if not allow_source:
@@ -243,6 +245,26 @@ def _representations(assets: Mapping[str, Asset]) -> Iterator[Representation]:
 
 def _chunks(vite: ViteFile | None) -> Mapping[str, Chunk] | None:
     return None if vite is None or vite.manifest is None else vite.manifest.chunks
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Pause cyclic garbage collection: it would walk the index again and again while it grows, and find nothing.
+
+    Only where no other thread runs: the garbage of requests that are answered meanwhile must not pile up.
+    """
+    pausing = gc.isenabled() and threading.active_count() == 1
+    if pausing:
+        gc.disable()
+    try:
+        yield
+    finally:
+        if pausing:
+            if not gc.get_freeze_count():
+                # What has grown counts as old at once: the next look at the young would be at all of it.
+                gc.freeze()
+                gc.unfreeze()
+            gc.enable()
 
 
 def _given(manifest: object) -> Inventory:

@@ -1,15 +1,16 @@
 """The manifest of an earlier load: what each file of a build held, so that the next load need not read it.
 
-    {"manifest": "version_affinity build", "format": 1, "vite": null, "files": {
+    {"manifest": "version_affinity build", "format": 1, "rules": 1, "vite": null, "files": {
     "assets/index-BX4CeNGm.js": {"size": 5120, "mtime_ns": 1718000000000000000, "digest": "9f86d081...", ...},
     ...
     }}
 
 It is JSON with one file on each line: read some lines at a time, even a large one keeps other threads waiting for no
 more than a moment. Names are relative to the build directory; bytes of names that are not UTF-8 are surrogates
-(PEP 383). The digest is the first 16 bytes of the content's SHA-256 in hexadecimal. ``type`` and ``fingerprinted`` say
-what the load made of a file; the next load decides that anew. ``service_worker`` says whether a script without a
-fingerprint handles a service worker's events; where it is missing, the script is read again.
+(PEP 383). The digest is the first 16 bytes of the content's SHA-256 in hexadecimal. ``type``, ``fingerprinted`` and
+``why`` say what the load made of a file. The next load decides that anew, but searches no scripts and pages again for
+names that they had when ``rules``, the number of the rules for fingerprints, was the same. ``service_worker`` says
+whether a script without a fingerprint handles a service worker's events; where it is missing, the script is read again.
 
 A file's entry is believed where its size and its time of modification are what they were, and that time tells
 something: not one that tools give to all files of a build, which the next build may have in common. The manifest is the
@@ -33,7 +34,9 @@ if TYPE_CHECKING:
 
 _KIND: Final = "version_affinity build"
 _FORMAT: Final = 1
-_OWN: Final = frozenset(("manifest", "format", "vite", "files"))
+#: Counts the changes of ``inference``.
+RULES: Final = 1
+_OWN: Final = frozenset(("manifest", "format", "rules", "vite", "files"))
 # What stands before the first file, between two, and after the last one, as they are written here.
 _OPENING: Final = ', "files": {'
 _SEPARATOR: Final = ",\n"
@@ -68,12 +71,13 @@ class Entry(NamedTuple):
     content_type: str
     fingerprinted: bool
     is_worker: bool | None = None
+    why: str = ""
     data: None = None
 
 
 #: An entry as it waits for its file. Of plain tuples the garbage collector keeps no account once it has seen them: tens
 #: of thousands of entries would cost each of its runs some milliseconds, in which no thread runs.
-Fields: TypeAlias = "tuple[int, int, bytes, str, bool, bool | None]"
+Fields: TypeAlias = "tuple[int, int, bytes, str, bool, bool | None, str]"
 
 
 class Inventory(NamedTuple):
@@ -87,6 +91,7 @@ class Inventory(NamedTuple):
         given: A time that most files were given, None where they have times of their own.
         listed: How many files the manifest names; there is none in ``files`` of an entry that cannot be used.
         is_binding: Whether files that hold something else than the manifest says are left out.
+        rules: The number of the rules for fingerprints that the files were judged by.
     """
 
     files: Mapping[str, Fields] | Mapping[str, Asset]
@@ -96,6 +101,7 @@ class Inventory(NamedTuple):
     given: int | None = None
     listed: int = 0
     is_binding: bool = False
+    rules: int = RULES
 
     def entries(self) -> Iterator[tuple[str, Fields]]:
         """Yield each file's path and what the manifest says of it, whether its time tells something or not."""
@@ -129,6 +135,7 @@ class Inventory(NamedTuple):
             len(files) == len(other.files)
             and all(files.get(path) == _fields(asset) for path, asset in other.files.items())
             and self.verdicts == other.verdicts
+            and self.rules == other.rules
             and _vite_document(self.vite) == _vite_document(other.vite)
         )
 
@@ -212,6 +219,8 @@ class _Parser:
         self._files: dict[str, Fields] = {}
         self._verdicts: dict[str, Verdict] = {}
         self._vite = _vite_file(header.get("vite"))
+        rules = header.get("rules")
+        self._rules = rules if type(rules) is int else 0
         self._about = {key: value for key, value in header.items() if key not in _OWN}
         self._times: Counter[int] = Counter()
 
@@ -225,12 +234,12 @@ class _Parser:
             path = "/" + (name if name.isascii() else name.encode("utf-8", "surrogateescape").decode("latin-1"))
         except UnicodeEncodeError:
             return
-        kind, fingerprinted = value.get("type"), value.get("fingerprinted")
+        kind, fingerprinted, why = value.get("type"), value.get("fingerprinted"), value.get("why")
         self._times[mtime_ns] += 1
         worker = value.get("service_worker")
         is_worker = worker if isinstance(worker, bool) else None
-        kind = kind if isinstance(kind, str) else ""
-        self._files[path] = (size, mtime_ns, digest, kind, fingerprinted is True, is_worker)
+        kind, why = (text if isinstance(text, str) else "" for text in (kind, why))
+        self._files[path] = (size, mtime_ns, digest, kind, fingerprinted is True, is_worker, why)
         if "compressed" in value:
             original, fault = _digest(value["compressed"]), value.get("fault", "")
             if original is not None and isinstance(fault, str):
@@ -239,7 +248,7 @@ class _Parser:
     def inventory(self, listed: int) -> Inventory:
         ((time, files),) = self._times.most_common(1) or ((1, 0),)
         given = time if files > _SHARED * self._times.total() and time % _SECOND_NS == 0 else None
-        return Inventory(self._files, self._verdicts, self._vite, self._about, given, listed)
+        return Inventory(self._files, self._verdicts, self._vite, self._about, given, listed, rules=self._rules)
 
 
 def _digest(text: object) -> bytes | None:
@@ -272,19 +281,19 @@ def _vite_document(vite: ViteFile | None) -> dict[str, object] | None:
 def _fields(entry: Fields | Asset) -> Fields:
     if isinstance(entry, tuple):
         return entry
-    return entry.size, entry.mtime_ns, entry.digest, entry.content_type, entry.fingerprinted, entry.is_worker
+    return entry.size, entry.mtime_ns, entry.digest, entry.content_type, entry.fingerprinted, entry.is_worker, entry.why
 
 
 def lines(inventory: Inventory) -> Iterator[str]:
     """Yield a manifest's text, line by line.
 
-    >>> print(*lines(Inventory({"/a.js": (1, 2, bytes(16), "text/javascript", False, True)}, {})), sep="", end="")
-    {"manifest": "version_affinity build", "format": 1, "vite": null, "files": {
+    >>> print(*lines(Inventory({"/a.js": (1, 2, bytes(16), "text/javascript", False, True, "")}, {})), sep="", end="")
+    {"manifest": "version_affinity build", "format": 1, "rules": 1, "vite": null, "files": {
     "a.js": {"size": 1, "mtime_ns": 2, "digest": "00000000000000000000000000000000", "type": "text/javascript", \
 "fingerprinted": false, "service_worker": true}
     }}
     """
-    own = {"manifest": _KIND, "format": _FORMAT, "vite": _vite_document(inventory.vite)}
+    own = {"manifest": _KIND, "format": _FORMAT, "rules": inventory.rules, "vite": _vite_document(inventory.vite)}
     header = json.dumps({**own, **inventory.about})
     yield f"{header[:-1]}{_OPENING}"
     separator = "\n"
@@ -292,7 +301,7 @@ def lines(inventory: Inventory) -> Iterator[str]:
         name = path[1:]
         if not name.isascii():
             name = name.encode("latin-1").decode("utf-8", "surrogateescape")
-        size, mtime_ns, digest, kind, fingerprinted, is_worker = _fields(entry)
+        size, mtime_ns, digest, kind, fingerprinted, is_worker, why = _fields(entry)
         value: dict[str, object] = {
             "size": size,
             "mtime_ns": mtime_ns,
@@ -302,6 +311,8 @@ def lines(inventory: Inventory) -> Iterator[str]:
         }
         if is_worker is not None:
             value["service_worker"] = is_worker
+        if why:
+            value["why"] = why
         verdict = inventory.verdicts.get(path)
         if verdict is not None:
             value["compressed"] = verdict.original.hex()

@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import gc
-import threading
-from contextlib import contextmanager
 from itertools import starmap
 from operator import attrgetter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from .asset import Asset, Header, Representation
-from .fingerprint import has_fingerprint, place_of
 from .ignore import Exclusions
-from .inventory import Entry, Inventory
-from .manifest import find
+from .inference import CONFIGURED, EVIDENCE, MANIFEST, Names, by_content, by_name
+from .inventory import RULES, Entry, Inventory
+from .manifest import find, hashed_paths
 from .media import content_type, extension, is_html
 from .tree import Content, File, Skipped, UnservableError, is_unchanged, read, walk
 from .variants import ENDINGS, Verdict, can_compare, coding_of, compare, is_older, uncompressed
 from .worker_script import handles_worker_events
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
-    from .manifest import ViteFile
+    from .manifest import ViteFile, ViteManifest
     from .memory import Memory
     from .tree import Described, Fields
 
@@ -32,6 +29,7 @@ _RULE_FILES: Final = frozenset(("/_headers", "/_redirects"))
 OTHER_BYTES: Final = "it holds other bytes than were uploaded"
 _SCRIPTS: Final = (".js", ".mjs")
 _FORGOTTEN_AT_ONCE: Final = 2000
+_SEARCHED: Final = 32 * 1024 * 1024  # bytes of the largest file that is searched for names
 _DIRECTORY_ENDINGS: Final = tuple(f"{ending}/" for ending in ENDINGS)
 
 
@@ -129,16 +127,18 @@ class _Reading:
         self._made: list[Representation] = []
         self.exclusions = Exclusions(loader.root, loader.ignored)
         self._apart: set[str] = set()
+        # Whether a file was read, and whether Vite's manifest says what it did.
+        self._has_news = False
+        self._same_vite = True
 
     def run(self) -> Loaded:
         loader, assets, skipped = self._loader, self._assets, self._skipped
         vite = find(loader.root, self._known.known_vite, skipped)
-        manifest = vite.manifest if vite else None
-        listed = _paths(manifest.files) if manifest else None
-        hashed = _paths(manifest.hashed) if manifest else frozenset()
-        rule, apart = loader.rule, loader.apart
-        for parent, files in walk(loader.root, self.exclusions, skipped):
-            place = place_of(parent)
+        self._same_vite = vite == self._known.vite
+        directories = list(walk(loader.root, self.exclusions, skipped))
+        names = self._names(directories, vite.manifest if vite else None)
+        apart = loader.apart
+        for parent, files in directories:
             siblings = _siblings(files)
             if parent.endswith(_DIRECTORY_ENDINGS):
                 self._report_directory(parent)
@@ -153,22 +153,68 @@ class _Reading:
                 if content is None:
                     continue
                 kind, document = loader.kind(name)
-                if document:
-                    fingerprinted = False
-                else:
-                    said = rule(path) if rule else None
-                    if said is None:
-                        in_manifest = None if listed is None else path in listed
-                        fingerprinted = path in hashed or has_fingerprint(name, place, listed=in_manifest)
-                    else:
-                        fingerprinted = bool(said)
+                fingerprinted, why = (False, "") if document else self._judge(path, content, names.reasons)
                 is_worker = None if fingerprinted or not name.endswith(_SCRIPTS) else self._is_worker(file, content)
                 variants = self._variants(path, content, kind, siblings[name]) if name in siblings else ()
-                assets[path] = self._asset(path, file, content, kind, document, fingerprinted, is_worker, variants)
+                assets[path] = self._asset(path, file, content, kind, document, fingerprinted, is_worker, why, variants)
             # To forget tens of thousands at once keeps other threads waiting.
             while files:
                 del files[-_FORGOTTEN_AT_ONCE:]
+        if self._has_news or self._known.rules != RULES:
+            self._search(names.undecided)
         return Loaded(assets, self._verdicts, vite, tuple(skipped))
+
+    def _names(self, directories: list[tuple[str, list[Fields]]], vite: ViteManifest | None) -> Names:
+        """Judge the names of all files."""
+        hashed = hashed_paths(
+            self._loader.root,
+            directories,
+            lambda path, file: self._known.rules == RULES and self._known_content(path, file) is not None,
+        )
+        if vite is None:
+            return by_name(directories, hashed)
+        return by_name(directories, hashed | _paths(vite.hashed), _paths(vite.files))
+
+    def _judge(self, path: str, content: Described, reasons: Mapping[str, str]) -> tuple[bool, str]:
+        """Return whether a file is fingerprinted, as far as its name says it or an earlier load found out, and why."""
+        said = self._loader.rule(path) if self._loader.rule else None
+        if said is not None:
+            return bool(said), CONFIGURED
+        why = reasons.get(path, "")
+        if (
+            not why
+            and isinstance(content, Asset | Entry)
+            # The same bytes under the same name. A copy of the build lacks a hidden manifest.
+            and (content.why in EVIDENCE or (content.why == MANIFEST and self._same_vite))
+        ):
+            why = content.why
+        return why != "", why
+
+    def _search(self, undecided: Mapping[str, list[str]]) -> None:
+        """Search the build's scripts and pages for the names that may hold a hash."""
+        assets = self._assets
+        left = {path for path, asset in assets.items() if not asset.why and not asset.is_html} if undecided else ()
+        waiting = {
+            name: kept for name, paths in undecided.items() if (kept := [path for path in paths if path in left])
+        }
+        recognised = (path for path, asset in assets.items() if asset.fingerprinted)
+        pages = (path for path, asset in assets.items() if asset.is_html)
+        for path, why in by_content(waiting, recognised, pages, self._text).items():
+            asset = assets[path]
+            kind, document = self._loader.kind(asset.path)
+            assets[path] = self._asset(path, asset.file, asset, kind, document, True, None, why, asset.variants)
+            if self._loader.memory is not None and self._known.files.get(path) is not asset:
+                self._loader.memory.forget((asset,))
+
+    def _text(self, path: str) -> bytes:
+        """Return the content of a file that is searched, b"" when it cannot be read or is huge."""
+        asset = self._assets[path]
+        if asset.data is not None:
+            return asset.data
+        try:
+            return read(asset.file, _SEARCHED).data or b""
+        except (OSError, UnservableError):
+            return b""
 
     def _is_left_out(self, path: str, original: str, file: str) -> bool:
         """Tell whether a file is the manifest of the load, or what that is compressed to.
@@ -196,17 +242,21 @@ class _Reading:
             if path in self._ahead:
                 return self._ahead.pop(path)
             if path in self._known.files:
-                content = self._known_content(path, file) or read(file)
+                content = self._known_content(path, file) or self._read(file)
                 if not self._known.is_binding or content.digest == self._known.digest(path):
                     return content
                 self._skipped.append(Skipped(path, OTHER_BYTES))
                 return None
-            return read(file)
+            return self._read(file)
         except UnservableError as error:
             self._skipped.append(Skipped(path, str(error)))
         except OSError as error:
             self._skipped.append(Skipped(path, f"it cannot be read: {error.strerror}"))
         return None
+
+    def _read(self, file: str) -> Content:
+        self._has_news = True
+        return read(file)
 
     def _known_content(self, path: str, file: str) -> Described | None:
         known = self._known.known(path)
@@ -235,6 +285,7 @@ class _Reading:
         document: bool,
         fingerprinted: bool,
         is_worker: bool | None,
+        why: str,
         variants: tuple[Representation, ...],
     ) -> Asset:
         if (
@@ -242,6 +293,7 @@ class _Reading:
             and content.headers[0] == kind
             and content.fingerprinted is fingerprinted
             and content.is_worker is is_worker
+            and content.why == why
             and content.variants == variants
         ):
             return content
@@ -254,6 +306,7 @@ class _Reading:
             content_type=kind,
             content_length=loader.length(content.size),
             fingerprinted=fingerprinted,
+            why=why,
             is_html=document,
             is_worker=is_worker,
             data=None if memory is None else memory.keep(content.digest, content.data),
@@ -282,7 +335,7 @@ class _Reading:
     def _content_ahead(self, sibling: File) -> Described | None:
         """Return what a compressed file holds before its own turn; then it is reported if it cannot be served."""
         try:
-            content = self._known_content(sibling.path, sibling.file) or read(sibling.file)
+            content = self._known_content(sibling.path, sibling.file) or self._read(sibling.file)
         except (OSError, UnservableError):
             return None
         self._ahead[sibling.path] = content
@@ -346,23 +399,3 @@ def _siblings(files: Iterable[Fields]) -> dict[str, list[tuple[str, File]]]:
 def _paths(files: Iterable[str]) -> frozenset[str]:
     """Return a manifest's file names, which are UTF-8 wherever they were written, as request paths."""
     return frozenset("/" + file.encode("utf-8", "surrogatepass").decode("latin-1") for file in files)
-
-
-@contextmanager
-def uncollected() -> Iterator[None]:
-    """Pause cyclic garbage collection: it would walk the index again and again while it grows, and find nothing.
-
-    Only where no other thread runs: the garbage of requests that are answered meanwhile must not pile up.
-    """
-    pausing = gc.isenabled() and threading.active_count() == 1
-    if pausing:
-        gc.disable()
-    try:
-        yield
-    finally:
-        if pausing:
-            if not gc.get_freeze_count():
-                # What has grown counts as old at once: the next look at the young would be at all of it.
-                gc.freeze()
-                gc.unfreeze()
-            gc.enable()

@@ -1,27 +1,44 @@
-"""Vite's build manifest: which output files a source file became.
+"""Manifests of build tools: which output files a source file became.
 
 Vite writes ``.vite/manifest.json`` with ``build.manifest: true``
-(https://vite.dev/guide/backend-integration); before version 5 it was ``manifest.json`` at the root.
+(https://vite.dev/guide/backend-integration); before version 5 it was ``manifest.json`` at the root. Manifests of other
+tools only say which names are hashed.
 """
 
 from __future__ import annotations
 
 import json
+import os
+import re
+from contextlib import suppress
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from .fingerprint import is_hash_like
+from .fingerprint import is_date, is_hash_like
 from .tree import Skipped, UnservableError, read, stamp_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+
+    from .tree import Fields
 
 # Where Vite writes its manifest, and where it did before version 5.
 _PLACE = ".vite/manifest.json"
 _PLACE_BEFORE_5 = "manifest.json"
 _LIMIT = 64 * 1024 * 1024
 _LEGACY = "-legacy"
+
+# Manifests of other tools. Sprockets and Propshaft hide theirs.
+_NAME = re.compile(r"(?:[\w-]*manifest|staticfiles)\.json\Z", re.IGNORECASE)
+_HIDDEN = re.compile(r"\.(?:sprockets-)?manifest[\w-]*\.json\Z")
+_PUBLIC = re.compile(r"\A(?:https?:)?//[^/]*/|\A(?:\.?/)+")
+_DEEPEST: Final = 6
+_SHORTEST: Final = 6  # characters of a hash that a tool adds
+# What tools add to a name beside a hash, or instead of one.
+_KINDS: Final = frozenset(
+    ("bundle", "bundled", "chunk", "client", "compiled", "legacy", "minified", "modern", "module", "production")
+)
 
 
 class ManifestError(ValueError):
@@ -79,8 +96,15 @@ class ViteManifest:
         self.files = frozenset(
             file for chunk in self.chunks.values() for file in (chunk.file, *chunk.css, *chunk.assets)
         )
-        sources = {name for key, chunk in self.chunks.items() for name in (chunk.name, _stem(key))}
-        self.hashed = frozenset(file for file in self.files if _is_hashed(file, sources))
+        sources = {name for key, chunk in self.chunks.items() for name in (chunk.name, *_stems(key))}
+        self.hashed = frozenset(
+            [file for file in self.files if _is_hashed(file, sources)]
+            + [
+                chunk.file
+                for key, chunk in self.chunks.items()
+                if _stems(chunk.file)[0] not in sources and (_added(key, chunk.file) or _added(chunk.name, chunk.file))
+            ]
+        )
 
     @classmethod
     def parse(cls, text: str | bytes) -> ViteManifest:
@@ -264,12 +288,119 @@ def _names(key: str, value: Mapping[str, object], field: str) -> tuple[str, ...]
     return tuple(names)
 
 
-def _stem(file: str) -> str:
-    """Return a file's name without its directory and extensions: what Vite calls ``[name]``."""
-    return file.rpartition("/")[2].partition(".")[0]
+def _stems(file: str) -> tuple[str, str]:
+    """Return a file's name without its last extension, and without all of them: what Vite calls ``[name]``."""
+    name = file.rpartition("/")[2]
+    return name.rpartition(".")[0] or name, name.partition(".")[0]
 
 
 def _is_hashed(file: str, sources: set[str]) -> bool:
-    """Tell whether a name is a source's, a dash and eight characters: Vite's ``[name]-[hash]``, not its ``[name]``."""
-    stem = _stem(file)
-    return stem not in sources and stem[-9:-8] == "-" and stem[:-9] in sources and is_hash_like(stem[-8:])
+    """Return whether a name is a source's, a dash or a dot and eight characters: ``[name]-[hash]``, not ``[name]``."""
+    stem = _stems(file)[0]
+    return stem not in sources and stem[-9:-8] in ("-", ".") and stem[:-9] in sources and is_hash_like(stem[-8:])
+
+
+def hashed_by(document: object) -> set[str]:
+    """Return the outputs in any build tool's manifest whose name is their source's with an additional part: the hash.
+
+    Known forms: webpack's and Rspack's ``{"main.js": "/static/main.1a2b3c4d.js"}``, at any depth; Django's
+    ``{"paths": ...}``; Sprockets' ``{"files": {output: {"logical_path": source}}}``; Propshaft's
+    ``{source: {"digested_path": output}}``; Next.js's ``{"pages": {"/_app": [output]}}``.
+
+    >>> hashed_by({"files": {"main.js": "/main.mOahPUOG.js", "app.js": "/app.min.js", "index.html": "/index.html"}})
+    {'/main.mOahPUOG.js'}
+    """
+    found: dict[str, tuple[str, str]] = {}
+    for source, output, is_direct in _pairs(document):
+        added = _added(source, output)
+        if added and (is_direct or is_hash_like(added)):
+            found[output] = (source, added)
+    # The same addition to different names is a version's or a kind's, unless it looks like a hash.
+    sources: dict[str, set[str]] = {}
+    for source, added in found.values():
+        sources.setdefault(added, set()).add(_stems(source)[1])
+    return {out for out, (_, added) in found.items() if is_hash_like(added) or len(sources[added]) == 1}
+
+
+def _pairs(document: object) -> Iterator[tuple[str, str, bool]]:
+    """Yield sources and outputs, and whether the manifest maps just the one to the other; nested objects too."""
+    pending: list[tuple[object, tuple[str, ...]]] = [(document, ())]
+    while pending:
+        value, keys = pending.pop()
+        if isinstance(value, dict):
+            if keys and isinstance(value.get("logical_path"), str):
+                yield value["logical_path"], keys[-1], True
+            elif keys and isinstance(value.get("digested_path"), str):
+                yield keys[-1], value["digested_path"], True
+            elif len(keys) < _DEEPEST:
+                pending += [(inner, (*keys, key)) for key, inner in value.items() if isinstance(key, str)]
+        elif isinstance(value, str) and keys:
+            yield keys[-1], value, True
+        elif isinstance(value, list):
+            for output in value:
+                if isinstance(output, str):
+                    yield from ((key, output, False) for key in keys)
+
+
+def _added(source: str, output: str) -> str:
+    """Return what an output's name has in addition to its source's, "" when that is not a hash.
+
+    >>> _added("src/main.ts", "assets/main-mOahPUOG.js"), _added("app.js", "app.612df1f2.chunk.js")
+    ('mOahPUOG', '612df1f2')
+    >>> _added("app.js", "app.bundle.js"), _added("app.js", "app-1.2.3.js"), _added("app.js", "app.js")
+    ('', '', '')
+    """
+    stem = _stems(output.partition("?")[0])[0]
+    for name in _stems(source):
+        if name and stem.startswith(name) and stem[len(name) : len(name) + 1] in ("-", "."):
+            parts = [part for part in stem[len(name) + 1 :].split(".") if len(part) >= _SHORTEST and part not in _KINDS]
+            return parts[0] if len(parts) == 1 and not is_date(parts[0]) else ""
+    return ""
+
+
+def hashed_paths(
+    root: str, directories: Collection[tuple[str, Collection[Fields]]], is_known: Callable[[str, str], bool]
+) -> set[str]:
+    """Return the paths of a build's files that manifests of other tools than Vite map an unhashed source to.
+
+    Args:
+        root: The build directory.
+        directories: Each directory's path and its files.
+        is_known: Whether a file, by its path and its absolute name, is as an earlier load read it; it is not read then.
+    """
+    paths: set[str] = set()
+    hashed: set[str] = set()
+    for parent, file in _others(root, directories, is_known):
+        try:
+            outputs = hashed_by(json.loads(read(file, _LIMIT).data or b""))
+        except (UnservableError, OSError, ValueError, RecursionError):
+            continue  # a file of that name may be anything
+        if outputs and not paths:
+            paths = {path for _, files in directories for path, _, _ in files}
+        hashed.update(found for output in outputs if (found := _path_of(output, parent, paths)))
+    return hashed
+
+
+def _others(
+    root: str, directories: Iterable[tuple[str, Iterable[Fields]]], is_known: Callable[[str, str], bool]
+) -> Iterator[tuple[str, str]]:
+    """Yield the directory and the absolute name of each file that may be a manifest of another tool than Vite."""
+    for parent, files in directories:
+        for path, name, file in files:
+            if name.endswith(".json") and _NAME.match(name) and not is_known(path, file):
+                yield parent, file
+    for parent in ("/", "/assets/"):
+        with suppress(OSError):
+            for name in os.listdir(root + parent):  # noqa: PTH208 - names are enough
+                if name[0] == "." and _HIDDEN.match(name):
+                    yield parent, f"{root}{parent}{name}"
+
+
+def _path_of(output: str, parent: str, paths: set[str]) -> str:
+    """Return the path of a manifest's output, which may stand below the manifest or below a public path; "" if none."""
+    output = _PUBLIC.sub("", output).partition("?")[0].encode("utf-8", "surrogatepass").decode("latin-1")
+    candidates = [parent + output.lstrip("/")]
+    while output:
+        candidates.append("/" + output)
+        output = output.partition("/")[2]
+    return next((path for path in candidates if path in paths), "")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Final
 
+from .fingerprint import DIRECTORY, has_known_hash
 from .tree import UnservableError, read, stamp_of, through_projection
 
 if TYPE_CHECKING:
@@ -47,6 +48,16 @@ def about_files(index: Index) -> str:
     used = (f"/{REDIRECTS}", f"/{HEADERS}")
     told = [f"{path!r}: {reason}" for path, reason in index.skipped if path not in used]
     return _told(f"{index.directory!r}", "not served", told)
+
+
+def about_hashes(index: Index) -> str:
+    """Return which files are kept for a year because of their directory, although their names hold no known hash."""
+    told = [
+        repr(path)
+        for path, asset in index.assets.items()
+        if asset.why == DIRECTORY and not has_known_hash(path[: path.rindex("/") + 1], path[path.rindex("/") + 1 :])
+    ]
+    return _told(f"{index.directory!r}", "kept for a year by their directory, without a hash of a known kind", told)
 
 
 def about_lines(directory: str, name: str, what: str, lines: Iterable[InvalidLine]) -> str:

@@ -266,9 +266,9 @@ def _load(
     for file in files:
         if file.is_served:
             status = os.stat(f"{root}{os.sep}{file.name}")  # noqa: PTH116 - pathlib takes twice the time
-            known[file.path] = (status.st_size, status.st_mtime_ns, digests[file.path], "", False, None)
+            known[file.path] = (status.st_size, status.st_mtime_ns, digests[file.path], "", False, None, "")
     loader = Loader(root, ignored=None, rule=None, types={}, memory=None, apart=None)
-    loaded = loader.load(Inventory(known, {}))
+    loaded = loader.load(Inventory(known, {}, rules=0))  # the names are not judged yet
     for path, (_, _, digest, *_) in known.items():
         asset = loaded.assets.get(path)
         if asset is None or asset.digest != digest:
