@@ -197,22 +197,20 @@ class _Reading:
         waiting = {
             name: kept for name, paths in undecided.items() if (kept := [path for path in paths if path in left])
         }
-        recognised = (path for path, asset in assets.items() if asset.fingerprinted)
+        hashed = (path for path, asset in assets.items() if asset.fingerprinted)
         pages = (path for path, asset in assets.items() if asset.is_html)
-        for path, why in by_content(waiting, recognised, pages, self._text).items():
+        for path, why in by_content(waiting, hashed, pages, self._text).items():
             asset = assets[path]
-            kind, document = self._loader.kind(asset.path)
-            assets[path] = self._asset(path, asset.file, asset, kind, document, True, None, why, asset.variants)
+            kind, _ = self._loader.kind(path)
+            assets[path] = self._asset(path, asset.file, asset, kind, False, True, None, why, asset.variants)
             if self._loader.memory is not None and self._known.files.get(path) is not asset:
                 self._loader.memory.forget((asset,))
 
     def _text(self, path: str) -> bytes:
         """Return the content of a file that is searched, b"" when it cannot be read or is huge."""
         asset = self._assets[path]
-        if asset.data is not None:
-            return asset.data
         try:
-            return read(asset.file, _SEARCHED).data or b""
+            return asset.data or read(asset.file, _SEARCHED).data or b""
         except (OSError, UnservableError):
             return b""
 
