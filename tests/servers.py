@@ -138,7 +138,7 @@ def running(command: list[str], port: int, log: Path, environment: Mapping[str, 
         _wait(process, server)
         yield server
     finally:
-        _end(process)
+        end(process)
 
 
 def free_port() -> int:
@@ -160,7 +160,7 @@ def _wait(process: subprocess.Popen[bytes], server: Server) -> None:
     raise RuntimeError(f"{process.args!r} {ended}; its log:\n{server.log.read_text(errors='replace')}")
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def end(process: subprocess.Popen[bytes]) -> None:
     """End a process and its group, gently at first."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGTERM)

@@ -1,0 +1,1 @@
+window.remote = "v1";

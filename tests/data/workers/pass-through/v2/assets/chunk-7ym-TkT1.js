@@ -1,0 +1,1 @@
+var e=`v2`;export{e as version};

@@ -1,0 +1,1 @@
+var e=`v1`;export{e as version};

@@ -1,0 +1,2 @@
+export { version as inner } from "./inner.js";
+export const version = "v2";
