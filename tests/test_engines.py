@@ -34,7 +34,6 @@ pytestmark = pytest.mark.browser
 
 DATA = Path(__file__).parent / "data" / "workers"
 PRECACHING = ("pwa", "angular")
-KINDS = (*PRECACHING, "pass-through")
 #: What each kind's worker is, and what it polls for a new version.
 POLLED = {"pwa": "/sw.js", "angular": "/ngsw.json", "pass-through": "/sw.js"}
 OTHER = {"v1": "v2", "v2": "v1"}
@@ -74,7 +73,7 @@ class Seen(NamedTuple):
 class Site:
     """An application behind a server in this process, and every request that it got."""
 
-    affinity: VersionAffinity
+    app: WSGIApplication
     url: str = ""
     seen: list[Seen] = field(default_factory=list)
 
@@ -92,7 +91,13 @@ class Site:
             self.seen.append(Seen(path, *fields, worker, int(status[:3]), version))
             return start_response(status, headers, *rest)
 
-        return self.affinity(environ, start)
+        return self.app(environ, start)
+
+    @property
+    def affinity(self) -> VersionAffinity:
+        """The application, where it is the middleware."""
+        assert isinstance(self.app, VersionAffinity)
+        return self.app
 
     def failures(self) -> list[Seen]:
         """Return the requests that failed, except for the icon that browsers ask for by themselves."""
@@ -107,11 +112,9 @@ class _Quiet(WSGIRequestHandler):
 
 
 @contextlib.contextmanager
-def serving(
-    affinity: VersionAffinity, host: str = "", tls: ssl.SSLContext | None = None, port: int = 0
-) -> Iterator[Site]:
-    """Serve a middleware to browsers until the block ends, by default at a host that no browser knows."""
-    site = Site(affinity)
+def serving(app: WSGIApplication, host: str = "", tls: ssl.SSLContext | None = None, port: int = 0) -> Iterator[Site]:
+    """Serve an application to browsers until the block ends, by default at a host that no browser knows."""
+    site = Site(app)
     server = make_server(HOST, port, site, threaded=True, request_handler=_Quiet, ssl_context=tls)
     site.url = f"{'https' if tls else 'http'}://{host or fresh_host()}:{server.port}"
     thread = threading.Thread(target=server.serve_forever, args=(0.05,))
@@ -199,25 +202,39 @@ def check_caches(tab: Tab, kind: str, version: str) -> None:
     eventually(lambda: files in tab.evaluate(CACHED), f"a cache of {version} alone")
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_promotion_rollback_and_retirement(tabs: Browser, kind: str) -> None:
-    """A ramp, 100 %, a rollback and a second promotion reach the browser; a retired version leaves no blank page."""
-    with shop(kind, NEARLY_V1) as site:
+THERE_AND_BACK = (NEARLY_V1, NEARLY_V2, {"v2": 100}, {"v1": 100}, {"v2": 100})
+
+
+@pytest.mark.parametrize(
+    ("kind", "deployments"),
+    [
+        ("pwa", THERE_AND_BACK),
+        ("pass-through", THERE_AND_BACK),
+        # Angular's worker ignores a version that it still holds, so it does not go back within one run of it.
+        ("angular", (NEARLY_V1, NEARLY_V2, {"v2": 100})),
+        ("angular", (NEARLY_V2, {"v1": 100})),
+    ],
+    ids=["pwa", "pass-through", "angular, promotion", "angular, rollback"],
+)
+def test_promotion_rollback_and_retirement(tabs: Browser, kind: str, deployments: list[dict[str, float]]) -> None:
+    """A ramp, 100 % and a rollback reach the browser, and a version that is retired then leaves no blank page."""
+    first, *others = deployments
+    with shop(kind, first) as site:
         tab = tabs.tab()
-        assert visit(tab, site) == "v1"
-        install(tab, kind, "v1")
-        for percentages, version in ((NEARLY_V2, "v2"), ({"v2": 100}, "v2"), ({"v1": 100}, "v1"), ({"v2": 100}, "v2")):
+        version = visit(tab, site)
+        install(tab, kind, version)
+        for percentages in others:
             site.affinity.deploy(percentages)
+            version = max(percentages, key=lambda name: percentages[name])
             arrive(tab, site, version)
             if kind in PRECACHING:
                 check_caches(tab, kind, version)
         if kind == "pass-through":
             check_navigations(tabs.engine, site)
-        site.affinity.retire("v1")
+        site.affinity.retire(OTHER[version])
         tab = empty_cache(tabs, tab)
-        site.seen.clear()
-        assert visit(tab, site) == "v2"
-        assert tab.evaluate("app.chunk()") == "v2"
+        assert visit(tab, site) == version
+        assert tab.evaluate("app.chunk()") == version
 
 
 def check_navigations(engine: str, site: Site) -> None:
@@ -375,7 +392,7 @@ def test_a_negotiated_url(tabs: Browser, percentages: dict[str, float], order: s
 
 
 def user_of_query(environ: WSGIEnvironment) -> str | None:
-    """Return the key of a request: a page of another site cannot rely on a cookie."""
+    """Return the key of a request. A cookie cannot be one: browsers keep it from frames of other sites."""
     return parse_qs(environ.get("QUERY_STRING", "")).get("user", [None])[0]
 
 
@@ -423,47 +440,58 @@ def page_around(environ: WSGIEnvironment, start_response: StartResponse) -> Iter
     return [PAGE_AROUND]
 
 
+class Framed(NamedTuple):
+    """A tab with a page of one site, and another site that it can embed."""
+
+    tab: Tab
+    site: Site
+
+    def fresh(self) -> str:
+        """Return an address of the site that embeds, as a browser that has not seen it yet."""
+        return f"https://{fresh_host()}:{self.site.url.rpartition(':')[2]}"
+
+
 @pytest.fixture
-def framed(tabs: Browser, certificate: ssl.SSLContext) -> Iterator[tuple[Tab, Site]]:
-    """A tab with a page of one site, and another site in a split that it can frame."""
+def framed(tabs: Browser, certificate: ssl.SSLContext) -> Iterator[Framed]:
+    """A page of one site, and another site in a split, both over https."""
     affinity = VersionAffinity(None, versions("pass-through", SPLIT), name="shop", keys=[user_of_query])
-    around = page_around
-    with serving(affinity, HOST, certificate) as site, serving(around, "localhost", certificate) as outer:
-        yield tabs.tab().open(outer.url), site
+    with serving(affinity, tls=certificate) as site, serving(page_around, HOST, certificate) as outer:
+        yield Framed(tabs.tab().open(outer.url), site)
     assert site.failures() == []
 
 
-USERS = [f"user-{number}" for number in range(10)]
+USERS = [f"user-{number}" for number in range(8)]
 ASSIGNED = {user: Deployment("shop", SPLIT).assign(user) for user in USERS}
 
 
-def test_a_frame_on_another_site(framed: tuple[Tab, Site], engine: Browser) -> None:
+def test_a_frame_on_another_site(framed: Framed, engine: Browser) -> None:
     """Users in a cross-site frame are split by their key where the browser can pin the frame, with all its files."""
-    tab, site = framed
     assert set(ASSIGNED.values()) == {"v1", "v2"}
     for user, assigned in ASSIGNED.items():
         # WebKit keeps no cookie in such a frame.
         version = "v1" if engine.engine == "webkit" else assigned
-        for again in ("false", "true"):
-            files = tab.evaluate(f"frame('{site.url}/?plain&user={user}', {again})")
-            assert files == [version] * 5, (user, again)
+        address = f"{framed.fresh()}/?plain&user={user}"
+        for reload in ("false", "true"):
+            assert framed.tab.evaluate(f"frame('{address}', {reload})") == [version] * 5, (user, reload)
 
 
-def test_a_frame_on_another_site_without_a_key(framed: tuple[Tab, Site], engine: Browser) -> None:
+def test_a_frame_on_another_site_without_a_key(framed: Framed, engine: Browser) -> None:
     """A frame without a key is drawn once, and stays on that version, with all its files."""
-    tab, site = framed
-    first = tab.evaluate(f"frame('{site.url}/?plain', true)")
-    assert len(set(first)) == 1
-    for _ in range(4):
-        assert tab.evaluate(f"frame('{site.url}/?plain', false)") == first
-    if engine.engine == "webkit":
-        assert set(first) == {"v1"}
+    drawn = set()
+    for _ in range(8):
+        address = f"{framed.fresh()}/?plain"
+        first = framed.tab.evaluate(f"frame('{address}', true)")
+        assert len(set(first)) == 1
+        for reload in ("false", "true"):
+            assert framed.tab.evaluate(f"frame('{address}', {reload})") == first
+        drawn.update(first)
+    # One run in 128 draws the same version eight times.
+    assert drawn == {"v1"} if engine.engine == "webkit" else drawn <= {"v1", "v2"}
 
 
-def test_scripts_on_another_site(framed: tuple[Tab, Site]) -> None:
+def test_scripts_on_another_site(framed: Framed) -> None:
     """A script that another site's page embeds is split by the key of its request."""
-    tab, site = framed
     for user, assigned in ASSIGNED.items():
-        assert tab.evaluate(f"embed('{site.url}/remoteEntry.js?user={user}')") == assigned
-    site.affinity.deploy({"v2": 100})
-    assert tab.evaluate(f"embed('{site.url}/remoteEntry.js?user={USERS[0]}&later')") == "v2"
+        assert framed.tab.evaluate(f"embed('{framed.fresh()}/remoteEntry.js?user={user}')") == assigned
+    framed.site.affinity.deploy({"v2": 100})
+    assert framed.tab.evaluate(f"embed('{framed.fresh()}/remoteEntry.js?user={USERS[0]}')") == "v2"
