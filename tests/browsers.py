@@ -198,6 +198,10 @@ class Tab:
         """Add a cookie to the page's site."""
         self._send("AddCookie", cookie={"name": name, "value": value, "path": "/"})
 
+    def remove_cookies(self) -> None:
+        """Remove the cookies of the page's site."""
+        self._send("DeleteAllCookies")
+
     def close(self) -> None:
         """Close the tab."""
         self._send("CloseWindow")
