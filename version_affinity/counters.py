@@ -14,7 +14,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Mapping
+    from collections.abc import Callable, Container, Hashable, Mapping
 
 logger = logging.getLogger("version_affinity")
 
@@ -87,7 +87,7 @@ class Counts:
 
 
 class Counters:
-    """The counters of one ``VersionAffinity``. All labels come from its configuration, so their number is bounded."""
+    """The counters of one ``VersionAffinity``. All labels are of known versions, so their number is bounded."""
 
     __slots__ = ("_requests", "missing", "refused", "rescues")
 
@@ -101,6 +101,12 @@ class Counters:
         """Return the counters of such requests by status class."""
         return self._requests.setdefault((version, kind, reason), Tally())
 
+    def forget(self, known: Container[str]) -> None:
+        """Drop the counters of all versions but the known ones."""
+        _drop(self._requests, lambda label: label[0] in known)
+        _drop(self.missing, lambda decided: decided in known)
+        _drop(self.rescues, lambda label: label[0] in known and label[1] in known)
+
     def read(self) -> Counts:
         """Return the counts as they are now."""
         return Counts(
@@ -113,6 +119,12 @@ class Counters:
             rescues=self.rescues.values_by_label(),
             refused=self.refused.values_by_label(),
         )
+
+
+def _drop(counters: dict[Any, Any], stays: Callable[[Any], bool]) -> None:
+    for label in list(counters):
+        if not stays(label):
+            counters.pop(label, None)
 
 
 class Tally(CounterFamily):

@@ -187,7 +187,7 @@ class VersionAffinity(TemplateFunctions):
             state = State.of(settings, versions.load(load), None)
         else:
             state = first_state(settings, name, versions, retained, load)
-        self._rollout = Rollout(state, load, held, self._source)
+        self._rollout = Rollout(state, load, held, self._source, (self._policy.forget, self._counters.forget))
         self._autorefresh = check_switch("autorefresh", autorefresh)
 
     # The request path.

@@ -18,7 +18,7 @@ from .request import FRAME, KINDS, READING, STAMPED
 from .treatment import PRIVATE, PRIVATE_NO_STORE, Treatments, retraced
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Container, Iterable
 
     from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
 
@@ -67,6 +67,11 @@ class Policy:
         self._public_log = LimitedLog(logging.WARNING)
         #: By kind and decision.
         self.treatments = {kind: Treatments(kind, names, counters, has_app=app is not None) for kind in KINDS}
+
+    def forget(self, known: Container[str]) -> None:
+        """Drop what was made for versions that are not known any more."""
+        for treatments in self.treatments.values():
+            treatments.forget(known)
 
     def stamp(self, request: Request, decision: Decision, pin: str) -> tuple[str, str] | None:
         """Return the Set-Cookie header for a page that was served, None where the cookie stays as it is.

@@ -10,6 +10,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from .assets.static import StaticAssets
+from .background import run
 from .catalog import report
 from .configuration import loaded_version
 from .errors import ConfigurationError
@@ -17,7 +18,7 @@ from .state import State
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Container, Iterable, Mapping
 
     from .assets.memory import Memory
     from .deployment import Deployment
@@ -33,12 +34,13 @@ class Rollout:
         load: Reads the directory of a version.
         memory: What the builds that it reads hold their files in.
         source: What is followed, None where the versions were listed.
+        forget: Drop what was made for versions other than the known ones; called when a version is not known any more.
 
     Attributes:
         state: What requests read.
     """
 
-    __slots__ = ("__weakref__", "_changing", "_load", "_memory", "_source", "state")
+    __slots__ = ("__weakref__", "_changing", "_forget", "_load", "_memory", "_source", "state")
 
     def __init__(
         self,
@@ -46,11 +48,13 @@ class Rollout:
         load: Callable[[str | os.PathLike[str]], StaticAssets],
         memory: Memory,
         source: Source | None,
+        forget: Iterable[Callable[[Container[str]], None]] = (),
     ) -> None:
         self.state = state
         self._load = load
         self._memory = memory
         self._source = source
+        self._forget = tuple(forget)
         self._changing = threading.Lock()
         report(state.catalog)
         if source is not None:
@@ -67,13 +71,13 @@ class Rollout:
         """Make a version known; see ``VersionAffinity.add``."""
         self._check_own("add")
         self.state.check_new(version)
-        loaded = loaded_version(version, self._load)
+        loaded = run(loaded_version, version, self._load)
         with self._changing:
             before = self.state
             try:
                 before.check_new(version)  # somebody may have added it meanwhile
             except ConfigurationError:
-                self._release(loaded)
+                self._release(loaded, before)
                 raise
             self.state = after = before.add(loaded)
         report(after.catalog, before.catalog)
@@ -83,8 +87,8 @@ class Rollout:
         self._check_own("retire")
         with self._changing:
             before = self.state
-            self.state = before.retire(version)
-        self._release(before.versions[version])
+            self.state = after = before.retire(version)
+        self._release(before.versions[version], after)
 
     def refreshed(self) -> State:
         """Return the state after whatever has changed in the directories of versions was read."""
@@ -102,13 +106,16 @@ class Rollout:
             report(state.catalog, before.catalog)
             for version in before.versions.values():
                 if state.versions.get(version.id) != version:
-                    self._release(version)
+                    self._release(version, state)
 
     def _check_own(self, method: str) -> None:
         if self._source is not None:
             raise self._source.refusal(method)
 
-    def _release(self, version: Version) -> None:
-        """Give back the memory of a version that is no longer served."""
+    def _release(self, version: Version, state: State) -> None:
+        """Give back the memory of a version that is not served by the state that follows."""
         if isinstance(version.app, StaticAssets) and version.app.memory is self._memory:
             version.app.release()
+        if version.id not in state.versions:
+            for forget in self._forget:
+                forget(state.versions)

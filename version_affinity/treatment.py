@@ -14,6 +14,8 @@ from .decision import ONLY, OVERRIDE
 from .request import PAGES, SERVICE_WORKER
 
 if TYPE_CHECKING:
+    from collections.abc import Container
+
     from .counters import Counters, Tally
     from .decision import Decision
     from .request import Kind
@@ -101,7 +103,7 @@ class Treatment:
 class Treatments(dict["Decision", Treatment]):
     """The treatments of one kind of request, made when first asked for.
 
-    Bounded: decisions are made of configured names only.
+    Bounded: decisions are made of configured names and known versions only.
     """
 
     def __init__(self, kind: Kind, vary: str, counters: Counters, *, has_app: bool) -> None:
@@ -114,6 +116,12 @@ class Treatments(dict["Decision", Treatment]):
     def __missing__(self, decision: Decision) -> Treatment:
         tally = self._counters.tally(decision.version, self._kind, decision.reason)
         return self.setdefault(decision, Treatment(decision, self._kind, self._vary, tally, has_app=self._has_app))
+
+    def forget(self, known: Container[str]) -> None:
+        """Drop the treatments of all versions but the known ones."""
+        for decision in list(self):
+            if decision.version not in known:
+                self.pop(decision, None)
 
 
 def trace(decision: Decision, served: str = "") -> str:

@@ -647,3 +647,21 @@ def test_a_fork_finds_no_thread(site: Site) -> None:
         forks._pause()
         forks._resume()
         assert not [thread for thread in threading.enumerate() if thread.name == "version-affinity"]
+
+
+def test_what_was_counted_for_a_version_goes_with_it(site: Site) -> None:
+    """Also where a version goes because it is pruned: nothing of it is kept, and the others' counters stay."""
+    site.upload("v2")
+    site.deploy(SPLIT)
+    with site.followed() as (affinity, _):
+        for user in range(20):
+            page(affinity, Cookie=f"user={user}")
+        assert {version for version, *_ in affinity.counters().requests} == {"v1", "v2"}
+        site.deploy(V2)
+        until(lambda: percentages(affinity) == V2)
+        site.log.append(V2, expected=3)
+        site.directory.build_path("v1").rename(site.root / "gone")
+        site.directory.manifest_path("v1").unlink()
+        until(lambda: affinity.known == ("v2",))
+        until(lambda: {version for version, *_ in affinity.counters().requests} == {"v2"})
+        assert {it.version for each in affinity._policy.treatments.values() for it in each} == {"v2"}

@@ -11,6 +11,7 @@ import os
 import threading
 import time
 import traceback
+from contextlib import suppress
 from datetime import timedelta
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
@@ -21,7 +22,7 @@ from version_affinity.counters import LimitedLog
 from version_affinity.errors import ConfigurationError
 from version_affinity.source import Snapshot
 
-from .forks import Aside, expects_greenlets, run_in_every_process, start
+from .forks import Aside, expect_greenlets, run_in_every_process, start
 from .history import first_shares, lacking, published, standing
 from .known import KnownVersions
 from .presence import server_of
@@ -346,9 +347,8 @@ class Follower:
         """Begin the thread, anew in a process that was forked."""
         if self._take is None or self._is_running():
             return
+        expect_greenlets()
         first = max(0.0, self._looked + self._interval - time.monotonic())
-        if expects_greenlets() and self._process not in (0, os.getpid()):
-            first = max(first, PATIENCE)  # a moment, in which the thread may become a greenlet
         if self._thread is not None:  # it was busy at the fork, and is not there any more
             first, self._is_unfinished, self._asking = 0.0, True, None
         # Those of another process may be locked.
@@ -366,6 +366,15 @@ class Follower:
         """Follow nothing any more. What was handed over stays."""
         self._take = None
         self.stop()
+        self._deployments.close()
+
+    def make_way(self) -> None:
+        """End all threads of this process and close their connections."""
+        self.stop()
+        if self._asking is not None:
+            with suppress(Exception):  # which is reported where it is asked for
+                self._asking.has_ended(_END)
+            self._asking = None
         self._deployments.close()
 
     def stop(self) -> None:

@@ -29,8 +29,8 @@ _HOOK: Final = "post_fork_hook"
 class Restartable(Protocol):
     """An object that has a thread."""
 
-    def stop(self) -> None:
-        """End the thread, and wait for its end."""
+    def make_way(self) -> None:
+        """End the thread and close all connections, and wait for that."""
 
     def pause(self) -> None:
         """End the thread if it is idle, before a fork."""
@@ -126,27 +126,26 @@ if hasattr(os, "register_at_fork"):  # not on Windows, which knows no fork
     os.register_at_fork(before=_pause, after_in_parent=_resume, after_in_child=_resume)
 
 
-def expects_greenlets() -> bool:
-    """Return whether gevent is loaded and may replace threads by greenlets later, as gunicorn does in a new worker.
+def expect_greenlets() -> None:
+    """Have the threads begin anew, as greenlets, should gevent replace threads, as gunicorn lets it in a new worker.
 
     A real thread must not outlive that: it would use gevent's sockets, for which gevent makes an event loop in that
-    thread, and the end of the process would crash on it (SIGSEGV). So the thread begins anew, as a greenlet, then.
+    thread, and the end of the process would crash on it (SIGSEGV).
     """
-    monkey = sys.modules.get("gevent.monkey")
-    if monkey is None or is_green():
-        return False
-    events: Any = import_module("gevent.events")
-    if _begin_as_greenlets not in events.subscribers:
-        events.subscribers.append(_begin_as_greenlets)
-    return True
+    if "gevent.monkey" in sys.modules and not is_green():
+        events: Any = import_module("gevent.events")
+        if _on_gevent not in events.subscribers:
+            events.subscribers.append(_on_gevent)
 
 
-def _begin_as_greenlets(event: object) -> None:
-    """Begin all threads anew when gevent has replaced threads by greenlets."""
-    if type(event).__name__ == "GeventDidPatchAllEvent":
+def _on_gevent(event: object) -> None:
+    """Make way before gevent replaces threads and sockets, and begin anew afterwards."""
+    name = type(event).__name__
+    if name == "GeventWillPatchAllEvent":
         for thread in list(_running):
-            thread.stop()
-            thread.resume()
+            thread.make_way()
+    elif name == "GeventDidPatchAllEvent":
+        _resume()
 
 
 def _is_left_to(uwsgi: Any) -> bool:
