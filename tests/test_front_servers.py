@@ -299,30 +299,22 @@ def test_negotiated_urls_behind_a_cache(tmp_path: Path, what: str) -> None:
 
 #: What browsers leave alone in a path beside letters, digits and "_.-~" (WHATWG URL).
 LEFT = "[]:@!$&'()*+,;="
-#: Files whose names canonical spelling encodes and nginx does not, and others.
+#: Files whose names hold what some clients encode and others leave alone.
 SPELT = ["logo@2x.png", "a+b.txt", "$&,;=.txt", "user@site.html", "[slug].html", "a b.txt", "100%.txt", "été.html"]
 #: What an application's own router knows: the document answers there.
-ROUTED = ["@alice", "a+b", "x:y", "[x]", "a b", "été", "100%"]
-#: How nginx passes requests on with a path in proxy_pass: as it does by itself, and as it is often told to, or does by
-#: itself since 1.30.
+NAMES = ["@alice", "a+b", "x:y", "[x]", "a b", "été", "100%"]
+#: How nginx passes a path on: as it came, or, with a path in proxy_pass, decoded and encoded in its own way.
 PASSING = {
-    "bare": "proxy_http_version 1.0;",
-    "1.1, forwarded for": "proxy_http_version 1.1; proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;",
-    "1.1, real address": "proxy_http_version 1.1; proxy_set_header X-Real-IP $remote_addr;",
-    "1.1, scheme": "proxy_http_version 1.1; proxy_set_header X-Forwarded-Proto $scheme;",
-}
-#: What does not show that there is a proxy, and the files that are then not reached.
-SILENT = "proxy_http_version 1.1;"
-ENDLESS = {
-    f"/{quote(name, safe)}"
-    for name in ("logo@2x.png", "a+b.txt", "$&,;=.txt", "user@site", "[slug]")
-    for safe in (LEFT, "")
+    "as it came": ("", "proxy_http_version 1.1;"),
+    "bare": ("/", "proxy_http_version 1.0;"),
+    "silent": ("/", "proxy_http_version 1.1;"),
+    "forwarded for": ("/", "proxy_http_version 1.1; proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;"),
 }
 
 
 @pytest.fixture(scope="module")
 def spelt(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A single-page application with such files, under gunicorn, which tells how a path was spelt."""
+    """A single-page application with such files, under gunicorn."""
     directory = tmp_path_factory.mktemp("spelt")
     build = write_build(directory / "build", {"index.html": "document", **{name: name for name in SPELT}})
     (directory / "respelt.py").write_text(
@@ -334,45 +326,26 @@ def spelt(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield server
 
 
-def ends(server: Server, path: str) -> str:
-    """Return what a browser shows in the end, following redirects; "no end" where it gives up."""
-    for _ in range(6):
-        answer = server.ask(path, NAVIGATION)
-        if answer.status != 307:
-            return answer.body.decode()
-        path = answer.headers["Location"]
-    return "no end"
+def shown(server: Server) -> dict[str, tuple[int, str]]:
+    """Return status and body of files and routes by their paths, as browsers and as ``encodeURIComponent`` write them.
 
-
-def shown(server: Server) -> dict[str, str]:
-    """Return what files and routes show, by their paths, spelt as browsers and as ``encodeURIComponent`` do."""
-    names = [name.removesuffix(".html") for name in (*SPELT, *ROUTED)]
-    return {path: ends(server, path) for name in names for path in (f"/{quote(name, LEFT)}", f"/{quote(name, '')}")}
-
-
-#: Every file shows itself, and every route the document.
-EXPECTED = {
-    path: name if name in SPELT else "document"
-    for name in (*ROUTED, *SPELT)
-    for path in (f"/{quote(name.removesuffix('.html'), safe)}" for safe in (LEFT, ""))
-}
+    And with every character encoded.
+    """
+    paths = [f"/{quote(name.removesuffix('.html'), safe)}" for name in (*SPELT, *NAMES) for safe in (LEFT, "")]
+    paths += ["/" + "".join(f"%{byte:02x}" for byte in name.removesuffix(".html").encode()) for name in SPELT]
+    answers = {path: server.ask(path, NAVIGATION) for path in paths}
+    return {path: (answer.status, answer.body.decode()) for path, answer in answers.items()}
 
 
 @pytest.mark.parametrize("passing", PASSING)
-def test_a_path_in_proxy_pass(spelt: Server, tmp_path: Path, passing: str) -> None:
-    """Behind an nginx that decodes a path and encodes it in its own way, nothing is redirected without end."""
-    assert shown(spelt) == EXPECTED
-    with nginx(tmp_path / "nginx", f"location / {{ {PASSING[passing]} proxy_pass {spelt.url}/; }}") as front:
-        assert shown(front) == EXPECTED
-
-
-def test_a_proxy_that_does_not_show(spelt: Server, tmp_path: Path) -> None:
-    """What is left, as documented: files with such names behind a path in proxy_pass without any sign of a proxy."""
-    with nginx(tmp_path / "nginx", f"location / {{ {SILENT} proxy_pass {spelt.url}/; }}") as front:
-        assert {path for path, answer in shown(front).items() if answer != EXPECTED[path]} == ENDLESS
-        assert {shown(front)[path] for path in ENDLESS} == {"no end"}
-    with nginx(tmp_path / "without", f"location / {{ {SILENT} proxy_pass {spelt.url}; }}") as front:
-        assert shown(front) == EXPECTED
+def test_names_behind_a_proxy(spelt: Server, tmp_path: Path, passing: str) -> None:
+    """Every file shows itself and every route the document, with 200, however a proxy writes the path."""
+    end, lines = PASSING[passing]
+    direct = shown(spelt)
+    assert {status for status, _ in direct.values()} == {200}
+    assert {body for _, body in direct.values()} == {*SPELT, "document"}
+    with nginx(tmp_path / "nginx", f"location / {{ {lines} proxy_pass {spelt.url}{end}; }}") as front:
+        assert shown(front) == direct
 
 
 # --- files handed over ------------------------------------------------------------------------------------------------

@@ -293,11 +293,6 @@ def test_methods_without_app(builds: dict[str, Path], method: str, path: str, st
         ("/", "", "/index.html", "/"),
         ("/", "", "/about.html?a=b&c=%20d", "/about?a=b&c=%20d"),
         ("/", "", "/about/", "/about"),
-        ("/", "", "//about", "/about"),
-        ("/", "", "//about.html", "/about"),
-        ("/", "", "//index.html", "/"),
-        ("/", "/site", "//index.html", "/site/"),
-        ("/shop/", "", "/shop//index.html", "/shop/"),
         ("/", "/site", "", "/site/"),
         ("/", "/site", "?a=b", "/site/?a=b"),
         ("/", "/site", "/about.html", "/site/about"),
@@ -314,7 +309,7 @@ def test_redirects(
 ) -> None:
     """Another spelling of a page leads to the page, on the same host, where it is mounted, with its query."""
     environ = {"SCRIPT_NAME": script_name}
-    if path[:1] != "/" or path.startswith("//"):
+    if path[:1] != "/":
         environ["PATH_INFO"], mark, query = path.partition("?")
         path = f"/{mark}{query}"
     response = client(rollout(builds, app, prefix=prefix)).get(path, environ_overrides=environ)

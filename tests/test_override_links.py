@@ -335,73 +335,56 @@ def test_without_a_secret(builds: dict[str, Path]) -> None:
 
 # path, mount, the target as the server got it, query, and where the link leads
 PLACES = [
-    ("/", "", None, "{}", "/"),
-    ("", "", None, "{}", "/"),
-    ("/ink", "", None, "{}&a=1&b", "/ink?a=1&b"),
-    ("/ink", "", None, "a=1&{}&b", "/ink?a=1&b"),
-    ("/ink", "", None, "a=1&{}", "/ink?a=1"),
-    ("/ink", "", None, "{}&", "/ink"),
-    ("/ink", "", None, "a&&{}&&b=", "/ink?a&&&b="),
-    ("/ink", "", None, "a=%2f%2F%20+&{}&b=;c,d:e@f/?g!$'()*~", "/ink?a=%2f%2F%20+&b=;c,d:e@f/?g!$'()*~"),
+    ("/", "", "{}", "/"),
+    ("", "", "{}", "/"),
+    ("/ink", "", "{}&a=1&b", "/ink?a=1&b"),
+    ("/ink", "", "a=1&{}&b", "/ink?a=1&b"),
+    ("/ink", "", "a=1&{}", "/ink?a=1"),
+    ("/ink", "", "{}&", "/ink"),
+    ("/ink", "", "a&&{}&&b=", "/ink?a&&&b="),
+    ("/ink", "", "a=%2f%2F%20+&{}&b=;c,d:e@f/?g!$'()*~", "/ink?a=%2f%2F%20+&b=;c,d:e@f/?g!$'()*~"),
     # mounted
-    ("/ink", "/shop", None, "{}&a=1", "/shop/ink?a=1"),
-    ("", "/shop", None, "{}&a=1", "/shop?a=1"),
-    ("/", "/shop", None, "{}", "/shop/"),
-    ("/ink", "/caf\xc3\xa9", None, "{}", "/caf%C3%A9/ink"),
-    # decoded, and as the client spelt it where the server says so
-    ("/a b/[id]", "", None, "{}", "/a%20b/%5Bid%5D"),
-    ("/caf\xc3\xa9", "", None, "{}", "/caf%C3%A9"),
-    ("/caf\xe9", "", None, "{}", "/caf%E9"),
-    ("/a/b", "", "/a%2Fb", "{}", "/a%2Fb"),
-    ("/about", "", "/%61bout", "{}", "/%61bout"),
-    ("/a/b", "/shop", "/shop/a%2fb", "{}", "/shop/a%2fb"),
-    ("/a/b", "/shop", "/%73hop/a%2fb", "{}", "/shop/a%2fb"),
-    ("/a/b", "/shop", "/a%2fb", "{}", "/shop/a/b"),
-    ("/a/b", "", "http://shop.example/a%2fb", "{}", "/a%2fb"),
-    ("/a/b", "", "/elsewhere", "{}", "/a/b"),
-    ("/docs//page", "", "/docs//page", "{}", "/docs//page"),
-    ("/100%", "", "/100%", "q=100%&{}", "/100%25?q=100%25"),
+    ("/ink", "/shop", "{}&a=1", "/shop/ink?a=1"),
+    ("", "/shop", "{}&a=1", "/shop?a=1"),
+    ("/", "/shop", "{}", "/shop/"),
+    ("/ink", "/caf\xc3\xa9", "{}", "/caf%C3%A9/ink"),
+    # decoded
+    ("/a b/[id]", "", "{}", "/a%20b/%5Bid%5D"),
+    ("/a@b+c", "", "{}", "/a@b+c"),
+    ("/caf\xc3\xa9", "", "{}", "/caf%C3%A9"),
+    ("/caf\xe9", "", "{}", "/caf%E9"),
+    ("/docs//page", "", "{}", "/docs//page"),
+    ("/100%", "", "q=100%&{}", "/100%25?q=100%25"),
     # never to another host, never two lines
-    ("//evil.example/", "", None, "{}", "/evil.example/"),
-    ("//evil.example/", "", "//evil.example/", "{}", "/evil.example/"),
-    ("//evil.example/", "", "/%2fevil.example/", "{}", "/%2fevil.example/"),
-    ("///evil.example", "", "///evil.example", "{}", "/evil.example"),
-    ("/\\evil.example", "", None, "{}", "/%5Cevil.example"),
-    ("/\\evil.example", "", "/\\evil.example", "{}", "/evil.example"),
-    ("/\\evil.example", "", "/%5cevil.example", "{}", "/%5cevil.example"),
-    ("\\\\evil.example", "", "\\\\evil.example", "{}", "/evil.example"),
-    ("/\t/evil.example", "", "/\t/evil.example", "{}", "/%09/evil.example"),
-    ("http://evil.example/", "", None, "{}", "/http%3A//evil.example/"),
-    ("/evil.example", "/", None, "{}", "/evil.example"),
-    ("//evil.example", "/", "//evil.example", "{}", "/evil.example"),
-    ("/evil.example", "//", None, "{}", "/evil.example"),
-    ("/a\r\nSet-Cookie: b=c", "", "/a%0d%0aSet-Cookie:%20b=c", "{}", "/a%0d%0aSet-Cookie:%20b=c"),
-    ("/a\r\nSet-Cookie: b=c", "", None, "{}", "/a%0D%0ASet-Cookie%3A%20b%3Dc"),
-    ("/ink", "", None, "a\r\nSet-Cookie: b=c&{}", "/ink?a%0D%0ASet-Cookie:%20b=c"),
-    ("/ink", "", None, 'a=\xff#\x00"<>\\^`{{|}}&{}', "/ink?a=%FF%23%00%22%3C%3E%5C%5E%60%7B%7C%7D"),
-    ("/ink", "", None, "a=\udc80\u65e5&{}", "/ink?a=%ED%B2%80%E6%97%A5"),
-    ("*", "", "*", "{}", "/*"),
+    ("//evil.example/", "", "{}", "/evil.example/"),
+    ("///evil.example", "", "{}", "/evil.example"),
+    ("/\\evil.example", "", "{}", "/%5Cevil.example"),
+    ("\\\\evil.example", "", "{}", "/%5C%5Cevil.example"),
+    ("/\t/evil.example", "", "{}", "/%09/evil.example"),
+    ("http://evil.example/", "", "{}", "/http://evil.example/"),
+    ("/evil.example", "/", "{}", "/evil.example"),
+    ("/evil.example", "//", "{}", "/evil.example"),
+    ("/a\r\nSet-Cookie: b=c", "", "{}", "/a%0D%0ASet-Cookie:%20b=c"),
+    ("/ink", "", "a\r\nSet-Cookie: b=c&{}", "/ink?a%0D%0ASet-Cookie:%20b=c"),
+    ("/ink", "", 'a=\xff#\x00"<>\\^`{{|}}&{}', "/ink?a=%FF%23%00%22%3C%3E%5C%5E%60%7B%7C%7D"),
+    ("/ink", "", "a=\udc80\u65e5&{}", "/ink?a=%ED%B2%80%E6%97%A5"),
+    ("*", "", "{}", "/*"),
 ]
 
 
 @pytest.mark.parametrize("value", [signed(), "x", ""])
-@pytest.mark.parametrize("header", ["RAW_URI", "REQUEST_URI"])
-@pytest.mark.parametrize(("path", "mount", "target", "query", "expected"), PLACES)
+@pytest.mark.parametrize(("path", "mount", "query", "expected"), PLACES)
 def test_where_it_leads(
     staged: VersionAffinity,
     path: str,
     mount: str,
-    target: str | None,
     query: str,
     expected: str,
-    header: str,
     value: str,
 ) -> None:
-    """The rest of the query, the mount and the spelling of the path stay; it is always a path of the same host."""
+    """The rest of the query, the mount and the path stay; it is always a path of the same host."""
     environ = environ_of("GET", "/", {**NAVIGATION, "X-Forwarded-For": "192.0.2.1"})
     environ.update(PATH_INFO=path, SCRIPT_NAME=mount, QUERY_STRING=query.format(f"{PARAMETER}={value}"))
-    if target is not None:
-        environ[header] = f"{target}?{environ['QUERY_STRING']}"
     answer = send(staged, environ)
     assert (answer.status, answer.get("Location")) == (303, expected)
 

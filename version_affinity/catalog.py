@@ -14,16 +14,17 @@ from heapq import nsmallest
 from typing import TYPE_CHECKING
 
 from .agreement import Agreement, agree, agreement, have_equal_rules
-from .assets.spelling import canonical
+from .assets.asset import Asset
+from .assets.redirects import REWRITE, RedirectRules
 from .named import EVERYBODY, NamedFile
 from .service_workers import referer_path
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection, Hashable, Mapping
 
     from _typeshed.wsgi import WSGIEnvironment
 
-    from .assets.asset import Asset, Header
+    from .assets.asset import Header
     from .assets.build import Build
     from .assets.header_changes import HeaderChanges
     from .counters import Tally
@@ -61,7 +62,7 @@ class Catalog:
         directories: The directories that builds have.
         disputed: The paths in builds at which some versions answer, and others leave it to the wrapped application.
         bits: Version id to its bit in ``NamedFile.owners``.
-        ruled: Where several versions are known, the builds that have rules of ``_redirects``.
+        ruled: Where several versions are known, the rules of all their ``_redirects`` as one; None without any.
     """
 
     __slots__ = (
@@ -70,7 +71,7 @@ class Catalog:
         "_lacking",
         "_prefix",
         "_protecting",
-        "_respelt",
+        "_ruled_differently",
         "_sole_owner",
         "_staged",
         "_tallies",
@@ -136,9 +137,11 @@ class Catalog:
         disputed = {path for path, answers in answering.items() if answers < len(builds) and path not in by_name}
         # The mount without its slash redirects to its page.
         self.disputed = frozenset(disputed | {""} if "/" in disputed else disputed)
-        # A segment that is no percent-encoded UTF-8 may stand for a name with a percent sign in it.
-        self._respelt = any("%" in path for path in disputed)
-        self.ruled = tuple(build for build in loaded if build.redirects is not None) if len(builds) > 1 else ()
+        ruled = [build for build in loaded if build.redirects is not None] if len(builds) > 1 else []
+        every = [rule for build in ruled if build.redirects for rule in build.redirects.rules]
+        rules = {(rule.source, rule.target): rule for rule in every}
+        self.ruled = RedirectRules(rules.values()) if rules else None
+        self._ruled_differently = tuple({_by_rules(build): build for build in ruled}.values())
         # A version that is an application answers at every path, and a single-page application every page.
         self._uneven = 0 < len(loaded) < len(builds) or len({build.document is None for build in loaded}) > 1
         self._uneven = self._uneven or (len(loaded) > 1 and bool(self._protecting))
@@ -253,15 +256,11 @@ class Catalog:
         """
         if path in self.disputed or self._uneven:
             return True
-        # Where a rule may lead, or another spelling.
-        if self.ruled or self._respelt or "//" in path:
-            return any(build.find(path, environ) is not None for build in self.builds.values())
-        return False
+        return self.is_ruled(path) and any(build.find(path, environ) is not None for build in self._ruled_differently)
 
     def is_ruled(self, path: str) -> bool:
         """Tell whether a rule of ``_redirects``, perhaps of one version alone, says what a path leads to."""
-        spelt = canonical(path)
-        return any(build.redirects and build.redirects.match(spelt) is not None for build in self.ruled)
+        return self.ruled is not None and self.ruled.match(path) is not None
 
     def referer_version(self, environ: WSGIEnvironment) -> str:
         """Return the version that a request's Referer proves: the one that has the fingerprinted file it names, or "".
@@ -271,6 +270,17 @@ class Catalog:
         """
         owners = self.names.get(referer_path(environ), 0)
         return self._sole_owner.get(owners & ~EVERYBODY, "")
+
+
+def _by_rules(build: Build) -> Hashable:
+    """Return a key that is equal for builds whose rules are for the same paths and show files of the same kind."""
+    rules = build.redirects
+    if rules is None:
+        return None
+    shown = [build.routes.get(path) for _, path in rules.shown()]
+    if sum(rule.status == REWRITE for rule in rules.rules) > len(shown):
+        return build.index.directory  # the request says which file is shown
+    return rules.rules, tuple(at is not None and (not isinstance(at, Asset) or at.is_html) for at in shown)
 
 
 def report(catalog: Catalog, before: Catalog | None = None) -> None:

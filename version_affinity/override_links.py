@@ -14,10 +14,11 @@ from dataclasses import replace
 from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple
-from urllib.parse import quote, quote_from_bytes, unquote
+from urllib.parse import quote, unquote
 
 from .assets.build import NO_FILE, REDIRECT
-from .assets.spelling import canonical, spelling, wire_bytes
+from .assets.rule_urls import encoded, written
+from .assets.spelling import wire_bytes
 from .decision import OVERRIDE, Decision, Step
 from .errors import ConfigurationError
 from .overrides import MAX_LENGTH, Refused, checked, sign_override
@@ -230,18 +231,10 @@ def _taken_out(query: str) -> tuple[str | None, str]:
 
 
 def _location(environ: WSGIEnvironment, query: str) -> str:
-    """Return the URL of a request with another query: always a path of the same host.
-
-    The path is spelt as the client did where that is known, also behind a proxy: it is only sent back.
-    """
-    path = path_of(environ)
-    asked = {name: environ.get(name, "") for name in ("REQUEST_URI", "RAW_URI", "SCRIPT_NAME", "PATH_INFO")}
-    spelt = spelling(asked, path)
-    whole = canonical(environ.get("SCRIPT_NAME", "")) + (canonical(path) if spelt is None else quote(spelt, _PATH_SAFE))
+    """Return the URL of a request with another query: always a path of the same host."""
     # Two slashes at the start would name another host (RFC 3986 section 4.2).
-    location = "/" + whole.lstrip("/")
-    location = f"{location}?{quote_from_bytes(wire_bytes(query), _QUERY_SAFE)}" if query else location
-    return _STRAY.sub("%25", location)
+    location = "/" + written(environ.get("SCRIPT_NAME", "") + path_of(environ)).lstrip("/")
+    return f"{location}?{encoded(wire_bytes(query), _QUERY_SAFE)}" if query else location
 
 
 def _start(

@@ -13,6 +13,7 @@ from html import escape
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
+from .assets.spelling import BROWSER_SAFE
 from .exchange import EXCHANGE
 
 if TYPE_CHECKING:
@@ -260,7 +261,7 @@ def _report_late(exchange: Exchange) -> None:
 
 def _url(exchange: Exchange, file: str) -> str:
     base = exchange.script_name + exchange.state.settings.prefix
-    return quote(base.encode("latin-1", "replace")) + quote(file)
+    return quote(base.encode("latin-1", "replace"), BROWSER_SAFE) + quote(file, BROWSER_SAFE)
 
 
 def _wire_path(file: str) -> str:

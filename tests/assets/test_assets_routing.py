@@ -13,8 +13,6 @@ from version_affinity.assets.routing import (
     check_handling,
     location,
     not_found,
-    resolve,
-    respelt,
     routes,
 )
 from version_affinity.errors import ConfigurationError
@@ -202,108 +200,6 @@ def test_location_is_safe(script_name, prefix, path, query):
 def test_location_leads_to_the_path(segment):
     """A server that decodes a Location's path gets the path that was meant."""
     assert unquote_to_bytes(location("", "/", f"/{segment}", "")).decode("latin-1") == f"/{segment}"
-
-
-class File(str):
-    """A file as resolving sees it: its path, and whether its name carries its content's hash."""
-
-    __slots__ = ()
-
-    @property
-    def fingerprinted(self):
-        """Whether it lies where hashed files do."""
-        return self.startswith("/hashed/")
-
-
-SPELT = ["/index.html", "/about.html", "/[slug].html", "/100%.txt", "/%41.txt", "/\xff.txt", "/%FE.txt", "/hashed/@.js"]
-
-
-@pytest.mark.parametrize(
-    ("spelt", "path", "expected", "untold"),
-    [
-        ("/about", None, "/about.html", "/about.html"),
-        ("/%61bout", None, "-> /about", "/about.html"),
-        ("/%61bout.html", None, "-> /about", "-> /about"),
-        ("/about%2f", None, "-> /about", "-> /about"),
-        ("//about", None, "-> /about", "-> /about"),
-        ("//about", "/about", "-> /about", "/about.html"),
-        ("/%2f%61bout.html", None, "-> /about", "-> /about"),
-        ("/%5Bslug%5D", None, "/[slug].html", "/[slug].html"),
-        ("/%5bslug%5d", None, "-> /[slug]", "/[slug].html"),
-        ("/[slug]", None, "-> /[slug]", "/[slug].html"),
-        ("/100%25.txt", None, "/100%.txt", "/100%.txt"),
-        ("/100%.txt", None, "-> /100%.txt", "/100%.txt"),
-        ("/%2541.txt", None, "/%41.txt", "/%41.txt"),
-        ("/%41.txt", None, None, None),
-        ("/%FF.txt", None, "/\xff.txt", "/\xff.txt"),
-        ("/%ff.txt", None, "-> /\xff.txt", "/\xff.txt"),
-        ("/%FE.txt", None, "-> /%FE.txt", None),
-        ("/%25FE.txt", None, "/%FE.txt", "/%FE.txt"),
-        ("/hashed/@.js", None, "/hashed/@.js", "/hashed/@.js"),
-        ("/h%61shed%2F%40.js", None, "/hashed/@.js", "/hashed/@.js"),
-        ("//hashed/@.js", None, "-> /hashed/@.js", "-> /hashed/@.js"),
-        ("/nothing", None, None, None),
-        ("", None, None, None),
-    ],
-)
-def test_resolve(spelt, path, expected, untold):
-    """A file answers at the canonical spelling of its path, a fingerprinted one at all; others redirect there."""
-    found = routes({path: File(path) for path in SPELT}, AUTO)
-    path = path or unquote_to_bytes(spelt).decode("latin-1")
-    answers = [resolve(found, path, known) for known in (spelt, None)]
-    assert [f"-> {a.path}" if isinstance(a, Redirect) else a for a in answers] == [expected, untold]
-
-
-@pytest.mark.parametrize(
-    ("path", "spelt", "expected"),
-    [
-        ("/no/page", "/no/page", None),
-        ("/no page", "/no%20page", None),
-        ("/no page", None, None),
-        ("/user@site", "/user@site", None),
-        ("/user@site", "/user%40site", None),
-        ("/user@site", "/%75ser@site", "/user@site"),
-        ("/[slug]", "/[slug]", None),
-        ("/a//b@c", "/a//b@c", "/a/b@c"),
-        ("/page", "/%70age", "/page"),
-        ("//evil.example", "/%2fevil.example", "/evil.example"),
-        ("//evil.example", None, "/evil.example"),
-        ("/\xff", "/%FF", "/%FF"),
-        ("/%FF", "/%25FF", None),
-        ("/" + "a" * 4095, "/%61" + "a" * 4094, "/" + "a" * 4095),
-        ("/" + "a" * 4096, "/%61" + "a" * 4095, None),
-    ],
-)
-def test_respelt(path, spelt, expected):
-    """What stands in for a missing file is shown at the canonical spelling, where that is not too long for a file."""
-    redirect = respelt(path, spelt)
-    assert (redirect and redirect.path) == expected
-
-
-TARGETS = st.lists(
-    st.sampled_from(
-        ["/", "about", ".html", "%61", "%2F", "%2f", "%", "%25", "%FF", "%41", "100", ".txt", "@", "[slug]"]
-    )
-).map(lambda parts: "/" + "".join(parts))
-
-
-@given(TARGETS, st.sampled_from(HTML_HANDLING))
-def test_spellings_arrive(spelt, mode):
-    """Following redirects ends, for files and for what stands in for them, and never leads to another host."""
-    found = routes({path: File(path) for path in SPELT}, mode)
-    for _ in range(5):
-        path = unquote_to_bytes(spelt).decode("latin-1")
-        answer = resolve(found, path, spelt) or respelt(path, spelt)
-        if not isinstance(answer, Redirect):
-            return
-        spelt = location("", "/", answer.path, "")
-        assert not spelt.startswith("//")
-    pytest.fail(f"no end at {spelt}")
-
-
-def test_routes_know_what_is_escaped():
-    """The paths whose canonical spelling is another are known beforehand."""
-    assert routes({path: File(path) for path in SPELT}, "none").escaped == {*SPELT[2:]}
 
 
 @pytest.mark.parametrize(

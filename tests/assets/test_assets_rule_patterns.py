@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from version_affinity.assets.rule_patterns import Pattern, SpeltPath
+from version_affinity.assets.rule_patterns import Pattern
 from version_affinity.assets.rule_urls import read_url, resolved
 
 PIECES = st.lists(st.sampled_from(["/", "a", "b", "-", "ab", ":x", ":y", ":z"]), max_size=8)
@@ -93,16 +93,6 @@ def test_a_long_path_is_gone_through_once(pattern: str, text: str) -> None:
     watched.steps = 0
     Pattern(pattern, "/").match(watched)
     assert watched.steps <= 4 * len(watched) + len(pattern)
-
-
-@given(st.text(st.sampled_from("/%2eEfF.a\\?\xff\u20ac\ud800"), max_size=30))
-def test_spelt_path(text: str) -> None:
-    """Its parts put together are a path that a browser would send, and it spells as many characters."""
-    path = SpeltPath(text)
-    spelt = path.part(0, len(path.meant))
-    assert re.fullmatch(r"(?:[A-Za-z0-9/!$&'()*+,.:;=@_~-]|%[0-9A-Fa-f]{2})*", spelt)
-    assert SpeltPath(spelt).meant == path.meant
-    assert len(re.findall("%..|.", spelt)) == len(path.meant)
 
 
 @pytest.mark.parametrize(

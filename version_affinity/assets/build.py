@@ -21,11 +21,10 @@ from .prepared import Prepared
 from .protection import Protection
 from .redirects import Redirected, RedirectRules, Rewritten, parse_redirects
 from .response import IMMUTABLE
-from .routing import Redirect, Routes, check_handling, not_found, resolve, respelt, routes
+from .routing import Redirect, check_handling, not_found, routes
 from .rule_files import HEADERS, REDIRECTS, about_files, about_hashes, about_lines, read_rules, stamps
 from .rules import InvalidLine
 from .sending import ALLOW_ALL_ORIGINS
-from .spelling import canonical, is_escaped, spelling
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator
@@ -102,8 +101,8 @@ class Build:
 
     __slots__ = (
         "_changes",
+        "_ruled_paths",
         "_stamps",
-        "_unusual",
         "_withheld",
         "document",
         "header_rules",
@@ -145,9 +144,7 @@ class Build:
             )
         found = routes(index.assets, html_handling)
         self.routes: Final = (
-            Routes({path: answer for path, answer in found.items() if not protection.covers(path)})
-            if protection
-            else found
+            {path: answer for path, answer in found.items() if not protection.covers(path)} if protection else found
         )
         self._withheld: Final = withheld.difference(self.routes)
         self._stamps: Final = stamps(index.directory)
@@ -155,17 +152,15 @@ class Build:
         header_rules = parse_headers(headers_text)
         self.redirects: Final[RedirectRules | None] = redirects or None
         self.header_rules: Final[HeaderRules | None] = header_rules or None
-        # The paths at which more than one look is needed. A fingerprinted file is not among them, however it is spelt:
-        # no page misses it.
-        self._unusual: Final = frozenset(
+        # The paths of files for which there is a rule. A fingerprinted file is not among them: no page misses it.
+        self._ruled_paths: Final = frozenset(
             path
-            for path, answer in self.routes.items()
-            if (path in self.routes.escaped or (redirects and redirects.match(canonical(path)) is not None))
-            and not (isinstance(answer, Asset) and answer.fingerprinted)
+            for path, answer in (self.routes.items() if redirects else ())
+            if redirects.match(path) is not None and not (isinstance(answer, Asset) and answer.fingerprinted)
         )
         # The same on each request for a path of the build, unless a rule names hosts.
         self._changes: Final = (
-            {path: header_rules.for_path(canonical(path)) for path in self.routes}
+            {path: header_rules.for_path(path) for path in self.routes}
             if header_rules and not header_rules.host_bound
             else {}
         )
@@ -215,45 +210,32 @@ class Build:
         """
         if self.protection is not None and self.is_protected(path):
             return _NO_FILE
-        target = environ.get("REQUEST_URI") or environ.get("RAW_URI")
-        if path not in self._unusual and (target == path or not target or "%" not in target):
+        if path not in self._ruled_paths:
             answer = self.routes.get(path)
-            if answer is not None or (self.redirects is None and path and "//" not in path):
+            if answer is not None or (self.redirects is None and path):
                 return answer
         return self._find(path, environ)
 
     def _find(self, path: str, environ: WSGIEnvironment) -> At:
-        """Return what this build has at a path that a rule may be for, or that has other spellings."""
-        answer = self.routes.get(path)
-        if isinstance(answer, Asset) and answer.fingerprinted:
-            return answer
+        """Return what this build has at a path that a rule may be for."""
         if not path:
             # The mount without its slash: relative references in a page at "/app" would miss "/app/".
             return Redirect("/") if "/" in self.routes or self.document is not None else None
-        spelt = spelling(environ, path)
-        if self.redirects is not None:
-            ruled = self._ruled(path, environ)
-            if isinstance(ruled, Redirected):
-                return ruled
-            if isinstance(ruled, Rewritten):
-                shown = self._rewritten(ruled.path, environ)
-                if not _is_page(shown) or (
-                    _wants_document(path, environ, has_app=False) and not looks_like_asset(path)
-                ):
-                    return shown
-        if answer is None and "//" not in path and not is_escaped(environ):
-            return None
-        answer = resolve(self.routes, path, spelt)
-        # What the undecoded path spells may not be what is asked for below a mount; a redirect to it is safe.
-        return answer if isinstance(answer, Redirect) or path in self.routes else None
+        ruled = self._ruled(path, environ)
+        if isinstance(ruled, Redirected):
+            return ruled
+        if isinstance(ruled, Rewritten):
+            shown = self._rewritten(ruled.path, environ)
+            if not _is_page(shown) or (_wants_document(path, environ, has_app=False) and not looks_like_asset(path)):
+                return shown
+        return self.routes.get(path)
 
     def _ruled(self, path: str, environ: WSGIEnvironment) -> Redirected | Rewritten | None:
         """Return what the rules of ``_redirects`` make of a path."""
         if self.redirects is None:
             return None
         host, query = environ.get("HTTP_HOST", ""), environ.get("QUERY_STRING", "")
-        spelt = spelling(environ, path) or canonical(path)
-        return self.redirects.match(spelt, query, host=host, mount=_mount(environ, path))
+        return self.redirects.match(path, query, host=host, mount=_mount(environ, path))
 
     def _rewritten(self, path: str, environ: WSGIEnvironment) -> Asset | Leading | Found:
         """Return what answers when a rule says that a request is for this path: always something of the build."""
@@ -284,9 +266,6 @@ class Build:
         page = self._not_found_page(path) if document is None else document
         if page is None:
             return _NO_FILE
-        redirect = respelt(path, spelling(environ, path))
-        if redirect is not None:
-            return Found(REDIRECT, redirect)
         return Found(NO_FILE if document is None else DOCUMENT, page)
 
     def shows_page(self, path: str, environ: WSGIEnvironment) -> bool:
@@ -319,7 +298,7 @@ class Build:
             return None
         if path in self._changes:
             return self._changes[path]
-        return rules.for_path(spelling(environ, path) or canonical(path), environ.get("HTTP_HOST", ""))
+        return rules.for_path(path, environ.get("HTTP_HOST", ""))
 
     def changes_elsewhere(
         self, path: str, page: Asset, environ: WSGIEnvironment, *, private: bool = False

@@ -136,7 +136,9 @@ def shown_elsewhere(here: HeaderChanges | None, home: HeaderChanges | None) -> H
     of_home = _divided(home)[1]
     names = {name.lower() for name, _ in (*away.added, *of_home.added)}
     shorter = all(mine <= its for mine, its in zip(here.lifetimes, home.lifetimes, strict=True))
-    if away.added and (here.lifetimes == (-1, -1) or (shorter and names == {"cache-control"})):
+    if shorter and not away.added:
+        away = _NOTHING
+    elif here.lifetimes == (-1, -1) or (shorter and names == {"cache-control"}):
         field = next(header for header in away.added if header[0].lower() == "cache-control")
         away = HeaderChanges(CACHING, (field,))
     else:

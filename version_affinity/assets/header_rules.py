@@ -28,8 +28,7 @@ import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from .header_changes import HeaderChanges
-from .rule_patterns import SpeltPath
-from .rule_urls import file_bytes, hostname, read_url
+from .rule_urls import file_bytes, hostname, read_url, resolved, written
 from .rules import MAX_LINE, InvalidLine, Source, Template, rule_lines
 
 if TYPE_CHECKING:
@@ -120,17 +119,16 @@ class HeaderRules:
         """Whether there is any rule that may match."""
         return bool(self._compiled)
 
-    def for_path(self, spelt: str, host: str = "") -> HeaderChanges | None:
+    def for_path(self, path: str, host: str = "") -> HeaderChanges | None:
         """Return what the rules change in the response at a path; None when none matches.
 
         Args:
-            spelt: The path below the mount, percent-encoded as the client sent it (``spelling``), else ``canonical``.
-                For a file of the build, ``canonical``: it is the same file however it is spelt.
+            path: The path below the mount, as in ``PATH_INFO``.
             host: The Host field; without it, rules that name hosts do not match.
         """
-        if not spelt.startswith("/"):
+        if not path.startswith("/"):
             return None
-        path = SpeltPath(spelt)
+        path = resolved(path)
         name = hostname(host) if host else ""
         numbers: list[int] = []
         matches: list[tuple[_Compiled, Mapping[str, str]]] = []
@@ -176,7 +174,7 @@ def _combined(matches: Iterable[tuple[_Compiled, Mapping[str, str]]]) -> HeaderC
         for lowered in rule.removed:
             fields.pop(lowered, None)
         for name, template in rule.fields:
-            fields.setdefault(name.lower(), (name, []))[1].append(template.filled(values))
+            fields.setdefault(name.lower(), (name, []))[1].append(template.filled(values, written))
     vary = fields.pop("vary", None)
     added: list[Header] = []
     for lowered, (name, texts) in fields.items():

@@ -12,7 +12,7 @@ is used, before any file is looked for. The request's query is kept where the ta
 >>> rules = parse_redirects("/old /new 301\n/user/:id /profile?id=:id\n/app/* /app 200\n/x /y 418")
 >>> rules.match("/old", "a=b"), rules.match("/app/settings")
 (Redirected(status=301, location='/new?a=b'), Rewritten(path='/app'))
->>> rules.match("/user/7%267", mount="/shop").location, rules.match("/new")
+>>> rules.match("/user/7&7", mount="/shop").location, rules.match("/new")
 ('/shop/profile?id=7%267', None)
 >>> rules.invalid[0].line, rules.invalid[0].reason
 (4, 'bad_status')
@@ -26,9 +26,8 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import unquote_to_bytes
 
-from .rule_patterns import SpeltPath
-from .rule_urls import PATH_SAFE, encoded, file_bytes, hostname, read_url, resolved, safe_path
-from .rules import MAX_LINE, InvalidLine, Source, Template, rule_lines
+from .rule_urls import PATH_SAFE, encoded, file_bytes, hostname, read_url, resolved, safe_path, written
+from .rules import MAX_LINE, MAX_PATH, InvalidLine, Source, Template, rule_lines
 from .spelling import canonical, merge_slashes, wire_bytes
 
 if TYPE_CHECKING:
@@ -44,7 +43,7 @@ MAX_DYNAMIC: Final = 100
 _QUERY_SAFE: Final = PATH_SAFE + "?"
 _FRAGMENT_SAFE: Final = PATH_SAFE + "?#"
 _STATUSES: Final = {"200": 200, "301": 301, "302": 302, "303": 303, "307": 307, "308": 308}
-_REWRITE: Final = 200
+REWRITE: Final = 200
 _AUTHORITY: Final = re.compile(r"(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?")
 
 
@@ -105,7 +104,7 @@ class RedirectRules:
     def __init__(self, rules: Iterable[RedirectRule], invalid: Iterable[InvalidLine] = ()) -> None:
         self.rules: Final = tuple(sorted(rules, key=lambda rule: rule.line))
         self.invalid: Final = tuple(invalid)
-        self.rewrites: Final = any(rule.status == _REWRITE for rule in self.rules)
+        self.rewrites: Final = any(rule.status == REWRITE for rule in self.rules)
         idle: list[InvalidLine] = []
         static: dict[str, list[_Compiled]] = {}
         dynamic: list[_Compiled] = []
@@ -135,22 +134,20 @@ class RedirectRules:
             if rule.shown is not None:
                 yield rule.line, rule.shown
 
-    def match(self, spelt: str, query: str = "", *, host: str = "", mount: str = "") -> Redirected | Rewritten | None:
+    def match(self, path: str, query: str = "", *, host: str = "", mount: str = "") -> Redirected | Rewritten | None:
         """Return where the first matching rule leads; None where none matches.
 
         Args:
-            spelt: The path below the mount, percent-encoded as the client sent it (``spelling``), else ``canonical``.
+            path: The path below the mount, as in ``PATH_INFO``.
             query: ``QUERY_STRING``.
             host: The Host field; it matters to rules that name hosts.
             mount: What stands before the path in a URL, as in ``SCRIPT_NAME`` and ``PATH_INFO``.
         """
-        if not spelt.startswith("/"):
+        if not path.startswith("/") or len(path) > MAX_PATH:
             return None
-        path = SpeltPath(spelt)
+        path = resolved(path)
         name = hostname(host) if host else ""
-        fixed = next(
-            (rule for rule in self._static.get(path.meant, ()) if rule.source.match(path, name) is not None), None
-        )
+        fixed = next((rule for rule in self._static.get(path, ()) if rule.source.match(path, name) is not None), None)
         for rule in self._dynamic:
             if fixed is not None and fixed.line < rule.line:
                 break
@@ -187,13 +184,13 @@ class _Compiled:
     @property
     def shown(self) -> str | None:
         """The path that is shown, as in ``PATH_INFO``; None where it depends on the request, and for a redirect."""
-        answer = self.answer({}, "", "") if self._status == _REWRITE and self._path.is_constant else None
+        answer = self.answer({}, "", "") if self._status == REWRITE and self._path.is_constant else None
         return answer.path if isinstance(answer, Rewritten) else None
 
     def answer(self, values: Mapping[str, str], query: str, mount: str) -> Redirected | Rewritten | None:
         """Return where the rule leads; None where what was matched makes no host of a target."""
         origin = self._host.filled(values).lower()
-        path = self._path.filled(values)
+        path = self._path.filled(values, written)
         if origin:
             if not _AUTHORITY.fullmatch(origin):
                 return None
@@ -202,15 +199,15 @@ class _Compiled:
             # "/:splat" must not become "//evil.example".
             path = merge_slashes(path)
         path = resolved(path)
-        if self._status == _REWRITE:
+        if self._status == REWRITE:
             return Rewritten(unquote_to_bytes(path).decode("latin-1"))
         if not origin:
             below = mount.strip("/")
             path = f"/{canonical(below)}{path}" if below else path
-        asked = self._query.filled(values) or (query and encoded(wire_bytes(query), _QUERY_SAFE))
+        asked = self._query.filled(values, canonical) or (query and encoded(wire_bytes(query), _QUERY_SAFE))
         return Redirected(
             self._status,
-            f"{origin}{path}{'?' if asked else ''}{asked}{self._fragment.filled(values)}",
+            f"{origin}{path}{'?' if asked else ''}{asked}{self._fragment.filled(values, canonical)}",
         )
 
 
@@ -279,7 +276,7 @@ def _read(line: int, text: str, html_handling: str, rules: Mapping[str, Redirect
         raise _UnusableError("infinite_loop", f"{why}; {advice}")
     if source in rules:
         raise _UnusableError("duplicate_from", f"line {rules[source].line} has a rule for {source!r} already")
-    if status == _REWRITE and target.host:
+    if status == REWRITE and target.host:
         raise _UnusableError("proxy_absolute_to", f"status 200 shows a path of this build, and {target_text!r} is none")
     return RedirectRule(source, str(target), status, line)
 

@@ -16,9 +16,6 @@ The paths that lead to a file are finitely many, so they are computed when a bui
 in a dict. A file that is asked for by its own name is shown, or the redirect leads to that very file: where another one
 takes its clean path, it is shown under its own name. A redirect may lead to another redirect;
 the last one leads to a file.
-
-A path has one canonical spelling too (``spelling.py``), and what is shown to people is shown there: other spellings of
-it redirect. A fingerprinted file is served however it is spelt, so that no page misses one.
 """
 
 from __future__ import annotations
@@ -28,8 +25,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from version_affinity.errors import ConfigurationError
 
 from .rule_urls import PATH_SAFE, encoded
-from .spelling import canonical, is_as_sent, is_plain, readings, wire_bytes
-from .spelling import merge_slashes as merge_slashes  # noqa: PLC0414 - for ../lookup.py
+from .spelling import canonical, wire_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -57,23 +53,9 @@ _LONGEST: Final = 4096
 
 
 class Redirect(NamedTuple):
-    """The request's path is another spelling of ``path`` (as in ``PATH_INFO``, not yet encoded)."""
+    """The file that the request's path means is shown at ``path`` (as in ``PATH_INFO``, not yet encoded)."""
 
     path: str
-
-
-class Routes(dict[str, "Asset | Redirect"]):
-    """Every request path that a build answers, as in ``PATH_INFO``, with the file or the redirect; never changed.
-
-    Attributes:
-        escaped: The paths that are spelt with percent-encoding: where one of them came without, it is not canonical.
-    """
-
-    __slots__ = ("escaped",)
-
-    def __init__(self, found: Mapping[str, Asset | Redirect]) -> None:
-        super().__init__(found)
-        self.escaped: Final = frozenset(path for path in found if not is_plain(path))
 
 
 def check_handling(html_handling: str, not_found_handling: str) -> None:
@@ -86,7 +68,7 @@ def check_handling(html_handling: str, not_found_handling: str) -> None:
             raise ConfigurationError(f"{field}={value!r} is unknown: use one of {', '.join(known)}")
 
 
-def routes(assets: Mapping[str, Asset], html_handling: str) -> Routes:
+def routes(assets: Mapping[str, Asset], html_handling: str) -> dict[str, Asset | Redirect]:
     """Return every request path that a build answers, with the file or the redirect.
 
     Raises:
@@ -104,7 +86,7 @@ def routes(assets: Mapping[str, Asset], html_handling: str) -> Routes:
     check_handling(html_handling, "none")
     found: dict[str, Asset | Redirect] = dict(assets)
     if html_handling == "none":
-        return Routes(found)
+        return found
     pages = _Pages(assets, *_CLEAN[html_handling])
     for path in assets:
         if path.endswith(_PAGE):
@@ -116,53 +98,7 @@ def routes(assets: Mapping[str, Asset], html_handling: str) -> Routes:
     for path, asset in assets.items():
         if _arrival(found, path) is not asset:
             found[path] = asset
-    return Routes(found)
-
-
-def resolve(routes: Routes, path: str, spelt: str | None) -> Asset | Redirect | None:
-    """Return what a path leads to: a file, or a redirect to where it is shown and how that is spelt, or None.
-
-    Args:
-        routes: What the build answers.
-        path: As in ``PATH_INFO``, below the mount of the files.
-        spelt: Its ``spelling``; None where that is not known.
-
-    >>> from types import SimpleNamespace as File
-    >>> found = Routes({"/about": File(fingerprinted=False), "/about.html": Redirect("/about")})
-    >>> resolve(found, "/about", "/%61bout"), resolve(found, "//about.html", None), resolve(found, "/other", "/other")
-    (Redirect(path='/about'), Redirect(path='/about'), None)
-    """
-    for meant in readings(path, spelt):
-        answer = routes.get(meant)
-        if answer is not None and not isinstance(answer, Redirect):
-            return (
-                answer if meant == path and (answer.fingerprinted or _is_canonical(meant, spelt)) else Redirect(meant)
-            )
-        if answer is not None:
-            return answer
-    return None
-
-
-def respelt(path: str, spelt: str | None) -> Redirect | None:
-    """Return a redirect to the canonical spelling, or None where that is the one that came, or nearly (``is_as_sent``).
-
-    For what answers where no file does: the document of a single-page application, a 404 page.
-
-    Args:
-        path: As in ``PATH_INFO``, below the mount of the files.
-        spelt: Its ``spelling``; None where that is not known.
-
-    >>> respelt("/no/such page", "/no/such%20page"), respelt("/@alice", "/@alice"), respelt("/no//page", None)
-    (None, None, Redirect(path='/no/page'))
-    """
-    meant = readings(path, spelt)[-1]
-    if len(meant) > _LONGEST or (meant == path and (spelt is None or is_as_sent(meant, spelt))):
-        return None
-    return Redirect(meant)
-
-
-def _is_canonical(path: str, spelt: str | None) -> bool:
-    return spelt is None or spelt == canonical(path)
+    return found
 
 
 def not_found(assets: Mapping[str, Asset], path: str) -> Asset | None:

@@ -3,68 +3,22 @@
 ``*`` stands for any characters, ``:name`` for at least one, within a segment of the path or a label of the host.
 Earlier ones take as much as they can. What they matched is put where ``:splat`` and ``:name`` stand.
 
-A path is compared by what it spells and copied as it was spelt: ``/%61`` is ``/a``, whichever the server gives, and an
-encoded slash or ampersand stays encoded wherever it is put.
-
-A path is gone through once from its end for each rule, whatever it holds: a regular expression would try each way to
-divide it.
+Paths are compared decoded, as in ``PATH_INFO``: ``/%61`` is ``/a``. A path is gone through once from its end for each
+rule, whatever it holds: a regular expression would try each way to divide it.
 """
 
 from __future__ import annotations
 
 import re
-from itertools import product
-from typing import TYPE_CHECKING, Final, NamedTuple
-
-from .rule_urls import resolved, safe_path
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+from typing import Final, NamedTuple
+from urllib.parse import unquote_to_bytes
 
 #: The placeholder of "*".
 SPLAT: Final = "splat"
 #: What stands for text that is not known yet.
 MARK: Final = re.compile(r"(\*|:[A-Za-z]\w*)", re.ASCII)
 
-_UNIT: Final = re.compile("%[0-9A-Fa-f]{2}|.", re.DOTALL)
-_HEX: Final = "0123456789abcdefABCDEF"
-# An encoded slash is no slash; it stands as a character that no byte decodes to.
-_MEANS: Final = {f"%{high}{low}": chr(int(high + low, 16)) for high, low in product(_HEX, repeat=2)} | {
-    "%2f": "\u2215",
-    "%2F": "\u2215",
-}
-
 Span = tuple[int, int]
-
-
-class SpeltPath:
-    r"""The path of a request, or of a file, for rules to be matched with.
-
-    Args:
-        spelt: The path as the client spelt it, percent-encoded; what a path may not hold is encoded, and ``.`` and
-            ``..`` are resolved, as browsers do.
-
-    Attributes:
-        meant: What it spells, a character for each byte.
-
-    >>> path = SpeltPath("/%63af%c3%a9/x")
-    >>> path.meant, path.part(0, 6)
-    ('/caf\xc3\xa9/x', '/%63af%c3%a9')
-    """
-
-    __slots__ = ("_units", "meant")
-
-    def __init__(self, spelt: str) -> None:
-        text = resolved(safe_path(spelt))
-        self._units: Sequence[str] = text
-        self.meant = text
-        if "%" in text:
-            self._units = _UNIT.findall(text)
-            self.meant = _meaning(self._units)
-
-    def part(self, start: int, end: int) -> str:
-        """Return a part of it as it was spelt; the numbers count characters of ``meant``."""
-        return "".join(self._units[start:end])
 
 
 class Pattern:
@@ -86,7 +40,7 @@ class Pattern:
 
     def __init__(self, text: str, separator: str) -> None:
         tokens = MARK.split(text)
-        literals = [_meaning(_UNIT.findall(literal)) for literal in tokens[::2]]
+        literals = [unquote_to_bytes(literal).decode("latin-1") for literal in tokens[::2]]
         self.names: Final = tuple(SPLAT if mark == "*" else mark[1:] for mark in tokens[1::2])
         self.fixed: Final = None if self.names else literals[0]
         self._separator: Final = separator
@@ -220,10 +174,6 @@ class _Segment(NamedTuple):
         spans.append((begin, at))
         spans.reverse()
         return spans
-
-
-def _meaning(units: Iterable[str]) -> str:
-    return "".join([_MEANS.get(unit, unit) for unit in units])
 
 
 def _until(found: int, end: int) -> int:

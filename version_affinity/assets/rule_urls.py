@@ -14,6 +14,7 @@ from .spelling import wire_bytes
 
 #: What a path may hold (RFC 3986 section 3.3), and the percent sign of what is encoded already.
 PATH_SAFE: Final = "/!$&'()*+,-.:;=@_~%"
+_PCHAR: Final = PATH_SAFE.removesuffix("%")
 
 # All but the path, query and fragment percent-encode sets (WHATWG URL section 1.3), and the percent sign.
 _URL_PATH: Final = "/%!$&'()*+,-.:;=@[\\]^_|~"
@@ -138,6 +139,11 @@ def hostname(host: str) -> str:
     """
     match = _HOSTNAME.fullmatch(host.lower())
     return (match[1] or match[2]) if match else ""
+
+
+def written(path: str) -> str:
+    """Return a decoded path as a URL holds it (RFC 3986 section 3.3)."""
+    return quote_from_bytes(wire_bytes(path), _PCHAR)
 
 
 def safe_path(spelt: str) -> str:

@@ -9,11 +9,10 @@ used is reported with its number, and the rest applies. They are read when a bui
     for line, _, message in redirects.invalid:
         logger.warning("_redirects:%d: %s", line, message)
 
-On a request, both take the path below the mount as the client spelt it, else its one canonical spelling:
+On a request, both take the path below the mount, decoded as in ``PATH_INFO``:
 
-    spelt = spelling(environ, path) or canonical(path)
-    answer = redirects.match(spelt, environ["QUERY_STRING"], mount="/shop")
-    found = changes.for_path(spelt)
+    answer = redirects.match(path, environ["QUERY_STRING"], mount="/shop")
+    found = changes.for_path(path)
     if found is not None:
         headers = found.applied_to(headers)          # found.private.applied_to(...) where the answer is one user's
 """
@@ -27,12 +26,12 @@ from .rule_patterns import MARK, SPLAT, Pattern
 from .rule_urls import RuleURL, read_url
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-
-    from .rule_patterns import SpeltPath
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
 #: Characters in a line, without the blanks around it.
 MAX_LINE: Final = 2000
+#: Characters of a path up to which rules of ``_redirects`` are tried: a longer one is an attack, not a link.
+MAX_PATH: Final = 2000
 #: Lines that are reported; a file with more is no rule file, and is not read on.
 MAX_INVALID: Final = 10_000
 
@@ -84,12 +83,11 @@ class Source:
 
     Attributes:
         names: The placeholders of host and path.
-        fixed: The one path that it matches, as ``SpeltPath.meant``; None where there are more.
+        fixed: The one path that it matches, as in ``PATH_INFO``; None where there are more.
         host_bound: Whether it names hosts.
         fault: Why it never matches; "" if it does.
 
-    >>> from version_affinity.assets.rule_patterns import SpeltPath
-    >>> Source("https://:team.example.com/*").match(SpeltPath("/a"), "red.example.com")
+    >>> Source("https://:team.example.com/*").match("/a", "red.example.com")
     {'team': 'red', 'splat': 'a'}
     """
 
@@ -107,11 +105,11 @@ class Source:
         fault = f"{'*' if twice == SPLAT else f':{twice}'} stands twice in {text!r}" if twice else ""
         self.fault: Final = fault if read else f"{text!r} is no path"
 
-    def match(self, path: SpeltPath, host: str = "") -> dict[str, str] | None:
-        """Return what the placeholders stand for; None when it does not match.
+    def match(self, path: str, host: str = "") -> dict[str, str] | None:
+        """Return what the placeholders stand for, decoded; None when it does not match.
 
         Args:
-            path: The path.
+            path: The path, as in ``PATH_INFO``.
             host: The ``hostname`` that was asked for.
         """
         if self.fault:
@@ -122,11 +120,11 @@ class Source:
             if spans is None:
                 return None
             values = {name: host[start:end] for name, (start, end) in zip(self._host.names, spans, strict=True)}
-        spans = self._path.match(path.meant)
+        spans = self._path.match(path)
         if spans is None:
             return None
         for name, (start, end) in zip(self._path.names, spans, strict=True):
-            values[name] = path.part(start, end)
+            values[name] = path[start:end]
         return values
 
 
@@ -153,11 +151,11 @@ class Template:
         self._parts: Final = tuple(parts)
         self.is_constant: Final = len(parts) == 1
 
-    def filled(self, values: Mapping[str, str]) -> str:
-        """Return the text with each placeholder's value in its place."""
+    def filled(self, values: Mapping[str, str], write: Callable[[str], str] = str) -> str:
+        """Return the text with each placeholder's value in its place, written by a function."""
         if self.is_constant:
             return self._parts[0]
-        return "".join(values[part] if at % 2 else part for at, part in enumerate(self._parts))
+        return "".join(write(values[part]) if at % 2 else part for at, part in enumerate(self._parts))
 
 
 def _lowered(host: str) -> str:

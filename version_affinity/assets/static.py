@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from .header_changes import HeaderChanges
     from .index import FingerprintRule, Index
     from .inventory import Inventory
-    from .routing import Routes
+    from .routing import Redirect
 
 logger = logging.getLogger("version_affinity")
 
@@ -216,7 +216,7 @@ class StaticAssets:
         return self.build.index
 
     @property
-    def routes(self) -> Routes:
+    def routes(self) -> Mapping[str, Asset | Redirect]:
         """Request path below the prefix to a file or a redirect."""
         return self.build.routes
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
-from urllib.parse import quote_from_bytes
 
 from version_affinity.assets.asset import Asset
 from version_affinity.assets.build import APP, MISSING, NO_FILE, Found
@@ -24,8 +23,6 @@ if TYPE_CHECKING:
 
 #: Redirects that browsers follow (Fetch standard, HTTP-redirect fetch).
 _HOPS: Final = 20
-# All but a URL's path percent-encode set (URL standard section 1.3), and the percent sign of what is encoded already.
-_URL_SAFE: Final = "/%!$&'()*+,-.:;=@[\\]^_|~"
 _NOTHING: Final = "no file is there"
 _LOADED: Final = {"HTTP_SEC_FETCH_MODE": "cors", "HTTP_SEC_FETCH_DEST": "script"}
 _SHOWN: Final = {"HTTP_SEC_FETCH_MODE": "navigate", "HTTP_SEC_FETCH_DEST": "document"}
@@ -112,7 +109,7 @@ class Site:
         path = self._below_mount(whole)
         if url == EXTERNAL or path is None or self._is_apps(whole):
             return ""
-        at, _ = self._look_up(url, whole, path, _LOADED)
+        at, _ = self._look_up(whole, path, _LOADED)
         if isinstance(at, Redirect):
             return self.root + canonical(at.path)[1:]
         return at.location if isinstance(at, Redirected) else ""
@@ -132,7 +129,7 @@ class Site:
             path = self._below_mount(whole)
             if path is None or self._is_apps(whole):
                 return _OTHERS
-            at, answered = self._look_up(url, whole, path, _SHOWN if need is Need.PAGE else _LOADED)
+            at, answered = self._look_up(whole, path, _SHOWN if need is Need.PAGE else _LOADED)
             if isinstance(at, Redirect):
                 url = self.root + canonical(at.path)[1:]
             elif isinstance(at, Redirected):
@@ -150,10 +147,9 @@ class Site:
             return path[len(self._prefix) - 1 :]
         return "" if path + "/" == self._prefix else None
 
-    def _look_up(self, url: str, whole: str, path: str, headers: dict[str, str]) -> tuple[At, str]:
+    def _look_up(self, whole: str, path: str, headers: dict[str, str]) -> tuple[At, str]:
         """Return what the build has at a path, and what answers where that is no file and no redirect."""
-        spelt = quote_from_bytes(url.encode("utf-8", "surrogatepass"), _URL_SAFE)
-        environ = {"REQUEST_METHOD": "GET", "SCRIPT_NAME": "", "PATH_INFO": whole, "REQUEST_URI": spelt, **headers}
+        environ = {"REQUEST_METHOD": "GET", "SCRIPT_NAME": "", "PATH_INFO": whole, **headers}
         at = self._build.find(path, environ)
         if at is None:
             # A rule for hosts, or a document in the place of what is missing, is no file.
