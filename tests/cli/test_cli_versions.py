@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -204,6 +205,7 @@ def test_view_as_json(site: Site) -> None:
         "size": 1800,
         "type": "text/javascript; charset=utf-8",
         "fingerprinted": True,
+        "why": "usual name",
     }
     assert told["deployments"] == []
     site.deploy({"v1": 100.0})
@@ -216,6 +218,37 @@ def test_names_that_are_not_ascii(site: Site) -> None:
     site.upload("v1", more={"über/ß.txt": "x" * 5000})
     assert "/über/ß.txt" in site.run("versions", "view", "v1").stdout
     assert json.loads(site.run("versions", "view", "v1", "--json").stdout)["biggest"][0]["path"] == "/über/ß.txt"
+
+
+WHYS = {
+    "/assets/shared-BX4CeNGm.js": "fingerprinted: usual name",
+    "/js/main.0a1b2c3d.js": "fingerprinted: hexadecimal",
+    "/assets/One-CafrKXZF.js": "fingerprinted: imported by name",
+    "/_nuxt/entry.js": "fingerprinted: directory of a tool",
+    "/assets/theme-darkMode.css": "not fingerprinted: reads as words",
+    "/photo-20240115.jpg": "not fingerprinted: a number or a date",
+    "/a-1b4e28ba-2fa1-41d2-883f-0016d3cca427.js": "not fingerprinted: a UUID in the name",
+    "/index.html": "not fingerprinted: HTML",
+    "/robots.txt": "not fingerprinted: no hash in the name",
+}
+
+
+def test_files(site: Site) -> None:
+    """Each file is listed with the rule that makes it fingerprinted, or why none does; a release of 0.1 too."""
+    more = {path[1:]: 'import "./One-CafrKXZF.js"' if "shared" in path else path for path in WHYS}
+    site.upload("v1", more=more)
+    rows = [line.split("\t") for line in site.run("versions", "view", "v1", "--files").stdout.splitlines()]
+    assert WHYS.items() <= {path: why for why, _, _, path in rows}.items()
+    files = {file["path"]: file for file in site.json("versions", "view", "v1", "--files")}
+    assert {
+        path: f"{'' if files[path]['fingerprinted'] else 'not '}fingerprinted: {files[path]['why']}" for path in WHYS
+    } == WHYS
+    manifest = site.directory.manifest_path("v1")
+    manifest.chmod(0o644)
+    manifest.write_text(re.sub(r', "why": "[^"]*"', "", manifest.read_text()).replace(', "rules": 1', ""))
+    old = {file["path"]: file["why"] for file in site.json("versions", "view", "v1", "--files")}
+    assert old["/js/main.0a1b2c3d.js"] == "hexadecimal"
+    assert old["/assets/One-CafrKXZF.js"] == "recorded at upload"
 
 
 AWAY = ("--log", "redis://127.0.0.1:1")

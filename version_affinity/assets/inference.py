@@ -143,6 +143,23 @@ class Names(NamedTuple):
     undecided: dict[str, list[str]]
 
 
+def why_not(path: str) -> str:
+    """Return why a file is not fingerprinted that no rule has recognised.
+
+    >>> why_not("/about.html"), why_not("/app.js"), why_not("/assets/theme-darkMode.css"), why_not("/a-20240115.js")
+    ('HTML', 'no hash in the name', 'reads as words', 'a number or a date')
+    """
+    name = path[path.rindex("/") + 1 :]
+    if "." in name and not may_be_fingerprinted(name):
+        return "a UUID in the name" if may_be_fingerprinted(name.replace("-", "")) else "HTML"
+    tails = [tail for _, tail in TAIL.findall(name)]
+    if not tails:
+        return "no hash in the name"
+    if any(tail.isdigit() for tail in tails):
+        return "a number or a date"
+    return "reads as words" if any(map(reads_as_words, tails)) else "nothing else says that it is a hash"
+
+
 def by_name(
     directories: Iterable[tuple[str, Collection[Fields]]],
     hashed: Collection[str] = (),

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from version_affinity.assets.fingerprint import reason
+from version_affinity.assets.inference import why_not
 from version_affinity.assets.inventory import parse
 from version_affinity.deployment import check_version_id
 from version_affinity.errors import ConfigurationError
@@ -230,12 +232,14 @@ def verify(ids: tuple[str, ...], as_json: bool) -> None:
 
 @command()
 @click.argument("version", metavar="ID", callback=form(check_version_id), shell_complete=complete_version)
+@click.option("--files", "all_files", is_flag=True, help="List each file, and why it is fingerprinted or is not.")
 @place_options()
 @json_option
-def view(version: str, as_json: bool) -> None:
+def view(version: str, all_files: bool, as_json: bool) -> None:
     """Show what is in the version ID, and in which deployments it was.
 
       version-affinity versions view v2
+      version-affinity versions view v2 --files
 
     Its content's hash is the same for the same build, on any host and on any day.
     """
@@ -245,6 +249,9 @@ def view(version: str, as_json: bool) -> None:
     entries = place.last_known()
     standing = standings(releases, entries)[release.id]
     files = _files(releases.manifest_path(version).read_bytes())
+    if all_files:
+        _show_files(files, as_json)
+        return
     types = _types(files)
     biggest = sorted(files, key=lambda file: (-file["size"], file["path"]))[:_BIGGEST]
     was_in = [entry for entry in reversed(entries or ()) if version in entry.percentages]
@@ -255,10 +262,10 @@ def view(version: str, as_json: bool) -> None:
         ]
         emit({**standing.as_dict(), "types": types, "biggest": biggest, "deployments": deployments})
         return
-    reason = f" ({standing.reason})" if standing.reason and standing.percentage is None else ""
+    state_reason = f" ({standing.reason})" if standing.reason and standing.percentage is None else ""
     facts = [
         ["Version", styled(release.id, "version")],
-        ["State", f"{standing.in_words()}{reason}"],
+        ["State", f"{standing.in_words()}{state_reason}"],
         ["Uploaded", f"{printable(release.created)} ({ago(release.created)})"],
         ["By", printable(release.author)],
         ["Tag", printable(release.tag)],
@@ -280,14 +287,36 @@ def _section(title: str, rows: list[list[str]], right: tuple[int, ...]) -> None:
         say(line)
 
 
+def _show_files(files: list[dict[str, Any]], as_json: bool) -> None:
+    if as_json:
+        emit(files)
+        return
+    if not is_terminal():
+        table((), [[_standing_of(file), str(file["size"]), file["type"], printable(file["path"])] for file in files])
+        return
+    by_reason: dict[str, list[dict[str, Any]]] = {}
+    for file in sorted(files, key=lambda file: not file["fingerprinted"]):
+        by_reason.setdefault(_standing_of(file), []).append(file)
+    for heading, those in by_reason.items():
+        say(styled(f"{heading[:1].upper()}{heading[1:]} ({counted(len(those), 'file')})", "strong"))
+        for file in those:
+            kind = file["type"].partition(";")[0].partition("/")[2]
+            say(f"  {size(file['size']):>8}  {kind:<12.12}  {printable(file['path'])}")
+
+
+def _standing_of(file: dict[str, Any]) -> str:
+    return f"{'fingerprinted' if file['fingerprinted'] else 'not fingerprinted'}: {file['why']}"
+
+
 def _files(manifest: bytes) -> list[dict[str, Any]]:
-    inventory = parse(manifest)
-    entries = ((path, inventory.files[path]) for path in inventory.files)
-    return [
-        {"path": local_path(path), "size": entry[0], "type": entry[3], "fingerprinted": entry[4]}
-        for path, entry in entries
-        if isinstance(entry, tuple)
-    ]
+    """Return the files of a version. What release 0.1 uploaded has no reasons: those are computed."""
+    found = []
+    for path, (length, _, _, kind, fingerprinted, _, why) in parse(manifest).entries():
+        slash = path.rindex("/") + 1
+        said = why or ((reason(path[:slash], path[slash:]) or "recorded at upload") if fingerprinted else why_not(path))
+        file = {"path": local_path(path), "size": length, "type": kind, "fingerprinted": fingerprinted, "why": said}
+        found.append(file)
+    return found
 
 
 def _types(files: list[dict[str, Any]]) -> list[dict[str, Any]]:
