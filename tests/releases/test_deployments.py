@@ -120,7 +120,8 @@ def test_beginning_anew(site: Site, fault: Callable[[Path], None]) -> None:
         assert status is not None
         assert status.error == (
             f"{log} has {count} deployments, and this host has seen 2, not all of which are among them: restore its "
-            f"data, which the copy {str(copy)!r} has too; to begin anew instead, remove that copy, on every host"
+            f"data, which the copy {str(copy)!r} has too; to begin anew or follow another log "
+            "instead, remove that copy, on every host"
         )
         assert affinity.deployment.percentages == SPLIT
     copy.unlink()

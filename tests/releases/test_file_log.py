@@ -59,7 +59,9 @@ def test_a_deployment_is_a_line_of_json(file: Path) -> None:
     lines = file.read_text("utf-8").split("\n")
     assert lines[3:] == [""]
     assert [json.loads(line)["revision"] for line in lines[:3]] == [1, 2, 3]
-    assert json.loads(lines[2]) == {
+    documents = [json.loads(line) for line in lines[:3]]
+    assert {len(document.pop("log_id")) for document in documents} == {16}
+    assert documents[2] == {
         "revision": 3,
         "percentages": {"v1": 100},
         "created": CREATED,

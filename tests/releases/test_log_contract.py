@@ -424,6 +424,6 @@ def test_entries_stay_as_they_are(place: Place) -> None:
     percentages["v1"] = 1.0
     log.read().clear()
     assert log.read() == [entry]
-    assert entry == Entry(1, {"v1": 100.0}, entry.created)
+    assert entry == Entry(1, {"v1": 100.0}, entry.created, log_id=entry.log_id, name=entry.name)
     with pytest.raises(TypeError):
         entry.percentages["v1"] = 1  # type: ignore[index] # which is the point

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 import click
 
-from version_affinity.releases.log import LogError, LogUnavailableError
+from version_affinity.releases.log import LogError, LogUnavailableError, is_continued
 from version_affinity.releases.presence import Presence
 
 from .commands import Commands, Lazy, command
@@ -137,7 +137,7 @@ def _there(place: Place, log: DeploymentLog, copied: Sequence[Entry], *, replace
         if not replace:
             raise
         return []  # what it has is of no use
-    if there and there[: len(copied)] == list(copied):
+    if is_continued(copied, there):
         raise RefusedError(
             f"{log.description} has {counted(len(there), 'deployment')}, of which the copy holds the first "
             f"{len(copied)}: nothing is lost",

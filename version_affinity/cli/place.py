@@ -14,9 +14,9 @@ from version_affinity.configuration import check_prefix
 from version_affinity.errors import ConfigurationError
 from version_affinity.patterns import app_first as compiled_patterns
 from version_affinity.releases.directory import ReleasesDirectory
-from version_affinity.releases.last_known import LastKnown
-from version_affinity.releases.log import LogUnavailableError, open_log
-from version_affinity.releases.source import COPY, LOG, RELEASES, Releases
+from version_affinity.releases.last_known import COPY, LastKnown
+from version_affinity.releases.log import LogUnavailableError, is_continued, open_log
+from version_affinity.releases.source import LOG, RELEASES, Releases
 
 from .commands import Commands
 from .errors import RefusedError
@@ -174,10 +174,10 @@ class Place:
             LogError: it cannot be read again.
         """
         followed = self.copy().load()
-        if followed == list(entries[: len(followed)]):
+        if is_continued(followed, entries):
             return False
         # What goes beyond the entries may have been deployed since they were read.
-        return followed != log.read()[: len(followed)]
+        return not is_continued(followed, log.read())
 
 
 def _check_origins(origins: Sequence[str]) -> None:

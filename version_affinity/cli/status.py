@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from version_affinity.releases.log import Entry
 
 # Before the first deployment.
-_NONE: Final = {"revision": 0, "percentages": {}, "created": None, "author": "", "message": ""}
+_NONE: Final = {"revision": 0, "percentages": {}, "created": None, "author": "", "message": "", "log_id": ""}
 
 
 @command()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from version_affinity.counters import LimitedLog
 from version_affinity.errors import ConfigurationError
 
-from .log import LogError, LogLostError, LogUnavailableError
+from .log import LogError, LogLostError, LogUnavailableError, is_continued
 from .presence import Presence
 from .times import NEVER, present, time_of
 
@@ -147,7 +147,8 @@ class Deployments:
         began = present()
         try:
             new = self._log.read(before[-1].revision if before else 0)
-            if self._unconfirmed and tuple(new[: len(self.entries)]) != self.entries:
+            if self._unconfirmed and not is_continued(self.entries, new):
+                self._log.forget()
                 raise self._lost(len(new))
         except LogError as error:
             self._fail(error)
@@ -198,7 +199,7 @@ class Deployments:
         return LogLostError(
             f"{self._log.description} has {count} deployments, and this host has seen {len(self.entries)}, not all of "
             f"which are among them: restore its data, which the copy {str(self._copy.path)!r} has too; to begin anew "
-            "instead, remove that copy, on every host",
+            "or follow another log instead, remove that copy, on every host",
         )
 
     def _fail(self, error: LogError) -> None:

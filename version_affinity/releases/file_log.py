@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from .durable import FileLock, LockedError, sync_directory
-from .log import LogConflictError, LogError, LogLostError, LogUnavailableError, next_entry
+from .log import LogConflictError, LogError, LogLostError, LogUnavailableError, identified, is_continued, next_entry
 from .log_lines import History, line_of
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ class FileLog:
 
     Args:
         file: Its name. It need not be there yet; its directory must, once something is read or written.
+        name: The name that the deployments are made under, for new entries.
 
     Attributes:
         description: The file's name.
@@ -64,9 +65,10 @@ class FileLog:
     (True, [])
     """
 
-    __slots__ = ("_file", "_history", "_looked_at", "description")
+    __slots__ = ("_file", "_history", "_looked_at", "_name", "description")
 
-    def __init__(self, file: str | os.PathLike[str]) -> None:
+    def __init__(self, file: str | os.PathLike[str], *, name: str = "") -> None:
+        self._name: Final = name
         self._file: Final = Path(file)
         self._history = History()
         self._looked_at: tuple[int, ...] | None = ()  # never
@@ -119,6 +121,7 @@ class FileLog:
                     history = self._read(file)
                     if expected != len(history.entries):
                         raise LogConflictError(len(history.entries))
+                    entry = identified(entry, history.entries[-1] if history.entries else None, self._name)
                     self._history = self._write(file, history, entry)
         except OSError as error:
             raise self._failed("written", error, "; nothing is deployed") from error
@@ -146,6 +149,10 @@ class FileLog:
             if left <= 0:
                 return False
             time.sleep(min(left, _LOOK_INTERVAL))
+
+    def forget(self) -> None:
+        """Read everything anew the next time."""
+        self._history, self._looked_at = History(), ()
 
     def close(self) -> None:
         """Do nothing: it holds nothing open."""
@@ -184,7 +191,7 @@ class FileLog:
             return known.extended(data[len(known.last) :], self.description)
         # Another file, or one that was written to by hand.
         history, revision = History().extended(_committed(file, 0), self.description), len(known.entries)
-        if known.entries[-1:] != history.entries[revision - 1 : revision]:
+        if not is_continued(known.entries[-1:], history.entries[revision - 1 :] if revision else ()):
             raise self._lost(revision)
         return history
 

@@ -54,8 +54,9 @@ class RetentionInForce:
         except (OSError, ConfigurationError) as error:
             self._fail(str(error))
             return False
-        if settings.error:
-            self._fail(settings.error)
+        fault = self._renamed(settings.name) or settings.error
+        if fault:
+            self._fail(fault)
             return False
         self._stamp = stamp
         if self.error:
@@ -74,6 +75,16 @@ class RetentionInForce:
         if settled != before:
             logger.info("the retention is changed from %s to %s", before.in_words(), settled.in_words())
         return settled != before
+
+    def _renamed(self, name: str) -> str:
+        """Return what is wrong with another name than the one that this process has read; "" for the same."""
+        own = self._directory.name
+        if name == own:
+            return ""
+        return (
+            f"the name in {str(self._directory.path / SETTINGS)!r} was changed from {own!r} to {name!r}, which would "
+            f"give many users another version. This process keeps {own!r}: write {own!r} again"
+        )
 
     def _fail(self, reason: str) -> None:
         self._stamp = None  # what is made readable keeps its time

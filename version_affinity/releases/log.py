@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+import secrets
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from version_affinity.deployment import share
 from version_affinity.errors import ConfigurationError
@@ -14,9 +15,12 @@ from .times import present, text_of
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from .directory import ReleasesDirectory
+
+
+_TEXTS: Final = ("created", "author", "message", "log_id", "name")
 
 
 class LogError(Exception):
@@ -59,6 +63,9 @@ class Entry:
         created: When it was written: RFC 3339, UTC, such as "2026-11-24T05:00:00Z".
         author: Who deployed, "" where that is not told.
         message: Why, "" for no reason given.
+        log_id: Which log it is in: a random text that the log has from its first deployment on, wherever the log lies.
+            "" in logs of release 0.1.
+        name: The name that the deployments are made under, which is part of the hash; "" in logs of release 0.1.
 
     >>> Entry(1, {"v1": 90.0, "v2": 10.0}, "2026-11-24T05:00:00Z").percentages["v2"]
     10.0
@@ -69,6 +76,8 @@ class Entry:
     created: str
     author: str = ""
     message: str = ""
+    log_id: str = ""
+    name: str = ""
 
     def __post_init__(self) -> None:
         # Frozen for its users, whatever becomes of the mapping that it was made of.
@@ -76,7 +85,20 @@ class Entry:
 
     def __reduce__(self) -> tuple[type[Entry], tuple[object, ...]]:
         # A view of a mapping cannot be pickled, or copied.
-        return Entry, (self.revision, dict(self.percentages), self.created, self.author, self.message)
+        texts = self.created, self.author, self.message, self.log_id, self.name
+        return Entry, (self.revision, dict(self.percentages), *texts)
+
+    def agrees(self, other: Entry) -> bool:
+        """Return whether this and another entry are the same deployment of the same log.
+
+        Author, message and time may have been mended by hand.
+
+        >>> Entry(1, {"v1": 100.0}, "", "ada", "frist").agrees(Entry(1, {"v1": 100.0}, "", "ada", "first"))
+        True
+        """
+        return (self.revision, self.percentages) == (other.revision, other.percentages) and (
+            not self.log_id or not other.log_id or self.log_id == other.log_id
+        )
 
     def as_document(self) -> dict[str, Any]:
         """Return it as an object that JSON can carry.
@@ -90,6 +112,7 @@ class Entry:
             "created": self.created,
             "author": self.author,
             "message": self.message,
+            **{key: text for key, text in (("log_id", self.log_id), ("name", self.name)) if text},
         }
 
     @classmethod
@@ -111,10 +134,8 @@ class Entry:
             percentages = share(document.get("percentages"))  # type: ignore[arg-type] # which it checks
         except ConfigurationError as error:
             raise LogError(_shortened(error, str)) from None
-        texts: list[Any] = [
-            document.get(key, default) for key, default in (("created", None), ("author", ""), ("message", ""))
-        ]
-        for key, text in zip(("created", "author", "message"), texts, strict=True):
+        texts: list[Any] = [document.get("created"), *(document.get(key, "") for key in _TEXTS[1:])]
+        for key, text in zip(_TEXTS, texts, strict=True):
             if not isinstance(text, str):
                 raise LogError(f"its {key!r} is {_shortened(text)}, not a text")
         return cls(revision, percentages, *texts)
@@ -167,6 +188,9 @@ class DeploymentLog(Protocol):
             LogUnavailableError: it cannot be asked now.
         """
 
+    def forget(self) -> None:
+        """Read everything anew the next time: what was read was of another log."""
+
     def close(self) -> None:
         """Let go of what it holds open."""
 
@@ -190,6 +214,23 @@ def next_entry(
     return Entry.from_document(json.loads(json.dumps(read.as_document())))
 
 
+def identified(entry: Entry, newest: Entry | None, name: str) -> Entry:
+    """Return an entry as the next one of a log: with the log's id, or a new one where the log has none.
+
+    Args:
+        entry: The entry.
+        newest: The one before it, None where it is the first.
+        name: The name that the deployments are made under, "" for that of the one before.
+    """
+    before = (newest.log_id, newest.name) if newest is not None else ("", "")
+    return replace(entry, log_id=before[0] or secrets.token_hex(8), name=name or before[1])
+
+
+def is_continued(known: Sequence[Entry], entries: Sequence[Entry]) -> bool:
+    """Return whether a log goes on from what is known of it: it has all of that, and perhaps more."""
+    return len(known) <= len(entries) and all(map(Entry.agrees, known, entries))
+
+
 def open_log(directory: ReleasesDirectory | str | os.PathLike[str], url: str | None = None) -> DeploymentLog:
     """Return the log of a releases directory. Nothing is read or connected to yet.
 
@@ -198,7 +239,8 @@ def open_log(directory: ReleasesDirectory | str | os.PathLike[str], url: str | N
         url: Where the log is, ``redis://host`` for example; None is the file in the directory.
 
     Raises:
-        ConfigurationError: it is no releases directory, or the URL or what it needs cannot be used.
+        ConfigurationError: it is not a releases directory, its deployments were made under another name, or the URL
+            or what it needs cannot be used.
 
     >>> import tempfile
     >>> from version_affinity.releases.directory import ReleasesDirectory
@@ -210,10 +252,13 @@ def open_log(directory: ReleasesDirectory | str | os.PathLike[str], url: str | N
     from .directory import ReleasesDirectory  # noqa: PLC0415 - these three know what stands above
 
     releases = directory if isinstance(directory, ReleasesDirectory) else ReleasesDirectory(directory)
+    from .last_known import check_same_name  # noqa: PLC0415
+
+    check_same_name(releases)
     if url is None:
         from .file_log import FILE_NAME, FileLog  # noqa: PLC0415
 
-        return FileLog(releases.path / FILE_NAME)
+        return FileLog(releases.path / FILE_NAME, name=releases.name)
     from .redis_log import RedisLog  # noqa: PLC0415 - an extra
 
     return RedisLog(url, name=releases.name)

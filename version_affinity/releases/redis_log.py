@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from version_affinity.deployment import check_name
 
-from .log import Entry, LogConflictError, LogError, LogLostError, LogUnavailableError, next_entry
+from .log import Entry, LogConflictError, LogError, LogLostError, LogUnavailableError, identified, next_entry
 from .redis_connection import RedisConnection
 from .redis_presence import RedisPresence
 
@@ -68,10 +68,11 @@ class RedisLog:
     'redis://redis.example'
     """
 
-    __slots__ = ("_connection", "_deployments", "_newest", "_presence", "description")
+    __slots__ = ("_connection", "_deployments", "_name", "_newest", "_presence", "description")
 
     def __init__(self, url: str, *, name: str) -> None:
         self._connection = RedisConnection(url)
+        self._name: Final = name
         self._deployments = f"version-affinity:{check_name(name)}:deployments"
         self._presence = RedisPresence(self._connection, name=name)
         # The newest entry that this process has read or written: what the stream must still have.
@@ -92,7 +93,11 @@ class RedisLog:
         known = max(after, seen.revision if seen else 0)
         if known > (entries[-1].revision if entries else 0):
             raise self._lost(known)
-        if seen and seen.revision >= entries[0].revision and seen != entries[seen.revision - entries[0].revision]:
+        if (
+            seen
+            and seen.revision >= entries[0].revision
+            and not seen.agrees(entries[seen.revision - entries[0].revision])
+        ):
             raise self._lost(seen.revision)
         if entries:
             self._newest = entries[-1]
@@ -132,6 +137,7 @@ class RedisLog:
             self._await_reports()
         seen = max((report.revision for report in self._presence.live().values()), default=0)
         seen = max(seen, self._newest.revision if self._newest else 0)
+        entry = identified(entry, self._newest, self._name)
         arguments = (expected, seen, _text(entry), secrets.token_hex(8))
         try:
             outcome, revision = self._script(_APPEND, self._deployments, *arguments)
@@ -218,6 +224,10 @@ class RedisLog:
         """
         return self._presence.silent_hosts()
 
+    def forget(self) -> None:
+        """Read everything anew the next time."""
+        self._newest = None
+
     def close(self) -> None:
         """Close the connections."""
         self._connection.close()
@@ -247,7 +257,7 @@ class RedisLog:
             return after > 0
         entry = self._entry(*newest[0])
         seen = self._newest
-        return entry.revision != after or (seen is not None and seen.revision == after and seen != entry)
+        return entry.revision != after or (seen is not None and seen.revision == after and not seen.agrees(entry))
 
     def _range(self, first: int) -> list[Entry]:
         found = self._connection.ask(lambda it: it.xrange(self._deployments, min=f"{first}-0"))

@@ -16,7 +16,7 @@ from .directory import ReleasesDirectory
 from .follower import Follower
 from .holdings import Holdings
 from .in_force import RetentionInForce
-from .last_known import LastKnown
+from .last_known import COPY, LastKnown
 from .log import open_log
 from .retention import Retention
 
@@ -31,10 +31,6 @@ if TYPE_CHECKING:
 RELEASES: Final = "VERSION_AFFINITY_RELEASES"
 LOG: Final = "VERSION_AFFINITY_LOG"
 
-#: This host's copy of a log at a URL. Hidden, so that the releases directory holds nothing else.
-COPY: Final = ".last-known.jsonl"
-# What the copy calls the log in the directory, which may have another path on each host.
-_FILE: Final = "file"
 _COMMANDS: Final = {
     "deploy": "versions deploy v1@50% v2@50%",
     "add": "versions upload dist/",
@@ -135,8 +131,7 @@ class Releases:
         observed = _observing.get()
         level = logging.INFO if self._log is None else logging.WARNING
         log = open_log(directory, self._log)
-        identity = _FILE if self._log is None else log.description
-        copy = LastKnown(directory.path / COPY, level=level, writes=not observed, log=identity)
+        copy = LastKnown(directory.path / COPY, level=level, writes=not observed, name=directory.name)
         follower = Follower(
             directory,
             Deployments(log, interval=self._interval, copy=copy),
