@@ -91,14 +91,16 @@ class Entry:
     def agrees(self, other: Entry) -> bool:
         """Return whether this and another entry are the same deployment of the same log.
 
-        Author, message and time may have been mended by hand.
+        Author and message may have been mended by hand. Times are compared where there is no id, as in logs of 0.1.
 
         >>> Entry(1, {"v1": 100.0}, "", "ada", "frist").agrees(Entry(1, {"v1": 100.0}, "", "ada", "first"))
         True
         """
-        return (self.revision, self.percentages) == (other.revision, other.percentages) and (
-            not self.log_id or not other.log_id or self.log_id == other.log_id
-        )
+        if (self.revision, self.percentages) != (other.revision, other.percentages):
+            return False
+        if self.log_id and other.log_id:
+            return self.log_id == other.log_id
+        return self.created == other.created
 
     def as_document(self) -> dict[str, Any]:
         """Return it as an object that JSON can carry.
