@@ -136,7 +136,7 @@ def test_static_assets_as_version(root: Path, options: dict[str, Any]) -> None:
 # what is given to VersionAffinity, from a function of the builds' directory; the words of the message
 OPTIONS: list[tuple[Callable[[Path], dict[str, Any]], tuple[str, ...]]] = [
     # the application
-    (lambda root: {"app": "app"}, ("app='app'", "no WSGI application", "None to go without")),
+    (lambda root: {"app": "app"}, ("app='app'", "not a WSGI application", "None to go without")),
     # versions
     (lambda root: {"versions": None}, ("versions=None", "not a list", "versions=[Version('v1', ...)]")),
     (lambda root: {"versions": "v1"}, ("versions='v1'", "not a list")),
@@ -393,3 +393,30 @@ def test_root(root: Path, as_path: Callable[[Path], Any], monkeypatch: pytest.Mo
     before = affinity._state
     refused(lambda: affinity.add(Version("v3", "v3")), "version 'v3'", "does not exist", str(root / "v3"))
     assert affinity._state is before
+
+
+@pytest.mark.parametrize(
+    ("options", "added", "warnings"),
+    [
+        ({}, False, 0),
+        ({}, True, 1),
+        ({"retained": ["v2"]}, True, 1),
+        ({"name": "storefront", "retained": ["v2"]}, True, 0),
+        ({"cookie": None, "retained": ["v2"]}, True, 0),
+    ],
+)
+def test_default_name(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, options: dict[str, Any], added: bool, warnings: int
+) -> None:
+    """Several versions under the default name are reported, once: two services on a host would share the cookie."""
+    for version in ("v1", "v2", "v3"):
+        write_build(tmp_path / version, {"index.html": version})
+    kept = [Version(version, tmp_path / version) for version in options.pop("retained", [])]
+    affinity = VersionAffinity(None, [Version("v1", tmp_path / "v1")], retained=kept, **options)
+    if added:
+        affinity.add(Version("v3", tmp_path / "v3"))
+        affinity.retire("v3")
+        affinity.add(Version("v3", tmp_path / "v3"))
+    found = [record.getMessage() for record in caplog.records if "default name" in record.getMessage()]
+    assert len(found) == warnings
+    assert all("name='storefront'" in message for message in found)

@@ -258,3 +258,53 @@ def test_names() -> None:
     """The module offers what its documentation names."""
     for name in ("init_app", "current_version", "asset_url", "asset_tags"):
         assert callable(getattr(version_affinity_flask, name))
+
+
+class Around:
+    """Other middleware."""
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+
+    def __call__(self, environ: Any, start_response: Any) -> Any:
+        """Answer a request."""
+        return self.app(environ, start_response)
+
+
+def front_end(app: flask.Flask, around: Any, **options: Any) -> VersionAffinity:
+    """Return a front end with the builds of an application, around something."""
+    return VersionAffinity(around, [Version("v1", f"{app.root_path}/builds/v1")], **options)
+
+
+def test_the_application_object_is_refused(app: flask.Flask) -> None:
+    """``VersionAffinity(app)`` in place of ``app.wsgi_app`` would call itself: it is refused with the remedy."""
+    with pytest.raises(ConfigurationError, match=r"app\.wsgi_app = VersionAffinity\(app\.wsgi_app, .*init_app"):
+        front_end(app, app)
+
+
+@pytest.mark.parametrize("between", [False, True])
+@pytest.mark.parametrize(("first", "second"), [("assign", "init"), ("init", "assign"), ("assign", "assign")])
+@pytest.mark.parametrize("options", [{}, {"prefix": "/shop/"}, {"name": "other"}])
+def test_two_around_one_application(
+    app: flask.Flask, first: str, second: str, between: bool, options: dict[str, Any]
+) -> None:
+    """The assignment together with ``init_app`` is refused, also with other middleware between the two."""
+
+    def put(how: str, **options: Any) -> None:
+        if how == "init":
+            init_app(app, [Version("v1", "builds/v1")], **options)
+        else:
+            app.wsgi_app = front_end(app, app.wsgi_app, **options)  # type: ignore[method-assign]
+
+    put(first)
+    if between:
+        app.wsgi_app = Around(app.wsgi_app)  # type: ignore[method-assign]
+    with pytest.raises(ConfigurationError, match=r"has a VersionAffinity already.*only once"):
+        put(second, **options)
+
+
+def test_two_front_ends(app: flask.Flask) -> None:
+    """Two front ends with different names and prefixes stand in front of one application."""
+    init_app(app, [Version("v1", "builds/v1")], name="shop", prefix="/shop/")
+    app.wsgi_app = front_end(app, app.wsgi_app, name="admin", prefix="/admin/")  # type: ignore[method-assign]
+    assert client(app).get("/shop/robots.txt").status_code == client(app).get("/admin/robots.txt").status_code == 200

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from .state import Settings
 
 
+#: Where middleware commonly keeps the application that it wraps.
+_WRAPPED: Final = ("_app", "app", "wsgi_app", "application", "wrapped")
+
 #: The name of deployments that are given none.
 DEFAULT_NAME: Final = "app"
 
@@ -44,6 +47,32 @@ def check_app(app: object) -> WSGIApplication | None:
     if not callable(app):
         raise ConfigurationError(f"app={app!r} is not a WSGI application: give a callable, or None to go without one")
     return cast("WSGIApplication", app)
+
+
+def check_wrapped_once(app: object, kind: type, name: str, prefix: str) -> None:
+    """Check that an application does not have the same front end around it already.
+
+    Args:
+        app: The application.
+        kind: ``VersionAffinity``.
+        name: The name that is to be put around it.
+        prefix: The path under which the versions are served.
+
+    Raises:
+        ConfigurationError: a ``VersionAffinity`` with this name or prefix is around it, perhaps below other middleware.
+    """
+    seen: list[object] = []
+    while app is not None and not any(app is other for other in seen):
+        if isinstance(app, kind):
+            around: Any = app
+            if name == around.deployment.name or prefix == around.prefix:
+                raise ConfigurationError(
+                    f"the application has a VersionAffinity already, with name={around.deployment.name!r} and "
+                    f"prefix={around.prefix!r}: either assign app.wsgi_app or call init_app, and only once; two front "
+                    "ends of one application need different names and prefixes",
+                )
+        seen.append(app)
+        app = next((inner for inner in (getattr(app, field, None) for field in _WRAPPED) if callable(inner)), None)
 
 
 def first_state(

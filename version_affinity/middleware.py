@@ -23,6 +23,7 @@ from .configuration import (
     check_app,
     check_prefix,
     check_root,
+    check_wrapped_once,
     consulted,
     first_state,
     followed_name,
@@ -81,14 +82,11 @@ class VersionAffinity(TemplateFunctions):
         keys: The key sources; the first that yields something is the version key.
         prefix: The path under which the versions are served. Outside it, everything goes to ``app``.
         app_first: Patterns of paths that go to ``app`` before a file is looked for; see ``patterns.py``.
-        unpinned: Patterns of paths by which a page looks for a newer version; the pin does not answer them. None: the
-            version files that frameworks poll.
+        unpinned: Patterns of paths by which a page looks for a newer version; None: those that frameworks poll.
         service_workers: Patterns of the paths of service workers' scripts; the pin does not answer what these ask for.
             None: the usual names, and the scripts in builds that handle a service worker's events.
-        html_handling: How paths stand for HTML files; see ``StaticAssets``.
-        not_found_handling: What answers where no file does; see ``StaticAssets``.
-        cookie: The name of the affinity cookie, in which "{name}" stands for ``name``; None switches minting and
-            pinning off.
+        html_handling, not_found_handling: See ``StaticAssets``.
+        cookie: The affinity cookie's name, in which "{name}" stands for ``name``; None: no bucket, no pin.
         secure: Whether the cookie is ``Secure``; None follows wsgi.url_scheme.
         override_headers: The request headers that may force a version.
         override_secret: Signs pins, overrides (``sign_override``) and links (``override_link``): no others count then.
@@ -168,6 +166,7 @@ class VersionAffinity(TemplateFunctions):
         )
         self._policy = Policy(consulted(self._cookie, sources, overrides), self._cookie, self._counters, app)
         below = check_prefix(prefix)
+        check_wrapped_once(app, VersionAffinity, name, below)
         settings = Settings(
             keys=sources,
             overrides=overrides,
@@ -178,9 +177,8 @@ class VersionAffinity(TemplateFunctions):
             log_key_error=key_error_log(),
         )
         self._treatments = self._policy.treatments
-        self._links = (
-            None if overrides.cookie is None else OverrideLinks(overrides, forcing, self._policy, self._counters)
-        )
+        links = OverrideLinks(overrides, forcing, self._policy, self._counters)
+        self._links = None if overrides.cookie is None else links
         self._everywhere = settings.prefix == "/"
         self._files = FileServer(self._policy, self._counters, self._cookie, check_hand_over(hand_over))
         if isinstance(versions, Source):

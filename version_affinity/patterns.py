@@ -42,7 +42,7 @@ def path_matcher(rules: Iterable[str], option: str) -> Callable[[str], bool]:
     included = [rule for rule in listed if not rule.startswith("!")]
     if excepted and not included:
         raise ConfigurationError(
-            f"{option} has only exceptions ({listed!r}): add the paths that they are excepted from, e.g. '/*'",
+            f"{option} has only exceptions ({list(listed)!r}): add the paths that they are excepted from, e.g. '/*'",
         )
     for group in (included, excepted):
         _check_redundant(group, option)

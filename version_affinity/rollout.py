@@ -6,13 +6,14 @@ application under a lock, those of a source, beside which there are no others, i
 
 from __future__ import annotations
 
+import logging
 import threading
 from typing import TYPE_CHECKING
 
 from .assets.static import StaticAssets
 from .background import run
 from .catalog import report
-from .configuration import loaded_version
+from .configuration import DEFAULT_NAME, loaded_version
 from .errors import ConfigurationError
 from .state import State
 
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from .deployment import Deployment
     from .source import Snapshot, Source
     from .version import Version
+
+
+logger = logging.getLogger("version_affinity")
 
 
 class Rollout:
@@ -40,7 +44,7 @@ class Rollout:
         state: What requests read.
     """
 
-    __slots__ = ("__weakref__", "_changing", "_forget", "_load", "_memory", "_source", "state")
+    __slots__ = ("__weakref__", "_changing", "_forget", "_has_warned", "_load", "_memory", "_source", "state")
 
     def __init__(
         self,
@@ -56,7 +60,9 @@ class Rollout:
         self._source = source
         self._forget = tuple(forget)
         self._changing = threading.Lock()
+        self._has_warned = False
         report(state.catalog)
+        self._check_name()
         if source is not None:
             source.follow(self._take)
 
@@ -81,6 +87,7 @@ class Rollout:
                 raise
             self.state = after = before.add(loaded)
         report(after.catalog, before.catalog)
+        self._check_name()
 
     def retire(self, version: str) -> None:
         """Forget a version; see ``VersionAffinity.retire``."""
@@ -104,9 +111,27 @@ class Rollout:
         self.state = state = State.of(before.settings, snapshot, before)
         if state.catalog is not before.catalog:
             report(state.catalog, before.catalog)
+            self._check_name()
             for version in before.versions.values():
                 if state.versions.get(version.id) != version:
                     self._release(version, state)
+
+    def _check_name(self) -> None:
+        """Warn, once, where several versions are known under the default name."""
+        state = self.state
+        if (
+            not self._has_warned
+            and len(state.versions) > 1
+            and state.deployment.name == DEFAULT_NAME
+            and state.settings.cookie is not None
+        ):
+            self._has_warned = True
+            logger.warning(
+                "several versions are known, and the application has the default name, %r: two applications on one "
+                "host would share the cookie and send each other's pages wrong files; give it a name of its own, as "
+                "in VersionAffinity(..., name='storefront')",
+                DEFAULT_NAME,
+            )
 
     def _check_own(self, method: str) -> None:
         if self._source is not None:
