@@ -17,6 +17,7 @@ from .assets.build import ALL_METHODS, APP, FILE, MISSING
 from .assets.index import DEFAULT_IGNORE
 from .assets.memory import Memory
 from .assets.routing import check_handling
+from .assets.sending import preflight_headers
 from .assets.static import DEFAULT_MEMORY, check_hand_over, check_switch
 from .configuration import (
     DEFAULT_NAME,
@@ -37,7 +38,7 @@ from .configuration import (
 from .counters import Counters
 from .decision import DECISION, VERSION
 from .deployment import check_name
-from .exchange import EXCHANGE, Exchange
+from .exchange import Exchange
 from .explanation import explain
 from .keys import Header, check_keys
 from .lookup import allowed, look_up
@@ -53,7 +54,7 @@ from .serving import FileServer
 from .source import Source
 from .state import Settings, State
 from .tags import TemplateFunctions
-from .wsgi import ORIGINAL, call, no_file, not_allowed, take_conditional
+from .wsgi import ORIGINAL, answer_preflight, call, no_file, not_allowed, take_conditional
 
 if TYPE_CHECKING:
     import os
@@ -200,10 +201,14 @@ class VersionAffinity(TemplateFunctions):
         named = catalog.named.get(path)
         if named is None and path in catalog.names:  # as ``named_file`` does it, which would be a call on each request
             named = catalog.make(path)
-        if named is not None and reading:
-            body = self._files.by_name(state, named, environ, start_response)
+        if named is not None:
+            body = self._files.by_name(state, named, environ, start_response) if reading else None
             if body is not None:
                 return body
+            if not reading and answer_preflight(
+                preflight_headers(environ, named.kept, named.changes), named.count_ok, start_response
+            ):
+                return ()
         # 2. decide
         exchange = Exchange(environ, self._cookie, state.workers)
         if self._links is not None and PARAMETER in environ.get("QUERY_STRING", ""):
@@ -227,9 +232,12 @@ class VersionAffinity(TemplateFunctions):
         if build is None:
             return self._dispatch(state, exchange, treatment, local, start_response)
         if not reading:
+            if answer_preflight(build.preflight(local, environ), treatment.count_success, start_response):
+                return ()
             if self._app is None:
                 methods = ALL_METHODS if named is not None else allowed(local, build, catalog, environ)
-                return not_allowed(environ, treatment, start_response, methods)
+                changes = build.changes_at(local, environ)
+                return not_allowed(environ, treatment, start_response, methods, changes)
             return self._pass_on(state, exchange, treatment, start_response)
         at = build.find(local, environ)
         if isinstance(at, Asset):
@@ -246,10 +254,13 @@ class VersionAffinity(TemplateFunctions):
             return self._files.under_decision(state, exchange, treatment, found, local, target, served, start_response)
         if target is not None:
             return self._files.redirect(state, exchange, treatment, local, target, start_response)
+        changes = build.changes_at(local, environ)
         if found == MISSING:
             body = None if self._source is None else self._arrived(self._source, state, path, environ, start_response)
-            return self._files.missing(path, exchange, treatment, start_response) if body is None else body
-        return no_file(environ, treatment, start_response)
+            if body is not None:
+                return body
+            return self._files.missing(path, exchange, treatment, changes, start_response)
+        return no_file(environ, treatment, start_response, changes)
 
     def _arrived(
         self, source: Source, state: State, path: str, environ: WSGIEnvironment, start_response: StartResponse
@@ -349,8 +360,7 @@ class VersionAffinity(TemplateFunctions):
             The new deployment.
 
         Raises:
-            ConfigurationError: percentages that cannot be used, or an id that is not known; or the deployments are
-                those of ``Releases``. Nothing has changed then.
+            ConfigurationError: unusable percentages, an unknown id, or ``Releases``. Nothing has changed then.
         """
         return self._rollout.deploy(percentages)
 
@@ -360,8 +370,7 @@ class VersionAffinity(TemplateFunctions):
         The directory is read before anything changes, so requests are served meanwhile.
 
         Raises:
-            ConfigurationError: an id that is known already, a percentage, or a directory that cannot be used; or the
-                versions are those of ``Releases``.
+            ConfigurationError: a known id, a percentage, an unusable directory, or versions of ``Releases``.
         """
         self._rollout.add(version)
 
@@ -369,8 +378,7 @@ class VersionAffinity(TemplateFunctions):
         """Forget a version that is not in the deployment; its files are not served any more.
 
         Raises:
-            ConfigurationError: the version is not known, or is in the deployment; or the versions are those of
-                ``Releases``.
+            ConfigurationError: it is not known, is in the deployment, or belongs to ``Releases``.
         """
         self._rollout.retire(version)
 
@@ -388,13 +396,3 @@ class VersionAffinity(TemplateFunctions):
         request, again = (Request(asked, self._cookie, state.workers) for _ in range(2))
         explanation = explain(state, request, self._app_first, has_app=self._app is not None)
         return explanation if self._links is None else self._links.explained(state, again, explanation)
-
-    def exchange(self, environ: WSGIEnvironment) -> Exchange:
-        """Return what a response to an environ depends on; decided now if it did not come through here."""
-        exchange = environ.get(EXCHANGE)
-        if not isinstance(exchange, Exchange) or exchange.state.settings is not self._state.settings:
-            environ.setdefault("REQUEST_METHOD", "GET")
-            state = self._state
-            exchange = Exchange(environ, self._cookie, state.workers)
-            exchange.begin(state, state.decider.decide(exchange))
-        return exchange

@@ -166,7 +166,7 @@ class FileServer:
             sent = self._sent(state, asset, status, request, headers, treatment, build, changes)
             if sent is None:  # it vanished or changed since it was loaded
                 self._report_missing(asset.path, decision)
-                return no_file(environ, treatment, start_response)
+                return no_file(environ, treatment, start_response, changes)
             if (sent[0][0] == "4" and status is OK) or (changes is not None and not is_page(changes)):
                 stamp = None  # nothing of the version was shown
         status, headers, body = sent
@@ -226,11 +226,16 @@ class FileServer:
         return ()
 
     def missing(
-        self, path: str, request: Request, treatment: Treatment, start_response: StartResponse
+        self,
+        path: str,
+        request: Request,
+        treatment: Treatment,
+        changes: HeaderChanges | None,
+        start_response: StartResponse,
     ) -> Iterable[bytes]:
         """Answer for an asset that no known version has."""
         self._report_missing(path, treatment.decision)
-        return no_file(request.environ, treatment, start_response)
+        return no_file(request.environ, treatment, start_response, changes)
 
     def _count_rescue(self, state: State, file: NamedFile, environ: WSGIEnvironment) -> None:
         decided = state.decider.expected(Request(environ, self._cookie, kind=OTHER))

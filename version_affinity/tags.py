@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
 from .assets.spelling import BROWSER_SAFE
-from .exchange import EXCHANGE
+from .exchange import EXCHANGE, Exchange
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
     from .assets.build import Build
     from .assets.manifest import ViteManifest
-    from .exchange import Exchange
+    from .pin import PinCookie
+    from .state import State
 
 _LISTED: Final = 20  # entries that an error names of each version; the rest is counted
 # Attributes that a <link> does not have, or that are those of one file.
@@ -51,10 +52,21 @@ class TemplateFunctions(ABC):
     """
 
     _autorefresh: bool
+    _cookie: PinCookie | None
 
+    @property
     @abstractmethod
+    def _state(self) -> State: ...
+
     def exchange(self, environ: WSGIEnvironment) -> Exchange:
         """Return what a response to an environ depends on; decided now if it did not come through here."""
+        exchange = environ.get(EXCHANGE)
+        state = self._state
+        if not isinstance(exchange, Exchange) or exchange.state.settings is not state.settings:
+            environ.setdefault("REQUEST_METHOD", "GET")
+            exchange = Exchange(environ, self._cookie, state.workers)
+            exchange.begin(state, state.decider.decide(exchange))
+        return exchange
 
     @property
     def debug(self) -> bool:

@@ -6,6 +6,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from .assets.build import ALL_METHODS
+from .assets.response import Response
+from .assets.sending import changed
 from .policy import PRECONDITIONS
 
 if TYPE_CHECKING:
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
     from _typeshed import OptExcInfo
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
+    from .assets.header_changes import HeaderChanges
     from .exchange import Exchange
     from .policy import Policy
     from .treatment import Treatment
@@ -85,13 +88,25 @@ def take_conditional(environ: WSGIEnvironment) -> None:
     environ[ORIGINAL] = {**environ.get(ORIGINAL, {}), **taken}
 
 
-def no_file(environ: WSGIEnvironment, treatment: Treatment, start_response: StartResponse) -> Iterable[bytes]:
-    """Answer 404, never to be kept: a cached one would outlive the cause."""
-    return plain(environ, treatment, start_response, NOT_FOUND, treatment.missing)
+def no_file(
+    environ: WSGIEnvironment,
+    treatment: Treatment,
+    start_response: StartResponse,
+    changes: HeaderChanges | None = None,
+) -> Iterable[bytes]:
+    """Answer 404, never to be kept: a cached one would outlive the cause.
+
+    ``changes`` is what the rules of ``_headers`` say of the path.
+    """
+    return plain(environ, treatment, start_response, NOT_FOUND, treatment.missing, changes)
 
 
 def not_allowed(
-    environ: WSGIEnvironment, treatment: Treatment, start_response: StartResponse, allowed: str
+    environ: WSGIEnvironment,
+    treatment: Treatment,
+    start_response: StartResponse,
+    allowed: str,
+    changes: HeaderChanges | None = None,
 ) -> Iterable[bytes]:
     """Answer another method than GET and HEAD, where no application is wrapped (RFC 9110 section 15.5.6).
 
@@ -100,9 +115,10 @@ def not_allowed(
         treatment: What follows from its decision.
         start_response: As the server gave it.
         allowed: The methods that are allowed; "" where there is nothing.
+        changes: What the rules of ``_headers`` say of the path, for a 404.
     """
     if not allowed:
-        return no_file(environ, treatment, start_response)
+        return no_file(environ, treatment, start_response, changes)
     headers = [("Allow", allowed), *treatment.missing]
     if environ["REQUEST_METHOD"] == "OPTIONS" and allowed == ALL_METHODS:
         treatment.count_success()
@@ -111,15 +127,28 @@ def not_allowed(
     return plain(environ, treatment, start_response, "405 Method Not Allowed", headers)
 
 
+def answer_preflight(
+    headers: list[tuple[str, str]] | None, count: Callable[[], object], start_response: StartResponse
+) -> bool:
+    """Answer a preflight with its headers; tell whether there are any."""
+    if headers is None:
+        return False
+    count()
+    start_response("204 No Content", headers)
+    return True
+
+
 def plain(
     environ: WSGIEnvironment,
     treatment: Treatment,
     start_response: StartResponse,
     status: str,
     headers: list[tuple[str, str]],
+    changes: HeaderChanges | None = None,
 ) -> Iterable[bytes]:
     """Answer with the status line as a short text."""
     text = f"{status}\n".encode("ascii")
     treatment.count(status)
-    start_response(status, [_TEXT, _NOSNIFF, ("Content-Length", str(len(text))), *headers])
+    response = Response(status, [_TEXT, _NOSNIFF, ("Content-Length", str(len(text))), *headers], text)
+    start_response(status, response.headers if changes is None else changed(response, changes).headers)
     return () if environ["REQUEST_METHOD"] == "HEAD" else (text,)

@@ -119,13 +119,20 @@ class Asset(Representation):
         fingerprinted: bool,
         is_html: bool,
         is_worker: bool | None = None,
+        encoding: str = "",
         data: bytes | None,
         why: str = "",
         memory: Memory | None = None,
         variants: tuple[Representation, ...] = (),
     ) -> None:
         super().__init__(
-            file, content, content_type=content_type, content_length=content_length, data=data, memory=memory
+            file,
+            content,
+            content_type=content_type,
+            content_length=content_length,
+            encoding=encoding,
+            data=data,
+            memory=memory,
         )
         self.path: Final = path
         self.content_type: Final = content_type[1]

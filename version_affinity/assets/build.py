@@ -24,7 +24,7 @@ from .response import IMMUTABLE
 from .routing import Redirect, check_handling, not_found, routes
 from .rule_files import HEADERS, REDIRECTS, about_files, about_hashes, about_lines, read_rules, stamps
 from .rules import InvalidLine
-from .sending import ALLOW_ALL_ORIGINS
+from .sending import ALLOW_ALL_ORIGINS, preflight_headers
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator
@@ -318,6 +318,13 @@ class Build:
             home = at.path
         changes = (self.changes_at(path, environ), self.changes_at(home, environ))
         return shown_elsewhere(*(each and each.private if private else each for each in changes))
+
+    def preflight(self, path: str, environ: WSGIEnvironment) -> list[Header] | None:
+        """Return the headers that answer a preflight of a fingerprinted file at a path; None where there is none."""
+        asset = self.index.assets.get(path)
+        if "HTTP_ACCESS_CONTROL_REQUEST_METHOD" not in environ or asset is None or not asset.fingerprinted:
+            return None
+        return preflight_headers(environ, self.kept, self.changes_at(path, environ))
 
     def prepare(self, asset: Asset) -> None:
         """Prepare the frequent answers with a fingerprinted file if it is in memory and they are the same for all.

@@ -11,9 +11,9 @@ from .ignore import Exclusions
 from .inference import CONFIGURED, EVIDENCE, MANIFEST, Names, by_content, by_name
 from .inventory import RULES, Entry, Inventory
 from .manifest import find, hashed_paths
-from .media import content_type, extension, is_html
+from .media import GZIPPED, content_type, extension, is_html
 from .tree import Content, File, Skipped, UnservableError, is_unchanged, read, walk
-from .variants import ENDINGS, Verdict, can_compare, coding_of, compare, is_older, uncompressed
+from .variants import ENDINGS, Verdict, can_compare, coding_of, compare, is_older, own_coding, uncompressed
 from .worker_script import handles_worker_events
 
 if TYPE_CHECKING:
@@ -215,13 +215,7 @@ class _Reading:
             return b""
 
     def _is_left_out(self, path: str, original: str, file: str) -> bool:
-        """Tell whether a file is the manifest of the load, or what that is compressed to.
-
-        Args:
-            path: The file's path.
-            original: The path without the endings of compressed files.
-            file: The file's absolute name.
-        """
+        """Tell whether a file is the manifest of the load, or what that is compressed to."""
         apart = self._loader.apart
         if apart is not None and apart in (file, uncompressed(file)):
             self._apart.add(path)
@@ -286,8 +280,10 @@ class _Reading:
         why: str,
         variants: tuple[Representation, ...],
     ) -> Asset:
+        encoding = own_coding(path, file, content)
         if (
             isinstance(content, Asset)
+            and content.encoding == encoding
             and content.headers[0] == kind
             and content.fingerprinted is fingerprinted
             and content.is_worker is is_worker
@@ -307,6 +303,7 @@ class _Reading:
             why=why,
             is_html=document,
             is_worker=is_worker,
+            encoding=encoding,
             data=None if memory is None else memory.keep(content.digest, content.data),
             memory=memory,
             variants=variants,
@@ -388,9 +385,9 @@ def _siblings(files: Iterable[Fields]) -> dict[str, list[tuple[str, File]]]:
     compressed = [file for file in files if file[1].endswith(ENDINGS)]
     siblings: dict[str, list[tuple[str, File]]] = {}
     for file in starmap(File, compressed):
-        coding = coding_of(file.name)
-        if coding is not None:
-            siblings.setdefault(file.name[: file.name.rindex(".")], []).append((coding, file))
+        coding, original = coding_of(file.name), file.name[: file.name.rindex(".")]
+        if coding is not None and extension(original) != GZIPPED:
+            siblings.setdefault(original, []).append((coding, file))
     return siblings
 
 

@@ -15,6 +15,9 @@ from version_affinity.errors import ConfigurationError
 #: What a file without a known extension is: bytes, which a browser downloads and never runs.
 UNKNOWN = "application/octet-stream"
 
+#: The extension of SVG that is gzipped as it lies there. Browsers show it only with Content-Encoding: gzip.
+GZIPPED = "svgz"
+
 _UTF8 = "; charset=utf-8"
 
 # Text: sent with its charset, because a browser otherwise guesses, and guesses differ. RFC 8259 gives JSON no such
@@ -24,7 +27,7 @@ _TEXT = {
     "application/xhtml+xml": ("xhtml", "xht"),
     "text/css": ("css",),
     "text/javascript": ("js", "mjs", "cjs"),  # RFC 9239
-    "application/json": ("json", "map"),
+    "application/json": ("json", "map", "topojson"),
     "application/ld+json": ("jsonld",),
     "application/geo+json": ("geojson",),
     "application/manifest+json": ("webmanifest",),
@@ -46,6 +49,15 @@ _TEXT = {
     "application/opensearchdescription+xml": ("osdx",),
     "model/gltf+json": ("gltf",),
     "model/obj": ("obj",),
+    "model/mtl": ("mtl",),
+    "application/json5": ("json5",),
+    "application/x-ndjson": ("ndjson", "jsonl"),
+    "application/rdf+xml": ("rdf",),
+    "application/xliff+xml": ("xlf", "xliff"),
+    "application/mathml+xml": ("mml",),
+    "application/x-subrip": ("srt",),
+    "text/turtle": ("ttl",),
+    "text/wgsl": ("wgsl",),
 }
 
 _BINARY = {
@@ -68,13 +80,28 @@ _BINARY = {
     "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": ("xlsx",),
     "application/vnd.openxmlformats-officedocument.presentationml.presentation": ("pptx",),
     "application/vnd.oasis.opendocument.text": ("odt",),
+    "application/vnd.oasis.opendocument.presentation": ("odp",),
     "application/vnd.oasis.opendocument.spreadsheet": ("ods",),
-    "application/vnd.apple.mpegurl": ("m3u8",),
+    "application/vnd.apple.mpegurl": ("m3u8", "m3u"),
+    "application/vnd.apple.pkpass": ("pkpass",),
+    "application/vnd.google-earth.kmz": ("kmz",),
+    "application/vnd.mapbox-vector-tile": ("mvt",),
+    "application/vnd.pmtiles": ("pmtiles",),
+    "application/vnd.apache.arrow.file": ("arrow",),
+    "application/vnd.apache.parquet": ("parquet",),
+    "application/vnd.rar": ("rar",),
+    "application/vnd.sqlite3": ("sqlite",),
+    "application/x-protobuf": ("pbf",),
+    "application/cbor": ("cbor",),
+    "application/java-archive": ("jar",),
+    "application/postscript": ("ps", "eps", "ai"),
+    "application/zip+dotlottie": ("lottie",),
     "application/dash+xml": ("mpd",),
     "application/vnd.android.package-archive": ("apk",),
     "application/vnd.ms-fontobject": ("eot",),
     "application/octet-stream": ("bin", "data", "dat", "exe", "dmg", "iso", "msi", "onnx", "safetensors"),
     "audio/aac": ("aac",),
+    "audio/aiff": ("aif", "aiff"),
     "audio/flac": ("flac",),
     "audio/midi": ("mid", "midi"),
     "audio/mpeg": ("mp3",),
@@ -99,9 +126,15 @@ _BINARY = {
     "image/tiff": ("tif", "tiff"),
     "image/vnd.microsoft.icon": ("ico", "cur"),
     "image/webp": ("webp",),
+    "image/jp2": ("jp2",),
+    "image/ktx": ("ktx",),
     "image/ktx2": ("ktx2",),
+    "image/svg+xml": (GZIPPED,),
+    "image/vnd.adobe.photoshop": ("psd",),
     "model/gltf-binary": ("glb",),
     "model/stl": ("stl",),
+    "model/vnd.usdz+zip": ("usdz",),
+    "video/3gpp": ("3gp",),
     "video/mp2t": ("ts", "m2ts"),
     "video/mp4": ("mp4", "m4v"),
     "video/mpeg": ("mpeg", "mpg"),
@@ -109,6 +142,7 @@ _BINARY = {
     "video/quicktime": ("mov",),
     "video/webm": ("webm",),
     "video/x-matroska": ("mkv",),
+    "video/x-msvideo": ("avi",),
 }
 
 _TYPES = {

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .build import ALL_METHODS
-from .response import NO_STORE, text_headers
+from .response import NO_STORE, Response, text_headers
+from .sending import changed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -14,17 +15,22 @@ if TYPE_CHECKING:
 
     from .asset import Header
     from .build import Build
+    from .header_changes import HeaderChanges
 
 
-def missing(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-    """Answer 404, never to be kept."""
-    return _say("404 Not Found", (NO_STORE,), environ, start_response)
+def missing(
+    environ: WSGIEnvironment, start_response: StartResponse, changes: HeaderChanges | None = None
+) -> Iterable[bytes]:
+    """Answer 404, never to be kept; ``changes`` is what the rules of ``_headers`` say of the path."""
+    return _say("404 Not Found", (NO_STORE,), environ, start_response, changes)
 
 
 def refused(build: Build, path: str, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
     """Answer another method than GET and HEAD, which are all that files know (RFC 9110 section 15.5.6)."""
     allowed = build.allowed(path, environ)
-    return _answer_method(allowed, environ, start_response) if allowed else outside(environ, start_response)
+    if allowed or environ.get("PATH_INFO") == "*":
+        return _answer_method(allowed, environ, start_response) if allowed else outside(environ, start_response)
+    return missing(environ, start_response, build.changes_at(path, environ))
 
 
 def outside(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -42,8 +48,13 @@ def _answer_method(allowed: str, environ: WSGIEnvironment, start_response: Start
 
 
 def _say(
-    status: str, headers: tuple[Header, ...], environ: WSGIEnvironment, start_response: StartResponse
+    status: str,
+    headers: tuple[Header, ...],
+    environ: WSGIEnvironment,
+    start_response: StartResponse,
+    changes: HeaderChanges | None = None,
 ) -> Iterable[bytes]:
     body = status.encode("ascii") + b"\n"
-    start_response(status, [*text_headers(body), *headers])
+    response = Response(status, [*text_headers(body), *headers], body)
+    start_response(status, response.headers if changes is None else changed(response, changes).headers)
     return () if environ["REQUEST_METHOD"] == "HEAD" else (body,)

@@ -24,6 +24,13 @@ VARY_ENCODING: Final = ("Vary", "Accept-Encoding")
 #: Lets pages of other origins use a file (WHATWG Fetch).
 ALLOW_ALL_ORIGINS: Final = ("Access-Control-Allow-Origin", "*")
 
+_READS: Final = ("GET", "HEAD")
+_PREFLIGHT: Final = (
+    ("Access-Control-Allow-Methods", "GET, HEAD"),
+    ("Access-Control-Allow-Headers", "*"),
+    ("Access-Control-Max-Age", "86400"),
+)
+
 # What says of a file that it is the one at the path, and may be asked for in parts.
 _OF_THE_PATH: Final = ("ETag", "Accept-Ranges")
 _TYPE: Final = "content-type"
@@ -94,6 +101,26 @@ def changed(response: Response, changes: HeaderChanges) -> Response:
         added = tuple(header for header in changes.added if header[0].lower() != _TYPE)
         changes = changes._replace(removed=changes.removed - {_TYPE}, added=added)
     return response._replace(headers=changes.applied_to(headers))
+
+
+def preflight_headers(
+    environ: WSGIEnvironment, kept: tuple[Header, ...], changes: HeaderChanges | None
+) -> list[Header] | None:
+    """Return the headers that answer a preflight of a fingerprinted file; None where it is none, or is not allowed.
+
+    A browser asks so before a page of another origin fetches with a field such as Range (WHATWG Fetch).
+
+    Args:
+        environ: The request, of another method than GET and HEAD.
+        kept: What the file carries besides what describes it.
+        changes: What the rules of ``_headers`` change in its answers.
+    """
+    asked = environ.get("HTTP_ACCESS_CONTROL_REQUEST_METHOD")
+    if asked not in _READS or environ["REQUEST_METHOD"] != "OPTIONS" or ALLOW_ALL_ORIGINS not in kept:
+        return None
+    headers = [ALLOW_ALL_ORIGINS] if changes is None else changes.applied_to([ALLOW_ALL_ORIGINS])
+    allowed = [header for header in headers if header[0].lower() == "access-control-allow-origin"]
+    return [*allowed, *_PREFLIGHT] if allowed else None
 
 
 def stand_in_headers(page: Asset) -> list[Header]:

@@ -172,6 +172,10 @@ class StaticAssets:
             self.refresh()
         build = self.build
         if environ["REQUEST_METHOD"] not in _READS:
+            allowing = build.preflight(path, environ)
+            if allowing is not None:
+                start_response("204 No Content", allowing)
+                return ()
             return (self.app or partial(refused, build, path))(environ, start_response)
         prepared = build.prepared.get(path)
         sent = None if prepared is None else prepared.answer(environ)
@@ -202,7 +206,7 @@ class StaticAssets:
                 return self._send(target, _OF_OTHERS, changes, environ, start_response)
             return _send_not_found(target, changes, environ, start_response)
         if target is None:
-            return missing(environ, start_response)
+            return missing(environ, start_response, changes)
         redirect = redirected(target, self.prefix, environ)
         if redirect.status[:3] in _LASTING:
             redirect.headers.append(REVALIDATE)
@@ -276,7 +280,7 @@ class StaticAssets:
                 self.refresh()
                 if self.index.assets.get(asset.path) is not asset:
                     return self(environ, start_response)
-            return missing(environ, start_response)
+            return missing(environ, start_response, changes)
         headers, body = sent
         start_response(response.status, headers)
         return body
@@ -339,7 +343,7 @@ def _send_not_found(
     """Send a 404 page: never kept, and without an ETag or ranges, since it is not the file at this path."""
     body = wsgi_body(Parts(page, ()) if environ["REQUEST_METHOD"] == "HEAD" else page, environ)
     if body is None:
-        return missing(environ, start_response)
+        return missing(environ, start_response, changes)
     response = Response("404 Not Found", [*stand_in_headers(page), NO_STORE], b"")
     start_response(response.status, response.headers if changes is None else changed(response, changes).headers)
     return body

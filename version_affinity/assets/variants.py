@@ -15,6 +15,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from .codings import SUFFIXES
+from .media import GZIPPED, extension
 from .tree import BLOCK, DIGEST_SIZE, open_unchanged
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ ENDINGS: Final = tuple(CODINGS)
 
 # The most that a browser takes (RFC 9659 section 3).
 _ZSTD_WINDOW: Final = 8 * 1024 * 1024
+_GZIP_MAGIC: Final = b"\x1f\x8b"  # RFC 1952 section 2.3.1
 _ZSTD_MAGIC: Final = b"\x28\xb5\x2f\xfd"
 _HEAD: Final = 18  # the longest frame header of Zstandard (RFC 8878 section 3.1.1); brotli's part is shorter
 # Each four bytes of Zstandard can stand for 128 KiB: the pieces keep what is decompressed at a time to 32 MiB.
@@ -67,6 +69,23 @@ def coding_of(name: str) -> str | None:
     """
     dot = name.rfind(".")
     return CODINGS.get(name[dot:]) if dot > 0 else None
+
+
+def own_coding(path: str, file: str, content: Described) -> str:
+    """Return the coding in which a file itself lies there: "gzip" for an ``.svgz`` that is gzipped, "" for any other.
+
+    Args:
+        path: The file's path.
+        file: Its name, as ``os.open`` takes it.
+        content: What it holds.
+    """
+    if extension(path) != GZIPPED:
+        return ""
+    try:
+        head = next(_blocks(file, content), b"")
+    except OSError:
+        return ""
+    return "gzip" if head.startswith(_GZIP_MAGIC) else ""
 
 
 def uncompressed(name: str) -> str:
