@@ -120,6 +120,7 @@ def test_bundlers(text: str, expected: list[tuple[str, str]]) -> None:
         ('e=>"a/"+e+"."+{1:"x",b:"y","c":"z"}[e]+".js"', ["a/1.x.js", "a/b.y.js", "a/c.z.js"]),
         ('e=>"a/"+({1:"home"}[e]||e)+"."+{1:"x",2:"y"}[e]+".js"', ["a/home.x.js", "a/2.y.js"]),
         ('function(e){return""+e+"."+{1:"x"}[e]+".js"}', ["1.x.js"]),
+        ('e=>"a/"+e+"."+{6e3:"x",17:"z"}[e]', ["a/6000.x", "a/17.z"]),
         ("(e)=>`a/${e}.${({1:'x'})[e]}.js`", ["a/1.x.js"]),
         ('e=>179===e?"a.js":e==="b"?"c.js":"d/"+e+".js"', ["a.js", "c.js"]),
         ('e=>"only.css"', ["only.css"]),

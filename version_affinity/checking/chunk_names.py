@@ -22,6 +22,8 @@ _EQUAL: Final = ("===", "==")
 #: How deep an expression is read: a chunk's name is a sum of a dozen parts, a chain of conditions may have some more.
 _DEPTH: Final = 200
 _CHUNKS: Final = 10_000
+#: Below it, a number with an exponent is written out (ECMA-262, Number::toString).
+_EXACT: Final = 1e21
 
 
 class _Call(NamedTuple):
@@ -142,8 +144,15 @@ def _key(pair: Node) -> str | None:
 
 
 def _constant(node: Node | None) -> str | None:
-    """Return a string, or a number as it is written."""
-    return name(node) if node is not None and node.type == "number" else string(node)
+    """Return a string, or a number as JavaScript writes it: minifiers write 6000 as 6e3."""
+    if node is None or node.type != "number":
+        return string(node)
+    written = name(node)
+    try:
+        value = float(written)
+    except ValueError:
+        return written
+    return f"{value:.0f}" if value.is_integer() and value < _EXACT else written
 
 
 def _operator(node: Node) -> str:
