@@ -348,6 +348,48 @@ def test_names_behind_a_proxy(spelt: Server, tmp_path: Path, passing: str) -> No
         assert shown(front) == direct
 
 
+# --- a server that compresses ----------------------------------------------------------------------------------------
+
+
+def test_apache_compresses(tmp_path: Path) -> None:
+    """Behind Apache with mod_deflate, which changes the tag of what it compresses, a browser still gets its 304."""
+    command = find("apache2")
+    if not (APACHE / "mod_deflate.so").exists():
+        missing("mod_deflate", "install the package apache2")
+    write_builds(tmp_path)
+    text = "x = 1;\n" * 1000
+    write_build(tmp_path / "v1", {"plain.txt": text, "index.html": f"<!doctype html>{text}"})
+    modules = ("mpm_event", "authz_core", "proxy", "proxy_http", "filter", "deflate")
+    with serving("gunicorn", "fronted:static()", tmp_path, {"FRONTED_TREE": str(tmp_path / "v1")}) as upstream:
+        port = free_port()
+        configuration = tmp_path / "apache2.conf"
+        lines = [
+            *(
+                f"ServerName {HOST}",
+                f"ServerRoot {tmp_path}",
+                f"DefaultRuntimeDir {tmp_path}",
+                f"PidFile {tmp_path}/pid",
+            ),
+            *(
+                f"Listen {HOST}:{port}",
+                "ErrorLog /dev/stderr",
+                f"DocumentRoot {tmp_path}",
+                f"ProxyPass / {upstream.url}/",
+            ),
+            *(f"LoadModule {module}_module {APACHE}/mod_{module}.so" for module in modules),
+            *(("User #65534", "Group #65534") if is_root() else ()),
+            "SetOutputFilter DEFLATE",
+        ]
+        configuration.write_text("\n".join(lines))
+        with running([command, "-DFOREGROUND", "-f", str(configuration)], port, tmp_path / "log") as front:
+            for path in ("/plain.txt", "/"):
+                first = front.ask(path, {"Accept-Encoding": "gzip"})
+                assert (first.status, first.headers["Content-Encoding"]) == (200, "gzip")
+                assert first.headers["ETag"].endswith('-gzip"')
+                again = front.ask(path, {"Accept-Encoding": "gzip", "If-None-Match": first.headers["ETag"]})
+                assert again.status == 304
+
+
 # --- files handed over ------------------------------------------------------------------------------------------------
 
 #: Names that a server could take for something else.

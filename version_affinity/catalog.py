@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from .agreement import Agreement, agree, agreement, have_equal_rules
 from .assets.asset import Asset
+from .assets.media import is_source_map
 from .assets.redirects import REWRITE, RedirectRules
 from .named import EVERYBODY, NamedFile
 from .service_workers import referer_path
@@ -58,7 +59,7 @@ class Catalog:
         alike: The paths in builds at which every known version answers with a file of the same bytes and fields, rules
             of ``_redirects`` and what is served by name apart.
         differing: The paths in builds under which known versions have different bytes.
-        collisions: Those of them that carry a fingerprint.
+        collisions: Those of them that carry a fingerprint, source maps apart: a difference between them harms no page.
         directories: The directories that builds have.
         disputed: The paths in builds at which some versions answer, and others leave it to the wrapped application.
         bits: Version id to its bit in ``NamedFile.owners``.
@@ -111,7 +112,7 @@ class Catalog:
         self.directories = frozenset().union(*(build.index.directories for build in loaded))
         owners, self.differing = self._owners()
         fingerprinted = {path for build in loaded for path, asset in build.index.assets.items() if asset.fingerprinted}
-        self.collisions = fingerprinted & self.differing
+        self.collisions = {path for path in fingerprinted & self.differing if not is_source_map(path)}
         # What serves by name asks for no version, and so for no version's protection. A staged version withholds
         # nothing from the others.
         self._protecting = tuple(version for version, build in self.builds.items() if build.protection is not None)

@@ -333,3 +333,15 @@ def test_a_huge_year_under_a_low_limit_of_digits():
         assert parse_date("Sun, 06 Nov " + "1" * 1000 + " 08:49:37 GMT") is None
     finally:
         sys.set_int_max_str_digits(before)
+
+
+@pytest.mark.parametrize("suffix", ["-gzip", "-br", ";gzip", "--gzip"])
+def test_tags_of_servers_that_compress(suffix):
+    """A tag with what a server in front adds when it compresses names the same content, in If-None-Match alone."""
+    changed = TAG[:-1] + suffix + '"'
+    for field in (changed, f"W/{changed}", f'"x", {changed}'):
+        assert if_none_match(field, TAG)
+    assert not if_match(changed, TAG)
+    assert not if_range(changed, TAG)
+    for other in (f'{TAG[:-1]}-zip"', f'"x{changed[1:]}', f'{changed[:-1]}{suffix}"', f'{TAG[:-1]}gzip"'):
+        assert not if_none_match(other, TAG)

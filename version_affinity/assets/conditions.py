@@ -25,6 +25,8 @@ class Outcome(Enum):
 
 
 _READS: Final = ("GET", "HEAD")
+# What servers in front add to the tag of an answer that they compress: Apache, Jetty.
+_CODED: Final = re.compile(r"(?:--?gzip|;gzip|-br)\Z")
 
 # RFC 9110 section 5.6.7. Case-sensitive, and nothing around it.
 _DAYS = "Mon|Tue|Wed|Thu|Fri|Sat|Sun"
@@ -102,7 +104,8 @@ def if_match(field: str, etag: str) -> bool:
 def if_none_match(field: str, etag: str) -> bool:
     """Tell whether an If-None-Match field names an entity tag, so that the answer to GET and HEAD is 304.
 
-    The comparison is weak (RFC 9110 section 13.1.2).
+    The comparison is weak (RFC 9110 section 13.1.2). A server in front that compresses may have changed the tag:
+    Apache's mod_deflate makes ``"tag-gzip"`` of ``"tag"``. The tag is a hash of the content: both name the same.
 
     Args:
         field: The field's value; several lines joined by commas.
@@ -113,11 +116,10 @@ def if_none_match(field: str, etag: str) -> bool:
     """
     if field == etag:
         return True
-    opaque = etag.removeprefix("W/")
-    if opaque not in field:
+    content = etag.removeprefix("W/")[1:-1]
+    if content not in field:
         return field.strip(" \t") == "*"
-    content = opaque[1:-1]
-    return any(tag == content for _, tag in _tags(field))
+    return any(tag == content or _CODED.sub("", tag) == content for _, tag in _tags(field))
 
 
 def if_range(field: str, etag: str, modified: int | None = None) -> bool:

@@ -255,3 +255,8 @@ def is_media(path: str, additions: Mapping[str, str] | None = None) -> bool:
         return not is_html(additions[ending])
     kind = _TYPES.get(ending)
     return kind is not None and not kind.startswith(_HTML)
+
+
+def is_source_map(path: str) -> bool:
+    """Tell whether a file is a source map: only development tools load it."""
+    return path.endswith(".map")

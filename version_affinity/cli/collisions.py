@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from version_affinity.assets.inventory import InventoryError, parse
+from version_affinity.assets.media import is_source_map
 
 from .text import local_path
 
@@ -37,6 +38,8 @@ def collisions(directory: ReleasesDirectory, version: str, others: Iterable[str]
         if other == version:
             continue
         for path, (digest, fingerprinted) in _files(directory, other).items():
+            if is_source_map(path):
+                continue  # pages do not load it, and it is served with no-cache where it differs
             mine = own.get(path)
             if mine is not None and mine[0] != digest and (fingerprinted or mine[1]):
                 found.setdefault(path, []).append(other)
