@@ -279,11 +279,11 @@ def browser(engine: str, directory: Path) -> Iterator[Browser]:
 
 @contextlib.contextmanager
 def _chromium(directory: Path) -> Iterator[_Driver]:
-    program = _program("chromium", "Chromium", "chromium")
-    driver = _program("chromedriver", "chromedriver", "chromium-driver")
+    chromium = program("chromium", "Chromium", "chromium")
+    driver = program("chromedriver", "chromedriver", "chromium-driver")
     port = free_port()
     with running([driver, f"--port={port}"], port, directory / "chromedriver.log", _home(directory)):
-        options = {"binary": program, "args": [*_CHROMIUM_FLAGS, f"--user-data-dir={directory / 'profile'}"]}
+        options = {"binary": chromium, "args": [*_CHROMIUM_FLAGS, f"--user-data-dir={directory / 'profile'}"]}
         session = _OverHTTP(port, {"acceptInsecureCerts": True, "goog:chromeOptions": options})
         try:
             yield session
@@ -293,9 +293,9 @@ def _chromium(directory: Path) -> Iterator[_Driver]:
 
 @contextlib.contextmanager
 def _webkit(directory: Path) -> Iterator[_Driver]:
-    driver = _program("WebKitWebDriver", "WebKitWebDriver", "webkit2gtk-driver")
-    program = next(map(str, sorted(Path("/usr/lib").glob("*/webkit2gtk-4*/MiniBrowser"))), None)
-    if program is None:
+    driver = program("WebKitWebDriver", "WebKitWebDriver", "webkit2gtk-driver")
+    minibrowser = next(map(str, sorted(Path("/usr/lib").glob("*/webkit2gtk-4*/MiniBrowser"))), None)
+    if minibrowser is None:
         missing("MiniBrowser", "it comes with webkit2gtk-driver")
     with _display(directory) as display:
         port = free_port()
@@ -303,7 +303,7 @@ def _webkit(directory: Path) -> Iterator[_Driver]:
         with running(
             [driver, f"--host={HOST}", f"--port={port}"], port, directory / "webkitwebdriver.log", environment
         ):
-            options = {"binary": program, "args": ["--automation"]}
+            options = {"binary": minibrowser, "args": ["--automation"]}
             session = _OverHTTP(port, {"acceptInsecureCerts": True, "webkitgtk:browserOptions": options})
             try:
                 yield session
@@ -313,12 +313,12 @@ def _webkit(directory: Path) -> Iterator[_Driver]:
 
 @contextlib.contextmanager
 def _firefox(directory: Path) -> Iterator[_Driver]:
-    program = shutil.which("firefox-esr") or _program("firefox", "Firefox", "firefox-esr")
+    firefox = shutil.which("firefox-esr") or program("firefox", "Firefox", "firefox-esr")
     profile = directory / "profile"
     profile.mkdir()
     preferences = (f"user_pref({json.dumps(name)}, {json.dumps(to)});\n" for name, to in _FIREFOX_PREFERENCES.items())
     (profile / "user.js").write_text("".join(preferences))
-    command = [program, "--headless", "--no-remote", "--marionette", "--profile", str(profile)]
+    command = [firefox, "--headless", "--no-remote", "--marionette", "--profile", str(profile)]
     with _process(command, directory / "firefox.log", _home(directory)) as process:
         # Firefox writes the port that it chose.
         port = int(_written(profile / "MarionetteActivePort", process))
@@ -331,10 +331,10 @@ def _firefox(directory: Path) -> Iterator[_Driver]:
 
 @contextlib.contextmanager
 def _display(directory: Path) -> Iterator[str]:
-    program = _program("Xvfb", "Xvfb", "xvfb")
+    xvfb = program("Xvfb", "Xvfb", "xvfb")
     number = directory / "display"
     with number.open("wb") as chosen:
-        command = [program, "-displayfd", str(chosen.fileno()), "-screen", "0", "1280x800x24", "-nolisten", "tcp"]
+        command = [xvfb, "-displayfd", str(chosen.fileno()), "-screen", "0", "1280x800x24", "-nolisten", "tcp"]
         with _process(command, directory / "xvfb.log", {}, pass_fds=(chosen.fileno(),)) as process:
             yield f":{_written(number, process)}"
 
@@ -347,7 +347,8 @@ def _home(directory: Path) -> dict[str, str]:
     return {"HOME": str(home), **{name: str(home / folder) for name, folder in folders.items()}}
 
 
-def _program(name: str, title: str, package: str) -> str:
+def program(name: str, title: str, package: str) -> str:
+    """Return the path of a program; skip the test where it is missing."""
     found = shutil.which(name)
     if found is None:
         missing(title, f"Debian has it in {package}")

@@ -13,8 +13,8 @@ FACTOR = int(os.environ.get("VERSION_AFFINITY_EXAMPLES", "0"))
 settings.register_profile("tests", deadline=None, derandomize=FACTOR == 0, max_examples=100 * max(FACTOR, 1))
 settings.load_profile("tests")
 
-# Every answer that a test gets is linted as HTTP.
-pytest_plugins = ["lint_plugin"] if find_spec("httplint") else []
+# Every answer that a test gets is linted as HTTP; "browsed" has the fixtures of tests in browsers.
+pytest_plugins = ["lint_plugin", "browsed"] if find_spec("httplint") else ["browsed"]
 
 # Not for the doctest collector, which would take the two for one module.
 collect_ignore = ["conftest.py", "assets/conftest.py"]
