@@ -161,7 +161,7 @@ def test_a_damaged_page(releases: ReleasesDirectory, loading: Loading) -> None:
     holdings = Holdings(releases, loading)
     holdings.load(known(releases))
     assert list(holdings.versions) == ["v1"]
-    assert "'/index.html' cannot be served: it holds other bytes" in holdings.failures["v2"].reason
+    assert "'/index.html' holds other bytes" in holdings.failures["v2"].reason
 
 
 def index_of(holdings: Holdings, version: str) -> Any:

@@ -201,7 +201,8 @@ def _check_files(version: str, index: Index, manifest: Inventory) -> None:
         if path in index.assets or path not in manifest.files or reason in DELIBERATE:
             continue
         if reason != OTHER_BYTES or is_html(content_type(path)) or _is_new(f"{index.directory}/{_name(path)}"):
-            raise IncompleteError(f"{path!r} cannot be served: {reason}")
+            what = reason.removeprefix("it ") if reason == OTHER_BYTES else f"cannot be served: {reason}"
+            raise IncompleteError(f"{path!r} {what}")
         damaged.append(path)
     if damaged:
         logger.error(
