@@ -42,7 +42,7 @@ def judged(tmp_path_factory):
     for number, (name, skeleton) in enumerate(TREES.items()):
         root = tmp_path_factory.mktemp(f"tree{number}")
         rebuild(root, skeleton)
-        assets = scan(root).assets
+        assets = scan(root, allow_source=True).assets  # one of them is a source directory
         hashed = {path for path, is_hashed in skeleton["files"] if is_hashed and path in assets}
         found[name] = (hashed, {path: asset for path, asset in assets.items() if asset.fingerprinted})
     return found
@@ -107,7 +107,7 @@ def test_public_files_beside_hashed_ones(tmp_path, name):
     added = {f"/{(place / file).relative_to(tmp_path)}" for file in HAND_MADE} - known
     for path in added:
         (tmp_path / path[1:]).write_text("")
-    assets = scan(tmp_path).assets
+    assets = scan(tmp_path, allow_source=True).assets
     assert {path: assets[path].why for path in added if assets[path].fingerprinted} == {}
 
 

@@ -406,3 +406,15 @@ def test_errors_are_red(site: Site) -> None:
         program("versions", "view", "v9"), cwd=site.root, env=environment(), capture_output=True, text=True, check=False
     )
     assert done.stderr.startswith("Error: version 'v9'")
+
+
+def test_files_by_reason(site: Site) -> None:
+    """A terminal of 80 columns gets the files of a version under the reasons why they are fingerprinted or are not."""
+    with terminal(site.root, "versions", "view", "v1", "--files", columns=80) as screen:
+        assert screen.end() == 0
+    lines = screen.text.splitlines()
+    headings = [line for line in lines if not line.startswith(" ")]
+    assert headings[0] == "Fingerprinted: usual name (2 files)"
+    assert "Not fingerprinted: HTML (1 file)" in headings
+    assert max(map(len, lines)) <= 80
+    assert lines[lines.index("Not fingerprinted: HTML (1 file)") + 1].split()[-2:] == ["html", "/index.html"]

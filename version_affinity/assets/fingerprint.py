@@ -180,8 +180,10 @@ def reason_in(directory: str, place: Place, name: str, tails: list[tuple[str, st
     """
     if place is Place.TOOL:
         return DIRECTORY if name[0] != "_" or _is_of_build(directory, name) else ""
-    if place is Place.SHARED and any(separator and _is_random(tail) for separator, tail in tails):
-        return USUAL  # nearly every name of a build
+    if place is Place.SHARED:
+        for separator, tail in tails:  # nearly every name of a build
+            if separator and _is_random(tail):
+                return USUAL
     if _LONG_HEX.search(name):
         return HEXADECIMAL
     first, *middle = name.split(".")[:-1]

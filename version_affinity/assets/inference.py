@@ -173,7 +173,7 @@ def by_name(
         listed: All paths that Vite's manifest names; None: the build has none.
     """
     reasons: dict[str, str] = {}
-    groups: _Groups = defaultdict(list)
+    groups: _Groups = {}
     for parent, files in directories:
         _group(parent, files, reasons, groups, listed)
     _take_manifest(reasons, hashed, listed or ())
@@ -205,6 +205,7 @@ def _group(
 ) -> None:
     """Judge each name of a directory alone, and put it where its neighbours are."""
     place = place_of(parent)
+    here: dict[_Shape, list[tuple[str, str]]] = defaultdict(list)
     for path, name, _ in files:
         if listed is not None and place is Place.SHARED and path not in listed and not is_code(name):
             continue  # a public file: of its own files, Vite leaves out just workers, maps and what these load
@@ -216,7 +217,8 @@ def _group(
             reasons[path] = why
         if place is not Place.TOOL:
             for separator, tail in tails:
-                groups[parent, (separator, len(tail))].append((path, tail))
+                here[separator, len(tail)].append((path, tail))
+    groups.update(((parent, shape), members) for shape, members in here.items())
 
 
 def _take_manifest(reasons: dict[str, str], hashed: Iterable[str], listed: Iterable[str]) -> None:
