@@ -77,7 +77,7 @@ def test_paths_and_queries(applications: dict[str, WSGIApplication], name: str, 
         for before in ("/", "", "/r1/", "http://"):
 
             def paths(size: int, unit: str = unit, before: str = before) -> dict[str, str]:
-                text = (before + unit * size)[:size]
+                text = (before + unit * size)[: size - 1] + "%"
                 return {**fields, "PATH_INFO": text, "REQUEST_URI": text, "RAW_URI": text}
 
             assert_linear(application, paths, (name, unit, before))
