@@ -10,6 +10,7 @@ from harness import NAVIGATION, SCRIPT, client, write_build
 
 from version_affinity import StaticAssets, Version, VersionAffinity
 from version_affinity.assets.protection import Protection
+from version_affinity.checking import check
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -128,6 +129,14 @@ def test_reported(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     assert "not used" not in caplog.text
     assert "Basic-Auth" in site.build.why_not_served("/secret/page.html")
     assert site.build.why_not_served("/public.txt") == ""
+
+
+def test_checked(tmp_path: Path) -> None:
+    """A reference to a protected file is broken, and the check says why."""
+    page = '<!doctype html><title>x</title><script type="module" src="/secret/assets/app-BX4CeNGm.js"></script>'
+    write_build(tmp_path, {**GUARDED, "index.html": page})
+    (broken,) = check(StaticAssets(tmp_path)).broken
+    assert "Basic-Auth" in broken.reason
 
 
 def test_other_headers_of_the_rule(tmp_path: Path) -> None:

@@ -171,7 +171,7 @@ class Site:
             is_own = need is Need.FILE or answered != APP or is_media(path)
         if not is_own:
             return _OTHERS
-        why = self._build.index.why_not_served(path)
+        why = self._build.why_not_served(path)
         return Answer(f"it is not served, because {why}" if why else _NOTHING)
 
 
