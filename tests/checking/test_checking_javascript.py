@@ -98,7 +98,28 @@ def test_references(text: str, expected: list[tuple[str, str]]) -> None:
             [("define()", "./workbox-33d6cbb8.js"), ("precache list", "index.html"), ("precache list", "/assets/a.js")],
         ),
         ('define(["./jquery"],f);workbox-1;a={url:"b.js"};c={revision:1}', []),
-        # webpack.
+        (
+            "caches.open('a').then(c => c.addAll(['/', './a.js', 'b.css', 'name'])); cache.add('/c'); list.add('/d')",
+            [("precache list", "/"), ("precache list", "./a.js"), ("precache list", "b.css"), ("precache list", "/c")],
+        ),
+        ("cache.addAll(['/a.js'])", [("string", "/a.js")]),
+        # VitePress, Turbopack.
+        (
+            """window.__VP_HASH_MAP__=JSON.parse('{"guide_a.md":"BX4CeNGm"}')""",
+            [("VitePress page", f"assets/guide_a.md.BX4CeNGm{ending}") for ending in (".js", ".lean.js")],
+        ),
+        ("window.__VP_HASH_MAP__=JSON.parse('{'); a.__VP_HASH_MAP__=JSON.parse('[1]')", []),
+        (
+            '(globalThis.TURBOPACK=[]).push([0,e=>{e.v(t=>Promise.all(["static/chunks/2i079w-5af0xc.js","b.js"].map(e.l)))}])',
+            [("Turbopack chunk", "static/chunks/2i079w-5af0xc.js")],
+        ),
+        # webpack and Rspack, whose style sheets have a map of their own.
+        (
+            """i.u=e=>"js/"+e+"."+({5:"065d78732d",a:"2fd2322412"})[e]+".js",i.miniCssF=e=>"css/"+e+".856e946b62.css";
+            self.rspackChunk=[];0!==c[e]&&({a:1})[e]&&f()""",
+            [("webpack chunk", "js/5.065d78732d.js"), ("webpack chunk", "js/a.2fd2322412.js"),
+             ("webpack chunk", "css/a.856e946b62.css")],
+        ),
         (
             """n.u=e=>"js/"+(245===e?"lazy":e)+"."+{141:"c86eeba0",245:"07f6a068"}[e]+".chunk.js",n.miniCssF=e=>{};
             self.webpackChunka=[];a=n.p+"media/pic.437b86bf.png";""",

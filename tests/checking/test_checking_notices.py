@@ -59,7 +59,12 @@ def test_precached_redirect_by_rule(tmp_path: Path) -> None:
 )
 @pytest.mark.parametrize(
     "files",
-    [{"sw.js": ""}, {"worker.js": "", "a.html": REGISTERS}, {"worker.js": "caches.open('a').then(c=>c.add('/'))"}],
+    [
+        {"sw.js": ""},
+        {"own.js": "self.addEventListener('fetch', e => {})"},
+        {"worker.js": "", "a.html": REGISTERS},
+        {"worker.js": "caches.open('a').then(c=>c.add('/'))"},
+    ],
 )
 def test_hidden_worker(files: dict[str, str], policy: str, hides: bool, tmp_path: Path) -> None:
     """A worker that does not name itself in its requests gets the page's version: browsers stay on it."""

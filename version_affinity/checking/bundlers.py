@@ -31,6 +31,7 @@ _MAP_FIELDS: Final = ("f", "viteFileDeps")
 _LONGEST_LOAD: Final = 2000
 _PRELOADED: Final = (".js", ".mjs", ".css")
 _RELATIVE: Final = ("./", "../")
+_ABSOLUTE: Final = ("/", *_RELATIVE)
 _WORKBOX: Final = "./workbox-"
 _TURBOPACK: Final = "static/chunks/"
 #: A map of chunks that have a style sheet, and an id in it.
@@ -116,11 +117,13 @@ def _precached(node: Node, _: bytes) -> Iterator[Reference]:
 def _added(node: Node, _: bytes) -> Iterator[Reference]:
     """Yield what a hand-written service worker keeps: ``cache.addAll(["/", "/app.js"])``, ``cache.add("/")``."""
     function = node.child_by_field_name("function")
-    called = "" if function is None else member(function)[1]
-    for argument in arguments_of(node)[:1] if called in ("addAll", "add") else ():
+    owner, called = ("", "") if function is None else member(function)
+    # Sets and lists of classes have add(), too: only the name of what it is called on tells, or a minified one.
+    is_cache = called == "addAll" or (called == "add" and ("cache" in owner.lower() or len(owner) == 1))
+    for argument in arguments_of(node)[:1] if is_cache else ():
         for url in elements_of(argument) if argument.type == "array" else [argument]:
             text = string(url)
-            if text is not None and (text.startswith(("/", ".")) or is_media(text)):
+            if text is not None and (text.startswith(_ABSOLUTE) or is_media(text)):
                 yield Reference(PRECACHE, text, url.start_point.row, Need.CONTENT)
 
 

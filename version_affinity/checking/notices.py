@@ -105,7 +105,8 @@ def _pages(build: Build, found: Trace) -> Iterator[Notice]:
 
 def _workers(build: Build, site: Site, found: Trace) -> set[str]:
     """Return the scripts of a version that are service workers."""
-    workers = {path for path in build.index.assets if path[path.rfind("/") + 1 :] in USUAL_NAMES}
+    named = {path for path in build.index.assets if path[path.rfind("/") + 1 :] in USUAL_NAMES}
+    workers = {*named, *build.index.workers}
     for file, document in found.documents.items():
         for reference in document.references:
             if reference.kind == PRECACHE:
