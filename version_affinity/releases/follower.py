@@ -216,11 +216,7 @@ class Follower:
         self._report_lacking()
 
     def _load(self) -> None:
-        """Load what is known, in a thread of its own.
-
-        A large version takes seconds. Meanwhile deployments are followed, such as a rollback, and the other hosts see
-        that this one is alive.
-        """
+        """Load what is known, in a thread of its own: meanwhile deployments are followed, such as a rollback."""
         loading = Aside(self._load_known)
         while not loading.has_ended(self._interval):
             self._look_at_log()
@@ -232,10 +228,7 @@ class Follower:
         self._holdings.load(self._known.releases, first=self._wanted())
 
     def _load_news(self) -> bool:
-        """Load what is new, until nothing is; return whether there was something.
-
-        For a process that does not serve yet. To load a version takes seconds, in which others come.
-        """
+        """Load until nothing is new: a load takes seconds, in which others come. Return whether something was."""
         is_new = False
         while True:
             self._deployments.expire()
@@ -337,10 +330,10 @@ class Follower:
             while self._load_news():
                 self._hand_over()
             # The newest deployment is waited for, rather than one served that others have left.
-            wait = min(self._settling.remaining, self._interval)
-            if self._settling.remaining > until - time.monotonic() or self._deployments.is_away:
+            wait = self._settling.remaining
+            if wait > until - time.monotonic() or self._deployments.is_away:
                 return
-            time.sleep(wait)
+            time.sleep(min(wait, self._interval))
             self._hand_over()
 
     def resume(self) -> None:
