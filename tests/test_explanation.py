@@ -25,6 +25,9 @@ from harness import NAVIGATION, SCRIPT, checked, write_build
 from werkzeug.test import create_environ, run_wsgi_app
 
 from version_affinity import Cookie, Deployment
+from version_affinity.cli.requests import HEADERS as CLIENTS
+from version_affinity.cli.requests import environ_of
+from version_affinity.request import kind_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -226,3 +229,10 @@ def test_as_dict(builds: dict[str, Path]) -> None:
     assert document["steps"][-1] == {"name": "key", "outcome": "v2 (cookie:user)", "decided": True}
     assert (document["kind"], document["answer"], document["served"]) == ("page", "file", "v2")
     assert document["scores"] == explained.scores
+
+
+@pytest.mark.parametrize("kind", sorted(set(CLIENTS) - {"curl"}))
+def test_command_line_kinds(kind: str) -> None:
+    """``explain --as`` makes a request of the kind that is asked for."""
+    environ, chosen = environ_of("/app.js", method="GET", kind=kind, cookies=(), headers=())
+    assert (kind_of(environ), chosen) == (kind, kind)

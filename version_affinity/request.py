@@ -99,9 +99,10 @@ def _kind(environ: WSGIEnvironment, mode: str | None, destination: str | None, w
     site = environ.get("HTTP_SEC_FETCH_SITE")
     is_browser = bool(mode or destination or site)
     if is_browser:
-        if is_shown_in_tab(environ, mode, destination, path):
+        # Nearly all requests have another mode: what a page loads.
+        if (mode == "navigate" or mode == "same-origin") and is_shown_in_tab(environ, mode, destination, path):  # noqa: PLR1714
             return PAGE
-        if is_framed_by_other_site(environ, mode, destination):
+        if mode == "navigate" and is_framed_by_other_site(environ, mode, destination):
             return FRAME if "HTTP_SEC_FETCH_STORAGE_ACCESS" in environ else COOKIELESS_FRAME
     elif "text/html" in environ.get("HTTP_ACCEPT", "") and environ["REQUEST_METHOD"] in READING:
         return PAGE

@@ -89,9 +89,9 @@ class ServiceWorkers:
             destination: Its Sec-Fetch-Dest.
             path: Its path, as in ``PATH_INFO``.
         """
-        if is_script_request(environ, destination) or self._is_unpinned(path):
+        if destination == "serviceworker" or environ.get("HTTP_SERVICE_WORKER") == "script" or self._is_unpinned(path):
             return True
-        return (mode == "cors" or destination in _SCRIPTS) and self._is_worker(environ)
+        return (mode == "cors" or destination in _SCRIPTS) and "HTTP_REFERER" in environ and self._is_worker(environ)
 
     def _is_worker(self, environ: WSGIEnvironment) -> bool:
         """Tell whether the Referer of a request is a service worker's script."""
@@ -99,7 +99,7 @@ class ServiceWorkers:
         if self._is_listed is not None:
             return self._is_listed(referer_path(environ)) if referer else False
         name = referer.partition("?")[0].rpartition("/")[2]
-        if name not in self._names and "%" not in name:  # nearly all requests
+        if not name or (name not in self._names and "%" not in name):  # nearly all requests
             return False
         path = referer_path(environ)
         return path in self._found or path[path.rfind("/") + 1 :] in USUAL_NAMES

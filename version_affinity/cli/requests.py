@@ -19,6 +19,9 @@ PAGE: Final = "page"
 SUBRESOURCE: Final = "subresource"
 PREFETCH: Final = "prefetch"
 SERVICE_WORKER: Final = "service-worker"
+FRAME: Final = "frame"
+COOKIELESS_FRAME: Final = "cookieless-frame"
+CROSS_ORIGIN: Final = "cross-origin"
 CURL: Final = "curl"
 
 _NAVIGATION: Final = {
@@ -27,11 +30,15 @@ _NAVIGATION: Final = {
     "Sec-Fetch-Mode": "navigate",
     "Sec-Fetch-Site": "none",
 }
+_FRAMED: Final = {**_NAVIGATION, "Sec-Fetch-Dest": "iframe", "Sec-Fetch-Site": "cross-site"}
 # What a browser says of the requests that each kind of client sends (W3C Fetch Metadata).
 HEADERS: Final[Mapping[str, Mapping[str, str]]] = {
     PAGE: _NAVIGATION,
     SUBRESOURCE: {"Accept": "*/*", "Sec-Fetch-Site": "same-origin"},
     PREFETCH: {**_NAVIGATION, "Sec-Purpose": "prefetch", "Sec-Fetch-Site": "same-origin"},
+    FRAME: {**_FRAMED, "Sec-Fetch-Storage-Access": "none"},
+    COOKIELESS_FRAME: _FRAMED,
+    CROSS_ORIGIN: {"Accept": "*/*", "Sec-Fetch-Site": "cross-site"},
     SERVICE_WORKER: {
         "Accept": "*/*",
         "Sec-Fetch-Dest": "serviceworker",
@@ -87,7 +94,7 @@ def environ_of(
         raise click.UsageError(f"{target!r} is no path: write it from the host on, such as /checkout, or a whole URL")
     chosen = kind or kind_of_path(url.path)
     sent = dict(HEADERS[chosen])
-    if chosen == SUBRESOURCE:
+    if chosen in (SUBRESOURCE, CROSS_ORIGIN):
         sent["Sec-Fetch-Dest"], sent["Sec-Fetch-Mode"] = _destination(url.path)
     given = [_header(line) for line in headers]
     replaced = {environ_key(name) for name, _ in given}
