@@ -72,6 +72,18 @@ def test_conditional(script: str, tmp_path: Path) -> None:
     assert outcome(tmp_path, 'try { c() } catch { } import("./a.wasm")') == (certain, [])
 
 
+def test_names_in_directories_of_tools(tmp_path: Path) -> None:
+    """In a directory where all names are a tool's, a text that is a plain name is still not a reference."""
+    entry = "_app/immutable/chunks/CClpvogW.js"
+    script = 'z.file("vbaProject.bin"); z.file("xl/vbaProject.bin"); a = "chunks/Settings2.js"'
+    script += '; try { new URL("./a.wasm", import.meta.url) } catch { }'
+    files = {"index.html": f'{PAGE}<script type="module" src="/{entry}"></script>', entry: script}
+    report = checked(tmp_path, files)
+    assert (report.broken, [one.text for one in report.doubtful]) == ((), ["./a.wasm"])
+    gone = {**files, entry: 'b = "_app/immutable/chunks/lazy.Cl_2P7Ep.js"'}
+    assert [one.text for one in checked(tmp_path, gone).broken] == ["_app/immutable/chunks/lazy.Cl_2P7Ep.js"]
+
+
 def test_conditional_chunk(tmp_path: Path) -> None:
     """A bundler's own chunk is needed all the same, and so is a file that a known version has."""
     assert outcome(tmp_path, 'if (b) await import("./gone-Cl_2P7Ep.js")') == (["./gone-Cl_2P7Ep.js"], [])

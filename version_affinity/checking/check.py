@@ -6,7 +6,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
-from version_affinity.assets.fingerprint import is_fingerprinted
+from version_affinity.assets.fingerprint import has_hash
 from version_affinity.assets.static import StaticAssets
 from version_affinity.configuration import check_prefix
 from version_affinity.errors import ConfigurationError
@@ -193,6 +193,6 @@ def _doubt(followed: Followed, found: Trace, asset: Asset | None, *, is_elsewher
     # A service worker that other versions have leaves its pages behind when it is gone.
     if reference.kind == SERVICE_WORKER and not is_elsewhere:
         return "a library may register it for those that use it"
-    if reference.is_conditional and not is_elsewhere and not is_fingerprinted(request_path(followed.url)):
+    if reference.is_conditional and not is_elsewhere and not has_hash(followed.url.rpartition("/")[2]):
         return "a condition or a try may keep it from being loaded"
     return ""

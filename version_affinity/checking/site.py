@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from version_affinity.assets.asset import Asset
 from version_affinity.assets.build import APP, MISSING, NO_FILE, Found
-from version_affinity.assets.fingerprint import is_fingerprinted
+from version_affinity.assets.fingerprint import has_hash, is_fingerprinted
 from version_affinity.assets.media import is_media
 from version_affinity.assets.redirects import Redirected
 from version_affinity.assets.routing import Redirect
@@ -164,7 +164,9 @@ class Site:
         if need is Need.CHUNK:
             is_own = self._is_in_build(path)
         elif need is Need.NAMED:
-            is_own = path[: path.rfind("/") + 1] in self._directories and is_fingerprinted(path)
+            directory, slash, name = path.rpartition("/")
+            # In a directory of a tool every name counts as fingerprinted; a text may just look like a name.
+            is_own = directory + slash in self._directories and is_fingerprinted(path) and has_hash(name)
         elif need is Need.PAGE:
             is_own = answered in (MISSING, NO_FILE)
         else:
