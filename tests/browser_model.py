@@ -120,11 +120,11 @@ def _decoded(response: Response) -> Response:
 
 @dataclass
 class CacheEntry:
-    """A stored response, with what its reuse depends on and the versions that were known when it was stored."""
+    """A stored response, with what its reuse depends on and the versions that had had a share when it was stored."""
 
     response: Response
     varying: dict[str, str]
-    known_then: frozenset[str]
+    shown_then: frozenset[str]
 
     @property
     def fresh(self) -> bool:
@@ -188,7 +188,7 @@ class Browser:
 
     Args:
         app: The WSGI application that it talks to.
-        known: Returns the versions that are known now; noted with each stored response.
+        shown: Returns the versions that have had a share until now; noted with each stored response.
         fetch_metadata: Whether it sends ``Sec-Fetch-*``.
         keeps_cookies: False where the user blocks them.
         added: Headers that something on the way adds to each request, for example a key.
@@ -198,7 +198,7 @@ class Browser:
     def __init__(
         self,
         app: Callable[..., Iterable[bytes]],
-        known: Callable[[], frozenset[str]],
+        shown: Callable[[], frozenset[str]],
         *,
         fetch_metadata: bool = True,
         keeps_cookies: bool = True,
@@ -206,7 +206,7 @@ class Browser:
         scheme: str = "http",
     ) -> None:
         self.app = app
-        self.known = known
+        self.shown = shown
         self.fetch_metadata = fetch_metadata
         self.keeps_cookies = keeps_cookies
         self.added = added or {}
@@ -310,5 +310,5 @@ class Browser:
             return
         varying = {name.strip(): sent.get(name.strip(), "") for name in response.get("Vary").split(",")}
         headers = [header for header in response.headers if header[0] != "Set-Cookie"]
-        known_then = self.known() if response.cached is None else response.cached.known_then
-        self.cache[url] = CacheEntry(response._replace(headers=headers, cached=None), varying, known_then)
+        shown_then = self.shown() if response.cached is None else response.cached.shown_then
+        self.cache[url] = CacheEntry(response._replace(headers=headers, cached=None), varying, shown_then)

@@ -282,8 +282,10 @@ class Promise:
     (1a) A file (no HTML) whose bytes agree in all known versions that have it is served, with those bytes, to everyone,
          under any key, percentages, history, cookies or override, in any tab. Every fingerprinted file without a
          collision is one. Of the others, those that only staged versions have are reached by an override alone.
+         A fingerprinted name whose bytes agree in all versions that have or had a share is served like that too, and
+         may be kept for a year, to requests that name no staged version: see ``shared``.
          Limit: a copy that the browser's own cache keeps as immutable from before a version with other bytes under that
-         name became known is out of any server's reach.
+         name had a share is out of any server's reach.
 
     (1b) Any other file of the page's version V (public/ files, collisions) has V's bytes, when
          - the request carries an override that names V, and V is deployed (the override decides this one request); or
@@ -371,6 +373,16 @@ class Promise:
             return None
         return next(iter(owners.values()))
 
+    def shared(self, path: str, *named: str) -> bytes | None:
+        """(1a) Return the bytes that a fingerprinted name has in all versions that have or had a share.
+
+        None where they disagree, and where a request names a version that is not one of them.
+        """
+        if path not in FINGERPRINTED or not self.shown.issuperset(filter(None, named)):
+            return None
+        contents = {content for version, content in self.owners(path).items() if version in self.shown}
+        return contents.pop() if len(contents) == 1 else None
+
     def version(self, page: Page, browser: Browser, importer: str, override: str, key: str) -> str:
         """(1b) Return the version whose bytes a page's request must get, "" where none is promised."""
         own = page.version
@@ -389,6 +401,8 @@ class Promise:
     def bytes(self, page: Page, path: str, browser: Browser, importer: str, override: str, key: str) -> bytes | None:
         """(1a, 1b) Return what a page's request for a file must get, None where nothing is promised."""
         agreed = self.agreed(path)
+        if agreed is None:
+            agreed = self.shared(path, page.version, self.pin, override)
         if agreed is not None:
             return agreed
         return (
@@ -447,7 +461,7 @@ class Skew(RuleBasedStateMachine):
         self.checked = checked(self.affinity)
         self.browser = Browser(
             self.checked,
-            lambda: frozenset(self.promise.known),
+            lambda: frozenset(self.promise.shown),
             fetch_metadata=world.fetch_metadata,
             keeps_cookies=world.keeps_cookies,
             added={"X-User-Id": world.key_header} if world.key_header else {},
@@ -727,8 +741,8 @@ class Skew(RuleBasedStateMachine):
         assert response.status != 200 or not response.is_html, "(1d) a page's file was answered with a document"
         key = self.key if page.first_party else self.world.key_header
         promised = self.promise.bytes(page, path, browser, importer, override, key)
-        if not response.asked and response.cached and page.version not in response.cached.known_then:
-            return  # immutable since before this version was known
+        if not response.asked and response.cached and page.version not in response.cached.shown_then:
+            return  # immutable since before this version had a share
         if promised is not None:
             assert (response.status, response.body) == (200, promised), f"{page} misses its {path}"
 
@@ -747,6 +761,13 @@ class Skew(RuleBasedStateMachine):
                 for headers in strangers:
                     response = send(self.affinity, environ_of("GET", self.world.prefix[:-1] + path, headers))
                     assert (response.status, response.body) == (200, agreed), f"{path} is not served to {headers}"
+        for path in FINGERPRINTED:
+            shared = self.promise.shared(path)
+            if shared is not None:
+                for headers in strangers[:-1]:
+                    response = send(self.affinity, environ_of("GET", self.world.prefix[:-1] + path, headers))
+                    assert (response.status, response.body) == (200, shared), f"{path} is not served to {headers}"
+                    assert "private" not in response.get("Cache-Control"), f"a staged version keeps {path} from caches"
 
     @invariant()
     def the_next_page_is_of_the_same_version(self) -> None:
@@ -775,10 +796,8 @@ def _root(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _quiet(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+def _quiet(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.CRITICAL, logger="version_affinity")
-    # The one rate-limited log that all applications in a process share: what is left of it belongs to other tests.
-    monkeypatch.setattr("version_affinity.tags._unknown_entry", lambda *arguments: None)
 
 
 @pytest.mark.parametrize("path", FILES)
@@ -892,6 +911,15 @@ def _collisions_overlooked(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Catalog, "_owners", lambda self: (owners(self)[0], frozenset()))
 
 
+def _collisions_of_staged_versions_counted(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Catalog, "guarded_file", lambda self, name, version: None)
+
+
+def _staged_versions_overlooked(patch: pytest.MonkeyPatch) -> None:
+    guarded_file = Catalog.guarded_file
+    patch.setattr(Catalog, "guarded_file", lambda self, name, version: guarded_file(self, name, ""))
+
+
 def _document_for_everything(patch: pytest.MonkeyPatch) -> None:
     patch.setattr("version_affinity.assets.build._wants_document", lambda path, environ, *, has_app: True)
 
@@ -917,6 +945,8 @@ MUTATIONS = {
     "overrides stamp the pin": _overrides_stamp,
     "no rescues": _no_rescues,
     "collisions overlooked": _collisions_overlooked,
+    "collisions of staged versions counted": _collisions_of_staged_versions_counted,
+    "colliding files of staged versions overlooked": _staged_versions_overlooked,
     "the single-page document for everything": _document_for_everything,
     "conditional headers reach the application": _conditional_headers_reach_the_application,
 }

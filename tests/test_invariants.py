@@ -50,10 +50,8 @@ def forced(version: str, forcing: str) -> dict[str, str]:
 
 
 @pytest.fixture(autouse=True)
-def _quiet(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+def _quiet(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.CRITICAL, logger="version_affinity")
-    # The one rate-limited log that all applications in a process share: what is left of it belongs to other tests.
-    monkeypatch.setattr("version_affinity.tags._unknown_entry", lambda *arguments: None)
 
 
 @pytest.fixture(scope="module")

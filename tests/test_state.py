@@ -170,22 +170,82 @@ def test_add(builds: dict[str, Path]) -> None:
     assert affinity.known == ("v1", "v2")
 
 
-def test_add_changes_what_collides(builds: dict[str, Path], caplog: pytest.LogCaptureFixture) -> None:
-    """A collision that an added version brings ends the serving by name of that file, and is reported once."""
+def test_a_staged_version_takes_no_file_from_the_live_one(
+    builds: dict[str, Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    """A name that collides with a staged version's is served by name, except to requests that get that version.
+
+    Once the version has a share, the name is a collision, which is logged once.
+    """
+
+    def reported() -> bool:
+        return any(COLLISION in record.getMessage() for record in caplog.records)
+
+    def kept(**headers: str) -> tuple[str, str]:
+        response = asked.get(COLLISION, headers={name.replace("_", "-"): sent for name, sent in headers.items()})
+        assert response.headers.get("Set-Cookie") is None
+        assert affinity.explain(response.request.environ).served == response.text[-2:]
+        return response.text, response.headers["Cache-Control"]
+
     affinity = rollout(builds, Answer(), {"v1": 100})
     asked = client(affinity)
-    assert "immutable" in asked.get(COLLISION).headers["Cache-Control"]
+    by_name = ("// chunk of v1", "public, max-age=31536000, immutable")
+    assert kept() == by_name
     assert "public" in asked.get(DIFFERING).headers["Cache-Control"]
     affinity.add(Version("v2", builds["v2"]))
-    assert asked.get(COLLISION).headers["Cache-Control"] == "private, no-cache"
-    assert asked.get(DIFFERING).headers["Cache-Control"] == "private, no-cache"
-    assert [record.getMessage() for record in caplog.records if COLLISION in record.getMessage()] != []
-    caplog.clear()
     affinity.add(Version("v0", builds["v0"]))
-    assert [record.getMessage() for record in caplog.records if COLLISION in record.getMessage()] == []
+    affinity.deploy({"v1": 100, "v2": 0})
+    assert asked.get(DIFFERING).headers["Cache-Control"] == "private, no-cache"
+    strangers: list[dict[str, str]] = [{}, SCRIPT, NAVIGATION, pinned("v1"), {"Version_Override": "v9"}]
+    for headers in strangers:
+        assert kept(**headers) == by_name
+    assert asked.head(COLLISION).headers["Cache-Control"] == by_name[1]
+    assert asked.get(COLLISION, headers={"Range": "bytes=0-1"}).status_code == 206
+    application_first = rollout(builds, Answer(), {"v1": 100, "v2": 0}, app_first=["/assets/*"])
+    assert client(application_first).get(COLLISION).text == by_name[0]
+    assert not reported()
+
+    affinity.deploy({"v1": 90, "v2": 10})
+    assert kept(**SCRIPT, **pinned("v1"))[1] == "private, no-cache"
+    assert reported()
+    caplog.clear()
+    affinity.deploy({"v1": 100})
+    assert kept(**SCRIPT, **pinned("v1"))[1] == "private, no-cache"
+    assert not reported()
     affinity.retire("v2")
-    affinity.retire("v0")
-    assert "immutable" in asked.get(COLLISION).headers["Cache-Control"]
+    assert kept(**SCRIPT) == by_name
+
+
+@pytest.mark.parametrize("named_by", [{"Version_Override": "v2"}, pinned("v2")])
+def test_a_staged_version_gets_its_own_colliding_file(builds: dict[str, Path], named_by: dict[str, str]) -> None:
+    """A request that gets a staged version, by an override or a pin, gets that version's bytes; no cache keeps them."""
+    for version, path in (("v1", SHARED), ("v2", OWN["v2"])):
+        (builds[version] / path[1:]).unlink()
+    affinity = rollout(builds, None, {"v1": 100, "v2": 0})
+    headers = {name.replace("_", "-"): value for name, value in {**SCRIPT, **named_by}.items()}
+    response = client(affinity).get(COLLISION, headers=headers)
+    assert response.text == "// chunk of v2"
+    assert response.headers["Cache-Control"].startswith("private, no-")
+    # A staged version that lacks the file, or has the same bytes, gets the one that is served by name.
+    (builds["v0"] / COLLISION[1:]).unlink()
+    affinity.add(Version("v0", builds["v0"]))
+    affinity.deploy({"v1": 100, "v2": 0, "v0": 0})
+    response = client(affinity).get(COLLISION, headers={"Version-Override": "v0"})
+    assert (response.text, "immutable" in response.headers["Cache-Control"]) == ("// chunk of v1", True)
+
+
+def test_staged_versions_that_collide(builds: dict[str, Path]) -> None:
+    """A collision between staged versions alone is each one's own; with the first share the file is served by name."""
+    (builds["v1"] / COLLISION[1:]).unlink()
+    affinity = rollout(builds, None, {"v1": 100, "v0": 0, "v2": 0})
+    asked = client(affinity)
+    assert asked.get(COLLISION).status_code == 404
+    for version in ("v0", "v2"):
+        assert asked.get(COLLISION, headers={"Version-Override": version}).text == f"// chunk of {version}"
+    affinity.deploy({"v1": 50, "v2": 50, "v0": 0})
+    response = asked.get(COLLISION)
+    assert (response.text, "immutable" in response.headers["Cache-Control"]) == ("// chunk of v2", True)
+    assert asked.get(COLLISION, headers={"Version-Override": "v0"}).text == "// chunk of v0"
 
 
 @pytest.mark.parametrize(

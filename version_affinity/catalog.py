@@ -10,7 +10,9 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from copy import copy
+from functools import reduce
 from heapq import nsmallest
+from operator import or_
 from typing import TYPE_CHECKING
 
 from .agreement import Agreement, agree, agreement, have_equal_rules
@@ -53,13 +55,17 @@ class Catalog:
         names: Request path of each file that is served by that name, to the bits of its owners.
         named: Of those, the files that have been asked for: made in advance, tens of thousands would hold requests up
             while a version becomes known, and at each garbage collection.
+        guarded: Request path of each file that would be in ``names`` if a staged version did not have other bytes under
+            that name, to the bits of the versions that have the same bytes as those with a share. A request that gets
+            the staged version gets its file; all other requests are served by name.
         contested: The paths in builds of those of them to which the ``_headers`` of their owners give different fields:
             those of the newest live owner go to everybody.
         rescues: Path in a build to the version whose file serves those whose version lacks it.
         alike: The paths in builds at which every known version answers with a file of the same bytes and fields, rules
             of ``_redirects`` and what is served by name apart.
         differing: The paths in builds under which known versions have different bytes.
-        collisions: Those of them that carry a fingerprint, source maps apart: a difference between them harms no page.
+        collisions: The fingerprinted ones of them that differ between versions that have or had a share, without source
+            maps: no page loads them.
         directories: The directories that builds have.
         disputed: The paths in builds at which some versions answer, and others leave it to the wrapped application.
         bits: Version id to its bit in ``NamedFile.owners``.
@@ -69,9 +75,10 @@ class Catalog:
     __slots__ = (
         "_agreement",
         "_contested",
+        "_deciding",
+        "_guarded_files",
         "_lacking",
         "_prefix",
-        "_protecting",
         "_ruled_differently",
         "_sole_owner",
         "_staged",
@@ -86,6 +93,7 @@ class Catalog:
         "differing",
         "directories",
         "disputed",
+        "guarded",
         "named",
         "names",
         "rescues",
@@ -112,22 +120,30 @@ class Catalog:
         self.directories = frozenset().union(*(build.index.directories for build in loaded))
         owners, self.differing = self._owners()
         fingerprinted = {path for build in loaded for path, asset in build.index.assets.items() if asset.fingerprinted}
-        self.collisions = {path for path in fingerprinted & self.differing if not is_source_map(path)}
+        divided = fingerprinted & self.differing
+        guarded, collisions = self._divide({path: owners[path] for path in divided}, staged)
+        self.collisions = {path for path in collisions if not is_source_map(path)}
         # What serves by name asks for no version, and so for no version's protection. A staged version withholds
         # nothing from the others.
-        self._protecting = tuple(version for version, build in self.builds.items() if build.protection is not None)
-        guards = [self.builds[version] for version in self._protecting if version not in staged]
+        protecting = [version for version, build in self.builds.items() if build.protection is not None]
+        guards = [self.builds[version] for version in protecting if version not in staged]
         withheld = {path for path in fingerprinted for build in guards if build.is_protected(path)}
         by_name = fingerprinted - self.differing - withheld
-        self._contested = self._contests({path: owners[path] for path in by_name})
+        guarded = {path: held for path, held in guarded.items() if path not in withheld}
+        self._contested = self._contests({path: owners[path] for path in by_name} | guarded)
         self.contested = self._contested.keys()
         everybody = sum(self.bits.values())
         self.names = {
-            path if prefix == "/" else prefix + path[1:]: held | EVERYBODY if held == everybody else held
+            self._name(path): held | EVERYBODY if held == everybody else held
             for path, held in owners.items()
             if path in by_name
         }
         self.named: dict[str, NamedFile] = {}
+        self.guarded = {self._name(path): held for path, held in guarded.items()}
+        self._guarded_files: dict[str, NamedFile] = {}
+        # What is served by name depends on whether these versions are staged.
+        dividing = self._held_by(reduce(or_, (owners[path] for path in divided), 0))
+        self._deciding = frozenset(protecting).union(dividing)
         self._lacking = {path: held for path, held in owners.items() if held != everybody and path not in by_name}
         if len(loaded) < len(builds):
             self._agreement = Agreement(frozenset(), frozenset())  # an application answers as it likes
@@ -145,7 +161,7 @@ class Catalog:
         self._ruled_differently = tuple({_by_rules(build): build for build in ruled}.values())
         # A version that is an application answers at every path, and a single-page application every page.
         self._uneven = 0 < len(loaded) < len(builds) or len({build.document is None for build in loaded}) > 1
-        self._uneven = self._uneven or (len(loaded) > 1 and bool(self._protecting))
+        self._uneven = self._uneven or (len(loaded) > 1 and bool(protecting))
         self._voices = self._heard(staged, live)
         self._settle(frozenset(staged))
 
@@ -156,7 +172,7 @@ class Catalog:
             staged: The ids that only an override reaches.
             live: The ids that have a share.
         """
-        if not self._staged.symmetric_difference(staged).isdisjoint(self._protecting):
+        if not self._deciding.isdisjoint(self._staged.symmetric_difference(staged)):
             versions = {version: self.builds.get(version) for version in self.bits}
             tallies = self._tallies.__getitem__
             return Catalog(versions, staged=staged, live=live, prefix=self._prefix, tallies=tallies)
@@ -166,27 +182,52 @@ class Catalog:
         other = copy(self)
         if self._contested and self._voices != voices:
             other.named = {}
+            other._guarded_files = {}  # noqa: SLF001
         other._voices = voices  # noqa: SLF001 - of the same class, and not yet anybody's
         other._settle(frozenset(staged))  # noqa: SLF001
         return other
 
-    def named_file(self, path: str) -> NamedFile | None:
-        """Return the file that is served by a name, as in ``PATH_INFO``; None where there is none."""
-        return self.named.get(path) or (self.make(path) if path in self.names else None)
+    def named_file(self, path: str, version: str = "") -> NamedFile | None:
+        """Return the file that is served by a name to a request that gets a version; None where there is none.
+
+        Args:
+            path: The name, as in ``PATH_INFO``.
+            version: The decided version. It counts for ``guarded`` names only.
+        """
+        named = self.named.get(path) or (self.make(path) if path in self.names else None)
+        return self.guarded_file(path, version) if named is None else named
+
+    def guarded_file(self, name: str, version: str) -> NamedFile | None:
+        """Return the file that is served by one of ``guarded``; None for a version that has other bytes there."""
+        owners = self.guarded.get(name)
+        if owners is None:
+            return None
+        build = None if owners & self.bits.get(version, 0) else self.builds.get(version)
+        if build is not None and f"/{name.removeprefix(self._prefix)}" in build.index.assets:
+            return None
+        made = self._guarded_files.get(name)
+        if made is None:
+            self._guarded_files[name] = made = self._made(name, owners)
+        return made
 
     def make(self, name: str) -> NamedFile:
         """Return the file that is served by one of ``names``, made for good.
 
         Of two threads that make it at once, either's is right.
         """
-        owners = self.names[name]
+        self.named[name] = made = self._made(name, self.names[name])
+        return made
+
+    def _made(self, name: str, owners: int) -> NamedFile:
         path = f"/{name.removeprefix(self._prefix)}"
         versions = self._held_by(owners)
         kept, changes = self._fields(next(voice for voice in self._voices if voice in versions), path)
         copies = [self.builds[version].index.assets[path] for version in versions]
-        made = NamedFile(versions[0], copies, owners, kept, changes, self._tallies[versions[0]])
-        self.named[name] = made
-        return made
+        return NamedFile(versions[0], copies, owners, kept, changes, self._tallies[versions[0]])
+
+    def _name(self, path: str) -> str:
+        """Return the request path of a path in a build."""
+        return path if self._prefix == "/" else self._prefix + path[1:]
 
     def _settle(self, staged: frozenset[str]) -> None:
         """Find out what depends on the deployment."""
@@ -217,6 +258,27 @@ class Catalog:
                 if first.setdefault(path, asset).digest != asset.digest:
                     differing.add(path)
         return owners, frozenset(differing)
+
+    def _divide(self, owners: Mapping[str, int], staged: Collection[str]) -> tuple[dict[str, int], list[str]]:
+        """Return what differs from staged versions alone, to the bits of those that agree; and what collides.
+
+        Args:
+            owners: The fingerprinted names that stand for different bytes, to the bits of their owners.
+            staged: The staged versions.
+        """
+        guarded = {}
+        collisions = []
+        for path, held in owners.items():
+            copies = {version: self.builds[version].index.assets[path] for version in self._held_by(held)}
+            shown = [asset for version, asset in copies.items() if version not in staged]
+            if not any(asset.fingerprinted for asset in shown):
+                continue
+            if agree(shown):
+                digest = shown[0].digest
+                guarded[path] = sum(self.bits[version] for version, asset in copies.items() if asset.digest == digest)
+            else:
+                collisions.append(path)
+        return guarded, collisions
 
     def _held_by(self, held: int) -> list[str]:
         """Return the versions of some bits, in their order."""

@@ -88,7 +88,7 @@ def _answer(
     state: State, request: Request, path: str, decision: Decision, app_first: Callable[[str], bool], *, has_app: bool
 ) -> tuple[str, str]:
     reading = request.method in READING
-    named = state.catalog.named_file(path)
+    named = state.catalog.named_file(path, decision.version)
     if named is not None and reading:
         return "served by name", named.version
     local = state.settings.local(path)

@@ -17,7 +17,6 @@ from .assets.build import ALL_METHODS, APP, FILE, MISSING
 from .assets.index import DEFAULT_IGNORE
 from .assets.memory import Memory
 from .assets.routing import check_handling
-from .assets.sending import preflight_headers
 from .assets.static import DEFAULT_MEMORY, check_hand_over, check_switch
 from .configuration import (
     DEFAULT_NAME,
@@ -202,13 +201,10 @@ class VersionAffinity(TemplateFunctions):
         if named is None and path in catalog.names:  # as ``named_file`` does it, which would be a call on each request
             named = catalog.make(path)
         if named is not None:
-            body = self._files.by_name(state, named, environ, start_response) if reading else None
+            by_name = self._files.by_name if reading else self._files.preflight_by_name
+            body = by_name(state, named, environ, start_response)
             if body is not None:
                 return body
-            if not reading and answer_preflight(
-                preflight_headers(environ, named.kept, named.changes), named.count_ok, start_response
-            ):
-                return ()
         # 2. decide
         exchange = Exchange(environ, self._cookie, state.workers)
         if self._links is not None and PARAMETER in environ.get("QUERY_STRING", ""):
@@ -216,6 +212,11 @@ class VersionAffinity(TemplateFunctions):
             if body is not None:
                 return body
         decision = state.decider.decide(exchange)
+        if catalog.guarded and (named := catalog.guarded_file(path, decision.version)) is not None:
+            by_name = self._files.by_name if reading else self._files.preflight_by_name
+            body = by_name(state, named, environ, start_response)
+            if body is not None:
+                return body
         environ[VERSION] = decision.version
         environ[DECISION] = decision
         treatment = self._treatments[exchange.kind][decision]

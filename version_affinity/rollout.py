@@ -70,8 +70,10 @@ class Rollout:
         """Replace the deployment; see ``VersionAffinity.deploy``."""
         self._check_own("deploy")
         with self._changing:
-            self.state = self.state.deploy(percentages)
-            return self.state.deployment
+            before = self.state
+            self.state = after = before.deploy(percentages)
+        report(after.catalog, before.catalog)
+        return after.deployment
 
     def add(self, version: Version) -> None:
         """Make a version known; see ``VersionAffinity.add``."""

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Final
 from .assets.asset import ETAG
 from .assets.build import DOCUMENT, NO_FILE
 from .assets.response import NOT_MODIFIED, REVALIDATE, Parts, Response, respond
-from .assets.sending import LOST, changed, newly_lost, send, stand_in_headers, uncoded
+from .assets.sending import LOST, changed, newly_lost, preflight_headers, send, stand_in_headers, uncoded
 from .assets.static import redirected
 from .counters import LimitedLog
 from .policy import is_page
 from .request import OTHER, SERVICE_WORKER, Request
 from .service_workers import is_script_request
 from .treatment import retraced, trace
-from .wsgi import NOT_FOUND, OK, no_file
+from .wsgi import NOT_FOUND, OK, answer_preflight, no_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -93,6 +93,17 @@ class FileServer:
             file.tally[status[0]].advance()
         start_response(status, headers)
         return body
+
+    def preflight_by_name(
+        self,
+        state: State,  # noqa: ARG002 - called like ``by_name``
+        file: NamedFile,
+        environ: WSGIEnvironment,
+        start_response: StartResponse,
+    ) -> Iterable[bytes] | None:
+        """Answer a preflight for a fingerprinted file; None for any other request."""
+        headers = preflight_headers(environ, file.kept, file.changes)
+        return () if answer_preflight(headers, file.count_ok, start_response) else None
 
     def _rare_answer(self, state: State, file: NamedFile, environ: WSGIEnvironment) -> Sent | None:
         """Return the answer with a fingerprinted file that is not prepared; None when no copy is there any more."""

@@ -9,7 +9,7 @@ import re
 from typing import TYPE_CHECKING
 
 import pytest
-from commanding import AUTHOR, ENTRY, SHARED, Site, build_of
+from commanding import AUTHOR, COLLISION, ENTRY, SHARED, Site, build_of
 
 from version_affinity.assets.inventory import parse
 from version_affinity.releases.movement import movement
@@ -101,7 +101,40 @@ def test_upload_as_json(site: Site) -> None:
         "mended": False,
         "linked": 1,
         "doubt": "",
+        "collisions": [],
     }
+
+
+def test_upload_names_collisions(site: Site) -> None:
+    """An upload names the fingerprinted files that had other bytes in a version that users got, and no source maps."""
+    source_map = f"{COLLISION[1:]}.map"
+    site.upload("v0", "v1", "v2", more={COLLISION[1:]: "// chunk", source_map: "{}"})
+    site.deploy({"v0": 100.0})
+    site.deploy({"v1": 100.0, "v2": 0.0})
+    other = {COLLISION[1:]: "// other", source_map: '{"version": 3}'}
+    build = site.build("v1", other)
+    shown = site.run("versions", "upload", str(build), "--id", "v3").stdout
+    assert "Warning: 1 fingerprinted name of v3 had other bytes in a version that users got." in shown
+    assert f"  {COLLISION}  also in v0 and v1\n" in shown
+    assert ".map" not in shown
+    told = site.json("versions", "upload", str(build), "--id", "v3")
+    assert told["collisions"] == [{"path": COLLISION, "versions": ["v0", "v1"]}]
+    # A version that had no share yet took nothing from anybody.
+    again = site.json("versions", "upload", str(site.build("v2", {COLLISION[1:]: "// chunk"})), "--id", "v4")
+    assert again["collisions"] == []
+
+
+def test_many_collisions_are_cut(site: Site) -> None:
+    """Of many collisions, an upload prints the first ten, and JSON has them all."""
+    names = [f"assets/chunk{number:02}-C0liD3sX.js" for number in range(12)]
+    site.upload("v1", more=dict.fromkeys(names, "// chunk"))
+    site.deploy({"v1": 100.0})
+    build = str(site.build("v1", dict.fromkeys(names, "// other")))
+    shown = site.run("versions", "upload", build, "--id", "v2").stdout
+    assert "/assets/chunk09-C0liD3sX.js" in shown
+    assert "/assets/chunk10-C0liD3sX.js" not in shown
+    assert "  and 2 more: --json names all\n" in shown
+    assert len(site.json("versions", "upload", build, "--id", "v2")["collisions"]) == 12
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs links")

@@ -14,12 +14,14 @@ from version_affinity.assets.inference import why_not
 from version_affinity.assets.inventory import parse
 from version_affinity.deployment import check_version_id
 from version_affinity.errors import ConfigurationError
+from version_affinity.releases.history import published
 from version_affinity.releases.log import LogError
 from version_affinity.releases.upload import upload as upload_build
 from version_affinity.releases.verifying import uploaded_ids
 from version_affinity.releases.verifying import verify as verify_version
 
 from .authors import author
+from .collisions import Collision, collisions
 from .commands import Commands, Lazy, command
 from .completing import complete_version
 from .errors import RefusedError
@@ -27,12 +29,13 @@ from .forms import form
 from .output import aligned, emit, is_terminal, json_option, say, styled, table
 from .place import command_line, current_place, place_options
 from .progress import progress
-from .standings import Standing, release_dict, standings
+from .standings import PRUNABLE, Standing, release_dict, standings
 from .text import ago, counted, listed, local_path, percent, printable, size, specs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from version_affinity.releases.directory import ReleasesDirectory
     from version_affinity.releases.log import Entry
     from version_affinity.releases.upload import Uploaded
 
@@ -93,6 +96,10 @@ def upload(directory: str, version: str | None, tag: str, message: str, allow_so
             allow_source=allow_source,
             progress=(lambda done, total, _name: tell(done, total)) if tell is not None else None,
         )
+    entries: list[Entry] = []
+    with suppress(LogError, ConfigurationError):  # it is uploaded, whatever the log says
+        entries = current_place().open_log().read()
+    colliding = collisions(releases, uploaded.id, _shown(releases, entries))
     if as_json:
         emit(
             {
@@ -102,13 +109,25 @@ def upload(directory: str, version: str | None, tag: str, message: str, allow_so
                 "linked": uploaded.linked,
                 "skipped": [{"path": local_path(path), "reason": reason} for path, reason in uploaded.skipped],
                 "doubt": uploaded.doubt,
+                "collisions": [{"path": path, "versions": list(others)} for path, others in colliding],
             }
         )
         return
-    _tell_upload(uploaded)
+    _tell_upload(uploaded, colliding)
+    if entries and uploaded.id in entries[-1].percentages:
+        return
+    say()
+    say("Next, give it to a few:" if entries else "Next, deploy it:")
+    say(f"  {command_line(f'versions deploy {_next(uploaded.id, entries)}')}")
 
 
-def _tell_upload(uploaded: Uploaded) -> None:
+def _shown(releases: ReleasesDirectory, entries: Sequence[Entry]) -> list[str]:
+    """Return the versions that have or had a share, and whose files are still served."""
+    kept = [version for version, standing in standings(releases, entries).items() if standing.state != PRUNABLE]
+    return sorted(published(entries, kept))
+
+
+def _tell_upload(uploaded: Uploaded, colliding: Sequence[Collision]) -> None:
     name, content = styled(uploaded.id, "version"), f"{counted(uploaded.files, 'file')}, {size(uploaded.size)}"
     if uploaded.is_new:
         shared = f"; {uploaded.linked:,} of them shared with earlier versions" if uploaded.linked else ""
@@ -126,14 +145,16 @@ def _tell_upload(uploaded: Uploaded) -> None:
             say(line)
         if len(rows) > _LEFT_OUT:
             say(f"  and {len(rows) - _LEFT_OUT:,} more: --json names all")
-    entries: list[Entry] = []
-    with suppress(LogError, ConfigurationError):  # it is uploaded, whatever the log says
-        entries = current_place().open_log().read()
-    if entries and uploaded.id in entries[-1].percentages:
-        return
-    say()
-    say("Next, give it to a few:" if entries else "Next, deploy it:")
-    say(f"  {command_line(f'versions deploy {_next(uploaded.id, entries)}')}")
+    if colliding:
+        names = counted(len(colliding), "fingerprinted name")
+        say(
+            f"{styled('Warning', 'warning')}: {names} of {uploaded.id} had other bytes in a version that users got. "
+            "Caches may hold those for a year: build it again, under other names, before it is deployed"
+        )
+        for path, others in colliding[:_LEFT_OUT]:
+            say(f"  {printable(path)}  also in {listed(others)}")
+        if len(colliding) > _LEFT_OUT:
+            say(f"  and {len(colliding) - _LEFT_OUT:,} more: --json names all")
 
 
 def _next(version: str, entries: Sequence[Entry]) -> str:
