@@ -6,6 +6,7 @@ import subprocess
 import sys
 import warnings
 from typing import TYPE_CHECKING, Any
+from unittest.mock import Mock
 
 import flask
 import pytest
@@ -301,6 +302,35 @@ def test_two_around_one_application(
         app.wsgi_app = Around(app.wsgi_app)  # type: ignore[method-assign]
     with pytest.raises(ConfigurationError, match=r"has a VersionAffinity already.*only once"):
         put(second, **options)
+
+
+class AroundWsgiApp:
+    """Middleware that keeps what it wraps as ``wsgi_app``, as that of Flask-SocketIO does."""
+
+    def __init__(self, wsgi_app: Any) -> None:
+        self.wsgi_app = wsgi_app
+
+    def __call__(self, environ: Any, start_response: Any) -> Any:
+        """Answer a request."""
+        return self.wsgi_app(environ, start_response)
+
+
+@pytest.mark.parametrize("how", ["assign", "init"])
+def test_around_other_middleware(app: flask.Flask, how: str) -> None:
+    """Middleware with an attribute ``wsgi_app`` is no application object, and one more front end is found below it."""
+    app.wsgi_app = AroundWsgiApp(app.wsgi_app)  # type: ignore[method-assign]
+    if how == "init":
+        init_app(app, [Version("v1", "builds/v1")])
+    else:
+        app.wsgi_app = front_end(app, app.wsgi_app)  # type: ignore[method-assign]
+    assert client(app).get("/robots.txt").status_code == 200
+    with pytest.raises(ConfigurationError, match="has a VersionAffinity already"):
+        front_end(app, AroundWsgiApp(app.wsgi_app))
+
+
+def test_around_a_mock(app: flask.Flask) -> None:
+    """An object that has any attribute is searched for other front ends to an end."""
+    assert front_end(app, Mock()).known == ("v1",)
 
 
 def test_two_front_ends(app: flask.Flask) -> None:

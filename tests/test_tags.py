@@ -102,7 +102,7 @@ def key(version: str, shares: dict[str, float] = SPLIT) -> dict[str, str]:
         ("v2", "src/main.ts", MAIN_V2),
         ("v1", "src/theme.css", '<link rel="stylesheet" href="/assets/theme-Pw9nR4sT.css">'),
         ("v1", "src/lazy.ts", script("/assets/lazy-Aq3kZ0b1.js")),
-        ("v1", "src/odd.ts", script("/assets/o%22d%26d%20%3C%C3%A9%3E-Hx72LkQd.js")),
+        ("v1", "src/odd.ts", script("/assets/o%22d&amp;d%20%3C%C3%A9%3E-Hx72LkQd.js")),
         ("v2", "src/new.ts", script("/assets/new-Wc5vN8bM.js")),
         ("v1", "src/new.ts", script("/assets/new-Wc5vN8bM.js")),
         ("v2", "src/theme.css", '<link rel="stylesheet" href="/assets/theme-Pw9nR4sT.css">'),

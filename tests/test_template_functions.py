@@ -104,6 +104,25 @@ def test_decides_under_its_own_rollout(builds: dict[str, Path]) -> None:
     assert told == ["v3"]
 
 
+def test_two_front_ends(builds: dict[str, Path]) -> None:
+    """Each of two front ends around one application answers by its own decision, and marks the response."""
+    told: list[str] = []
+
+    def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        told.extend(affinity.current_version(environ) for affinity in (outer, inner, inner, outer))
+        told.extend(affinity.explain(environ).decision.version for affinity in (inner, outer))
+        start_response("200 OK", [("Content-Type", "application/json")])
+        return [b""]
+
+    inner = affinity_of(builds, app, name="inner", prefix="/in/")
+    outer = affinity_of(builds, inner, name="outer", prefix="/out/")
+    for _ in range(12):
+        response = client(outer).get("/page", headers=NAVIGATION)
+        decided = [trace.partition(";")[0] for trace in response.headers.getlist("Version-Affinity")]
+        assert told == [decided[1], decided[0], decided[0], decided[1], *decided]
+        told.clear()
+
+
 NONCE = 'nonce="r4nd&amp;om&quot;"'
 
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 #: Where middleware commonly keeps the application that it wraps.
 _WRAPPED: Final = ("_app", "app", "wsgi_app", "application", "wrapped")
+_DEEPEST: Final = 100  # middleware around one application; a mock has any attribute, without end
 
 #: The name of deployments that are given none.
 DEFAULT_NAME: Final = "app"
@@ -39,7 +40,8 @@ def check_app(app: object) -> WSGIApplication | None:
     """Return the application that is wrapped, None without one, or raise ``ConfigurationError``."""
     if app is None:
         return None
-    if callable(getattr(app, "wsgi_app", None)):
+    # By its class: middleware commonly keeps the application that it wraps in an attribute of this name.
+    if callable(getattr(app.__class__, "wsgi_app", None)):
         raise ConfigurationError(
             f"app={app!r} would call itself: give its wsgi_app, as in app.wsgi_app = VersionAffinity(app.wsgi_app, ...)"
             ", or call version_affinity.flask.init_app(app, ...)",
@@ -61,8 +63,7 @@ def check_wrapped_once(app: object, kind: type, name: str, prefix: str) -> None:
     Raises:
         ConfigurationError: a ``VersionAffinity`` with this name or prefix is around it, perhaps below other middleware.
     """
-    seen: list[object] = []
-    while app is not None and not any(app is other for other in seen):
+    for _ in range(_DEEPEST):
         if isinstance(app, kind):
             around: Any = app
             if name == around.deployment.name or prefix == around.prefix:
@@ -71,7 +72,6 @@ def check_wrapped_once(app: object, kind: type, name: str, prefix: str) -> None:
                     f"prefix={around.prefix!r}: either assign app.wsgi_app or call init_app, and only once; two front "
                     "ends of one application need different names and prefixes",
                 )
-        seen.append(app)
         app = next((inner for inner in (getattr(app, field, None) for field in _WRAPPED) if callable(inner)), None)
 
 

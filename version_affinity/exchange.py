@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     from .decision import Decision
     from .state import State
 
-#: Where the environ holds the ``Exchange``, once an application is called with it.
+#: Where the environ holds the ``Exchange``, once an application is called with it. Of two front ends it is the inner
+#: one's; each one's own is at ``Settings.exchange_key``.
 EXCHANGE: Final = "version_affinity.exchange"
 
 
@@ -49,4 +50,4 @@ class Exchange(Request):
         self.negotiated = negotiated
         self.served = ""
         self.counted = ""
-        environ[EXCHANGE] = self
+        environ[EXCHANGE] = environ[state.settings.exchange_key] = self

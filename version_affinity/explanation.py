@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from .assets.build import ALL_METHODS, APP, NO_FILE
 from .decision import BUCKET, MINTED
-from .exchange import EXCHANGE, Exchange
+from .exchange import Exchange
 from .lookup import allowed, look_up
 from .request import READING, is_of_server, path_of
 
@@ -70,7 +70,7 @@ def explain(state: State, request: Request, app_first: Callable[[str], bool], *,
     """
     environ = request.environ
     path = path_of(environ)
-    answered = environ.get(EXCHANGE)
+    answered = environ.get(state.settings.exchange_key)
     made = None
     if isinstance(answered, Exchange):
         state, made = answered.state, answered.decision

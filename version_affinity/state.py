@@ -17,6 +17,7 @@ from .counters import LimitedLog
 from .decision import Decider
 from .deployment import Deployment
 from .errors import ConfigurationError
+from .exchange import EXCHANGE
 from .named import EVERYBODY
 from .version import Version
 
@@ -46,6 +47,8 @@ class Settings:
         log_key_error: Reports a key source that failed.
         faulty_tags: Reports a mistake in the use of a template's functions.
         late_tags: Reports, once, that they were used too late.
+        exchange_key: Where the environ holds this front end's ``Exchange``. Two around one application differ in
+            prefix.
     """
 
     keys: tuple[KeySource, ...]
@@ -57,6 +60,10 @@ class Settings:
     log_key_error: Callable[[str, Exception], None]
     faulty_tags: LimitedLog = field(default_factory=lambda: LimitedLog(logging.ERROR))
     late_tags: LimitedLog = field(default_factory=lambda: LimitedLog(logging.WARNING, burst=1, seconds=math.inf))
+    exchange_key: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "exchange_key", f"{EXCHANGE}:{self.prefix}")
 
     def local(self, path: str) -> str | None:
         """Return a request path as one inside a version, "" for the prefix without its last "/", None outside."""

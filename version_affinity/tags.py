@@ -60,8 +60,8 @@ class TemplateFunctions(ABC):
 
     def exchange(self, environ: WSGIEnvironment) -> Exchange:
         """Return what a response to an environ depends on; decided now if it did not come through here."""
-        exchange = environ.get(EXCHANGE)
         state = self._state
+        exchange = environ.get(state.settings.exchange_key)
         if not isinstance(exchange, Exchange) or exchange.state.settings is not state.settings:
             environ.setdefault("REQUEST_METHOD", "GET")
             exchange = Exchange(environ, self._cookie, state.workers)
