@@ -185,7 +185,7 @@ def markdown(results: HttpResults) -> Iterator[str]:
     """Yield the lines of the report."""
     yield f"Measured on: {machine()}; {_components()}."
     yield ""
-    yield f"### Over HTTP: a fingerprinted file of {_BYTES // 1024} KiB"
+    yield f"## Over HTTP: a fingerprinted file of {_BYTES // 1024} KiB"
     yield ""
     where = "servers on one processor, wrk on another" if results.pinned else "nothing bound to a processor"
     yield (

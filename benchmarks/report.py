@@ -86,7 +86,7 @@ def markdown(results: Results) -> Iterator[str]:
     null = median(row.timings[NULL].total for row in rows)
     yield f"Measured on: {machine()}."
     yield ""
-    yield f"### Requests ({main}, {files:,} files each)"
+    yield f"## Requests ({main}, {files:,} files each)"
     yield ""
     yield (
         "Microseconds of processor time per request, net of a null app that is called with the same environ in the "
@@ -111,7 +111,7 @@ def markdown(results: Results) -> Iterator[str]:
         (_request_line(row, main) for row in rows),
     )
     yield ""
-    yield "### Ratios"
+    yield "## Ratios"
     yield ""
     yield (
         "How many times version_affinity's time the others take: net of the null app, and in brackets with it, as a "
@@ -128,7 +128,7 @@ def markdown(results: Results) -> Iterator[str]:
     following = [row for row in rows if FOLLOWING in row.timings]
     if following:
         yield ""
-        yield "### Releases that are followed, beside a list"
+        yield "## Releases that are followed, beside a list"
         yield ""
         yield (
             "Net microseconds per request while two versions share the users: two uploaded directories as a list, and "
@@ -137,7 +137,7 @@ def markdown(results: Results) -> Iterator[str]:
         yield ""
         yield from table(("request", "list", "Releases", "Releases ÷ list"), map(_following_line, following))
     yield ""
-    yield "### More versions, more files"
+    yield "## More versions, more files"
     yield ""
     yield "Net microseconds per request, by files in each version and versions known. They share 95 % of their files."
     yield ""
@@ -152,18 +152,18 @@ def markdown(results: Results) -> Iterator[str]:
     if not results.loads:
         return
     yield ""
-    yield "### Assignments"
+    yield "## Assignments"
     yield ""
     yield from table(
         ("versions", "assignments per second"),
         ((str(number), f"{rate:,.0f}") for number, rate in results.assignments.items()),
     )
     yield ""
-    yield f"### Loading {results.loaded_files:,} files, from the operating system's cache"
+    yield f"## Loading {results.loaded_files:,} files, from the operating system's cache"
     yield ""
     yield from table(("", "processor seconds", "MB", f"÷ {WHITENOISE}: s, MB", "bar met"), _load_lines(results.loads))
     yield ""
-    yield f"### Requests while {results.loaded_files:,} files are loaded in the same process"
+    yield f"## Requests while {results.loaded_files:,} files are loaded in the same process"
     yield ""
     yield (
         "Milliseconds that a request waits for its turn, asked for every millisecond while another thread loads. No "

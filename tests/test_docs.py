@@ -34,7 +34,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CHANGELOG.md",
+    *sorted(set((ROOT / "docs").rglob("*.md")) - set((ROOT / "docs/_build").rglob("*.md"))),
+]
 STATIC_ASSETS, GUIDE, OPERATIONS = (ROOT / "docs" / f"{name}.md" for name in ("static-assets", "guide", "operations"))
 #: What the pages call the directory of builds on a server.
 BUILDS = "/srv/builds"
@@ -217,6 +221,13 @@ def test_commands(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         outcome = CliRunner().invoke(cli, [*words, "-y"] if asked else words)
         assert (outcome.exit_code, outcome.exception) == (0, None), (words, outcome.output)
     assert len(ran) > 5
+
+
+def test_help_names_the_glossary() -> None:
+    """The command's help ends with a page that exists and explains the words."""
+    (page,) = re.findall(r"docs/\S+\.md", CliRunner().invoke(cli, ["--help"]).output)
+    words = [heading.lower() for heading in _HEADING.findall((ROOT / page).read_text("utf-8"))]
+    assert {"version", "deployment", "version key", "override", "pin", "baseline", "rescue"} < set(words)
 
 
 # --- what is said of the code -----------------------------------------------------------------------------------------

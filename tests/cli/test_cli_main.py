@@ -68,7 +68,7 @@ def test_summaries(path: tuple[str, ...]) -> None:
     """A group lists its commands in the order in which they are used, and what each one does."""
     group = dict(commands())[path]
     assert isinstance(group, Commands)
-    lines = run(*path, "--help").stdout.partition("Commands:\n")[2].splitlines()
+    lines = run(*path, "--help").stdout.partition("Commands:\n")[2].partition("\n\n")[0].splitlines()
     assert [line.split()[0] for line in lines] == list(group.table)
 
 

@@ -66,6 +66,7 @@ class Commands(click.Group):
         help: The text of its help.
         callback: Called before a command is.
         params: Its options.
+        epilog: What its help ends with.
     """
 
     def __init__(
@@ -76,8 +77,16 @@ class Commands(click.Group):
         help: str,  # noqa: A002 - click's
         callback: Callable[..., Any] | None = None,
         params: list[click.Parameter] | None = None,
+        epilog: str | None = None,
     ) -> None:
-        super().__init__(name, help=_with_examples(help), callback=callback, params=params, context_settings=_SETTINGS)
+        super().__init__(
+            name,
+            help=_with_examples(help),
+            callback=callback,
+            params=params,
+            epilog=epilog,
+            context_settings=_SETTINGS,
+        )
         self.table: Final = dict(table)
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's

@@ -39,9 +39,10 @@ The application follows releases/ (`Releases("releases/")`) and needs no restart
 --help, prints JSON with --json, and ends with 0 when it is done, 1 when it is refused, for a reason that is told, and 2
 when it is written wrongly.
 """
+_EPILOG = "The words that these commands use are explained in the documentation: docs/reference/glossary.md"
 
 
-@click.group("version-affinity", cls=Commands, table=COMMANDS, help=_HELP)
+@click.group("version-affinity", cls=Commands, table=COMMANDS, help=_HELP, epilog=_EPILOG)
 @place_options(environment=True)
 @click.version_option(__version__, "-V", "--version", message="%(version)s")
 def cli() -> None:
