@@ -1,11 +1,17 @@
-"""How every test runs: property tests try the same examples each time and have no deadline, whatever the machine does.
+"""How every test runs, and which tests run by default.
 
-``VERSION_AFFINITY_EXAMPLES=20`` tries twenty times as many, drawn anew on each run.
+Property tests try the same examples each time and have no deadline, whatever the machine does.
+``VERSION_AFFINITY_EXAMPLES=20`` tries twenty times as many examples, drawn anew on each run.
+
+``python -m pytest`` leaves out the tests that are marked ``browser``, ``servers`` or ``slow``. ``--all`` runs them too,
+and so does naming a path, a node id or ``-m``.
 """
 
 import os
+from collections import Counter
 from importlib.util import find_spec
 
+import pytest
 from hypothesis import settings
 
 FACTOR = int(os.environ.get("VERSION_AFFINITY_EXAMPLES", "0"))
@@ -30,3 +36,37 @@ _LONGEST_NAME = 48
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
     """Name content by its argument: it is long and, where it is signed or compressed, another one in each process."""
     return argname if isinstance(val, bytes) or (isinstance(val, str) and len(val) >= _LONGEST_NAME) else None
+
+
+#: The markers of the tests that the default selection leaves out.
+APART = ("browser", "servers", "slow")
+_left_out: Counter[str] = Counter()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option that runs everything."""
+    parser.addoption("--all", action="store_true", help=f"run the tests that are marked {', '.join(APART)} too")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the tests that are marked to run apart, unless the command line asks for tests by name or by marker."""
+    chosen = config.args_source is pytest.Config.ArgsSource.ARGS or config.option.markexpr or config.option.keyword
+    if chosen or config.getoption("--all"):
+        return
+    kept, left = [], []
+    for item in items:
+        marker = next((marker for marker in APART if item.get_closest_marker(marker)), None)
+        if marker is None:
+            kept.append(item)
+        else:
+            left.append(item)
+            _left_out[marker] += 1
+    items[:] = kept
+    config.hook.pytest_deselected(items=left)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say which tests did not run, and how to run them."""
+    if _left_out:
+        counts = ", ".join(f"{number} {marker}" for marker, number in sorted(_left_out.items()))
+        terminalreporter.write_line(f"left out: {counts} tests. Run everything: python -m pytest --all")

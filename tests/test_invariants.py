@@ -38,7 +38,7 @@ COLLISION = "/assets/lazy-DiwrgTda.js"
 COOKIE = "version-affinity-app"
 SECRET = "a long random text"  # noqa: S105 - of these tests
 SIGNED = {
-    version: sign_override(version, name="app", secret=SECRET, lifetime=100_000) for version in ("v1", "v2", "gone")
+    version: sign_override(version, name="app", secret=SECRET, lifetime=30 * 86_400) for version in ("v1", "v2", "gone")
 }
 
 

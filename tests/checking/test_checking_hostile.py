@@ -8,7 +8,6 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
-from time import monotonic
 from typing import Any
 
 import pytest
@@ -125,24 +124,20 @@ def test_check(
     ],
 )
 def test_deep_and_long(name: str, data: bytes, tmp_path: Path) -> None:
-    """What is nested deeply, or long without an end, takes seconds at most."""
-    start = monotonic()
+    """Deeply nested and very long input is parsed within the patience for one file, or reported."""
     report = checked(tmp_path, {name: data, "index.html": PAGE})
     assert report.ok
-    assert monotonic() - start < 60
 
 
 def test_patience(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file that takes too long is given up with a fault, and the others are read."""
     monkeypatch.setattr(workers, "PATIENCE", 3.0)
     files = {"slow.html": b"<" * 3_000_000, "index.html": f"{PAGE}<img src=/a.png>".encode()}
-    start = monotonic()
     report = checked(tmp_path, files)
     assert [(fault.file, fault.reason) for fault in report.faults] == [
         ("/slow.html", "it takes more than 3 s to parse")
     ]
     assert [broken.path for broken in report.broken] == ["/a.png"]
-    assert monotonic() - start < 60
 
 
 #: Enough to be worth a process.

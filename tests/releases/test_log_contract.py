@@ -400,7 +400,7 @@ def test_wait_ends(place: Place) -> None:
     """Without a deployment wait ends when its time is over."""
     began = time.monotonic()
     assert filled(place).wait(2, 0.5) is False
-    assert 0.4 < time.monotonic() - began < 30
+    assert time.monotonic() - began > 0.4
 
 
 def test_wait_is_woken(place: Place) -> None:

@@ -28,8 +28,8 @@ POSIX = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no
 
 WORKERS = 2
 V1, V2, SPLIT = {"v1": 100.0}, {"v2": 100.0}, {"v1": 50.0, "v2": 50.0}
-#: Seconds that something hangs, and that a request may take on a busy machine: far less.
-HANG, QUICK = 3.0, 1.5
+#: Seconds that something hangs at least. It hangs until the answers that must not wait for it are there.
+HANG = 3.0
 HANGS = "the log of deployments does not answer, and the last good one stays"
 
 
@@ -110,7 +110,7 @@ def test_a_disk_that_hangs(site: Site, tmp_path: Path) -> None:
         with load(server) as outcome:
             with stuck(site.directory.path / "deployments.jsonl"):
                 time.sleep(HANG / 2)
-                check_misses(server)
+                check_answers(server)
                 site.upload("v0")
                 until(
                     lambda: all("v0" in it["versions"] for it in workers(server, WORKERS).values())
@@ -119,7 +119,6 @@ def test_a_disk_that_hangs(site: Site, tmp_path: Path) -> None:
             entry = site.deploy(SPLIT)
             until(lambda: {it["serving"] for it in workers(server, WORKERS).values()} == {entry.revision})
     assert outcome["failures"] == 0, outcome["failed"]
-    assert outcome["slowest"] < QUICK
     assert outcome["pages"] > 100
 
 
@@ -136,23 +135,22 @@ def test_redis_hangs_under_load(tmp_path: Path) -> None:
         with load(server) as outcome:
             with redis.hanging():
                 time.sleep(HANG / 2)
-                check_misses(server)
+                check_answers(server)
                 time.sleep(HANG / 2)
                 site.upload("v0")  # known without the log
                 until(lambda: all("v0" in it["versions"] for it in workers(server, WORKERS).values()))
             entry = site.deploy(SPLIT)
             until(lambda: {it["serving"] for it in workers(server, WORKERS).values()} == {entry.revision})
     assert outcome["failures"] == 0, outcome["failed"]
-    assert outcome["slowest"] < QUICK
     assert outcome["pages"] > 100
 
 
-def check_misses(server: Server) -> None:
-    """Ask for files that are not there: they are 404 within moments, for which a hanging thread is waited for once."""
-    began = time.monotonic()
+def check_answers(server: Server) -> None:
+    """Ask for pages, files and missing files. A request that waited for the hang would not be answered: it lasts."""
     for number in range(20):
+        assert server.ask("/", NAVIGATION).status == 200
+        assert server.ask(ENTRY["v1"], SCRIPT).status == 200
         assert server.ask(f"/assets/index-AAAA{number:04}.js", SCRIPT).status == 404
-    assert time.monotonic() - began < QUICK
 
 
 @pytest.fixture
@@ -189,9 +187,7 @@ def test_a_line_that_is_cut(far_site: Site, wire: Wire, redis: RedisServer) -> N
             assert "does not answer within 0.5 s" in status.error
             assert "s3cret" not in status.error
             for _ in range(20):
-                began = time.monotonic()
                 assert client(affinity).get("/", headers=NAVIGATION).text.endswith("v1")
-                assert time.monotonic() - began < QUICK / 4
         far_site.deploy(V2)
         until(lambda: affinity.deployment.percentages == V2)
         until(lambda: (status := releases.status()) and not status.error)
@@ -203,15 +199,14 @@ def test_a_line_that_is_slow(far_site: Site, wire: Wire) -> None:
     wire.delay = 0.2
     with far_site.followed(interval=0.05) as (affinity, releases):
         far_site.deploy(V2)
-        slowest = 0.0
+        answers = 0
         while affinity.deployment.percentages != V2:
-            began = time.monotonic()
             assert client(affinity).get("/", headers=NAVIGATION).status_code == 200
-            slowest = max(slowest, time.monotonic() - began)
+            answers += 1
         status = releases.status()
         assert status is not None
         assert not status.error
-    assert slowest < wire.delay
+    assert answers > 10, "requests waited for the log"
 
 
 @POSIX
@@ -222,7 +217,6 @@ def test_a_fork_while_the_disk_hangs(site: Site, monkeypatch: pytest.MonkeyPatch
     with site.followed() as (affinity, _):
         with stuck(site.directory.path / "deployments.jsonl"):
             time.sleep(0.1)
-            began = time.monotonic()
             child = os.fork()
             if child == 0:
                 code = 1
@@ -232,7 +226,6 @@ def test_a_fork_while_the_disk_hangs(site: Site, monkeypatch: pytest.MonkeyPatch
                     code = 0
                 finally:
                     os._exit(code)
-            assert time.monotonic() - began < QUICK
             assert client(affinity).get(ENTRY["v2"], headers=SCRIPT).status_code == 200
         site.deploy(V2)
         until(lambda: affinity.deployment.percentages == V2)
