@@ -10,6 +10,7 @@ and so does naming a path, a node id or ``-m``.
 import os
 from collections import Counter
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -22,13 +23,8 @@ settings.load_profile("tests")
 # Every answer that a test gets is linted as HTTP; "browsed" has the fixtures of tests in browsers.
 pytest_plugins = ["lint_plugin", "browsed"] if find_spec("httplint") else ["browsed"]
 
-# Not for the doctest collector, which would take the two for one module.
-collect_ignore = ["conftest.py", "assets/conftest.py"]
-# Nor what cannot be imported: REDbot needs Python 3.11.
-if not find_spec("httplint"):
-    collect_ignore += ["lint_plugin.py", "linting.py", "test_lint_http.py"]
-if not find_spec("redbot"):
-    collect_ignore += ["redbot_client.py"]
+# REDbot needs Python 3.11.
+collect_ignore = [] if find_spec("httplint") else ["test_lint_http.py"]
 
 _LONGEST_NAME = 48
 
@@ -36,6 +32,11 @@ _LONGEST_NAME = 48
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
     """Name content by its argument: it is long and, where it is signed or compressed, another one in each process."""
     return argname if isinstance(val, bytes) or (isinstance(val, str) and len(val) >= _LONGEST_NAME) else None
+
+
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    """Keep the collector of doctests away from modules that only help tests: to import one may patch the process."""
+    return True if collection_path.suffix == ".py" and not collection_path.name.startswith("test_") else None
 
 
 #: The markers of the tests that the default selection leaves out.
