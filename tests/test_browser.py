@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
     Visit = Callable[..., "Visitor"]
 
+pytestmark = pytest.mark.browser
+
 ARTIFACTS = ROOT / "artifacts"
 SPLIT = {"v1": 50, "v2": 50}
 OTHER = {"v1": "v2", "v2": "v1"}

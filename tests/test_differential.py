@@ -20,6 +20,8 @@ from servers import Answer, Server, serving
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = b"const answer = 42;\n" * 200
 FILES = {
     "index.html": b"<!doctype html><title>home</title>" * 40,

@@ -12,6 +12,8 @@ from typing import NoReturn
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 EXAMPLE = Path(__file__).resolve().parent.parent / "example_app"
 BUILDS = EXAMPLE / "builds"
 VERSIONS = ("v0", "v1", "v2")

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
     from version_affinity.assets.asset import Asset
 
+pytestmark = pytest.mark.servers
+
 # --- a cache in front -------------------------------------------------------------------------------------------------
 
 #: How a cache may be set up, as an nginx configuration: by its own rules, and as CDNs do, which take neither Vary nor

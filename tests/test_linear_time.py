@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from _typeshed.wsgi import WSGIApplication
 
+pytestmark = pytest.mark.slow
+
 #: Repeated units that make a bad pattern try again and again.
 UNITS = ["a", "/", "%", "%41", "//", "/.", "/../", "a.", "-", ";", ",", "=", '"', " ", "\\", "\xff", ":", "W/", "*"]
 FIELDS = [

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     from _typeshed.wsgi import WSGIApplication
 
+pytestmark = pytest.mark.slow
+
 ASSET = ENTRY["v1"]
 #: A user of version v1, so that the same request has the same answer; and what a browser says of its requests.
 KEY = {"Version-Key": "8"}

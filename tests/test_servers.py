@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from werkzeug.datastructures import Headers
     from werkzeug.test import Client
 
+pytestmark = pytest.mark.servers
+
 SPLIT = {"v1": 50.0, "v2": 50.0}
 STAGED = {"v1": 100.0, "v2": 0.0}
 #: What curl sends by itself.

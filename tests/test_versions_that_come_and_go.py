@@ -7,6 +7,7 @@ import logging
 import shutil
 from typing import TYPE_CHECKING
 
+import pytest
 from harness import NAVIGATION, SCRIPT, write_build
 from werkzeug.test import create_environ, run_wsgi_app
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    import pytest
+pytestmark = pytest.mark.slow
 
 #: Versions until memory is as it stays, and from then on.
 FIRST, MORE = 20, 180

@@ -20,6 +20,8 @@ from version_affinity.checking.reading import CSS, HTML, JAVASCRIPT, MANIFEST, p
 from version_affinity.checking.references import Document
 from version_affinity.checking.workers import read_all
 
+pytestmark = pytest.mark.slow
+
 LANGUAGES = (HTML, CSS, JAVASCRIPT, MANIFEST)
 #: What the languages are made of, to be put together in any order.
 PIECES = (

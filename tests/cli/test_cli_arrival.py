@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+pytestmark = pytest.mark.servers
+
 V1, V2 = {"v1": 100.0}, {"v2": 100.0}
 #: Seconds until what was copied to a host is there, and that nobody waits in vain.
 #: LONG is never waited out: a test that did would fail, however slow the machine is.

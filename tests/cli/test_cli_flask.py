@@ -24,6 +24,8 @@ from version_affinity.releases.source import COPY
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.slow
+
 SPLIT = {"v1": 80.0, "v2": 20.0}
 SHOP = """
 from flask import Flask

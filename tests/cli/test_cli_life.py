@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+pytestmark = pytest.mark.servers
+
 
 @pytest.fixture(params=["file", "redis"])
 def log(request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:

@@ -30,6 +30,8 @@ from version_affinity.releases.source import COPY
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.slow
+
 V1 = {"v1": 100.0}
 ESCAPE = "\x1b["
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 pytest.importorskip("gevent")
 pytest.importorskip("gunicorn")
 
+pytestmark = pytest.mark.servers
+
 #: Starts and ends of a server; three of ten died before.
 RUNS = 6
 

@@ -31,7 +31,10 @@ if TYPE_CHECKING:
     from redis import Redis
     from servers import Server
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="gunicorn needs a system that forks")
+pytestmark = [
+    pytest.mark.servers,
+    pytest.mark.skipif(not hasattr(os, "fork"), reason="gunicorn needs a system that forks"),
+]
 
 WORKERS = 2
 ROUNDS = 3

@@ -16,6 +16,8 @@ from harness import SCRIPT, write_build
 from redis_server import redis_server
 from site_servers import gunicorn, load, workers
 
+pytestmark = pytest.mark.servers
+
 if os.environ.get("CI") != "true":  # there the test fails instead
     for package, extra in (("click", "cli"), ("justhtml", "check"), ("tinycss2", "check"), ("tree_sitter", "check")):
         pytest.importorskip(package, reason=f"it comes with the extra {extra!r}")

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from redis_server import RedisServer
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork"),
     # Other tests may have left a thread, and so may what runs them.
     pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning"),

@@ -19,6 +19,8 @@ from site_servers import workers
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytestmark = pytest.mark.servers
+
 WORKERS = 2
 V1, V2 = {"v1": 100.0}, {"v2": 100.0}
 

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     from servers import Server
 
+pytestmark = pytest.mark.servers
+
 POSIX = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
 
 WORKERS = 2

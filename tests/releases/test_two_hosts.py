@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from redis_server import RedisServer
     from servers import Server
 
+pytestmark = pytest.mark.servers
+
 WORKERS = 2
 #: Seconds after a deployment by which every worker of every host follows it.
 SOON = 2.0
