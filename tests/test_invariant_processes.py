@@ -249,7 +249,7 @@ def _polls_are_pinned(patch: pytest.MonkeyPatch) -> None:
 
 
 def _precache_is_pinned(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr("version_affinity.service_workers.ServiceWorkers._is_worker", lambda self, environ: False)
+    patch.setattr("version_affinity.service_workers.ServiceWorkers._is_worker", lambda self, environ, referer: False)
 
 
 MUTATIONS = {

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import json
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 import pytest
 from builds import SPLIT, Answer, bucket_of, key_of, pinned, rollout
 from harness import NAVIGATION, client, write_build
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
 from version_affinity import ConfigurationError, Cookie, Version, VersionAffinity
 from version_affinity.assets.worker_script import handles_worker_events
+from version_affinity.patterns import compiled
 from version_affinity.releases import Releases
 from version_affinity.releases.directory import ReleasesDirectory
 from version_affinity.releases.log import open_log
 from version_affinity.releases.upload import upload
+from version_affinity.service_workers import ServiceWorkers
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -99,6 +104,23 @@ def test_options_replace_the_defaults(workers: dict[str, Path]) -> None:
     assert reason(nothing, "/version.json", **FETCH) == ("v1", "pin")
     assert reason(nothing, "/", **FETCH, Referer="http://localhost/sw.js") == ("v1", "pin")
     assert reason(nothing, "/sw.js", **SCRIPT_REQUEST) == ("v2", "bucket")
+
+
+@given(
+    rules=st.sets(st.text("a/*", max_size=4).map("/{}".format), min_size=1, max_size=3),
+    prefix=st.sampled_from(("/", "/a/")),
+    path=st.text("a/", max_size=8).map("/{}".format),
+)
+def test_look_ups_of_ends(rules: set[str], prefix: str, path: str) -> None:
+    """The look-ups by which most paths are passed over leave out no path that matches."""
+    try:
+        patterns = compiled(rules, "unpinned").below(prefix)
+    except ConfigurationError:  # one rule makes another redundant
+        assume(False)
+    assert ServiceWorkers(patterns).ask({}, None, None, path) is patterns.match(path)
+    assert patterns.match(path) is (
+        path.startswith(prefix) and any(fnmatchcase(path[len(prefix) - 1 :], rule) for rule in rules)
+    )
 
 
 @pytest.mark.parametrize("option", ["unpinned", "service_workers"])

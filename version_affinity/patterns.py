@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
 from .errors import ConfigurationError
@@ -12,18 +13,41 @@ MAX_RULES = 100
 MAX_LENGTH = 100
 
 
+class Patterns(NamedTuple):
+    """Compiled patterns of paths.
+
+    Attributes:
+        match: Tells whether a path matches.
+        prefixes: A path that matches begins with one of these, or ends with one of ``endings``.
+        endings: See ``prefixes``.
+    """
+
+    match: Callable[[str], bool]
+    prefixes: tuple[str, ...]
+    endings: tuple[str, ...]
+
+    def below(self, prefix: str) -> Patterns:
+        """Return the same patterns for paths below a prefix, which ends with "/"."""
+        mount, match = prefix[:-1], self.match
+        return Patterns(
+            lambda path: path.startswith(prefix) and match(path[len(mount) :]),
+            tuple(mount + beginning for beginning in self.prefixes),
+            self.endings,
+        )
+
+
 def app_first(rules: Iterable[str] = ()) -> Callable[[str], bool]:
-    """Return the function that tells whether a PATH_INFO goes to the wrapped application first; see ``path_matcher``.
+    """Return the function that tells whether a PATH_INFO goes to the wrapped application first; see ``compiled``.
 
     >>> goes_first = app_first(["/api/*", "!/api/docs/*"])
     >>> goes_first("/api/users"), goes_first("/api/docs/intro"), goes_first("/api")
     (True, False, False)
     """
-    return path_matcher(rules, "app_first")
+    return compiled(rules, "app_first").match
 
 
-def path_matcher(rules: Iterable[str], option: str) -> Callable[[str], bool]:
-    """Return the function that tells whether a PATH_INFO matches patterns.
+def compiled(rules: Iterable[str], option: str) -> Patterns:
+    """Return patterns of paths, as in PATH_INFO, compiled.
 
     Args:
         rules: Paths that begin with "/", percent-encoded or not, in which "*" stands for any characters, "/" included.
@@ -46,11 +70,11 @@ def path_matcher(rules: Iterable[str], option: str) -> Callable[[str], bool]:
         )
     for group in (included, excepted):
         _check_redundant(group, option)
-    matches = _any_of(included)
+    patterns = _any_of(included)
     if not excepted:
-        return matches
-    is_excepted = _any_of(excepted)
-    return lambda path: matches(path) and not is_excepted(path)
+        return patterns
+    matches, is_excepted = patterns.match, _any_of(excepted).match
+    return patterns._replace(match=lambda path: matches(path) and not is_excepted(path))
 
 
 def listed_rules(rules: Iterable[str], option: str = "app_first") -> tuple[str, ...]:
@@ -76,23 +100,27 @@ def _check_redundant(rules: list[str], option: str) -> None:
                 raise ConfigurationError(f"{option} rule {rule!r} is redundant: {other!r} covers it; remove one")
 
 
-def _any_of(rules: list[str]) -> Callable[[str], bool]:
-    """Return a function that matches any of the rules. Of many rules, it tries few one by one."""
+def _any_of(rules: list[str]) -> Patterns:
+    """Return patterns that match where any of the rules does. Of many rules, few are tried one by one."""
     # str.startswith and str.endswith take all prefixes and suffixes at once.
     prefixes = tuple(_decoded(rule[:-1]) for rule in rules if _is_prefix(rule))
     others = [rule for rule in rules if not _is_prefix(rule)]
     if not others:
-        return lambda path: path.startswith(prefixes)
+        return Patterns(lambda path: path.startswith(prefixes), prefixes, ())
     exact = frozenset(_decoded(rule) for rule in others if "*" not in rule)
     patterns = [rule for rule in others if "*" in rule]
     if not patterns:
-        return lambda path: path in exact or path.startswith(prefixes)
+        return Patterns(lambda path: path in exact or path.startswith(prefixes), prefixes, tuple(exact))
     endings = tuple(_decoded(rule.rpartition("*")[2]) for rule in patterns)
     matchers = [_matcher(rule) for rule in patterns]
-    return lambda path: (
-        path in exact
-        or path.startswith(prefixes)
-        or (path.endswith(endings) and any(match(path) for match in matchers))
+    return Patterns(
+        lambda path: (
+            path in exact
+            or path.startswith(prefixes)
+            or (path.endswith(endings) and any(match(path) for match in matchers))
+        ),
+        prefixes,
+        (*exact, *endings),
     )
 
 

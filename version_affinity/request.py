@@ -91,26 +91,24 @@ def is_for_html(request: Request) -> bool:
     )
 
 
-def _kind(environ: WSGIEnvironment, mode: str | None, destination: str | None, workers: ServiceWorkers) -> Kind:  # noqa: PLR0911 - a table
+def _kind(environ: WSGIEnvironment, mode: str | None, destination: str | None, workers: ServiceWorkers) -> Kind:
     """Return the kind of a request: the first one whose signs it has."""
     if "HTTP_SEC_PURPOSE" in environ and environ["HTTP_SEC_PURPOSE"].startswith("prefetch"):
         return PREFETCH
     path = environ.get("PATH_INFO", "")
     site = environ.get("HTTP_SEC_FETCH_SITE")
-    is_browser = bool(mode or destination or site)
-    if is_browser:
+    kind: Kind = OTHER
+    if mode or destination or site:
         # Nearly all requests have another mode: what a page loads.
-        if (mode == "navigate" or mode == "same-origin") and is_shown_in_tab(environ, mode, destination, path):  # noqa: PLR1714
-            return PAGE
-        if mode == "navigate" and is_framed_by_other_site(environ, mode, destination):
-            return FRAME if "HTTP_SEC_FETCH_STORAGE_ACCESS" in environ else COOKIELESS_FRAME
+        if mode == "navigate" or mode == "same-origin":  # noqa: PLR1714 - faster
+            if is_shown_in_tab(environ, mode, destination, path):
+                return PAGE
+            if is_framed_by_other_site(environ, mode, destination):
+                return FRAME if "HTTP_SEC_FETCH_STORAGE_ACCESS" in environ else COOKIELESS_FRAME
+        kind = CROSS_ORIGIN if site in _OTHER_ORIGINS and mode != "navigate" else SUBRESOURCE
     elif "text/html" in environ.get("HTTP_ACCEPT", "") and environ["REQUEST_METHOD"] in READING:
         return PAGE
-    if workers.ask(environ, mode, destination, path):
-        return SERVICE_WORKER
-    if not is_browser:
-        return OTHER
-    return CROSS_ORIGIN if site in _OTHER_ORIGINS and mode != "navigate" else SUBRESOURCE
+    return SERVICE_WORKER if workers.ask(environ, mode, destination, path) else kind
 
 
 class Request:

@@ -6,17 +6,18 @@ not answer them: the browser would stay on its version for ever.
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote_to_bytes
 
 from .keys import wire_bytes
-from .patterns import path_matcher
+from .patterns import compiled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from _typeshed.wsgi import WSGIEnvironment
+
+    from .patterns import Patterns
 
 #: The version files that frameworks poll, below the prefix.
 UNPINNED: Final = (
@@ -61,22 +62,21 @@ class ServiceWorkers:
     """Recognises the requests of service workers and the polls of pages. Immutable.
 
     Args:
-        is_unpinned: Whether the pin must not answer a path, as in ``PATH_INFO``.
-        is_listed: Whether a path is that of a worker's script, by configuration; None: by ``USUAL_NAMES`` and
-            ``found``.
+        unpinned: The paths, as in ``PATH_INFO``, that the pin must not answer.
+        listed: The paths of workers' scripts, by configuration; None: by ``USUAL_NAMES`` and ``found``.
         found: The paths of scripts in builds that handle a service worker's events.
     """
 
-    __slots__ = ("_found", "_is_listed", "_is_unpinned", "_names")
+    __slots__ = ("_beginnings", "_end", "_endings", "_found", "_is_listed", "_is_unpinned", "_names", "_start")
 
-    def __init__(
-        self,
-        is_unpinned: Callable[[str], bool],
-        is_listed: Callable[[str], bool] | None = None,
-        found: Iterable[str] = (),
-    ) -> None:
-        self._is_unpinned = is_unpinned
-        self._is_listed = is_listed
+    def __init__(self, unpinned: Patterns, listed: Patterns | None = None, found: Iterable[str] = ()) -> None:
+        self._is_unpinned = unpinned.match
+        # As many characters as the shortest has: a look-up for each end of a path tells that nearly none matches.
+        start, end = (min(map(len, parts), default=0) for parts in (unpinned.prefixes, unpinned.endings))
+        self._start, self._beginnings = slice(start), frozenset(prefix[:start] for prefix in unpinned.prefixes)
+        self._end = slice(-end, None) if end else slice(0)
+        self._endings = frozenset(ending[self._end] for ending in unpinned.endings)
+        self._is_listed = None if listed is None else listed.match
         self._found = frozenset(found)
         self._names = USUAL_NAMES | {path[path.rfind("/") + 1 :] for path in self._found}
 
@@ -89,17 +89,22 @@ class ServiceWorkers:
             destination: Its Sec-Fetch-Dest.
             path: Its path, as in ``PATH_INFO``.
         """
-        if destination == "serviceworker" or environ.get("HTTP_SERVICE_WORKER") == "script" or self._is_unpinned(path):
+        # First what nearly every request lacks.
+        if (path[self._end] in self._endings or path[self._start] in self._beginnings) and self._is_unpinned(path):
             return True
-        return (mode == "cors" or destination in _SCRIPTS) and "HTTP_REFERER" in environ and self._is_worker(environ)
+        if destination == "serviceworker" or ("HTTP_SERVICE_WORKER" in environ and is_script_request(environ, None)):
+            return True
+        if "HTTP_REFERER" not in environ or (mode != "cors" and destination not in _SCRIPTS):
+            return False
+        referer = environ["HTTP_REFERER"]
+        return ("js" in referer or "%" in referer or self._is_listed is not None) and self._is_worker(environ, referer)
 
-    def _is_worker(self, environ: WSGIEnvironment) -> bool:
+    def _is_worker(self, environ: WSGIEnvironment, referer: str) -> bool:
         """Tell whether the Referer of a request is a service worker's script."""
-        referer: str = environ.get("HTTP_REFERER", "")
         if self._is_listed is not None:
-            return self._is_listed(referer_path(environ)) if referer else False
+            return self._is_listed(referer_path(environ))
         name = referer.partition("?")[0].rpartition("/")[2]
-        if not name or (name not in self._names and "%" not in name):  # nearly all requests
+        if name not in self._names and "%" not in name:  # nearly every script
             return False
         path = referer_path(environ)
         return path in self._found or path[path.rfind("/") + 1 :] in USUAL_NAMES
@@ -133,16 +138,10 @@ def configured(
     Raises:
         ConfigurationError: a pattern that cannot be used.
     """
-    is_unpinned = path_matcher(UNPINNED if unpinned is None else unpinned, "unpinned")
-    if unpinned is None and prefix != "/":
-        is_unpinned = partial(_matches_below, prefix, is_unpinned)
-    is_listed = None if service_workers is None else path_matcher(service_workers, "service_workers")
-    return lambda found: ServiceWorkers(is_unpinned, is_listed, found)
-
-
-def _matches_below(prefix: str, match: Callable[[str], bool], path: str) -> bool:
-    return path.startswith(prefix) and match(path[len(prefix) - 1 :])
+    polled = compiled(UNPINNED, "unpinned").below(prefix) if unpinned is None else compiled(unpinned, "unpinned")
+    listed = None if service_workers is None else compiled(service_workers, "service_workers")
+    return lambda found: ServiceWorkers(polled, listed, found)
 
 
 #: As they are without configuration, and without builds.
-DEFAULT: Final = ServiceWorkers(path_matcher(UNPINNED, "unpinned"))
+DEFAULT: Final = ServiceWorkers(compiled(UNPINNED, "unpinned"))

@@ -249,7 +249,7 @@ class FileServer:
         return no_file(request.environ, treatment, start_response, changes)
 
     def _count_rescue(self, state: State, file: NamedFile, environ: WSGIEnvironment) -> None:
-        decided = state.decider.expected(Request(environ, self._cookie, kind=OTHER))
+        decided = state.decider.expected(Request(environ, self._cookie, state.workers, OTHER))
         if decided and not file.owners & state.catalog.bits[decided]:
             self._counters.rescues[decided, file.version].advance()
 

@@ -43,6 +43,7 @@ OTHERS = {
     "library's own events": "player.addEventListener('sync', f); list.addEventListener('push', g); a.onfetch = null",
     "install prompt": "window.addEventListener('beforeinstallprompt', f); window.addEventListener('appinstalled', g)",
     "other names": "myaddEventListener('install', f); self.onfetched = 1; if (self.onfetch == null) f(); let onpush",
+    "other handlers": "xonsync = f; $onfetch = f",
     "text": "const help = 'call skipWaiting, then activate, install and fetch';",
     "nothing": "",
 }
