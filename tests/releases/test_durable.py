@@ -156,10 +156,11 @@ def test_a_lock_that_is_not_free(file: Path) -> None:
         began = time.monotonic()
         with pytest.raises(LockedError) as caught:
             FileLock.acquire(file, patience=0.2)
-        assert 0.2 <= time.monotonic() - began < 5
+        assert time.monotonic() - began >= 0.2
         assert process.stdin is not None
         process.stdin.close()
     told = str(caught.value)
+    assert told.startswith("for more than 0.2 s ")
     assert f"process {process.pid} on {socket.gethostname()} (-c upload --log=redis://***@redis.example/0)" in told
     assert re.search(r"since \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ: end it if it hangs", told)
     assert is_free(file)

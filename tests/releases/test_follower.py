@@ -167,6 +167,12 @@ def test_the_retention_ends_what_is_known(site: Site) -> None:
         assert asset.memory is None
 
 
+def put(file: Path, text: str) -> None:
+    """Replace a file at once: a worker that looks at it meanwhile reads no half of it."""
+    file.with_name(".new").write_text(text)
+    file.with_name(".new").replace(file)
+
+
 def test_the_directory_says_the_retention(site: Site, caplog: pytest.LogCaptureFixture) -> None:
     """A retention that is changed is followed without a restart, in both directions; one that is broken changes none.
 
@@ -181,7 +187,7 @@ def test_the_directory_says_the_retention(site: Site, caplog: pytest.LogCaptureF
         assert asked(affinity, "v2") == 200
         settings = site.directory.path / "affinity.json"
         whole = settings.read_text()
-        settings.write_text(whole[:20])
+        put(settings, whole[:20])
         until(lambda: "the retention stays as it is" in caplog.text)
         assert "is not JSON" in status_of(releases).error
         site.upload("v0")
@@ -189,7 +195,7 @@ def test_the_directory_says_the_retention(site: Site, caplog: pytest.LogCaptureF
         site.deploy({"v0": 100.0})
         until(lambda: page(affinity) == "v0")
         until(lambda: affinity.known == ("v1", "v2", "v0"))
-        settings.write_text(whole.replace('"keep": 1', '"keep": 0'))
+        put(settings, whole.replace('"keep": 1', '"keep": 0'))
         until(lambda: affinity.known == ("v1", "v0"))
         assert status_of(releases).error == ""
         assert caplog.text.count("the retention stays as it is") == 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -112,12 +111,12 @@ def test_ramps_and_rollbacks_wait_for_nobody(tmp_path: Path) -> None:
     site = Site(tmp_path)
     site.upload("v1", "v2")
     site.deploy(SPLIT)
-    with site.followed(interval=0.4) as (affinity, _):
+    with site.followed() as (affinity, releases):
+        assert releases._follower is not None
+        releases._follower._settling._pause = 3600.0  # type: ignore[misc] # a wait would not end
         for shares in (V2, V1, {"v1": 10.0, "v2": 90.0}):
-            began = time.monotonic()
             entry = site.deploy(shares)
             until(lambda: affinity.deployment.revision == entry.revision)  # noqa: B023
-            assert time.monotonic() - began < 0.75, "it has waited"
 
 
 def test_a_worker_is_ready_before_it_begins(tmp_path: Path) -> None:
