@@ -87,6 +87,8 @@ HAND_MADE = (
     "vendor-jQueryUI.js", "chart-barChart.js", "page-NotFound.js", "lib-reactDOM.js", "api-GraphQL2.js",
     "report-2024_Q1a.pdf", "photo-20240115.jpg", "photo-IMG_2024.jpg", "data-01012024.json", "build-20240115.js",
     "icon-home24px.svg", "hero-1920x108.jpg", "card-VISA_v2a.png", "backup.1700000000.json", "web-polyfill.js",
+    "embed-iFrameV2.js", "math-LaTeX123.png", "fb-FBSDKv18.js", "scan-RGB72dpi.png", "lib-ES2015ES.js",
+    "cookie-HttpOnly.js", "util-readJson.js", "util-GzipFile.js", "tree-JsonView.css", "query-MysqlUrl.js",
     "readme-how-to-build.js", "avatar-1b4e28ba-2fa1-41d2-883f-0016d3cca427.jpg", "user-507f1f77bcf86cd799439011.jpg",
 )
 # fmt: on

@@ -34,7 +34,8 @@ GONE = "gone-Cl_2P7Ep"
         ('<script src="/docs/"></script>', [("/docs/", "/docs/")]),
         # Names that are not ASCII, and their spellings.
         ('<img src="/b\xfccher/a b.png"><img src="/b%C3%BCcher/a%20b.png"><img src="/b%c3%bccher/a%20b.png">', []),
-        ('<img src="/%ff.png">', []),
+        # A path is decoded once: a file that is named "%ff.png" is at "/%25ff.png".
+        ('<img src="/%25ff.png"><img src="/%ff.png">', [("/%ff.png", "/\\xff.png")]),
         ('<img src="/b%FCcher/a b.png">', [("/b%FCcher/a b.png", "/b\\xfccher/a b.png")]),
         ("<style>a{b:url(/b.png)}</style><p style='c:url(a.png)'>", [("/b.png", "/b.png"), ("a.png", "/a.png")]),
     ],

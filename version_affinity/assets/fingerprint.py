@@ -83,8 +83,11 @@ _CODE = re.compile(r"\.(?:m?js|cjs|css)(?:\.map|\.LICENSE\.txt|\.gz|\.br|\.zst)*
 # In a tool's directory: the above, 13 characters (Turbopack), and two hashes (Astro).
 _TOOLS_TAIL = re.compile(r"(?:\A|[-.~])(?=([\w-]{8}|[0-9a-z_-]{13}|[0-9a-f]{10,128}|[\w-]{8}_\w{5,6})\.)", re.ASCII)
 
-# How a name reads to people: "MyAppSDK" -> My App SDK, "iPhone15" -> i Phone 15.
-_TOKEN = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
+# How a name reads to people: "MyAppSDK" -> My App SDK, "iPhone15" -> i Phone 15, "FBSDKv18" -> FBSDK v 18.
+_TOKEN = re.compile(r"[A-Z]+(?=v[0-9])|[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
+# A version or a number at the end of a name: "iFrameV2", "LaTeX123".
+_NUMBERED = re.compile(r"(?<=[A-Za-z]{3})(?:[vV][0-9]+|[0-9]{3,})\Z")
+_YEAR = re.compile(r"(?:19|20)[0-9]{2}\Z")
 # A pronounceable word: an English onset, then vowels with at most four consonants between and three at the end.
 _WORD = re.compile(
     r"(?:bl|br|chr?|cl|cr|dr|dw|fl|fr|gh|gl|gn|gr|kn|kl|kr|phr?|pl|pr|ps|rh|sc|sch|scr|shr?|sk|sl|sm|sn|sp|sph|spl|spr"
@@ -100,6 +103,8 @@ _DIGITS: Final = "234567"  # of base32; "VERSION2" is a word and a number
 _MIXED: Final = 3  # tokens in eight capitals and digits
 _ACRONYM: Final = 3  # the longest group of consonants that people write as a word: "Tcl", "Js"
 _LONG_ACRONYM: Final = 5  # the longest group of capitals that people write without a vowel: "HTML", "FBSDK"
+# Abbreviations that cannot be pronounced and are written in small letters.
+_ABBREVIATION = re.compile(r"(?:attrs|ctrl|dpi|gzip|html|https?|json|mngr|mysql|zlib)\Z")
 # Words of one and two letters in names.
 _SHORT = re.compile(
     r"(?:a[imnrst]|b[ery]|cn|d[bdeop]|e[nsu]|fr|g[blo]|hd|i[dfnopst]|j[as]|kr|m[dey]|no|o[fknrs]|p[txl]|q[lr]|r[ux]|s[mo]"
@@ -245,14 +250,17 @@ def reads_as_words(part: str) -> bool:
 
     Of random parts, one in twelve reads as words.
 
-    >>> [reads_as_words(part) for part in ("darkMode", "McDonald", "Q3Report", "en_US_v2", "A4_300dp")]
-    [True, True, True, True, True]
+    >>> [reads_as_words(part) for part in ("darkMode", "McDonald", "Q3Report", "en_US_v2", "A4_300dp", "iFrameV2")]
+    [True, True, True, True, True, True]
     >>> [reads_as_words(part) for part in ("BX4CeNGm", "DiwrgTda", "BFV__Apz", "7RMF5EFV")]
     [False, False, False, False]
     """
     if "-" not in part and "_" not in part:
         tokens = _TOKEN.findall(part)
-        return len(tokens) <= _MIXED and _are_words(tokens)
+        if len(tokens) <= _MIXED and _are_words(tokens):
+            return True
+        numbered = _NUMBERED.search(part)
+        return numbered is not None and reads_as_words(part[: numbered.start()])
     pieces = [_TOKEN.findall(piece) for piece in _SEPARATORS.split(part) if piece]
     if len(pieces) > 1:
         # "v2a" and "300" are so short that anything is natural, but names do not begin or end with a separator.
@@ -292,19 +300,24 @@ def has_known_hash(directory: str, name: str) -> bool:
 
 
 def _are_words(tokens: list[str]) -> bool:
-    """Return whether tokens are words and numbers, at most one single letter and one acronym among them."""
+    """Return whether tokens are words and numbers, at most one single letter and one acronym (two beside a year)."""
     letters = acronyms = 0
+    most = 1
     for token in tokens:
         if token.isdigit():
+            if _YEAR.match(token):
+                most = 2  # "ES2015ES"
             continue
         word = token.lower()
         if len(token) == 1:
             letters += 1
+        elif _ABBREVIATION.match(word):
+            continue
         elif len(token) <= (_LONG_ACRONYM if token.isupper() else _ACRONYM if not _VOWEL.search(word) else 0):
             acronyms += 1
         elif not _WORD.match(word):
             return False
-    return letters <= 1 and acronyms <= 1
+    return letters <= 1 and acronyms <= most
 
 
 def token_count(part: str) -> int:

@@ -80,7 +80,7 @@ def find(data: bytes, first_line: int = 1) -> Document:
     told = {found.text for found in references if found.kind != _STRING}
     kept = (found for found in references if found.kind != _STRING or found.text not in told)
     row = first_error(tree)
-    faults = () if row is None else (Fault(first_line + row, "it is no JavaScript that is understood"),)
+    faults = () if row is None else (Fault(first_line + row, "it cannot be parsed as JavaScript"),)
     return Document(tuple(dict.fromkeys(kept)), faults)
 
 
