@@ -93,6 +93,17 @@ def test_exact_split_in_frames(builds: dict[str, Path], share: float) -> None:
         assert abs(found - number * share / 100) < 5 * (number * share / 100 * (1 - share / 100)) ** 0.5
 
 
+def test_a_frame_keeps_its_version(builds: dict[str, Path]) -> None:
+    """A framed page stays on the version that its cookie names until that is retired."""
+    affinity = rollout(builds, shares={"v1": 100.0}, retained=["v2"])
+    headers = {**KEPT, **pinned("v2", "1")}
+    assert client(affinity).get("/", headers=headers).headers["Version-Affinity"].startswith("v2;reason=pin")
+    affinity.retire("v2")
+    response = client(affinity).get("/", headers=headers)
+    assert response.headers["Version-Affinity"] == "v1;reason=only"
+    assert response.headers["Set-Cookie"].startswith("version-affinity-storefront=1.v1; ")
+
+
 SINGLE_PAGE = [
     ({**NAVIGATION, "Sec-Fetch-Dest": "empty"}, "/deep/link", "document"),
     ({"Sec-Fetch-Mode": "same-origin", "Sec-Fetch-Dest": "empty", "Accept": "text/html,*/*"}, "/deep/link", "document"),

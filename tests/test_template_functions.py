@@ -90,6 +90,20 @@ def test_decides_on_the_spot(builds: dict[str, Path], version: str) -> None:
         assert len({affinity.current_version(drawn) for _ in range(5)}) == 1
 
 
+@pytest.mark.parametrize(
+    ("path", "url"),
+    [
+        ("//evil.example/x.js", "/evil.example/x.js"),
+        ("/", "/"),
+        ("a b?x#y.svg", "/a%20b%3Fx%23y.svg"),
+        ("\udc80.svg", "/%ED%B2%80.svg"),
+    ],
+)
+def test_odd_paths(builds: dict[str, Path], path: str, url: str) -> None:
+    """``asset_url`` never names another host, and no path makes it fail."""
+    assert affinity_of(builds).asset_url(environ_of("v1"), path) == url
+
+
 def test_decides_under_its_own_rollout(builds: dict[str, Path]) -> None:
     """What another middleware around this one has decided is not taken for its own decision."""
     inner = affinity_of(builds, None, {"v3": 100.0})
@@ -147,6 +161,7 @@ def test_attributes(builds: dict[str, Path]) -> None:
         ({"integrity": "sha256-x"}, r'<script[^>]*integrity="sha256-x"', r'<link[^>]*"sha256-x"'),
         ({"nonce": None}, r"<script", r"nonce"),
         ({"src": "/evil.js", "rel": "x", "href": "y"}, r'src="/assets/main', r'evil|rel="x"|href="y"'),
+        ({"src_": "/evil.js", "REL": "x", "_href": "y"}, r'src="/assets/main', r'evil|REL|href="y"'),
         ({'x"><script>': "1"}, r"<script", r'x">'),
         ({"nonce": "<&>"}, r'nonce="&lt;&amp;&gt;"', r"<&>"),
     ],

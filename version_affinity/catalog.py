@@ -45,7 +45,7 @@ class Catalog:
 
     Args:
         builds: Version id to its build, the newest last; None for a version that is a WSGI application.
-        staged: The ids that only an override reaches: they rescue nobody.
+        staged: The ids of versions that never had a share: they rescue nobody.
         live: The ids that have a share.
         prefix: The path under which the versions are served, with "/" at both ends.
         tallies: From a version's id to the counters of what is served by name.
@@ -169,7 +169,7 @@ class Catalog:
         """Return the catalog under another deployment. What does not depend on that is not made anew.
 
         Args:
-            staged: The ids that only an override reaches.
+            staged: The ids of versions that never had a share.
             live: The ids that have a share.
         """
         if not self._deciding.isdisjoint(self._staged.symmetric_difference(staged)):

@@ -82,7 +82,7 @@ class State:
         deployment: The percentages.
         complete: The version that last had 100 %, None when none had.
         published: The ids that have had a share or were retained at the start: their pages are out there. One that
-            is known and not among them is reached by an override only.
+            is known and not among them is staged: it rescues nobody, and templates name none of its files.
         builds: Version id to its build, None for a version that is a WSGI application.
         catalog: The files of all known versions.
         workers: Recognises requests that decide the next page.

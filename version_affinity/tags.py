@@ -139,12 +139,12 @@ def url_of(exchange: Exchange, path: str, *, debug: bool = False) -> str:
     for version, build in _builds(exchange):
         manifest = build.index.manifest
         chunk = manifest.entry(path) if manifest is not None else None
-        file = chunk.file if chunk is not None else path.removeprefix("/")
+        file = chunk.file if chunk is not None else path.lstrip("/")
         if chunk is not None or _wire_path(file) in build.index.assets:
             _depend(exchange, version)
             return _url(exchange, file)
     _report(exchange, path, "file or entry", debug=debug)
-    return _url(exchange, path.removeprefix("/"))
+    return _url(exchange, path.lstrip("/"))
 
 
 def tags_of(
@@ -224,7 +224,8 @@ def _named(
     exchange: Exchange, attributes: Mapping[str, str | bool | None], *, debug: bool
 ) -> dict[str, str | bool | None]:
     """Return attributes by their names in HTML; what cannot be a name is left out, or an error in development."""
-    named = {name.strip("_").replace("_", "-"): value for name, value in attributes.items() if name not in _OWN}
+    names = {name.strip("_").replace("_", "-"): value for name, value in attributes.items()}
+    named = {name: value for name, value in names.items() if name.lower() not in _OWN}
     for name in [name for name in named if not _ATTRIBUTE.fullmatch(name)]:
         message = f"asset_tags got {name!r}, which is not an attribute's name: write letters, digits and '_'"
         _fault(exchange, message, debug=debug)
@@ -273,7 +274,7 @@ def _report_late(exchange: Exchange) -> None:
 
 def _url(exchange: Exchange, file: str) -> str:
     base = exchange.script_name + exchange.state.settings.prefix
-    return quote(base.encode("latin-1", "replace"), BROWSER_SAFE) + quote(file, BROWSER_SAFE)
+    return quote(base.encode("latin-1", "replace") + file.encode("utf-8", "surrogatepass"), BROWSER_SAFE)
 
 
 def _wire_path(file: str) -> str:
