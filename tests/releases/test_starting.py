@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import re
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -14,6 +16,9 @@ from harness import NAVIGATION, SCRIPT, client
 
 from version_affinity import Cookie, VersionAffinity
 from version_affinity.releases import Releases, follower
+from version_affinity.releases.file_log import FileLog
+from version_affinity.releases.last_known import COPY
+from version_affinity.releases.log import LogUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -150,6 +155,38 @@ def test_what_others_have_known_for_long(site: Site, monkeypatch: pytest.MonkeyP
     site.log.append(SPLIT, expected=1, created="2026-01-02T03:04:05Z")
     with starting(site, {}) as (affinity, _):
         assert affinity.deployment.percentages == SPLIT
+
+
+def test_a_first_share_that_is_dated_in_the_future(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the clock of who deployed is fast, workers that start wait for a minute, not until that time has come."""
+    monkeypatch.setattr(follower, "_START", 0.0)
+    site.upload("v2")
+    manifest = site.directory.manifest_path("v2")
+    manifest.write_text(re.sub(r'"created": ?"[^"]+"', '"created":"2126-01-02T03:04:05Z"', manifest.read_text()))
+    site.log.append(SPLIT, expected=1, created="2126-01-02T03:04:05Z")
+    with starting(site, {}) as (affinity, _):
+        assert affinity.deployment.percentages == V1
+    copy = site.directory.path / COPY
+    os.utime(copy, (copy.stat().st_mtime - 120,) * 2)
+    with starting(site, {}) as (affinity, _):
+        assert affinity.deployment.percentages == SPLIT
+
+
+def test_a_log_that_does_not_answer_is_asked_once(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each answer that does not come takes seconds; the thread asks again later, however long the load takes."""
+    with starting(site, {}):
+        pass  # a copy of the log is here from now on
+    asked = []
+
+    def read(*_: object) -> None:
+        if threading.current_thread() is threading.main_thread():
+            asked.append(1)
+        raise LogUnavailableError("it does not answer")
+
+    monkeypatch.setattr(FileLog, "read", read)
+    with starting(site, {"v1": lambda: time.sleep(0.1)}, interval=0.02) as (affinity, _):
+        assert affinity.deployment.percentages == V1
+    assert len(asked) == 1
 
 
 def test_a_rollback_while_it_starts(site: Site) -> None:

@@ -17,6 +17,7 @@ from .times import NEVER, present, time_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection
+    from datetime import datetime
 
     from .last_known import LastKnown
     from .log import DeploymentLog, Entry
@@ -54,6 +55,7 @@ class Deployments:
         "_hangs",
         "_interval",
         "_is_there",
+        "_kept",
         "_log",
         "_pause",
         "_recovered",
@@ -81,6 +83,8 @@ class Deployments:
         # What comes from the copy is not known to be what the log has.
         self._unconfirmed = False
         self._unkept = False
+        # The newest revision of the copy that this process began with, and when that copy was written.
+        self._kept = 0, NEVER
         self._error_log = LimitedLog(logging.ERROR)
         self._hangs = False
         self.entries: tuple[Entry, ...] = ()
@@ -124,6 +128,7 @@ class Deployments:
             ConfigurationError: neither can be read.
         """
         self.entries = tuple(self._copy.load())
+        self._kept = self.revision, self._copy.written
         self._unconfirmed = bool(self.entries)
         self.confirmed = time_of(self.entries[-1].created) if self.entries else NEVER
         if not self.refresh() and self.error:
@@ -134,10 +139,14 @@ class Deployments:
                 )
             logger.warning("starting from revision %d, which this host knew last", self.revision)
 
+    def kept_at(self, time: datetime) -> int:
+        """Return the revision that this host's copy had at a time, 0 where that is not known."""
+        revision, written = self._kept
+        return revision if written <= time else 0
+
     def expire(self) -> None:
-        """Have the next ``refresh`` read the log, unless it could not be read: then it waits as before."""
-        if not self.error:
-            self._due = 0.0
+        """Have the next ``refresh`` read the log."""
+        self._due = 0.0
 
     def refresh(self) -> bool:
         """Read what is new, if it is time for that; return whether there was something."""

@@ -136,11 +136,12 @@ class Follower:
         self._deployments.keep()
         return snapshot
 
-    def _look_safely(self) -> None:
+    def _safely(self, look: Callable[[], object]) -> None:
         try:
-            self._look()
+            look()
         except Exception:  # noqa: BLE001 - whatever it is, the last good state keeps serving
             self._error_log("following the releases failed, and is tried again: %s", traceback.format_exc())
+        self._looked = time.monotonic()
 
     def _look(self) -> None:
         """Look once at everything, and hand over what has changed."""
@@ -228,11 +229,15 @@ class Follower:
         self._holdings.load(self._known.releases, first=self._wanted())
 
     def _load_news(self) -> bool:
-        """Load until nothing is new: a load takes seconds, in which others come. Return whether something was."""
+        """Load until nothing is new: a load takes seconds, in which others come. Return whether something was.
+
+        A log that cannot be read is not asked again here: each answer that does not come would be waited for.
+        """
         is_new = False
         while True:
-            self._deployments.expire()
-            self._deployments.refresh()
+            if not self._deployments.error:
+                self._deployments.expire()
+                self._deployments.refresh()
             if not (self._known.refresh() | self._is_log_new()):  # both
                 return is_new
             is_new = True
@@ -247,14 +252,15 @@ class Follower:
             return
         noticed = before(present(), _NOTICED)
         entries = self._deployments.entries
+        kept = self._deployments.kept_at(noticed)
         ready = {
             version
             for version, entry in first_shares(entries).items()
-            # Before the first deployment nothing was served.
-            if entry is entries[0] or time_of(entry.created) <= noticed
+            # Before the first deployment nothing was served. The clock of who deployed may be fast.
+            if entry is entries[0] or time_of(entry.created) <= noticed or entry.revision <= kept
         }
         spread = {version for version, release in uploaded.items() if time_of(release.created) <= noticed}
-        self._settling.begin(spread=spread, ready=ready)
+        self._settling.begin(spread=spread | ready, ready=ready)
 
     def _snapshot(self) -> Snapshot | None:
         versions, entries = self._holdings.versions, self._deployments.entries
@@ -317,12 +323,8 @@ class Follower:
 
     def catch_up(self) -> None:
         """Look in the caller's thread until nothing is new, and hand it over, for a process that does not serve yet."""
-        try:
-            self._catch_up()
-            self._report_lacking()
-        except Exception:  # noqa: BLE001 - as in _look_safely
-            self._error_log("following the releases failed, and is tried again: %s", traceback.format_exc())
-        self._looked = time.monotonic()
+        self._safely(self._catch_up)
+        self._report_lacking()
 
     def _catch_up(self) -> None:
         until = time.monotonic() + _START
@@ -394,6 +396,5 @@ class Follower:
 
     def _run(self, turns: Turns) -> None:
         while turns.next() and self._take is not None and self._take() is not None:
-            self._look_safely()
-            self._looked = time.monotonic()
+            self._safely(self._look)
             turns.done()

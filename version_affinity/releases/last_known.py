@@ -6,6 +6,7 @@ import json
 import logging
 import secrets
 from contextlib import suppress
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -14,6 +15,7 @@ from version_affinity.errors import ConfigurationError
 from .durable import sync_directory, write_new
 from .log import Entry, LogError, is_continued
 from .settings import SETTINGS
+from .times import present
 
 if TYPE_CHECKING:
     import os
@@ -55,6 +57,14 @@ class LastKnown:
         self._writes: Final = writes
         self._name: Final = name
         self._told = ""
+
+    @property
+    def written(self) -> datetime:
+        """When the copy was written, by this host's clock; the present where that is not known."""
+        try:
+            return datetime.fromtimestamp(self.path.stat().st_mtime, timezone.utc)
+        except (OSError, OverflowError, ValueError):
+            return present()
 
     def load(self) -> list[Entry]:
         """Return the deployments of the copy, oldest first: none without one, or, which is logged, an unusable one."""
