@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from version_affinity.releases import durable
 from version_affinity.releases.durable import FileLock, LockedError, holder_of, sync, sync_directory, write_new
 
 if TYPE_CHECKING:
@@ -177,6 +178,19 @@ def test_a_lock_that_another_program_holds(file: Path) -> None:
     assert f"process {os.getpid()} of this host" in told
     assert "pytest" in told
     assert "stale" not in told
+
+
+def test_a_lock_of_another_file_system(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file of another device with the same number is another file: its holder is not named, and not ended."""
+    file.touch()
+    status = file.stat()
+    device = f"{os.major(status.st_dev) ^ 1:02x}:{os.minor(status.st_dev):02x}"
+    locks = file.with_name("locks")
+    locks.write_text(f"1: FLOCK  ADVISORY  WRITE 4711 {device}:{status.st_ino} 0 EOF\n")
+    monkeypatch.setattr(durable, "_LOCKS", str(locks))
+    assert holder_of(file).startswith("an unknown process")
+    locks.write_text(locks.read_text().replace(device, f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}"))
+    assert holder_of(file).startswith("process 4711 of this host")
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "7", '{"pid": 7}', "[" * 100_000])

@@ -32,7 +32,8 @@ PATIENCE: Final = 30.0
 _INTERVAL: Final = 0.02
 # Characters of a command in a message.
 _LONGEST: Final = 200
-# Where the process and the inode stand in a line of /proc/locks (proc(5)).
+# Where the process and the file stand in a line of the system's locks (proc(5)).
+_LOCKS: Final = "/proc/locks"
 _PID: Final = 4
 _INODE: Final = 5
 # Windows lets nobody read the bytes that are locked: they are beyond the end of the file.
@@ -196,13 +197,18 @@ def _redacted(command: str) -> str:
 
 
 def _locker(file: str | os.PathLike[str]) -> int:
-    """Return the process that has a file locked, as Linux knows it; 0 where that is unknown."""
+    """Return the process that has a file locked, as Linux knows it; 0 where that is unknown.
+
+    Another file system may have a file with the same number, whose holder must not be named. Where the system calls the
+    device otherwise than ``stat`` does (btrfs), no process is named.
+    """
     try:
-        inode = os.stat(file).st_ino  # noqa: PTH116
-        with open("/proc/locks", encoding="ascii") as locks:  # noqa: PTH123
+        status = os.stat(file)  # noqa: PTH116
+        place = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
+        with open(_LOCKS, encoding="ascii") as locks:  # noqa: PTH123
             for line in locks:
                 fields = line.split()
-                if len(fields) > _INODE and fields[1] == "FLOCK" and fields[_INODE].rpartition(":")[2] == str(inode):
+                if len(fields) > _INODE and fields[1] == "FLOCK" and fields[_INODE] == place:
                     return max(int(fields[_PID]), 0)
     except (OSError, ValueError):
         pass
