@@ -374,6 +374,7 @@ def test_the_document_in_place_of_the_application(of: Builds, options: dict[str,
         # The rule for the path allows more than the document's own.
         ("", f"Cache-Control: {FOREVER}", ""),
         ("", "Cache-Control: private, max-age=31536000", ""),
+        ("", "Cache-Control: private, max-age=31536000, max-age=0", ""),
         ("", "Cache-Control: public", ""),
         ("", "Cache-Control: max-age=0, stale-while-revalidate=600", ""),
         ("", "Cache-Control: max-age=0, s-maxage=600", ""),

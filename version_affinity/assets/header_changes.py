@@ -89,19 +89,29 @@ class HeaderChanges(NamedTuple):
         """For how many seconds shared caches and a browser may use the response unchecked, by its Cache-Control.
 
         -1 where they may not even keep it; infinity where the field sets no limit (RFC 9111 section 4.2.2).
+
+        >>> twice = ("Cache-Control", "max-age=600, max-age=0")
+        >>> HeaderChanges(frozenset(), (twice,)).lifetimes
+        (600, 600)
+        >>> understood = ("Cache-Control", "must-understand, no-store, max-age=99")  # which outranks no-store
+        >>> HeaderChanges(frozenset(), (understood,)).lifetimes
+        (99, 99)
         """
         value = next((value for name, value in self.added if name.lower() == "cache-control"), None)
         if value is None:
             return (math.inf, math.inf) if "cache-control" in self.removed else (0, 0)
-        words = dict(word.strip().lower().partition("=")[::2] for word in value.split(","))
-        if "no-store" in words:
+        words = [word.strip().lower().partition("=")[::2] for word in value.split(",")]
+        if ("no-store", "") in words and ("must-understand", "") not in words:
             return -1, -1
-        if words.get("no-cache") == "":
+        if ("no-cache", "") in words:
             return 0, 0
-        seconds = {word: int(text) if text.isascii() and text.isdigit() else math.inf for word, text in words.items()}
+        # Of a directive that stands twice, some caches use the first and some the last.
+        seconds: dict[str, float] = {}
+        for word, text in words:
+            seconds[word] = max(seconds.get(word, 0), int(text) if text.isascii() and text.isdigit() else math.inf)
         stale = max(seconds.get("stale-while-revalidate", 0), seconds.get("stale-if-error", 0))
         private = seconds.get("max-age", math.inf) + stale
-        return -1 if "private" in words else seconds.get("s-maxage", private - stale) + stale, private
+        return -1 if "private" in seconds else seconds.get("s-maxage", private - stale) + stale, private
 
     def _limited(self, caching: Callable[[str], str]) -> HeaderChanges:
         """Return the changes with what ``caching`` leaves of a Cache-Control."""
