@@ -9,7 +9,7 @@ import re
 import shutil
 import sys
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pytest
 from browser_model import Response, environ_of, send
@@ -198,34 +198,59 @@ def test_two_names_assign_independently(names: list[str], first: int) -> None:
 # Invariant 4: a shared cache in front.
 
 
+#: A stored response, and the request's fields that its Vary names.
+Stored: TypeAlias = tuple[dict[str, str], Response]
+
+
 @dataclass
 class SharedCache:
-    """A cache that serves everybody, keyed by the URL alone: it ignores Vary, as Cloudflare does by default.
+    """A cache that serves everybody.
 
-    It keeps whatever RFC 9111 lets it keep, what says nothing of caching included, and even what sets a cookie.
+    It keeps whatever RFC 9111 lets it keep, also what does not mention caching, and even what sets a cookie.
+
+    Args:
+        app: What it stands in front of.
+        honours_vary: Whether it keeps one response for each set of the fields that Vary names (RFC 9111 section 4.1).
+            Otherwise the URL alone is the key, as it is at Cloudflare by default.
     """
 
     app: Callable[..., Iterable[bytes]]
-    stored: dict[str, Response] = field(default_factory=dict)
+    honours_vary: bool = False
+    stored: dict[str, list[Stored]] = field(default_factory=dict)
 
     def get(self, url: str, headers: dict[str, str]) -> Response:
         """Answer from the cache where it may, else from the application."""
-        kept = self.stored.get(url)
-        if kept is not None and self._fresh(kept):
-            return kept
-        if kept is not None:
-            headers = {**headers, "If-None-Match": kept.get("ETag")}
-        response = send(self.app, environ_of("GET", url, headers))
+        kept = self._selected(url, headers)
+        if kept is not None and self._fresh(kept[1]):
+            return kept[1]
+        sent = headers if kept is None else {**headers, "If-None-Match": kept[1].get("ETag")}
+        response = send(self.app, environ_of("GET", url, sent))
         if response.status == 304 and kept is not None:
-            return kept
-        self.stored.pop(url, None)
+            return kept[1]
+        variants = self.stored.setdefault(url, [])
+        if kept is not None:
+            variants.remove(kept)
         directives = self._directives(response)
         # RFC 9110 section 15.1: statuses that may be kept without a word on it.
         if response.status in (200, 203, 204, 300, 301, 308, 404, 405, 410, 414, 501) or "public" in directives:
             private = {"no-store", "private"} & directives.keys()
             if not private and (self._fresh(response) or response.get("ETag")):
-                self.stored[url] = response
+                names = response.get("Vary").split(",") if self.honours_vary and response.get("Vary") else ()
+                variants.append(({name.strip(): headers.get(name.strip(), "") for name in names}, response))
         return response
+
+    def responses(self) -> Iterator[tuple[str, Response]]:
+        """Yield what is stored, and its URL."""
+        for url, variants in self.stored.items():
+            for _, response in variants:
+                yield url, response
+
+    def _selected(self, url: str, headers: dict[str, str]) -> Stored | None:
+        """Return the newest stored response that a request selects."""
+        for stored in reversed(self.stored.get(url, ())):
+            if all(name != "*" and headers.get(name, "") == value for name, value in stored[0].items()):
+                return stored
+        return None
 
     def _directives(self, response: Response) -> dict[str, str]:
         pairs = (part.strip().partition("=") for part in response.get("Cache-Control").lower().split(","))
@@ -388,7 +413,98 @@ def test_a_shared_cache_in_front_is_not_noticed(
         expected = send(affinity, environ_of("GET", url, headers))
         response = cache.get(url, headers)
         assert (response.status, response.body) == (expected.status, expected.body), (user, url, kind, override)
-        for path, kept in cache.stored.items():
+        for path, kept in cache.responses():
+            assert COOKIE not in kept.get("Set-Cookie"), path
+            assert not (kept.status == 404 and path.endswith(".js")), path
+
+
+#: Answers of an application at paths at which a browser's navigation is shown the single-page document.
+NEGOTIATED: dict[str, tuple[str, list[tuple[str, str]]]] = {
+    "/products": ("200 OK", []),
+    "/products/1": ("200 OK", [("Cache-Control", "max-age=60"), ("ETag", '"x"')]),
+    "/products/2": ("200 OK", [("Cache-Control", "public, max-age=60"), ("Vary", "Origin")]),
+    "/products/3": ("200 OK", [("Cache-Control", "no-cache"), ("ETag", '"x"')]),
+    "/products/4": ("404 Not Found", []),
+    "/products/5": ("404 Not Found", [("Cache-Control", "max-age=60")]),
+    "/products/6": ("410 Gone", [("Vary", "accept")]),
+    "/products/7": ("500 Internal Server Error", [("Cache-Control", "public, max-age=60")]),
+    "/products/8": ("301 Moved Permanently", [("Location", "/products")]),
+    "/products/9": ("204 No Content", []),
+}
+ASKED: dict[str, dict[str, str]] = {
+    **REQUESTS,
+    "fetch": {**SCRIPT, "Sec-Fetch-Dest": "empty", "Accept": "application/json"},
+    "fetch of a page": {**SCRIPT, "Sec-Fetch-Dest": "empty", "Accept": "text/html"},
+    "client": {"Accept": "*/*"},
+    "frame of another site": {**NAVIGATION, "Sec-Fetch-Dest": "iframe", "Sec-Fetch-Site": "cross-site"},
+}
+
+
+#: Every request to every such path, by users of both versions.
+EVERY_HALF: list[tuple[str, str, str, dict[str, float] | None]] = [
+    (user, path, request, None) for path in NEGOTIATED for request in ASKED for user in ("v1", "v2")
+]
+
+
+def answering(kind: str) -> Callable[..., Iterable[bytes]]:
+    """Return an application that answers with data, or with pages that name the version's files."""
+
+    def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        status, headers = NEGOTIATED.get(environ["PATH_INFO"], ("404 Not Found", []))
+        start_response(status, [("Content-Type", kind), *headers])
+        if status[:3] == "204":
+            return []
+        named = kind == "text/html" and "public" not in str(headers)
+        return [f"{environ['PATH_INFO']} {asset_url(environ, 'logo.svg') if named else ''}".encode()]
+
+    return app
+
+
+@budget(150)
+@given(
+    kind=st.sampled_from(("application/json", "text/html")),
+    rules=st.booleans(),
+    first=st.sampled_from(({"v1": 100.0}, {"v1": 50.0, "v2": 50.0})),
+    steps=st.lists(
+        st.tuples(
+            st.sampled_from(("v1", "v2")),
+            st.sampled_from((*NEGOTIATED, "/", "/about", "/logo.svg", COLLISION, SHARED_SCRIPT, "/products/gone.js")),
+            st.sampled_from(sorted(ASKED)),
+            st.sampled_from((None, None, None, None, {"v1": 50.0, "v2": 50.0}, {"v2": 100.0})),
+        ),
+        min_size=2,
+        max_size=25,
+    ),
+)
+@example("application/json", False, {"v1": 100.0}, EVERY_HALF)
+@example("application/json", True, {"v1": 100.0}, EVERY_HALF[::-1])
+@example("text/html", False, {"v1": 50.0, "v2": 50.0}, EVERY_HALF)
+def test_a_cache_that_honours_vary_is_not_noticed(
+    builds: dict[str, Path],
+    ruled: dict[str, Path],
+    kind: str,
+    rules: bool,
+    first: dict[str, float],
+    steps: list[tuple[str, str, str, dict[str, float] | None]],
+) -> None:
+    """No request gets the half of a negotiated URL that is for others, another version's file, or a kept miss."""
+    directories = ruled if rules else builds
+    affinity = VersionAffinity(
+        answering(kind),
+        [Version(version, directories[version], percentage=share) for version, share in first.items()],
+        retained=[Version(version, directories[version]) for version in ("v1", "v2") if version not in first],
+        keys=[Cookie("user_id")],
+        not_found_handling="single-page-application",
+    )
+    cache = SharedCache(affinity, honours_vary=True)
+    for user, url, request, rollout in steps:
+        if rollout is not None:
+            affinity.deploy(rollout)
+        headers = {**ASKED[request], "Cookie": f"user_id={key_of(user, EVEN)}; {COOKIE}=4711.{user}"}
+        expected = send(affinity, environ_of("GET", url, headers))
+        response = cache.get(url, headers)
+        assert (response.status, response.body) == (expected.status, expected.body), (user, url, request)
+        for path, kept in cache.responses():
             assert COOKIE not in kept.get("Set-Cookie"), path
             assert not (kept.status == 404 and path.endswith(".js")), path
 

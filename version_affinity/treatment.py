@@ -75,11 +75,13 @@ class Treatment:
         caching = PRIVATE_NO_STORE if self.forced else PRIVATE
         self.private = [caching, ("Vary", vary), *told]
         self.private_variants = [caching, ("Vary", f"{vary}, Accept-Encoding"), *told]
-        # A client that does not send Sec-Fetch-* is recognised by the types that it accepts.
-        self.private_negotiated = [caching, ("Vary", f"{vary}, Accept"), *told]
+        # A page in another site's frame is shown the document, one in a frame of the same origin is not. A client that
+        # does not send Sec-Fetch-* is recognised by the types that it accepts.
+        negotiated = f"{vary}, Sec-Fetch-Site, Accept"
+        self.private_negotiated = [caching, ("Vary", negotiated), *told]
         shown = [(TRACE, f"{told[0][1]};answer=document"), *told[1:]] if has_app else told
-        self.document = [caching, ("Vary", f"{vary}, Accept"), *shown]
-        self.document_variants = [caching, ("Vary", f"{vary}, Accept, Accept-Encoding"), *shown]
+        self.document = [caching, ("Vary", negotiated), *shown]
+        self.document_variants = [caching, ("Vary", f"{negotiated}, Accept-Encoding"), *shown]
         # A refused override is reported, and what a service worker keeps is asked for anew each time.
         alike = decision.reason == ONLY and not decision.refused and kind != SERVICE_WORKER
         self.shared = [REVALIDATE] if alike else self.private

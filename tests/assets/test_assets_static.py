@@ -324,7 +324,7 @@ def test_wrapped_application_and_single_page(root, path, headers, document):
     """With an application behind, the document answers what is surely a page, the application the rest."""
     answer = ask(StaticAssets(root, wrapped, not_found_handling=SINGLE_PAGE), path, headers=headers)
     assert answer.body == (BUILD["index.html"].encode() if document else f"GET |{path}".encode())
-    assert answer["Vary"] == "Sec-Fetch-Mode, Sec-Fetch-Dest, Accept"
+    assert answer["Vary"] == "Sec-Fetch-Mode, Sec-Fetch-Dest, Sec-Fetch-Site, Accept"
 
 
 @pytest.mark.parametrize("prefix", ["/front", "front/", "/front/"])

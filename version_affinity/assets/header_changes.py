@@ -27,9 +27,10 @@ _TARGETED: Final = frozenset(("surrogate-control", "edge-control", "x-accel-expi
 # A rule's tag or date is the same in each version: with it, a cache would take one's page for another's.
 _VALIDATORS: Final = frozenset(("etag", "last-modified"))
 _KEPT: Final = frozenset(("cache-control", "vary"))
-#: For both answers of a URL at which a navigation is shown a page and other requests reach the application. A client
-#: that does not send Sec-Fetch-* is recognised by the types that it accepts.
-NEGOTIATED: Final = ("Vary", "Sec-Fetch-Mode, Sec-Fetch-Dest, Accept")
+#: For both answers of a URL at which a navigation is shown a page and other requests reach the application. The page is
+#: shown in another site's frame too, not in one of the same origin. A client that does not send Sec-Fetch-* is
+#: recognised by the types that it accepts.
+NEGOTIATED: Final = ("Vary", "Sec-Fetch-Mode, Sec-Fetch-Dest, Sec-Fetch-Site, Accept")
 
 
 class HeaderChanges(NamedTuple):
@@ -198,7 +199,7 @@ def negotiated(status: str, headers: Sequence[Header]) -> list[Header]:
     says so: a 404 may be kept without any header (RFC 9111 section 4.2.2), and some caches ignore ``Vary``.
 
     >>> negotiated("404 Not Found", [("Vary", "Cookie")])
-    [('Vary', 'Cookie, Sec-Fetch-Mode, Sec-Fetch-Dest, Accept'), ('Cache-Control', 'no-store')]
+    [('Vary', 'Cookie, Sec-Fetch-Mode, Sec-Fetch-Dest, Sec-Fetch-Site, Accept'), ('Cache-Control', 'no-store')]
     """
     names = {name.lower() for name, _ in headers}
     marked = _varying(headers, NEGOTIATED[1]) if "vary" in names else [*headers, NEGOTIATED]
