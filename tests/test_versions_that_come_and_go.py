@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.slow
 
+#: A fingerprinted name of other bytes in every version.
+COLLISION = "assets/chunk-C0liD3sX.js"
 #: Versions until memory is as it stays, and from then on.
 FIRST, MORE = 20, 180
 #: Containers per version, for what others keep. A version's treatments and counters are some hundred.
@@ -30,6 +32,7 @@ def build(directory: Path, version: str) -> Path:
     """Write the build of a version."""
     files = {
         f"assets/index-{version:0>8}.js": f"// {version}",
+        COLLISION: version,
         "logo.svg": f"<svg>{version}</svg>",
         f"only-{version}.txt": version,
         "index.html": f"<!doctype html>{version}",
@@ -48,6 +51,8 @@ def one_more(affinity: VersionAffinity, directory: Path, number: int) -> None:
     affinity.add(Version(version, build(directory, version)))
     affinity.deploy({before: 100, version: 0})
     ask(affinity, "/", {**NAVIGATION, "Version-Override": version})
+    for headers in ({}, {"Version-Override": version}):
+        ask(affinity, f"/{COLLISION}", headers)
     affinity.deploy({before: 50, version: 50})
     for cookie in (f"version-affinity-app=1.{before}", "user=1", ""):
         cookies = {"Cookie": cookie} if cookie else {}

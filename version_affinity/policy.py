@@ -10,7 +10,7 @@ import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
-from .assets.header_changes import CACHING, is_targeted, negotiated
+from .assets.header_changes import CACHING, NEGOTIATED, is_targeted, negotiated
 from .counters import LimitedLog
 from .decision import ONLY, OVERRIDE
 from .pin import draw_bucket
@@ -137,7 +137,11 @@ class Policy:
         if public and exchange.depends:
             self._report_public(environ, cache_control)
         if public or not (page or exchange.depends):
-            return negotiated(status, headers) if exchange.negotiated else headers.copy()
+            if not exchange.negotiated:
+                return headers.copy()
+            if status[0] in "45":
+                return negotiated(status, headers)
+            return [*_without(headers, ("vary",)), *_varying(vary, [NEGOTIATED])] if vary else [*headers, NEGOTIATED]
         decision = treatment.decision
         version = exchange.served or decision.version
         stamp = self._stamp_of(exchange, decision, version, status) if page else None
