@@ -126,6 +126,17 @@ def test_references(text: str, expected: list[tuple[str, str]]) -> None:
             [("webpack chunk", "js/lazy.07f6a068.chunk.js"), ("webpack chunk", "js/141.c86eeba0.chunk.js"),
              ("string", "media/pic.437b86bf.png")],
         ),
+        # webpack's own style sheets (experiments.css): of one chunk, of several.
+        (
+            """r.k=e=>e+".812fa1f1.css";self.webpackChunkw=[];r.f.css=(o,n)=>{let s=e[o];if(0!==s)if(s)n.push(s[2]);else
+            if(391==o){f(r.p+r.k(o))}};t.k=e=>e+1""",
+            [("webpack chunk", "391.812fa1f1.css")],
+        ),
+        (
+            """o.k=e=>e+"."+{391:"812fa1f1",a:"e31914ea"}[e]+".css";self.webpackChunkw=[];r.f.css=(e,t)=>{}""",
+            [("webpack chunk", "391.812fa1f1.css"), ("webpack chunk", "a.e31914ea.css")],
+        ),
+        ('t.k=e=>e+".css";self.webpackChunkw=[];c({a:1}[e])', []),
         ('n.u=e=>"js/"+{1:"a86ba0dc"}[e]+".js"', []),  # of something else: there are no webpack chunks
     ],
 )  # fmt: skip

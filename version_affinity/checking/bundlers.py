@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from version_affinity.assets.media import is_media
@@ -37,6 +38,9 @@ _TURBOPACK: Final = "static/chunks/"
 #: A map of chunks that have a style sheet, and an id in it.
 _STYLES: Final = re.compile(rb"\{((?:[\w\"'-]+:1,?)+)\}\)?\[")
 _ID: Final = re.compile(rb"([\w-]+)[\"']?:1")
+#: The same of webpack's own loader of style sheets, where one chunk alone has one: ``r.f.css=(e,t)=>{...if(391==e)``.
+_LOADER: Final = b".f.css="
+_ONLY_STYLE: Final = re.compile(rb"\.f\.css=[^\0]{0,400}?\([\"']?([\w-]+)[\"']?\s*==")
 
 
 def _dependencies(node: Node, _: bytes) -> Iterator[Reference]:
@@ -133,16 +137,18 @@ def _chunks(node: Node, data: bytes) -> Iterator[Reference]:
     if left is None or right is None:
         return
     called = member(left)[1]
-    if called in ("u", "miniCssF"):
-        ids = [] if called == "u" else _style_ids(data)
+    if called in ("u", "miniCssF") or (called == "k" and _LOADER in data):
+        ids = () if called == "u" else _style_ids(data)
         for text in chunk_names(right, ids):
-            yield Reference("webpack chunk", text, node.start_point.row, Need.CHUNK, Base.PUBLIC)
+            if called != "k" or text.endswith(".css"):
+                yield Reference("webpack chunk", text, node.start_point.row, Need.CHUNK, Base.PUBLIC)
 
 
-def _style_ids(data: bytes) -> list[str]:
-    """Return the ids of the chunks that have a style sheet: ``{7: 1, 9: 1}[id]``."""
-    maps = _STYLES.findall(data)
-    return [name.decode("utf-8", "replace") for found in maps for name in _ID.findall(found)]
+@lru_cache(maxsize=1)
+def _style_ids(data: bytes) -> tuple[str, ...]:
+    """Return the ids of the chunks that have a style sheet: ``{7: 1, 9: 1}[id]``, or ``7 == id``."""
+    ids = [name for found in _STYLES.findall(data) for name in _ID.findall(found)]
+    return tuple(name.decode("utf-8", "replace") for name in ids + _ONLY_STYLE.findall(data))
 
 
 def _turbopack(node: Node, _: bytes) -> Iterator[Reference]:
