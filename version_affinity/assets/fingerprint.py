@@ -261,13 +261,18 @@ def reads_as_words(part: str) -> bool:
             return True
         numbered = _NUMBERED.search(part)
         return numbered is not None and reads_as_words(part[: numbered.start()])
-    pieces = [_TOKEN.findall(piece) for piece in _SEPARATORS.split(part) if piece]
-    if len(pieces) > 1:
-        # "v2a" and "300" are so short that anything is natural, but names do not begin or end with a separator.
-        return _EDGES.search(part) is None and all(
-            sum(map(len, tokens)) <= _ACRONYM or (len(tokens) < _MIXED and _are_words(tokens)) for tokens in pieces
-        )
-    return len(pieces) == 1 and len(pieces[0]) <= _MIXED and _are_words(pieces[0])
+    pieces = [piece for piece in _SEPARATORS.split(part) if piece]
+    if len(pieces) == 1:
+        tokens = _TOKEN.findall(pieces[0])
+        return len(tokens) <= _MIXED and _are_words(tokens)
+    if _EDGES.search(part) is not None:  # names do not begin or end with a separator
+        return False
+    for piece in pieces:
+        tokens = _TOKEN.findall(piece)
+        # "v2a" and "300" are so short that anything is natural.
+        if sum(map(len, tokens)) > _ACRONYM and (len(tokens) >= _MIXED or not _are_words(tokens)):
+            return False
+    return True
 
 
 def is_plain(part: str) -> bool:

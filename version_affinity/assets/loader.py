@@ -96,12 +96,12 @@ class Loader:
 
     def kind(self, name: str) -> tuple[Header, bool]:
         """Return the Content-Type by a file's name, and whether it is a document's."""
-        ending = extension(name)
-        known = self._types.get(ending) if ending else None
+        ending = name[name.rfind(".") :]  # as it is written: no call for nearly every file
+        known = self._types.get(ending) if ending != name else None
         if known is None:
             kind = content_type(name, self._additions)
             known = (("Content-Type", kind), is_html(kind))
-            if ending:
+            if extension(name):
                 self._types[ending] = known
         return known
 

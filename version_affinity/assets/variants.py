@@ -15,7 +15,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from .codings import SUFFIXES
-from .media import GZIPPED, extension
+from .media import GZIPPED
 from .tree import BLOCK, DIGEST_SIZE, open_unchanged
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ ENDINGS: Final = tuple(CODINGS)
 
 # The most that a browser takes (RFC 9659 section 3).
 _ZSTD_WINDOW: Final = 8 * 1024 * 1024
+_GZIPPED: Final = f".{GZIPPED}"
 _GZIP_MAGIC: Final = b"\x1f\x8b"  # RFC 1952 section 2.3.1
 _ZSTD_MAGIC: Final = b"\x28\xb5\x2f\xfd"
 _HEAD: Final = 18  # the longest frame header of Zstandard (RFC 8878 section 3.1.1); brotli's part is shorter
@@ -79,7 +80,7 @@ def own_coding(path: str, file: str, content: Described) -> str:
         file: Its name, as ``os.open`` takes it.
         content: What it holds.
     """
-    if extension(path) != GZIPPED:
+    if path[-len(_GZIPPED) :].lower() != _GZIPPED:
         return ""
     try:
         head = next(_blocks(file, content), b"")
