@@ -78,7 +78,12 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print all figures as JSON instead of tables")
     parser.add_argument("--rows", default="", help="only rows whose title has this text, without assignments and loads")
     parser.add_argument("--http", action="store_true", help="instead, a small file over sockets: granian against nginx")
-    parser.add_argument("--readme", type=Path, metavar="FILE", help="write the table between a README's markers too")
+    parser.add_argument(
+        "--readme",
+        type=Path,
+        metavar="FILE",
+        help="write three rows into the table between the markers of a README too",
+    )
     options = parser.parse_args()
     scale = QUICK if options.quick else FULL
     if options.http:

@@ -9,9 +9,10 @@ import json
 import os
 import re
 import shlex
+import sys
 from collections import Counter
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
@@ -39,7 +40,10 @@ PAGES = [
     ROOT / "CHANGELOG.md",
     *sorted(set((ROOT / "docs").rglob("*.md")) - set((ROOT / "docs/_build").rglob("*.md"))),
 ]
-STATIC_ASSETS, GUIDE, OPERATIONS = (ROOT / "docs" / f"{name}.md" for name in ("static-assets", "guide", "operations"))
+README, OPTIONS = ROOT / "README.md", ROOT / "docs/reference/options.md"
+BESIDE_WHITENOISE = ROOT / "docs/how-to/from-whitenoise.md"
+#: The pages whose blocks are one walk through a project, which ``test_docs_walks.py`` runs.
+WALKS = [README, ROOT / "docs/tutorial.md"]
 #: What the pages call the directory of builds on a server.
 BUILDS = "/srv/builds"
 
@@ -114,6 +118,9 @@ def names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     releases = ReleasesDirectory.init("releases", name="storefront")
     upload(releases, "dist", id="v1")
     open_log(releases).append({"v1": 100}, expected=0)
+    module = ModuleType("a_snippet")
+    module.__file__ = str(tmp_path / "app.py")  # from where Flask(__name__) takes its root_path
+    monkeypatch.setitem(sys.modules, module.__name__, module)
     app = Flask("docs", root_path=str(tmp_path))
     app.secret_key = "secret"  # noqa: S105 - of an application that nobody can ask
     environs: list[dict[str, Any]] = []
@@ -132,7 +139,7 @@ def names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         "init_app": init_app,
         "json": json,
         "os": os,
-        "__name__": "__main__",
+        "__name__": module.__name__,
         "Markup": Markup,
         "Path": Path,
         "request": SimpleNamespace(META=environs[0]),
@@ -140,7 +147,12 @@ def names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     }
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def name_of(page: Path) -> str:
+    """Name a page in the tests' ids."""
+    return page.relative_to(ROOT).as_posix()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_python(page: Path, names: dict[str, Any], tmp_path: Path) -> None:
     """A page's snippets are Python, and those that leave nothing out run, one after the other."""
     for block in blocks("python"):
@@ -163,7 +175,7 @@ def test_most_snippets_run() -> None:
 
 
 def exchanges() -> Iterator[Any]:
-    """Yield the commands on the page of ``StaticAssets``, with the answers as they stand there."""
+    """Yield the commands of the page on HTTP, with the answers as they stand there."""
     for block in blocks("console"):
         for exchange in block.text.strip().split("\n\n"):
             command, status, *headers = exchange.split("\n")
@@ -208,7 +220,7 @@ def commands(page: Path) -> list[list[str]]:
     return [words[1:] for words in found if "--log" not in words]
 
 
-@pytest.mark.parametrize("page", [OPERATIONS, ROOT / "README.md"], ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [page for page in PAGES if page not in WALKS and commands(page)], ids=name_of)
 def test_commands(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The commands of a page, one after the other, as they stand there, do what they say: each is done."""
     monkeypatch.chdir(tmp_path)
@@ -220,7 +232,11 @@ def test_commands(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         asked = " ".join(words).startswith(ASKING) and not {"-y", "--dry-run"} & set(words)
         outcome = CliRunner().invoke(cli, [*words, "-y"] if asked else words)
         assert (outcome.exit_code, outcome.exception) == (0, None), (words, outcome.output)
-    assert len(ran) > 5
+
+
+def test_the_rollout_is_run() -> None:
+    """The page of a rollout has its commands, of which the test above runs each."""
+    assert len(commands(ROOT / "docs/how-to/roll-out.md")) > 10
 
 
 def test_help_names_the_glossary() -> None:
@@ -234,16 +250,16 @@ def test_help_names_the_glossary() -> None:
 
 
 @pytest.mark.parametrize(
-    ("made", "page", "section", "first"),
+    ("made", "section", "first"),
     [
-        (StaticAssets, STATIC_ASSETS, "## Options", ("directory", "app")),
-        (VersionAffinity, GUIDE, "## All options", ()),
+        (StaticAssets, "## StaticAssets", ("directory", "app")),
+        (VersionAffinity, "## VersionAffinity", ()),
     ],
     ids=["StaticAssets", "VersionAffinity"],
 )
-def test_options(made: type, page: Path, section: str, first: tuple[str, ...]) -> None:
+def test_options(made: type, section: str, first: tuple[str, ...]) -> None:
     """The table of options names each of them, and none that does not exist."""
-    _, _, text = page.read_text(encoding="utf-8").partition(f"\n{section}\n")
+    _, _, text = OPTIONS.read_text(encoding="utf-8").partition(f"\n{section}\n")
     told = _OPTION.findall(text.partition("\n## ")[0])
     options = [
         name for name, option in inspect.signature(made).parameters.items() if option.kind is option.KEYWORD_ONLY
@@ -267,8 +283,13 @@ def test_protocol_table() -> None:
     cells = [*(counted[group] for group in protocol.GROUPS), sum(counted.values())]
     row = f"| {' | '.join(f'{cell}/{cell}' for cell in cells)} |"
     assert re.search(
-        rf"^\| StaticAssets \(version_affinity [\d.]+\) {re.escape(row)}$", STATIC_ASSETS.read_text(), re.MULTILINE
+        rf"^\| StaticAssets \(version_affinity [\d.]+\) {re.escape(row)}$", BESIDE_WHITENOISE.read_text(), re.MULTILINE
     )
+
+
+def test_the_readme_is_short() -> None:
+    """The README has at most 200 lines: it is read before anything else is."""
+    assert len(README.read_text("utf-8").splitlines()) <= 200
 
 
 # --- links ------------------------------------------------------------------------------------------------------------
@@ -283,7 +304,7 @@ def anchors(page: Path) -> set[str]:
 def links() -> list[Any]:
     """Return the links between pages."""
     found = [(page, link) for page in PAGES for link in _LINK.findall(page.read_text(encoding="utf-8"))]
-    return [pytest.param(page, link, id=f"{page.name}: {link}") for page, link in found if "://" not in link]
+    return [pytest.param(page, link, id=f"{name_of(page)}: {link}") for page, link in found if "://" not in link]
 
 
 @pytest.mark.parametrize(("page", "link"), links())
