@@ -249,8 +249,8 @@ class VersionAffinity(TemplateFunctions):
             at, local, decision.version, build, catalog, environ, has_app=self._app is not None
         )
         if found == APP:
-            noted = {"depends": catalog.is_disputed(local, environ), "negotiated": build.shows_page(local, environ)}
-            return self._pass_on(state, exchange, treatment, start_response, **noted)
+            depends, negotiated = catalog.is_disputed(local, environ), build.shows_page(local, environ)
+            return self._pass_on(state, exchange, treatment, start_response, depends, negotiated)
         if isinstance(target, Asset):
             return self._files.under_decision(state, exchange, treatment, found, local, target, served, start_response)
         if target is not None:
@@ -278,9 +278,10 @@ class VersionAffinity(TemplateFunctions):
         exchange: Exchange,
         treatment: Treatment,
         start_response: StartResponse,
-        **noted: bool,
+        depends: bool = False,
+        negotiated: bool = False,
     ) -> Iterable[bytes]:
-        """Give a request to the wrapped application, and complete its answer; ``noted`` is for ``Exchange.begin``."""
+        """Give a request to the wrapped application, and complete its answer."""
         environ = exchange.environ
         app = self._app
         if app is None:
@@ -294,7 +295,7 @@ class VersionAffinity(TemplateFunctions):
         ):
             # The copy that the browser holds may be another version's page, whatever the pin says: it follows all tabs.
             take_conditional(environ)
-        exchange.begin(state, treatment.decision, **noted)
+        exchange.begin(state, treatment.decision, depends=depends, negotiated=negotiated)
         return call(app, environ, exchange, treatment, self._policy, start_response)
 
     def _dispatch(
