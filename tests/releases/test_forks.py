@@ -116,6 +116,30 @@ def test_a_fork_does_not_wait_for_the_log(site: Site, monkeypatch: pytest.Monkey
         until(lambda: affinity.deployment.percentages == V2)
 
 
+def test_a_reading_of_the_parent(site: Site) -> None:
+    """One that hangs while the thread is idle is not waited for in the child, where it may never end (gevent's pool)."""
+
+    class Endless:
+        def has_ended(self, seconds: float) -> bool:
+            time.sleep(seconds)
+            return False
+
+    with site.followed(interval=0.3) as (affinity, releases):
+        following = releases._follower
+        assert following is not None
+
+        def is_paused() -> bool:
+            forks._pause()
+            return not following._is_running()
+
+        until(is_paused)
+        following._asking = Endless()  # type: ignore[assignment]
+        site.deploy(V2)
+        check(forked(lambda: until(lambda: affinity.deployment.percentages == V2)))
+        assert affinity.deployment.percentages == V1
+        following._asking = None
+
+
 def test_a_fork_does_not_wait_for_a_load(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """A version that is being loaded in the parent is loaded in the child too, each by itself."""
     monkeypatch.setattr(follower, "_END", 3600)  # a fork that waited would see the end of the load

@@ -90,8 +90,7 @@ class Follower:
         self._lacking: tuple[str, ...] = ()
         self._asking: Aside | None = None
         self._asked = 0.0
-        self._hang = ""
-        self._looked = 0.0
+        self._hang, self._looked = "", 0.0
         self._is_unfinished = False
         self._served: Snapshot | None = None
         self._error_log = LimitedLog(logging.ERROR)
@@ -121,7 +120,6 @@ class Follower:
                 "for example `version-affinity versions deploy v1@100%`",
             )
         self._load_known()
-        self._load_news()
         self._begin_settling()
         snapshot = self._snapshot()
         if snapshot is None:
@@ -344,8 +342,10 @@ class Follower:
             return
         expect_greenlets()
         first = max(0.0, self._looked + self._interval - time.monotonic())
+        if self._process != os.getpid():
+            self._asking = None  # a reading that hangs is the parent's
         if self._thread is not None:  # it was busy at the fork, and is not there any more
-            first, self._is_unfinished, self._asking = 0.0, True, None
+            first, self._is_unfinished = 0.0, True
         # Those of another process may be locked.
         self._turns = Turns(self._interval, first)
         self._process = os.getpid()
