@@ -17,15 +17,16 @@ import pytest
 from budget import budget
 from builds import ENTRY, write_builds
 from followed import NAME, Site, until
-from harness import NAVIGATION, SCRIPT, client
+from harness import NAVIGATION, SCRIPT, client, write_build
 from hypothesis import given
 from hypothesis import strategies as st
-from werkzeug.test import create_environ
+from werkzeug.test import create_environ, run_wsgi_app
 
 from version_affinity import ConfigurationError, Cookie, Version, VersionAffinity
 from version_affinity.releases import Releases, Retention
 from version_affinity.releases.pruning import prune
 from version_affinity.releases.retention import prune_plan
+from version_affinity.releases.upload import upload
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -671,3 +672,38 @@ def test_what_was_counted_for_a_version_goes_with_it(site: Site) -> None:
         until(lambda: affinity.known == ("v2",))
         until(lambda: {version for version, *_ in affinity.counters().requests} == {"v2"})
         assert {it.version for each in affinity._policy.treatments.values() for it in each} == {"v2"}
+
+
+@pytest.mark.slow
+def test_memory_over_many_versions(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    """Of a version that was uploaded, deployed and pruned, a process holds the log's entry for good, and no more."""
+    caplog.set_level(logging.CRITICAL, "version_affinity")  # pytest would keep all that is logged
+    site.directory.change_retention(Retention(keep=0))
+
+    def one_more(number: int) -> None:
+        source = write_build(site.root / "dist", {"index.html": f"v{number}", f"assets/a-{number:0>8}.js": f"{number}"})
+        upload(site.directory, source, id=f"v{number}")
+        shutil.rmtree(source)
+        entry = site.deploy({f"v{number}": 100.0})
+        until(lambda: affinity.deployment.revision == entry.revision)
+        for path, headers in (
+            ("/", NAVIGATION),
+            (f"/assets/a-{number:0>8}.js", SCRIPT),
+            ("/assets/b-AAAABBBB.js", SCRIPT),
+        ):
+            run_wsgi_app(affinity, create_environ(path, headers=headers), buffered=True)
+        for version in site.directory.versions():
+            if version != f"v{number}":
+                site.directory.manifest_path(version).unlink()
+                shutil.rmtree(site.directory.build_path(version))
+        until(lambda: affinity.known == (f"v{number}",))
+
+    def held_after(numbers: range) -> int:
+        for number in numbers:
+            one_more(number)
+        gc.collect()
+        return sum(type(held).__name__ not in {"Entry", "mappingproxy"} for held in gc.get_objects())
+
+    with site.followed() as (affinity, _):
+        before = held_after(range(10, 20))
+        assert held_after(range(20, 60)) - before < 2 * 40

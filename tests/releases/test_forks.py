@@ -117,7 +117,7 @@ def test_a_fork_does_not_wait_for_the_log(site: Site, monkeypatch: pytest.Monkey
 
 
 def test_a_reading_of_the_parent(site: Site) -> None:
-    """One that hangs while the thread is idle is not waited for in the child, where it may never end (gevent's pool)."""
+    """One that hangs while the thread is idle is not waited for in the child, where it may never end (gevent)."""
 
     class Endless:
         def has_ended(self, seconds: float) -> bool:
