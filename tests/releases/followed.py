@@ -15,7 +15,7 @@ from harness import write_build
 from servers import ROOT
 
 from version_affinity import Cookie, VersionAffinity
-from version_affinity.releases import Releases
+from version_affinity.releases import Releases, forks
 from version_affinity.releases.directory import ReleasesDirectory
 from version_affinity.releases.log import open_log
 from version_affinity.releases.upload import upload
@@ -117,6 +117,16 @@ def hanging_log(releases: Releases, *, also_in_children: bool = True) -> Iterato
     finally:
         hanging.end.set()
         deployments._log = log
+
+
+def pause(releases: Releases) -> None:
+    """End the thread that follows, as before a fork, in a moment in which it is idle."""
+
+    def is_paused() -> bool:
+        forks._pause()
+        return releases._follower is not None and not releases._follower._is_running()
+
+    until(is_paused)
 
 
 def until(condition: Callable[[], object], what: str = "") -> None:

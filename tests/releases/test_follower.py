@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from budget import budget
 from builds import ENTRY, write_builds
-from followed import NAME, Site, until
+from followed import NAME, Site, pause, until
 from harness import NAVIGATION, SCRIPT, client, write_build
 from hypothesis import given
 from hypothesis import strategies as st
@@ -643,7 +643,7 @@ def test_a_fork_finds_no_thread(site: Site) -> None:
     with site.followed() as (affinity, releases):
         from version_affinity.releases import forks  # noqa: PLC0415 - what the interpreter calls around a fork
 
-        forks._pause()
+        pause(releases)
         assert not [thread for thread in threading.enumerate() if thread.name == "version-affinity"]
         assert page(affinity) == "v1"
         assert asked(affinity, "v2") == 404

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from builds import ENTRY
-from followed import Site, hanging_log, until
+from followed import Site, hanging_log, pause, until
 from harness import SCRIPT, client
 
 from version_affinity import Cookie, VersionAffinity
@@ -92,7 +92,7 @@ def test_a_process_whose_last_look_is_old(site: Site) -> None:
     with site.followed(interval=3600) as (affinity, releases):
         following = releases._follower
         assert following is not None
-        forks._pause()
+        pause(releases)
         site.deploy(V2)
         following._looked -= 7200
         following._deployments.expire()
@@ -127,12 +127,7 @@ def test_a_reading_of_the_parent(site: Site) -> None:
     with site.followed(interval=0.3) as (affinity, releases):
         following = releases._follower
         assert following is not None
-
-        def is_paused() -> bool:
-            forks._pause()
-            return not following._is_running()
-
-        until(is_paused)
+        pause(releases)
         following._asking = Endless()  # type: ignore[assignment]
         site.deploy(V2)
         check(forked(lambda: until(lambda: affinity.deployment.percentages == V2)))
