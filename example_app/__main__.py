@@ -8,14 +8,11 @@ import errno
 import logging
 import socket
 import sys
-from typing import TYPE_CHECKING
 
 from werkzeug.serving import make_server
 
 from .app import app
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from .words import who_gets_what
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -33,20 +30,6 @@ def listen(host: str, port: int) -> socket.socket:
         sys.exit(f"Cannot listen at --host {host} --port {port}: {error}")
 
 
-def in_words(percentages: Mapping[str, float]) -> str:
-    """Return who gets what.
-
-    >>> in_words({"v1": 50, "v2": 50}), in_words({"v0": 0, "v1": 100})
-    ('50 % of all visitors get v1, 50 % v2', 'all visitors get v1')
-    """
-    first, *others = [(version, share) for version, share in percentages.items() if share]
-    if not others:
-        return f"all visitors get {first[0]}"
-    return ", ".join(
-        [f"{first[1]:g} % of all visitors get {first[0]}", *(f"{share:g} % {name}" for name, share in others)]
-    )
-
-
 def main() -> None:
     """Serve the example until it is interrupted."""
     parser = argparse.ArgumentParser(prog="python -m example_app", description="Second Post, rolled out gradually.")
@@ -61,12 +44,13 @@ def main() -> None:
     server = make_server(arguments.host, port, app, threaded=True, fd=listener.fileno())
     host = f"[{arguments.host}]" if ":" in arguments.host else arguments.host
     url = f"http://{host}:{port}"
-    shares = in_words(app.extensions["version_affinity"].deployment.percentages)
+    shares = who_gets_what(app.extensions["version_affinity"].deployment.percentages)
     sys.stdout.write(
         f"""Second Post is open.
 
   {url}/           the shop: {shares}
-  {url}/rollout    which version this browser has and why, and the controls
+  {url}/rollout    which version this browser has and why, the controls; the switch
+                                    "without version_affinity" shows the tab that breaks
   {url}/welcome    a first visit whose answer sets session_id
 
 Try, in another terminal:

@@ -21,16 +21,21 @@ from version_affinity import ConfigurationError, Cookie, Deployment, Header, Ver
 from version_affinity.flask import init_app
 
 from .catalogue import PRODUCTS
+from .unprotected import COOKIE as UNPROTECTED
+from .unprotected import Unprotected, is_chosen
+from .words import DECIDED_BY, demonstration, described
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from _typeshed.wsgi import WSGIEnvironment
     from werkzeug.wrappers import Response as AnyResponse
 
     from version_affinity import Decision, VersionAffinity
 
 NAME = "example"
 BUILDS = Path(__file__).parent / "builds"
+APP_FIRST = ["/api/*", "/login", "/logout", "/rollout", "/switch", "/welcome"]
 USER_ID = re.compile(r"[A-Za-z0-9_.@-]{1,64}")
 BUCKET = re.compile(r"[0-9]{1,7}")
 MAX_COHORT = 1000
@@ -55,11 +60,18 @@ def create_app(percentages: Mapping[str, float] | None = None) -> Flask:
         name=NAME,
         keys=[Cookie("user_id"), Cookie("session_id"), Header("Cloudflare-Workers-Version-Key")],
         not_found_handling="single-page-application",
-        app_first=["/api/*", "/login", "/logout", "/rollout", "/welcome"],
+        app_first=APP_FIRST,
         override_secret=os.environ.get("EXAMPLE_OVERRIDE_SECRET") or None,
     )
+    unprotected = Unprotected(
+        app.wsgi_app,
+        BUILDS,
+        lambda environ: next_page(affinity, environ).version,
+        tuple(pattern.rstrip("*") for pattern in APP_FIRST),
+    )
+    app.wsgi_app = unprotected  # type: ignore[method-assign]
     add_pages(app, affinity)
-    add_api(app, affinity)
+    add_api(app, affinity, unprotected)
     add_controls(app, affinity)
     return app
 
@@ -79,7 +91,28 @@ def add_pages(app: Flask, affinity: VersionAffinity) -> None:
 
     @app.get("/rollout")
     def rollout() -> str:
-        return render_template("rollout.html", explanation=affinity.explain(request.environ), decision=decision())
+        return render_template(
+            "rollout.html",
+            explanation=affinity.explain(request.environ),
+            decision=decision(),
+            verdict=described(decision()),
+            decided_by=DECIDED_BY,
+            protected=not is_chosen(request.environ),
+        )
+
+    @app.post("/switch")
+    def switch() -> AnyResponse:
+        refuse_other_origins()
+        response = redirect("/rollout#open-tab", 303)
+        if request.form.get("protection") == "off":
+            response.set_cookie(UNPROTECTED, "on", **COOKIE_OPTIONS)
+        else:
+            response.delete_cookie(UNPROTECTED, **COOKIE_OPTIONS)
+        # Without a key, every request would be drawn anew; plain affinity needs a key.
+        keep_session(response)
+        # Files that the other mode left in the browser's cache would answer in place of this mode.
+        response.headers["Clear-Site-Data"] = '"cache"'
+        return response
 
     @app.get("/welcome")
     def welcome() -> Response:
@@ -113,8 +146,8 @@ def add_pages(app: Flask, affinity: VersionAffinity) -> None:
         return response
 
 
-def add_api(app: Flask, affinity: VersionAffinity) -> None:
-    """Add what the front end asks for."""
+def add_api(app: Flask, affinity: VersionAffinity, unprotected: Unprotected) -> None:
+    """Add the JSON API that the front end reads."""
 
     @app.get("/api/products")
     def products() -> Response:
@@ -123,16 +156,19 @@ def add_api(app: Flask, affinity: VersionAffinity) -> None:
     @app.get("/api/affinity")
     def own_affinity() -> Response:
         deployment = affinity.deployment
+        protected = not is_chosen(request.environ)
         return jsonify(
             name=deployment.name,
             revision=deployment.revision,
             percentages=dict(deployment.percentages),
             known=sorted(affinity.known),
+            demonstration=demonstration(deployment.percentages, protected=protected),
+            protected=protected,
             **described(decision()),
             pin=pin(),
-            next_page=described(next_page(affinity)),
+            next_page=described(next_page(affinity, request.environ)),
             user=request.cookies.get("user_id"),
-            counters=counted(affinity),
+            counters=counted(affinity) | {"missing_unprotected": unprotected.missing},
         )
 
     @app.get("/api/session")
@@ -185,26 +221,16 @@ def decision() -> Decision:
     return decided
 
 
-def next_page(affinity: VersionAffinity) -> Decision:
+def next_page(affinity: VersionAffinity, environ: WSGIEnvironment) -> Decision:
     """Return what this browser would get if it loaded a page now."""
     navigation = {
-        **request.environ,
+        **environ,
         "REQUEST_METHOD": "GET",
         "PATH_INFO": "/",
         "HTTP_SEC_FETCH_MODE": "navigate",
         "HTTP_SEC_FETCH_DEST": "document",
     }
     return affinity.explain(navigation).decision
-
-
-def described(decided: Decision) -> dict[str, str | None]:
-    """Return a decision as JSON carries it."""
-    return {
-        "version": decided.version,
-        "reason": decided.reason,
-        "source": decided.source or None,
-        "refused": decided.refused or None,
-    }
 
 
 def pin() -> dict[str, Any] | None:
@@ -229,12 +255,16 @@ def counted(affinity: VersionAffinity) -> dict[str, Any]:
         if kind == "page":
             pages[version] = pages.get(version, 0) + number
     shown = counts.as_dict()
-    return {"requests": by_version, "pages": pages, "reasons": reasons} | {
+    decided = [
+        {"reason": reason, "decided_by": DECIDED_BY.get(reason, reason), "count": number}
+        for reason, number in sorted(reasons.items(), key=lambda item: -item[1])
+    ]
+    return {"requests": by_version, "pages": pages, "reasons": decided} | {
         name: shown[name] for name in ("missing", "rescues", "refused")
     }
 
 
-def keep_session(response: Response) -> None:
+def keep_session(response: AnyResponse) -> None:
     """Give a browser that has no session id one."""
     if "session_id" not in request.cookies:
         response.set_cookie("session_id", secrets.token_urlsafe(12), **COOKIE_OPTIONS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import subprocess
 import sys
@@ -11,8 +12,12 @@ import pytest
 from harness import NAVIGATION, client
 from markupsafe import escape
 from servers import HOST, ROOT
+from test_example_builds import BUILDS
 
 from example_app.app import create_app
+from example_app.words import DECIDED_BY, REFUSED, WHY
+from version_affinity.decision import BAD_KEY, ORDER
+from version_affinity.overrides import BAD_SIGNATURE, BAD_SYNTAX, NOT_DEPLOYED, OTHER_APP, UNKNOWN_VERSION
 
 if TYPE_CHECKING:
     from werkzeug.test import Client
@@ -78,7 +83,7 @@ def test_deploy_refuses(shop: Client, body: str, headers: dict[str, str], status
 
 
 @pytest.mark.parametrize("site", ["cross-site", "same-site", "anything"])
-@pytest.mark.parametrize("path", ["/api/deploy", "/login", "/logout"])
+@pytest.mark.parametrize("path", ["/api/deploy", "/login", "/logout", "/switch"])
 def test_other_sites_change_nothing(shop: Client, path: str, site: str) -> None:
     """A request that another site's page sent is refused before it changes anything."""
     answer = shop.post(path, data='{"v2": 100}', headers={**JSON, "Sec-Fetch-Site": site})
@@ -183,9 +188,15 @@ def test_affinity_tells(shop: Client, headers: dict[str, str], expected: dict[st
     assert {field: told[field] for field in expected} == expected
     assert told["name"] == "example"
     assert told["known"] == ["v0", "v1", "v2"]
-    assert told["next_page"].keys() == {"version", "reason", "source", "refused"}
+    assert told["next_page"].keys() == {
+        *("version", "reason", "source", "refused"),
+        *("decided_by", "because", "refusal"),
+    }
     assert told["next_page"]["refused"] == expected.get("refused")
-    assert told["counters"].keys() == {"requests", "pages", "reasons", "missing", "rescues", "refused"}
+    assert told["counters"].keys() == {
+        *("requests", "pages", "reasons", "missing", "rescues", "refused"),
+        "missing_unprotected",
+    }
 
 
 @pytest.mark.parametrize(
@@ -207,6 +218,87 @@ def test_cohort(shop: Client, query: str, status: int) -> None:
     answer = shop.get(f"/api/cohort{query}")
     assert answer.status_code == status
     assert answer.json.keys() == ({"users"} if status == 200 else {"error"})
+
+
+@pytest.mark.parametrize(
+    ("percentages", "says"),
+    [
+        ({"v1": 50, "v2": 50}, "half of the visitors get the yellow shop, half the blue one, and"),
+        ({"v1": 87.5, "v2": 12.5}, "12.5 % of the visitors get the yellow shop, 87.5 % the blue one, and"),
+        ({"v0": 50, "v2": 50}, "half of the visitors get the yellow shop, half the brown one, and"),
+        ({"v0": 100}, "all visitors get the brown shop, and"),
+        ({"v1": 0, "v2": 100}, "all visitors get the yellow shop, and"),
+        (
+            {"v0": 50, "v1": 30, "v2": 20},
+            "20 % of the visitors get the yellow shop, 30 % the blue one and half the brown one, and",
+        ),
+    ],
+)
+def test_the_demonstration_in_a_sentence(shop: Client, percentages: dict[str, float], says: str) -> None:
+    """One sentence says who gets which shop, at the start and after a deployment, and what happens to an open tab."""
+    for pages in (client(create_app(percentages)), shop):
+        pages.post("/api/deploy", json=percentages)
+        sentence = pages.get("/api/affinity").json["demonstration"]
+        assert sentence.count(".") - says.count(".") == 1
+        assert f": {says} a tab that is already open keeps working" in sentence
+        without = pages.get("/api/affinity", headers={"Cookie": CHOSEN}).json["demonstration"]
+        assert "without version_affinity, a tab that is already open breaks" in without
+
+
+def test_every_reason_has_words() -> None:
+    """The pages describe each reason and each refusal of the package in words."""
+    reasons = {step for steps in ORDER.values() for step in steps}
+    assert len(reasons) >= 9
+    assert reasons == WHY.keys()
+    assert reasons | {"name"} == DECIDED_BY.keys()
+    assert REFUSED.keys() == {BAD_SYNTAX, BAD_SIGNATURE, NOT_DEPLOYED, OTHER_APP, UNKNOWN_VERSION, BAD_KEY}
+
+
+CHOSEN = "user_id=user-0; without_version_affinity=on"
+
+
+def entry(version: str) -> tuple[str, str]:
+    """Return the paths of two files that only this version has: of its entry and of its lazily loaded page."""
+    manifest = json.loads((BUILDS / version / ".vite/manifest.json").read_text())
+    return f"/{manifest['index.html']['file']}", f"/{manifest['src/pages/about.tsx']['file']}"
+
+
+@pytest.mark.parametrize("cookie", ["user_id=user-0", "version-affinity-example=7.v1"])
+def test_without_version_affinity_an_open_tab_misses_files(shop: Client, cookie: str) -> None:
+    """With the switch on, a browser gets its current version's files only; other browsers get every version's."""
+    chosen = {"Cookie": f"{cookie}; without_version_affinity=on"}
+    first = shop.get("/", headers={**NAVIGATION, **chosen})
+    version = first.text.partition('data-version="')[2][:2]
+    main, lazy = entry(version)
+    assert shop.get(main, headers=chosen).data == (BUILDS / version / main[1:]).read_bytes()
+    assert shop.post("/api/deploy", json={{"v1": "v2", "v2": "v1"}[version]: 100}).status_code == 200
+    missing = shop.get(lazy, headers=chosen)
+    assert (missing.status_code, missing.headers["Cache-Control"]) == (404, "no-store")
+    assert shop.get(lazy, headers={"Cookie": cookie}).status_code == 200
+    counters = shop.get("/api/affinity").json["counters"]
+    assert (counters["missing_unprotected"], counters["missing"]) == (1, {})
+    # All routes of the single-page application, the application's own pages and other methods go on working.
+    other = shop.get("/product/brass-nib", headers={**NAVIGATION, **chosen})
+    assert f'data-version="{ {"v1": "v2", "v2": "v1"}[version] }"' in other.text
+    assert "Set-Cookie" not in other.headers
+    assert shop.get("/welcome", headers={**NAVIGATION, **chosen}).status_code == 200
+    assert shop.head("/", headers=chosen).data == b""
+    assert shop.get("/../app.py", headers=chosen).text == other.text
+
+
+def test_the_switch(shop: Client) -> None:
+    """The switch sets and removes a cookie, gives the browser a key, and empties the browser's cache."""
+    page = shop.get("/rollout", headers=NAVIGATION).text
+    assert 'role="switch" aria-checked="false"' in page
+    answer = shop.post("/switch", data={"protection": "off"})
+    assert (answer.status_code, answer.headers["Location"]) == (303, "/rollout#open-tab")
+    assert answer.headers["Clear-Site-Data"] == '"cache"'
+    assert cookies_of(answer)["without_version_affinity"] == "on; HttpOnly; Path=/; SameSite=Lax"
+    assert "session_id" in cookies_of(answer)
+    chosen = {"Cookie": "session_id=a; without_version_affinity=on"}
+    assert 'role="switch" aria-checked="true"' in shop.get("/rollout", headers={**NAVIGATION, **chosen}).text
+    back = cookies_of(shop.post("/switch", data={"protection": "on"}, headers=chosen))
+    assert "Max-Age=0" in back["without_version_affinity"]
 
 
 def test_a_taken_port() -> None:

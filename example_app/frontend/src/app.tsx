@@ -1,3 +1,4 @@
+import { Demonstration } from "./demonstration";
 import { lazyPage } from "./lazy";
 import { useBag } from "./lib/bag";
 import { followLink, usePath } from "./lib/router";
@@ -51,6 +52,7 @@ export function App() {
         </nav>
       </header>
       <main id="main" ref={main} tabIndex={-1}>
+        {path === "/" && <Demonstration />}
         {view}
       </main>
       <footer class="colophon">
@@ -66,7 +68,7 @@ export function App() {
 const NotFound = () => (
   <section class="plain">
     <h1>Return to sender</h1>
-    <p>Nobody lives at this address.</p>
+    <p>There is no page at this address.</p>
     <p>
       <a class="button" href="/">
         Back to the shop

@@ -25,7 +25,14 @@ export function lazyPage(load: () => Promise<ComponentType>): ComponentType {
       return (
         <section class="plain" data-lazy-error={Page.error}>
           <h1>This page did not arrive</h1>
-          <p>Its file could not be loaded. Reloading the tab fetches the current version.</p>
+          <p>
+            This tab is {import.meta.env.VITE_VERSION}. It asked for another file of {import.meta.env.VITE_VERSION}, and the server
+            did not have that file for it. Many applications show a blank page in this case. Reload the tab to get the current
+            version.
+          </p>
+          <p>
+            <code>{Page.error}</code>
+          </p>
         </section>
       );
     }

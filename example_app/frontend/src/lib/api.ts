@@ -14,15 +14,23 @@ export interface Product {
 export interface Verdict {
   version: string;
   reason: string;
+  /** The reason as a noun: "the version key of the user". */
+  decided_by: string;
+  /** The reason as a clause: "your version key is assigned to it". */
+  because: string;
   source: string | null;
   refused: string | null;
+  /** What was refused, and why. */
+  refusal: string | null;
 }
 
 export interface CounterSummary {
   requests: Record<string, number>;
   pages: Record<string, number>;
-  reasons: Record<string, number>;
+  reasons: { reason: string; decided_by: string; count: number }[];
   missing: Record<string, number>;
+  /** Files that were missing for browsers that chose the shop without version_affinity. */
+  missing_unprotected: number;
   rescues: { decided: string; served: string; count: number }[];
   refused: Record<string, number>;
 }
@@ -32,6 +40,10 @@ export interface Affinity extends Verdict {
   revision: number;
   percentages: Record<string, number>;
   known: string[];
+  /** What the example shows, in one sentence. */
+  demonstration: string;
+  /** False in a browser that chose the shop without version_affinity. */
+  protected: boolean;
   pin: { bucket: number | null; version: string } | null;
   next_page: Verdict;
   user: string | null;

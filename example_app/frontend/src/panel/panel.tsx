@@ -2,7 +2,7 @@ import "./panel.css";
 import { render } from "preact";
 import { Mark } from "./mark";
 import { refresh, useAffinity } from "./store";
-import { briefly, percent, refusal, why } from "./words";
+import { newestFirst, percent } from "./words";
 
 const current = document.documentElement.dataset.version ?? "?";
 
@@ -13,7 +13,6 @@ function Panel() {
   // A browser that keeps no cookie is drawn anew on every page load: what comes next cannot be told.
   const drawn = next?.source === null && (next.reason === "minted" || next.reason === "random");
   const moves = next !== undefined && !drawn && next.version !== current;
-  const refused = next?.refused ? refusal(next.refused) : null;
   return (
     <details
       class="panel"
@@ -27,17 +26,18 @@ function Panel() {
           This page is <b>{current}</b>
         </span>
         <span class="panel-next" aria-live="polite">
-          {refused && !moves && `${refused[0]} was refused`}
-          {!refused && drawn && "no cookie kept: drawn on every page load"}
-          {next &&
-            !drawn &&
-            (moves ? (
-              <>
-                A reload brings <b>{next.version}</b>
-              </>
-            ) : (
-              !refused && briefly(next.reason, next.source)
-            ))}
+          {state && next && (
+            <>
+              {!state.protected && "without version_affinity. "}
+              {moves ? (
+                <>
+                  A reload brings <b>{next.version}</b>
+                </>
+              ) : (
+                (next.refusal ?? (drawn ? "no cookie: drawn for every page" : state.protected && `by ${next.decided_by}`))
+              )}
+            </>
+          )}
         </span>
         <span class="panel-cue" aria-hidden="true" />
       </summary>
@@ -47,15 +47,20 @@ function Panel() {
             <div>
               <dt>This tab</dt>
               <dd>
-                <b>{current}</b>, and so is all code that it still asks for
+                <b>{current}</b>
+                {state.protected
+                  ? ", and so is all code that it still asks for"
+                  : `. The server looks in ${next.version} alone for the code that it still asks for`}
               </dd>
             </div>
-            <div>
-              <dt>Last request</dt>
-              <dd data-decision={state.reason}>
-                <b>{state.version}</b>: {why(state.reason, state.source)}
-              </dd>
-            </div>
+            {state.protected && (
+              <div>
+                <dt>Last request</dt>
+                <dd data-decision={state.reason}>
+                  <b>{state.version}</b>, because {state.because}
+                </dd>
+              </div>
+            )}
             <div>
               <dt>Next page load</dt>
               <dd data-next={drawn ? "drawn" : next.version}>
@@ -63,32 +68,30 @@ function Panel() {
                   "drawn by percentage, because this browser keeps no cookie of ours"
                 ) : (
                   <>
-                    <b>{next.version}</b>: {why(next.reason, next.source)}
+                    <b>{next.version}</b>, because {next.because}
                   </>
                 )}
               </dd>
             </div>
-            {refused && (
+            {next.refusal && (
               <div data-refused={next.refused}>
                 <dt>Refused</dt>
-                <dd>
-                  <b>{refused[0]}</b>: {refused[1]}
-                </dd>
+                <dd>{next.refusal}</dd>
               </div>
             )}
             <div>
               <dt>Cookie</dt>
               <dd>
                 {state.pin
-                  ? `${state.pin.bucket === null ? "no number yet" : `number ${state.pin.bucket}`}, pinned to ${state.pin.version}`
+                  ? `The last page was ${state.pin.version}${state.pin.bucket === null ? "" : `; random number ${state.pin.bucket}`}`
                   : "none"}
               </dd>
             </div>
             <div>
               <dt>Deployment</dt>
               <dd>
-                {Object.entries(state.percentages)
-                  .map(([id, share]) => `${id} ${percent(share)}`)
+                {newestFirst(Object.keys(state.percentages))
+                  .map((id) => `${id} ${percent(state.percentages[id] ?? 0)}`)
                   .join(", ")}{" "}
                 <span class="quiet-text">revision {state.revision}</span>
               </dd>

@@ -3,7 +3,7 @@ import type { Affinity } from "../lib/api";
 import { cohort, deploy } from "../lib/api";
 import { Mark } from "../panel/mark";
 import { refresh, useAffinity } from "../panel/store";
-import { percent } from "../panel/words";
+import { newestFirst, percent } from "../panel/words";
 import { Counters } from "./counters";
 import { percentagesAt, splitOf } from "./split";
 
@@ -18,7 +18,7 @@ export function Board() {
   return (
     <>
       <Controls state={state} />
-      <Counters counters={state.counters} known={state.known} />
+      <Counters counters={state.counters} known={newestFirst(state.known)} />
     </>
   );
 }
@@ -88,7 +88,9 @@ function Controls({ state }: { state: Affinity }) {
 
   const planned = percentagesAt(state, share);
   const tally = (id: string) => users.filter((version) => version === id).length;
-  const ids = [...new Set([...rest, next, ...users])].sort();
+  const ids = newestFirst([...rest, next, ...users]);
+  const arriving = state.next_page.version;
+  const current = document.documentElement.dataset.version;
   return (
     <section class="desk" aria-labelledby="desk-title">
       <div class="desk-head">
@@ -97,6 +99,7 @@ function Controls({ state }: { state: Affinity }) {
           Deployment “{state.name}”, revision {state.revision}. These controls act on one process.
         </p>
       </div>
+      {/* The envelopes stand above the slider: a finger that drags it does not cover them. */}
       <div class="control">
         <label class="share" for="share">
           <span>
@@ -110,6 +113,16 @@ function Controls({ state }: { state: Affinity }) {
             </span>
           ))}
         </label>
+        <div
+          class="cohort"
+          data-preview={draft !== null || undefined}
+          role="img"
+          aria-label={`${users.length} simulated users: ${ids.map((id) => `${tally(id)} on ${id}`).join(", ")}`}
+        >
+          {users.map((version, index) => (
+            <i key={index} data-of={version} style={{ "--delay": `${(index % 25) * 8}ms` }} />
+          ))}
+        </div>
         <input
           id="share"
           type="range"
@@ -128,13 +141,30 @@ function Controls({ state }: { state: Affinity }) {
           }}
           onChange={(event) => settle(event.currentTarget.valueAsNumber)}
         />
+        <div class="cohort-foot">
+          <ul class="legend">
+            {ids.map((id) => (
+              <li key={id} data-of={id}>
+                <i data-of={id} /> {tally(id)} on {id}
+              </li>
+            ))}
+          </ul>
+          <p aria-live="polite" data-moves>
+            {draft === null ? (moves ?? `${SIZE} simulated users, each one an envelope.`) : "Let go of the slider to deploy this share."}
+          </p>
+          {arriving !== current && (
+            <p>
+              This page stays {current}. A reload brings {arriving}.
+            </p>
+          )}
+        </div>
         <div class="steps" role="group" aria-label={`Deploy a share of ${next}`}>
           {[10, 50, 100].map((target) => (
             <button key={target} type="button" class="button quiet" aria-pressed={live === target} onClick={() => press(target)}>
               {target}&#8201;%
             </button>
           ))}
-          {/* Not "disabled": that would take the focus away from whoever has just pressed it. */}
+          {/* Not "disabled": a button that is disabled while it has the focus loses it. */}
           <button type="button" class="button" aria-disabled={live === 0} onClick={() => press(0)}>
             Roll back to {rest.join(" and ")}
           </button>
@@ -144,28 +174,6 @@ function Controls({ state }: { state: Affinity }) {
             {error}
           </p>
         )}
-      </div>
-      <div
-        class="cohort"
-        data-preview={draft !== null || undefined}
-        role="img"
-        aria-label={`${users.length} simulated users: ${ids.map((id) => `${tally(id)} on ${id}`).join(", ")}`}
-      >
-        {users.map((version, index) => (
-          <i key={index} data-of={version} style={{ "--delay": `${(index % 25) * 8}ms` }} />
-        ))}
-      </div>
-      <div class="cohort-foot">
-        <ul class="legend">
-          {ids.map((id) => (
-            <li key={id} data-of={id}>
-              <i data-of={id} /> {tally(id)} on {id}
-            </li>
-          ))}
-        </ul>
-        <p aria-live="polite" data-moves>
-          {draft === null ? (moves ?? `${SIZE} simulated users, each one an envelope.`) : "Let go of the slider, or rest, to deploy this share."}
-        </p>
       </div>
     </section>
   );

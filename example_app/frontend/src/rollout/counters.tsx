@@ -14,11 +14,11 @@ export function Counters({ counters, known }: { counters: CounterSummary; known:
     <section class="tally" aria-labelledby="tally-title">
       <div class="desk-head">
         <h2 id="tally-title">What was counted</h2>
-        <p class="quiet-text">This process, since it started. Open pages ask every few seconds, and that counts too.</p>
+        <p class="quiet-text">In this process, since it started. Open pages send a request every few seconds; these count too.</p>
       </div>
       <div class="tally-grid">
         <table>
-          <caption class="visually-hidden">Requests and pages by version</caption>
+          <caption>Requests by version, and how many of them loaded a page</caption>
           <thead>
             <tr>
               <th scope="col">Version</th>
@@ -45,35 +45,52 @@ export function Counters({ counters, known }: { counters: CounterSummary; known:
         </table>
         <dl class="figures">
           <div data-alarm={missing > 0 || undefined}>
-            <dt>Assets nobody had</dt>
+            <dt>Missing files</dt>
             <dd>{number.format(missing)}</dd>
-            <p>{missing ? detail(counters.missing, "decided for") : "No page has asked for a file that is gone."}</p>
+            <dd>{missing ? detail(counters.missing, "in a request for") : "Files that a page asked for, and that no version has."}</dd>
+          </div>
+          <div data-alarm={counters.missing_unprotected > 0 || undefined}>
+            <dt>Missing without version_affinity</dt>
+            <dd data-missing-unprotected>{number.format(counters.missing_unprotected)}</dd>
+            <dd>The same, in browsers for which the switch below is on.</dd>
           </div>
           <div>
             <dt>Rescues</dt>
             <dd>{number.format(rescued)}</dd>
-            <p>
+            <dd>
               {rescued
-                ? counters.rescues.map((one) => `${one.count} × ${one.decided} decided, ${one.served} served`).join("; ")
-                : "Files served from another version than the one decided."}
-            </p>
+                ? counters.rescues.map((one) => `${one.count} × from ${one.served}, for a visitor of ${one.decided}`).join("; ")
+                : "Files that were served from another version, because the decided version does not have them."}
+            </dd>
           </div>
           <div>
             <dt>Refused</dt>
             <dd>{number.format(refused)}</dd>
-            <p>{refused ? detail(counters.refused, "") : "Overrides and keys that could not be used."}</p>
+            <dd>{refused ? detail(counters.refused, "") : "Overrides and version keys that could not be used."}</dd>
           </div>
         </dl>
       </div>
-      <p class="reasons">
-        {Object.entries(counters.reasons)
-          .sort(([, a], [, b]) => b - a)
-          .map(([reason, count]) => (
-            <span key={reason}>
-              {reason} <b>{number.format(count)}</b>
-            </span>
+      <table class="reasons">
+        <caption>What decided the version of these requests</caption>
+        <thead>
+          <tr>
+            <th scope="col">Decided by</th>
+            <th scope="col">Header says</th>
+            <th scope="col">Requests</th>
+          </tr>
+        </thead>
+        <tbody>
+          {counters.reasons.map(({ reason, decided_by, count }) => (
+            <tr key={reason}>
+              <th scope="row">{decided_by}</th>
+              <td>
+                <code>{reason}</code>
+              </td>
+              <td>{number.format(count)}</td>
+            </tr>
           ))}
-      </p>
+        </tbody>
+      </table>
     </section>
   );
 }

@@ -1,21 +1,22 @@
 import type { Affinity } from "../lib/api";
+import { newestFirst } from "../panel/words";
 
 /** The two sides of the slider: the version being rolled out, and those that have the rest. */
 export interface Split {
   next: string;
   /** The share of `next`, in percent. */
   share: number;
-  /** The other versions that have a share; where none has, the one to go back to. */
+  /** The other versions that have a share, newest first; where none has, the one to go back to. */
   rest: string[];
 }
 
-/** How the slider reads the deployment: its last version is the one being rolled out. */
+/** How the slider reads the deployment: its newest version is the one being rolled out. */
 export function splitOf({ percentages, known }: Affinity): Split {
-  const deployed = Object.keys(percentages);
-  const next = (deployed.length > 1 ? deployed : known).at(-1) ?? "";
+  const deployed = newestFirst(Object.keys(percentages));
+  const [next = ""] = deployed.length > 1 ? deployed : newestFirst(known);
   const others = deployed.filter((id) => id !== next);
   const served = others.filter((id) => percentages[id]);
-  const back = others.at(-1) ?? known.filter((id) => id !== next).at(-1);
+  const back = others[0] ?? newestFirst(known).find((id) => id !== next);
   return { next, share: percentages[next] ?? 0, rest: served.length || !back ? served : [back] };
 }
 
