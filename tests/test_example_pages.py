@@ -156,6 +156,8 @@ def test_the_effect_is_visible_while_one_drags(visit: Visit, width: int, height:
     visitor = visit(**PHONE | {"viewport": size(width, height)}, reduced_motion="reduce")
     page = visitor.open("/rollout")
     page.wait_for_selector(".cohort i")
+    page.wait_for_load_state("networkidle")
+    page.evaluate("() => document.fonts.ready.then(() => 0)")  # text that changes its font moves the page
     page.eval_on_selector(SLIDER, "slider => slider.scrollIntoView({block: 'center', behavior: 'instant'})")
     box = page.locator(SLIDER).bounding_box()
     assert box is not None

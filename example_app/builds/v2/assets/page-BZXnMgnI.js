@@ -1,1 +1,0 @@
-/* empty css              */import{t as e}from"./panel-CHQGgJND.js";document.documentElement.dataset.scriptVersion=`v2`,e();
