@@ -118,6 +118,7 @@ def add_pages(app: Flask, affinity: VersionAffinity) -> None:
     def welcome() -> Response:
         cookies = request.cookies
         facts = {"returning": "session_id" in cookies, "user": cookies.get("user_id"), "decision": decision()}
+        facts["protected"] = not is_chosen(request.environ)
         response = Response(render_template("welcome.html", **facts))
         keep_session(response)
         return response

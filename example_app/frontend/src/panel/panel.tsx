@@ -28,13 +28,13 @@ function Panel() {
         <span class="panel-next" aria-live="polite">
           {state && next && (
             <>
-              {!state.protected && "without version_affinity. "}
+              {!state.protected && (moves ? "without version_affinity. " : "without version_affinity")}
               {moves ? (
                 <>
                   A reload brings <b>{next.version}</b>
                 </>
               ) : (
-                (next.refusal ?? (drawn ? "no cookie: drawn for every page" : state.protected && `by ${next.decided_by}`))
+                state.protected && (next.refusal ?? (drawn ? "no cookie: drawn for every page" : `by ${next.decided_by}`))
               )}
             </>
           )}

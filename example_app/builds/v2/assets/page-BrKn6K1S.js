@@ -1,0 +1,1 @@
+/* empty css              */import{t as e}from"./panel-DZuvIJGx.js";document.documentElement.dataset.scriptVersion=`v2`,e();

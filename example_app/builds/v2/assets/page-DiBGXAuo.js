@@ -1,1 +1,0 @@
-/* empty css              */import{t as e}from"./panel-JALdofpb.js";document.documentElement.dataset.scriptVersion=`v2`,e();
