@@ -93,6 +93,8 @@ def test_every_way(tmp_path: Path, app: Any, not_found: str, html: str, kind: st
         ("/a" + AUTH, ["/a", "/a/"], ["/", "/ab", "/a/b"]),
         ("/*" + AUTH, ["", "/", "/a", "/a/b"], []),
         ("/a/*" + AUTH, ["/a", "/a/", "/a/b/c"], ["/ab", "/"]),
+        ("/a/* # staff only" + AUTH, ["/a", "/a/", "/a/b/c"], ["/ab", "/"]),
+        ("https://example.com/s/*\t# x" + AUTH, ["/s/x"], ["/x"]),
         ("/*.pdf" + AUTH, ["/x.pdf", "/a/x.pdf"], ["/x.txt", "/"]),
         ("/user/:id/private" + AUTH, ["/user/7/private", "/user/7/private/"], ["/user/7", "/user/7/public"]),
         ("https://staging.example.com/s/*" + AUTH, ["/s/x"], ["/x"]),

@@ -104,7 +104,8 @@ def _message(source: str) -> str:
 
 
 def _path_of(line: str) -> str:
-    """Return the path of a rule, for whichever host it is."""
+    """Return the path of a rule, for whichever host it is. No path has a "#": a comment follows it."""
+    line = line.partition("#")[0].rstrip()
     url = read_url(line)
     if url is not None:
         return url.path
