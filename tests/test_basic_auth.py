@@ -191,6 +191,7 @@ def test_other_versions(builds: dict[str, Path], path: str) -> None:
     asked = client(rollout(builds, None, SPLIT, ["v3"]))
     for headers in ({"Version-Key": key_of("v2")}, {**SCRIPT, **pinned("v2")}, {"Version-Override": "v2"}):
         assert asked.get(path, headers=headers).status_code == 404
+        assert asked.options("/secret/report.pdf", headers=headers).status_code == 404
     for headers in ({"Version-Key": key_of("v1")}, {**SCRIPT, **pinned("v1")}):
         answer = asked.get(path, headers=headers)
         assert (answer.status_code, answer.text) == (200, SECRET)

@@ -100,6 +100,9 @@ def test_options_replace_the_defaults(workers: dict[str, Path]) -> None:
     for referer, by in ((LIBRARY, "bucket"), (OWN_NAME, "pin"), ("/sw.js", "pin"), ("/vendetta.js", "pin")):
         headers = {**FETCH, "Referer": f"http://localhost{referer}"}
         assert reason(affinity, "/", **headers)[1] == by
+    for referer in ("/offline/background", "/p%77a"):
+        headers = {**FETCH, "Referer": f"http://localhost{referer}"}
+        assert reason(rollout(workers, service_workers=["/offline/*", "/pwa"]), "/", **headers)[1] == "bucket"
     nothing = rollout(workers, unpinned=(), service_workers=())
     assert reason(nothing, "/version.json", **FETCH) == ("v1", "pin")
     assert reason(nothing, "/", **FETCH, Referer="http://localhost/sw.js") == ("v1", "pin")

@@ -124,6 +124,14 @@ def test_assetsignore(tmp_path: Path) -> None:
     assert not (tmp_path / "secret.txt.gz").exists()
 
 
+@pytest.mark.parametrize("text", ["\ufeffsecret.txt\n", "a\r\nsecret.txt\r\n", "secret.txt"])
+def test_assetsignore_of_other_editors(tmp_path: Path, text: str) -> None:
+    """A byte order mark, the line ends of Windows and a last line without an end change no pattern."""
+    write_build(tmp_path, {"secret.txt": "x", "b.txt": "b"})
+    (tmp_path / ".assetsignore").write_bytes(text.encode())
+    assert served(tmp_path) == {"/b.txt"}
+
+
 def test_assetsignore_is_read_again(tmp_path: Path) -> None:
     """With autorefresh, a change of ``.assetsignore`` counts; one that cannot be used changes nothing."""
     write_build(tmp_path, {"a.txt": "a", "b.txt": "b"})
