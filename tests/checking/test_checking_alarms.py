@@ -149,6 +149,9 @@ def test_icons(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "script",
     [
+        "import source a from './there-BX4CeNGm.js'; import defer * as b from './there-BX4CeNGm.js'",
+        "import source from './there-BX4CeNGm.js'; import defer, {b} from './there-BX4CeNGm.js'",
+        "import a from './there-BX4CeNGm.js' assert { type: 'json' }; assert({ type: 1 })",
         "const a = 1, b = 2; export {a as in, b as do}; import {in as c, if as d} from './there-BX4CeNGm.js'",
         "export {in, new as typeof} from './there-BX4CeNGm.js'; export * as class from './there-BX4CeNGm.js'",
         "export default {in: new A, do: typeof b}; export class C { static x = new D }",

@@ -36,6 +36,7 @@ from version_affinity.checking.references import Need
         ("a { b: -webkit-image-set(url(a.png) 1x) }", [("url()", "a.png")]),
         # What is fetched by nobody: namespaces, comments, strings, parts of the own document, and nothing at all.
         ("@namespace svg url(http://www.w3.org/2000/svg);@namespace 'x';a{b:url(c.png)}", [("url()", "c.png")]),
+        ("@supports (mask: url(a.png)) and (b: c) { a { mask: url(b.png) } }", [("url()", "b.png")]),
         ("/* url(a.png) */ a::before { content: 'url(b.png)' }", []),
         ("a { mask: url(#m); filter: url(' #f'); b: url() }", []),
         ("/*# sourceMappingURL=a.css.map */", []),

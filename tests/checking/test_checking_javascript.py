@@ -36,6 +36,7 @@ from version_affinity.checking.syntax import nodes, parsed
             ("new Worker()", "/a.js"), ("new SharedWorker()", "b.js"), ("new Worker()", "c.js"),
         ]),
         ("new Worker(new URL('a.js', import.meta.url))", [("new URL()", "a.js")]),
+        ("self.importScripts('a.js'); a.importScripts('b.js')", [("importScripts()", "a.js")]),
         ("importScripts('a.js', 'b.js')", [("importScripts()", "a.js"), ("importScripts()", "b.js")]),
         ("navigator.serviceWorker.register('/sw.js', {scope: '/'})", [("serviceWorker.register()", "/sw.js")]),
         ("audio.audioWorklet.addModule('a.js'); CSS.paintWorklet.addModule('b.js')", [

@@ -40,6 +40,8 @@ def find(text: str, first_line: int = 1) -> Document:
         if kind == "at-keyword":
             rule = token.lower_value
             continue
+        if rule == "supports" and kind != "{} block":
+            continue  # a condition loads nothing
         if kind == "error" and token.kind in _REASONS and len(faults) < _FAULTS:
             faults.append(Fault(line, _REASONS[token.kind]))
         # A namespace's name looks like a URL, and is not fetched.

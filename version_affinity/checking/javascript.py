@@ -41,6 +41,8 @@ _PUBLIC_PATH: Final = (b".p+", b".p +")
 _STARTS: Final = (b".p", b'""', b"''", b"``")
 _DIRECTORIES: Final = ("/", "/.", "/..")
 _WORKERS: Final = ("Worker", "SharedWorker")
+_IMPORT_SCRIPTS: Final = "importScripts"
+_GLOBALS: Final = ("self", "globalThis")
 #: Bytes of a string that may be a URL of a build's file, and of the second argument of ``new URL()``.
 _LONGEST_URL: Final = 300
 #: A name that may carry a hash. Whether it does, its directory says (``site.py``).
@@ -116,9 +118,8 @@ def _call(node: Node) -> Iterator[Reference]:
     if function.type == "import":
         yield from _literal("import()", first, Need.FILE, Base.SPECIFIER)
     elif function.type == "identifier":
-        if name(function) == "importScripts":
-            for argument in arguments:
-                yield from _literal("importScripts()", argument, Need.FILE, Base.FILE)
+        if name(function) == _IMPORT_SCRIPTS:
+            yield from _imported_scripts(arguments)
     else:
         owner, called = member(function)
         if called == "resolve" and owner == "import.meta":
@@ -127,6 +128,13 @@ def _call(node: Node) -> Iterator[Reference]:
             yield from _literal(SERVICE_WORKER, first, Need.FILE, Base.PAGE)
         elif called == "addModule" and owner.endswith("Worklet"):
             yield from _literal("addModule()", first, Need.FILE, Base.PAGE)
+        elif called == _IMPORT_SCRIPTS and owner in _GLOBALS:
+            yield from _imported_scripts(arguments)
+
+
+def _imported_scripts(arguments: list[Node]) -> Iterator[Reference]:
+    for argument in arguments:
+        yield from _literal("importScripts()", argument, Need.FILE, Base.FILE)
 
 
 def _new(node: Node) -> Iterator[Reference]:
