@@ -20,6 +20,8 @@ extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphin
 exclude_patterns = ["_build"]
 suppress_warnings = ["misc.highlighting_failure"]  # blocks that leave a part out with "..."
 
+smartquotes = False  # "--help" is not a dash
+
 # Anchors as GitHub makes them, so that links work in both places.
 myst_heading_anchors = 4
 myst_enable_extensions = ["colon_fence", "deflist"]
@@ -27,12 +29,12 @@ myst_enable_extensions = ["colon_fence", "deflist"]
 napoleon_use_ivar = True
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
-autodoc_preserve_defaults = True
 python_maximum_signature_line_length = 88
 
 html_theme = "furo"
 html_title = f"version_affinity {release}"
 html_static_path = ["_static"]
+html_css_files = ["site.css"]
 html_copy_source = False
 html_show_sphinx = False
 

@@ -128,7 +128,7 @@ class Terminal:
             with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=1):
                 return
             time.sleep(0.2)
-        pytest.fail(f"{self._command} does not listen:\n{self._log.read_text()}")
+        pytest.fail(f"{self._command} does not listen in {self.directory}:\n{self._log.read_text()}")
 
     @property
     def serves(self) -> bool:
@@ -176,7 +176,9 @@ def walk(terminal: Terminal, page: str) -> list[str]:
         if file is not None:
             (terminal.directory / file[1]).write_text(block.text)
             written.append(file[1])
-            if terminal.serves and block.language == "python":
+            if terminal.serves and written.count(file[1]) == 1:
+                terminal.stop()  # it serves another application
+            elif terminal.serves and block.language == "python":
                 terminal.start()
                 answer = terminal.paste(f"curl -sfI -H 'Accept: text/html' {ADDRESS}/")
                 assert "\nVersion-Affinity: v" in answer.replace("\r", ""), answer

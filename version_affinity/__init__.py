@@ -1,6 +1,7 @@
 """Gradual front-end rollouts for WSGI applications, in which no page ever misses a file of its own."""
 
 from ._version import __version__
+from .assets.handover import XAccelRedirect, XSendfile
 from .assets.static import StaticAssets
 from .counters import Counts
 from .decision import Decision, Step
@@ -29,6 +30,8 @@ __all__ = [
     "Step",
     "Version",
     "VersionAffinity",
+    "XAccelRedirect",
+    "XSendfile",
     "__version__",
     "asset_tags",
     "asset_url",
