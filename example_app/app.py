@@ -240,7 +240,8 @@ def pin() -> dict[str, Any] | None:
     value = cookies.get(f"__Host-version-affinity-{NAME}") or cookies.get(f"version-affinity-{NAME}")
     if not value:
         return None
-    bucket, _, version = value.partition(".")
+    bucket, _, pinned = value.partition(".")
+    version = pinned.partition(".")[0]  # a signature follows where overrides are signed
     return {"bucket": int(bucket) if BUCKET.fullmatch(bucket) else None, "version": version}
 
 

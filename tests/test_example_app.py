@@ -173,6 +173,7 @@ def test_welcome(percentages: dict[str, float], headers: dict[str, str], says: s
         ({}, {"user": None, "pin": None, "refused": None}),
         ({"Cookie": "user_id=ada"}, {"user": "ada", "reason": "key", "source": "cookie:user_id"}),
         ({"Cookie": "version-affinity-example=7.v2"}, {"pin": {"bucket": 7, "version": "v2"}, "version": "v2"}),
+        ({"Cookie": "version-affinity-example=7.v2.signature"}, {"pin": {"bucket": 7, "version": "v2"}}),
         ({"Cookie": "version-affinity-example=x.v2"}, {"pin": {"bucket": None, "version": "v2"}}),
         ({"Cookie": f"version-affinity-example={HUGE}.v2"}, {"pin": {"bucket": None, "version": "v2"}}),
         ({"Version-Override": "v2"}, {"version": "v2", "reason": "override", "refused": None}),
