@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from version_affinity.errors import ConfigurationError
+from version_affinity.errors import ConfigurationError, install
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -48,8 +48,8 @@ def codings(names: Iterable[str]) -> tuple[Coding, ...]:
         return tuple(Coding(name, SUFFIXES[name], _MAKERS[name]()) for name in chosen)
     except ImportError as error:
         raise ConfigurationError(
-            f"encodings={chosen!r} needs a library that is not installed ({error}): install "
-            "version_affinity[compress], or write encodings=['gzip'], which needs none"
+            f"encodings={chosen!r} needs a library that is not installed ({error}): "
+            f"{install('compress')}, or write encodings=['gzip'], which needs none"
         ) from None
 
 

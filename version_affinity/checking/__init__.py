@@ -28,13 +28,11 @@ It needs the parsers of the extra ``check``.
 
 from importlib.util import find_spec
 
-from version_affinity.errors import ConfigurationError
+from version_affinity.errors import ConfigurationError, install
 
 for _parser in ("justhtml", "tinycss2", "tree_sitter", "tree_sitter_javascript"):
     if find_spec(_parser) is None:
-        raise ConfigurationError(
-            f"checking a build needs parsers, and {_parser} is not installed: pip install 'version_affinity[check]'"
-        )
+        raise ConfigurationError(f"checking a build needs parsers, and {_parser} is not installed: {install('check')}")
 
 from .check import check  # noqa: E402 - once it is known that it can be imported
 from .report import Amount, Broken, Churn, Collision, Report, Sizes, Unchecked, Unread, Unstable  # noqa: E402

@@ -10,7 +10,7 @@ from typing import IO, TYPE_CHECKING, Any, Final
 
 import click
 
-from version_affinity.errors import ConfigurationError
+from version_affinity.errors import ConfigurationError, install
 from version_affinity.releases.directory import ReleasesError
 from version_affinity.releases.log import LogError
 
@@ -61,10 +61,10 @@ class DeclinedError(RefusedError):
 def missing_extra(what: str, extra: str) -> str:
     """Return what is to be done about a command whose packages are not installed.
 
-    >>> missing_extra("serve", "serve")
-    "serve needs packages that are not installed: pip install 'version_affinity[serve]'"
+    >>> missing_extra("serve", "serve")[:66]
+    "serve needs packages that are not installed: pip install 'version_"
     """
-    return f"{what} needs packages that are not installed: pip install 'version_affinity[{extra}]'"
+    return f"{what} needs packages that are not installed: {install(extra)}"
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from version_affinity.assets.fingerprint import is_fingerprinted
-from version_affinity.errors import ConfigurationError
+from version_affinity.errors import ConfigurationError, install
 from version_affinity.releases.presence import Presence
 
 from .arrival import await_hosts, lacking
@@ -218,9 +218,7 @@ def _checked(
     try:
         from version_affinity.checking import check  # noqa: PLC0415 - an extra
     except (ImportError, ConfigurationError):
-        return [], [
-            f"the references of {version} are not checked, and may be broken: pip install 'version_affinity[check]'"
-        ]
+        return [], [f"the references of {version} are not checked, and may be broken: {install('check')}"]
     with progress(f"Checking {version}") as tell:
         others = {other: uploaded_build(directory, other) for other in known if other != version}
         checked = uploaded_build(directory, version)

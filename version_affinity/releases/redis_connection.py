@@ -6,16 +6,14 @@ import os
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs, urlsplit
 
-from version_affinity.errors import ConfigurationError
+from version_affinity.errors import ConfigurationError, install
 
 from .log import LogError, LogUnavailableError
 
 try:
     import redis
 except ImportError as error:
-    raise ConfigurationError(
-        "a log at a redis:// URL needs the package redis: pip install 'version_affinity[redis]'"
-    ) from error
+    raise ConfigurationError(f"a log at a redis:// URL needs the package redis: {install('redis')}") from error
 
 if TYPE_CHECKING:
     from collections.abc import Callable
