@@ -566,7 +566,7 @@ def told(affinity: VersionAffinity, path: str, headers: dict[str, str]) -> str |
         ({"page.html": "1"}, "/page", PRIVATE),
         ({"_redirects": "/old /new"}, "/old", PRIVATE),
         ({"_redirects": "/old /new"}, "/other", None),
-        ({"page.html": "1"}, "//page", None),
+        ({"page.html": "1"}, "//page", "private, no-cache"),
         # a rule that shows a page, and one that shows a file
         ({"page.html": "1", "_redirects": "/old /page 200"}, "/old", PRIVATE),
         ({"data.txt": "1", "_redirects": "/old /data.txt 200"}, "/old", PRIVATE),

@@ -19,6 +19,7 @@ from .agreement import Agreement, agree, agreement, have_equal_rules
 from .assets.asset import Asset
 from .assets.media import is_source_map
 from .assets.redirects import REWRITE, RedirectRules
+from .assets.spelling import merge_slashes
 from .named import EVERYBODY, NamedFile
 from .service_workers import referer_path
 
@@ -317,6 +318,8 @@ class Catalog:
 
         What the application answers there depends on the decision, so that no cache may give it to everybody.
         """
+        if "//" in path:
+            path = merge_slashes(path)
         if path in self.disputed or self._uneven:
             return True
         return self.is_ruled(path) and any(build.find(path, environ) is not None for build in self._ruled_differently)

@@ -48,42 +48,22 @@ oracle/drop-trailing-slash/single-page-application/odd/1481
 oracle/drop-trailing-slash/single-page-application/odd/1483
 oracle/drop-trailing-slash/single-page-application/odd/1488
 oracle/drop-trailing-slash/single-page-application/odd/1490
-oracle/drop-trailing-slash/single-page-application/odd/1494 oracle/none/none/site/1562 oracle/none/none/odd/1621
-oracle/none/none/odd/1647 oracle/none/none/odd/1648 oracle/none/none/odd/1653 oracle/none/none/odd/1655
-oracle/none/none/odd/1657 oracle/none/none/odd/1659 oracle/none/404-page/site/1728 oracle/none/404-page/odd/1771
-oracle/none/404-page/odd/1783 oracle/none/404-page/odd/1788 oracle/none/404-page/odd/1817
-oracle/none/404-page/odd/1830 oracle/none/single-page-application/site/1896
+oracle/drop-trailing-slash/single-page-application/odd/1494 oracle/none/none/site/1562
+oracle/none/none/odd/1621 oracle/none/none/odd/1647 oracle/none/none/odd/1648 oracle/none/none/odd/1653
+oracle/none/none/odd/1655 oracle/none/none/odd/1657 oracle/none/none/odd/1659 oracle/none/404-page/site/1728
+oracle/none/404-page/odd/1771 oracle/none/404-page/odd/1783 oracle/none/404-page/odd/1788
+oracle/none/404-page/odd/1817 oracle/none/404-page/odd/1830 oracle/none/single-page-application/site/1896
 oracle/none/single-page-application/odd/1938 oracle/none/single-page-application/odd/1947
 oracle/none/single-page-application/odd/1950 oracle/none/single-page-application/odd/1981
 oracle/none/single-page-application/odd/1982 oracle/none/single-page-application/odd/1984
 oracle/none/single-page-application/odd/1993 oracle/none/single-page-application/odd/1997
-"""
-_SLASHES: Final = """
 html-handling/auto-trailing-slash/21 html-handling/force-trailing-slash/21
-oracle/auto-trailing-slash/none/site/45 oracle/auto-trailing-slash/none/site/62
-oracle/auto-trailing-slash/404-page/site/211 oracle/auto-trailing-slash/404-page/site/212
-oracle/auto-trailing-slash/404-page/site/215 oracle/auto-trailing-slash/404-page/site/229
-oracle/auto-trailing-slash/single-page-application/site/395
-oracle/auto-trailing-slash/single-page-application/site/396 oracle/force-trailing-slash/none/site/547
-oracle/force-trailing-slash/404-page/site/712 oracle/force-trailing-slash/404-page/site/713
-oracle/force-trailing-slash/404-page/site/716 oracle/force-trailing-slash/404-page/site/731
-oracle/force-trailing-slash/single-page-application/site/882 oracle/drop-trailing-slash/none/site/1046
-oracle/drop-trailing-slash/none/site/1047 oracle/drop-trailing-slash/none/site/1048
-oracle/drop-trailing-slash/none/site/1050 oracle/drop-trailing-slash/404-page/site/1214
-oracle/drop-trailing-slash/404-page/site/1216 oracle/drop-trailing-slash/404-page/site/1217
-oracle/drop-trailing-slash/404-page/site/1231 oracle/drop-trailing-slash/single-page-application/site/1380
-oracle/drop-trailing-slash/single-page-application/site/1382
-oracle/drop-trailing-slash/single-page-application/site/1383
-oracle/drop-trailing-slash/single-page-application/site/1398 oracle/none/none/site/1549
-oracle/none/none/site/1551 oracle/none/none/site/1563 oracle/none/404-page/site/1730
-oracle/none/404-page/site/1731 oracle/none/404-page/site/1732 oracle/none/404-page/site/1733
-oracle/none/single-page-application/site/1884 oracle/none/single-page-application/site/1897
-oracle/none/single-page-application/site/1898 oracle/none/single-page-application/site/1900
+oracle/auto-trailing-slash/single-page-application/site/395 oracle/none/none/site/1563
+oracle/none/404-page/site/1730 oracle/none/404-page/site/1731 oracle/none/single-page-application/site/1897
+oracle/none/single-page-application/site/1898
 """
-
 #: Reason to the names of the cases.
 DEVIATIONS: Final = {
     "a path is not redirected to a canonical percent-encoding": frozenset(_SPELLING.split()),
-    "a path with empty segments is not redirected": frozenset(_SLASHES.split()),
     "a path is decoded once, so an encoded slash is a slash": frozenset(["redirects-match/66"]),
 }

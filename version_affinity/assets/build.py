@@ -25,6 +25,7 @@ from .routing import Redirect, check_handling, not_found, routes
 from .rule_files import HEADERS, REDIRECTS, about_files, about_hashes, about_lines, read_rules, stamps
 from .rules import InvalidLine
 from .sending import ALLOW_ALL_ORIGINS, preflight_headers
+from .spelling import merge_slashes
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator
@@ -246,8 +247,10 @@ class Build:
             return Found(DOCUMENT, self.document)
         return Found(NO_FILE, self._not_found_page(path))
 
-    def stand_in(self, path: str, environ: WSGIEnvironment, directories: Container[str] | None) -> Found:
+    def stand_in(self, path: str, environ: WSGIEnvironment, directories: Container[str] | None) -> Found | Leading:
         """Return what answers a GET or HEAD where ``find`` has found nothing.
+
+        A path with empty segments ("//about") leads to the path without them, if the build has something there.
 
         Args:
             path: The path in the build.
@@ -255,6 +258,12 @@ class Build:
             directories: In front of an application, which gets what no build claims: the directories that builds have
                 (``looks_like_asset``). None where there is no application.
         """
+        if "//" in path:
+            merged = merge_slashes(path)
+            at = self.find(merged, environ) or self.stand_in(merged, environ, directories)
+            if isinstance(at, Redirect | Redirected) or (isinstance(at, Found) and at.target is None):
+                return at
+            return Redirect(merged)
         document = self.document
         has_app = directories is not None
         if document is None or not _wants_document(path, environ, has_app=has_app):

@@ -154,7 +154,8 @@ class Site:
         if at is None:
             # A rule for hosts, or a document in the place of what is missing, is no file.
             at = self._build.stand_in(path, environ, self._directories)
-            return (at.target if isinstance(at.target, Redirect) else None), at.what
+            if isinstance(at, Found):
+                return (at.target if isinstance(at.target, Redirect) else None), at.what
         if isinstance(at, Found):
             return (None if at.what == NO_FILE else at.target), at.what
         return at, ""
