@@ -50,6 +50,8 @@ BUILDS = "/srv/builds"
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$\n*(.*)", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 _HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
+_ROW = re.compile(r"^\| ((?!it says|---)[^|`]+) \|", re.MULTILINE)
+_QUOTE = re.compile(r'"([^"\n]*)"')
 _OPTION = re.compile(r"^\| `(\w+)` \|", re.MULTILINE)
 
 #: The build that the console's answers on the page of ``StaticAssets`` are about.
@@ -265,6 +267,46 @@ def test_options(made: type, section: str, first: tuple[str, ...]) -> None:
         name for name, option in inspect.signature(made).parameters.items() if option.kind is option.KEYWORD_ONLY
     ]
     assert sorted(told) == sorted([*first, *options])
+
+
+def test_errors() -> None:
+    """The messages that the page on errors explains are messages of the package."""
+    page = (ROOT / "docs/reference/errors.md").read_text("utf-8").partition("## On the command line")[0]
+    named = [row.strip("… ") for row in _ROW.findall(page)]
+    said = " ".join(
+        "".join(_QUOTE.findall(path.read_text("utf-8"))) for path in (ROOT / "version_affinity").rglob("*.py")
+    )
+    assert [words for words in named if words not in said] == []
+    assert len(named) > 3
+
+
+def test_what_is_said_of_clients(tmp_path: Path) -> None:
+    """Sentences on link previews, files of Unity, payloads of Next.js, rewrites to index.html and placeholder keys."""
+    files = {"Build/game.wasm.br": "compressed", "about.html": "<h1>About</h1>", "about.txt": "payload"}
+    for version in ("v1", "v2"):
+        write_build(tmp_path / version, {**DIST, **files})
+    app = Flask("clients")
+    versions = [Version(version, tmp_path / version, percentage=50) for version in ("v1", "v2")]
+    options: dict[str, Any] = {"not_found_handling": "single-page-application", "keys": [version_affinity.Cookie("id")]}
+    browser = client(VersionAffinity(app.wsgi_app, versions, name="clients", **options))
+    assert browser.get("/products/7", headers={"Accept": "*/*"}).status_code == 404
+    assert browser.get("/products/7", headers={"Accept": "text/html"}).status_code == 200
+    alone = client(VersionAffinity(None, versions, name="clients", **options))
+    assert alone.get("/products/7", headers={"Accept": "*/*"}).status_code == 200
+    unity = browser.get("/Build/game.wasm.br", headers={"Accept-Encoding": "br"})
+    assert (unity.status_code, unity.headers.get("Content-Encoding")) == (200, None)
+    assert browser.get("/index.html", headers={"Accept": "text/html"}).headers["Location"] == "/"
+    pinned = {"Sec-Fetch-Mode": "cors", "Sec-Fetch-Dest": "empty", "Sec-Fetch-Site": "same-origin"}
+    for version in ("v1", "v2"):
+        payload = browser.get("/about.txt", headers={**pinned, "Cookie": f"version-affinity-clients=7.{version}"})
+        assert payload.headers["Version-Affinity"].startswith(f"{version};reason=pin")
+    got = {
+        client(VersionAffinity(app.wsgi_app, versions, name="clients", **options))
+        .get("/", headers={"Accept": "text/html", "Cookie": "id=undefined"})
+        .headers["Version-Affinity"]
+        for _ in range(10)
+    }
+    assert len(got) == 1
 
 
 def test_nginx() -> None:
