@@ -13,7 +13,9 @@ from harness import write_build
 
 from version_affinity import Deployment, Releases, VersionAffinity
 from version_affinity.cli.requests import HEADERS, environ_of
+from version_affinity.decision import ORDER
 from version_affinity.releases.source import COPY
+from version_affinity.request import OTHER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -218,7 +220,6 @@ def test_destinations(path: str, destination: str) -> None:
     """What a page loads is asked for as browsers ask for its type."""
     environ, kind = environ_of(path, method="GET", kind=None, cookies=[], headers=[])
     assert (environ["HTTP_SEC_FETCH_DEST"], kind) == (destination, "subresource")
-    assert set(HEADERS) == {"page", "subresource", "prefetch", "service-worker", "curl"}
 
 
 APPLICATIONS = {
@@ -353,7 +354,8 @@ def test_working_directory(application: Site) -> None:
 
 def test_help_names_the_kinds() -> None:
     """The kinds of clients stand in the help."""
-    assert "[page|subresource|prefetch|service-worker|curl]" in run("explain", "--help").stdout
+    assert f"[{'|'.join(HEADERS)}]" in run("explain", "--help").stdout
+    assert {*HEADERS} == {*ORDER} - {OTHER} | {"curl"}
 
 
 def test_application_leaves_no_trace(application: Site) -> None:

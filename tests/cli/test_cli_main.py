@@ -236,7 +236,7 @@ def test_where_the_log_is(site: Site) -> None:
     ("url", "shown"),
     [
         ("redis://127.0.0.1:1", "redis://127.0.0.1:1"),
-        ("redis://me@127.0.0.1:1/2?socket_timeout=1&db=3", "'redis://me@127.0.0.1:1/2?socket_timeout=1&db=3'"),
+        ("redis://127.0.0.1:1/2?socket_timeout=1&db=3", "'redis://127.0.0.1:1/2?socket_timeout=1&db=3'"),
         ("redis://me:s3cret@127.0.0.1:1", "..."),
         ("redis://:s3cret@127.0.0.1:1", "..."),
         ("redis://127.0.0.1:1?password=s3cret", "..."),

@@ -144,7 +144,7 @@ def test_json_lines(site: Site) -> None:
     """With --json, the first line says where it listens, and each request is a line of JSON."""
     with served(site.root, "builds/v1", as_json=True) as server:
         first = json.loads(server.lines[0])
-        assert (first["name"], first["percentages"]) == ("app", {"v1": 100.0})
+        assert (first["name"], first["percentages"]) == ("serve", {"v1": 100.0})
         server.ask("/logo.svg?x=%20")
         told: dict[str, Any] = json.loads(server.line())
         assert {name: told[name] for name in ("method", "target", "status", "version", "served", "reason")} == {

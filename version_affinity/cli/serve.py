@@ -46,10 +46,10 @@ _ANYWHERE: Final = ("0.0.0.0", "::")  # noqa: S104 - what somebody has typed
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option(
     "--name",
-    default="app",
+    default="serve",  # not an application's: the two would share the cookie on this host
     show_default=True,
     callback=form(check_name),
-    help="The name that salts the hash, where builds are given.",
+    help="The name of the application, where builds are given. It is part of the hash.",
 )
 @click.option("--autorefresh", is_flag=True, help="Look at every request whether a build has changed.")
 @click.option("--allow-source", is_flag=True, help="Serve builds that look like a project's source directory.")
