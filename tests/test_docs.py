@@ -274,7 +274,8 @@ def test_errors() -> None:
     page = (ROOT / "docs/reference/errors.md").read_text("utf-8").partition("## On the command line")[0]
     named = [row.strip("… ") for row in _ROW.findall(page)]
     said = " ".join(
-        "".join(_QUOTE.findall(path.read_text("utf-8"))) for path in (ROOT / "version_affinity").rglob("*.py")
+        "".join(_QUOTE.findall(path.read_text("utf-8")))
+        for path in Path(version_affinity.__file__).parent.rglob("*.py")
     )
     assert [words for words in named if words not in said] == []
     assert len(named) > 3

@@ -160,9 +160,12 @@ def clone(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def terminal(tmp_path: Path) -> Iterator[Terminal]:
-    """Open a terminal, where Node is present."""
-    if shutil.which("npm") is None:
-        pytest.skip("npm is not installed")
+    """Open a terminal, where Node is present that Vite runs on."""
+    if shutil.which("npm") is None or shutil.which("node") is None:
+        pytest.skip("Node is not installed")
+    version = subprocess.run(["node", "--version"], capture_output=True, text=True, check=True).stdout
+    if tuple(map(int, version.strip().removeprefix("v").split(".")[:2])) < (20, 19):
+        pytest.skip(f"Vite needs Node 20.19 or newer, and this is {version.strip()}")
     opened = Terminal(tmp_path)
     yield opened
     opened.close()
