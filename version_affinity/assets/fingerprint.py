@@ -35,6 +35,7 @@ HEXADECIMAL: Final = "hexadecimal"
 USUAL: Final = "usual name"
 
 _HTML_ENDINGS: Final = (".html", ".htm", ".xhtml", ".xht")
+_HTML_LAST: Final = "LMTlmt"
 
 
 class Place(Enum):
@@ -50,13 +51,23 @@ _SHARED = re.compile(r"(?:\A|/)assets(?:/|\Z)")
 # At the top only: below it, "assets" is as likely the wrapped application's own directory.
 _BUILD_DIRECTORY = re.compile(r"/(?:assets|_next/static|_nuxt|_app/immutable|_astro)/")
 
+# A word or a number that another one follows.
+_FOLLOWED: Final = r"[A-Z]+(?=[A-Z][a-z]|[0-9])|[A-Z]?[a-z]+(?=[A-Z0-9])|[0-9]+(?=[A-Za-z])"
+#: Most names that Vite writes into ``assets``, of those that may be fingerprinted. ``reason_in`` would give the same
+#: answer more slowly. The hash has both cases. It does not read as words: one of its pieces falls into four words and
+#: numbers or more, and it does not end like ``_NUMBERED``.
+USUAL_NAME: Final = re.compile(
+    r"[^.]*-(?=[A-Za-z0-9_-]{8}\.[^.]*\Z)(?=[^A-Z.]*[A-Z])(?=[^a-z.]*[a-z])"
+    rf"((?:[A-Za-z0-9_-]*[_-])?(?:{_FOLLOWED}){{3}}[A-Za-z0-9_-]+)(?=\.)(?<![0-9]{{3}})(?<![vV][0-9])(?<![vV][0-9]{{2}})"
+)
+
 # Hexadecimal digits between dots or, in a build's directory, after a dash: of a length that tools emit.
 _HEX = re.compile(
     r"(?=[a-f]*[0-9])(?=[0-9]*[a-f])(?:[0-9a-f]{8}(?:[0-9a-f]{2}|[0-9a-f]{4}|[0-9a-f]{8}|[0-9a-f]{12}"
     r"|[0-9a-f]{24}|[0-9a-f]{32}|[0-9a-f]{56})?)\Z"
 )
 # So many are a hash wherever they stand, except 24, which are an identifier of MongoDB. SHA-512 has 128.
-_LONG_HEX = re.compile(r"(?:\A|[-.])(?=[a-f]*[0-9])(?=[0-9]*[a-f])(?![0-9a-f]{24}\.)[0-9a-f]{16,128}\.")
+_LONG_HEX = re.compile(r"(?=[a-f]*[0-9])(?=[0-9]*[a-f])(?![0-9a-f]{24}\Z)[0-9a-f]{16,128}\Z")
 # "2024dec1" and "feb2024a" are hexadecimal digits and a date.
 _DATE = re.compile(r"(?:19|20)[0-9]{2}(?:feb|dec)|(?:feb|dec)(?:19|20)[0-9]{2}")
 # Year, month and day, in the order of ISO 8601 or reversed, perhaps with a time; or seconds or milliseconds since 1970.
@@ -189,14 +200,10 @@ def reason_in(directory: str, place: Place, name: str, tails: list[tuple[str, st
         for separator, tail in tails:  # nearly every name of a build
             if separator and _is_random(tail):
                 return USUAL
-    if _LONG_HEX.search(name):
-        return HEXADECIMAL
-    first, *middle = name.split(".")[:-1]
-    parts = middle
-    if place is Place.SHARED:
-        parts = [*middle, *(part.rpartition("-")[2] for part in (first, *middle) if "-" in part)]
-    if any(_is_hex(part) for part in parts):
-        return HEXADECIMAL
+    separators = "-." if place is Place.SHARED else "."
+    for separator, tail in tails:
+        if _LONG_HEX.match(tail) or (separator and separator in separators and _is_hex(tail)):
+            return HEXADECIMAL
     esbuild = _ESBUILD.match(name)
     return USUAL if esbuild is not None and not _WORD.match(esbuild[1].rstrip(_DIGITS).lower()) else ""
 
@@ -210,7 +217,7 @@ def may_be_fingerprinted(name: str) -> bool:
     return (
         "." in name
         and len(name) <= _LONGEST
-        and not name[-6:].lower().endswith(_HTML_ENDINGS)
+        and not (name[-1] in _HTML_LAST and name[-6:].lower().endswith(_HTML_ENDINGS))
         and (name.count("-") < 4 or _UUID.search(name) is None)  # noqa: PLR2004 - the dashes of a UUID
     )
 
@@ -259,7 +266,7 @@ def reads_as_words(part: str) -> bool:
         tokens = _TOKEN.findall(part)
         if len(tokens) <= _MIXED and _are_words(tokens):
             return True
-        numbered = _NUMBERED.search(part)
+        numbered = _NUMBERED.search(part) if part[-1:].isdigit() else None
         return numbered is not None and reads_as_words(part[: numbered.start()])
     pieces = [piece for piece in _SEPARATORS.split(part) if piece]
     if len(pieces) == 1:
@@ -268,8 +275,9 @@ def reads_as_words(part: str) -> bool:
     if _EDGES.search(part) is not None:  # names do not begin or end with a separator
         return False
     for piece in pieces:
+        if len(piece) <= _ACRONYM:  # "v2a" and "300" are so short that anything is natural
+            continue
         tokens = _TOKEN.findall(piece)
-        # "v2a" and "300" are so short that anything is natural.
         if sum(map(len, tokens)) > _ACRONYM and (len(tokens) >= _MIXED or not _are_words(tokens)):
             return False
     return True

@@ -51,8 +51,8 @@ _HASH_LENGTH: Final = 8  # of base64url, the default of Vite, Rollup and Rolldow
 _HEXADECIMAL: Final = re.compile(r"[0-9a-f]+\Z")
 
 
-def matcher(ignore: Iterable[str]) -> Callable[[str, str], bool]:
-    """Return what tells whether a request path and its last segment match one of some shell patterns.
+def matcher(ignore: Iterable[str]) -> Callable[[str, str], bool] | None:
+    """Return what tells whether a request path and its last segment match one of some shell patterns, None without any.
 
     Args:
         ignore: Patterns (``*.map``, ``drafts/*``), matched with the path relative to the directory and with each name.
@@ -72,7 +72,7 @@ def matcher(ignore: Iterable[str]) -> Callable[[str, str], bool]:
     if len(translated) < len(patterns):
         raise ConfigurationError(f"ignore={ignore!r} is no list of patterns: write ignore=['*.map']")
     if not patterns:
-        return lambda _path, _name: False
+        return None
     match = re.compile("|".join(translated)).match
     return lambda path, name: match(name) is not None or match(path.strip("/")) is not None
 
@@ -95,9 +95,14 @@ class Exclusions:
         self._ignored: Final = ignored
         self._match: Final = _assetsignore(root)
 
+    @property
+    def are_none(self) -> bool:
+        """Whether no pattern leaves out anything."""
+        return self._ignored is None and self._match is None
+
     def leaves_out(self, path: str, name: str) -> bool:
         """Tell whether patterns leave out a file, or the file that it was compressed from, or a directory ("/a/")."""
-        if self._ignored is None and self._match is None:
+        if self.are_none:
             return False
         if self._matches(path, name):
             return True

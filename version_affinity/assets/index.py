@@ -69,9 +69,9 @@ class Index:
     _source: _Source = field(repr=False)
 
     def __post_init__(self) -> None:
-        directories = frozenset(path[: path.rfind("/") + 1] for path in self.assets)
+        directories = frozenset([path[: path.rfind("/") + 1] for path in self.assets])
         object.__setattr__(self, "directories", directories)
-        workers = frozenset(path for path, asset in self.assets.items() if asset.is_worker)
+        workers = frozenset([path for path, asset in self.assets.items() if asset.is_worker])
         object.__setattr__(self, "workers", workers)
 
     def why_not_served(self, path: str) -> str:

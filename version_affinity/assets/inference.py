@@ -24,6 +24,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from .fingerprint import (
     TAIL,
+    USUAL,
+    USUAL_NAME,
     Place,
     has_hash,
     is_code,
@@ -211,6 +213,11 @@ def _group(
             continue  # a public file: of its own files, Vite leaves out just workers, maps and what these load
         if not may_be_fingerprinted(name):
             continue
+        usual = USUAL_NAME.match(name) if place is Place.SHARED else None
+        if usual is not None:
+            reasons[path] = USUAL
+            here["-", 8].append((path, usual[1]))
+            continue
         tails = TAIL.findall(name)
         why = reason_in(parent, place, name, tails)
         if why:
@@ -275,11 +282,15 @@ def by_content(
     for name in chain.from_iterable(_loaded(read(page)) for page in pages):
         found.update(dict.fromkeys(waiting.pop(name, ()), LOADED))
     endings = {name[name.rindex(b".") :] for name in waiting}
-    pending = [path for path in (*recognised, *found) if _SCRIPT.search(path)]
+    pending = list(filter(_SCRIPT.search, found))
+    others = filter(_SCRIPT.search, recognised)
     in_vain = 0
-    while pending and waiting and in_vain < _IN_VAIN:
+    while waiting and in_vain < _IN_VAIN:
+        script = pending.pop() if pending else next(others, None)
+        if script is None:
+            break
         in_vain += 1
-        for name in _imported(read(pending.pop()), endings):
+        for name in _imported(read(script), endings):
             if name in waiting:
                 paths = waiting.pop(name)
                 found.update(dict.fromkeys(paths, IMPORTED))

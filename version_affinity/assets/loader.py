@@ -137,6 +137,7 @@ class _Reading:
         self._same_vite = vite == self._known.vite
         directories = list(walk(loader.root, self.exclusions, skipped))
         names = self._names(directories, vite.manifest if vite else None)
+        sure = {} if loader.rule else names.reasons
         apart = loader.apart
         for parent, files in directories:
             siblings = _siblings(files)
@@ -153,7 +154,12 @@ class _Reading:
                 if content is None:
                     continue
                 kind, document = loader.kind(name)
-                fingerprinted, why = (False, "") if document else self._judge(path, content, names.reasons)
+                if document:
+                    fingerprinted, why = False, ""
+                else:
+                    fingerprinted, why = (
+                        (True, sure[path]) if path in sure else self._judge(path, content, names.reasons)
+                    )
                 is_worker = None if fingerprinted or not name.endswith(_SCRIPTS) else self._is_worker(file, content)
                 variants = self._variants(path, content, kind, siblings[name]) if name in siblings else ()
                 assets[path] = self._asset(path, file, content, kind, document, fingerprinted, is_worker, why, variants)
@@ -193,11 +199,8 @@ class _Reading:
     def _search(self, undecided: Mapping[str, list[str]]) -> None:
         """Search the build's scripts and pages for the names that may hold a hash."""
         assets = self._assets
-        left = {path for path, asset in assets.items() if not asset.why and not asset.is_html} if undecided else ()
-        waiting = {
-            name: kept for name, paths in undecided.items() if (kept := [path for path in paths if path in left])
-        }
-        hashed = (path for path, asset in assets.items() if asset.fingerprinted)
+        waiting = {name: left for name, paths in undecided.items() if (left := list(filter(self._is_left, paths)))}
+        hashed = (path for path in reversed(assets) if assets[path].fingerprinted)
         pages = (path for path, asset in assets.items() if asset.is_html)
         for path, why in by_content(waiting, hashed, pages, self._text).items():
             asset = assets[path]
@@ -205,6 +208,11 @@ class _Reading:
             assets[path] = self._asset(path, asset.file, asset, kind, False, True, None, why, asset.variants)
             if self._loader.memory is not None and self._known.files.get(path) is not asset:
                 self._loader.memory.forget((asset,))
+
+    def _is_left(self, path: str) -> bool:
+        """Return whether a file is served and nothing yet says whether it is fingerprinted."""
+        asset = self._assets.get(path)
+        return asset is not None and not asset.why and not asset.is_html
 
     def _text(self, path: str) -> bytes:
         """Return the content of a file that is searched, b"" when it cannot be read or is huge."""

@@ -386,8 +386,8 @@ def _others(
 ) -> Iterator[tuple[str, str]]:
     """Yield the directory and the absolute name of each file that may be a manifest of another tool than Vite."""
     for parent, files in directories:
-        for path, name, file in files:
-            if name.endswith(".json") and _NAME.match(name) and not is_known(path, file):
+        for path, name, file in [fields for fields in files if fields[1].endswith(".json")]:
+            if _NAME.match(name) and not is_known(path, file):
                 yield parent, file
     for parent in ("/", "/assets/"):
         with suppress(OSError):

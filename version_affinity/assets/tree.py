@@ -140,11 +140,14 @@ def walk(root: str, exclusions: Exclusions, skipped: list[Skipped]) -> Iterator[
             continue
         files: list[Fields] = []
         dotted: list[Fields] = []
+        are_plain = exclusions.are_none and parent != "/"
         for entry in _merged(parts):
             name = wsgi_path(entry.name)
             path = parent + name
             try:
-                target, is_directory = _found(root, path, name, entry, exclusions)
+                # Nearly every entry needs no more than this look.
+                is_usual = are_plain and name[0] != "." and entry.is_file(follow_symlinks=False)
+                target, is_directory = (entry.path, False) if is_usual else _found(root, path, name, entry, exclusions)
             except UnservableError as error:
                 skipped.append(Skipped(path, str(error)))
             except OSError as error:
@@ -180,7 +183,7 @@ def _found(root: str, path: str, name: str, entry: os.DirEntry[str], exclusions:
         raise UnservableError(control)
     if name[0] == "." and path != "/.well-known" and not is_file:
         return "", False
-    if is_file or is_directory:  # nearly always
+    if is_file or is_directory:
         return entry.path, is_directory
     if not (entry.is_symlink() or _is_junction(entry)):
         raise UnservableError("not a regular file")
