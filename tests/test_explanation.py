@@ -129,6 +129,7 @@ def happened(
     return "single-page document" if document else "file", version, headers
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", HEADERS)
 @pytest.mark.parametrize("configuration", CONFIGURATIONS)
 @pytest.mark.parametrize("script_name", ["", "/site"])

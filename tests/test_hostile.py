@@ -513,6 +513,7 @@ def test_other_spellings_of_a_file_are_not_found(name: str, root: Path) -> None:
         assert call(application, PATH_INFO=path, **environ_of(SCRIPT)).status == 404, target
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", ["/", "/a.txt", "/about.html", ASSET, "/assets/film-DIMmNPI9.mp4", "/nothing"])
 def test_fields_in_process(application: WSGIApplication, path: str) -> None:
     """No value of a field, as a server or nobody would hand it over, raises or is sent back."""
