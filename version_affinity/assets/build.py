@@ -290,7 +290,7 @@ class Build:
             path: The path in the build.
             environ: A request of another method than GET and HEAD.
         """
-        at = self.find(path, environ)
+        at = self.find(merge_slashes(path), environ)
         if at is _NO_FILE:
             return ""
         if self.document is not None or at is not None:
