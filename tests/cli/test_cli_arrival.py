@@ -166,7 +166,8 @@ def test_on_a_terminal(site: Site, other: Site) -> None:
         screen.expect(words)
         assert screen.end() == 1
     assert f"{words}\r\x1b[K" in screen.raw
-    with delivered(other), terminal(site.root, *arguments, "--wait", str(LONG), columns=30) as screen:
+    with terminal(site.root, *arguments, "--wait", str(LONG), columns=30) as screen:
         screen.expect("Waiting for v2 on web-2, u...")
+        other.upload("v2")
         assert screen.end() == 0
     assert "Deployed revision 2" in screen.text
