@@ -58,6 +58,7 @@ ALL_METHODS: Final = "GET, HEAD, OPTIONS"
 
 _DOCUMENT: Final = "/index.html"
 _PROTECTED: Final = "Basic-Auth in _headers protects it, which is not implemented"
+_LONGEST: Final = 2_000  # characters of a path whose empty segments are looked at
 _LEAD_ON: Final = "redirect despite status 200"
 # What shows another page in a page; "object" and "embed" show media, too.
 _FRAMES: Final = frozenset(("iframe", "frame"))
@@ -258,7 +259,7 @@ class Build:
             directories: In front of an application, which gets what no build claims: the directories that builds have
                 (``looks_like_asset``). None where there is no application.
         """
-        if "//" in path:
+        if "//" in path and path[0] == "/" and len(path) <= _LONGEST:
             merged = merge_slashes(path)
             at = self.find(merged, environ) or self.stand_in(merged, environ, directories)
             if isinstance(at, Redirect | Redirected) or (isinstance(at, Found) and at.target is None):
