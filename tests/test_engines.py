@@ -17,7 +17,7 @@ from browsed import DATA, NEARLY_V1, NEARLY_V2, OTHER, SPLIT, Site, serving, sho
 from browsers import Browser, BrowserError, Tab, eventually
 
 from example_app.app import create_app
-from version_affinity import Deployment, VersionAffinity
+from version_affinity import Deployment
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -227,10 +227,10 @@ def test_the_example_behind_its_worker(tabs: Browser, version: str) -> None:
     """A ramp and a rollback reach a browser in which the example's own worker answers page loads."""
     deployment = Deployment("example", SPLIT)
     user = next(user for user in map("user-{}".format, range(100)) if deployment.assign(user) == version)
-    affinity = create_app(SPLIT).wsgi_app
-    assert isinstance(affinity, VersionAffinity)
+    app = create_app(SPLIT)
+    affinity = app.extensions["version_affinity"]
     show = "document.querySelector('[data-panel=ready]') && document.documentElement.dataset.version"
-    with serving(affinity) as site:
+    with serving(app.wsgi_app) as site:
         tab = start(tabs, site)
         tab.set_cookie("user_id", user)
         tab.open(f"{site.url}/?sw=1").wait_for("navigator.serviceWorker.controller !== null")
