@@ -165,9 +165,14 @@ def test_the_effect_is_visible_while_one_drags(visit: Visit, width: int, height:
     page.mouse.move(box["x"] + box["width"] / 2, middle)
     page.mouse.down()
     seen = [page.evaluate(USERS)]
-    for part in (0.7, 0.9, 0.1):
+    new = f"({USERS})().split('v2').length - 1"
+    for part, change in (
+        (0.7, f"before => {new} > before"),
+        (0.9, f"before => {new} > before"),
+        (0.1, f"() => {new} < 50"),
+    ):
         page.mouse.move(box["x"] + box["width"] * part, middle, steps=3)
-        page.wait_for_function(f"before => ({USERS})() !== before", arg=seen[-1])
+        page.wait_for_function(change, arg=seen[-1].count("v2"))
         seen.append(page.evaluate(USERS))
         assert page.locator(".cohort").evaluate(WHOLE)
         assert all(page.locator(".cohort i").evaluate_all(f"users => users.map({SEEN})"))
@@ -251,9 +256,13 @@ def test_the_track_has_contrast(shop: Server, visit: Visit, version: str, scheme
     page = visitor.open("/rollout")
     assert version_of(page) == version
     page.wait_for_selector(SLIDER)
-    picture = base64.b64encode(page.locator(SLIDER).screenshot()).decode()
-    share = page.eval_on_selector(SLIDER, "slider => slider.valueAsNumber / 100")
-    left, right = page.evaluate(LUMINANCES, [picture, [share / 2, (1 + share) / 2]])
+    for _ in range(60):  # until the colours of the two parts are there
+        picture = base64.b64encode(page.locator(SLIDER).screenshot()).decode()
+        share = page.eval_on_selector(SLIDER, "slider => slider.valueAsNumber / 100")
+        left, right = page.evaluate(LUMINANCES, [picture, [share / 2, (1 + share) / 2]])
+        if contrast(left[len(left) // 2], right[len(right) // 2]) >= 3:
+            break
+        page.wait_for_timeout(250)
     for column in (left, right):
         assert max(contrast(column[0], pixel) for pixel in column) >= 3
         edge = next(pixel for pixel in column if contrast(column[0], pixel) >= 1.2)
