@@ -375,6 +375,7 @@ def send(
     return Answer(status, headers, body)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fields", [{}, NAVIGATION, SCRIPT], ids=["plain", "page", "script"])
 def test_targets_over_a_socket(ask: Callable[..., Answer | None], fields: dict[str, str]) -> None:
     """No request target leads out of the build, breaks the application or reaches a header."""
@@ -491,6 +492,7 @@ def spellings(target: bytes) -> Iterator[tuple[str, str]]:
         yield text.decode("utf-8", "surrogateescape"), query.decode("latin-1")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "fields", [{}, NAVIGATION, SCRIPT, {"Accept": "text/html"}], ids=["plain", "page", "script", "old"]
 )

@@ -661,6 +661,7 @@ def hostile_answer(app: VersionAffinity, method: str, path: str, query: str, hea
     return response
 
 
+@pytest.mark.slow
 @hostile_rows
 @budget(250)
 @given(
@@ -691,6 +692,7 @@ def memory_of(root: object) -> tuple[int, int]:
     return len(seen), sum(map(sys.getsizeof, seen.values()))
 
 
+@pytest.mark.slow
 def test_nothing_grows_with_requests(exposed: VersionAffinity) -> None:
     """Thousands of distinct hostile requests leave no object behind: memos and counters are bounded."""
 

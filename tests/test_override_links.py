@@ -401,6 +401,7 @@ ASKING = st.just(PARAMETER) | VALUES.map(f"{PARAMETER}=".__add__)
 PAIRS = st.lists(st.sampled_from(("a=1", "", "b", PARAMETER)) | HOSTILE, max_size=3).map("&".join)
 
 
+@pytest.mark.slow
 @budget(400)
 @given(
     path=HOSTILE | HOSTILE.map("/".__add__),

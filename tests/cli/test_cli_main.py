@@ -297,6 +297,7 @@ def bare(cwd: Path, *arguments: str, code: int = 0) -> subprocess.CompletedProce
     return done
 
 
+@pytest.mark.slow
 def test_without_extras(site: Site) -> None:
     """Without any extra, help and the life of a release work, and what was not checked is told."""
     assert "Commands:" in bare(site.root, "--help").stdout

@@ -556,6 +556,7 @@ def told(affinity: VersionAffinity) -> tuple[object, ...]:
     return (*facts, affinity.known, files, rescues, decided)
 
 
+@pytest.mark.slow
 @budget(40)
 @given(deployments=st.lists(SHARES, min_size=1, max_size=5))
 def test_a_worker_that_starts_is_like_one_that_ran_all_along(

@@ -258,6 +258,7 @@ def test_unreadable_log(releases):
     assert hidden(releases) == []
 
 
+@pytest.mark.slow
 @POSIX
 @pytest.mark.parametrize("event", [kill, fill_disk])
 def test_stopped_at_any_step(tmp_path, releases, event):

@@ -436,6 +436,7 @@ def test_an_interrupt_leaves_nothing(tmp_path, releases, error):
     assert list(releases.uploads.iterdir()) == []
 
 
+@pytest.mark.slow
 @POSIX
 def test_killed_at_any_step(tmp_path, releases):
     """An upload that is killed before any call of the file system leaves no version, or the whole; the next one works.
@@ -474,6 +475,7 @@ def remove(releases, version):
         subprocess.run(["rm", "-rf", releases.path / "gone"], check=True)
 
 
+@pytest.mark.slow
 @POSIX
 def test_disk_full_at_any_step(tmp_path, releases):
     """A disk that is full at any one call of the file system leaves no version and nothing else, or the whole."""
@@ -537,6 +539,7 @@ def upload_one(arguments):
         return "refused"
 
 
+@pytest.mark.slow
 def test_concurrent_uploads(tmp_path):
     """Of several processes at once, those of one id and content give one version; other content under it is refused."""
     releases = releases_in(tmp_path)
