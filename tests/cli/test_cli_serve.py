@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+pytestmark = pytest.mark.servers
+
 PAGE = {"Accept": "text/html"}
 PATIENCE = 60.0
 
