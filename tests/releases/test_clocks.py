@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from version_affinity.releases.directory import ReleasesDirectory
 
 # Other tests may have left a thread, and so may what runs them.
-pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")]
 
 V1, V2 = {"v1": 100.0}, {"v2": 100.0}
 DAY = timedelta(days=1)

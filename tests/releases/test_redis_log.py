@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 # Other tests may have left a thread, and so may what runs them.
-pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+pytestmark = [pytest.mark.servers, pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")]
 
 PASSWORD = "p@ss:w/o?r#d%"  # noqa: S105 - of a server that lives for one test
 STREAM = "version-affinity:storefront:deployments"
