@@ -13,10 +13,10 @@ from werkzeug.middleware.shared_data import SharedDataMiddleware
 from whitenoise import WhiteNoise
 
 from version_affinity import Cookie, Header, Releases, StaticAssets, Version, VersionAffinity
-from version_affinity.assets.memory import Memory
-from version_affinity.releases.directory import ReleasesDirectory
-from version_affinity.releases.log import open_log
-from version_affinity.releases.upload import upload
+from version_affinity.assets.loading.memory import Memory
+from version_affinity.releases.log.entries import open_log
+from version_affinity.releases.store.directory import ReleasesDirectory
+from version_affinity.releases.store.upload import upload
 
 from .trees import FILMS, TEXTS
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-    from version_affinity.assets.index import Asset
+    from version_affinity.assets.loading.index import Asset
 
 NULL = "null app"
 WHITENOISE = "WhiteNoise"

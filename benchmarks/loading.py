@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Final
 from whitenoise import WhiteNoise
 
 from version_affinity import StaticAssets, Version, VersionAffinity
-from version_affinity.assets.index import scan
-from version_affinity.assets.memory import Memory
+from version_affinity.assets.loading.index import scan
+from version_affinity.assets.loading.memory import Memory
 from version_affinity.assets.static import DEFAULT_MEMORY
 
 if TYPE_CHECKING:

@@ -1,6 +1,6 @@
 """``python -m benchmarks.protocol``: which static server answers as RFC 9110 says, request by request over a socket.
 
-The requests and what must come back are those of ``tests/protocol_cases.py``, made fair to everybody: where the RFC
+The requests and the expected responses are those of ``tests/protocol/protocol_cases.py``, made fair: where the RFC
 leaves a choice, each choice is right; what only this package promises is not counted. Each server is configured as its
 documentation has it; those in Python run behind waitress, which sends what an application gives it.
 
@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 import tempfile
 from importlib import import_module
 from importlib.metadata import version
@@ -20,14 +19,12 @@ from pathlib import Path
 from shutil import which
 from typing import TYPE_CHECKING, Any, Final
 
+from tests.protocol import protocol_cases
+from tests.protocol.test_protocol import ENCODED, ask, check_body, check_header
+from tests.servers.nginx import PLACES, nginx
+from tests.servers.servers import serving
+
 from .report import table
-
-sys.path.append(str(Path(__file__).parent.parent / "tests"))
-
-import protocol_cases  # type: ignore[import-not-found]
-from nginx import PLACES, nginx  # type: ignore[import-not-found]
-from servers import serving  # type: ignore[import-not-found]
-from test_protocol import ENCODED, ask, check_body, check_header  # type: ignore[import-not-found]
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from harness import write_build
-
+from tests.harness import write_build
 from version_affinity import Deployment, Version, VersionAffinity
 
 if TYPE_CHECKING:

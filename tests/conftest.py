@@ -21,10 +21,12 @@ settings.register_profile("tests", deadline=None, derandomize=FACTOR == 0, max_e
 settings.load_profile("tests")
 
 # Every answer that a test gets is linted as HTTP; "browsed" has the fixtures of tests in browsers.
-pytest_plugins = ["lint_plugin", "browsed"] if find_spec("httplint") else ["browsed"]
+pytest_plugins = (
+    ["tests.protocol.lint_plugin", "tests.browsers.browsed"] if find_spec("httplint") else ["tests.browsers.browsed"]
+)
 
 # REDbot needs Python 3.11.
-collect_ignore = [] if find_spec("httplint") else ["test_lint_http.py"]
+collect_ignore = [] if find_spec("httplint") else ["protocol/test_lint_http.py"]
 
 _LONGEST_NAME = 48
 

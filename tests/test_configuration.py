@@ -6,9 +6,9 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from builds import Answer, write_builds
-from harness import write_build
 
+from tests.builds import Answer, write_builds
+from tests.harness import write_build
 from version_affinity import (
     ConfigurationError,
     Cookie,

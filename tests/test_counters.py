@@ -10,10 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
-from builds import COLLISION, ENTRY, OWN, SHARED, Answer, key_of, pinned, rollout, write_builds
-from harness import NAVIGATION, SCRIPT, client
 from werkzeug.test import create_environ, run_wsgi_app
 
+from tests.builds import COLLISION, ENTRY, OWN, SHARED, Answer, key_of, pinned, rollout, write_builds
+from tests.harness import NAVIGATION, SCRIPT, client
 from version_affinity.counters import Counter, CounterFamily, LimitedLog
 
 if TYPE_CHECKING:

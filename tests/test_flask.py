@@ -10,9 +10,9 @@ from unittest.mock import Mock
 
 import flask
 import pytest
-from builds import ENTRY, NAME, SHARED, SPLIT, key_of, write_builds
-from harness import NAVIGATION, client
 
+from tests.builds import ENTRY, NAME, SHARED, SPLIT, key_of, write_builds
+from tests.harness import NAVIGATION, client
 from version_affinity import ConfigurationError, Cookie, StaticAssets, Version, VersionAffinity
 from version_affinity import flask as version_affinity_flask
 from version_affinity.flask import asset_tags, asset_url, current_version, init_app

@@ -5,10 +5,10 @@ from __future__ import annotations
 from math import log
 
 import pytest
-from harness import conformance, needs_conformance
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from tests.harness import conformance, needs_conformance
 from version_affinity import hashing
 from version_affinity.hashing import ALGORITHM, assigner, scores
 

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 from wsgiref.util import FileWrapper
 
 import pytest
-from builds import (
+from werkzeug.test import create_environ
+
+from tests.builds import (
     COLLISION,
     DIFFERING,
     ENTRY,
@@ -24,9 +26,7 @@ from builds import (
     rollout,
     write_builds,
 )
-from harness import NAVIGATION, SCRIPT, client, write_build
-from werkzeug.test import create_environ
-
+from tests.harness import NAVIGATION, SCRIPT, client, write_build
 from version_affinity import Decision, StaticAssets, VersionAffinity
 
 if TYPE_CHECKING:

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import flask
 import pytest
-from builds import SPLIT, key_of
-from harness import NAVIGATION, client, write_build
 from werkzeug.test import create_environ
 
+from tests.builds import SPLIT, key_of
+from tests.harness import NAVIGATION, client, write_build
 from version_affinity import Version, VersionAffinity
 from version_affinity.flask import init_app
 

@@ -1,20 +1,21 @@
 """Gradual front-end rollouts for WSGI applications, in which no page ever misses a file of its own."""
 
-from ._version import __version__
 from .assets.handover import XAccelRedirect, XSendfile
 from .assets.static import StaticAssets
 from .counters import Counts
-from .decision import Decision, Step
+from .decision.decider import Decision, Step
+from .decision.keys import Cookie, Header
+from .decision.overrides import sign_override
 from .deployment import Deployment
 from .errors import ConfigurationError
-from .explanation import Explanation
-from .keys import Cookie, Header
 from .middleware import VersionAffinity
-from .override_links import override_link
-from .overrides import sign_override
 from .releases import Releases, Retention
-from .tags import asset_tags, asset_url, current_version
-from .version import Version
+from .responses.explanation import Explanation
+from .responses.override_links import override_link
+from .rollout.version import Version
+from .templating import asset_tags, asset_url, current_version
+
+__version__ = "0.1.0"
 
 __all__ = [
     "ConfigurationError",

@@ -11,21 +11,21 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from .assets.static import ASKABLE, StaticAssets, is_askable
 from .counters import LimitedLog
+from .decision.cookies import PinCookie
+from .decision.keys import Cookie, Header, is_token
+from .decision.overrides import OverrideCookie
 from .deployment import Deployment
 from .errors import ConfigurationError
-from .keys import Cookie, Header, is_token
-from .overrides import OverrideCookie
-from .pin import PinCookie
-from .state import State
-from .version import Version
+from .rollout.state import State
+from .rollout.version import Version
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
-    from .keys import KeySource
-    from .overrides import Overrides
-    from .source import Source
-    from .state import Settings
+    from .decision.keys import KeySource
+    from .decision.overrides import Overrides
+    from .rollout.source import Source
+    from .rollout.state import Settings
 
 
 #: Where middleware commonly keeps the application that it wraps.

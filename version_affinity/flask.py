@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, TypedDict
 from flask import current_app, request
 from markupsafe import Markup
 
-from . import tags
+from . import templating as tags
+from .decision.keys import Cookie, check_keys
 from .errors import ConfigurationError
-from .keys import Cookie, check_keys
 from .middleware import VersionAffinity
 
 if TYPE_CHECKING:
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack  # type checkers have it, whether it is installed or not
 
     from .assets.handover import HandOver
-    from .exchange import Exchange
-    from .keys import KeySource
-    from .source import Source
-    from .version import Version
+    from .decision.keys import KeySource
+    from .responses.exchange import Exchange
+    from .rollout.source import Source
+    from .rollout.version import Version
 
 _EXTENSION = "version_affinity"
 

@@ -12,10 +12,12 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, cast
 
-from .assets.asset import Asset
+from .app_first import app_first as compiled_patterns
+from .app_first import listed_rules
 from .assets.build import ALL_METHODS, APP, FILE, MISSING
-from .assets.index import DEFAULT_IGNORE
-from .assets.memory import Memory
+from .assets.loading.asset import Asset
+from .assets.loading.index import DEFAULT_IGNORE
+from .assets.loading.memory import Memory
 from .assets.routing import check_handling
 from .assets.static import DEFAULT_MEMORY, check_hand_over, check_switch
 from .configuration import (
@@ -35,25 +37,23 @@ from .configuration import (
     warn_of_session_cookie,
 )
 from .counters import Counters
-from .decision import DECISION, VERSION
+from .decision.decider import DECISION, VERSION
+from .decision.keys import Header, check_keys
+from .decision.overrides import DEFAULT_HEADERS, Overrides
+from .decision.request import READING, SHOWING, Request, is_for_html, is_of_server, path_of
+from .decision.service_workers import configured as service_workers_by
 from .deployment import check_name
-from .exchange import Exchange
-from .explanation import explain
-from .keys import Header, check_keys
-from .lookup import allowed, look_up
-from .override_links import PARAMETER, OverrideLinks
-from .overrides import DEFAULT_HEADERS, Overrides
-from .patterns import app_first as compiled_patterns
-from .patterns import listed_rules
-from .policy import Policy
-from .request import READING, SHOWING, Request, is_for_html, is_of_server, path_of
-from .rollout import Rollout
-from .service_workers import configured as service_workers_by
-from .serving import FileServer
-from .source import Source
-from .state import Settings, State
-from .tags import TemplateFunctions
-from .wsgi import ORIGINAL, answer_preflight, call, no_file, not_allowed, take_conditional
+from .responses.applications import ORIGINAL, answer_preflight, call, no_file, not_allowed, take_conditional
+from .responses.exchange import Exchange
+from .responses.explanation import explain
+from .responses.finish import Policy
+from .responses.override_links import PARAMETER, OverrideLinks
+from .responses.route import allowed, look_up
+from .responses.serve import FileServer
+from .rollout.rollout import Rollout
+from .rollout.source import Source
+from .rollout.state import Settings, State
+from .templating import TemplateFunctions
 
 if TYPE_CHECKING:
     import os
@@ -64,11 +64,11 @@ if TYPE_CHECKING:
 
     from .assets.handover import HandOver
     from .counters import Counts
+    from .decision.keys import KeySource
     from .deployment import Deployment
-    from .explanation import Explanation
-    from .keys import KeySource
-    from .treatment import Treatment
-    from .version import Version
+    from .responses.explanation import Explanation
+    from .responses.headers import Treatment
+    from .rollout.version import Version
 
 
 class VersionAffinity(TemplateFunctions):

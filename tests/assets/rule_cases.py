@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from harness import conformance
+from tests.harness import conformance
 
 _REPEATED = re.compile(r"\{\{(.)\*(\d+)\}\}")
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
-from harness import write_build
-
+from tests.harness import write_build
 from version_affinity.assets.static import StaticAssets
 from version_affinity.checking import check
 

@@ -6,24 +6,21 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from click.testing import CliRunner
-from harness import write_build
 
+from tests.harness import write_build
 from version_affinity.cli.main import cli
-from version_affinity.releases.directory import ReleasesDirectory
-from version_affinity.releases.log import open_log
-from version_affinity.releases.upload import upload
+from version_affinity.releases.log.entries import open_log
+from version_affinity.releases.store.directory import ReleasesDirectory
+from version_affinity.releases.store.upload import upload
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from click.testing import Result
-
-# The server of the tests of the Redis log.
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "releases"))
 
 NAME = "storefront"
 AUTHOR = "ada"

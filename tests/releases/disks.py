@@ -7,8 +7,8 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-from followed import PATH
-from harness import missing
+from tests.harness import missing
+from tests.releases.followed import PATH
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,15 +10,15 @@ import time
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
 
-from builds import build_of
-from harness import write_build
-from servers import ROOT
-
+from tests.builds import build_of
+from tests.harness import write_build
+from tests.servers.servers import ROOT
 from version_affinity import Cookie, VersionAffinity
-from version_affinity.releases import Releases, forks
-from version_affinity.releases.directory import ReleasesDirectory
-from version_affinity.releases.log import open_log
-from version_affinity.releases.upload import upload
+from version_affinity.releases import Releases
+from version_affinity.releases.follow import threads as forks
+from version_affinity.releases.log.entries import open_log
+from version_affinity.releases.store.directory import ReleasesDirectory
+from version_affinity.releases.store.upload import upload
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -27,13 +27,11 @@ if TYPE_CHECKING:
 
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-    from version_affinity.releases.log import Entry
+    from version_affinity.releases.log.entries import Entry
 
 NAME = "storefront"
 #: Where a server's process finds this module, and what this process found.
-PATH = os.pathsep.join(
-    filter(None, (*map(str, (ROOT, ROOT / "tests", ROOT / "tests" / "releases")), os.environ.get("PYTHONPATH")))
-)
+PATH = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
 #: Seconds that anything may take on a busy machine. Nothing is expected to.
 PATIENCE = 30.0
 

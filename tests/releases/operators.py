@@ -8,9 +8,9 @@ from __future__ import annotations
 import itertools
 import sys
 
-from version_affinity.releases.directory import ReleasesDirectory
-from version_affinity.releases.log import open_log
-from version_affinity.releases.upload import upload
+from version_affinity.releases.log.entries import open_log
+from version_affinity.releases.store.directory import ReleasesDirectory
+from version_affinity.releases.store.upload import upload
 
 SHARES = ({"v1": 90.0, "v2": 10.0}, {"v1": 50.0, "v2": 50.0}, {"v2": 100.0}, {"v1": 100.0})
 

@@ -6,17 +6,15 @@ import contextlib
 import json
 from typing import TYPE_CHECKING, Protocol
 
-from redis_server import redis_server
-
-from version_affinity.releases.file_log import FILE_NAME, FileLog
+from tests.releases.redis_server import redis_server
+from version_affinity.releases.log.file import FILE_NAME, FileLog
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from redis_server import RedisServer
-
-    from version_affinity.releases.log import DeploymentLog, Entry
+    from tests.releases.redis_server import RedisServer
+    from version_affinity.releases.log.entries import DeploymentLog, Entry
 
 NAME = "storefront"
 STREAM = f"version-affinity:{NAME}:deployments"
@@ -95,7 +93,7 @@ class RedisPlace:
 
     def log(self) -> DeploymentLog:
         """Return a new log."""
-        from version_affinity.releases.redis_log import RedisLog  # noqa: PLC0415 - an extra
+        from version_affinity.releases.log.redis import RedisLog  # noqa: PLC0415 - an extra
 
         return self._logs.enter_context(contextlib.closing(RedisLog(self.server.url, name=NAME)))
 

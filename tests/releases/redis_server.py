@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Final
 from unittest.mock import patch
 from urllib.parse import quote
 
-from harness import missing
-from servers import HOST, free_port
+from tests.harness import missing
+from tests.servers.servers import HOST, free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -126,7 +126,7 @@ def redis_server(
         grace: Seconds that the first deployment of this process waits after its start for what hosts say.
     """
     find()
-    from version_affinity.releases import redis_log  # noqa: PLC0415 - an extra
+    from version_affinity.releases.log import redis as redis_log  # noqa: PLC0415 - an extra
 
     # A directory with a short name: that of a Unix socket has at most 107 bytes.
     with tempfile.TemporaryDirectory(prefix="redis-", ignore_cleanup_errors=True) as directory:

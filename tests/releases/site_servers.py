@@ -10,13 +10,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from followed import PATH, until
-from servers import HOST, Server, free_port, running
+from tests.releases.followed import PATH, until
+from tests.servers.servers import HOST, Server, free_port, running
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from followed import Site
+    from tests.releases.followed import Site
 
 #: How many browsers load a site.
 BROWSERS = 4
@@ -28,7 +28,7 @@ def gunicorn(site: Site, directory: Path, *options: str, workers: int) -> Iterat
     port = free_port()
     command = ["-m", "gunicorn", f"--workers={workers}", "--worker-class=gthread", "--threads=4", *options]
     environment = {**site.environment, "PYTHONPATH": PATH}
-    command = [sys.executable, *command, f"--bind={HOST}:{port}", "followed:site()"]
+    command = [sys.executable, *command, f"--bind={HOST}:{port}", "tests.releases.followed:site()"]
     with running(command, port, directory / "gunicorn.log", environment) as server:
         yield server
 

@@ -15,7 +15,8 @@ from io import FileIO
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from version_affinity.releases import durable, file_log
+from version_affinity.releases.log import file as file_log
+from version_affinity.releases.store import durable
 
 if TYPE_CHECKING:
     from collections.abc import Callable

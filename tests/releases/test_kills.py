@@ -16,20 +16,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from builds import build_of
-from followed import PATH, Site, until
-from harness import NAVIGATION, write_build
-from redis_server import redis_server
-from site_servers import BROWSERS, gunicorn, load, workers
-from uploading import age, held, hidden
 
-from version_affinity.releases.upload import upload
+from tests.builds import build_of
+from tests.harness import NAVIGATION, write_build
+from tests.releases.followed import PATH, Site, until
+from tests.releases.redis_server import redis_server
+from tests.releases.site_servers import BROWSERS, gunicorn, load, workers
+from tests.releases.uploading import age, held, hidden
+from version_affinity.releases.store.upload import upload
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from redis import Redis
-    from servers import Server
+
+    from tests.servers.servers import Server
 
 pytestmark = [
     pytest.mark.servers,

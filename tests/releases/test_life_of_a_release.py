@@ -10,11 +10,12 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from builds import COLLISION, ENTRY, build_of
-from followed import NAME, Site, until
-from harness import SCRIPT, write_build
-from redis_server import redis_server
-from site_servers import gunicorn, load, workers
+
+from tests.builds import COLLISION, ENTRY, build_of
+from tests.harness import SCRIPT, write_build
+from tests.releases.followed import NAME, Site, until
+from tests.releases.redis_server import redis_server
+from tests.releases.site_servers import gunicorn, load, workers
 
 pytestmark = pytest.mark.servers
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from servers import Server
+    from tests.servers.servers import Server
 
 WORKERS = 4
 #: Seconds of load between two steps.

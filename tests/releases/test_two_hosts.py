@@ -10,22 +10,22 @@ from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
-from builds import ENTRY
-from followed import Site, until
-from harness import NAVIGATION, SCRIPT
-from nginx import nginx
-from redis_server import redis_server
-from servers import HOST
-from site_servers import gunicorn, load, workers
 
-from version_affinity.releases.presence import Presence
+from tests.builds import ENTRY
+from tests.harness import NAVIGATION, SCRIPT
+from tests.releases.followed import Site, until
+from tests.releases.redis_server import redis_server
+from tests.releases.site_servers import gunicorn, load, workers
+from tests.servers.nginx import nginx
+from tests.servers.servers import HOST
+from version_affinity.releases.reports.presence import Presence
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from redis_server import RedisServer
-    from servers import Server
+    from tests.releases.redis_server import RedisServer
+    from tests.servers.servers import Server
 
 pytestmark = pytest.mark.servers
 

@@ -10,12 +10,11 @@ import time
 import traceback
 from typing import TYPE_CHECKING
 
-from harness import write_build
-
-from version_affinity.assets.index import scan
-from version_affinity.assets.inventory import parse
-from version_affinity.assets.tree import digest_of
-from version_affinity.releases.directory import ReleasesDirectory
+from tests.harness import write_build
+from version_affinity.assets.loading.index import scan
+from version_affinity.assets.loading.inventory import parse
+from version_affinity.assets.loading.tree import digest_of
+from version_affinity.releases.store.directory import ReleasesDirectory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

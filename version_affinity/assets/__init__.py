@@ -1,5 +1,5 @@
 """One front-end build as files: indexed, routed and served. Knows nothing of versions."""
 
-from .compression import compress
+from .loading.compress import compress
 
 __all__ = ["compress"]

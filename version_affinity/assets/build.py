@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from version_affinity.errors import ConfigurationError
 
-from .asset import Asset
-from .fetch_metadata import is_framed_by_other_site, is_shown_in_tab
-from .fingerprint import looks_like_asset
-from .header_changes import shown_elsewhere
-from .header_rules import HeaderRules, parse_headers
-from .media import is_media
+from .http.fetch_metadata import is_framed_by_other_site, is_shown_in_tab
+from .http.response import IMMUTABLE
+from .loading.asset import Asset
+from .loading.fingerprint import looks_like_asset
+from .loading.media import is_media
 from .prepared import Prepared
-from .protection import Protection
-from .redirects import Redirected, RedirectRules, Rewritten, parse_redirects
-from .response import IMMUTABLE
 from .routing import Redirect, check_handling, not_found, routes
-from .rule_files import HEADERS, REDIRECTS, about_files, about_hashes, about_lines, read_rules, stamps
-from .rules import InvalidLine
+from .rules.changes import shown_elsewhere
+from .rules.files import InvalidLine
+from .rules.headers import HeaderRules, parse_headers
+from .rules.protection import Protection
+from .rules.redirects import Redirected, RedirectRules, Rewritten, parse_redirects
+from .rules.rule_files import HEADERS, REDIRECTS, about_files, about_hashes, about_lines, read_rules, stamps
 from .sending import ALLOW_ALL_ORIGINS, preflight_headers
 from .spelling import merge_slashes
 
@@ -32,9 +32,9 @@ if TYPE_CHECKING:
 
     from _typeshed.wsgi import WSGIEnvironment
 
-    from .asset import Header
-    from .header_changes import HeaderChanges
-    from .index import Index
+    from .loading.asset import Header
+    from .loading.index import Index
+    from .rules.changes import HeaderChanges
 
 logger = logging.getLogger("version_affinity")
 

@@ -10,18 +10,18 @@ import errno
 from io import FileIO
 from typing import TYPE_CHECKING
 
-from .memory import content_of, open_same
-from .ranges import Span
-from .response import Parts
-from .tree import BLOCK
+from .http.ranges import Span
+from .http.response import Parts
+from .loading.memory import content_of, open_same
+from .loading.tree import BLOCK
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from _typeshed.wsgi import WSGIEnvironment
 
-    from .asset import Asset, Representation
-    from .response import Body
+    from .http.response import Body
+    from .loading.asset import Asset, Representation
 
 
 class SizedFile(FileIO):

@@ -21,10 +21,10 @@ from urllib.parse import quote
 
 from version_affinity.errors import ConfigurationError
 
-from .memory import is_same
+from .loading.memory import is_same
 
 if TYPE_CHECKING:
-    from .asset import Header, Representation
+    from .loading.asset import Header, Representation
 
 # Of our body; the front server tells the file's.
 _EMPTY: Final = ("Content-Length", "0")

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias
 
-from .asset import CONTENT_LENGTH
-from .ranges import single_range
-from .response import CONDITIONAL, NOT_MODIFIED, OK, PARTIAL, Response
+from .http.ranges import single_range
+from .http.response import CONDITIONAL, NOT_MODIFIED, OK, PARTIAL, Response
+from .loading.asset import CONTENT_LENGTH
 from .sending import VARY_ENCODING, changed
 
 if TYPE_CHECKING:
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from _typeshed.wsgi import WSGIEnvironment
 
-    from .asset import Asset, Header
-    from .header_changes import HeaderChanges
+    from .loading.asset import Asset, Header
+    from .rules.changes import HeaderChanges
 
     #: What a WSGI application starts and returns: status, headers to keep, body.
     Sent: TypeAlias = "tuple[str, list[Header], Iterable[bytes]]"

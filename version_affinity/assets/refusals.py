@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .build import ALL_METHODS
-from .response import NO_STORE, Response, text_headers
+from .http.response import NO_STORE, Response, text_headers
 from .sending import changed
 
 if TYPE_CHECKING:
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
-    from .asset import Header
     from .build import Build
-    from .header_changes import HeaderChanges
+    from .loading.asset import Header
+    from .rules.changes import HeaderChanges
 
 
 def missing(

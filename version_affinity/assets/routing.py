@@ -24,13 +24,13 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from version_affinity.errors import ConfigurationError
 
-from .rule_urls import PATH_SAFE, encoded
+from .rules.urls import PATH_SAFE, encoded
 from .spelling import canonical, wire_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from .asset import Asset
+    from .loading.asset import Asset
 
 HTML_HANDLING: Final = ("auto-trailing-slash", "force-trailing-slash", "drop-trailing-slash", "none")
 NOT_FOUND_HANDLING: Final = ("none", "404-page", "single-page-application")
@@ -75,7 +75,7 @@ def routes(assets: Mapping[str, Asset], html_handling: str) -> dict[str, Asset |
         ConfigurationError: the mode is unknown.
 
     >>> import tempfile, pathlib
-    >>> from version_affinity.assets.index import scan
+    >>> from version_affinity.assets.loading.index import scan
     >>> with tempfile.TemporaryDirectory() as build:
     ...     _ = pathlib.Path(build, "about.html").write_text("<h1>About</h1>")
     ...     assets = scan(build).assets

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from .asset import Representation
 from .files import wsgi_body
-from .memory import content_of
-from .response import CONDITIONAL, NEGOTIATED, Parts
+from .http.response import CONDITIONAL, NEGOTIATED, Parts
+from .loading.asset import Representation
+from .loading.memory import content_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from _typeshed.wsgi import WSGIEnvironment
 
-    from .asset import Asset, Header
     from .handover import HandOver
-    from .header_changes import HeaderChanges
-    from .response import Response
+    from .http.response import Response
+    from .loading.asset import Asset, Header
+    from .rules.changes import HeaderChanges
 
 #: Goes with every form of a file that has several (RFC 9110 section 12.5.5).
 VARY_ENCODING: Final = ("Vary", "Accept-Encoding")

@@ -20,17 +20,17 @@ from typing import TYPE_CHECKING, Final, cast
 
 from version_affinity.errors import ConfigurationError
 
-from .asset import Asset
 from .build import APP, DOCUMENT, FILE, REDIRECT, Build, Found
 from .files import wsgi_body
-from .header_changes import NEGOTIATED, negotiated
-from .ignore import DEFAULT_IGNORE
-from .index import refresh, scan
-from .memory import Memory, is_misdescribed
-from .redirects import Redirected
+from .http.response import NO_STORE, REVALIDATE, Parts, Response, respond, text_headers
+from .loading.asset import Asset
+from .loading.ignore import DEFAULT_IGNORE
+from .loading.index import refresh, scan
+from .loading.memory import Memory, is_misdescribed
 from .refusals import missing, outside, refused
-from .response import NO_STORE, REVALIDATE, Parts, Response, respond, text_headers
 from .routing import check_handling, location
+from .rules.changes import NEGOTIATED, negotiated
+from .rules.redirects import Redirected
 from .sending import LOST, VARY_ENCODING, changed, newly_lost, send, stand_in_headers, uncoded
 
 if TYPE_CHECKING:
@@ -40,13 +40,13 @@ if TYPE_CHECKING:
     from _typeshed import OptExcInfo
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-    from .asset import Header
     from .build import Leading
     from .handover import HandOver
-    from .header_changes import HeaderChanges
-    from .index import FingerprintRule, Index
-    from .inventory import Inventory
+    from .loading.asset import Header
+    from .loading.index import FingerprintRule, Index
+    from .loading.inventory import Inventory
     from .routing import Redirect
+    from .rules.changes import HeaderChanges
 
 logger = logging.getLogger("version_affinity")
 

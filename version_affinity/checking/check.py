@@ -6,33 +6,33 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
-from version_affinity.assets.fingerprint import has_hash
+from version_affinity.app_first import app_first as compiled_patterns
+from version_affinity.assets.loading.fingerprint import has_hash
 from version_affinity.assets.static import StaticAssets
 from version_affinity.configuration import check_prefix
 from version_affinity.errors import ConfigurationError
-from version_affinity.patterns import app_first as compiled_patterns
 
-from .comparing import churn, collisions, sizes, unstable
-from .html import MINOR
-from .javascript import SERVICE_WORKER
+from .compare import churn, collisions, sizes, unstable
+from .languages.html import MINOR
+from .languages.javascript import SERVICE_WORKER
 from .notices import notices, prefix_of
 from .origins import Origins
 from .reading import MANIFEST, read_one, task_of
 from .references import Base, Document, Need, Reference, clipped, request_path, shown
 from .report import Broken, Report, Unread
 from .site import Site
-from .tracing import OPEN, trace
+from .trace import OPEN, trace
 from .unchecked import unchecked
 from .workers import read_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from version_affinity.assets.asset import Asset
     from version_affinity.assets.build import Build
+    from version_affinity.assets.loading.asset import Asset
 
     from .references import Fault
-    from .tracing import Followed, Trace
+    from .trace import Followed, Trace
 
 _NONE: Final[Mapping[str, StaticAssets | Build]] = MappingProxyType({})
 # Where Vite writes its manifest, and where it did before version 5.

@@ -6,25 +6,25 @@ from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from version_affinity.assets.build import SINGLE_PAGE
-from version_affinity.assets.ignore import doubt_of
-from version_affinity.assets.rule_files import HEADERS, REDIRECTS
+from version_affinity.assets.loading.ignore import doubt_of
+from version_affinity.assets.rules.rule_files import HEADERS, REDIRECTS
 from version_affinity.assets.spelling import canonical
-from version_affinity.service_workers import USUAL_NAMES
+from version_affinity.decision.service_workers import USUAL_NAMES
 
-from .bundlers import PRECACHE
-from .html import MINOR
-from .javascript import SERVICE_WORKER
+from .languages.bundlers import PRECACHE
+from .languages.html import MINOR
+from .languages.javascript import SERVICE_WORKER
 from .references import Base, Need, cleaned, has_scheme, request_path, resolve, shown
 from .report import Notice
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from version_affinity.assets.asset import Asset
     from version_affinity.assets.build import Build
+    from version_affinity.assets.loading.asset import Asset
 
     from .site import Site
-    from .tracing import Trace
+    from .trace import Trace
 
 _DOCUMENT: Final = "/index.html"
 _RULE_FILES: Final = (f"/{HEADERS}", f"/{REDIRECTS}")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from version_affinity.assets.tree import UnservableError, read
+from version_affinity.assets.loading.tree import UnservableError, read
 
-from . import css, html, javascript, web_manifest
+from .languages import css, html, javascript, web_manifest
 from .references import Document, Fault
 
 if TYPE_CHECKING:
-    from version_affinity.assets.asset import Asset
+    from version_affinity.assets.loading.asset import Asset
 
 HTML: Final = "HTML"
 CSS: Final = "CSS"

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from version_affinity.assets.asset import Asset
 from version_affinity.assets.build import APP, MISSING, NO_FILE, Found
-from version_affinity.assets.fingerprint import has_hash, is_fingerprinted
-from version_affinity.assets.media import is_media
-from version_affinity.assets.redirects import Redirected
+from version_affinity.assets.loading.asset import Asset
+from version_affinity.assets.loading.fingerprint import has_hash, is_fingerprinted
+from version_affinity.assets.loading.media import is_media
 from version_affinity.assets.routing import Redirect
+from version_affinity.assets.rules.redirects import Redirected
 from version_affinity.assets.spelling import canonical
 
 from .references import EXTERNAL, Need, request_path, resolve

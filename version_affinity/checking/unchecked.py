@@ -17,7 +17,7 @@ from .report import Unchecked
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from version_affinity.assets.asset import Asset
+    from version_affinity.assets.loading.asset import Asset
 
     from .origins import Origins
     from .references import Document, Reference

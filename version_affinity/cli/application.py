@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from version_affinity.middleware import VersionAffinity
-from version_affinity.releases.source import observing
+from version_affinity.releases.releases import observing
 
 from .errors import RefusedError
-from .forms import check_given, form
+from .options import check_given, form
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

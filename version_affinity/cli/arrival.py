@@ -5,15 +5,15 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final
 
-from version_affinity.releases.presence import Presence
+from version_affinity.releases.reports.presence import Presence
 
-from .progress import begun, waiting
-from .text import counted, listed, printable
+from .terminal.progress import begun, waiting
+from .terminal.text import counted, listed, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from version_affinity.releases.log import DeploymentLog
+    from version_affinity.releases.log.entries import DeploymentLog
 
 # Seconds between two looks.
 _INTERVAL: Final = 0.2

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from version_affinity.assets.inventory import InventoryError, parse
-from version_affinity.assets.media import is_source_map
+from version_affinity.assets.loading.inventory import InventoryError, parse
+from version_affinity.assets.loading.media import is_source_map
 
-from .text import local_path
+from .terminal.text import local_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from version_affinity.releases.directory import ReleasesDirectory
+    from version_affinity.releases.store.directory import ReleasesDirectory
 
 
 class Collision(NamedTuple):

@@ -11,11 +11,11 @@ from typing import IO, TYPE_CHECKING, Any, Final
 import click
 
 from version_affinity.errors import ConfigurationError, install
-from version_affinity.releases.directory import ReleasesError
-from version_affinity.releases.log import LogError
+from version_affinity.releases.log.entries import LogError
+from version_affinity.releases.store.directory import ReleasesError
 
-from .output import awaits_json, emit
-from .text import printable
+from .terminal.output import awaits_json, emit
+from .terminal.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Final
 import click
 from flask.cli import NoAppException, ScriptInfo
 
-from version_affinity.releases.source import observing
+from version_affinity.releases.releases import observing
 
 from .application import find_affinity
-from .commands import Commands
+from .context import place_of, place_options
 from .errors import RefusedError
+from .groups import Commands
 from .main import COMMANDS
-from .place import place_of, place_options
 
 if TYPE_CHECKING:
     from version_affinity.middleware import VersionAffinity

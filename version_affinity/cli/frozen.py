@@ -6,23 +6,23 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from version_affinity.errors import ConfigurationError
-from version_affinity.releases.history import lacking, standing
-from version_affinity.releases.holdings import Holdings
-from version_affinity.releases.retention import known_versions
-from version_affinity.source import Load, Snapshot
+from version_affinity.releases.follow.effective import lacking, standing
+from version_affinity.releases.follow.loaded import Holdings
+from version_affinity.releases.store.retention import known_versions
+from version_affinity.rollout.source import Load, Snapshot
 
-from .place import command_line
-from .text import listed
+from .context import command_line
+from .terminal.text import listed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from version_affinity.releases.directory import ReleasesDirectory
-    from version_affinity.releases.log import Entry
+    from version_affinity.releases.log.entries import Entry
+    from version_affinity.releases.store.directory import ReleasesDirectory
 
 
 class Frozen:
-    """A ``version_affinity.source.Source`` that never changes.
+    """A ``version_affinity.rollout.source.Source`` that never changes.
 
     Args:
         directory: The uploaded versions.

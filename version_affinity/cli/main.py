@@ -6,10 +6,10 @@ from typing import Final
 
 import click
 
-from version_affinity._version import __version__
+from version_affinity import __version__
 
-from .commands import Commands, Lazy
-from .place import place_options
+from .context import place_options
+from .groups import Commands, Lazy
 
 COMMANDS: Final = {
     "init": Lazy("init", "init", "Make a releases directory."),

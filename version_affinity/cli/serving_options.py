@@ -6,19 +6,19 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 import click
 
+from version_affinity.app_first import app_first as compiled_patterns
 from version_affinity.configuration import check_prefix
+from version_affinity.decision.keys import Cookie, Header
 from version_affinity.errors import ConfigurationError
-from version_affinity.keys import Cookie, Header
-from version_affinity.patterns import app_first as compiled_patterns
 
-from .forms import form
+from .options import form
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from _typeshed.wsgi import WSGIEnvironment
 
-    from version_affinity.keys import KeySource
+    from version_affinity.decision.keys import KeySource
 
     _Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
     _Key = click.ParamType[KeySource]

@@ -15,7 +15,7 @@ import click
 from version_affinity.deployment import TOLERANCE, check_version_id
 from version_affinity.errors import ConfigurationError
 
-from .text import number, percent
+from .terminal.text import number, percent
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

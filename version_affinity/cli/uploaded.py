@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from version_affinity.assets.static import StaticAssets
 
 if TYPE_CHECKING:
-    from version_affinity.releases.directory import ReleasesDirectory
+    from version_affinity.releases.store.directory import ReleasesDirectory
 
 
 def uploaded_build(directory: ReleasesDirectory, version: str) -> StaticAssets:

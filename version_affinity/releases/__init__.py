@@ -1,6 +1,6 @@
 """Releases: versions and deployments that change while the application runs."""
 
-from .retention import Retention
-from .source import Releases
+from .releases import Releases
+from .store.retention import Retention
 
 __all__ = ["Releases", "Retention"]

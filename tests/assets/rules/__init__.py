@@ -1,0 +1,1 @@
+"""Tests of ``_redirects`` and ``_headers``."""

@@ -1,0 +1,1 @@
+"""Tests of the references in HTML, CSS and JavaScript."""

@@ -1,0 +1,257 @@
+"""Whatever a build holds: a check ends in time and says what it could not read; it never raises."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.checking.sites import PAGE, checked, loaded
+from version_affinity.checking import check, workers
+from version_affinity.checking.reading import CSS, HTML, JAVASCRIPT, MANIFEST, parse, task_of
+from version_affinity.checking.references import Document
+from version_affinity.checking.workers import read_all
+
+pytestmark = pytest.mark.slow
+
+LANGUAGES = (HTML, CSS, JAVASCRIPT, MANIFEST)
+#: What the languages are made of, to be put together in any order.
+PIECES = (
+    *(
+        "<script>",
+        "</script>",
+        "<style>",
+        "</style>",
+        "<base href=",
+        "<img srcset=",
+        "<link rel=preload href=",
+        "<svg>",
+    ),
+    *("<!--", "-->", "<template shadowrootmode=open>", "<meta http-equiv=refresh content='", "<script type=importmap>"),
+    *("<a href=", "@import ", "url(", "image-set(", "{", "}", "(", ")", "[", "]", "'", '"', "`", "\\", "/", "//", "/*"),
+    *("*/", ";", ",", ":", "import ", "import(", "export * from ", "new URL(", "new Worker(", "import.meta.url", "${"),
+    *(
+        "=>",
+        "System.register([",
+        "const __vite__mapDeps=(i,m=__vite__mapDeps,d=(m.f||(m.f=[",
+        "webpackChunk",
+        "n.u=e=>",
+    ),
+    *(
+        "e+",
+        "{1:'a'}[e]",
+        "\\ud800",
+        '{"icons":[{"src":',
+        "url:'a',revision:1",
+        "define(['./workbox-",
+        "a.js",
+        "./",
+        "../",
+    ),
+    *("%2e%2e/", "%ff", "\0", "\n", "\xe9", "http://x/", "data:,", "#", "?", " ", "1e999", "\u202e", "\ud800"),
+)
+
+
+@given(st.sampled_from(LANGUAGES), st.binary() | st.lists(st.sampled_from(PIECES)).map("".join) | st.text())
+def test_parse(language: str, content: bytes | str) -> None:
+    """Any content of any file is read to its end: what is found has a line, and what is not is a fault."""
+    data = content if isinstance(content, bytes) else content.encode("utf-8", "surrogatepass")
+    document = parse(language, data)
+    assert isinstance(document, Document)
+    last = data.count(b"\n") + data.count(b"\r") + data.count(b"\f") + 1
+    assert all(1 <= found.line <= last and found.text for found in document.references)
+    assert all(fault.line >= 1 and fault.reason for fault in document.faults)
+
+
+URLS = st.lists(st.sampled_from(PIECES)).map("".join) | st.text()
+
+
+@given(urls=st.lists(URLS, max_size=5), base=URLS, specifier=URLS, prefix=st.sampled_from(["/", "/shop/"]))
+def test_check(
+    urls: list[str], base: str, specifier: str, prefix: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Any URL in a page, a script or an import map is followed to an answer, and told in text that prints."""
+    quoted = [json.dumps(url).replace("<", "\\x3c") for url in urls]
+    images = "".join(f'<img src="{url.replace(chr(34), "&quot;")}">' for url in urls)
+    imports = json.dumps(
+        {"imports": {f"{specifier}{at}": url for at, url in enumerate(urls)}, "scopes": {base: {specifier: base}}}
+    )
+    files = {
+        "index.html": f'{PAGE}<base href="{base}">{images}<script type=importmap>{imports}</script><script src=/a.js>',
+        "a.js": "".join(f"import({url});new Worker({url});a={url};" for url in quoted),
+        "b.html": images,
+        "_redirects": "/a /b 200\n/c/* /:splat\n",
+    }
+    written = {name: text.encode("utf-8", "surrogatepass") for name, text in files.items()}
+    report = checked(tmp_path_factory.mktemp("hostile"), written, prefix=prefix)
+    assert json.dumps(report.as_dict()).isascii()
+    assert all(broken.text.isprintable() and broken.path.isprintable() for broken in (*report.broken, *report.doubtful))
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("a.html", b"<div>" * 40_000),
+        ("a.html", b"<b><i><a><p>" * 4_000),
+        ("a.html", b"<table><tr><td>" * 10_000),
+        ("a.html", b"<div><template shadowrootmode=open>" * 4_000),
+        ("a.html", b"<img srcset='" + b"data:, 1x, " * 10_000 + b"'>"),
+        ("a.html", b"<p style='" + b"url(" * 20_000),
+        ("a.css", b"(" * 30_000),
+        ("a.css", b"@import " * 15_000),
+        ("a.css", b"image-set(" * 15_000),
+        ("a.css", b"'\n" * 20_000),
+        ("a.css", b"1" * 100_000),
+        ("a.js", b"(" * 50_000),
+        ("a.js", b"import(" * 20_000),
+        ("a.js", b"`${" * 30_000),
+        ("a.js", b"a('x')" + b".b('x')" * 20_000),
+        ("a.js", b"new URL(" * 20_000),
+        ("a.js", b"const __vite__mapDeps=(i,m=(" * 20_000),
+        ("a.js", b"webpackChunk;n.u=e=>" + b"(" * 20_000 + b"e" + b")" * 20_000),
+        ("a.js", b"webpackChunk;n.u=e=>" + b"1===e?'a':" * 20_000 + b"'b'"),
+        ("a.js", b"webpackChunk;n.u=e=>{1:'a'}[e]" + b"+'b'" * 20_000),
+        ("a.js", b"a=" + b"'/a.js'+" * 15_000 + b"b"),
+        ("a.js", bytes(range(256)) * 400),
+        ("a.webmanifest", b'{"icons":' + b"[" * 100_000),
+        ("a.webmanifest", b"1" * 100_000),
+    ],
+)
+def test_deep_and_long(name: str, data: bytes, tmp_path: Path) -> None:
+    """Deeply nested and very long input is parsed within the patience for one file, or reported."""
+    report = checked(tmp_path, {name: data, "index.html": PAGE})
+    assert report.ok
+
+
+def test_patience(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that takes too long is given up with a fault, and the others are read."""
+    monkeypatch.setattr(workers, "PATIENCE", 3.0)
+    files = {"slow.html": b"<" * 3_000_000, "index.html": f"{PAGE}<img src=/a.png>".encode()}
+    report = checked(tmp_path, files)
+    assert [(fault.file, fault.reason) for fault in report.faults] == [
+        ("/slow.html", "it takes more than 3 s to parse")
+    ]
+    assert [broken.path for broken in report.broken] == ["/a.png"]
+
+
+#: Enough to be worth a process.
+LARGE = {
+    "index.html": PAGE + "<p>" * 70_000 + "<script src=/a.js></script>",
+    "a.js": "f();" * 1_000 + "import './b.js'",
+    "b.css": "a{b:url(c.png)}" * 1_000,
+    "d.html": f"{PAGE}<img src=e.png>",
+}
+LARGE_BROKEN = ["/b.js", "/e.png"]
+
+
+def test_processes(tmp_path: Path) -> None:
+    """Large files are read by processes of their own, to the same result as here."""
+    report = checked(tmp_path, LARGE)
+    assert [broken.path for broken in report.broken] == LARGE_BROKEN
+    assert len(report.doubtful) == 1_000
+    tasks = [task for asset in loaded(tmp_path, LARGE).index.assets.values() if (task := task_of(asset)) is not None]
+    assert read_all(tasks) == {task: parse(task.language, Path(task.file).read_bytes()) for task in tasks}
+    assert read_all([]) == {}
+
+
+SMALL = {"index.html": f"{PAGE}<script src=/a.js></script>", "a.js": "import './b.js'", "c.png": b"-", "d.css": ""}
+
+
+@pytest.mark.parametrize(("files", "total"), [(SMALL, 3), (LARGE, 4)])
+def test_progress(files: dict[str, str | bytes], total: int, tmp_path: Path) -> None:
+    """Each file that is parsed is told once, in the calling thread, whether it is read here or by a process."""
+    seen: list[tuple[int, int]] = []
+    threads: set[threading.Thread] = set()
+
+    def note(done: int, total: int) -> None:
+        seen.append((done, total))
+        threads.add(threading.current_thread())
+
+    assert checked(tmp_path, files, progress=note) == checked(tmp_path, files)
+    assert seen == [(done, total) for done in range(1, total + 1)]
+    assert threads == {threading.current_thread()}
+
+
+@pytest.mark.parametrize("files", [SMALL, LARGE])
+def test_progress_raises(files: dict[str, str | bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the callback raises ends the check and reaches the caller: no process is left, and none starts any more."""
+    started: list[subprocess.Popen[bytes]] = []
+    ended: list[int] = []
+
+    class Popen(subprocess.Popen[bytes]):
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            super().__init__(*arguments, **options)
+            started.append(self)
+
+    def stop(done: int, _total: int) -> None:
+        ended.append(done)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(subprocess, "Popen", Popen)
+    more = {f"more{number}.js": "f();" for number in range(30)}
+    with pytest.raises(KeyboardInterrupt):
+        checked(tmp_path, {**files, **more}, progress=stop)
+    assert ended == [1]
+    assert len(started) <= (os.cpu_count() or 1)
+    assert all(process.returncode is not None for process in started)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("executable", None),
+        ("executable", "/nonexistent/python"),
+        ("program", "raise SystemExit"),
+        ("program", "x = 1"),
+    ],
+)
+def test_no_processes(name: str, value: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no process can be had that reads, all is read here."""
+    if name == "executable":
+        monkeypatch.setattr(sys, "executable", value)
+    else:
+        monkeypatch.setattr(workers, "_PROGRAM", value)
+    assert [broken.path for broken in checked(tmp_path, LARGE).broken] == LARGE_BROKEN
+
+
+def test_dying_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A parser that takes its process with it costs one file, which has a fault; another process reads the rest."""
+    dying = (
+        "import os, pickle, sys; sys.path[:] = pickle.load(sys.stdin.buffer); "
+        "from version_affinity.checking import workers; read = workers.read_one; "
+        "workers.read_one = lambda task: os._exit(11) if task.file.endswith('.css') else read(task); "
+        "workers.serve(sys.stdin.buffer, sys.stdout.buffer)"
+    )
+    monkeypatch.setattr(workers, "_PROGRAM", dying)
+    report = checked(tmp_path, LARGE)
+    assert [(fault.file, fault.reason) for fault in report.faults] == [("/b.css", "its parser dies of it")]
+    assert [broken.path for broken in report.broken] == LARGE_BROKEN
+
+
+def test_size_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file beyond the limit is not looked into, and told."""
+    monkeypatch.setattr("version_affinity.checking.reading._LIMIT", 100)
+    report = checked(tmp_path, {"a.css": "a{b:url(c.png)}" * 10, "b.css": "a{b:url(c.png)}"})
+    assert [(fault.file, fault.reason) for fault in report.faults] == [
+        ("/a.css", "it is not looked into: it has 150 bytes, more than 100")
+    ]
+
+
+def test_unusual_names(tmp_path: Path) -> None:
+    """Names that are no UTF-8, or do not print, are shown escaped, and files of that name are found."""
+    build = tmp_path / "build"
+    build.mkdir()
+    for name, data in ((b"a\xff.js", b"import './b.js'"), (b"c\x1b.js", b""), (b"index.html", PAGE.encode())):
+        (build / name.decode("utf-8", "surrogateescape")).write_bytes(data)
+    (build / "index.html").write_text(f"{PAGE}<script src='/a%ff.js'></script><script src='/c%1B.js'></script>")
+    assets = loaded(tmp_path, {"index.html": PAGE})
+    report = check(type(assets)(build), known={"v1": assets})
+    assert [(broken.file, broken.path) for broken in report.broken] == [("/a\\xff.js", "/b.js")]

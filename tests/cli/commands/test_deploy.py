@@ -1,0 +1,368 @@
+"""``versions deploy`` and ``rollback``: what they show, write, and refuse."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.cli.commanding import AUTHOR, COLLISION, Site, run
+from version_affinity.releases.log.file import FileLog
+from version_affinity.releases.releases import COPY
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from version_affinity.releases.log.entries import Entry
+
+V1, SPLIT = {"v1": 100.0}, {"v1": 90.0, "v2": 10.0}
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    """A site with v0 to v2 uploaded, of which v1 is deployed."""
+    site = Site(tmp_path)
+    site.upload("v0", "v1", "v2")
+    site.deploy(V1)
+    return site
+
+
+def test_deploy(site: Site) -> None:
+    """A deployment shows what changes and who moves, and tells its revision and how to take it back."""
+    site.deploy({"v0": 100.0}, V1)
+    shown = site.run("versions", "deploy", "v2@10%", "v1", "-y", "-m", "first 10 %").stdout
+    assert shown == (
+        "storefront, revision 3 -> 4\n"
+        "\n"
+        "  v1  100 %  ->  90 %\n"
+        "  v2      -  ->  10 %\n"
+        "\n"
+        "10 % of the users move, the fewest that any scheme can:\n"
+        "  v1  ->  v2  10 %\n"
+        "\n"
+        "Deployed revision 4: all workers serve by it within a second or two.\n"
+        f"To take it back: version-affinity --releases {site.path} rollback\n"
+    )
+    entry = FileLog(site.path / "deployments.jsonl").read()[-1]
+    assert (entry.percentages, entry.author, entry.message) == ({"v2": 10.0, "v1": 90.0}, AUTHOR, "first 10 %")
+
+
+def test_first_deployment(tmp_path: Path) -> None:
+    """The first deployment moves nobody, and there is nothing to go back to."""
+    site = Site(tmp_path)
+    site.upload("v1")
+    shown = site.run("versions", "deploy", "v1", "-y").stdout
+    assert shown.startswith("storefront, the first deployment\n\n  v1  100 %\n\nDeployed revision 1")
+    assert "rollback" not in shown
+
+
+def test_swaps_are_told(site: Site) -> None:
+    """With three versions, users who need not move may: what the least is stands beside it."""
+    site.deploy({"v0": 50.0, "v1": 30.0, "v2": 20.0})
+    shown = site.run("versions", "deploy", "v0@20", "v1@60", "v2@20", "--dry-run").stdout
+    assert "34.615 % of the users move; 30 % is the least that any scheme moves:\n" in shown
+    assert "  v0  ->  v1  25.385 %\n" in shown
+    assert shown.endswith("Nothing is deployed: this was a dry run.\n")
+    assert site.run("versions", "deploy", "v0@50", "v1@30", "v2", "-y").stdout.count("Nobody moves.") == 1
+
+
+def test_deploy_as_json(site: Site) -> None:
+    """The JSON of a deployment has the plan, who moves, and the entry of the log."""
+    told = site.json("versions", "deploy", "v2@10", "v1", "-y")
+    entry = told.pop("entry")
+    assert told == {
+        "name": "storefront",
+        "revision": 2,
+        "percentages": {"v2": 10.0, "v1": 90.0},
+        "before": V1,
+        "movement": {"pairs": [{"from": "v1", "to": "v2", "users": 10.0}], "moved": 10.0, "minimum": 10.0},
+        "refusals": [],
+        "warnings": told["warnings"],
+        "deployed": True,
+        "dry_run": False,
+    }
+    assert (entry["revision"], entry["percentages"], entry["author"]) == (2, told["percentages"], AUTHOR)
+    dry = site.json("versions", "deploy", "v2", "--dry-run")
+    assert (dry["deployed"], dry["dry_run"], dry["entry"], dry["revision"]) == (False, True, None, 3)
+    assert site.percentages == [V1, {"v2": 10.0, "v1": 90.0}]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "percentages"),
+    [
+        (["v0@20", "v1@30", "v2@50"], {"v0": 20.0, "v1": 30.0, "v2": 50.0}),
+        (["--version-id", "v1", "--version-id", "v2", "--percentage", "30"], {"v1": 30.0, "v2": 70.0}),
+        (["--version-tag", "checkout@25%", "v1"], {"v1": 75.0, "v3": 25.0}),
+        (["v1", "v2@0"], {"v1": 100.0, "v2": 0.0}),
+    ],
+)
+def test_what_is_meant(site: Site, arguments: list[str], percentages: Mapping[str, float]) -> None:
+    """Specs, wrangler's options and tags mean the same."""
+    site.upload("v3", tag="checkout")
+    site.run("versions", "deploy", *arguments, "-y")
+    assert site.percentages[-1] == percentages
+
+
+def test_tags(site: Site) -> None:
+    """A tag that no version has, or that several have, is refused."""
+    assert "no version has the tag 'x'" in site.run("versions", "deploy", "--version-tag", "x", "-y", code=1).stderr
+    site.upload("v3", tag="x")
+    site.run("versions", "upload", str(site.build("v0")), "--tag", "x")
+    assert "have the tag 'x'" in site.run("versions", "deploy", "--version-tag", "x", "-y", code=1).stderr
+
+
+def test_nobody_to_be_asked(site: Site) -> None:
+    """Without a terminal and without -y nothing is done, and it says to pass -y; a dry run needs neither."""
+    result = site.run("versions", "deploy", "v2@10", "v1", code=1)
+    assert "pass -y" in result.stderr
+    assert "pass -y" in site.run("versions", "deploy", "v2@10", "v1", "--json", code=1).stderr
+    assert "pass -y" in site.run("rollback", "v0", code=1).stderr
+    site.run("versions", "deploy", "v2@10", "v1", "--dry-run")
+    assert site.percentages == [V1]
+
+
+def refused(site: Site, kind: str, *arguments: str) -> str:
+    """Deploy, see it refused for one reason alone, and overruled by --force; return the reason."""
+    before = site.percentages
+    told = site.json("versions", "deploy", *arguments, "-y", code=1)
+    assert [refusal["kind"] for refusal in told["refusals"]] == [kind]
+    assert site.percentages == before
+    reason: str = told["refusals"][0]["reason"]
+    shown = "\n".join([reason, *told["refusals"][0]["details"]])
+    result = site.run("versions", "deploy", *arguments, "-y", code=1)
+    assert f"nothing is deployed (--force overrules this):\n  - {reason}\n" in result.stderr
+    assert all(f"      {detail}\n" in result.stderr for detail in told["refusals"][0]["details"])
+    assert "revision" in result.stdout
+    forced = site.run("versions", "deploy", *arguments, "-y", "--force")
+    assert f"overruled: {reason}" in forced.stderr
+    assert len(site.percentages) == len(before) + 1
+    return shown
+
+
+def test_unknown_version(site: Site) -> None:
+    """A version that is not uploaded is refused, and the upload that is missing is told."""
+    reason = refused(site, "unknown-version", "v8@1", "v9@1", "v1")
+    assert reason.startswith("v8 and v9 are not uploaded (uploaded: v2, v1, v0): version-affinity")
+    assert reason.endswith("versions upload dist/ --id v8")
+
+
+def test_collision(site: Site) -> None:
+    """A new version whose fingerprinted name stands for other bytes in a known version is refused, once."""
+    site.upload("v3", more={COLLISION[1:]: "// other"})
+    site.run("versions", "upload", str(site.build("v1", {COLLISION[1:]: "// first"})), "--id", "v4")
+    site.deploy({"v4": 100.0})
+    reason = refused(site, "collision", "v3@10", "v4")
+    assert reason.startswith("v3 has 1 fingerprinted name that a known version has with other bytes")
+    assert reason.endswith(f"\n{COLLISION}  also in v4")
+    site.run("versions", "deploy", "v3@50", "v4", "-y")
+
+
+def test_staged_versions_are_not_checked(site: Site) -> None:
+    """A version at 0 % reaches nobody: it may be staged whatever is wrong with it, and is checked for its share."""
+    site.upload("v3", more={COLLISION[1:]: "// other"})
+    site.run("versions", "upload", str(site.build("v1", {COLLISION[1:]: "// first"})), "--id", "v4")
+    site.deploy({"v4": 100.0})
+    site.run("versions", "deploy", "v4", "v3@0", "-y")
+    refused(site, "collision", "v3@10", "v4")
+
+
+def test_broken_reference(site: Site) -> None:
+    """A version that gets its first share, and has a broken reference, is refused with the place."""
+    pytest.importorskip("tinycss2", reason="it comes with the extra 'check'")
+    site.upload("v3", more={"about.html": '<!doctype html>\n<link rel="stylesheet" href="/assets/gone-BX4CeNGm.css">'})
+    reason = refused(site, "broken-reference", "v3@10", "v1")
+    assert reason.startswith("v3 has 1 broken reference; ")
+    assert "\n/about.html:2  /assets/gone-BX4CeNGm.css: no file is there" in reason
+    assert "check v3" in reason
+
+
+@pytest.mark.parametrize("command", ["versions deploy v3", "rollback v3"])
+def test_origins(site: Site, command: str) -> None:
+    """A version whose pages name a CDN is deployed with a word on that, or checked under the origin that is named."""
+    pytest.importorskip("tinycss2", reason="it comes with the extra 'check'")
+    urls = [f"https://cdn.example{path}" for path in (COLLISION, "/assets/gone-BX4CeNGm.js")]
+    page = "<!doctype html>" + "".join(f'<script src="{url}"></script>' for url in urls)
+    site.upload("v3", more={"about.html": page, COLLISION[1:]: "// chunk"})
+    told = site.run(*command.split(), "-y", "--dry-run").stderr
+    assert "2 references to https://cdn.example were not checked: --origin https://cdn.example" in told
+    told = site.run(*command.split(), "-y", "--origin", "https://cdn.example", code=1).stderr
+    assert "v3 has 1 broken reference; " in told
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--origin", "https://cdn.example"),
+        ("--prefix", "/my shop/", "--app-first", "/my shop/api/*"),
+        ("--app-first", "/api/*", "--app-first", "/who?"),
+    ],
+)
+@pytest.mark.parametrize("command", ["versions deploy v3", "rollback v3"])
+def test_the_check_that_is_named(site: Site, command: str, options: tuple[str, ...]) -> None:
+    """A refusal names the check that tells all of it: with the options that it was refused with."""
+    pytest.importorskip("tinycss2", reason="it comes with the extra 'check'")
+    gone = "gone-BX4CeNGm.js"
+    urls = [f"https://cdn.example/{gone}", f"/my%20shop/{gone}", "/my%20shop/api/x.js", f"/{gone}", "/api/x.js"]
+    page = "<!doctype html>" + "".join(f'<script src="{url}"></script>' for url in urls)
+    site.upload("v3", more={"about.html": page})
+    told = site.run(*command.split(), "-y", *options, code=1).stderr
+    count = told.partition("v3 has ")[2].partition(";")[0]
+    suggested = shlex.split(told.partition("; ")[2].partition(" tells all")[0])
+    assert suggested[0] == "version-affinity"
+    assert f"v3 is not fit to be deployed: {count}" in run(*suggested[1:], code=1).stderr
+
+
+def test_paths_of_the_application(site: Site) -> None:
+    """--app-first is proposed where a path may be the application's, and not for what only a build names so."""
+    pytest.importorskip("tinycss2", reason="it comes with the extra 'check'")
+    page = '<!doctype html><script src="https://cdn.example/assets/gone-BX4CeNGm.js"></script>'
+    site.upload("v3", more={"about.html": page})
+    asked = ("--origin", "https://cdn.example")
+    assert "--app-first" not in refused(site, "broken-reference", "v3", *asked)
+    assert "--app-first" not in site.run("check", "v3", *asked, code=1).stderr
+    other = site.build("v3", {"about.html": f'{page}<img src="/api/me.png">'})
+    site.run("versions", "upload", str(other), "--id", "v4")
+    assert "--app-first '/api/*'" in refused(site, "broken-reference", "v4", *asked)
+    assert "--app-first '/api/*'" in site.run("check", "v4", *asked, code=1).stderr
+
+
+def test_other_log(site: Site) -> None:
+    """Where an application on this host follows another log, as one in Redis, the file is not written to by mistake."""
+    site.run("deployments", "status")
+    entry: dict[str, Any] = {"revision": 1, "percentages": V1, "created": "2026-11-24T05:00:00Z"}
+    (site.path / COPY).write_text(json.dumps(entry) + "\n")
+    reason = refused(site, "other-log", "v2@10", "v1")
+    assert "--log redis://host" in reason
+    assert "--log redis://host" in site.run("deployments", "status").stderr
+    assert "--log redis://host" in site.run("prune", "-y", code=1).stderr
+
+
+def test_several_reasons(site: Site) -> None:
+    """All that speaks against a deployment is told at once."""
+    site.upload("v3", more={COLLISION[1:]: "// other"})
+    site.run("versions", "upload", str(site.build("v1", {COLLISION[1:]: "// first"})), "--id", "v4")
+    result = site.run("versions", "deploy", "v3@10", "v4@10", "v9", "-y", code=1)
+    reasons = [line.split()[1] for line in result.stderr.splitlines() if line.startswith("  - ")]
+    assert reasons == ["v9", "v3", "v4"]
+
+
+@pytest.mark.parametrize("force", [(), ("--force",)])
+def test_somebody_was_faster(site: Site, force: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where somebody has deployed since the log was read, nothing is written, and it is told who deployed what."""
+    read = FileLog.read
+
+    def read_and_wait(self: FileLog, after: int = 0) -> list[Entry]:
+        monkeypatch.setattr(FileLog, "read", read)
+        entries = read(self, after)
+        FileLog(site.path / "deployments.jsonl").append({"v0": 100}, expected=1, author="grace", message="hotfix")
+        return entries
+
+    monkeypatch.setattr(FileLog, "read", read_and_wait)
+    result = site.run("versions", "deploy", "v2", "-y", *force, code=1)
+    assert (
+        'grace has deployed revision 2 meanwhile, just now: v0 100 % ("hotfix"). Nothing is deployed' in result.stderr
+    )
+    assert site.percentages == [V1, {"v0": 100.0}]
+
+
+def test_rollback(site: Site) -> None:
+    """A rollback returns to the newest earlier deployment with another version at 100 %, and says so in the log."""
+    site.deploy({"v0": 100.0}, SPLIT, {"v2": 100.0})
+    shown = site.run("rollback", "-y").stdout
+    assert "storefront, revision 4 -> 5" in shown
+    assert "100 % of the users move, the fewest that any scheme can:\n  v2  ->  v0  100 %\n" in shown
+    assert site.percentages[-1] == {"v0": 100.0}
+    assert FileLog(site.path / "deployments.jsonl").read()[-1].message == "Rollback to revision 2 (v0)"
+
+
+def test_rollback_to(site: Site) -> None:
+    """A rollback to an id gives that version to everybody; a message replaces the one that says so."""
+    site.deploy({"v0": 100.0}, SPLIT)
+    told = site.json("rollback", "v1", "-y", "-m", "Payment fails")
+    assert (told["percentages"], told["entry"]["message"]) == (V1, "Payment fails")
+    assert site.json("rollback", "v0", "-y")["entry"]["message"] == "Rollback to v0"
+    assert site.json("rollback", "--dry-run")["percentages"] == V1
+
+
+def test_rollback_of_staged_versions(site: Site) -> None:
+    """What was staged beside the version that a rollback returns to may be gone: it is left out."""
+    site.deploy({"v1": 100.0, "v9": 0.0}, {"v0": 100.0})
+    site.run("rollback", "-y")
+    assert site.percentages[-1] == V1
+
+
+def test_nothing_to_roll_back_to(site: Site) -> None:
+    """Without an earlier version at 100 %, a rollback wants to be told which."""
+    result = site.run("rollback", "-y", code=1)
+    assert "no earlier deployment with another version at 100 % (now: v1 100 %)" in result.stderr
+    assert "rollback v1" in result.stderr
+    result = Site(site.root / "empty").run("rollback", "-y", code=1)
+    assert "nothing is deployed yet" in result.stderr
+
+
+def test_rollback_is_refused_as_a_deployment_is(site: Site) -> None:
+    """A rollback to a version that is not there is refused, unless it is forced."""
+    result = site.run("rollback", "v9", "-y", code=1)
+    assert "v9 is not uploaded" in result.stderr
+    assert site.percentages == [V1]
+    site.run("rollback", "v9", "-y", "--force")
+    assert site.percentages == [V1, {"v9": 100.0}]
+
+
+def test_clean_versions_are_deployed(site: Site) -> None:
+    """Versions in which nothing is wrong go through all checks without a word, where these can be made."""
+    result = site.run("versions", "deploy", "v2@10", "v0@10", "v1", "-y")
+    assert "not checked" in result.stderr or not result.stderr
+
+
+@pytest.mark.parametrize("command", ["versions deploy v2", "rollback v2"])
+def test_expected_revision(site: Site, command: str) -> None:
+    """A script that says which revision it has seen is refused where that is no longer the newest, --force or not."""
+    assert site.json("deployments", "status")["revision"] == 1
+    site.deploy({"v0": 100.0}, message="hotfix")
+    for more in ((), ("--force",), ("--dry-run",)):
+        result = site.run(*command.split(), "-y", "--expect", "1", *more, code=1)
+        told = f'{AUTHOR} has deployed revision 2 meanwhile, just now: v0 100 % ("hotfix"). Nothing is deployed'
+        assert told in result.stderr
+    ahead = site.run(*command.split(), "-y", "--expect", "3", code=1)
+    assert "--expect 3: the newest deployment is revision 2, and there is no later one" in ahead.stderr
+    assert site.json(*command.split(), "-y", "--expect", "2")["revision"] == 3
+    assert site.percentages[1:] == [{"v0": 100.0}, {"v2": 100.0}]
+
+
+def test_expecting_nothing(tmp_path: Path) -> None:
+    """A script that expects the first deployment to be its own says 0."""
+    site = Site(tmp_path)
+    site.upload("v1")
+    assert "--expect 1: nothing is deployed yet" in site.run("versions", "deploy", "v1", "--expect", "1", code=1).stderr
+    site.run("versions", "deploy", "v1", "-y", "--expect", "0")
+    assert site.percentages == [V1]
+
+
+@pytest.mark.parametrize("force", [(), ("--force",)])
+def test_rollback_that_changes_nothing(site: Site, force: tuple[str, ...]) -> None:
+    """A rollback to what everybody has says so, and writes nothing; nobody needs to be asked."""
+    shown = site.run("rollback", "v1", *force).stdout
+    assert shown.endswith("Nothing is deployed: v1 has 100 % already, by revision 1.\n")
+    told = site.json("rollback", "v1", *force)
+    assert (told["deployed"], told["entry"], told["dry_run"]) == (False, None, False)
+    assert site.percentages == [V1]
+    site.deploy({"v1": 100.0, "v2": 0.0})
+    site.run("rollback", "v1", "-y", *force)  # which takes the staged version away
+    assert site.percentages[-1] == V1
+
+
+def test_rollback_below_a_prefix(site: Site) -> None:
+    """A rollback to a version that never had a share checks it as a deployment does, and is told how it is served."""
+    pytest.importorskip("tinycss2", reason="it comes with the extra 'check'")
+    page = '<!doctype html>\n<script src="/shop/gone.js"></script><img src="/shop/api/me.png">'
+    site.upload("v3", more={"about.html": page})
+    below = ("--prefix", "/shop/")
+    assert "v3 has 2 broken references" in site.run("rollback", "v3", "-y", *below, code=1).stderr
+    told = site.run("rollback", "v3", "-y", *below, "--app-first", "/shop/api/*", code=1).stderr
+    assert "v3 has 1 broken reference;" in told
+    site.run("rollback", "v3", "-y", "--prefix", "/other/")
+    assert site.percentages[-1] == {"v3": 100.0}

@@ -1,0 +1,274 @@
+"""``deployments list``, ``status`` and ``restore``, with a log in a file and with one in a real Redis."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if os.environ.get("CI") != "true":  # there the import below fails instead
+    pytest.importorskip("redis", reason="it comes with the extra 'redis'")
+
+from tests.cli.commanding import AUTHOR, Site
+from tests.releases.redis_server import RedisServer, redis_server
+from version_affinity.cli.context import Place
+from version_affinity.cli.preflight import hosts_ahead
+from version_affinity.releases.log.entries import open_log
+from version_affinity.releases.log.local_copy import LastKnown
+from version_affinity.releases.log.redis import RedisLog
+from version_affinity.releases.releases import COPY
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+PASSWORD = "s3cret"  # noqa: S105 - of a server that lives for these tests
+V1, SPLIT = {"v1": 100.0}, {"v1": 90.0, "v2": 10.0}
+
+
+@pytest.fixture(scope="module")
+def redis() -> Iterator[RedisServer]:
+    """A Redis for all tests of this module."""
+    with redis_server(password=PASSWORD) as server:
+        yield server
+
+
+@pytest.fixture(params=["file", "redis"])
+def site(request: pytest.FixtureRequest, redis: RedisServer, tmp_path: Path) -> Site:
+    """A site with v1 and v2 uploaded, with each kind of log."""
+    return site_in(tmp_path, redis if request.param == "redis" else None)
+
+
+@pytest.fixture
+def shared(redis: RedisServer, tmp_path: Path) -> Site:
+    """A site with v1 and v2 uploaded, with a log in Redis."""
+    return site_in(tmp_path, redis)
+
+
+def site_in(root: Path, redis: RedisServer | None) -> Site:
+    """Make a site with v1 and v2 uploaded; its log is empty."""
+    if redis is not None:
+        forget(redis)
+    site = Site(root, None if redis is None else redis.url)
+    site.upload("v1", "v2")
+    return site
+
+
+def forget(redis: RedisServer) -> None:
+    """Have a Redis lose its data."""
+    with redis.client() as client:
+        client.flushall()
+
+
+def log_of(site: Site) -> RedisLog:
+    """Return the log in which hosts report."""
+    log = open_log(site.directory, site.url)
+    assert isinstance(log, RedisLog)
+    return log
+
+
+def test_list(site: Site) -> None:
+    """In a pipe, a deployment is a line of cells behind tabs, the newest first, as many as are asked for."""
+    assert site.run("deployments", "list").stdout == ""
+    site.deploy(V1, SPLIT, message="why\tnot\n?")
+    lines = [line.split("\t") for line in site.run("deployments", "list").stdout.splitlines()]
+    assert [(line[0], *line[2:]) for line in lines] == [
+        ("2", AUTHOR, "v1 90 %, v2 10 %", r"why\tnot\n?"),
+        ("1", AUTHOR, "v1 100 %", r"why\tnot\n?"),
+    ]
+    assert lines[0][1].endswith("Z")
+    told = site.json("deployments", "list", "--limit", "1")
+    assert [(entry["revision"], entry["percentages"], entry["message"]) for entry in told] == [
+        (2, SPLIT, "why\tnot\n?")
+    ]
+
+
+def test_status(site: Site) -> None:
+    """The status tells what is deployed, and what a rollback would do."""
+    site.deploy({"v2": 100.0}, V1, SPLIT, message="a few")
+    shown = site.run("deployments", "status").stdout
+    assert shown.startswith(f"storefront, revision 3, deployed just now by {AUTHOR}: a few\n\n")
+    assert "  v1  90 %  uploaded just now\n  v2  10 %  uploaded just now\n" in shown
+    log = "" if site.url is None else "--log ... "
+    command = f"version-affinity --releases {site.path} {log}rollback"
+    assert f"{command} would give v1 to everybody, as in revision 2: 10 % of the users would move\n" in shown
+
+
+def test_status_as_json(site: Site) -> None:
+    """The status's JSON is the deployment's entry, and more."""
+    site.deploy({"v2": 100.0}, V1, {"v1": 90.0, "v9": 10.0})
+    told = site.json("deployments", "status")
+    assert (told["name"], told["revision"], told["percentages"]) == ("storefront", 3, {"v1": 90.0, "v9": 10.0})
+    assert [(version["id"], version["percentage"], version["upload"] is None) for version in told["versions"]] == [
+        ("v1", 90.0, False),
+        ("v9", 10.0, True),
+    ]
+    assert told["missing"] == ["v9"]
+    assert (told["rollback"]["revision"], told["rollback"]["percentages"]) == (2, V1)
+    assert told["hosts"] == (None if site.url is None else [])
+    assert told["retention"] == {"keep": 10, "younger_than": None}
+    assert "s3cret" not in str(told)
+
+
+def test_status_of_nothing(site: Site) -> None:
+    """Before the first deployment, the status says how it is made."""
+    assert "nothing is deployed yet" in (shown := site.run("deployments", "status").stdout)
+    assert "versions deploy v2@100%" in shown
+    nothing = {"revision": 0, "percentages": {}, "created": None, "author": "", "message": "", "rollback": None}
+    told = site.json("deployments", "status")
+    assert {name: told[name] for name in nothing} == nothing
+    site.deploy(V1)
+    assert set(site.json("deployments", "status")) == set(told)
+
+
+def test_status_without_a_way_back(site: Site) -> None:
+    """Where a rollback has nothing to return to, that is told; so are versions that are not here."""
+    site.deploy({"v1": 50.0, "v9": 50.0, "v2": 0.0})
+    shown = site.run("deployments", "status").stdout
+    assert "none but the current one has had 100 %" in shown
+    assert "  v9         50 %  not in this directory\n" in shown
+    assert "  v2  0 %, staged  uploaded just now\n" in shown
+
+
+def test_hosts(shared: Site) -> None:
+    """The status shows which hosts are alive, what they follow, and what they lack."""
+    log = log_of(shared)
+    shared.deploy(V1, SPLIT)
+    assert "No host has reported" in shared.run("deployments", "status").stdout
+    log.report("web-1", ["v1", "v2"], 2)
+    log.report("web-2", ["v1"], 1)
+    shown = shared.run("deployments", "status").stdout
+    assert shown.partition("Hosts\n")[2].splitlines() == [
+        "  web-1  revision 2          seen just now  has v1, v2",
+        "  web-2  revision 1, behind  seen just now  lacks v2",
+    ]
+    told = shared.json("deployments", "status")["hosts"]
+    assert [(host["host"], host["revision"], host["missing"]) for host in told] == [
+        ("web-1", 2, []),
+        ("web-2", 1, ["v2"]),
+    ]
+    assert told[0]["seen"].endswith("Z")
+
+
+def test_a_host_lacks_a_version(shared: Site) -> None:
+    """A version that a live host lacks is refused, unless it is forced."""
+    log = log_of(shared)
+    shared.deploy(V1)
+    log.report("web-2", ["v1"], 1)
+    told = shared.json("versions", "deploy", "v2@10", "v1", "-y", "--wait", "0", code=1)
+    assert [refusal["kind"] for refusal in told["refusals"]] == ["host-lacks-version"]
+    assert told["refusals"][0]["reason"].startswith("the host web-2 lacks v2, whose users would get another version")
+    assert shared.percentages == [V1]
+    result = shared.run("versions", "deploy", "v2@10", "v1", "-y", "--force")
+    assert "overruled: the host web-2 lacks v2" in result.stderr
+    log.report("web-2", ["v1", "v2"], 2)
+    shared.run("versions", "deploy", "v2@50", "v1", "-y")
+    assert len(shared.percentages) == 3
+
+
+def test_commands_report_nothing(shared: Site) -> None:
+    """No command makes the host that it runs on one that deployments wait for."""
+    log = log_of(shared)
+    shared.deploy(V1, SPLIT)
+    shared.run("explain", "/")
+    shared.run("deployments", "status")
+    assert log.hosts() == {}
+
+
+def test_restore(shared: Site, redis: RedisServer) -> None:
+    """A Redis that has lost its data gets the history back from the host's copy, and no other Redis does."""
+    assert "holds no deployments" in shared.run("deployments", "restore", "-y", code=1).stderr
+    shared.deploy(V1, SPLIT)
+    entries = log_of(shared).read()
+    LastKnown(shared.path / COPY).save(entries)
+    assert "nothing is lost" in shared.run("deployments", "restore", "-y", code=1).stderr
+    forget(redis)
+    assert "pass -y" in shared.run("deployments", "restore", code=1).stderr
+    assert shared.percentages == []
+    shown = shared.run("deployments", "restore", "-y").stdout
+    assert "has 2 deployments, up to revision 2: v1 90 %, v2 10 %" in shown
+    assert "Restored 2 deployments" in shown
+    assert log_of(shared).read() == entries
+    forget(redis)
+    told: dict[str, Any] = shared.json("deployments", "restore", "-y")
+    assert (told["restored"], told["revision"]) == (2, 2)
+
+
+def test_restore_of_a_file(tmp_path: Path) -> None:
+    """A file needs no command: it is told what does."""
+    site = Site(tmp_path)
+    assert str(site.path / COPY) in site.run("deployments", "restore", "-y", code=1).stderr
+
+
+def test_hosts_of_several_servers_and_silent_ones(shared: Site, redis: RedisServer) -> None:
+    """A host has what all servers under its name have; one that has gone silent is shown, and named to who deploys."""
+    log = log_of(shared)
+    shared.deploy(V1)
+    log.report("web-1", ["v1", "v2"], 1, server="a")
+    log.report("web-1", ["v1"], 1, server="b")
+    with redis.client() as client:
+        report = f'{int(time.time()) - 420} {{"versions": ["v1"], "revision": 1}}'
+        client.hset("version-affinity:storefront:hosts", "web-2", report)
+    rows = shared.run("deployments", "status").stdout.partition("Hosts\n")[2].splitlines()
+    assert [" ".join(row.split()) for row in rows] == [
+        "web-1 (2 servers) revision 1 seen just now has v1",
+        "web-2 revision 1 silent, seen 7 minutes ago has v1",
+    ]
+    told = shared.json("deployments", "status")["hosts"]
+    states = [(host["host"], host["servers"], host["silent"]) for host in told]
+    assert states == [("web-1", 2, False), ("web-2", 1, True)]
+    result = shared.run("versions", "deploy", "v2@10", "v1", "-y", "--wait", "0", code=1)
+    assert "the host web-1 lacks v2" in result.stderr
+    assert "the host web-2 has said nothing for some seconds" in result.stderr
+
+
+def test_a_host_is_ahead_of_the_log(shared: Site) -> None:
+    """A host that follows a later revision than the log has tells that the log has lost some: nothing is deployed."""
+    shared.deploy(V1)
+    log_of(shared).report("web-1", ["v1", "v2"], 7)
+    lost = "has lost deployments: its newest is revision 1, and the host web-1 follows revision 7"
+    result = shared.run("deployments", "status")
+    assert lost in result.stderr
+    assert "deployments restore --replace" in result.stderr
+    assert "revision 7, ahead" in result.stdout
+    told = shared.json("versions", "deploy", "v2@10", "v1", "-y", code=1)
+    assert [refusal["kind"] for refusal in told["refusals"]] == ["log-lost"]
+    assert lost in told["refusals"][0]["reason"]
+    forced = shared.run("versions", "deploy", "v2@10", "v1", "-y", "--force", code=1)
+    assert "nothing is deployed:\n" in forced.stderr
+    assert "--force overrules" not in forced.stderr
+    assert shared.percentages == [V1]
+
+
+def test_deployed_since_the_log_was_read(shared: Site) -> None:
+    """What a host, or the copy, has beyond what was read is in the log by now: then nothing is lost."""
+    shared.deploy(V1)
+    log = log_of(shared)
+    place = Place()
+    place.releases = str(shared.path)
+    read = log.read()
+    shared.deploy(SPLIT)
+    LastKnown(shared.path / COPY).save(log.read())
+    log.report("web-1", ["v1", "v2"], 2)
+    assert hosts_ahead(log.hosts(), log, read) == ""
+    assert not place.is_followed_elsewhere(log, read)
+
+
+def test_restore_in_place_of_a_new_history(shared: Site, redis: RedisServer) -> None:
+    """Where somebody has deployed to a Redis that had lost its data, the copy can take the place of what is there."""
+    shared.deploy(V1, SPLIT)
+    entries = log_of(shared).read()
+    LastKnown(shared.path / COPY).save(entries)
+    shown = shared.run("deployments", "restore", "--replace", "-y", code=1).stderr
+    assert "has 2 deployments, of which the copy holds the first 2: nothing is lost" in shown
+    forget(redis)
+    shared.deploy({"v2": 100.0})
+    told = shared.run("deployments", "restore", "-y", code=1).stderr
+    assert "has 1 deployment, up to revision 1: v2 100 %" in told
+    assert "--replace" in told
+    shown = shared.run("deployments", "restore", "--replace", "-y").stdout
+    assert "has 1 deployment, up to revision 1: v2 100 %, which are lost" in shown
+    assert "Restored 2 deployments" in shown
+    assert log_of(shared).read() == entries

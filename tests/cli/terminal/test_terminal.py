@@ -1,0 +1,421 @@
+"""On a real terminal: tables, colours, questions, progress, Ctrl+C; and nothing of that elsewhere."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+if sys.platform == "win32":
+    pytest.skip("Windows has no pseudo-terminals of this kind", allow_module_level=True)
+
+from tests.cli.commanding import Site, environment, program, ran
+from tests.cli.terminal.screen import CTRL_C, CTRL_D, terminal
+from tests.harness import write_build
+from version_affinity.cli.terminal.text import width
+from version_affinity.releases import Retention
+from version_affinity.releases.log.entries import open_log
+from version_affinity.releases.log.local_copy import LastKnown
+from version_affinity.releases.releases import COPY
+from version_affinity.releases.store.directory import ReleasesDirectory, publishing
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.slow
+
+V1 = {"v1": 100.0}
+ESCAPE = "\x1b["
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    """A site with v1 deployed, and v2 uploaded."""
+    site = Site(tmp_path)
+    site.upload("v1", "v2", tag="checkout")
+    site.deploy(V1, message="all of them, " * 20)
+    return site
+
+
+def test_tables(site: Site) -> None:
+    """A terminal gets a table: a header, aligned cells, times as people tell them, and lines that fit."""
+    with terminal(site.root, "versions", "list", columns=90) as screen:
+        assert screen.end() == 0
+    header, *rows, _, retention = screen.text.splitlines()
+    assert retention == "Retention: keep 10"
+    assert header.split() == ["VERSION", "STATE", "UPLOADED", "BY", "TAG", "FILES", "SIZE", "MESSAGE"]
+    assert [row.split()[0] for row in rows] == ["v2", "v1"]
+    assert all(row.index("ada") == header.index("BY") for row in rows)
+    assert " ago" in rows[0] or "just now" in rows[0]
+    assert ESCAPE in screen.raw
+    with terminal(site.root, "deployments", "list", columns=60) as screen:
+        assert screen.end() == 0
+    assert max(map(len, screen.text.splitlines())) <= 60
+    assert screen.text.splitlines()[1].endswith("...")
+
+
+def test_long_names(site: Site) -> None:
+    """Authors, tags and messages are cut where a table is too wide for the terminal, and never in a pipe."""
+    author, tag, message = "Ada-Augusta von Lovelace-K", "release-2026-11-checkout", "the new checkout " * 5
+    more = {"VERSION_AFFINITY_AUTHOR": author}
+    arguments = ("versions", "upload", str(site.build("v3")), "--id", "128db5012d84", "--tag", tag, "-m", message)
+    ran(site.root, *arguments, **more)
+    ran(site.root, "versions", "deploy", "v1@90", "128db5012d84@10", "-y", "-m", message, **more)
+    for command, rows in (("versions list", 4), ("deployments list", 3), ("deployments status", 2)):
+        with terminal(site.root, *command.split(), columns=80) as screen:
+            assert screen.end() == 0
+        lines = [line for line in screen.text.splitlines() if line.startswith(("VERSION", "REVISION", "v", "1", " "))]
+        assert len(lines) == rows
+        assert max(map(len, lines)) <= 80
+    with terminal(site.root, "versions", "list", columns=80) as screen:
+        assert screen.end() == 0
+    header, row, *_ = screen.text.splitlines()
+    assert header.split() == ["VERSION", "STATE", "UPLOADED", "BY", "TAG", "FILES", "SIZE", "MESSAGE"]
+    assert row[header.index("BY") :].startswith("Ada-")
+    assert row.count("...") == 3
+    with terminal(site.root, "versions", "list", columns=200) as screen:
+        assert screen.end() == 0
+    assert "..." not in screen.text.splitlines()[1]
+    first = ran(site.root, "versions", "list").stdout.splitlines()[0].split("\t")
+    assert (first[3], first[4], first[7]) == (author, tag, message)
+
+
+def test_no_color(site: Site) -> None:
+    """NO_COLOR is respected: the table without a colour."""
+    with terminal(site.root, "versions", "list", NO_COLOR="1") as screen:
+        assert screen.end() == 0
+    assert "VERSION" in screen.text
+    assert ESCAPE not in screen.raw
+
+
+def test_pipes_get_neither(site: Site) -> None:
+    """A pipe gets no colour and no header, also of a command that somebody types on a terminal."""
+    reading, writing = os.pipe()
+    with terminal(site.root, "versions", "list", stdout=writing) as screen, os.fdopen(reading) as pipe:
+        os.close(writing)
+        assert screen.end() == 0
+        text = pipe.read()
+    assert text == ran(site.root, "versions", "list").stdout
+    assert ESCAPE not in text
+    assert "VERSION" not in text
+
+
+@pytest.mark.parametrize("answer", ["y", "yes", "n", ""])
+def test_question(site: Site, answer: str) -> None:
+    """On a terminal, a deployment is asked about; only a yes goes ahead."""
+    with terminal(site.root, "versions", "deploy", "v2@10", "v1") as screen:
+        assert "10 % of the users move" in screen.expect("Deploy? [y/N]: ")
+        screen.type(f"{answer}\n")
+        code = screen.end()
+    if answer[:1] == "y":
+        assert (code, site.percentages) == (0, [V1, {"v2": 10.0, "v1": 90.0}])
+        assert "Deployed revision 2" in screen.text
+    else:
+        assert (code, site.percentages) == (1, [V1])
+        assert screen.text.endswith("Nothing is deployed.\n")
+
+
+def test_pruned_while_the_question_stood(site: Site) -> None:
+    """A version that was removed while somebody thought about the question is not deployed."""
+    site.upload("v0")
+    with terminal(site.root, "versions", "deploy", "v0") as screen:
+        screen.expect("Deploy? [y/N]: ")
+        site.run("prune", "--keep", "0", "-y")
+        screen.type("y\n")
+        assert screen.end() == 1
+    assert "nothing is deployed (--force overrules this):\n  - v0 is not uploaded" in screen.text
+    assert site.percentages == [V1]
+
+
+def test_known_again_while_the_question_of_prune_stood(site: Site) -> None:
+    """Versions that the retention keeps by now, or whose tabs may be open, are not removed, nor any that was not shown.
+
+    v0 has had users since the question, and no rollback returns to it.
+    """
+    site.upload("v0")
+    site.directory.change_retention(Retention(0))
+    with terminal(site.root, "prune") as screen:
+        screen.expect("Remove 2 versions? [y/N]: ")
+        site.upload("v3")
+        site.deploy({"v0": 100.0}, V1, {"v3": 100.0}, V1)
+        screen.type("y\n")
+        assert screen.end() == 0
+    assert "Removed 1 version.\nv0 stays: had users less than a day ago, whose tabs may be open.\n" in screen.text
+    assert list(site.directory.versions()) == ["v1", "v0", "v3"]
+    site.upload("v2")
+    with terminal(site.root, "prune") as screen:
+        screen.expect("Remove 1 version? [y/N]: ")
+        site.directory.change_retention(Retention(10))
+        screen.type("y\n")
+        assert screen.end() == 0
+    assert "Removed 0 versions.\nv2 stays: one of the last 10 that were uploaded.\n" in screen.text
+    assert list(site.directory.versions()) == ["v1", "v0", "v3", "v2"]
+
+
+def test_changed_while_the_question_of_the_retention_stood(site: Site) -> None:
+    """What another operator has changed meanwhile stays where it is not named, and what that comes to is asked anew."""
+    site.upload("v0")
+    site.directory.change_retention(Retention(10, timedelta(days=30)))
+    with terminal(site.root, "retention", "--keep", "1", "--younger-than", "none") as screen:
+        asked = screen.expect("Change the retention from keep 10, younger than 30d to keep 1? [y/N]: ")
+        assert asked.endswith("v2 is known no longer then: its open pages miss their files, within a second.\n")
+        screen.type("n\n")
+        assert screen.end() == 1
+    assert screen.text.endswith("Nothing is changed.\n")
+    with terminal(site.root, "retention", "--keep", "1", "--json") as screen:
+        assert screen.end() == 0
+    with terminal(site.root, "retention", "--younger-than", "none") as screen:
+        screen.expect("[y/N]: ")
+        site.run("retention", "--keep", "0", "--younger-than", "31d")
+        screen.type("y\n")
+        screen.expect("Warning: somebody has changed it meanwhile: the retention is keep 0, younger than 31d by now")
+        assert "v0 and v2 are known no longer then" in screen.expect("to keep 0? [y/N]: ")
+        screen.type("y\n")
+        assert screen.end() == 0
+    assert ReleasesDirectory(site.path).retention == Retention(0)
+
+
+def test_pruned_in_the_last_moment(site: Site) -> None:
+    """A deployment waits for a removal under way, and looks again after it."""
+    with terminal(site.root, "versions", "deploy", "v2") as screen:
+        screen.expect("Deploy? [y/N]: ")
+        with publishing(site.directory):
+            screen.type("y\n")
+            time.sleep(0.3)
+            assert site.percentages == [V1]
+            site.directory.manifest_path("v2").unlink()
+        assert screen.end() == 1
+    assert "v2 is not uploaded" in screen.text
+    assert site.percentages == [V1]
+
+
+def test_yes(site: Site) -> None:
+    """With -y nobody is asked."""
+    with terminal(site.root, "rollback", "v2", "-y") as screen:
+        assert screen.end() == 0
+    assert "[y/N]" not in screen.text
+
+
+@pytest.mark.parametrize("command", ["rollback v2", "prune --keep 0"])
+def test_other_questions(site: Site, command: str) -> None:
+    """Whatever takes something away is asked about."""
+    with terminal(site.root, *command.split()) as screen:
+        screen.expect("? [y/N]: ")
+        screen.type("n\n")
+        assert screen.end() == 1
+    assert site.percentages == [V1]
+    assert list(site.directory.versions()) == ["v1", "v2"]
+
+
+@pytest.mark.parametrize(("key", "code", "words"), [(CTRL_C, 130, ""), (CTRL_D, 1, "the question was not answered")])
+def test_interrupted_question(site: Site, key: str, code: int, words: str) -> None:
+    """Ctrl+C at a question ends with 130, the end of the input with 1; nothing is written, no traceback shown."""
+    with terminal(site.root, "versions", "deploy", "v2") as screen:
+        screen.expect("[y/N]: ")
+        screen.type(key)
+        assert screen.end() == code
+    assert words in screen.text
+    assert "Traceback" not in screen.text
+    assert site.percentages == [V1]
+
+
+def test_choosing(site: Site) -> None:
+    """Without a spec, a terminal is asked for the versions and their percentages, until the answers can be used."""
+    with terminal(site.root, "versions", "deploy", "-m", "chosen") as screen:
+        shown = screen.expect("Numbers or ids [1 2]: ")
+        assert "  1  v2" in shown
+        assert "  2  v1  100 %" in shown
+        screen.type("1 7\n")
+        assert "'7' is none of them: write numbers from 1 to 2, or ids" in screen.expect("Numbers or ids [1 2]: ")
+        screen.type("2, v2\n")
+        screen.expect("Percentage of v1 [50]: ")
+        screen.type("many\n")
+        assert "'many' is no percentage" in screen.expect("Percentage of v1 [50]: ")
+        screen.type("70%\n")
+        screen.expect("v2 gets 30 %")
+        screen.expect("Deploy? [y/N]: ")
+        screen.type("y\n")
+        assert screen.end() == 0
+    assert site.percentages[-1] == {"v1": 70.0, "v2": 30.0}
+
+
+def test_deployed_while_somebody_chose(site: Site) -> None:
+    """A deployment that was made, and followed here, while somebody chose is a conflict: no log has lost anything."""
+    with terminal(site.root, "versions", "deploy") as screen:
+        screen.expect("Numbers or ids [1 2]: ")
+        site.deploy({"v2": 100.0}, message="the other one")
+        LastKnown(site.path / COPY).save(open_log(site.directory).read())
+        screen.type("1 2\n\n")
+        assert screen.end() == 1
+    assert 'ada has deployed revision 2 meanwhile, just now: v2 100 % ("the other one")' in screen.text
+    assert "Deploy?" not in screen.text
+    assert "lost" not in screen.text
+    assert site.percentages == [V1, {"v2": 100.0}]
+
+
+def test_choosing_more_than_there_is(site: Site) -> None:
+    """Percentages above 100 are asked for once more."""
+    site.upload("v3")
+    with terminal(site.root, "versions", "deploy") as screen:
+        screen.expect("Numbers or ids [1 3]: ")
+        screen.type("v1 v2 v3\n")
+        for share, proposed in (("80", "33.333"), ("70", "10")):
+            screen.expect(f"[{proposed}]: ")
+            screen.type(f"{share}\n")
+        screen.expect("more than 100 %")
+        for share, proposed in (("80", "33.333"), ("10", "10")):
+            screen.expect(f"[{proposed}]: ")
+            screen.type(f"{share}\n")
+        screen.expect("v3 gets 10 %")
+        screen.expect("[y/N]: ")
+        screen.type(CTRL_C)
+        assert screen.end() == 130
+
+
+def test_choosing_from_nothing(tmp_path: Path) -> None:
+    """Where nothing is uploaded, there is nothing to choose."""
+    site = Site(tmp_path)
+    with terminal(site.root, "versions", "deploy") as screen:
+        assert screen.end() == 1
+    assert "nothing is uploaded yet: python -m version_affinity versions upload dist/" in screen.text
+
+
+@pytest.mark.parametrize("command", ["versions upload builds/v1 --id v9", "compress builds/v1 --encoding gzip"])
+def test_progress(site: Site, command: str) -> None:
+    """Long work shows how far it is on a terminal's stderr, and nowhere else."""
+    site.build("v1", {"n.txt": "new"})
+    with terminal(site.root, *command.split()) as screen:
+        assert screen.end() == 0
+    assert "[####" in screen.text
+    again = command.replace("v9", "v8")
+    done = ran(site.root, *again.split())
+    assert (done.stderr, "[##" in done.stdout) == ("", False)
+
+
+@pytest.mark.parametrize(
+    ("command", "name"), [("check builds/v1", "builds/v1"), ("versions deploy v2 --dry-run", "v2")]
+)
+def test_progress_of_a_check(site: Site, command: str, name: str) -> None:
+    """A check says what it does, and then how far it is: on a terminal, and neither in a pipe nor with --json."""
+    pytest.importorskip("tinycss2", reason="it comes with the extra 'check'")
+    with terminal(site.root, *command.split()) as screen:
+        screen.expect(f"Checking {name} ...")
+        screen.expect(f"Checking {name}  [######")
+        screen.expect("######]  3/3")
+        assert screen.end() == 0
+    assert ran(site.root, *command.split()).stderr == ""
+    reading, writing = os.pipe()
+    with terminal(site.root, *command.split(), "--json", stdout=writing) as screen, os.fdopen(reading) as pipe:
+        os.close(writing)
+        assert screen.end() == 0
+        assert json.load(pipe)
+    assert "Checking" not in screen.text
+
+
+def test_progress_of_a_huge_file(site: Site) -> None:
+    """While one huge file is read, the line says for how long already."""
+    pytest.importorskip("tinycss2", reason="it comes with the extra 'check'")
+    with (site.root / "builds" / "v1" / "huge.bin").open("wb") as file:
+        file.truncate(2 << 30)  # sparse: it takes no space
+    with terminal(site.root, "check", "builds/v1") as screen:
+        screen.expect("Checking builds/v1 ... 0:00:01")
+        screen.expect("######]  3/3")
+        assert screen.end() == 0
+
+
+@pytest.mark.parametrize(("columns", "bar"), [(80, 20), (40, 8)])
+def test_progress_stays_on_its_line(site: Site, columns: int, bar: int) -> None:
+    """However long the name and the counts are, a work is shown on one line: one that wraps would stay there.
+
+    Each file is counted twice.
+    """
+    name = "a-directory-whose-name-is-long/日本語の長い名前のディレクトリ"
+    write_build(site.root / name, {f"{number}.txt": "" for number in range(5000)})
+    reading, writing = os.pipe()  # as wide as a pipe is, which is not asked
+    arguments = ("versions", "upload", name, "--id", "v9")
+    with terminal(site.root, *arguments, columns=columns, stdout=writing) as screen:
+        os.close(writing)
+        assert screen.end() == 0
+    os.close(reading)
+    assert max(map(width, re.split("[\r\n]", screen.text))) < columns
+    lines = screen.text.rstrip().split("\n")
+    assert len(lines) == 1
+    shown = lines[0].split("\r")[-1]
+    assert re.fullmatch(r"Uploadin.*\.\.\.  \[(#+)\]  10000/10000 *", shown)
+    assert shown.count("#") >= bar
+
+
+def test_json_on_a_terminal(site: Site) -> None:
+    """What is to be JSON stays JSON where somebody is asked: the plan and the question are on stderr."""
+    reading, writing = os.pipe()
+    arguments = ("versions", "deploy", "v2@10", "v1", "--json")
+    with terminal(site.root, *arguments, stdout=writing) as screen, os.fdopen(reading) as pipe:
+        os.close(writing)
+        assert "10 % of the users move" in screen.expect("Deploy? [y/N]: ")
+        screen.type("y\n")
+        assert screen.end() == 0
+        text = pipe.read()
+    assert text.startswith("{")
+    assert '"deployed": true' in text
+
+
+def test_nothing_yet(tmp_path: Path) -> None:
+    """Empty lists say on a terminal what comes next."""
+    site = Site(tmp_path)
+    for command, words in (
+        ("versions list", "Nothing is uploaded yet"),
+        ("deployments list", "Nothing is deployed yet"),
+    ):
+        with terminal(site.root, *command.split()) as screen:
+            assert screen.end() == 0
+        assert words in screen.text
+
+
+def test_how_many_more(site: Site) -> None:
+    """A list that is cut says so on a terminal."""
+    site.deploy(V1, V1)
+    with terminal(site.root, "deployments", "list", "--limit", "1") as screen:
+        assert screen.end() == 0
+    assert "2 earlier deployments: --limit 3 lists all" in screen.text
+
+
+def test_interrupted_work(site: Site) -> None:
+    """SIGINT in the middle of a work ends with 130, without a traceback, and leaves nothing behind."""
+    pipe = site.root / "builds" / "v1"
+    site.build("v1", {f"assets/{number}.txt": "x" * 1000 for number in range(2000)})
+    with terminal(site.root, "versions", "upload", str(pipe), "--id", "v9") as screen:
+        screen.expect("[")
+        screen.type(CTRL_C)
+        assert screen.end() == 130
+    assert "Traceback" not in screen.text
+    assert list(site.directory.versions()) == ["v1", "v2"]
+
+
+def test_errors_are_red(site: Site) -> None:
+    """An error's first word is red on a terminal, and plain elsewhere."""
+    with terminal(site.root, "versions", "view", "v9") as screen:
+        assert screen.end() == 1
+    assert f"{ESCAPE}31m{ESCAPE}1mError:" in screen.raw
+    done = subprocess.run(
+        program("versions", "view", "v9"), cwd=site.root, env=environment(), capture_output=True, text=True, check=False
+    )
+    assert done.stderr.startswith("Error: version 'v9'")
+
+
+def test_files_by_reason(site: Site) -> None:
+    """A terminal of 80 columns gets the files of a version under the reasons why they are fingerprinted or are not."""
+    with terminal(site.root, "versions", "view", "v1", "--files", columns=80) as screen:
+        assert screen.end() == 0
+    lines = screen.text.splitlines()
+    headings = [line for line in lines if not line.startswith(" ")]
+    assert headings[0] == "Fingerprinted: usual name (2 files)"
+    assert "Not fingerprinted: HTML (1 file)" in headings
+    assert max(map(len, lines)) <= 80
+    assert lines[lines.index("Not fingerprinted: HTML (1 file)") + 1].split()[-2:] == ["html", "/index.html"]

@@ -1,0 +1,1 @@
+"""Tests of the decision: which version a request gets."""

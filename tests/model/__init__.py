@@ -1,0 +1,1 @@
+"""The browser model, and the invariants that it checks."""

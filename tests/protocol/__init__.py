@@ -1,0 +1,1 @@
+"""Tests of HTTP as a whole: the linter of responses, conformance, hostile input."""

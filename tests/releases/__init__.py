@@ -1,0 +1,1 @@
+"""Tests of releases, with the processes that use them."""

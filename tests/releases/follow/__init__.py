@@ -1,0 +1,1 @@
+"""Tests of following the log and the releases directory."""

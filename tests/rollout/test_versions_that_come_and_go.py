@@ -1,0 +1,107 @@
+"""Memory over many versions: what was made for a version goes when the version goes."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import shutil
+from typing import TYPE_CHECKING
+
+import pytest
+from werkzeug.test import create_environ, run_wsgi_app
+
+from tests.harness import NAVIGATION, SCRIPT, write_build
+from version_affinity import Cookie, Version, VersionAffinity
+from version_affinity.decision.request import Request
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+pytestmark = pytest.mark.slow
+
+#: A fingerprinted name of other bytes in every version.
+COLLISION = "assets/chunk-C0liD3sX.js"
+#: Versions until memory is as it stays, and from then on.
+FIRST, MORE = 20, 180
+#: Containers per version, for what others keep. A version's treatments and counters are some hundred.
+BOUND = 3
+
+
+def build(directory: Path, version: str) -> Path:
+    """Write the build of a version."""
+    files = {
+        f"assets/index-{version:0>8}.js": f"// {version}",
+        COLLISION: version,
+        "logo.svg": f"<svg>{version}</svg>",
+        f"only-{version}.txt": version,
+        "index.html": f"<!doctype html>{version}",
+    }
+    return write_build(directory / version, files)
+
+
+def ask(affinity: VersionAffinity, path: str, headers: Mapping[str, str]) -> None:
+    """Ask for something, and forget the answer."""
+    run_wsgi_app(affinity, create_environ(path, headers=headers), buffered=True)
+
+
+def one_more(affinity: VersionAffinity, directory: Path, number: int) -> None:
+    """Roll a version out over the one before, with requests of all kinds, and retire that."""
+    version, before = f"v{number}", f"v{number - 1}"
+    affinity.add(Version(version, build(directory, version)))
+    affinity.deploy({before: 100, version: 0})
+    ask(affinity, "/", {**NAVIGATION, "Version-Override": version})
+    for headers in ({}, {"Version-Override": version}):
+        ask(affinity, f"/{COLLISION}", headers)
+    affinity.deploy({before: 50, version: 50})
+    for cookie in (f"version-affinity-app=1.{before}", "user=1", ""):
+        cookies = {"Cookie": cookie} if cookie else {}
+        ask(affinity, "/", {**NAVIGATION, **cookies})
+        ask(affinity, "/", {**NAVIGATION, **cookies, "Version-Override": "unknown"})
+        ask(affinity, "/", {**NAVIGATION, **cookies, "Sec-Purpose": "prefetch"})
+        ask(affinity, "/logo.svg", {**SCRIPT, **cookies})
+        ask(affinity, "/logo.svg", {**SCRIPT, **cookies, "Sec-Fetch-Site": "cross-site"})
+        ask(affinity, "/logo.svg", cookies)
+        ask(affinity, "/logo.svg", {**cookies, "Service-Worker": "script"})
+        ask(affinity, f"/only-{before}.txt", {**SCRIPT, **cookies})
+        ask(affinity, "/assets/gone-AAAABBBB.js", {**SCRIPT, **cookies})
+        ask(affinity, f"/assets/index-{before:0>8}.js", {**SCRIPT, **cookies})
+        ask(affinity, "/", {**NAVIGATION, **cookies, "Referer": f"http://localhost/assets/index-{before:0>8}.js"})
+    affinity.deploy({version: 100})
+    affinity.retire(before)
+    shutil.rmtree(directory / before)
+
+
+def test_hundreds_of_versions(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Treatments, counters and memos of a retired version go with it."""
+    caplog.set_level(logging.CRITICAL, "version_affinity")  # pytest would keep all that is logged
+    affinity = VersionAffinity(None, [Version("v0", build(tmp_path, "v0"))], keys=[Cookie("user")])
+
+    def held_after(numbers: range) -> int:
+        for number in numbers:
+            one_more(affinity, tmp_path, number)
+        gc.collect()
+        return len(gc.get_objects())
+
+    before = held_after(range(1, FIRST))
+    after = held_after(range(FIRST, FIRST + MORE))
+    assert after - before < BOUND * MORE
+    only = {f"v{FIRST + MORE - 1}"}
+    counts = affinity.counters()
+    assert {version for version, *_ in counts.requests} == only
+    assert counts.missing.keys() | {version for pair in counts.rescues for version in pair} <= only
+    assert {decision.version for each in affinity._policy.treatments.values() for decision in each} == only
+
+
+def test_a_request_that_ends_after_its_version(tmp_path: Path) -> None:
+    """What a late request makes anew for a version that has gone goes with the next one."""
+    affinity = VersionAffinity(None, [Version("v0", build(tmp_path, "v0"))], keys=[Cookie("user")])
+    old = affinity._state
+    decision = old.decider.decide(Request(create_environ("/", headers=NAVIGATION), affinity._cookie))
+    one_more(affinity, tmp_path, 1)
+    treatment = affinity._policy.treatments["page"][decision]
+    treatment.count("200 OK")
+    assert ("v0", "page", "2xx", decision.reason) in affinity.counters().requests
+    one_more(affinity, tmp_path, 2)
+    assert {version for version, *_ in affinity.counters().requests} == {"v2"}
+    assert decision not in affinity._policy.treatments["page"]

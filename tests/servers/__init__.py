@@ -1,0 +1,1 @@
+"""Tests behind real servers, and the code that starts them."""

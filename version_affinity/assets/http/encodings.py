@@ -1,0 +1,83 @@
+"""Which form of a file a client gets (RFC 9110 section 12.5.3): as it is, or compressed beforehand.
+
+The form with the highest q-value that the client gives; among equals, which browsers' always are, the smallest.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from version_affinity.assets.loading.asset import Asset, Representation
+
+#: Characters of an Accept-Encoding field above which it is not read. Browsers send about 25; the bound keeps what a
+#: hostile one costs, and what the memo holds, small.
+LONGEST: Final = 256
+
+# RFC 9110 sections 5.6.2 and 12.4.2.
+_MEMBER: Final = re.compile(
+    r"([!#$%&'*+.^_`|~0-9A-Za-z-]+)(?:[ \t]*;[ \t]*[qQ]=(0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?))?", re.ASCII
+)
+_ALIASES: Final = {"x-gzip": "gzip"}  # RFC 9110 section 8.4.1.3
+_IDENTITY: Final = "identity"
+_ANY: Final = "*"
+# Below every q-value that can be written: what is not compressed is acceptable when nothing is said of it, and whoever
+# names a coding prefers it.
+_UNSAID: Final = 0.0005
+
+
+def select(asset: Asset, field: str | None) -> Representation:
+    """Choose the form of a file to send.
+
+    Args:
+        asset: The file, with its variants.
+        field: The Accept-Encoding field; None where it is absent: the file as it is, which every client understands.
+
+    Returns:
+        The file itself also where nothing is acceptable: section 12.5.3 lets a server, and it may well be understood.
+    """
+    if not field or len(field) > LONGEST:
+        return asset
+    weights = _weights(field)
+    chosen: Representation = asset
+    highest = weights[_IDENTITY]
+    other = weights[_ANY]
+    for variant in asset.variants:
+        weight = weights.get(variant.encoding, other)
+        if weight > highest or (weight == highest and weight and variant.size < chosen.size):
+            chosen, highest = variant, weight
+    return chosen
+
+
+def parse_accept_encoding(field: str) -> dict[str, float]:
+    """Return the q-values of an Accept-Encoding field by coding, "identity" and "*" (any other) always among them.
+
+    A member that breaks the grammar is left out; of several for one coding the first counts.
+
+    >>> parse_accept_encoding("gzip;q=0.5, BR")
+    {'gzip': 0.5, 'br': 1.0, 'identity': 0.0005, '*': 0.0}
+    >>> parse_accept_encoding("x-gzip, *;q=0")
+    {'gzip': 1.0, '*': 0.0, 'identity': 0.0}
+    """
+    weights: dict[str, float] = {}
+    for member in field.split(","):
+        match = _MEMBER.fullmatch(member.strip(" \t"))
+        if match is not None:
+            coding, weight = match.groups()
+            coding = coding.lower()
+            weights.setdefault(_ALIASES.get(coding, coding), 1.0 if weight is None else float(weight))
+    # An asterisk stands for everything unnamed, "identity" too.
+    weights.setdefault(_IDENTITY, weights.get(_ANY, _UNSAID))
+    weights.setdefault(_ANY, 0.0)
+    return weights
+
+
+@lru_cache(maxsize=64)
+def _weights(field: str) -> Mapping[str, float]:
+    """Remember the few fields that browsers send, read only: all callers share them."""
+    return MappingProxyType(parse_accept_encoding(field))

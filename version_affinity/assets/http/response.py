@@ -1,0 +1,176 @@
+"""The HTTP rules of answering with a file, free of WSGI: a file and the request's fields in, a response out.
+
+In the order of RFC 9110: the form of the file (section 12.5.3), the preconditions against that form (13.2.2), the range
+of it (14.2). Nothing here opens a file: the body of a response says which bytes of which file it is (``files.py``).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
+
+from version_affinity.assets.loading.asset import NOSNIFF, Header, Representation
+
+from .conditions import Outcome, evaluate, if_none_match, if_range
+from .encodings import select
+from .ranges import Span, multipart, parse_range
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from version_affinity.assets.loading.asset import Asset
+
+__all__ = [
+    "CONDITIONAL",
+    "IMMUTABLE",
+    "NEGOTIATED",
+    "NOT_MODIFIED",
+    "NO_STORE",
+    "OK",
+    "PARTIAL",
+    "REVALIDATE",
+    "Body",
+    "Parts",
+    "Response",
+    "if_none_match",
+    "respond",
+]
+
+#: For a file whose name carries its content's hash. A year is what every cache understands as "forever" (RFC 9111 gives
+#: no upper bound).
+IMMUTABLE: Final = ("Cache-Control", "public, max-age=31536000, immutable")
+#: For any other file: kept, and asked for again on each use.
+REVALIDATE: Final = ("Cache-Control", "public, max-age=0, must-revalidate")
+#: For what is not there: a 404 without it may be kept heuristically (RFC 9111 section 4.2.2) and outlive its cause.
+NO_STORE: Final = ("Cache-Control", "no-store")
+
+#: The fields of a request, by their CGI names, of which one must be there for ``respond`` to answer a GET with anything
+#: but 200 and the whole file: ``environ.keys().isdisjoint(CONDITIONAL)`` tells a plain one. If-Range needs a Range.
+CONDITIONAL: Final = (
+    "HTTP_IF_NONE_MATCH",
+    "HTTP_RANGE",
+    "HTTP_IF_MODIFIED_SINCE",
+    "HTTP_IF_MATCH",
+    "HTTP_IF_UNMODIFIED_SINCE",
+)
+#: The field that chooses among a file's variants, where it has any.
+NEGOTIATED: Final = "HTTP_ACCEPT_ENCODING"
+
+OK: Final = "200 OK"
+PARTIAL: Final = "206 Partial Content"
+NOT_MODIFIED: Final = "304 Not Modified"
+_FAILED: Final = "412 Precondition Failed"
+_UNSATISFIABLE: Final = "416 Range Not Satisfiable"
+
+
+class Parts(NamedTuple):
+    """A body made of spans of a file, with literal bytes between them; without any, the file must still be there."""
+
+    representation: Representation
+    pieces: tuple[bytes | Span, ...]
+
+
+#: A whole file, parts of one, or literal bytes, b"" for no body.
+Body: TypeAlias = "Representation | Parts | bytes"
+
+
+class Response(NamedTuple):
+    """An answer.
+
+    Attributes:
+        status: The status code and its reason.
+        headers: A list of its own: whoever gets it may add to it.
+        body: What to send. The headers tell its length but for 304.
+    """
+
+    status: str
+    headers: list[Header]
+    body: Body
+
+
+def respond(
+    asset: Asset,
+    method: str,
+    field: Callable[[str], str | None],
+    extra: Iterable[Header] = (),
+    last_modified: str = "",
+) -> Response:
+    """Answer a request for a file. Never raises, whatever the request holds.
+
+    Args:
+        asset: The file.
+        method: GET or HEAD. (Another is answered as GET, but for what RFC 9110 keeps to these two.)
+        field: Looks up a field of the request by its CGI name (RFC 3875 section 4.1.18), ``HTTP_RANGE``; None where it
+            is absent. The ``get`` of an environ does.
+        extra: Headers of the caller's: Cache-Control, Vary, and what else goes with 200, 206 and 304 (RFC 9110 section
+            15.4.5), which is nothing that describes the content. Errors get none of them: a cache may keep any status
+            that comes with a lifetime (RFC 9111 section 3), and would give it to others.
+        last_modified: The file's Last-Modified; "" for none. Dates are no validators then.
+
+    >>> import tempfile, pathlib
+    >>> from version_affinity.assets.loading.index import scan
+    >>> with tempfile.TemporaryDirectory() as build:
+    ...     _ = pathlib.Path(build, "hello.txt").write_text("Hello")
+    ...     hello = scan(build).assets["/hello.txt"]
+    >>> respond(hello, "GET", {"HTTP_RANGE": "bytes=1-3"}.get).status
+    '206 Partial Content'
+    >>> respond(hello, "GET", {"HTTP_IF_NONE_MATCH": hello.etag}.get, [REVALIDATE]).headers[1:]
+    [('Cache-Control', 'public, max-age=0, must-revalidate')]
+    """
+    variants = asset.variants
+    chosen: Representation = select(asset, field(NEGOTIATED)) if variants else asset
+    etag = chosen.etag
+    modified = asset.mtime_ns // 1_000_000_000 if last_modified and asset.mtime_ns >= 0 else None
+    outcome = evaluate(method, field, etag, modified)
+    if outcome is not None:
+        if outcome is Outcome.FAILED:
+            return _error(_FAILED, method)
+        # Without Last-Modified: there is an ETag (section 15.4.5).
+        return Response(NOT_MODIFIED, [("ETag", etag), *extra], b"")
+    dated = (*extra, ("Last-Modified", last_modified)) if last_modified else extra
+    wanted = field("HTTP_RANGE") if method == "GET" else None
+    if wanted is not None:
+        condition = field("HTTP_IF_RANGE")
+        # A date that several forms share is no strong validator (section 8.8.1).
+        if condition is None or if_range(condition, etag, None if variants else modified):
+            answer = _part(chosen, wanted, dated)
+            if answer is not None:
+                return answer
+    return Response(OK, [*chosen.headers, *dated], Parts(chosen, ()) if method == "HEAD" else chosen)
+
+
+def _part(chosen: Representation, wanted: str, extra: Iterable[Header]) -> Response | None:
+    """Answer for a Range field; None where it is ignored."""
+    size = chosen.size
+    spans = parse_range(wanted, size)
+    if spans is None:
+        return None
+    if not spans:
+        return _error(_UNSATISFIABLE, "GET", ("Content-Range", f"bytes */{size}"))
+    kind, _, *described = chosen.headers
+    if len(spans) == 1:
+        ((start, stop),) = spans
+        length, place = str(stop - start), f"bytes {start}-{stop - 1}/{size}"
+        headers = [kind, ("Content-Length", length), *described, *extra, ("Content-Range", place)]
+        return Response(PARTIAL, headers, Parts(chosen, spans))
+    if chosen.encoding:
+        # Clients decode by the outer Content-Encoding, which framed parts are no stream of: the whole is understood.
+        return None
+    # The content's hash in its own tag: nobody can make a file that holds it.
+    boundary = chosen.etag.strip('"')
+    framed = multipart(spans, size, kind[1], boundary)
+    if framed is None:
+        return None
+    pieces, total = framed
+    outer = ("Content-Type", f"multipart/byteranges; boundary={boundary}")
+    headers = [outer, ("Content-Length", str(total)), *described, *extra]
+    return Response(PARTIAL, headers, Parts(chosen, pieces))
+
+
+def _error(status: str, method: str, *more: Header) -> Response:
+    body = status.encode("ascii") + b"\n"
+    return Response(status, [*text_headers(body), NO_STORE, *more], b"" if method == "HEAD" else body)
+
+
+def text_headers(body: bytes) -> tuple[Header, ...]:
+    """Return what describes a short text of this package's own."""
+    return (("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(body))), NOSNIFF)

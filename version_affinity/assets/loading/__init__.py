@@ -1,0 +1,1 @@
+"""Reading a build directory into an index of assets."""

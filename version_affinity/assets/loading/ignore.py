@@ -1,0 +1,253 @@
+"""Which files of a directory are left out of a build, and which directories are not builds at all."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable
+from fnmatch import translate
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from version_affinity.errors import ConfigurationError
+
+from .fingerprint import Place, has_hash, is_hash_like, place_of, reason
+from .media import content_type
+from .siblings import ENDINGS, uncompressed
+from .tree import UnservableError, read, through_projection, wsgi_path
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+#: Patterns of files that are not served. None: a bundler may well write a ``node_modules`` directory or source maps
+#: that its pages refer to, and what a build must not publish is better not put into it.
+DEFAULT_IGNORE: Final[tuple[str, ...]] = ()
+
+#: Patterns of files that a build itself leaves out, in the syntax of ``.gitignore``, as Cloudflare's wrangler reads it.
+ASSETSIGNORE: Final = ".assetsignore"
+#: Why a file of another platform's configuration is not served.
+CONTROL_FILE: Final = "it configures a hosting platform or is its server's code, and is not for browsers"
+#: Why a file is not served whose name, or whose directory's name, begins with a dot.
+HIDDEN: Final = "it is hidden: a name begins with a dot"
+#: Reasons that follow from a path alone: they say nothing against the build or the disk that it lies on.
+DELIBERATE: Final = frozenset((CONTROL_FILE, HIDDEN))
+
+# At the top of a build. Each is either the platform's configuration or the source of its server.
+_CONTROL_FILES: Final = frozenset(
+    (
+        *("_worker.js", "_worker.js.map", "_worker.bundle", "_routes.json"),
+        *("wrangler.toml", "wrangler.json", "wrangler.jsonc", "netlify.toml", "vercel.json", "now.json"),
+        *("firebase.json", "staticwebapp.config.json", "web.config"),
+    )
+)
+_RULES_LIMIT: Final = 1024 * 1024
+_PAGE_LIMIT: Final = 4 * 1024 * 1024
+# What a bundler writes: no configuration in a language of its own, which may hold secrets.
+_BUILT: Final = ("text/javascript", "text/css", "image/", "font/", "audio/", "video/", "application/wasm")
+# ".pnpm-cCnnJdwi.js": a hash after a dash or a dot, and something before that.
+_HASHED: Final = re.compile(r"\.[^.].*?[-.]([A-Za-z0-9_-]{8,64})\.[a-z0-9]+(?:\.map)?\Z")
+_HASH_LENGTH: Final = 8  # of base64url, the default of Vite, Rollup and Rolldown
+_HEXADECIMAL: Final = re.compile(r"[0-9a-f]+\Z")
+
+
+def matcher(ignore: Iterable[str]) -> Callable[[str, str], bool] | None:
+    """Return what tells whether a request path and its last segment match one of some shell patterns, None without any.
+
+    Args:
+        ignore: Patterns (``*.map``, ``drafts/*``), matched with the path relative to the directory and with each name.
+
+    Raises:
+        ConfigurationError: it is no list of patterns, or one can be no file's name.
+
+    >>> ignored = matcher(["*.map", "drafts/*"])
+    >>> ignored("/app.js.map", "app.js.map"), ignored("/drafts/a.txt", "a.txt"), ignored("/app.js", "app.js")
+    (True, True, False)
+    """
+    patterns = list(ignore) if isinstance(ignore, Iterable) and not isinstance(ignore, str) else [None]
+    try:
+        translated = [translate(wsgi_path(pattern).strip("/")) for pattern in patterns if isinstance(pattern, str)]
+    except UnicodeEncodeError as error:
+        raise ConfigurationError(f"ignore={ignore!r} has a pattern that can be no file's name: {error}") from None
+    if len(translated) < len(patterns):
+        raise ConfigurationError(f"ignore={ignore!r} is no list of patterns: write ignore=['*.map']")
+    if not patterns:
+        return None
+    match = re.compile("|".join(translated)).match
+    return lambda path, name: match(name) is not None or match(path.strip("/")) is not None
+
+
+class Exclusions:
+    """Which files of one directory are left out. The directory's ``.assetsignore`` is read now.
+
+    Args:
+        root: The real, absolute name of the directory.
+        ignored: Whether a path and its last segment are left out besides; None leaves out nothing more.
+
+    Raises:
+        ConfigurationError: ``.assetsignore`` cannot be read, or has a line that is not a pattern. What it is to hide
+            would be served.
+    """
+
+    __slots__ = ("_ignored", "_match")
+
+    def __init__(self, root: str, ignored: Callable[[str, str], bool] | None = None) -> None:
+        self._ignored: Final = ignored
+        self._match: Final = _assetsignore(root)
+
+    @property
+    def are_none(self) -> bool:
+        """Whether no pattern leaves out anything."""
+        return self._ignored is None and self._match is None
+
+    def leaves_out(self, path: str, name: str) -> bool:
+        """Tell whether patterns leave out a file, or the file that it was compressed from, or a directory ("/a/")."""
+        if self.are_none:
+            return False
+        if self._matches(path, name):
+            return True
+        if not path.endswith(ENDINGS):
+            return False
+        original = uncompressed(name)
+        return self._matches(path[: len(path) - len(name)] + original, original)
+
+    def _matches(self, path: str, name: str) -> bool:
+        if self._ignored is not None and self._ignored(path, name):
+            return True
+        return self._match is not None and self._match(_on_disk(path[1:]))
+
+    @staticmethod
+    def control(path: str) -> str:
+        """Return why a platform's control file, or what it is compressed to, is not served; "" for any other file.
+
+        >>> Exclusions.control("/_worker.js")
+        "it configures a hosting platform or is its server's code, and is not for browsers"
+        >>> Exclusions.control("/docs/_worker.js")
+        ''
+        """
+        return CONTROL_FILE if path.rfind("/") == 0 and uncompressed(path[1:]) in _CONTROL_FILES else ""
+
+    @staticmethod
+    def shows(directory: str, name: str, siblings: Collection[str]) -> bool:
+        """Tell whether a file is served although its name begins with a dot: a build tool wrote it.
+
+        Its name carries a hash, as those of others beside it do. Rollup names a chunk after what ``manualChunks``
+        returns, and with pnpm the widespread recipe returns ".pnpm".
+
+        Args:
+            directory: The path of its directory.
+            name: Its name.
+            siblings: The names of the files beside it.
+
+        >>> Exclusions.shows("/assets/", ".pnpm-cCnnJdwi.js", ()), Exclusions.shows("/assets/", ".eslintrc.js", ())
+        (True, False)
+        """
+        plain = uncompressed(name)
+        hashed = _HASHED.match(plain)
+        if hashed is None or not content_type(plain.removesuffix(".map")).startswith(_BUILT):
+            return False
+        place = place_of(directory)
+        if reason(directory, plain, place):
+            return True
+        tail = hashed[1] if _HEXADECIMAL.match(hashed[1]) else hashed[1][-_HASH_LENGTH:]
+        if not is_hash_like(tail):
+            return False
+        # A hash may read as a word, where only the others tell that hashes stand here.
+        return place is not Place.OTHER or any(map(has_hash, siblings))
+
+
+def check_is_build(root: str, given: str, exclusions: Exclusions, *, page_is_known: bool = False) -> None:
+    """Check that a directory is a build and not the project that it is made from.
+
+    Args:
+        root: The real, absolute name of the directory.
+        given: How the configuration names it: ``directory='dist'``.
+        exclusions: What is not served of it.
+        page_is_known: Whether its index.html was checked before, and is not read again.
+
+    Raises:
+        ConfigurationError: it is a project.
+    """
+    if Path(root, "node_modules").is_dir() and not exclusions.leaves_out("/node_modules/", "node_modules"):
+        sign = "it holds node_modules/"
+    else:
+        script = "" if page_is_known else _source_script(root)
+        if not script:
+            return
+        sign = f"its index.html loads the source file {script!r}"
+    raise ConfigurationError(
+        f"{given} is a project's source directory and not its build, because {sign}: name the directory that the build "
+        "tool writes to, such as 'dist', or overrule this with allow_source=True (--allow-source)",
+    )
+
+
+def doubt_of(root: str) -> str:
+    """Return what casts doubt on a directory's being a build, "" for nothing."""
+    if Path(root, "package.json").is_file():
+        return "/package.json is served like any other file: builds seldom hold one, so check that this is the build"
+    return ""
+
+
+def _assetsignore(root: str) -> Callable[[str], bool] | None:
+    """Return what tells whether ``.assetsignore`` leaves a relative path out; None without that file."""
+    if not Path(root, ASSETSIGNORE).exists():
+        return None
+    try:
+        data = read(through_projection(f"{root}/{ASSETSIGNORE}"), _RULES_LIMIT).data
+    except (OSError, UnservableError) as error:
+        raise ConfigurationError(f"{root + '/' + ASSETSIGNORE!r} cannot be read: {error}: make it readable") from None
+    if data is None:
+        raise ConfigurationError(f"{root + '/' + ASSETSIGNORE!r} has more than {_RULES_LIMIT} bytes: shorten it")
+    import pathspec  # noqa: PLC0415 - few builds have such a file
+
+    lines = data.decode("utf-8", "surrogateescape").removeprefix("\ufeff").splitlines()
+    try:
+        return pathspec.GitIgnoreSpec.from_lines(lines).match_file
+    except ValueError as error:
+        raise ConfigurationError(f"{root + '/' + ASSETSIGNORE!r} has a line that is not a pattern: {error}") from None
+
+
+def _on_disk(path: str) -> str:
+    """Return a request path as the file system has it."""
+    return path if path.isascii() else os.fsdecode(path.encode("latin-1"))
+
+
+class _Scripts(HTMLParser):
+    """Finds the first script of a page that lies in ``/src/``."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found = ""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        source = (dict(attrs).get("src") or "").strip() if tag == "script" else ""
+        if not self.found and source.removeprefix(".").removeprefix("/").startswith("src/"):
+            self.found = source
+
+
+def _source_script(root: str) -> str:
+    """Return the source file that a directory's index.html loads as a script, "" for none."""
+    if not Path(root, "index.html").is_file():
+        return ""
+    try:
+        data = read(through_projection(f"{root}/index.html"), _PAGE_LIMIT).data
+    except (OSError, UnservableError):
+        return ""
+    if not data or b"src/" not in data:
+        return ""
+    scripts = _Scripts()
+    scripts.feed(data.decode("utf-8", "replace"))
+    return scripts.found
+
+
+def why_hidden(path: str) -> str:
+    """Return why a path's name keeps its file from being served, "" if it does not.
+
+    >>> why_hidden("/.env"), why_hidden("/.well-known/security.txt"), why_hidden("/app.js")
+    ('it is hidden: a name begins with a dot', '', '')
+    """
+    control = Exclusions.control(path)
+    if control:
+        return control
+    shown = path.removeprefix("/.well-known")
+    return HIDDEN if "/." in shown else ""

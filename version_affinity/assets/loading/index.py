@@ -1,0 +1,315 @@
+"""One build directory as an immutable index: every servable file, its content's hash, type and entity tag.
+
+The directory is read once, when a version is loaded; a request then costs a look in a dict. What cannot be served
+safely (dangling links, loops, links out of the tree, pipes, unreadable files) is left out and listed with its reason:
+nothing in a tree makes the scan fail.
+"""
+
+from __future__ import annotations
+
+import gc
+import logging
+import os
+import re
+import threading
+from collections.abc import Iterable
+from collections.abc import Mapping as MappingABC
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, TypeAlias
+
+from version_affinity.errors import ConfigurationError
+
+from .asset import Asset
+from .ignore import DEFAULT_IGNORE, Exclusions, check_is_build, doubt_of, matcher, why_hidden
+from .inventory import UNKNOWN, Inventory, InventoryError, from_document
+from .inventory_file import InventoryFile
+from .loader import Loader
+from .media import checked_additions
+from .memory import Memory
+from .tree import LARGE, Skipped
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Container, Iterator, Mapping
+
+    from .asset import Representation
+    from .loader import Loaded
+    from .manifests import Chunk, ViteFile, ViteManifest
+
+__all__ = ["DEFAULT_IGNORE", "LARGE", "Asset", "FingerprintRule", "Index", "Memory", "Skipped", "refresh", "scan"]
+
+logger = logging.getLogger("version_affinity")
+
+#: What ``fingerprinted=`` may be.
+FingerprintRule: TypeAlias = "Callable[[str], bool | None] | str | re.Pattern[str]"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Index:
+    """All servable files of one directory.
+
+    Attributes:
+        directory: The directory's real, absolute name.
+        assets: Request path to file.
+        manifest: Vite's manifest, when the build has one.
+        skipped: What is not served, or not used as a compressed form, and why; for whoever loads the build to report,
+            once.
+        directories: The directories of the files, with "/" at both ends.
+        workers: The paths of scripts without a fingerprint that handle a service worker's events.
+    """
+
+    directory: str
+    assets: Mapping[str, Asset]
+    manifest: ViteManifest | None
+    skipped: tuple[Skipped, ...]
+    directories: frozenset[str] = field(init=False, repr=False)
+    workers: frozenset[str] = field(init=False, repr=False)
+    _source: _Source = field(repr=False)
+
+    def __post_init__(self) -> None:
+        directories = frozenset([path[: path.rfind("/") + 1] for path in self.assets])
+        object.__setattr__(self, "directories", directories)
+        workers = frozenset([path for path, asset in self.assets.items() if asset.is_worker])
+        object.__setattr__(self, "workers", workers)
+
+    def why_not_served(self, path: str) -> str:
+        """Return why a path has no file although the build holds one there, or would not serve one; "" for no reason.
+
+        It looks at the disk, for a report about a reference that leads to nothing.
+
+        Args:
+            path: As in ``PATH_INFO``.
+        """
+        if path in self.assets:
+            return ""
+        for skipped in self.skipped:
+            if path == skipped.path or path.startswith(f"{skipped.path.rstrip('/')}/"):
+                return skipped.reason
+        hidden = why_hidden(path)
+        if hidden:
+            return hidden
+        try:
+            there = os.path.lexists(self.directory + os.fsdecode(path.encode("latin-1")))
+        except ValueError:
+            return ""
+        return "ignore= or .assetsignore leaves it out" if there else ""
+
+    def without(self, paths: Container[str]) -> Index:
+        """Return the index without some files. ``refresh`` still takes the whole one."""
+        left = {path: asset for path, asset in self.assets.items() if path not in paths}
+        return replace(self, assets=MappingProxyType(left))
+
+    def release(self) -> None:
+        """Give back the content that is held in memory, when the build is no longer served; again, it does nothing."""
+        memory = self._source.loader.memory
+        if memory is not None:
+            memory.forget(_representations(self.assets))
+
+
+class _Source:
+    """Where an index comes from, and the newest one that came from there."""
+
+    __slots__ = ("latest", "loaded", "loader", "lock")
+
+    latest: Index
+
+    def __init__(self, loader: Loader, loaded: Loaded) -> None:
+        self.loader = loader
+        self.lock = threading.Lock()
+        self.take(loaded)
+
+    def take(self, loaded: Loaded) -> Index:
+        self.loaded = loaded
+        manifest = loaded.vite.manifest if loaded.vite else None
+        self.latest = Index(self.loader.root, MappingProxyType(loaded.assets), manifest, loaded.skipped, self)
+        return self.latest
+
+
+def scan(
+    directory: str | os.PathLike[str],
+    *,
+    fingerprinted: FingerprintRule | None = None,
+    ignore: Iterable[str] = DEFAULT_IGNORE,
+    content_types: Mapping[str, str] | None = None,
+    memory: Memory | None = None,
+    manifest: str | os.PathLike[str] | Mapping[str, object] | Inventory | None = None,
+    allow_source: bool = False,
+) -> Index:
+    """Read a build directory.
+
+    Args:
+        directory: The directory. A link to one is resolved now: pointing it elsewhere later changes nothing here.
+        fingerprinted: Adds to the built-in rule (``fingerprint.py``): a regular expression that is searched in the
+            path, or a callable that takes the path and returns True, False, or None for the built-in rule. HTML is
+            never fingerprinted.
+        ignore: Shell patterns (``*.map``, ``drafts/*``) of files and directories that are not served, matched with the
+            path relative to the directory and with each name. What such files are compressed to is not served either.
+        content_types: Adds to the built-in types, or changes them: ``{".mdl": "model/vnd.mdl"}``.
+        memory: Where the content of small files is held; None holds none.
+        manifest: A file where this load leaves what it found, for the next one: whose size and time of modification
+            are the same is not read again. It is written when it is not there or no longer true. Or such a manifest as
+            parsed JSON, or as what that says, which is only used. (Not Vite's, which is found where Vite writes it.)
+        allow_source: Whether the directory may be a project's source directory, which is refused otherwise. A build
+            that was uploaded, and so comes with a parsed manifest, was checked then.
+
+    Raises:
+        ConfigurationError: the directory is missing, no directory, a project's source, or holds no file to serve; a
+            pattern, a type or the manifest's name is unusable. A manifest that cannot be used or written is no error,
+            but logged.
+
+    >>> import tempfile, pathlib
+    >>> with tempfile.TemporaryDirectory() as build:
+    ...     _ = pathlib.Path(build, "robots.txt").write_text("User-agent: *")
+    ...     index = scan(build)
+    >>> index.assets["/robots.txt"].content_type
+    'text/plain; charset=utf-8'
+    """
+    file = None if manifest is None or isinstance(manifest, MappingABC | Inventory) else InventoryFile(manifest)
+    root, ignored = _root(directory), matcher(ignore)
+    loader = Loader(
+        root,
+        ignored=ignored,
+        rule=_rule(fingerprinted),
+        types=checked_additions(content_types),
+        memory=memory,
+        apart=None if file is None else file.file,
+    )
+    with _uncollected():
+        known = _given(manifest) if file is None else file.read()
+        if manifest is None or file is not None:
+            if not allow_source:
+                given = f"directory={os.fspath(directory)!r}"
+                page_is_known = known.digest("/index.html") is not None
+                check_is_build(root, given, Exclusions(root, ignored), page_is_known=page_is_known)
+            doubt = doubt_of(root)
+            if doubt:
+                logger.warning("%r: %s", root, doubt)
+        loaded = loader.load(known)
+    if not loaded.assets:
+        raise ConfigurationError(
+            f"directory={os.fspath(directory)!r} holds no file to serve: build the front end first, or name the "
+            "directory that the build writes to",
+        )
+    if file is not None:
+        found = Inventory(loaded.assets, loaded.verdicts, loaded.vite, known.about)
+        if not known.agrees(found):
+            file.write(found)
+    return _Source(loader, loaded).latest
+
+
+def refresh(index: Index) -> Index:
+    """Return the index of a directory as it is now, for development: what has changed is read, and nothing else.
+
+    It looks at the size and time of every file. It returns the same object when nothing has changed, also while there
+    is no file at all, as when a build tool has just emptied the directory. The content that a file of the index held
+    which is no longer in it is given back; what is newest of a directory holds the memory for all. Several threads may
+    ask, one at a time is answered.
+
+    Raises:
+        Exception: what a callable given as ``fingerprinted`` raises.
+
+    >>> import tempfile, pathlib
+    >>> with tempfile.TemporaryDirectory() as build:
+    ...     _ = pathlib.Path(build, "a.txt").write_text("1")
+    ...     before = scan(build)
+    ...     same = refresh(before)
+    ...     _ = pathlib.Path(build, "b.txt").write_text("2")
+    ...     after = refresh(before)
+    >>> same is before, list(after.assets), after.assets["/a.txt"] is before.assets["/a.txt"]
+    (True, ['/a.txt', '/b.txt'], True)
+    """
+    source = index._source  # noqa: SLF001 - of this module
+    with source.lock:
+        latest, before, loader = source.latest, source.loaded, source.loader
+        loaded = loader.load(Inventory(before.assets, before.verdicts, before.vite))
+        if not loaded.assets or (
+            len(loaded.assets) == len(before.assets)
+            and all(before.assets.get(path) is asset for path, asset in loaded.assets.items())
+            and loaded.skipped == before.skipped
+            and _chunks(loaded.vite) == _chunks(before.vite)
+        ):
+            return latest
+        if loader.memory is not None:
+            kept = {id(representation) for representation in _representations(loaded.assets)}
+            loader.memory.forget(gone for gone in _representations(before.assets) if id(gone) not in kept)
+        return source.take(loaded)
+
+
+def _representations(assets: Mapping[str, Asset]) -> Iterator[Representation]:
+    for asset in assets.values():
+        yield asset
+        yield from asset.variants
+
+
+def _chunks(vite: ViteFile | None) -> Mapping[str, Chunk] | None:
+    return None if vite is None or vite.manifest is None else vite.manifest.chunks
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Pause cyclic garbage collection: it would walk the index again and again while it grows, and find nothing.
+
+    Only where no other thread runs: the garbage of requests that are answered meanwhile must not pile up.
+    """
+    pausing = gc.isenabled() and threading.active_count() == 1
+    if pausing:
+        gc.disable()
+    try:
+        yield
+    finally:
+        if pausing:
+            if not gc.get_freeze_count():
+                # What has grown counts as old at once: the next look at the young would be at all of it.
+                gc.freeze()
+                gc.unfreeze()
+            gc.enable()
+
+
+def _given(manifest: object) -> Inventory:
+    if isinstance(manifest, Inventory):
+        return manifest
+    if not isinstance(manifest, MappingABC):
+        return UNKNOWN
+    try:
+        return from_document(dict(manifest))
+    except InventoryError as error:
+        logger.warning("the manifest that was given is not used, and all files are read: %s", error)
+        return UNKNOWN
+
+
+def _root(directory: str | os.PathLike[str]) -> str:
+    name = os.fspath(directory) if isinstance(directory, (str, os.PathLike)) else None
+    if not isinstance(name, str):
+        raise ConfigurationError(
+            f"directory={directory!r} is no text: give the directory's name as str or pathlib.Path"
+        )
+    if not name:
+        raise ConfigurationError("directory='' names none: give the one that the build writes to, such as 'dist'")
+    try:
+        root = Path(os.path.realpath(name))
+        if root.is_dir():
+            return str(root)
+        exists = root.exists()
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(f"directory={name!r} cannot be looked at: {error}") from None
+    if exists:
+        raise ConfigurationError(f"directory={name!r} is a file: name the directory that the build writes to")
+    raise ConfigurationError(
+        f"directory={name!r} does not exist (it means {str(root)!r} here): build the front end first"
+    )
+
+
+def _rule(fingerprinted: FingerprintRule | None) -> Callable[[str], bool | None] | None:
+    if fingerprinted is None or callable(fingerprinted):
+        return fingerprinted
+    try:
+        search = re.compile(fingerprinted).search
+        search("")  # a pattern of bytes cannot
+    except (re.error, TypeError) as error:
+        raise ConfigurationError(
+            f"fingerprinted={fingerprinted!r} is neither a regular expression nor a callable ({error}): write one that "
+            r"is found in the paths of such files, such as r'\.[0-9a-f]{8}\.', or leave it out"
+        ) from None
+    return lambda path: True if search(path) else None

@@ -1,0 +1,1 @@
+"""The rule files of a build: ``_redirects`` and ``_headers``."""

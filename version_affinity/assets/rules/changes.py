@@ -1,0 +1,219 @@
+"""What ``_headers`` changes in one response, and what is left of it where the response is not for everybody."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from version_affinity.assets.http.response import NO_STORE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from version_affinity.assets.loading.asset import Header
+
+_PRIVATE: Final = ("private", "no-store")
+# What invites shared caches, or lets them pass over the rest: "must-understand" outranks "no-store" (RFC 9111 section
+# 5.2.2.3), and "private" with names in it is not about the whole response (section 5.2.2.7).
+_INVITING: Final = ("public", "s-maxage", "must-understand", "proxy-revalidate")
+# A token, perhaps with another one (RFC 9111 section 5.2); what is quoted is for no cache to misread.
+_DIRECTIVE: Final = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+)(=[!#$%&'*+.^_`|~0-9A-Za-z-]+)?")
+#: What tells caches how long they may keep a response, in lower case; ``is_targeted`` is true of further names.
+CACHING: Final = frozenset(
+    ("cache-control", "expires", "pragma", "age", "surrogate-control", "edge-control", "x-accel-expires"),
+)
+_TARGETED: Final = frozenset(("surrogate-control", "edge-control", "x-accel-expires"))
+# A rule's tag or date is the same in each version: with it, a cache would take one's page for another's.
+_VALIDATORS: Final = frozenset(("etag", "last-modified"))
+_KEPT: Final = frozenset(("cache-control", "vary"))
+#: For both answers of a URL at which a navigation is shown a page and other requests reach the application. The page is
+#: shown in another site's frame too, not in one of the same origin. A client that does not send Sec-Fetch-* is
+#: recognised by the types that it accepts.
+NEGOTIATED: Final = ("Vary", "Sec-Fetch-Mode, Sec-Fetch-Dest, Sec-Fetch-Site, Accept")
+
+
+class HeaderChanges(NamedTuple):
+    """What rules change in a response.
+
+    Attributes:
+        removed: The names, in lower case, whose fields are taken out of the response.
+        added: The fields that are added to it then.
+        vary: What is added to its Vary.
+    """
+
+    removed: frozenset[str]
+    added: tuple[Header, ...]
+    vary: str = ""
+
+    def applied_to(self, headers: Iterable[Header]) -> list[Header]:
+        """Return a response's headers, changed; the given ones stay as they are.
+
+        >>> changes = HeaderChanges(frozenset(("etag",)), (("X-A", "1"),), "Origin")
+        >>> changes.applied_to([("ETag", '"a"'), ("Vary", "Accept")])
+        [('Vary', 'Accept, Origin'), ('X-A', '1')]
+        """
+        removed = self.removed
+        changed = [header for header in headers if header[0].lower() not in removed]
+        if self.vary:
+            changed = _varying(changed, self.vary)
+        changed += self.added
+        return changed
+
+    @property
+    def private(self) -> HeaderChanges:
+        """The same for an answer that depends on who asks: nothing in it lets a shared cache keep the answer.
+
+        A Cache-Control is left where it says ``private`` or ``no-store``, without what contradicts that. Fields for
+        caches of one kind, Expires and the like are left out, and validators, which know nothing of versions. Neither
+        Cache-Control nor Vary is removed. A cookie stays: it is the same for all who ask for this path.
+
+        >>> HeaderChanges(frozenset(("cache-control",)), (("Cache-Control", "public, max-age=9"),)).private
+        HeaderChanges(removed=frozenset(), added=(), vary='')
+        """
+        return self._limited(_unshared)
+
+    @property
+    def uncached(self) -> HeaderChanges:
+        """The same for an answer whose caching is settled: a miss that no cache keeps, an answer under an override."""
+        return self._limited(lambda _value: "")
+
+    @property
+    def cookieless(self) -> HeaderChanges:
+        """The same without cookies, for what a shared cache keeps: many keep nothing that sets one."""
+        if not any(name.lower() == "set-cookie" for name, _ in self.added):
+            return self
+        return self._replace(added=tuple(header for header in self.added if header[0].lower() != "set-cookie"))
+
+    @property
+    def lifetimes(self) -> tuple[float, float]:
+        """For how many seconds shared caches and a browser may use the response unchecked, by its Cache-Control.
+
+        -1 where they may not even keep it; infinity where the field sets no limit (RFC 9111 section 4.2.2).
+
+        >>> twice = ("Cache-Control", "max-age=600, max-age=0")
+        >>> HeaderChanges(frozenset(), (twice,)).lifetimes
+        (600, 600)
+        >>> understood = ("Cache-Control", "must-understand, no-store, max-age=99")  # which outranks no-store
+        >>> HeaderChanges(frozenset(), (understood,)).lifetimes
+        (99, 99)
+        """
+        value = next((value for name, value in self.added if name.lower() == "cache-control"), None)
+        if value is None:
+            return (math.inf, math.inf) if "cache-control" in self.removed else (0, 0)
+        words = [word.strip().lower().partition("=")[::2] for word in value.split(",")]
+        if ("no-store", "") in words and ("must-understand", "") not in words:
+            return -1, -1
+        if ("no-cache", "") in words:
+            return 0, 0
+        # Of a directive that stands twice, some caches use the first and some the last.
+        seconds: dict[str, float] = {}
+        for word, text in words:
+            seconds[word] = max(seconds.get(word, 0), int(text) if text.isascii() and text.isdigit() else math.inf)
+        stale = max(seconds.get("stale-while-revalidate", 0), seconds.get("stale-if-error", 0))
+        private = seconds.get("max-age", math.inf) + stale
+        return -1 if "private" in seconds else seconds.get("s-maxage", private - stale) + stale, private
+
+    def _limited(self, caching: Callable[[str], str]) -> HeaderChanges:
+        """Return the changes with what ``caching`` leaves of a Cache-Control."""
+        added: list[Header] = []
+        spared = set(_KEPT)
+        for name, value in self.added:
+            lowered = name.lower()
+            if lowered == "cache-control":
+                left = caching(value)
+                if left:
+                    added.append((name, left))
+                    spared.remove(lowered)
+            elif lowered in _VALIDATORS:
+                spared.add(lowered)
+            elif lowered not in CACHING and not is_targeted(lowered):
+                added.append((name, value))
+        return HeaderChanges(self.removed - spared, tuple(added), self.vary)
+
+
+def shown_elsewhere(here: HeaderChanges | None, home: HeaderChanges | None) -> HeaderChanges | None:
+    """Return what rules change in the answer with a page at a path that is not its own; None for nothing.
+
+    Rules for the path apply, but no cache keeps the page for longer than at its own path: a rule for ``/static/*`` that
+    allows a year is not meant for the page that answers where a script is missing. ``Vary`` stays.
+
+    Args:
+        here: What they change at the requested path.
+        home: What they change at the page's own path.
+    """
+    here, home = here or _NOTHING, home or _NOTHING
+    kept, away = _divided(here)
+    of_home = _divided(home)[1]
+    names = {name.lower() for name, _ in (*away.added, *of_home.added)}
+    shorter = all(mine <= its for mine, its in zip(here.lifetimes, home.lifetimes, strict=True))
+    if shorter and not away.added:
+        away = _NOTHING
+    elif here.lifetimes == (-1, -1) or (shorter and names == {"cache-control"}):
+        field = next(header for header in away.added if header[0].lower() == "cache-control")
+        away = HeaderChanges(CACHING, (field,))
+    else:
+        away = of_home
+    if not (kept.removed or kept.added or kept.vary or away.removed or away.added):
+        return None
+    return HeaderChanges(kept.removed | away.removed, kept.added + away.added, kept.vary)
+
+
+def _divided(changes: HeaderChanges) -> tuple[HeaderChanges, HeaderChanges]:
+    """Return changes without those of caching, and those; Vary is not removed."""
+    caching = frozenset(name for name in changes.removed if name in CACHING or is_targeted(name))
+    added: dict[bool, list[Header]] = {False: [], True: []}
+    for name, value in changes.added:
+        added[name.lower() in caching].append((name, value))
+    others = HeaderChanges(changes.removed - caching - {"vary"}, tuple(added[False]), changes.vary)
+    return others, HeaderChanges(caching, tuple(added[True]))
+
+
+_NOTHING: Final = HeaderChanges(frozenset(), ())
+
+
+def is_targeted(lowered: str) -> bool:
+    """Tell whether a field, its name in lower case, speaks to caches of one kind (RFC 9213), which obey it alone."""
+    return lowered.endswith("-cache-control") or lowered in _TARGETED
+
+
+def _unshared(cache_control: str) -> str:
+    """Return the directives under which no shared cache keeps a response; "" when they do not say so.
+
+    >>> _unshared("public, no-store"), _unshared('private="x", max-age=9'), _unshared("private, max-age=9")
+    ('no-store', '', 'private, max-age=9')
+    """
+    kept = []
+    for directive in map(_DIRECTIVE.fullmatch, map(str.strip, cache_control.split(","))):
+        if directive is not None:
+            name = directive[1].lower()
+            if name not in _INVITING and not (directive[2] and name in _PRIVATE):
+                kept.append(directive[0])
+    return ", ".join(kept) if any(directive.lower() in _PRIVATE for directive in kept) else ""
+
+
+def negotiated(status: str, headers: Sequence[Header]) -> list[Header]:
+    """Return the headers of an application's answer at a URL at which a navigation is shown a page of a build.
+
+    ``Vary`` keeps a cache from answering the navigation with it, and a cache keeps an error only if the application
+    says so: a 404 may be kept without any header (RFC 9111 section 4.2.2), and some caches ignore ``Vary``.
+
+    >>> negotiated("404 Not Found", [("Vary", "Cookie")])
+    [('Vary', 'Cookie, Sec-Fetch-Mode, Sec-Fetch-Dest, Sec-Fetch-Site, Accept'), ('Cache-Control', 'no-store')]
+    """
+    names = {name.lower() for name, _ in headers}
+    marked = _varying(headers, NEGOTIATED[1]) if "vary" in names else [*headers, NEGOTIATED]
+    if status[0] in "45" and "cache-control" not in names:
+        marked.append(NO_STORE)
+    return marked
+
+
+def _varying(headers: Sequence[Header], vary: str) -> list[Header]:
+    """Return headers with one Vary that names theirs and these; "*" outranks names (RFC 9110 section 12.5.5)."""
+    lines = [value for name, value in headers if name.lower() == "vary"]
+    names: dict[str, str] = {}
+    for name in map(str.strip, ",".join([*lines, vary]).split(",")):
+        if name:
+            names.setdefault(name.lower(), name)
+    joined = "*" if "*" in names else ", ".join(names.values())
+    return [*(header for header in headers if header[0].lower() != "vary"), ("Vary", joined)]

@@ -1,0 +1,158 @@
+"""The URLs of rules, and the paths that they are matched with: what a URL may hold, and what browsers make of it.
+
+Text is written as a browser's URL parser writes it (WHATWG URL), so that a rule reads as the platforms report it. What
+is sent, in a Location, holds what RFC 3986 allows and nothing else.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final, NamedTuple
+from urllib.parse import quote_from_bytes
+
+from version_affinity.assets.spelling import wire_bytes
+
+#: What a path may hold (RFC 3986 section 3.3), and the percent sign of what is encoded already.
+PATH_SAFE: Final = "/!$&'()*+,-.:;=@_~%"
+_PCHAR: Final = PATH_SAFE.removesuffix("%")
+
+# All but the path, query and fragment percent-encode sets (WHATWG URL section 1.3), and the percent sign.
+_URL_PATH: Final = "/%!$&'()*+,-.:;=@[\\]^_|~"
+_URL_QUERY: Final = _URL_PATH + "?`{}"
+_URL_FRAGMENT: Final = _URL_PATH + "?#{}"
+_ABSOLUTE: Final = re.compile(r"https:/{2,}([^/?#]+)(.*)", re.DOTALL)
+# A name or an address, perhaps with a port; "*" and ":name" stand for any. No user: Location would show its password.
+_HOST: Final = re.compile(r"(?:(?:[\w.*-]|:(?=[A-Za-z]))+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?", re.ASCII)
+_DOTS: Final = re.compile(r"/(?:\.|%2e){1,2}(?:/|$)", re.IGNORECASE)
+_SAFE: Final = re.compile(r"[\w/!$&'()*+,.:;=@~%-]*", re.ASCII)
+_MALFORMED: Final = re.compile("%(?![0-9A-Fa-f]{2})")
+# The platforms ignore the port. What is no name or address takes no part in rules: it is whatever the client sent.
+_HOSTNAME: Final = re.compile(r"([a-z0-9._-]+?)\.?(?::[0-9]*)?|(\[[0-9a-f:.]+\])(?::[0-9]*)?")
+
+
+class RuleURL(NamedTuple):
+    """The URL of a rule, in the parts that are treated differently.
+
+    Attributes:
+        host: With the port; "" for a path of the same host.
+        path: Begins with a slash.
+        query: With its question mark, or "".
+        fragment: With its number sign, or "".
+    """
+
+    host: str
+    path: str
+    query: str
+    fragment: str
+
+    @property
+    def source(self) -> str:
+        """What requests are compared with: neither query nor fragment."""
+        return f"https://{self.host}{self.path}" if self.host else self.path
+
+    def __str__(self) -> str:
+        return f"{self.source}{self.query}{self.fragment}"
+
+
+def read_url(text: str) -> RuleURL | None:
+    r"""Read a path, or a URL that begins with ``https://``; None for what is neither.
+
+    >>> str(read_url("/caf\xe9/../men\xfc?a=b c#d"))
+    '/men%C3%BC?a=b%20c#d'
+    >>> str(read_url("https://Example.com")), read_url("http://example.com"), read_url("https://me:secret@example.com")
+    ('https://Example.com/', None, None)
+    """
+    absolute = _ABSOLUTE.match(text)
+    host, rest = absolute.groups() if absolute else ("", text)
+    if absolute:
+        if not host.isascii():
+            try:
+                host = host.encode("idna").decode("ascii")
+            except UnicodeError:
+                return None
+        if not _HOST.fullmatch(host):
+            return None
+        rest = rest if rest.startswith("/") else f"/{rest}"
+    elif not text.startswith("/"):
+        return None
+    rest, _, fragment = rest.partition("#")
+    path, _, query = rest.partition("?")
+    return RuleURL(
+        host,
+        resolved(_quoted(path, _URL_PATH)),
+        f"?{_quoted(query, _URL_QUERY)}" if query else "",
+        f"#{_quoted(fragment, _URL_FRAGMENT)}" if fragment else "",
+    )
+
+
+def _quoted(text: str, safe: str) -> str:
+    """Return the text of a rule file, percent-encoded but for letters, digits, ``_.-~`` and ``safe``."""
+    return quote_from_bytes(file_bytes(text), safe)
+
+
+def file_bytes(text: str) -> bytes:
+    """Return the bytes that stood in the file; text that no decoder makes does not raise."""
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "surrogatepass")
+
+
+def resolved(path: str) -> str:
+    """Return a path without ``.`` and ``..`` segments (RFC 3986 section 5.2.4), also where they are percent-encoded.
+
+    >>> resolved("/a/./b/%2E%2e/c/.."), resolved("/../a..")
+    ('/a/', '/a..')
+    """
+    if not _DOTS.search(path):
+        return path
+    kept: list[str] = []
+    *segments, last = path.split("/")[1:]
+    for segment in segments:
+        kept = _followed(kept, segment)
+    plain = _plain_dots(last)
+    if plain not in (".", ".."):
+        kept.append(last)
+        return "/" + "/".join(kept)
+    kept = _followed(kept, last)
+    return "/" + "".join(f"{segment}/" for segment in kept)
+
+
+def _followed(kept: list[str], segment: str) -> list[str]:
+    plain = _plain_dots(segment)
+    if plain == "..":
+        del kept[-1:]
+    elif plain != ".":
+        kept.append(segment)
+    return kept
+
+
+def _plain_dots(segment: str) -> str:
+    return segment.replace("%2e", ".").replace("%2E", ".")
+
+
+def hostname(host: str) -> str:
+    """Return the name or address of a Host field (RFC 9110 section 7.2) without the port; "" for what is neither.
+
+    >>> hostname("Example.com:8000"), hostname("[::1]:8000"), hostname("a b")
+    ('example.com', '[::1]', '')
+    """
+    match = _HOSTNAME.fullmatch(host.lower())
+    return (match[1] or match[2]) if match else ""
+
+
+def written(path: str) -> str:
+    """Return a decoded path as a URL holds it (RFC 3986 section 3.3)."""
+    return quote_from_bytes(wire_bytes(path), _PCHAR)
+
+
+def safe_path(spelt: str) -> str:
+    """Return a path with all that it may not hold encoded (RFC 3986 section 3.3)."""
+    if _SAFE.fullmatch(spelt):
+        return _MALFORMED.sub("%25", spelt) if "%" in spelt else spelt
+    return encoded(wire_bytes(spelt), PATH_SAFE)
+
+
+def encoded(data: bytes, safe: str) -> str:
+    """Return bytes percent-encoded but for letters, digits, ``_.-~`` and ``safe``, and for what is encoded already."""
+    return _MALFORMED.sub("%25", quote_from_bytes(data, safe))

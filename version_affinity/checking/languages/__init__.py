@@ -1,0 +1,1 @@
+"""Parsers that find references in HTML, CSS, JavaScript and manifests."""

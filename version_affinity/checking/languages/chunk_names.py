@@ -1,0 +1,164 @@
+"""The names of webpack's chunks: what the function that makes them returns for each id that is written in it.
+
+>>> from version_affinity.checking.languages.syntax import nodes, parsed
+>>> made = parsed(b'id => "js/" + (7 === id ? "about" : id) + "." + {7: "1a2b", 9: "3c4d"}[id] + ".js"')
+>>> [list(chunk_names(function)) for function in nodes(made, ["arrow_function"])]
+[['js/about.1a2b.js', 'js/9.3c4d.js']]
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from .syntax import name, nodes, string
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from tree_sitter import Node
+
+_FUNCTIONS: Final = ("arrow_function", "function_expression")
+_EQUAL: Final = ("===", "==")
+#: How deep an expression is read: a chunk's name is a sum of a dozen parts, a chain of conditions may have some more.
+_DEPTH: Final = 200
+_CHUNKS: Final = 10_000
+#: Below it, a number with an exponent is written out (ECMA-262, Number::toString).
+_EXACT: Final = 1e21
+
+
+class _Call(NamedTuple):
+    """A call of the function: the name of its parameter, and the id that it is called with."""
+
+    parameter: str
+    id: str
+
+
+def chunk_names(function: Node, ids: Iterable[str] = ()) -> Iterator[str]:
+    """Yield the names that a function makes of the ids in it; none for a function that is not understood.
+
+    Args:
+        function: The function.
+        ids: The ids of a function that holds none itself.
+    """
+    body = function.child_by_field_name("body")
+    parameter = _parameter(function)
+    if function.type not in _FUNCTIONS or body is None or not parameter:
+        return
+    if body.type == "string":
+        yield string(body) or ""
+        return
+    for chunk in list(_ids(body, parameter) or ids)[:_CHUNKS]:
+        made = _value(body, _Call(parameter, chunk), _DEPTH)
+        if made is not None:
+            yield made
+
+
+def _parameter(function: Node) -> str:
+    """Return the name of a function's only parameter, else ""."""
+    parameters = function.child_by_field_name("parameters")
+    if parameters is None:
+        return name(function.child_by_field_name("parameter"))
+    return name(parameters.named_children[0]) if parameters.named_child_count == 1 else ""
+
+
+def _ids(body: Node, parameter: str) -> dict[str, None]:
+    """Return the ids in a function, each once: the keys of its maps, and what it compares its parameter with."""
+    found: dict[str, None] = {}
+    for node in nodes(body, ("pair", "binary_expression")):
+        if node.type == "pair":
+            chunk = _key(node)
+        else:
+            left, right = node.child_by_field_name("left"), node.child_by_field_name("right")
+            chunk = None
+            if _operator(node) in _EQUAL and left is not None and right is not None:
+                chunk = _constant(right) if name(left) == parameter else _constant(left)
+        if chunk is not None:
+            found[chunk] = None
+    return found
+
+
+def _value(node: Node | None, call: _Call, depth: int) -> str | None:  # noqa: C901, PLR0911 - one for each kind of node
+    """Return the text that an expression makes; None for one that is not understood, or undefined."""
+    if node is None or depth == 0:
+        return None
+    kind = node.type
+    if kind in ("string", "number"):
+        return _constant(node)
+    if kind == "identifier":
+        return call.id if name(node) == call.parameter else None
+    if kind in ("parenthesized_expression", "return_statement", "statement_block"):
+        return _value(node.named_children[0], call, depth - 1) if node.named_child_count == 1 else None
+    if kind == "ternary_expression":
+        condition = _is_equal(node.child_by_field_name("condition"), call)
+        if condition is None:
+            return None
+        return _value(node.child_by_field_name("consequence" if condition else "alternative"), call, depth - 1)
+    if kind == "subscript_expression":
+        return _looked_up(node, call, depth - 1)
+    if kind == "template_string":
+        parts = [_part(child, call, depth - 1) for child in node.named_children]
+        return _joined(parts)
+    if kind == "binary_expression":
+        first = _value(node.child_by_field_name("left"), call, depth - 1)
+        if _operator(node) == "||" and first:
+            return first
+        second = _value(node.child_by_field_name("right"), call, depth - 1)
+        return _joined([first, second]) if _operator(node) == "+" else second if _operator(node) == "||" else None
+    return None
+
+
+def _part(node: Node, call: _Call, depth: int) -> str | None:
+    """Return a part of a template."""
+    if node.type == "string_fragment":
+        return (node.text or b"").decode("utf-8", "replace")
+    return _value(node.named_children[0], call, depth) if node.type == "template_substitution" else None
+
+
+def _looked_up(node: Node, call: _Call, depth: int) -> str | None:
+    """Return what a map that is written out, ``{7: "1a2b"}[id]``, has for the id."""
+    mapped, index = node.child_by_field_name("object"), _value(node.child_by_field_name("index"), call, depth)
+    while mapped is not None and mapped.type == "parenthesized_expression" and mapped.named_child_count == 1:
+        mapped = mapped.named_children[0]
+    if mapped is None or mapped.type != "object" or index is None:
+        return None
+    for pair in mapped.named_children:
+        if pair.type == "pair" and _key(pair) == index:
+            return _constant(pair.child_by_field_name("value"))
+    return None
+
+
+def _is_equal(node: Node | None, call: _Call) -> bool | None:
+    """Return whether the id is what a condition compares it with; None for another condition."""
+    if node is None or node.type != "binary_expression" or _operator(node) not in _EQUAL:
+        return None
+    sides = (node.child_by_field_name("left"), node.child_by_field_name("right"))
+    values = [call.id if name(side) == call.parameter else _constant(side) for side in sides]
+    return None if None in values else values[0] == values[1]
+
+
+def _key(pair: Node) -> str | None:
+    key = pair.child_by_field_name("key")
+    if key is not None and key.type == "property_identifier":
+        return name(key)
+    return _constant(key)
+
+
+def _constant(node: Node | None) -> str | None:
+    """Return a string, or a number as JavaScript writes it: minifiers write 6000 as 6e3."""
+    if node is None or node.type != "number":
+        return string(node)
+    written = name(node)
+    try:
+        value = float(written)
+    except ValueError:
+        return written
+    return f"{value:.0f}" if value.is_integer() and value < _EXACT else written
+
+
+def _operator(node: Node) -> str:
+    return name(node.child_by_field_name("operator"))
+
+
+def _joined(parts: list[str | None]) -> str | None:
+    texts = [part for part in parts if part is not None]
+    return "".join(texts) if len(texts) == len(parts) else None

@@ -1,0 +1,245 @@
+"""References of an HTML file, its inline styles and scripts included; read by JustHTML, a parser of the HTML standard.
+
+The standard library's ``html.parser`` is none: it takes minutes for some hostile files, and knows nothing of foreign
+content and templates. What a ``<template>`` holds is not loaded, unless it is a declarative shadow root.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from justhtml import Element, JustHTML
+
+from version_affinity.checking.references import Document, Fault, Need, Reference, is_fragment
+
+from . import css, javascript
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from justhtml import Node
+
+_FILE, _CONTENT, _PAGE = Need.FILE, Need.CONTENT, Need.PAGE
+
+_ATTRIBUTES: Final = {
+    ("script", "src"): _FILE,
+    ("script", "href"): _FILE,  # SVG's
+    ("script", "xlink:href"): _FILE,
+    ("img", "src"): _CONTENT,
+    ("input", "src"): _CONTENT,
+    ("audio", "src"): _CONTENT,
+    ("video", "src"): _CONTENT,
+    ("video", "poster"): _CONTENT,
+    ("source", "src"): _CONTENT,
+    ("track", "src"): _CONTENT,
+    ("embed", "src"): _CONTENT,
+    ("object", "data"): _CONTENT,
+    ("body", "background"): _CONTENT,
+    ("image", "href"): _CONTENT,  # SVG's, as the four below
+    ("image", "xlink:href"): _CONTENT,
+    ("use", "href"): _CONTENT,
+    ("use", "xlink:href"): _CONTENT,
+    ("feImage", "href"): _CONTENT,
+    ("iframe", "src"): _PAGE,
+    ("frame", "src"): _PAGE,
+    ("a", "href"): _PAGE,
+    ("area", "href"): _PAGE,
+    ("form", "action"): _PAGE,
+    ("button", "formaction"): _PAGE,
+    ("input", "formaction"): _PAGE,
+}
+_SETS: Final = (("img", "srcset"), ("source", "srcset"), ("link", "imagesrcset"))
+
+#: The first of a link's relations that stands here says what it is; others (``canonical``) load nothing.
+_RELATIONS: Final = {
+    "stylesheet": _FILE,
+    "modulepreload": _FILE,
+    "preload": _CONTENT,
+    "prefetch": _PAGE,
+    "prerender": _PAGE,
+    "icon": _CONTENT,
+    "mask-icon": _CONTENT,
+    "apple-touch-icon": _CONTENT,
+    "apple-touch-icon-precomposed": _CONTENT,
+    "apple-touch-startup-image": _CONTENT,
+    "manifest": _CONTENT,
+    "search": _CONTENT,
+    "alternate": _PAGE,
+}
+#: The kind of the link that loads a web app manifest.
+MANIFEST_LINK: Final = "<link manifest>"
+#: Kinds that no page needs.
+MINOR: Final = frozenset(
+    (
+        MANIFEST_LINK,
+        "<link search>",
+        *(f"<link {relation}>" for relation in _RELATIONS if "icon" in relation or "startup" in relation),
+    )
+)
+# Whitespace of the HTML standard, and what stands between the candidates of a set.
+_SPACES: Final = " \t\n\f\r"
+_BETWEEN: Final = f"{_SPACES},"
+_CODE: Final = ("script", "style")
+#: The script in which Vite's plugin for old browsers leaves the URL of what is loaded by SystemJS there.
+_LEGACY_ENTRY: Final = "vite-legacy-entry"
+
+#: What ``<script type>`` says of JavaScript (HTML standard, MIME Sniffing section 4.6); other types hold data.
+_SCRIPTS: Final = frozenset(
+    (
+        *("", "module"),
+        *(f"text/{name}" for name in ("javascript", "ecmascript", "jscript", "livescript", "x-javascript")),
+        *(f"application/{name}" for name in ("javascript", "ecmascript", "x-javascript", "x-ecmascript")),
+    )
+)
+
+
+class _Tag(NamedTuple):
+    name: str
+    attributes: dict[str, str]
+    line: int
+    text: str
+    text_line: int
+
+
+def find(data: bytes) -> Document:
+    """Return the references of an HTML file.
+
+    Args:
+        data: The file. It is UTF-8, as it is sent, unless a byte order mark says otherwise.
+
+    >>> page = b'<script src="/a.js"></script><img srcset="b.png 1x, c.png 2x">'
+    >>> [(found.kind, found.text) for found in find(page).references]
+    [('<script src>', '/a.js'), ('<img srcset>', 'b.png'), ('<img srcset>', 'c.png')]
+    """
+    parsed = JustHTML(data, sanitize=False, track_node_locations=True, scripting_enabled=False, encoding="utf-8")
+    references: list[Reference] = []
+    faults: list[Fault] = []
+    import_maps: list[tuple[int, str]] = []
+    base: str | None = None
+    for element in _elements(parsed.root):
+        references += (found for found in _own(element) if not is_fragment(found.text))
+        if element.name == "base" and base is None:
+            base = element.attributes.get("href")
+        elif element.name == "script" and _kind(element) == "importmap":
+            import_maps.append((element.text_line, element.text))
+        for inner in _inner(element):
+            references += inner.references
+            faults += inner.faults
+    is_partial = not any(node.name == "!doctype" for node in parsed.root.children or ())
+    return Document(tuple(references), tuple(faults), base, tuple(import_maps), is_partial)
+
+
+def _elements(root: Node) -> Iterator[_Tag]:
+    pending = [root]
+    while pending:
+        node = pending.pop()
+        attributes = {name: value or "" for name, value in (getattr(node, "attrs", None) or {}).items()}
+        children = list(getattr(node, "children", None) or ())
+        if isinstance(node, Element) and node.name == "template" and "shadowrootmode" in attributes:
+            children.append(node.template_content)
+        pending += reversed([child for child in children if child is not None and child.name != "#text"])
+        if node.name.startswith(("#", "!")):
+            continue
+        texts = (
+            [child for child in children if child is not None and child.name == "#text"] if node.name in _CODE else []
+        )
+        text = "".join(child.data or "" for child in texts)
+        line = node.origin_line or 1
+        yield _Tag(node.name, attributes, line, text, (texts[0].origin_line or line) if texts else line)
+
+
+def _own(element: _Tag) -> Iterator[Reference]:
+    """Yield what an element's own attributes refer to."""
+    name, attributes, line = element.name, element.attributes, element.line
+    if name == "link":
+        yield from _link(element)
+    elif name == "meta" and attributes.get("http-equiv", "").lower() == "refresh":
+        yield Reference("<meta refresh>", _refreshed(attributes.get("content", "")), line, Need.PAGE)
+    elif name == "script" and _kind(element) not in _SCRIPTS:
+        return
+    elif name == "script" and attributes.get("id") == _LEGACY_ENTRY and "data-src" in attributes:
+        yield Reference("<script data-src>", attributes["data-src"], line, Need.FILE)
+    for attribute, value in attributes.items():
+        need = _ATTRIBUTES.get((name, attribute))
+        if need is not None:
+            yield Reference(f"<{name} {attribute}>", value, line, need)
+        elif (name, attribute) in _SETS:
+            for url in _candidates(value):
+                yield Reference(f"<{name} {attribute}>", url, line, Need.CONTENT)
+
+
+def _link(element: _Tag) -> Iterator[Reference]:
+    attributes = element.attributes
+    relation = next((word for word in attributes.get("rel", "").lower().split() if word in _RELATIONS), None)
+    if relation is None or "href" not in attributes:
+        return
+    # "alternate stylesheet" is a style sheet.
+    if "stylesheet" in attributes["rel"].lower().split():
+        relation = "stylesheet"
+    need = _RELATIONS[relation]
+    if relation == "preload" and attributes.get("as", "").lower() in _CODE:
+        need = Need.FILE
+    yield Reference(f"<link {relation}>", attributes["href"], element.line, need)
+
+
+def _inner(element: _Tag) -> Iterator[Document]:
+    """Yield what is found in an element's style sheet or script, and in its ``style`` attribute."""
+    if element.name == "style":
+        yield css.find(element.text, element.text_line)
+    elif element.name == "script" and element.text.strip() and _kind(element) in _SCRIPTS:
+        yield javascript.find(element.text.encode("utf-8", "replace"), element.text_line)
+    if "style" in element.attributes:
+        yield css.find(element.attributes["style"], element.line)
+
+
+def _kind(script: _Tag) -> str:
+    return script.attributes.get("type", "").partition(";")[0].strip().lower()
+
+
+def _refreshed(content: str) -> str:
+    """Return the URL of ``<meta http-equiv=refresh>``: ``5; url=/next``."""
+    _, _, rest = content.replace(",", ";", 1).partition(";")
+    rest = rest.strip()
+    if rest[:3].lower() == "url" and rest[3:].lstrip().startswith("="):
+        rest = rest[3:].lstrip()[1:].lstrip()
+    return rest.partition(rest[0])[2].partition(rest[0])[0] if rest[:1] in ("'", '"') else rest
+
+
+def _candidates(srcset: str) -> Iterator[str]:
+    """Yield the URLs of a ``srcset`` (HTML standard, parsing a srcset attribute)."""
+    at = 0
+    while (start := _skip(srcset, at, _BETWEEN)) < len(srcset):
+        end = _find(srcset, start, _SPACES)
+        url = srcset[start:end].rstrip(",")
+        if url:
+            yield url
+        # A comma at its end ends the candidate; otherwise descriptors follow.
+        at = end if len(url) < end - start else _after_descriptors(srcset, end)
+
+
+def _after_descriptors(srcset: str, at: int) -> int:
+    """Return where the descriptors of one candidate end; a comma in parentheses does not end them."""
+    depth = 0
+    for position in range(at, len(srcset)):
+        character = srcset[position]
+        if character == "(":
+            depth += 1
+        elif character == ")" and depth:
+            depth -= 1
+        elif character == "," and not depth:
+            return position
+    return len(srcset)
+
+
+def _skip(text: str, at: int, characters: str) -> int:
+    """Return the first position from one on where none of some characters stands."""
+    while at < len(text) and text[at] in characters:
+        at += 1
+    return at
+
+
+def _find(text: str, at: int, characters: str) -> int:
+    """Return the first position from one on where one of some characters stands."""
+    while at < len(text) and text[at] not in characters:
+        at += 1
+    return at

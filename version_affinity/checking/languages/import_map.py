@@ -1,0 +1,124 @@
+"""Import maps (HTML standard, import maps): which URL a module specifier means."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
+
+from version_affinity.checking.references import EXTERNAL, Fault, Need, Reference, has_scheme, resolve
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+_RELATIVE: Final = ("/", "./", "../")
+
+#: From a specifier to a path; ``EXTERNAL`` for another origin's URL, None for what must not be loaded.
+Addresses: TypeAlias = "tuple[tuple[str, str | None], ...]"
+
+
+class ImportMap(NamedTuple):
+    """The import maps of a page, as one.
+
+    Attributes:
+        imports: The specifiers of every module. Those that are URLs are resolved.
+        scopes: The paths, the longest first, in whose modules other specifiers come before these.
+    """
+
+    imports: Addresses = ()
+    scopes: tuple[tuple[str, Addresses], ...] = ()
+
+    def resolve(self, specifier: str, base: str) -> str | None:
+        """Return the path that a specifier means in the module at a path; ``EXTERNAL`` for another origin's URL.
+
+        None: the specifier is no URL and stands in no map, or a map says that it must not be loaded.
+
+        >>> found = ImportMap(imports=(("lit", "/vendor/lit.js"), ("lit/", "/vendor/lit/")))
+        >>> found.resolve("lit", "/a.js"), found.resolve("lit/html.js", "/a.js"), found.resolve("./b.js", "/c/a.js")
+        ('/vendor/lit.js', '/vendor/lit/html.js', '/c/b.js')
+        >>> found.resolve("react", "/a.js") is None
+        True
+        """
+        name = _normalised(specifier, base)
+        for scope, addresses in self.scopes:
+            if scope == base or (scope.endswith("/") and base.startswith(scope)):
+                found = _match(name, addresses)
+                if found is not None:
+                    return found[0]
+        found = _match(name, self.imports)
+        if found is not None:
+            return found[0]
+        if name.startswith("/"):
+            return name
+        # A relative one may be of another origin, too: that of its base.
+        return EXTERNAL if name == EXTERNAL or has_scheme(name) else None
+
+
+#: Of a page that has none.
+NO_IMPORTS: Final = ImportMap()
+
+
+def parse(
+    texts: Iterable[tuple[int, str]], base: str, local: Callable[[str], str] = str
+) -> tuple[ImportMap, tuple[Reference, ...], tuple[Fault, ...]]:
+    """Return the import maps of a page as one, with the addresses that they refer to and what cannot be used.
+
+    Args:
+        texts: The text of each map with its line; of two that name a specifier, the first one counts.
+        base: The path of the page's base URL.
+        local: Returns the path of a URL of the build's own origins, and any other text as it is.
+    """
+    imports: dict[str, str | None] = {}
+    scopes: dict[str, dict[str, str | None]] = {}
+    references: list[Reference] = []
+    faults: list[Fault] = []
+    for line, text in texts:
+        try:
+            document = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            faults.append(Fault(line, f"an import map that is no JSON: {error!s:.100}"))
+            continue
+        if not isinstance(document, dict):
+            faults.append(Fault(line, "an import map that is no JSON object"))
+            continue
+        parts = [(imports, document.get("imports"))]
+        scoped = document.get("scopes")
+        if isinstance(scoped, dict):
+            parts += ((scopes.setdefault(resolve(local(scope), base), {}), part) for scope, part in scoped.items())
+        for addresses, part in parts:
+            for specifier, address in part.items() if isinstance(part, dict) else ():
+                usable = isinstance(address, str) and (address.startswith(_RELATIVE) or has_scheme(address))
+                path = resolve(local(address), base) if usable else None
+                addresses.setdefault(_normalised(local(specifier), base), path)
+                if usable:
+                    need = Need.CONTENT if address.endswith("/") else Need.FILE
+                    references.append(Reference("import map", address, line, need))
+    ordered = sorted(scopes.items(), key=lambda item: item[0], reverse=True)
+    return (
+        ImportMap(_frozen(imports), tuple((scope, _frozen(addresses)) for scope, addresses in ordered)),
+        tuple(references),
+        tuple(faults),
+    )
+
+
+def is_relative(specifier: str) -> bool:
+    """Tell whether a specifier is a URL without a scheme, so that it needs no import map."""
+    return specifier.startswith(_RELATIVE)
+
+
+def _frozen(addresses: dict[str, str | None]) -> Addresses:
+    """Return addresses with the longest specifier first: of two prefixes that match, it counts."""
+    return tuple(sorted(addresses.items(), key=lambda item: item[0], reverse=True))
+
+
+def _normalised(specifier: str, base: str) -> str:
+    return resolve(specifier, base) if is_relative(specifier) else specifier
+
+
+def _match(name: str, addresses: Addresses) -> tuple[str | None] | None:
+    """Return the address of a specifier, in a tuple; None where no address is for it."""
+    for specifier, address in addresses:
+        if specifier == name:
+            return (address,)
+        if specifier.endswith("/") and name.startswith(specifier):
+            return (address if not address else resolve("./" + name[len(specifier) :], address),)
+    return None

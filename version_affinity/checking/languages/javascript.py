@@ -1,0 +1,205 @@
+"""References of a script or module.
+
+Found are those that are written out: static and dynamic imports, ``export ... from``, ``import.meta.resolve()``,
+``new URL(..., import.meta.url)``, workers and worklets, ``importScripts()``, what bundlers write of their own
+(``bundlers.py``), and strings that look like the URL of a file. Source maps are none: no page loads them.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from version_affinity.assets.loading.media import is_media
+from version_affinity.checking.origins import split
+from version_affinity.checking.references import Base, Document, Fault, Need, Reference, has_scheme, is_fragment
+
+from .bundlers import FINDERS as BUNDLERS
+from .syntax import Place as Where
+from .syntax import arguments_of, first_error, member, name, parsed, placed_nodes, string
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tree_sitter import Node
+
+    Finder = Callable[[Node], Iterator[Reference]]
+
+#: The kind of what registers a service worker. Libraries do that too, and not every application uses it.
+SERVICE_WORKER: Final = "serviceWorker.register()"
+#: The kind of a string that nothing but its own text tells to be a URL.
+_STRING: Final = "string"
+_STRINGS: Final = ("string", "template_string")
+#: What a string is that names a property and no file: a key of an object, a method's name, an index.
+_NAMES: Final = ("key", "name", "index")
+_CATCH: Final = b".catch("
+#: Kinds that scripts and libraries also use for files that are there in some environments only.
+_FALLIBLE: Final = ("import()", "import.meta.resolve()", "new URL()", "new Worker()", "importScripts()", "addModule()")
+#: What a whole URL may be added to: webpack's public path, and nothing.
+_PUBLIC_PATH: Final = (b".p+", b".p +")
+_STARTS: Final = (b".p", b'""', b"''", b"``")
+_DIRECTORIES: Final = ("/", "/.", "/..")
+_WORKERS: Final = ("Worker", "SharedWorker")
+_IMPORT_SCRIPTS: Final = "importScripts"
+_GLOBALS: Final = ("self", "globalThis")
+#: Bytes of a string that may be a URL of a build's file, and of the second argument of ``new URL()``.
+_LONGEST_URL: Final = 300
+#: A name that may carry a hash. Whether it does, its directory says (``site.py``).
+_HASHED: Final = re.compile(r"(?:\A|\.)(?=[\w-]*[0-9A-Z])[\w-]{8,}\.")
+#: What tells a file's URL from a text that happens to end like one.
+_NOT_IN_URLS: Final = frozenset(" \t\n\r\"'`<>{}()*|,;")
+
+
+def find(data: bytes, first_line: int = 1) -> Document:
+    """Return the references of a script or module.
+
+    Args:
+        data: Its text in UTF-8.
+        first_line: The line of its first line.
+
+    >>> [(found.kind, found.text) for found in find(b"import a from './a.js'; import(`./b.js`)").references]
+    [('import', './a.js'), ('import()', './b.js')]
+    """
+    finders: dict[str, Finder] = {**_FINDERS, **dict.fromkeys(_STRINGS, partial(_named, data))}
+    for marker, kind, finder in BUNDLERS:
+        if marker in data:
+            finders[kind] = _both(finders.get(kind), finder, data)
+    tree = parsed(data)
+    references: list[Reference] = []
+    bases: set[int] = set()
+    for node, where in placed_nodes(tree, finders):
+        if node.start_byte in bases or (where.field in _NAMES and node.type in _STRINGS):
+            continue
+        if node.type == "new_expression":
+            bases.update(argument.start_byte for argument in arguments_of(node)[1:2] if argument.type == node.type)
+        is_fallible = _may_fail(data, node, where)
+        references += (
+            found._replace(line=found.line + first_line, is_conditional=is_fallible and found.kind in _FALLIBLE)
+            for found in finders[node.type](node)
+            if not is_fragment(found.text)
+        )
+    told = {found.text for found in references if found.kind != _STRING}
+    kept = (found for found in references if found.kind != _STRING or found.text not in told)
+    row = first_error(tree)
+    faults = () if row is None else (Fault(first_line + row, "it cannot be parsed as JavaScript"),)
+    return Document(tuple(dict.fromkeys(kept)), faults)
+
+
+def _may_fail(data: bytes, node: Node, where: Where) -> bool:
+    """Tell whether a script is prepared for what stands at a node not to be there: a condition, try or catch()."""
+    return where.is_conditional or data.startswith(_CATCH, node.end_byte)
+
+
+def _both(first: Finder | None, second: Callable[[Node, bytes], Iterator[Reference]], data: bytes) -> Finder:
+    def both(node: Node) -> Iterator[Reference]:
+        if first is not None:
+            yield from first(node)
+        yield from second(node, data)
+
+    return both
+
+
+def _static(node: Node) -> Iterator[Reference]:
+    """Yield what an ``import`` or an ``export ... from`` names."""
+    source = node.child_by_field_name("source")
+    kind = "import" if node.type == "import_statement" else "export from"
+    yield from _literal(kind, source, Need.FILE, Base.SPECIFIER)
+
+
+def _call(node: Node) -> Iterator[Reference]:
+    function = node.child_by_field_name("function")
+    if function is None or function.type not in ("import", "identifier", "member_expression"):
+        return
+    arguments = arguments_of(node)
+    if not arguments:
+        return
+    first = arguments[0]
+    if function.type == "import":
+        yield from _literal("import()", first, Need.FILE, Base.SPECIFIER)
+    elif function.type == "identifier":
+        if name(function) == _IMPORT_SCRIPTS:
+            yield from _imported_scripts(arguments)
+    else:
+        owner, called = member(function)
+        if called == "resolve" and owner == "import.meta":
+            yield from _literal("import.meta.resolve()", first, Need.CONTENT, Base.SPECIFIER)
+        elif called == "register" and owner.endswith("serviceWorker"):
+            yield from _literal(SERVICE_WORKER, first, Need.FILE, Base.PAGE)
+        elif called == "addModule" and owner.endswith("Worklet"):
+            yield from _literal("addModule()", first, Need.FILE, Base.PAGE)
+        elif called == _IMPORT_SCRIPTS and owner in _GLOBALS:
+            yield from _imported_scripts(arguments)
+
+
+def _imported_scripts(arguments: list[Node]) -> Iterator[Reference]:
+    for argument in arguments:
+        yield from _literal("importScripts()", argument, Need.FILE, Base.FILE)
+
+
+def _new(node: Node) -> Iterator[Reference]:
+    constructor, arguments = node.child_by_field_name("constructor"), arguments_of(node)
+    if constructor is None or not arguments:
+        return
+    called = member(constructor)[1] or name(constructor)
+    if called in _WORKERS:
+        yield from _literal(f"new {called}()", arguments[0], Need.FILE, Base.PAGE)
+    elif called == "URL" and len(arguments) > 1 and _is_own_url(arguments[1]) and not _is_directory(arguments[0]):
+        yield from _literal("new URL()", arguments[0], Need.CONTENT, Base.FILE)
+
+
+def _is_directory(node: Node) -> bool:
+    """Tell whether a string is the URL of a directory, from which a script makes other URLs: ``"../"``, ``"."``."""
+    text = string(node) or ""
+    return text in (".", "..") or text.endswith(_DIRECTORIES)
+
+
+def _is_own_url(node: Node) -> bool:
+    """Tell whether an expression is the URL of the file that it stands in, in one of the ways that bundlers write it.
+
+    As ``import.meta.url``, ``"" + import.meta.url`` (Vite), ``module.meta.url`` (SystemJS), and by
+    ``document.currentScript`` in scripts that are no modules. Not by ``location``: that makes the URLs of an API, too.
+    """
+    if node.end_byte - node.start_byte > _LONGEST_URL:
+        return False
+    text = node.text or b""
+    return text.endswith(b"meta.url") or b"currentScript" in text
+
+
+def _named(data: bytes, node: Node) -> Iterator[Reference]:
+    """Yield a string that may be the URL of a file, as bundlers put it where a script imports an image."""
+    if node.end_byte - node.start_byte > _LONGEST_URL or b"." not in (node.text or b""):
+        return
+    text = string(node)
+    if text is None or (has_scheme(text) and split(text) is None) or not _NOT_IN_URLS.isdisjoint(text):
+        return
+    path = text.partition("#")[0].partition("?")[0]
+    last = path[path.rfind("/") + 1 :]
+    is_url = path.startswith("/") or _HASHED.search(last)
+    before = data[max(0, node.start_byte - _LONGEST_URL) : node.start_byte].rstrip()
+    if is_url and is_media(path) and last[0] not in ".-" and not _is_ending(before):
+        need = Need.CHUNK if before.endswith(_PUBLIC_PATH) else Need.NAMED
+        yield Reference(_STRING, text, node.start_point.row, need, Base.PUBLIC)
+
+
+def _is_ending(before: bytes) -> bool:
+    """Tell from the bytes before a string whether it is the end of a name that is put together.
+
+    To ask the tree for what stands before a node takes longer the deeper that is.
+    """
+    return before.endswith(b"+") and not before[:-1].rstrip().endswith(_STARTS)
+
+
+def _literal(kind: str, node: Node | None, need: Need, base: Base) -> Iterator[Reference]:
+    text = string(node)
+    if node is not None and text is not None:
+        yield Reference(kind, text, node.start_point.row, need, base)
+
+
+#: What may be found, by the type of node. The lines of what they yield count from 0.
+_FINDERS: Final[dict[str, Finder]] = {
+    "import_statement": _static,
+    "export_statement": _static,
+    "call_expression": _call,
+    "new_expression": _new,
+}

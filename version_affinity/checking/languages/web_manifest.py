@@ -1,0 +1,62 @@
+"""References of a web app manifest (W3C Web Application Manifest): its icons, screenshots and pages."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Final
+
+from version_affinity.checking.references import Document, Fault, Need, Reference, is_fragment
+
+from .css import decoded
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_IMAGES: Final = ("icons", "screenshots")
+
+
+def find(data: bytes) -> Document:
+    """Return the references of a web app manifest.
+
+    >>> [(found.kind, found.text) for found in find(b'{"icons": [{"src": "a.png"}], "start_url": "/"}').references]
+    [('icons', 'a.png'), ('start_url', '/')]
+    """
+    text = decoded(data)
+    try:
+        manifest = json.loads(text)
+    except json.JSONDecodeError as error:
+        return Document(faults=(Fault(error.lineno, f"it is no JSON: {error.msg}"),))
+    except (ValueError, RecursionError):
+        return Document(faults=(Fault(1, "it is no JSON that can be read"),))
+    if not isinstance(manifest, dict):
+        return Document(faults=(Fault(1, "it is no JSON object"),))
+    found = (
+        Reference(kind, value, _line(text, value), need)
+        for kind, value, need in _values(manifest)
+        if isinstance(value, str) and not is_fragment(value)
+    )
+    return Document(tuple(found))
+
+
+def _values(manifest: dict[str, object]) -> Iterator[tuple[str, object, Need]]:
+    for field in _IMAGES:
+        for image in _objects(manifest.get(field)):
+            yield field, image.get("src"), Need.CONTENT
+    yield "start_url", manifest.get("start_url"), Need.PAGE
+    for shortcut in _objects(manifest.get("shortcuts")):
+        yield "shortcuts", shortcut.get("url"), Need.PAGE
+        for icon in _objects(shortcut.get("icons")):
+            yield "shortcuts", icon.get("src"), Need.CONTENT
+    for handler in _objects(manifest.get("file_handlers")):
+        yield "file_handlers", handler.get("action"), Need.PAGE
+    for target in _objects([manifest.get("share_target")]):
+        yield "share_target", target.get("action"), Need.PAGE
+
+
+def _objects(values: object) -> Iterator[dict[str, object]]:
+    return (value for value in values if isinstance(value, dict)) if isinstance(values, list) else iter(())
+
+
+def _line(text: str, value: str) -> int:
+    """Return the line of the first place where a manifest holds a string: the JSON parser does not tell."""
+    return text.count("\n", 0, max(text.find(json.dumps(value, ensure_ascii=False)), 0)) + 1

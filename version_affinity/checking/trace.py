@@ -1,0 +1,262 @@
+"""From a version's pages to all that they load: each reference followed to what answers it.
+
+A reference may mean several things. A module specifier depends on the import map of the page that loads the module, a
+worker's URL on the page, what a bundler calls its public path on a setting that is not written down. One that holds in
+any of these ways holds: a check that refuses a build that works is soon switched off.
+"""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from .languages.bundlers import PRECACHE
+from .languages.html import MANIFEST_LINK
+from .languages.import_map import NO_IMPORTS, ImportMap
+from .languages.import_map import parse as parse_import_maps
+from .references import EXTERNAL, Base, Document, Fault, Need, Reference, has_scheme, resolve, without_placeholders
+from .site import Answer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+
+    from version_affinity.assets.loading.asset import Asset
+
+    from .site import Site
+
+_STATIC: Final = ("import", "export from")
+#: The answer at a URL with a placeholder, where no file is at the rest of it either.
+OPEN: Final = Answer("no file is there")
+_UNMAPPED: Final = Answer("it is no URL, and no import map has it")
+#: Pages of which a relative URL may be: a file that is put into others, and a worker's, is rarely for more.
+_MOST_PAGES: Final = 100
+
+
+class Followed(NamedTuple):
+    """A reference and where it leads.
+
+    Attributes:
+        file: The file that it stands in.
+        reference: The reference.
+        url: The URL path that it means, the likeliest one where it may mean several; "" for none.
+        answer: What answers there.
+    """
+
+    file: str
+    reference: Reference
+    url: str
+    answer: Answer
+
+
+class Trace(NamedTuple):
+    """What following all references has shown.
+
+    Attributes:
+        broken: The references that lead nowhere.
+        loaded: The files that pages load, each with a reference to it.
+        faults: By file, what cannot be parsed in import maps and in web app manifests.
+        documents: What was found in files, with what their import maps refer to, and with web app manifests.
+        manifests: The web app manifests.
+        outside: The URL paths of scripts and style sheets that pages load and that are not below the mount.
+    """
+
+    broken: tuple[Followed, ...]
+    loaded: Mapping[str, Followed | None]
+    faults: Mapping[str, tuple[Fault, ...]]
+    documents: Mapping[str, Document]
+    manifests: Collection[str]
+    outside: Collection[str]
+
+
+def trace(
+    site: Site,
+    documents: Mapping[str, Document],
+    pages: Iterable[str],
+    entries: Iterable[str],
+    read_manifest: Callable[[Asset], Document],
+) -> Trace:
+    """Follow all references of a version.
+
+    Args:
+        site: What answers.
+        documents: What was found in its files.
+        pages: The files that are pages.
+        entries: Other files that are loaded, though no page of the version says so.
+        read_manifest: Returns what is found in a web app manifest, whatever its name is.
+    """
+    tracer = _Tracer(site, documents, read_manifest)
+    by_map: dict[ImportMap, list[str]] = {}
+    for page in pages:
+        by_map.setdefault(tracer.add_page(page), []).append(page)
+    for imports, roots in by_map.items():
+        tracer.follow(roots, imports)
+    workers = [
+        file
+        for file, document in documents.items()
+        if any(reference.kind == PRECACHE for reference in document.references)
+    ]
+    tracer.follow([*entries, *workers], None)
+    return tracer.finished()
+
+
+class _Tracer:
+    """What has been followed so far."""
+
+    def __init__(
+        self, site: Site, documents: Mapping[str, Document], read_manifest: Callable[[Asset], Document]
+    ) -> None:
+        self._site = site
+        self._local = site.origins.local
+        self._documents = dict(documents)
+        self._read_manifest = read_manifest
+        self._bases: dict[str, str] = {}
+        self._page_bases: dict[str, None] = {}
+        # Pages whose base is filled in when they are served: it may be the host's root.
+        self._open_bases: set[str] = set()
+        # Each page, and whether it is put into others.
+        self._pages: dict[str, bool] = {}
+        self._loaded: dict[str, Followed | None] = {}
+        self._faults: dict[str, tuple[Fault, ...]] = {}
+        self._manifests: set[str] = set()
+        self._outside: dict[str, None] = {}
+        # None for a reference that holds.
+        self._outcomes: dict[tuple[str, int], Followed | None] = {}
+
+    def add_page(self, page: str) -> ImportMap:
+        """Take a page in, and return its import map."""
+        url = self._site.url_of(page)
+        document = self._documents[page]
+        written = document.base or ""
+        plain = without_placeholders(written)
+        base = resolve(self._local(written if plain is None else plain), url)
+        if plain is not None:
+            self._open_bases.add(page)
+        self._bases[page] = base
+        self._page_bases[base[: base.rfind("/") + 1]] = None
+        imports, references, faults = parse_import_maps(document.import_maps, base, self._local)
+        self._documents[page] = document._replace(references=(*document.references, *references))
+        self._pages[page] = document.is_partial
+        if faults:
+            self._faults[page] = faults
+        return imports
+
+    def follow(self, roots: Iterable[str], imports: ImportMap | None) -> None:
+        """Follow the references of files, and of all that they load.
+
+        Args:
+            roots: The files.
+            imports: The import map of the pages that they are; None: they are none.
+        """
+        waiting = list(roots)
+        seen = set(waiting)
+        for root in waiting:
+            self._loaded.setdefault(root, None)
+        while waiting:
+            for followed in self._followed(waiting.pop(), imports):
+                asset = followed.answer.asset
+                if asset is None or asset.is_html or followed.reference.need is Need.PAGE:
+                    continue
+                if followed.reference.kind == MANIFEST_LINK:
+                    self._manifests.add(asset.path)
+                if followed.reference.kind == MANIFEST_LINK and asset.path not in self._documents:
+                    manifest = self._read_manifest(asset)
+                    self._documents[asset.path] = manifest
+                    self._faults[asset.path] = manifest.faults
+                if asset.path not in seen:
+                    seen.add(asset.path)
+                    waiting.append(asset.path)
+                    self._loaded.setdefault(asset.path, followed)
+
+    def finished(self) -> Trace:
+        """Follow the references of files that nothing loads, too, and return what all has shown."""
+        for file in self._documents.keys() - self._loaded.keys():
+            for _ in self._followed(file, None):
+                pass
+        broken = tuple(followed for followed in self._outcomes.values() if followed is not None)
+        return Trace(broken, self._loaded, self._faults, self._documents, self._manifests, self._outside)
+
+    def _followed(self, file: str, imports: ImportMap | None) -> Iterator[Followed]:
+        """Follow the references of one file; yield them, and keep those that lead nowhere."""
+        document = self._documents.get(file)
+        base = self._base_of(file)
+        for at, reference in enumerate(() if document is None else document.references):
+            if reference.base is not Base.SPECIFIER or without_placeholders(reference.text) is not None:
+                url, answer = self._outcome(file, base, reference)
+            else:
+                address = (imports or NO_IMPORTS).resolve(self._local(reference.text), base)
+                if address is not None:
+                    url, answer = address, self._site.answer(address, reference.need)
+                elif imports is not None and reference.kind in _STATIC:
+                    url, answer = "", _UNMAPPED
+                else:
+                    # import() of such a name is how scripts try out what the browser can do (Vite's legacy builds),
+                    # and what they load under Node alone. Nor is it known which map a page of the application has.
+                    continue
+            followed = Followed(file, reference, url, answer)
+            if file in self._pages and reference.need is Need.FILE and url and not url.startswith(self._site.root):
+                self._outside[url] = None
+            if answer.reason:
+                self._outcomes.setdefault((file, at), followed)
+            else:
+                self._outcomes[file, at] = None
+            yield followed
+
+    def _outcome(self, file: str, base: str, reference: Reference) -> tuple[str, Answer]:
+        """Return where a reference leads, and what answers there."""
+        url, answer = self._best(self._meanings(file, base, reference), reference.need)
+        plain = without_placeholders(reference.text) if answer.reason else None
+        if plain is None:
+            return url, answer
+        # A file that is there without the placeholder is meant, and a name that only a build tool makes, too.
+        found, there = self._best((resolve(plain, start) for start in _directories(base, self._site.root)), Need.NAMED)
+        if there.asset is not None or there.reason:
+            return found, there
+        return url, OPEN
+
+    def _best(self, meanings: Iterator[str], need: Need) -> tuple[str, Answer]:
+        """Return the meaning that holds, best with a file of the version; else the first one."""
+        held = missed = None
+        for url in meanings:
+            answer = self._site.answer(url, need)
+            if answer.asset is not None and not answer.reason:
+                return url, answer
+            if answer.reason:
+                # A file is missed where the build has a directory for it, rather than elsewhere.
+                if missed is None or (self._site.has_directory(url) and not self._site.has_directory(missed[0])):
+                    missed = url, answer
+            else:
+                held = held or (url, answer)
+        # Of what may be no reference at all, one meaning that can only be a build's file tells that it is one.
+        best = (missed or held) if need in (Need.NAMED, Need.CHUNK) else (held or missed)
+        return best or (EXTERNAL, Answer(""))
+
+    def _meanings(self, file: str, base: str, reference: Reference) -> Iterator[str]:
+        """Yield the URL paths that a reference may mean, the likeliest first."""
+        text = self._local(reference.text)
+        is_relative = not (text.startswith(("/", "\\")) or has_scheme(text))
+        if reference.base is Base.PUBLIC and is_relative and not text.startswith("."):
+            for directory in (*_directories(base, self._site.root), *self._site.above(text)):
+                yield resolve(text, directory)
+            return
+        directories = [base]
+        if is_relative and (reference.base in (Base.PAGE, Base.PUBLIC) or self._pages.get(file)):
+            others = (self._site.root, *islice(self._page_bases, _MOST_PAGES))
+            is_first = file in self._pages or reference.base is Base.PUBLIC
+            directories = [base, *others] if is_first else [*others, base]
+        for directory in (*directories, *(("/",) if file in self._open_bases else ())):
+            yield resolve(text, directory)
+
+    def _base_of(self, file: str) -> str:
+        base = self._bases.get(file)
+        if base is None:
+            base = self._bases[file] = self._site.url_of(file)
+        return base
+
+
+def _directories(url: str, root: str) -> Iterator[str]:
+    """Yield the mount, then the directories below it in which a file is, the deepest first."""
+    yield root
+    end = url.rfind("/")
+    while end >= len(root):
+        yield url[: end + 1]
+        end = url.rfind("/", 0, end)

@@ -1,0 +1,1 @@
+"""The decision: which version a request gets, and why."""

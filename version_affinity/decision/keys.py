@@ -1,0 +1,206 @@
+"""Key sources: where the version key of a request is found.
+
+A key source is ``Cookie(name)``, ``Header(name)`` or any callable ``(environ) -> str | bytes | None``. What it yields
+stands for a user; the hash turns it into a version. None or nothing means that the request does not carry it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from version_affinity.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
+KeySource: TypeAlias = "Callable[[WSGIEnvironment], str | bytes | None]"
+
+#: What is stripped from a cookie's value.
+AROUND: Final = ' \t"'
+
+# RFC 9110 section 5.6.2: the name of a cookie (RFC 6265 section 4.1.1) and of a header field is a token.
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
+
+
+def cookie_finder(name: str) -> Callable[[str], str]:
+    """Return the function from a raw Cookie header to one cookie's value, "" when it is absent or empty.
+
+    The header is scanned, not parsed: a full parse costs several microseconds on each request and raises on bytes that
+    are no UTF-8. Of duplicates the first wins; surrounding blanks and double quotes are stripped.
+
+    ``Cookie`` and ``PinCookie`` hold these lines once more: they save a call on every request.
+
+    >>> cookie_finder("session_id")('a=1; session_id="x"; b=2')
+    'x'
+    """
+    pair, find_oddly = f"{name}=", odd_finder(name)
+
+    def find(header: str) -> str:
+        before, found, rest = header.partition(pair)
+        if not found:
+            return ""
+        if before and not before.endswith("; "):
+            rest = find_oddly(header)
+        return rest.partition(";")[0].strip(AROUND)
+
+    return find
+
+
+def odd_finder(name: str) -> Callable[[str], str]:
+    """Return the function from a raw Cookie header to what stands behind the "=" of one cookie, "" when it is absent.
+
+    For what browsers do not send: other blanks between cookies, or none, and text such as "xname=" of another cookie.
+    """
+    search = re.compile(rf"(?:\A|;)[ \t]*{re.escape(name)}=").search
+
+    def find_oddly(header: str) -> str:
+        match = search(header)
+        return header[match.end() :] if match else ""
+
+    return find_oddly
+
+
+@dataclass(frozen=True, slots=True)
+class Cookie:
+    """A cookie whose value is the version key.
+
+    Use one whose value stays the same for a user: an id, not a token that is renewed. Flask's own ``session`` cookie
+    changes whenever the session's content does.
+
+    Args:
+        name: The cookie's name, as sent.
+
+    Raises:
+        ConfigurationError: the name cannot be a cookie's name (RFC 6265 section 4.1.1).
+
+    >>> Cookie("user_id")({"HTTP_COOKIE": "theme=dark; user_id=42"})
+    b'42'
+    """
+
+    name: str
+    label: str = field(init=False, repr=False, compare=False)
+    _pair: str = field(init=False, repr=False, compare=False)
+    _find_oddly: Callable[[str], str] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        _check_token("Cookie", self.name, "user_id")
+        object.__setattr__(self, "label", f"cookie:{self.name}")
+        object.__setattr__(self, "_pair", f"{self.name}=")
+        object.__setattr__(self, "_find_oddly", odd_finder(self.name))
+
+    def __call__(self, environ: WSGIEnvironment) -> bytes | None:
+        """Return the key of a request, None or nothing without one."""
+        header = environ.get("HTTP_COOKIE")
+        if not header:
+            return None
+        rest: str  # an environ is of anything
+        before, found, rest = header.partition(self._pair)  # as in ``cookie_finder``
+        if not found:
+            return b""
+        if before and not before.endswith("; "):
+            rest = self._find_oddly(header)
+        value = rest.partition(";")[0].strip(AROUND)
+        try:
+            return value.encode("latin-1")
+        except UnicodeEncodeError:
+            return wire_bytes(value)
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """A request header whose value is the version key.
+
+    A client can send any header: whoever may choose the version key chooses among the versions, no more.
+
+    Args:
+        name: The field's name, in any case.
+
+    Raises:
+        ConfigurationError: the name cannot be a field's name (RFC 9110 section 5.1).
+
+    >>> Header("X-User-Id")({"HTTP_X_USER_ID": "42"})
+    b'42'
+    """
+
+    name: str
+    label: str = field(init=False, repr=False, compare=False)
+    environ_key: str = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        _check_token("Header", self.name, "X-User-Id")
+        object.__setattr__(self, "label", f"header:{self.name}")
+        object.__setattr__(self, "environ_key", environ_key(self.name))
+
+    def __call__(self, environ: WSGIEnvironment) -> bytes | None:
+        """Return the key of a request, None without one."""
+        value = environ.get(self.environ_key)
+        return wire_bytes(value.strip(" \t")) if value else None
+
+
+def environ_key(field_name: str) -> str:
+    """Return the name under which a WSGI environ holds a request header (PEP 3333, RFC 3875 section 4.1.18).
+
+    >>> environ_key("Version-Override"), environ_key("Content-Type")
+    ('HTTP_VERSION_OVERRIDE', 'CONTENT_TYPE')
+    """
+    name = field_name.upper().replace("-", "_")
+    return name if name in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{name}"
+
+
+def label_of(source: KeySource) -> str:
+    """Return how a key source is named in decisions, traces and logs; never the key itself."""
+    if isinstance(source, Cookie | Header):
+        return source.label
+    name = getattr(source, "__qualname__", None) or type(source).__name__
+    # The trace header carries it as an RFC 9651 String: printable ASCII.
+    return "callable:" + re.sub(r"[^\x20-\x7e]|[\"\\]", "?", str(name))[:64]
+
+
+def wire_bytes(text: str) -> bytes:
+    """Return the bytes that were on the wire for header text, which a WSGI server decodes as latin-1 (PEP 3333)."""
+    try:
+        return text.encode("latin-1")
+    except UnicodeEncodeError:  # not a server's doing: an environ made by hand
+        return text.encode("utf-8", "surrogatepass")
+
+
+def key_bytes(key: object) -> bytes | None:
+    """Return a key that a source yielded as bytes, None when there is none.
+
+    Raises:
+        TypeError: it is neither text nor bytes.
+    """
+    if key is None or isinstance(key, bytes):
+        return key or None
+    if isinstance(key, str):
+        return key.encode("utf-8", "surrogatepass") or None
+    raise TypeError(f"a key source must yield str, bytes or None, not {type(key).__name__}")
+
+
+def check_keys(keys: object) -> tuple[KeySource, ...]:
+    """Return the configured key sources, or raise ``ConfigurationError``."""
+    if isinstance(keys, str | bytes) or callable(keys) or not isinstance(keys, Iterable):
+        raise ConfigurationError(
+            f"keys={keys!r} is not a list of key sources: write keys=[Cookie('user_id'), Header('X-User-Id')]",
+        )
+    sources = tuple(keys)
+    for source in sources:
+        if not callable(source) or isinstance(source, type):
+            raise ConfigurationError(
+                f"keys contains {source!r}, which is no key source: use Cookie(name), Header(name) or a callable "
+                "that takes the environ",
+            )
+    return sources
+
+
+def is_token(name: object) -> bool:
+    """Tell whether a text can be the name of a cookie or a header field."""
+    return isinstance(name, str) and _TOKEN.match(name) is not None
+
+
+def _check_token(kind: str, name: object, example: str) -> None:
+    if not is_token(name):
+        raise ConfigurationError(f"{kind}({name!r}) cannot be a name on the wire: write it as sent, e.g. {example!r}")

@@ -1,0 +1,1 @@
+"""How a worker follows the log and the releases directory."""

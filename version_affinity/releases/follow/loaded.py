@@ -1,0 +1,227 @@
+"""The uploaded versions that this process has loaded, each whole or not at all."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias, TypeVar
+
+from version_affinity.assets.loading.ignore import DELIBERATE
+from version_affinity.assets.loading.inventory import InventoryError, parse
+from version_affinity.assets.loading.loader import OTHER_BYTES
+from version_affinity.assets.loading.media import content_type, is_html
+from version_affinity.assets.loading.tree import wsgi_path
+from version_affinity.errors import ConfigurationError
+from version_affinity.releases.store.contents import UNSERVED
+from version_affinity.rollout.version import Version
+
+from .readiness import Loading
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+    from version_affinity.assets.loading.index import Index
+    from version_affinity.assets.loading.inventory import Inventory
+    from version_affinity.releases.store.directory import Release, ReleasesDirectory
+    from version_affinity.rollout.source import Load
+
+    #: A directory and the upload that it is of: file systems give numbers again.
+    Place: TypeAlias = tuple[int, int, Release]
+
+T = TypeVar("T")
+
+logger = logging.getLogger("version_affinity")
+
+# Seconds until a version that could not be loaded is tried again: its files may be arriving one by one.
+_FIRST_PAUSE: Final = 0.5
+_LONGEST_PAUSE: Final = 5.0
+# Seconds since a file was written in which it may still be arriving.
+_ARRIVING: Final = 10.0
+# Damaged files that a message names.
+_NAMED: Final = 5
+
+
+class IncompleteError(Exception):
+    """A version is not, or not yet, what was uploaded."""
+
+
+class Failure(NamedTuple):
+    """A version that could not be loaded: why, and when it is tried again (``time.monotonic``)."""
+
+    reason: str
+    pause: float
+    due: float
+
+
+class Holdings:
+    """The versions that are loaded. While one thread loads, others may look: what they see of it never changes.
+
+    Args:
+        directory: Where they are.
+        load: Loads a build.
+
+    Attributes:
+        versions: Those that are known and loaded, by id, in their order.
+        failures: Those that are known and could not be loaded.
+        loadings: How those were loaded that are.
+    """
+
+    __slots__ = ("_directory", "_load", "_places", "failures", "loadings", "versions")
+
+    def __init__(self, directory: ReleasesDirectory, load: Load) -> None:
+        self._directory = directory
+        self._load = load
+        self._places: dict[str, Place] = {}
+        self.versions: dict[str, Version] = {}
+        self.failures: dict[str, Failure] = {}
+        self.loadings: dict[str, Loading] = {}
+
+    def is_due(self) -> bool:
+        """Tell whether it is time to try again to load a version."""
+        now = time.monotonic()
+        return any(failure.due <= now for failure in self.failures.values())
+
+    def load(self, known: Iterable[Release], *, first: Collection[str] = ()) -> None:
+        """Load the versions that are not loaded yet, and forget all that are not known. A failure is tried again later.
+
+        Args:
+            known: The versions, in their order.
+            first: The ids of those for which a deployment waits.
+        """
+        releases = list(known)
+        for release in sorted(releases, key=lambda release: release.id not in first):
+            version = release.id
+            failure = self.failures.get(version)
+            place = self._place(release)
+            if place is None:
+                continue  # it has just been removed, which the next look shows, or cannot be looked at just now
+            if self._places.get(version) == place or (failure is not None and failure.due > time.monotonic()):
+                continue
+            began = time.monotonic()
+            try:
+                loaded = self._loaded(version)
+            except Exception as error:  # noqa: BLE001 - a callable given as fingerprinted may raise anything
+                self.versions = _without(self.versions, version)  # another one under its id, before it was pruned
+                self._fail(version, error)
+                continue
+            done = time.monotonic()
+            self.loadings = {**self.loadings, version: Loading(done, done - began)}  # first: a version has one
+            self.versions = {**self.versions, version: loaded}
+            self._places[version] = place
+            self.failures = _without(self.failures, version)
+        self._keep([release.id for release in releases])
+
+    def _keep(self, order: list[str]) -> None:
+        """Forget the versions that are not among these; the others take their order."""
+        self.versions = {version: self.versions[version] for version in order if version in self.versions}
+        self.failures = {version: self.failures[version] for version in order if version in self.failures}
+        self._places = {version: self._places[version] for version in self.versions}
+        self.loadings = {version: self.loadings[version] for version in self.versions}
+
+    def _loaded(self, version: str) -> Version:
+        manifest = _parsed(self._directory.manifest_path(version).read_bytes())
+        build = str(self._directory.build_path(version))
+        _check_paths(_paths(build), manifest)
+        assets = self._load(build, manifest=manifest._replace(is_binding=True))
+        try:
+            _check_files(version, assets.index, manifest)
+        except BaseException:
+            assets.release()
+            raise
+        return Version(version, assets)
+
+    def _place(self, release: Release) -> Place | None:
+        """Return what tells this version from another one that had its id before."""
+        try:
+            status = os.stat(self._directory.build_path(release.id))  # noqa: PTH116
+        except OSError:
+            return None
+        return status.st_dev, status.st_ino, release
+
+    def _fail(self, version: str, error: Exception) -> None:
+        told = isinstance(error, IncompleteError | ConfigurationError | OSError)
+        reason = str(error) if told else f"{type(error).__qualname__}: {error}"
+        before = self.failures.get(version)
+        pause = min(_LONGEST_PAUSE, before.pause * 2) if before else _FIRST_PAUSE
+        self.failures = {**self.failures, version: Failure(reason, pause, time.monotonic() + pause)}
+        if before is None or before.reason != reason:
+            logger.error("version %r cannot be loaded, and is tried again: %s", version, reason)
+
+
+def _without(mapping: dict[str, T], version: str) -> dict[str, T]:
+    return {other: value for other, value in mapping.items() if other != version}
+
+
+def _parsed(text: bytes) -> Inventory:
+    try:
+        manifest = parse(text)
+    except InventoryError as error:
+        raise IncompleteError(f"its manifest cannot be used: {error}") from None
+    unusable = manifest.listed - len(manifest.files)
+    if unusable:
+        raise IncompleteError(f"its manifest cannot be used: it does not tell what {unusable} of its files hold")
+    return manifest
+
+
+def _paths(build: str) -> set[str]:
+    """Return the request paths that all files of a build would have, those that are not served included."""
+    paths: set[str] = set()
+    for directory, _, files in os.walk(build):
+        above = wsgi_path(directory[len(build) :].replace(os.sep, "/"))
+        paths.update(f"{above}/{wsgi_path(name)}" for name in files)
+    return paths
+
+
+def _check_paths(here: set[str], manifest: Inventory) -> None:
+    """Check that all files are there that were uploaded.
+
+    Each by its name: what a copy that is going on leaves beside them for a while makes up for none.
+    """
+    listed = manifest.files
+    missing = [path for path in listed if path not in here]
+    uploaded = manifest.about.get("file_count")
+    whole = uploaded if isinstance(uploaded, int) else len(listed)
+    found = len(listed) - len(missing) + len(here & UNSERVED)
+    if missing or found < whole:
+        example = f": {_name(min(missing))!r} is missing" if missing else ""
+        raise IncompleteError(f"{found} of its {whole} files are here{example}")
+
+
+def _check_files(version: str, index: Index, manifest: Inventory) -> None:
+    """Check that the files are those that were uploaded, and can be served.
+
+    A file that was damaged is not served, and does not keep the version from being loaded. A damaged page does: users
+    get another version then. So does a file that was just written, which may still be arriving.
+    """
+    damaged = []
+    for path, reason in index.skipped:
+        # An earlier release uploaded files that are not served any more.
+        if path in index.assets or path not in manifest.files or reason in DELIBERATE:
+            continue
+        if reason != OTHER_BYTES or is_html(content_type(path)) or _is_new(f"{index.directory}/{_name(path)}"):
+            what = reason.removeprefix("it ") if reason == OTHER_BYTES else f"cannot be served: {reason}"
+            raise IncompleteError(f"{path!r} {what}")
+        damaged.append(path)
+    if damaged:
+        logger.error(
+            "version %r: %d of its files hold other bytes than were uploaded, and are not served: %s. "
+            "`version-affinity versions verify %s` names them all. Upload the same build under this id to mend it",
+            version,
+            len(damaged),
+            ", ".join(map(repr, damaged[:_NAMED])),
+            version,
+        )
+
+
+def _is_new(file: str) -> bool:
+    try:
+        return abs(time.time() - os.stat(file).st_mtime) < _ARRIVING  # noqa: PTH116
+    except OSError:
+        return True
+
+
+def _name(path: str) -> str:
+    """Return the name of a request path's file, as a manifest has it."""
+    name = path[1:]
+    return name if name.isascii() else name.encode("latin-1").decode("utf-8", "surrogateescape")

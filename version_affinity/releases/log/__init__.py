@@ -1,0 +1,1 @@
+"""The deployment log: entries, and where they are stored."""

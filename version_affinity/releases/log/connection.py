@@ -1,0 +1,142 @@
+"""One Redis server by its URL: connected to when it is first asked, anew in every process, and not waited for long."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import parse_qs, urlsplit
+
+from version_affinity.errors import ConfigurationError, install
+
+from .entries import LogError, LogUnavailableError
+
+try:
+    import redis
+except ImportError as error:
+    raise ConfigurationError(f"a log at a redis:// URL needs the package redis: {install('redis')}") from error
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+#: Seconds to connect, and to wait for an answer. ``?socket_timeout=10`` in the URL sets others.
+CONNECT_TIMEOUT: Final = 2.0
+ANSWER_TIMEOUT: Final = 3.0
+
+_FORM: Final = (
+    "write redis://[user:password@]host[:port][/database], rediss:// for TLS, or unix://[user:password@]/path/to/it, "
+    "and in a password %40 for '@', %3A for ':', %2F for '/', %3F for '?', %23 for '#', %25 for '%'"
+)
+
+
+class RedisConnection:
+    """A Redis server, asked through one pool of connections per process.
+
+    Threads may share it. After a fork, the child opens connections of its own. Nothing is tried twice: who asks knows
+    whether that is harmless.
+
+    Args:
+        url: ``redis://``, ``rediss://`` (TLS, the certificate and its name are checked) or ``unix://``, with user and
+            password where the server wants them. Options of redis-py follow as a query: ``?ssl_ca_certs=ca.pem``.
+
+    Raises:
+        ConfigurationError: the URL cannot be used. The message does not repeat it: there may be a password in it.
+
+    Attributes:
+        description: The URL for messages, without password and options.
+        answer_timeout: Seconds that the server may take to answer.
+
+    >>> RedisConnection("redis://deployer:secret@redis.example:6380/2").description
+    'redis://deployer@redis.example:6380/2'
+    """
+
+    __slots__ = ("_client", "_password", "_process", "answer_timeout", "description")
+
+    def __init__(self, url: str) -> None:
+        self.description: Final = _describe(url)
+        options: dict[str, Any] = {"socket_connect_timeout": CONNECT_TIMEOUT, "socket_timeout": ANSWER_TIMEOUT}
+        if url.startswith("rediss:") and "ssl_cert_reqs=" not in url:
+            options["ssl_check_hostname"] = True  # redis-py checks it on its own from version 6 on
+        try:
+            # The pool opens nothing now. It keeps the connections of a process from those that the process forks.
+            pool = redis.ConnectionPool.from_url(url, **options)
+            known = pool.connection_kwargs
+            known["decode_responses"] = False  # whatever the URL says: what is read here is bytes
+            pool.connection_class(**known)  # opens nothing either, and knows which options there are
+            self.answer_timeout: Final = float(known["socket_timeout"])
+        except (TypeError, ValueError, redis.RedisError) as error:
+            # Not chained: what lies behind may quote the password. An option's name is none (see _describe).
+            raise ConfigurationError(f"log={self.description!r} has an option that is no good: {error}") from None
+        self._password = str(known.get("password") or "")
+        self._process = os.getpid()
+        self._client = redis.Redis(connection_pool=pool)
+
+    def ask(self, command: Callable[[redis.Redis], Any]) -> Any:
+        """Return what a command of the client returns.
+
+        Raises:
+            LogUnavailableError: the server cannot be reached, does not answer in time, or lets nobody in.
+            LogError: it answers that it will not do this.
+        """
+        if self._process != os.getpid():
+            self._begin_anew()
+        try:
+            return command(self._client)
+        except (redis.AuthenticationError, redis.exceptions.AuthenticationWrongNumberOfArgsError):
+            raise LogUnavailableError(
+                f"{self.description} does not accept the user or the password of its URL"
+            ) from None
+        except redis.BusyLoadingError:
+            raise LogUnavailableError(f"{self.description} is loading its data: try again in a moment") from None
+        except redis.TimeoutError:
+            raise LogUnavailableError(f"{self.description} does not answer within {self.answer_timeout:g} s") from None
+        except redis.exceptions.ReadOnlyError:
+            raise LogUnavailableError(
+                f"{self.description} is a replica, which takes no writes: name its primary"
+            ) from None
+        except redis.ResponseError as error:
+            raise LogError(f"{self.description} refuses: {self._redacted(error)}") from None
+        except (redis.RedisError, OSError) as error:
+            raise LogUnavailableError(f"{self.description} cannot be reached: {self._redacted(error)}") from None
+
+    def _begin_anew(self) -> None:
+        """Leave the pool to the process that forked this one: a thread may have held its locks in that moment."""
+        before = self._client.connection_pool
+        pool = redis.ConnectionPool(before.connection_class, before.max_connections, **before.connection_kwargs)
+        self._client = redis.Redis(connection_pool=pool)
+        self._process = os.getpid()
+
+    def close(self) -> None:
+        """Close the connections that nobody uses now. Asking opens new ones."""
+        self._client.connection_pool.disconnect(inuse_connections=False)
+
+    def _redacted(self, error: BaseException) -> str:
+        """Return an error's text: a server that does not know AUTH repeats what it was given."""
+        text = str(error).rstrip(".") or type(error).__name__
+        return text.replace(self._password, "***") if self._password else text
+
+
+def _describe(url: str) -> str:
+    """Return a URL without password and options, or raise an error that quotes none of it."""
+    try:
+        parts = urlsplit(url)
+        port = f":{parts.port}" if parts.port else ""
+    except (ValueError, TypeError, AttributeError):
+        # The text of this error has a part of the password where that has a '/' in it, unquoted.
+        raise ConfigurationError(f"the URL of the log cannot be read: {_FORM}") from None
+    if parts.scheme not in {"redis", "rediss", "unix"}:
+        raise ConfigurationError(f"the URL of the log is none of Redis: {_FORM}")
+    # An unquoted '/', '?' or '#' in a password ends the authority early: the host then stands where it should not.
+    after = url.partition("://")[2].removeprefix(parts.netloc)
+    if "@" in after or parts.fragment or (parts.scheme == "unix") == bool(parts.hostname):
+        raise ConfigurationError(f"the URL of the log has its host in no place where one belongs: {_FORM}")
+    if parts.scheme == "unix" and not parts.path:
+        raise ConfigurationError(f"the URL of the log names no socket: {_FORM}")
+    # In redis://PASSWORD@host the password would be taken for a user, and shown. An empty password says what is meant.
+    if parts.username and parts.password is None and not parse_qs(parts.query).get("password"):
+        raise ConfigurationError(
+            "the URL of the log has a user and no password: write redis://:password@host for a password alone, with a "
+            "colon before it, and redis://user:@host for a user without a password",
+        )
+    user = f"{parts.username}@" if parts.username else ""
+    host = f"[{parts.hostname}]" if parts.hostname and ":" in parts.hostname else parts.hostname or ""
+    return f"{parts.scheme}://{user}{host}{port}{parts.path.rstrip('/')}"

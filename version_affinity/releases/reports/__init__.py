@@ -1,0 +1,1 @@
+"""What each host reports about itself."""

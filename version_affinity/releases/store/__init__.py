@@ -1,0 +1,1 @@
+"""The releases directory: uploaded versions and their settings."""

@@ -1,0 +1,355 @@
+"""The releases directory: where uploaded versions lie, and what is known of each without opening its files.
+
+    releases/
+      affinity.json            the name, which salts the hash, and how long versions stay known (``settings.py``)
+      versions/<id>/           a build as uploaded; never changed afterwards
+      versions/<id>.json       its manifest (``assets/inventory.py``), which also says when and by whom it was uploaded
+      deployments.jsonl        the file log
+
+A version is there when its manifest and its directory are: the manifest comes last and goes first.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from version_affinity.assets.loading.inventory import InventoryError, parse
+from version_affinity.deployment import check_name, check_version_id
+from version_affinity.errors import ConfigurationError
+
+from .durable import PATIENCE, FileLock, LockedError
+from .settings import SETTINGS, change_retention, make_settings, read_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from .retention import Retention
+    from .settings import Settings
+
+logger = logging.getLogger("version_affinity")
+
+_VERSIONS: Final = "versions"
+_LOG: Final = "deployments.jsonl"
+_MANIFEST: Final = ".json"
+#: Bytes of the longest first line that is read of a manifest: Vite's own manifest is in it.
+_HEAD: Final = 64 * 1024 * 1024
+
+
+class ReleasesError(Exception):
+    """The releases directory could not be changed; the message says why and what helps."""
+
+
+class RetentionConflictError(ReleasesError):
+    """Somebody else has changed the retention since it was read, and it is as they have left it."""
+
+
+class BusyError(ReleasesError):
+    """Another process changes the versions for too long; nothing was changed."""
+
+
+class UploadError(ReleasesError):
+    """A version could not be uploaded, and nothing of it is there."""
+
+
+class PruneError(ReleasesError):
+    """A version could not be removed, and it is still there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """An uploaded version.
+
+    Attributes:
+        id: The version's id.
+        created: When it was uploaded: RFC 3339, UTC, such as "2026-11-24T05:00:00.123456Z".
+        author: Who uploaded it, "" where that is not told.
+        tag: A name for it, such as that of a branch or a release; "" for none.
+        message: What is new in it, "" for nothing.
+        files: How many files it has.
+        size: Their bytes in sum. Those that it shares with other versions take no space of their own.
+        content: The SHA-256 of its files' names and contents in hexadecimal: equal builds, equal text.
+    """
+
+    id: str
+    created: str
+    author: str = ""
+    tag: str = ""
+    message: str = ""
+    files: int = 0
+    size: int = 0
+    content: str = ""
+
+    def about(self) -> dict[str, object]:
+        """Return what the head of the manifest says of it."""
+        return {
+            "created": self.created,
+            "author": self.author,
+            "tag": self.tag,
+            "message": self.message,
+            "file_count": self.files,
+            "total_size": self.size,
+            "content": self.content,
+        }
+
+    @classmethod
+    def from_about(cls, version: str, about: Mapping[str, object]) -> Release:
+        """Return the release that a manifest's head describes; what it does not say is left empty."""
+        created, author, tag, message, content = (
+            value if isinstance(value := about.get(key), str) else ""
+            for key in ("created", "author", "tag", "message", "content")
+        )
+        files, size = (value if type(value := about.get(key)) is int else 0 for key in ("file_count", "total_size"))
+        return cls(version, created, author, tag, message, files, size, content)
+
+
+class ReleasesDirectory:
+    """A releases directory that is there already.
+
+    Args:
+        path: Its name.
+
+    Raises:
+        ConfigurationError: it is no releases directory, or one of a later layout.
+
+    Attributes:
+        path: Its absolute name, all links resolved.
+        name: The deployment's name.
+        retention: How long versions stay known, as the settings said when they were read: all of them where what they
+            say of it cannot be used.
+        retention_error: Why it cannot, and what helps; "" where it can.
+        retention_warning: What the settings say of it besides; "" for nothing.
+        uploads: The directory of all versions.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as directory:
+    ...     releases = ReleasesDirectory.init(directory, name="storefront")
+    ...     ReleasesDirectory(directory).name, releases.versions()
+    ('storefront', {})
+    """
+
+    __slots__ = ("_heads", "name", "path", "retention", "retention_error", "retention_warning", "uploads")
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path: Final = _resolved(path)
+        self.uploads: Final = self.path / _VERSIONS
+        settings = read_settings(self.path)
+        self.name: Final = settings.name
+        self._take(settings)
+        # Version id to its manifest's inode, size and time, and what was read there; None for what cannot be read.
+        self._heads: dict[str, tuple[tuple[int, int, int], Release | None]] = {}
+
+    def _take(self, settings: Settings) -> None:
+        self.retention = settings.retention
+        self.retention_error = settings.error
+        self.retention_warning = settings.warning
+
+    @classmethod
+    def init(cls, path: str | os.PathLike[str], *, name: str, retention: Retention | None = None) -> ReleasesDirectory:
+        """Make a releases directory, or open the one of this name that is there.
+
+        Args:
+            path: Its name. The directory may be there if it is empty.
+            name: The deployment's name, ``[a-z][a-z0-9_-]*``. It salts the hash: it stays for good.
+            retention: How long versions stay known; None as by default, or as is settled there already.
+
+        Raises:
+            ConfigurationError: the name cannot be used; there is a releases directory of another name or retention, or
+                something else; the directory cannot be made.
+        """
+        check_name(name)
+        directory = _resolved(path)
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            others = {entry for entry in os.listdir(directory) if not entry.startswith(".")}  # noqa: PTH208
+            if others - {SETTINGS, _VERSIONS, _LOG}:
+                raise ConfigurationError(
+                    f"releases={str(directory)!r} holds something else ({min(others)!r:.100}): name a new directory",
+                )
+            (directory / _VERSIONS).mkdir(exist_ok=True)
+            if SETTINGS not in others:
+                make_settings(directory, name, retention)
+        except OSError as error:
+            raise ConfigurationError(
+                f"releases={str(directory)!r} cannot be made: {error.strerror}: name a directory that can be written",
+            ) from None
+        releases = cls(directory)
+        if releases.name != name:
+            raise ConfigurationError(
+                f"releases={str(directory)!r} is named {releases.name!r}, not {name!r}: the name salts the hash, so it "
+                "stays; leave it, or name another directory",
+            )
+        if retention is not None and releases.retention_error:
+            raise ConfigurationError(releases.retention_error)
+        if retention is not None and retention != releases.retention:
+            raise ConfigurationError(
+                f"releases={str(directory)!r} is there already, with another retention "
+                f"({releases.retention.in_words()}): to change it, `version-affinity --releases {directory} retention "
+                f"{retention.as_options()}`",
+            )
+        return releases
+
+    def change_retention(self, retention: Retention, *, expected: Retention | None = None) -> None:
+        """Settle how long versions stay known; all that follow the directory go by it within a moment.
+
+        Args:
+            retention: What holds from now on.
+            expected: What has to hold until now, such as the retention that the new one was made of; None for any.
+
+        Raises:
+            ConfigurationError: the settings cannot be read any more.
+            RetentionConflictError: another one holds than was expected, which is that of this directory now.
+            ReleasesError: they cannot be written.
+        """
+        try:
+            with publishing(self):
+                self._take(read_settings(self.path))
+                if expected is not None and self.retention != expected:
+                    raise RetentionConflictError(f"the retention is {self.retention.in_words()} by now")
+                change_retention(self.path, retention)
+        except OSError as error:
+            raise ReleasesError(
+                f"{str(self.path / SETTINGS)!r} cannot be changed: {error.strerror}: do it as a user who may write "
+                "there",
+            ) from error
+        self.retention = retention
+        self.retention_error = ""
+
+    def versions(self) -> dict[str, Release]:
+        """Return the uploaded versions by id, the oldest first. Of a manifest that is known already, nothing is read.
+
+        Raises:
+            OSError: the directory cannot be read.
+        """
+        heads: dict[str, tuple[tuple[int, int, int], Release | None]] = {}
+        releases = []
+        with os.scandir(self.uploads) as entries:
+            for entry in entries:
+                version = entry.name.removesuffix(_MANIFEST)
+                if version == entry.name or not is_release_id(version):
+                    continue
+                try:
+                    status = entry.stat()
+                except OSError:
+                    continue  # it has just been removed
+                if not stat.S_ISREG(status.st_mode):
+                    continue  # a pipe would be waited for, for ever
+                stamp = status.st_ino, status.st_size, status.st_mtime_ns
+                known = self._heads.get(version)
+                head = known if known is not None and known[0] == stamp else (stamp, _head(version, entry.path))
+                heads[version] = head
+                if head[1] is not None and os.path.isdir(entry.path.removesuffix(_MANIFEST)):  # noqa: PTH112
+                    releases.append(head[1])
+        self._heads = heads
+        releases.sort(key=lambda release: (release.created, release.id))
+        return {release.id: release for release in releases}
+
+    def release(self, version: str) -> Release:
+        """Return an uploaded version.
+
+        Raises:
+            ConfigurationError: there is none with this id.
+        """
+        file = self.manifest_path(version)
+        release = _head(version, str(file)) if file.is_file() and self.build_path(version).is_dir() else None
+        if release is None:
+            raise ConfigurationError(
+                f"version {version!r} is not in {str(self.path)!r}: upload it (version-affinity versions upload), or "
+                "choose one that is there (version-affinity versions list)",
+            )
+        return release
+
+    def build_path(self, version: str) -> Path:
+        """Return the directory of a version's build, which need not be there.
+
+        Raises:
+            ConfigurationError: the id cannot be used.
+        """
+        return self.uploads / check_release_id(version)
+
+    def manifest_path(self, version: str) -> Path:
+        """Return the name of a version's manifest, which need not be there.
+
+        Raises:
+            ConfigurationError: the id cannot be used.
+        """
+        return self.uploads / f"{check_release_id(version)}{_MANIFEST}"
+
+    def __repr__(self) -> str:
+        return f"ReleasesDirectory({str(self.path)!r})"
+
+
+def publishing(releases: ReleasesDirectory, *, patience: float = PATIENCE) -> FileLock:
+    """Return the lock, once it is free, under which versions come and go, and the retention changes.
+
+    Raises:
+        BusyError: another process holds it for all these seconds.
+        OSError: its file cannot be made or opened.
+    """
+    try:
+        return FileLock.acquire(releases.uploads / ".lock", patience=patience, guards=releases.uploads)
+    except LockedError as error:
+        raise BusyError(f"another process changes the versions in {str(releases.uploads)!r}: {error}") from None
+
+
+def check_release_id(version: object) -> str:
+    """Return the id of a version that can lie in a releases directory, or raise ``ConfigurationError``."""
+    checked = check_version_id(version)
+    if checked.lower().endswith(_MANIFEST):
+        raise ConfigurationError(
+            f"version id {checked!r} cannot be used: {_MANIFEST!r} at the end is for the manifests; write another id"
+        )
+    return checked
+
+
+def is_release_id(version: str) -> bool:
+    """Tell whether a version with this id can lie in a releases directory.
+
+    >>> is_release_id("v1"), is_release_id("v1.json"), is_release_id(".upload-1")
+    (True, False, False)
+    """
+    try:
+        check_release_id(version)
+    except ConfigurationError:
+        return False
+    return True
+
+
+def _resolved(path: str | os.PathLike[str]) -> Path:
+    try:
+        text = os.fspath(path)
+        if isinstance(text, str) and text:
+            return Path(os.path.realpath(text))
+    except (OSError, ValueError, TypeError):
+        pass
+    raise ConfigurationError(f"releases={path!r} can be no directory: write its name, such as 'releases/'")
+
+
+def read_head(file: str | os.PathLike[str]) -> Mapping[str, object]:
+    """Return what a manifest says besides its files: its first line is enough for that, as it is written here.
+
+    Raises:
+        OSError: it cannot be read.
+        InventoryError: it is no manifest.
+    """
+    with open(file, "rb") as reader:  # noqa: PTH123
+        first = reader.readline(_HEAD)
+        try:
+            return parse(first + b"}}").about
+        except InventoryError:
+            return parse(first + reader.read()).about
+
+
+def _head(version: str, file: str) -> Release | None:
+    try:
+        return Release.from_about(version, read_head(file))
+    except FileNotFoundError:
+        return None
+    except (OSError, InventoryError) as error:
+        reason = f"it cannot be read: {error.strerror}" if isinstance(error, OSError) else str(error)
+        logger.warning("version %r is left out: of its manifest %r: %s", version, file, reason)
+        return None

@@ -1,0 +1,272 @@
+"""What survives a crash: files that are on the disk once they have a name, and locks that end with their process."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import re
+import socket
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from version_affinity.releases.times import present, text_of
+
+if sys.platform == "win32":
+    import msvcrt
+else:
+    import fcntl
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_POSIX: Final = os.name == "posix"
+# Windows' FlushFileBuffers wants a file that is open for writing.
+_SYNC_FLAGS: Final = (os.O_RDONLY if _POSIX else os.O_RDWR) | getattr(os, "O_CLOEXEC", 0)
+#: Seconds that a lock is waited for, unless something else is said: its holders need some seconds at most.
+PATIENCE: Final = 30.0
+# Seconds between two looks at a lock.
+_INTERVAL: Final = 0.02
+# Characters of a command in a message.
+_LONGEST: Final = 200
+# Where the process and the file stand in a line of the system's locks (proc(5)).
+_LOCKS: Final = "/proc/locks"
+_PID: Final = 4
+_INODE: Final = 5
+# Windows lets nobody read the bytes that are locked: they are beyond the end of the file.
+_FAR: Final = 1 << 30
+_TAKEN: Final = frozenset((errno.EAGAIN, errno.EWOULDBLOCK, errno.EACCES, errno.EDEADLK))
+
+
+def sync(file: str | os.PathLike[str]) -> None:
+    """Wait until what a file holds is on the disk.
+
+    Raises:
+        OSError: the disk does not take it.
+    """
+    descriptor = os.open(file, _SYNC_FLAGS)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_directory(directory: str | os.PathLike[str]) -> None:
+    """Wait until the names in a directory are on the disk, where the system can do that.
+
+    Raises:
+        OSError: the disk does not take it.
+    """
+    if not _POSIX:
+        return
+    try:
+        sync(directory)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # what file systems answer that cannot do it for directories
+            raise
+
+
+def write_new(file: Path, text: Iterable[str]) -> None:
+    """Write a file that is not there yet, and wait until it is on the disk.
+
+    Raises:
+        OSError: it cannot be written, or is there already.
+    """
+    with file.open("x", encoding="utf-8") as writer:
+        writer.writelines(text)
+        writer.flush()
+        os.fsync(writer.fileno())
+
+
+class LockedError(Exception):
+    """A lock was not free in time; the message names its holder as far as that is known."""
+
+
+class FileLock:
+    """An exclusive lock among processes and threads, on a file made for it. The end of the process ends it.
+
+    The file says who holds the lock. Who may write what the lock guards may open the file, and nobody else: otherwise
+    anyone who may read it could hold the lock for ever.
+
+    On a file system without locks, each of them is granted: what they guard is also safe by the order of its steps,
+    only less so.
+    """
+
+    __slots__ = ("_descriptor",)
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    @classmethod
+    def acquire(
+        cls, file: str | os.PathLike[str], *, patience: float = PATIENCE, guards: str | os.PathLike[str] = ""
+    ) -> FileLock:
+        """Wait for the lock.
+
+        Args:
+            file: The lock's file, which is made where it is missing.
+            patience: Seconds to wait at most.
+            guards: The file or directory whose writers share the lock; the lock's directory unless given.
+
+        Raises:
+            LockedError: another process holds it all that time.
+            OSError: the file cannot be made or opened.
+        """
+        until = time.monotonic() + patience
+        while (lock := cls.try_acquire(file, guards=guards)) is None:
+            if time.monotonic() > until:
+                raise LockedError(f"for more than {patience:g} s {holder_of(file)}: end it if it hangs")
+            time.sleep(_INTERVAL)
+        return lock
+
+    @classmethod
+    def try_acquire(cls, file: str | os.PathLike[str], *, guards: str | os.PathLike[str] = "") -> FileLock | None:
+        """Return the lock, None when another holds it.
+
+        Raises:
+            OSError: the file cannot be made or opened.
+        """
+        descriptor = _open(file, guards or Path(file).parent)
+        try:
+            _try_lock(descriptor)
+        except OSError as error:
+            if error.errno in _TAKEN:
+                os.close(descriptor)
+                return None
+        _sign(descriptor, _signature())
+        return cls(descriptor)
+
+    def release(self) -> None:
+        """End the lock; again, it does nothing."""
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            _sign(descriptor, b"")
+            with suppress(OSError):
+                _unlock(descriptor)  # closing does not, while a process that was forked meanwhile has it open, too
+            os.close(descriptor)
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+
+def holder_of(file: str | os.PathLike[str]) -> str:
+    """Return who holds a lock, in words: as the file says, or, on Linux, as the system does."""
+    try:
+        said = json.loads(Path(file).read_bytes() or b"{}")
+        signed = {key: str(said.get(key, "")) for key in ("pid", "host", "command", "since")}
+    except (OSError, ValueError, AttributeError, RecursionError):
+        signed = dict.fromkeys(("pid", "host", "command", "since"), "")
+    pid = _locker(file)
+    if pid and (str(pid), socket.gethostname()) != (signed["pid"], signed["host"]):
+        # Not one that has signed: any program can lock a file.
+        command = _redacted(_command_of(pid))
+        return f"process {pid} of this host{f' ({command})' if command else ''} holds the lock {str(file)!r}"
+    if not signed["pid"]:
+        return f"an unknown process holds the lock {str(file)!r}"
+    pid_, host, command, since = (signed[key][:_LONGEST] for key in ("pid", "host", "command", "since"))
+    return f"process {pid_} on {host} ({command}) holds the lock {str(file)!r}, since {since}"
+
+
+def _signature() -> bytes:
+    command = _redacted(" ".join([Path(sys.argv[0]).name, *sys.argv[1:]]) if sys.argv else "")
+    said = {"pid": os.getpid(), "host": socket.gethostname(), "command": command, "since": text_of(present())}
+    return json.dumps(said).encode()
+
+
+def _sign(descriptor: int, text: bytes) -> None:
+    """Write into a lock's file who holds it; where it may only be read, it says nothing."""
+    with suppress(OSError):
+        os.ftruncate(descriptor, 0)
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        os.write(descriptor, text)
+
+
+def _redacted(command: str) -> str:
+    """Return a command without the user and the password of a URL in it."""
+    return (
+        re.sub(r"(password=|://)[^@&\s]*(?=[@&\s]|$)", r"\1***", command)[:_LONGEST]
+        if "://" in command
+        else command[:_LONGEST]
+    )
+
+
+def _locker(file: str | os.PathLike[str]) -> int:
+    """Return the process that has a file locked, as Linux knows it; 0 where that is unknown.
+
+    Another file system may have a file with the same number, whose holder must not be named. Where the system calls the
+    device otherwise than ``stat`` does (btrfs), no process is named.
+    """
+    try:
+        status = os.stat(file)  # noqa: PTH116
+        place = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
+        with open(_LOCKS, encoding="ascii") as locks:  # noqa: PTH123
+            for line in locks:
+                fields = line.split()
+                if len(fields) > _INODE and fields[1] == "FLOCK" and fields[_INODE] == place:
+                    return max(int(fields[_PID]), 0)
+    except (OSError, ValueError):
+        pass
+    return 0
+
+
+def _command_of(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace").strip()
+    except OSError:
+        return ""
+
+
+def _open(file: str | os.PathLike[str], guards: str | os.PathLike[str]) -> int:
+    cloexec = getattr(os, "O_CLOEXEC", 0)
+    try:
+        descriptor = os.open(file, os.O_RDWR | os.O_CREAT | cloexec, 0o600)
+    except PermissionError:
+        return os.open(file, os.O_RDONLY | cloexec)  # another user made it; flock(2) takes this too
+    if _POSIX:
+        with suppress(OSError):  # of another user: its owner does it
+            _share(descriptor, guards)
+    return descriptor
+
+
+def _share(descriptor: int, guards: str | os.PathLike[str]) -> None:
+    """Give a lock's file to those who may write what it guards, and to nobody else."""
+    status = os.fstat(descriptor)
+    try:
+        guarded = os.stat(guards)  # noqa: PTH116
+    except FileNotFoundError:
+        guarded = os.stat(Path(guards).parent)  # noqa: PTH116 - it is not there yet
+    writable = guarded.st_mode & 0o222
+    mode = 0o600 | writable | writable << 1
+    if status.st_uid != os.geteuid() or (status.st_mode & 0o777, status.st_gid) == (mode, guarded.st_gid):
+        return
+    if status.st_gid != guarded.st_gid:
+        try:
+            os.fchown(descriptor, -1, guarded.st_gid)
+        except OSError:
+            mode &= 0o606  # the group of the lock is another one
+    os.fchmod(descriptor, mode)
+
+
+if sys.platform == "win32":
+
+    def _try_lock(descriptor: int) -> None:
+        os.lseek(descriptor, _FAR, os.SEEK_SET)
+        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+
+    def _unlock(descriptor: int) -> None:
+        os.lseek(descriptor, _FAR, os.SEEK_SET)
+        msvcrt.locking(descriptor, msvcrt.LK_UNLCK, 1)
+
+else:
+
+    def _try_lock(descriptor: int) -> None:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    def _unlock(descriptor: int) -> None:
+        fcntl.flock(descriptor, fcntl.LOCK_UN)

@@ -1,0 +1,300 @@
+"""Which uploaded versions are known, and which can go.
+
+A version stays known for the pages that it has given out: as long as it is deployed, as long as a rollback may return
+to it, for a day after its last users, and then while it is one of the last, or was in use a short time ago.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import lru_cache
+from itertools import accumulate
+from typing import TYPE_CHECKING, Final
+
+from version_affinity.deployment import TOLERANCE
+from version_affinity.errors import ConfigurationError
+from version_affinity.releases.durations import in_words, parse_duration
+from version_affinity.releases.times import NEVER, present, time_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from version_affinity.releases.log.entries import Entry
+
+    from .directory import Release, ReleasesDirectory
+
+logger = logging.getLogger("version_affinity")
+
+#: How far the clocks of hosts may differ before it is worth a warning.
+_SKEW: Final = timedelta(minutes=5)
+_CURRENT: Final = "in the current deployment"
+_WHOLE: Final = 100 - TOLERANCE
+_EXAMPLE: Final = '{"keep": 10, "younger_than": "30d"}'
+#: How long a version stays after it has had users, whatever the retention is: a tab is open for a day and longer.
+OPEN: Final = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """How long a version stays known that is no longer deployed.
+
+    Args:
+        keep: The last so many versions stay that had users; and the last so many uploads that never had any, which
+            take no place of the others.
+        younger_than: So do all that were uploaded, or in a deployment, less than this time ago. None: no others.
+
+    Raises:
+        ConfigurationError: a number below 0, or a time that is none.
+
+    >>> Retention(keep=5, younger_than=timedelta(days=30)).keep
+    5
+    """
+
+    keep: int = 10
+    younger_than: timedelta | None = None
+
+    def __post_init__(self) -> None:
+        if type(self.keep) is not int or self.keep < 0:
+            raise ConfigurationError(f"keep={self.keep!r} is no number of versions: write one from 0, such as keep=10")
+        time = self.younger_than
+        if time is not None and (not isinstance(time, timedelta) or time < timedelta(0)):
+            raise ConfigurationError(
+                f"younger_than={time!r} is no length of time: write younger_than=timedelta(days=30)",
+            )
+
+    def in_words(self) -> str:
+        """Return it for people.
+
+        >>> Retention(5, timedelta(days=30)).in_words(), Retention(5).in_words()
+        ('keep 5, younger than 30d', 'keep 5')
+        """
+        if self == KEEP_ALL:
+            return "keep all"
+        age = "" if self.younger_than is None else f", younger than {in_words(self.younger_than)}"
+        return f"keep {self.keep}{age}"
+
+    def as_options(self) -> str:
+        """Return it for the command line, all of it.
+
+        >>> Retention(5).as_options()
+        '--keep 5 --younger-than none'
+        """
+        return (
+            f"--keep {self.keep} --younger-than {'none' if self.younger_than is None else in_words(self.younger_than)}"
+        )
+
+    def as_dict(self) -> dict[str, int | str | None]:
+        """Return it for JSON.
+
+        >>> Retention(5, timedelta(days=30)).as_dict()
+        {'keep': 5, 'younger_than': '30d'}
+        """
+        return {"keep": self.keep, "younger_than": None if self.younger_than is None else in_words(self.younger_than)}
+
+    @classmethod
+    def from_dict(cls, settings: object) -> Retention:
+        """Return the retention that JSON says; what it does not say is as by default. Other keys are left out.
+
+        Raises:
+            ConfigurationError: it says something else.
+
+        >>> Retention.from_dict({"younger_than": "30d"})
+        Retention(keep=10, younger_than=datetime.timedelta(days=30))
+        """
+        if not isinstance(settings, dict):
+            raise ConfigurationError(f"retention={settings!r:.100} is none: write {_EXAMPLE}, or leave it out")
+        time = settings.get("younger_than")
+        try:
+            younger_than = None if time is None else parse_duration(time)
+        except (TypeError, AttributeError, ValueError):
+            raise ConfigurationError(
+                f'younger_than={time!r:.100} is no length of time: write one such as "30d", or null'
+            ) from None
+        return cls(settings.get("keep", cls().keep), younger_than)
+
+
+#: Where nobody can tell what is wanted: a version too many costs room, one that is missed breaks open pages.
+KEEP_ALL: Final = Retention(0, timedelta.max)
+
+
+@dataclass(frozen=True, slots=True)
+class PrunePlan:
+    """What a pruning would do.
+
+    Attributes:
+        releases: The releases directory.
+        removed: The versions that go, the oldest first. Their ``size`` counts files that others share, which stay.
+        kept: Id of each version that stays, to the reason.
+    """
+
+    releases: ReleasesDirectory
+    removed: tuple[Release, ...]
+    kept: Mapping[str, str]
+
+
+def known_versions(
+    releases: ReleasesDirectory, entries: Sequence[Entry], retention: Retention, *, now: datetime | None = None
+) -> list[str]:
+    """Return the ids of the versions that are uploaded here and known: the current deployment's first, then the newest.
+
+    Args:
+        releases: The uploaded versions.
+        entries: The whole log of deployments, in its order.
+        retention: How long versions stay known.
+        now: The present, with a time zone.
+
+    Raises:
+        OSError: the directory cannot be read.
+    """
+    return list(_kept(releases.versions(), entries, retention, now or present()))
+
+
+def prune_plan(
+    releases: ReleasesDirectory, entries: Sequence[Entry], retention: Retention, *, now: datetime | None = None
+) -> PrunePlan:
+    """Return which versions are not known any longer, and why the others are.
+
+    The arguments, and what is raised, are those of ``known_versions``.
+    """
+    versions = releases.versions()
+    kept = _kept(versions, entries, retention, now or present())
+    return PrunePlan(releases, tuple(release for version, release in versions.items() if version not in kept), kept)
+
+
+def rollback_target(entries: Sequence[Entry]) -> Entry | None:
+    """Return the deployment that a rollback returns to: the newest earlier one with a version at 100 %.
+
+    One whose version has 100 % now is none: nothing would change. None: there is no such deployment.
+
+    Args:
+        entries: The whole log of deployments, in its order.
+    """
+    if not entries:
+        return None
+    now = _whole(entries[-1])
+    for entry in reversed(entries[:-1]):
+        version = _whole(entry)
+        if version is not None and version != now:
+            return entry
+    return None
+
+
+def _whole(entry: Entry) -> str | None:
+    return next((version for version, share in entry.percentages.items() if share >= _WHOLE), None)
+
+
+def needed(entries: Sequence[Entry]) -> dict[str, str]:
+    """Return the versions that must stay whatever the retention is, and why: the current deployment's first.
+
+    Args:
+        entries: The whole log of deployments, in its order.
+    """
+    if not entries:
+        return {}
+    stay = dict.fromkeys(entries[-1].percentages, _CURRENT)
+    target = rollback_target(entries)
+    if target is not None:
+        reason = f"deployed since revision {target.revision}, which a rollback returns to"
+        for entry in entries:
+            if entry.revision >= target.revision:
+                for version, share in entry.percentages.items():
+                    if share > 0:
+                        stay.setdefault(version, reason)
+    return stay
+
+
+def _kept(
+    versions: Mapping[str, Release], entries: Sequence[Entry], retention: Retention, now: datetime
+) -> dict[str, str]:
+    """Return the known versions and the reasons: the current deployment's first, then those that were in use last."""
+    must_stay = needed(entries)
+    used = _last_uses(versions.values(), entries, now)
+    shown = _last_shares(entries, now)
+    # Of those with equal times, the one that ``versions`` has later is the newer.
+    latest = list(versions)[::-1]
+    latest.sort(key=used.__getitem__, reverse=True)
+    reasons = {}
+    ranks = Counter[bool]()
+    for version in latest:
+        had_users = version in shown
+        rank = ranks[had_users]
+        ranks[had_users] += 1
+        if version in must_stay:
+            reasons[version] = must_stay[version]
+        elif had_users and now - shown[version] < OPEN:
+            reasons[version] = "had users less than a day ago, whose tabs may be open"
+        elif retention == KEEP_ALL:
+            reasons[version] = "all stay: the retention in the settings cannot be used"
+        elif rank < retention.keep:
+            last = "the last one" if retention.keep == 1 else f"one of the last {retention.keep}"
+            uploaded = "was uploaded" if retention.keep == 1 else "were uploaded"
+            reasons[version] = f"{last} that {'had users' if had_users else uploaded}"
+        elif retention.younger_than is not None and now - used[version] < retention.younger_than:
+            reasons[version] = f"in use, or uploaded, less than {in_words(retention.younger_than)} ago"
+    current = {version: _CURRENT for version, reason in must_stay.items() if reason is _CURRENT and version in versions}
+    return {**current, **reasons}
+
+
+def _times(entries: Sequence[Entry], now: datetime) -> list[datetime]:
+    """Return when each deployment was made, as far as the log tells: never in the future, and never before the last.
+
+    One that is dated in the future was made before the next one that is not; it must not keep versions known for years.
+    """
+    found = [time_of(entry.created) for entry in entries]
+    latest = now
+    for position in range(len(found) - 1, -1, -1):
+        if found[position] > now:
+            if found[position] - now > _SKEW:
+                _warn("deployment", str(entries[position].revision), entries[position].created)
+            found[position] = latest
+        else:
+            latest = found[position]
+    return list(accumulate(found, max))
+
+
+@lru_cache(maxsize=1024)
+def _warn(what: str, name: str, created: str) -> None:
+    """Log, once for each, that something is dated in the future."""
+    logger.warning(
+        "%s %s is dated %s, which is in the future by this host's clock: check the clocks of this host and of the one "
+        "that made it",
+        what,
+        name,
+        created,
+    )
+
+
+def _last_shares(entries: Sequence[Entry], now: datetime) -> dict[str, datetime]:
+    """Return when each version had users for the last time; those that have some now have them now."""
+    shown: dict[str, datetime] = {}
+    before: list[str] = []
+    for entry, time in zip(entries, _times(entries, now), strict=True):
+        live = [version for version, share in entry.percentages.items() if share > 0]
+        shown |= dict.fromkeys((*before, *live), time)
+        before = live
+    return shown | dict.fromkeys(before, now)
+
+
+def _last_uses(releases: Iterable[Release], entries: Sequence[Entry], now: datetime) -> dict[str, datetime]:
+    """Return when each version was uploaded, or for the last time in the deployment in force, whichever is later.
+
+    The log's order is true, its times may not be: a clock that went back ends no version's use before it began.
+    """
+    used = {}
+    for release in releases:
+        created = time_of(release.created)
+        if created - now > _SKEW:
+            _warn("version", release.id, release.created)
+        used[release.id] = min(created, now)
+    before: Iterable[str] = ()
+    for entry, time in zip(entries, _times(entries, now), strict=True):
+        # Until this deployment the one before was in force.
+        for version in (*before, *entry.percentages):
+            used[version] = max(used.get(version, NEVER), time)
+        before = entry.percentages
+    for version in before:
+        used[version] = max(used[version], now)
+    return used

@@ -1,0 +1,326 @@
+"""Uploading a build: it becomes a version at once or not at all, and never changes afterwards.
+
+Everything is put together in a hidden directory, waits until the disk has it, and gets its names last. Files that an
+earlier version has are shared by hard link. Files are made read-only, since a change would be one in all versions that
+share them.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable  # noqa: TC003 - of a public alias
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, replace
+from datetime import timedelta
+from hashlib import sha256
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from version_affinity.assets.loading.inventory import Inventory, InventoryError, lines
+from version_affinity.assets.loading.loader import Loader
+from version_affinity.assets.loading.tree import DIGEST_SIZE, OPEN_FLAGS, Skipped
+from version_affinity.errors import ConfigurationError
+from version_affinity.releases.times import NEVER, present, text_of, time_of
+
+from .contents import changed, content_of, contents_of, read_digests, source_root, with_stale_siblings
+from .directory import BusyError, Release, UploadError, check_release_id, publishing, read_head
+from .durable import sync, sync_directory, write_new
+from .sharing import find_shared, link
+from .verifying import verify
+from .workspace import UPLOAD, sweep, workspace
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from .contents import SourceFile
+    from .directory import ReleasesDirectory
+    from .workspace import Workspace
+
+__all__ = ["Progress", "UploadError", "Uploaded", "upload"]
+
+#: Called with a file's name after each step: how many are done, and how many there are. A file's two are that it is
+#: there, and that the disk has it.
+Progress: TypeAlias = "Callable[[int, int, str], object]"
+
+_ID_LENGTH: Final = 12
+# On Windows nobody could remove a read-only file.
+_MODE: Final = 0o444 if os.name == "posix" else 0o666
+# A time before 1981 does not tell that a file is unchanged (assets/inventory.py): such a file gets the present one.
+_TELLING_NS: Final = 11 * 365 * 86_400 * 1_000_000_000
+_MOMENT: Final = timedelta(microseconds=1)
+_BLOCK: Final = 1024 * 1024
+_FULL: Final = frozenset((errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)))
+
+
+@dataclass(frozen=True, slots=True)
+class Uploaded(Release):
+    """A release, and what its upload did.
+
+    Attributes:
+        is_new: Whether it was not there before, with the same content.
+        is_mended: Whether it was there with damaged files, which were replaced.
+        linked: How many of its files are shared with earlier versions.
+        skipped: What of the build directory was left out or will not be used, and why.
+        doubt: What casts doubt on the directory's being a build, "" for nothing.
+    """
+
+    is_new: bool = True
+    is_mended: bool = False
+    linked: int = 0
+    skipped: tuple[Skipped, ...] = ()
+    doubt: str = ""
+
+
+def upload(
+    releases: ReleasesDirectory,
+    source: str | os.PathLike[str],
+    *,
+    id: str | None = None,  # noqa: A002 - the word of the vocabulary
+    tag: str = "",
+    message: str = "",
+    author: str = "",
+    allow_source: bool = False,
+    progress: Progress | None = None,
+) -> Uploaded:
+    """Upload a build: from now on it is a version, known to all that follow the directory. It is not deployed.
+
+    Args:
+        releases: Where to.
+        source: The directory that the build was written to. Links out of it, pipes and hidden files are left out, but
+            for Vite's manifest and chunks of a build tool; so is what ``.assetsignore`` names. Nobody may write to it
+            meanwhile.
+        id: The version's id. By default it is made of the content: the same build gets the same id.
+        tag: A name for it, such as that of a branch or a release.
+        message: What is new in it.
+        author: Who uploads it.
+        allow_source: Whether the directory may be a project's source directory, which is refused otherwise.
+        progress: Called with the number of steps done, that of all steps, and a file's name.
+
+    Returns:
+        The version: the one that is there, when this very content is there under this id. Its files are hashed, and
+        replaced where one is damaged.
+
+    Raises:
+        ConfigurationError: the id cannot be used, or is that of a version with other content; the source is no build.
+        UploadError: the source cannot be read or is written to, or the releases directory cannot be written to.
+
+    >>> import pathlib, tempfile
+    >>> from version_affinity.releases.store.directory import ReleasesDirectory
+    >>> with tempfile.TemporaryDirectory() as directory:
+    ...     build = pathlib.Path(directory, "dist")
+    ...     build.mkdir()
+    ...     _ = (build / "index.html").write_text("<p>hello")
+    ...     releases = ReleasesDirectory.init(pathlib.Path(directory, "releases"), name="storefront")
+    ...     upload(releases, build, id="v1", tag="first").is_new, upload(releases, build, id="v1").tag
+    (True, 'first')
+    """
+    version = None if id is None else check_release_id(id)
+    root = source_root(source, releases.uploads)
+    contents = contents_of(root, allow_source=allow_source)
+    digests = read_digests(contents.files)
+    content = content_of(contents.files, digests)
+    release = Release(
+        version or content[:_ID_LENGTH],
+        "",
+        author,
+        tag,
+        message,
+        len(contents.files),
+        sum(file.size for file in contents.files),
+        content,
+    )
+    with _explained(releases):
+        sweep(releases)
+        existing = _existing(releases, release)
+        is_damaged = existing is not None and bool(verify(releases, existing.id))
+        if existing is not None and not is_damaged:
+            return Uploaded(**asdict(existing), is_new=False, skipped=contents.skipped, doubt=contents.doubt)
+        release = existing or replace(release, created=_time_after(releases))
+        with workspace(releases, UPLOAD) as work:
+            linked = _place(releases, work, contents.files, digests, progress)
+            inventory, unused = _load(work, contents.files, digests)
+            if contents_of(root) != contents:
+                raise changed(root)
+            published = _publish(releases, work, release, inventory, mends=is_damaged)
+    skipped = (*contents.skipped, *unused)
+    if published is not release:
+        # Another process was first.
+        return Uploaded(**asdict(published), is_new=False, skipped=skipped, doubt=contents.doubt)
+    return Uploaded(
+        **asdict(published),
+        is_new=not is_damaged,
+        is_mended=is_damaged,
+        linked=linked,
+        skipped=skipped,
+        doubt=contents.doubt,
+    )
+
+
+def _existing(releases: ReleasesDirectory, release: Release) -> Release | None:
+    """Return the version of this id when it is there with this content."""
+    file = releases.manifest_path(release.id)
+    try:
+        existing = Release.from_about(release.id, read_head(file))
+    except FileNotFoundError:
+        return None
+    except InventoryError as error:
+        raise ConfigurationError(
+            f"version {release.id!r} has a manifest {str(file)!r} that cannot be used ({error}): upload under another "
+            "id, or remove it first",
+        ) from None
+    if existing.content != release.content:
+        raise ConfigurationError(
+            f"version {release.id!r} is there already, with other content, and versions never change: upload under "
+            "another id, or without one: it is made of the content then",
+        )
+    return existing if releases.build_path(release.id).is_dir() else None
+
+
+def _time_after(releases: ReleasesDirectory) -> str:
+    """Return the present, or, where the clock has gone back, a moment after the newest upload: their order is true.
+
+    A version that seemed to be the oldest would be no longer one of the last that are kept.
+    """
+    newest = max((time_of(release.created) for release in releases.versions().values()), default=NEVER)
+    with suppress(OverflowError):
+        newest += _MOMENT
+    return text_of(max(present(), newest), "microseconds")
+
+
+def _place(
+    releases: ReleasesDirectory,
+    work: Workspace,
+    files: Sequence[SourceFile],
+    digests: Mapping[str, bytes],
+    progress: Progress | None,
+) -> int:
+    """Put all files into the workspace, on the disk, and return how many of them are links."""
+    shared = find_shared(releases, {(file.size, digests[file.path]) for file in files})
+    stale = with_stale_siblings(files)
+    directories = {str(work.build)}
+    copies = []
+    work.build.mkdir()
+    done, steps = 0, 2 * len(files)
+    for file in files:
+        work.stay()
+        target = work.build / file.name
+        parent = str(target.parent)
+        if parent not in directories:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            # Those between are named, too.
+            directories.update(str(above) for above in target.parents if above.is_relative_to(work.build))
+        earlier = None if file.path in stale else shared.get((file.size, digests[file.path]))
+        if earlier is None or not link(earlier, target):
+            _copy(file, digests[file.path], target)
+            # A build tool that wants equal archives writes equal times, which would not tell a change.
+            if file.mtime_ns >= _TELLING_NS or file.path in stale:
+                os.utime(target, ns=(file.mtime_ns, file.mtime_ns))
+            copies.append(target)
+            done += 1
+        else:
+            done += 2
+        if progress is not None:
+            progress(done, steps, file.name)
+    # Together at the end: one by one, while they are written, was measured to take twice the time.
+    for done, target in enumerate(copies, steps - len(copies) + 1):
+        work.stay()
+        sync(target)
+        if progress is not None:
+            progress(done, steps, target.relative_to(work.build).as_posix())
+    for directory in directories:
+        sync_directory(directory)
+    return len(files) - len(copies)
+
+
+def _copy(file: SourceFile, digest: bytes, target: Path) -> None:
+    """Copy a file whose content is known; its copy is read-only from the start."""
+    hashed = sha256()
+    try:
+        source = os.open(file.file, OPEN_FLAGS)
+    except OSError:
+        raise changed(file.file) from None
+    with (
+        open(source, "rb", buffering=0) as reader,  # noqa: PTH123 - a descriptor
+        open(target, "xb", buffering=0, opener=_read_only) as writer,
+    ):
+        while block := reader.read(_BLOCK):
+            hashed.update(block)
+            rest = memoryview(block)
+            while rest:
+                rest = rest[writer.write(rest) :]
+    if hashed.digest()[:DIGEST_SIZE] != digest:
+        raise changed(file.file)
+
+
+def _read_only(name: str, flags: int) -> int:
+    return os.open(name, flags, _MODE)
+
+
+def _load(
+    work: Workspace, files: Iterable[SourceFile], digests: Mapping[str, bytes]
+) -> tuple[Inventory, tuple[Skipped, ...]]:
+    """Load the build as a server will, but from what is known; return what its manifest says, and what is not used."""
+    root = os.path.realpath(work.build)
+    known = {}
+    for file in files:
+        if file.is_served:
+            status = os.stat(f"{root}{os.sep}{file.name}")  # noqa: PTH116 - pathlib takes twice the time
+            known[file.path] = (status.st_size, status.st_mtime_ns, digests[file.path], "", False, None, "")
+    loader = Loader(root, ignored=None, rule=None, types={}, memory=None, apart=None)
+    loaded = loader.load(Inventory(known, {}, rules=0))  # the names are not judged yet
+    for path, (_, _, digest, *_) in known.items():
+        asset = loaded.assets.get(path)
+        if asset is None or asset.digest != digest:
+            raise UploadError(f"{root + path!r} does not hold what was written there: the disk may be faulty")
+    rules = {file.path for file in files if not file.is_served}
+    unused = tuple(skipped for skipped in loaded.skipped if skipped.path not in rules)
+    return Inventory(loaded.assets, loaded.verdicts, loaded.vite), unused
+
+
+def _publish(
+    releases: ReleasesDirectory, work: Workspace, release: Release, inventory: Inventory, *, mends: bool
+) -> Release:
+    """Give the build and its manifest their names. Return the version, which another may just have uploaded.
+
+    With ``mends``, they take the place of those that are there, whose files were damaged.
+    """
+    build, manifest = releases.build_path(release.id), releases.manifest_path(release.id)
+    unfinished = work.manifest(release.id)
+    write_new(unfinished, lines(inventory._replace(about=release.about())))
+    sync_directory(work.path)
+    renamed: list[tuple[Path, Path]] = []
+    with publishing(releases):
+        existing = _existing(releases, release)
+        if existing is not None and not mends:
+            return existing
+        try:
+            if build.exists():
+                build.rename(work.path / "abandoned")  # damaged, or of an upload that was killed right here
+            for before, after in ((work.build, build), (unfinished, manifest)):
+                os.replace(before, after)  # noqa: PTH105 - also of a manifest whose build is gone
+                renamed.append((before, after))
+                sync_directory(releases.uploads)
+        except BaseException:
+            for before, after in reversed(renamed):
+                with suppress(OSError):
+                    after.rename(before)
+            raise
+    return release
+
+
+@contextmanager
+def _explained(releases: ReleasesDirectory) -> Iterator[None]:
+    """Turn an error of the file system into one that says what helps."""
+    try:
+        yield
+    except BusyError as error:
+        raise UploadError(f"nothing was uploaded: {error}") from None
+    except OSError as error:
+        if error.errno in _FULL:
+            remedy = "make room (version-affinity prune), then upload again"
+        else:
+            remedy = "upload as a user who may write there, to a disk that takes it"
+        raise UploadError(
+            f"nothing was uploaded, {str(releases.uploads)!r} cannot be written to: {error.strerror}: {remedy}"
+        ) from error

@@ -1,0 +1,271 @@
+"""Override links: opened in a browser, one forces a version on all that this browser asks for, until it expires.
+
+A link is a URL of the application with ``version-override`` in its query, signed as an override header's value is. The
+answer is a redirect to the same URL without it, and a cookie that holds the signed value. The cookie is verified on
+each request and lives no longer than the signature counts; it decides pages and what they load alike. An empty
+``version-override=`` takes it away.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import replace
+from functools import partial
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final, NamedTuple
+from urllib.parse import quote, unquote
+
+from version_affinity.assets.build import NO_FILE, REDIRECT
+from version_affinity.assets.rules.urls import encoded, written
+from version_affinity.assets.spelling import wire_bytes
+from version_affinity.decision.decider import OVERRIDE, Decision, Step
+from version_affinity.decision.overrides import MAX_LENGTH, Refused, checked, sign_override
+from version_affinity.decision.request import OTHER, PAGE, READING, path_of
+from version_affinity.errors import ConfigurationError
+
+from .applications import no_file
+from .headers import PRIVATE_NO_STORE, TRACE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from _typeshed import OptExcInfo
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+    from version_affinity.counters import Counters
+    from version_affinity.decision.overrides import OverrideCookie, Overrides
+    from version_affinity.decision.request import Request
+    from version_affinity.rollout.state import State
+
+    from .explanation import Explanation
+    from .finish import Policy
+    from .headers import Headers
+
+#: What a link carries in its query.
+PARAMETER: Final = "version-override"
+#: How decisions name it.
+SOURCE: Final = f"query:{PARAMETER}"
+
+# A picture or a frame in somebody's page must not change what the browser shows in all of its tabs, and what is fetched
+# ahead was not opened yet: a browser that does not get it asks again when it is.
+_OPENED_BY: Final = frozenset((PAGE, OTHER))
+
+# Two slashes at the start name another host, and so do a slash and a backslash; browsers take tabs and line ends out of
+# a URL before they read it (WHATWG URL section 4.4).
+_OWN_PATH: Final = re.compile(r"/(?!/)[^\x00-\x1f\x7f\\\ud800-\udfff]*\Z")
+_BASE: Final = re.compile(r"(?:https?://[^\x00-\x20\x7f/?#\\]+(?:/[^\x00-\x20\x7f?#\\]*)?)?\Z", re.IGNORECASE)
+
+# RFC 3986 sections 3.3 and 3.4, and the percent sign of what is encoded already.
+_PATH_SAFE: Final = "/%!$&'()*+,-.:;=@_~"
+_QUERY_SAFE: Final = f"{_PATH_SAFE}?"
+_STRAY: Final = re.compile("%(?![0-9A-Fa-f]{2})")
+
+# A longer path is sent back in no header: some proxies would answer 502 for it.
+_LONGEST_PATH: Final = 4096
+
+_SEE_OTHER: Final = "303 See Other"
+_REDIRECT: Final = (
+    ("Content-Type", "text/plain; charset=utf-8"),
+    ("Content-Length", "0"),
+    ("Referrer-Policy", "no-referrer"),
+    PRIVATE_NO_STORE,
+)
+
+
+def override_link(
+    version: str, *, name: str, secret: str | bytes, lifetime: float, path: str = "/", base: str = ""
+) -> str:
+    """Return a link that forces a version in a browser until it expires, for an application with ``override_secret``.
+
+    Whoever has the link can open it, as often as they like until then.
+
+    Args:
+        version: The id of the version. It must be in the deployment when the link is opened.
+        name: The application's name.
+        secret: Its ``override_secret``.
+        lifetime: Seconds from now until the link, and the cookie that it sets, expire.
+        path: Where the link leads: a path of the application's host, with a query and a fragment if need be.
+        base: What stands before the path, for example "https://shop.example"; "" for a link without a host.
+
+    Raises:
+        ConfigurationError: any of these that cannot be used.
+
+    >>> link = override_link("v2", name="storefront", secret="a long random text", lifetime=3600, path="/ink?size=m")
+    >>> link.partition("=m&")[0], link.startswith("/ink?size=m&version-override=")
+    ('/ink?size', True)
+    """
+    local, hash_sign, fragment = check_own_path(path).partition("#")
+    local, _, query = local.partition("?")
+    _, query = _taken_out(quote(query, _QUERY_SAFE))
+    pair = f"{PARAMETER}={sign_override(version, name=name, secret=secret, lifetime=lifetime)}"
+    query = f"{query}&{pair}" if query else pair
+    whole = f"{quote(local, _PATH_SAFE)}?{query}{hash_sign}{quote(fragment, _QUERY_SAFE)}"
+    return check_base(base) + _STRAY.sub("%25", whole)
+
+
+class OverrideLinks:
+    """Answers the requests that come by a link, and takes away a cookie that counts no longer.
+
+    Args:
+        overrides: Verifies what is signed.
+        cookie: Holds it in the browser.
+        policy: What each response carries.
+        counters: Where it is counted.
+    """
+
+    __slots__ = ("_cookie", "_counters", "_overrides", "_policy")
+
+    def __init__(self, overrides: Overrides, cookie: OverrideCookie, policy: Policy, counters: Counters) -> None:
+        self._overrides = overrides
+        self._cookie = cookie
+        self._policy = policy
+        self._counters = counters
+
+    def answer(self, state: State, request: Request, start_response: StartResponse) -> Iterable[bytes] | None:
+        """Answer a request that comes by a link; None for any other.
+
+        A link that cannot be applied takes the cookie away, and the trace says why. Where it is no address that
+        somebody opens, nothing is there.
+        """
+        opened = self._open(state, request)
+        if opened is None:
+            return None
+        decision = opened.decision
+        treatment = self._policy.treatments[request.kind][decision]
+        if decision.refused:
+            self._counters.refused[decision.refused].advance()
+        if opened.query is None:
+            return no_file(request.environ, treatment, start_response)
+        treatment.tally["3"].advance()
+        headers = [
+            *_REDIRECT,
+            ("Location", _location(request.environ, opened.query)),
+            *treatment.private[1:],  # in place of its Cache-Control: that of _REDIRECT
+            self._cookie.write(request.scheme, opened.signed, opened.seconds),
+        ]
+        start_response(_SEE_OTHER, headers)
+        return ()
+
+    def explained(self, state: State, request: Request, explanation: Explanation) -> Explanation:
+        """Return the explanation of a request that comes by a link, given the one that it had without; else that."""
+        opened = None if explanation.answer == "served by name" else self._open(state, request)
+        if opened is None:
+            return explanation
+        return replace(
+            explanation,
+            decision=opened.decision,
+            steps=(Step("link", opened.outcome, decided=True),),
+            answer=NO_FILE if opened.query is None else REDIRECT,
+            served=opened.decision.version,
+            bucket="",
+            scores=MappingProxyType({}),
+        )
+
+    def clearing(self, request: Request, start_response: StartResponse) -> StartResponse:
+        """Return a ``start_response`` that takes a request's cookie away with a page, where it counts no longer.
+
+        Browsers forget it when it expires, but the secret may have changed. One of a version that is not in the
+        deployment stays: the version may come back.
+        """
+        signed = self._cookie.read(request.environ) if request.kind == PAGE and request.method in READING else ""
+        if not signed:
+            return start_response
+        try:
+            self._overrides.verify(signed)
+        except Refused:
+            return partial(_start, start_response, self._cookie.write(request.scheme, "", 0))
+        return start_response
+
+    def _open(self, state: State, request: Request) -> _Opened | None:
+        environ = request.environ
+        if request.method not in READING or len(path_of(environ)) > _LONGEST_PATH:
+            return None
+        value, query = _taken_out(environ.get("QUERY_STRING", ""))
+        if value is None:
+            return None
+        if request.kind not in _OPENED_BY:
+            return _Opened(state.decider.decide(request), f"not opened: this is a {request.kind}", None)
+        outcome = "the override is taken away"
+        if value:
+            try:
+                signed = value if len(value) > MAX_LENGTH else unquote(value)
+                version, expires = self._overrides.verify(signed)
+                checked(version, state.versions, state.deployment.percentages)
+            except Refused as refusal:
+                request.refused = str(refusal)
+                outcome = f"refused: {refusal}"
+            else:
+                decision = Decision(version, OVERRIDE, SOURCE)
+                return _Opened(decision, f"{version} ({SOURCE})", query, signed, expires - int(time.time()))
+        return _Opened(state.decider.decide_without_override(request), outcome, query)
+
+
+class _Opened(NamedTuple):
+    """What comes of opening a link.
+
+    Attributes:
+        decision: What is forced; else what is decided without an override.
+        outcome: The same, told.
+        query: The rest of the query; None where no link is opened.
+        signed: What the cookie is to hold.
+        seconds: For how long; 0 takes it away.
+    """
+
+    decision: Decision
+    outcome: str
+    query: str | None
+    signed: str = ""
+    seconds: int = 0
+
+
+def _taken_out(query: str) -> tuple[str | None, str]:
+    """Return the value of the parameter in a query, of several the first, None without one; and the rest as it is.
+
+    >>> _taken_out("a=%41&version-override=x&b&version-override=y"), _taken_out("version-override"), _taken_out("a=1")
+    (('x', 'a=%41&b'), ('', ''), (None, 'a=1'))
+    """
+    pairs = query.split("&")
+    values = [value for name, _, value in (pair.partition("=") for pair in pairs) if name == PARAMETER]
+    if not values:
+        return None, query
+    return values[0], "&".join(pair for pair in pairs if pair.partition("=")[0] != PARAMETER)
+
+
+def _location(environ: WSGIEnvironment, query: str) -> str:
+    """Return the URL of a request with another query: always a path of the same host."""
+    # Two slashes at the start would name another host (RFC 3986 section 4.2).
+    location = "/" + written(environ.get("SCRIPT_NAME", "") + path_of(environ)).lstrip("/")
+    return f"{location}?{encoded(wire_bytes(query), _QUERY_SAFE)}" if query else location
+
+
+def _start(
+    start_response: StartResponse,
+    cookie: tuple[str, str],
+    status: str,
+    headers: Headers,
+    exc_info: OptExcInfo | None = None,
+) -> Callable[[bytes], object]:
+    """Start a response with a cookie, where it has our trace: no shared cache keeps it then."""
+    if any(name == TRACE for name, _ in headers):
+        headers = [*headers, cookie]
+    return start_response(status, headers) if exc_info is None else start_response(status, headers, exc_info)
+
+
+def check_own_path(path: object) -> str:
+    """Return a path that leads to no other host, or raise ``ConfigurationError``."""
+    if not isinstance(path, str) or not _OWN_PATH.match(path):
+        raise ConfigurationError(
+            f"path={path!r} is no path of this host: write it with one '/' at its beginning and without backslashes, "
+            "as in '/ink?size=m'",
+        )
+    return path
+
+
+def check_base(base: object) -> str:
+    """Return what stands before a link's path, without a "/" at its end, or raise ``ConfigurationError``."""
+    if not isinstance(base, str) or not _BASE.match(base):
+        raise ConfigurationError(
+            f"base={base!r} is not the beginning of a URL: write base='https://shop.example', or leave it out",
+        )
+    return base.rstrip("/")

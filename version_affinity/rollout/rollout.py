@@ -1,0 +1,150 @@
+"""What changes while an application runs: the state that requests read is replaced, under them and in one assignment.
+
+A request takes no lock, but for development's ``autorefresh``. Changes are made one after the other: those of the
+application under a lock, those of a source, beside which there are no others, in its thread.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import TYPE_CHECKING
+
+from version_affinity.assets.static import StaticAssets
+from version_affinity.configuration import DEFAULT_NAME, loaded_version
+from version_affinity.errors import ConfigurationError
+
+from .background import run
+from .catalog import report
+from .state import State
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Container, Iterable, Mapping
+
+    from version_affinity.assets.loading.memory import Memory
+    from version_affinity.deployment import Deployment
+
+    from .source import Snapshot, Source
+    from .version import Version
+
+
+logger = logging.getLogger("version_affinity")
+
+
+class Rollout:
+    """The current state of one ``VersionAffinity``, and the ways to the next one.
+
+    Args:
+        state: The first state.
+        load: Reads the directory of a version.
+        memory: What the builds that it reads hold their files in.
+        source: What is followed, None where the versions were listed.
+        forget: Drop what was made for versions other than the known ones; called when a version is not known any more.
+
+    Attributes:
+        state: What requests read.
+    """
+
+    __slots__ = ("__weakref__", "_changing", "_forget", "_has_warned", "_load", "_memory", "_source", "state")
+
+    def __init__(
+        self,
+        state: State,
+        load: Callable[[str | os.PathLike[str]], StaticAssets],
+        memory: Memory,
+        source: Source | None,
+        forget: Iterable[Callable[[Container[str]], None]] = (),
+    ) -> None:
+        self.state = state
+        self._load = load
+        self._memory = memory
+        self._source = source
+        self._forget = tuple(forget)
+        self._changing = threading.Lock()
+        self._has_warned = False
+        report(state.catalog)
+        self._check_name()
+        if source is not None:
+            source.follow(self._take)
+
+    def deploy(self, percentages: Mapping[str, float | None]) -> Deployment:
+        """Replace the deployment; see ``VersionAffinity.deploy``."""
+        self._check_own("deploy")
+        with self._changing:
+            before = self.state
+            self.state = after = before.deploy(percentages)
+        report(after.catalog, before.catalog)
+        return after.deployment
+
+    def add(self, version: Version) -> None:
+        """Make a version known; see ``VersionAffinity.add``."""
+        self._check_own("add")
+        self.state.check_new(version)
+        loaded = run(loaded_version, version, self._load)
+        with self._changing:
+            before = self.state
+            try:
+                before.check_new(version)  # somebody may have added it meanwhile
+            except ConfigurationError:
+                self._release(loaded, before)
+                raise
+            self.state = after = before.add(loaded)
+        report(after.catalog, before.catalog)
+        self._check_name()
+
+    def retire(self, version: str) -> None:
+        """Forget a version; see ``VersionAffinity.retire``."""
+        self._check_own("retire")
+        with self._changing:
+            before = self.state
+            self.state = after = before.retire(version)
+        self._release(before.versions[version], after)
+
+    def refreshed(self) -> State:
+        """Return the state after whatever has changed in the directories of versions was read."""
+        with self._changing:
+            builds = [version.app for version in self.state.versions.values() if isinstance(version.app, StaticAssets)]
+            if True in {build.refresh() for build in builds}:  # each of them
+                self.state = self.state.refreshed()
+            return self.state
+
+    def _take(self, snapshot: Snapshot) -> None:
+        """Serve what a source has found from now on."""
+        before = self.state
+        self.state = state = State.of(before.settings, snapshot, before)
+        if state.catalog is not before.catalog:
+            report(state.catalog, before.catalog)
+            self._check_name()
+            for version in before.versions.values():
+                if state.versions.get(version.id) != version:
+                    self._release(version, state)
+
+    def _check_name(self) -> None:
+        """Warn, once, where several versions are known under the default name."""
+        state = self.state
+        if (
+            not self._has_warned
+            and len(state.versions) > 1
+            and state.deployment.name == DEFAULT_NAME
+            and state.settings.cookie is not None
+        ):
+            self._has_warned = True
+            logger.warning(
+                "several versions are known, and the application has the default name, %r: two applications on one "
+                "host would share the cookie and send each other's pages wrong files; give it a name of its own, as "
+                "in VersionAffinity(..., name='storefront')",
+                DEFAULT_NAME,
+            )
+
+    def _check_own(self, method: str) -> None:
+        if self._source is not None:
+            raise self._source.refusal(method)
+
+    def _release(self, version: Version, state: State) -> None:
+        """Give back the memory of a version that is not served by the state that follows."""
+        if isinstance(version.app, StaticAssets) and version.app.memory is self._memory:
+            version.app.release()
+        if version.id not in state.versions:
+            for forget in self._forget:
+                forget(state.versions)

@@ -1,0 +1,54 @@
+"""A version: an id and the build or application that it stands for."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+from version_affinity.assets.static import StaticAssets
+from version_affinity.deployment import check_percentage, check_version_id
+from version_affinity.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
+
+    Build: TypeAlias = str | os.PathLike[str] | StaticAssets
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One immutable build, or any WSGI application, with an id.
+
+    Args:
+        id: 1 to 64 letters, digits, ".", "_" or "-"; the first one a letter or a digit.
+        app: A directory that a front-end build wrote, a ``StaticAssets``, or a WSGI application. An application gets
+            every method under the prefix, and its answer is final.
+        percentage: Its share of the users, 0 to 100. 0 stages it: an override reaches it, nobody else. None shares
+            what the others leave; one version alone has 100.
+
+    Raises:
+        ConfigurationError: an id, app or percentage that cannot be used. A directory is looked at when the version is
+            loaded, by ``VersionAffinity``.
+
+    >>> Version("v2", "builds/v2", percentage=10).id
+    'v2'
+    """
+
+    id: str
+    app: Build | WSGIApplication
+    percentage: float | None = None
+
+    def __post_init__(self) -> None:
+        check_version_id(self.id)
+        check_percentage(self.id, self.percentage)
+        if not isinstance(self.app, str | os.PathLike) and not callable(self.app):
+            raise ConfigurationError(
+                f"app={self.app!r} of version {self.id!r} is neither a directory nor a WSGI application: "
+                "give the path of a build, a StaticAssets, or a callable (environ, start_response)",
+            )
+        if isinstance(self.app, StaticAssets) and (self.app.app is not None or self.app.prefix != "/"):
+            raise ConfigurationError(
+                f"the StaticAssets of version {self.id!r} has an app or a prefix of its own: leave both out there, "
+                "and give them to VersionAffinity",
+            )
