@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.cli.commanding import Site
-from version_affinity.cli.commands import deploying
+from version_affinity.cli import plan
 from version_affinity.releases.log import file as file_log
 from version_affinity.releases.store import directory as directory_module
 from version_affinity.releases.store import durable
@@ -26,7 +26,7 @@ def waiting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
     site = Site(tmp_path)
     site.upload("v1", "v2")
     site.deploy({"v1": 100}, {"v1": 90, "v2": 10})
-    monkeypatch.setattr(deploying, "PATIENCE", 0.1)
+    monkeypatch.setattr(plan, "PATIENCE", 0.1)
     monkeypatch.setattr(file_log, "PATIENCE", 0.1)
     monkeypatch.setattr(directory_module.publishing, "__kwdefaults__", {"patience": 0.1})
     return site

@@ -25,8 +25,8 @@ from tests.builds import (
 )
 from tests.harness import NAVIGATION, SCRIPT, checked, write_build
 from version_affinity import Cookie, Deployment
-from version_affinity.cli.commands.requests import HEADERS as CLIENTS
-from version_affinity.cli.commands.requests import environ_of
+from version_affinity.cli.commands.explain import HEADERS as CLIENTS
+from version_affinity.cli.commands.explain import environ_of
 from version_affinity.decision.request import kind_of
 
 if TYPE_CHECKING:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 import shlex
+import subprocess
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 from urllib.parse import urlsplit
@@ -33,10 +35,11 @@ if TYPE_CHECKING:
 
 #: Where releases are unless something else is said.
 DEFAULT: Final = "releases"
+
 _KEY: Final = "version_affinity.place"
 
 
-class Build(NamedTuple):
+class BuildOptions(NamedTuple):
     """How an application serves a build, which decides where its references lead.
 
     Attributes:
@@ -53,7 +56,7 @@ class Build(NamedTuple):
     def options(self) -> str:
         """The options that say so, as they are to be typed: "" where none is needed.
 
-        >>> Build("/shop/", ("/api/*",), ("https://cdn.example",)).options
+        >>> BuildOptions("/shop/", ("/api/*",), ("https://cdn.example",)).options
         "--prefix /shop/ --app-first '/api/*' --origin https://cdn.example"
         """
         given = [("--prefix", self.prefix)] if self.prefix != "/" else []
@@ -62,7 +65,7 @@ class Build(NamedTuple):
         return " ".join(f"{option} {shlex.quote(value)}" for option, value in given)
 
 
-class Place:
+class Target:
     """Where the releases are: as the command line says, else the environment, else the application, else ``releases/``.
 
     Attributes:
@@ -140,7 +143,7 @@ class Place:
             warn(f"{error}. The versions stand as this host knew it last, at revision {entries[-1].revision}")
             return entries
 
-    def build(self, prefix: str | None, app_first: Sequence[str], origins: Sequence[str]) -> Build:
+    def build(self, prefix: str | None, app_first: Sequence[str], origins: Sequence[str]) -> BuildOptions:
         """Return how builds are served: as the command line says, else the application that the command is part of.
 
         Args:
@@ -157,7 +160,7 @@ class Place:
                     affinity = self.application()
         if affinity is not None:
             prefix, app_first = prefix or affinity.prefix, app_first or affinity.app_first
-        return Build(prefix or "/", tuple(app_first), tuple(origins))
+        return BuildOptions(prefix or "/", tuple(app_first), tuple(origins))
 
     def copy(self) -> LastKnown:
         """Return this host's copy of the log that an application follows here."""
@@ -198,7 +201,7 @@ def _check_log(url: str) -> None:
 
 
 def build_options(command: _Decorated) -> _Decorated:
-    """Give a command that checks builds ``--prefix``, ``--app-first`` and ``--origin``, which ``Place.build`` takes."""
+    """Give a command ``--prefix``, ``--app-first`` and ``--origin``, which ``Target.build`` takes."""
     prefix = click.option(
         "--prefix",
         metavar="PATH",
@@ -223,29 +226,29 @@ def build_options(command: _Decorated) -> _Decorated:
     return prefix(app_first(origins(command)))
 
 
-def place_of(context: click.Context) -> Place:
-    """Return the place that a command is about: the same for a group and its commands."""
-    place: Place = context.meta.setdefault(_KEY, Place())
-    return place
+def target_of(context: click.Context) -> Target:
+    """Return the target that a command is about: the same for a group and its commands."""
+    target: Target = context.meta.setdefault(_KEY, Target())
+    return target
 
 
-def current_place() -> Place:
-    """Return the place that the running command is about."""
-    return place_of(click.get_current_context())
+def current_target() -> Target:
+    """Return the target that the running command is about."""
+    return target_of(click.get_current_context())
 
 
 def command_line(command: str) -> str:
     """Return another command as it is to be typed, for the releases that the running one is about."""
     context = click.get_current_context()
-    place = place_of(context)
+    target = target_of(context)
     # The outermost group of ours: "flask affinity" is one of another's.
     while context.parent is not None and isinstance(context.parent.command, Commands):
         context = context.parent
     given = []
-    if place.releases is not None and os.environ.get(RELEASES) != place.releases:
-        given += ["--releases", shlex.quote(place.releases)]
-    if place.log is not None and os.environ.get(LOG) != place.log:
-        given += ["--log", "..." if _has_password(place.log) else shlex.quote(place.log)]
+    if target.releases is not None and os.environ.get(RELEASES) != target.releases:
+        given += ["--releases", shlex.quote(target.releases)]
+    if target.log is not None and os.environ.get(LOG) != target.log:
+        given += ["--log", "..." if _has_password(target.log) else shlex.quote(target.log)]
     return " ".join([context.command_path, *given, command])
 
 
@@ -259,15 +262,15 @@ def _has_password(url: str) -> bool:
 
 def _set_releases(context: click.Context, option: click.Parameter, value: str | None) -> None:
     if value is not None:
-        place_of(context).releases = form(check_given)(context, option, value)
+        target_of(context).releases = form(check_given)(context, option, value)
 
 
 def _set_log(context: click.Context, option: click.Parameter, value: str | None) -> None:
     if value is not None:
-        place_of(context).log = form(_check_log)(context, option, value)
+        target_of(context).log = form(_check_log)(context, option, value)
 
 
-def place_options(*, environment: bool = False) -> Callable[[_Decorated], _Decorated]:
+def target_options(*, environment: bool = False) -> Callable[[_Decorated], _Decorated]:
     """Return the decorator that gives a command the options ``--releases`` and ``--log``.
 
     They may stand before the command's name or after it.
@@ -302,3 +305,33 @@ def place_options(*, environment: bool = False) -> Callable[[_Decorated], _Decor
         return releases(log(command))
 
     return decorate
+
+
+#: Says who it is where that cannot be found out, as on a build server.
+VARIABLE: Final = "VERSION_AFFINITY_AUTHOR"
+
+_PATIENCE: Final = 5.0
+
+
+def author() -> str:
+    """Return who runs this command: as the environment says, else Git, else the system; "" where nobody knows."""
+    named = os.environ.get(VARIABLE, "").strip() or _in_git()
+    if named:
+        return named
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):  # a user without a name, as in a container
+        return ""
+
+
+def _in_git() -> str:
+    try:
+        found = subprocess.run(
+            ["git", "config", "--get", "user.name"],  # noqa: S607 - the user's own
+            capture_output=True,
+            check=False,
+            timeout=_PATIENCE,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return found.stdout.decode("utf-8", "replace").strip() if found.returncode == 0 else ""

@@ -68,7 +68,7 @@ def missing_extra(what: str, extra: str) -> str:
 
 
 @contextmanager
-def told() -> Iterator[None]:
+def errors_as_exits() -> Iterator[None]:
     """Turn every error that may be expected into a refusal: whoever reads it needs no traceback.
 
     Raises:

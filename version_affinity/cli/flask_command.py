@@ -10,7 +10,7 @@ from flask.cli import NoAppException, ScriptInfo
 from version_affinity.releases.releases import observing
 
 from .application import find_affinity
-from .context import place_of, place_options
+from .context import target_of, target_options
 from .errors import RefusedError
 from .groups import Commands
 from .main import COMMANDS
@@ -33,12 +33,12 @@ _TABLE: Final = {name: lazy for name, lazy in COMMANDS.items() if name != "compl
 
 
 @click.group("affinity", cls=Commands, table=_TABLE, help=_HELP)
-@place_options(environment=True)
+@target_options(environment=True)
 @click.pass_context
 def affinity(context: click.Context) -> None:
     """Take the application's releases; the text of the help stands above."""
     info = context.ensure_object(ScriptInfo)
-    place_of(context).application = lambda: _loaded(info)
+    target_of(context).application = lambda: _loaded(info)
 
 
 def _loaded(info: ScriptInfo) -> VersionAffinity:

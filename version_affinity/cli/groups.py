@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import click
 
-from .errors import told
+from .errors import errors_as_exits
 from .terminal.output import warnings_shown
 
 if TYPE_CHECKING:
@@ -121,5 +121,5 @@ class Commands(click.Group):
             return super().invoke(ctx)  # the outer group does the rest
         if os.environ.get("NO_COLOR"):  # no-color.org
             ctx.color = False
-        with told(), warnings_shown():
+        with errors_as_exits(), warnings_shown():
             return super().invoke(ctx)

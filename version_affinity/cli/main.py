@@ -8,7 +8,7 @@ import click
 
 from version_affinity import __version__
 
-from .context import place_options
+from .context import target_options
 from .groups import Commands, Lazy
 
 COMMANDS: Final = {
@@ -43,7 +43,7 @@ _EPILOG = "The words that these commands use are explained in the documentation:
 
 
 @click.group("version-affinity", cls=Commands, table=COMMANDS, help=_HELP, epilog=_EPILOG)
-@place_options(environment=True)
+@target_options(environment=True)
 @click.version_option(__version__, "-V", "--version", message="%(version)s")
 def cli() -> None:
     """Hold the commands; the text of its help stands above."""

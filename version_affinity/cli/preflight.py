@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+import json
+import time
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from version_affinity.assets.loading.fingerprint import is_fingerprinted
+from version_affinity.assets.loading.inventory import InventoryError, parse
+from version_affinity.assets.loading.media import is_source_map
+from version_affinity.assets.static import StaticAssets
 from version_affinity.errors import ConfigurationError, install
 from version_affinity.releases.reports.presence import Presence
 
-from .arrival import await_hosts, lacking
-from .collisions import collisions
-from .context import Build, command_line
-from .states import PRUNABLE, standings
-from .terminal.progress import progress
-from .terminal.text import counted, listed
-from .uploaded import uploaded_build
+from .context import BuildOptions, command_line
+from .states import PRUNABLE, version_states
+from .terminal.progress import progress, started, waiting
+from .terminal.text import counted, listed, local_path, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -24,13 +26,19 @@ if TYPE_CHECKING:
     from version_affinity.releases.reports.presence import HostReport
     from version_affinity.releases.store.directory import ReleasesDirectory
 
-    from .context import Place
+    from .context import Target
+
 
 UNKNOWN: Final = "unknown-version"
+
 LACKING: Final = "host-lacks-version"
+
 BROKEN: Final = "broken-reference"
+
 COLLISION: Final = "collision"
+
 OTHER_LOG: Final = "other-log"
+
 LOST: Final = "log-lost"
 
 _APP_FIRST_HINT: Final = "Is a path answered by the application itself? Then name it: --app-first '/api/*'"
@@ -58,29 +66,29 @@ class Objection(NamedTuple):
 
 
 def objections(
-    place: Place,
+    target: Target,
     log: DeploymentLog,
     entries: Sequence[Entry],
     percentages: Mapping[str, float],
-    build: Build,
+    build: BuildOptions,
     *,
     wait: float,
 ) -> tuple[list[Objection], list[str]]:
     """Return what speaks against a deployment, and what should be known about it.
 
     Args:
-        place: The releases.
+        target: The releases.
         log: The log.
         entries: What was read from it.
         percentages: Version id to percentage.
         build: How versions are served.
         wait: Seconds for which live hosts may lack a version, where nothing else speaks against it.
     """
-    directory = place.directory()
+    directory = target.directory()
     uploaded = directory.versions()
-    found = [*_elsewhere(place, log, entries), *_lost(log, entries), *_unknown(percentages, uploaded)]
+    found = [*_elsewhere(target, log, entries), *_lost(log, entries), *_unknown(percentages, uploaded)]
     warnings: list[str] = []
-    stands = standings(directory, entries)
+    stands = version_states(directory, entries)
     known = [version for version, standing in stands.items() if standing.state != PRUNABLE or version in percentages]
     for version in _new(entries, percentages):
         if version in uploaded:
@@ -153,12 +161,12 @@ def _new(entries: Sequence[Entry], percentages: Mapping[str, float]) -> list[str
     return [version for version, share in percentages.items() if share > 0 and version not in before]
 
 
-def _elsewhere(place: Place, log: DeploymentLog, entries: Sequence[Entry]) -> list[Objection]:
-    if not place.is_followed_elsewhere(log, entries):
+def _elsewhere(target: Target, log: DeploymentLog, entries: Sequence[Entry]) -> list[Objection]:
+    if not target.is_followed_elsewhere(log, entries):
         return []
     reason = (
         f"the application on this host follows another log than {log.description}, or this one has lost "
-        f"deployments ({place.copy().path} is what it has read): name its log, as in --log redis://host"
+        f"deployments ({target.copy().path} is what it has read): name its log, as in --log redis://host"
     )
     return [Objection(OTHER_LOG, reason)]
 
@@ -189,7 +197,7 @@ def _lacking(missing: Mapping[str, Sequence[str]]) -> list[Objection]:
 
 
 def _colliding(directory: ReleasesDirectory, version: str, known: Sequence[str]) -> list[Objection]:
-    found = collisions(directory, version, known)
+    found = name_collisions(directory, version, known)
     if not found:
         return []
     reason = (
@@ -212,7 +220,7 @@ def live_of(entries: Sequence[Entry], known: Iterable[str], version: str) -> str
 
 
 def _checked(
-    directory: ReleasesDirectory, version: str, known: Sequence[str], live: str | None, build: Build
+    directory: ReleasesDirectory, version: str, known: Sequence[str], live: str | None, build: BuildOptions
 ) -> tuple[list[Objection], list[str]]:
     """Return whether references of a version are broken; or that this was not looked at."""
     try:
@@ -244,7 +252,7 @@ def remedy(report: Report, prefix: str) -> str:
     return _APP_FIRST_HINT if may_be_apps else ""
 
 
-def unchecked(report: Report, build: Build) -> list[str]:
+def unchecked(report: Report, build: BuildOptions) -> list[str]:
     """Return what a check has left out, and the options that have it checked."""
     return [
         f"{counted(found.references, 'reference')} to {found.origin} {'was' if found.references == 1 else 'were'} not "
@@ -253,7 +261,109 @@ def unchecked(report: Report, build: Build) -> list[str]:
     ]
 
 
-def _remedy(found: Unchecked, build: Build) -> str:
+def _remedy(found: Unchecked, build: BuildOptions) -> str:
     if found.path and build.prefix != "/":
         return f": the build's files seem to be below {found.path} there, and not below the prefix {build.prefix}"
-    return f": {Build(found.path or '/', (), (found.origin,)).options}"
+    return f": {BuildOptions(found.path or '/', (), (found.origin,)).options}"
+
+
+# Seconds between two looks.
+_INTERVAL: Final = 0.2
+
+
+def lacking(log: DeploymentLog, versions: Iterable[str]) -> dict[str, list[str]]:
+    """Return the live hosts that lack versions, and which; none where the log is not one in which hosts report.
+
+    Args:
+        log: The log.
+        versions: The ids of the versions.
+    """
+    if not isinstance(log, Presence):
+        return {}
+    wanted = list(versions)
+    missing = {host: [it for it in wanted if it not in report.versions] for host, report in log.hosts().items()}
+    return {host: lacked for host, lacked in missing.items() if lacked}
+
+
+def await_hosts(log: DeploymentLog, versions: Iterable[str], seconds: float) -> dict[str, list[str]]:
+    """Wait until every live host holds versions, for some seconds at most; return who still lacks which.
+
+    Args:
+        log: The log.
+        versions: The ids of the versions.
+        seconds: How long.
+    """
+    wanted, until = list(versions), time.monotonic() + seconds
+    missing = lacking(log, wanted)
+    if missing and seconds:
+        started(_told(missing, seconds))
+    while missing and (left := until - time.monotonic()) > 0:
+        with waiting(_told(missing, left)):
+            before = missing
+            while missing == before and (left := until - time.monotonic()) > 0:
+                time.sleep(min(_INTERVAL, left))
+                missing = lacking(log, wanted)
+    return missing
+
+
+def _told(missing: Mapping[str, Sequence[str]], seconds: float) -> str:
+    return f"Waiting for {_expected(missing)}, up to {counted(round(seconds), 'second')}"
+
+
+def _expected(missing: Mapping[str, Sequence[str]]) -> str:
+    """Return what is missing, and where: "v2 on web-1 and web-2"."""
+    hosts = [printable(host) for host in missing]
+    if len(hosts) > _NAMED:
+        hosts[_NAMED:] = [f"{len(hosts) - _NAMED} more"]
+    return f"{listed(dict.fromkeys(it for lacked in missing.values() for it in lacked))} on {listed(hosts)}"
+
+
+def uploaded_build(directory: ReleasesDirectory, version: str) -> StaticAssets:
+    """Return the build of an uploaded version.
+
+    Raises:
+        ConfigurationError: there is none, or it cannot be loaded.
+    """
+    directory.release(version)
+    manifest: dict[str, Any] = json.loads(directory.manifest_path(version).read_bytes())
+    return StaticAssets(directory.build_path(version), manifest=manifest, memory=0)
+
+
+class NameCollision(NamedTuple):
+    """A fingerprinted name, and the versions in which it stands for other bytes."""
+
+    path: str
+    versions: tuple[str, ...]
+
+
+def name_collisions(directory: ReleasesDirectory, version: str, others: Iterable[str]) -> list[NameCollision]:
+    """Return the collisions of an uploaded version with others, in the order of their names.
+
+    A version that is not here, or was removed a moment ago, has none.
+
+    Args:
+        directory: The uploaded versions.
+        version: The version.
+        others: The ids of those that it is compared with.
+    """
+    own = _files(directory, version)
+    found: dict[str, list[str]] = {}
+    for other in others:
+        if other == version:
+            continue
+        for path, (digest, fingerprinted) in _files(directory, other).items():
+            if is_source_map(path):
+                continue  # pages do not load it, and it is served with no-cache where it differs
+            mine = own.get(path)
+            if mine is not None and mine[0] != digest and (fingerprinted or mine[1]):
+                found.setdefault(path, []).append(other)
+    return [NameCollision(local_path(path), tuple(versions)) for path, versions in sorted(found.items())]
+
+
+def _files(directory: ReleasesDirectory, version: str) -> dict[str, tuple[bytes, bool]]:
+    """Return the content hash of each file, and whether its name carries it."""
+    try:
+        inventory = parse(directory.manifest_path(version).read_bytes())
+    except (FileNotFoundError, InventoryError):
+        return {}
+    return {path: (entry[2], entry[4]) for path, entry in inventory.files.items() if isinstance(entry, tuple)}

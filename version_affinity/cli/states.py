@@ -22,7 +22,7 @@ PRUNABLE: Final = "prunable"
 UNKNOWN: Final = "unknown"
 
 
-class Standing(NamedTuple):
+class VersionState(NamedTuple):
     """How a version stands.
 
     Attributes:
@@ -67,7 +67,7 @@ def release_dict(release: Release) -> dict[str, Any]:
     }
 
 
-def standings(directory: ReleasesDirectory, entries: Sequence[Entry] | None) -> dict[str, Standing]:
+def version_states(directory: ReleasesDirectory, entries: Sequence[Entry] | None) -> dict[str, VersionState]:
     """Return how the uploaded versions stand, by id, the oldest first.
 
     Args:
@@ -75,7 +75,7 @@ def standings(directory: ReleasesDirectory, entries: Sequence[Entry] | None) -> 
         entries: The whole log of deployments; None where it cannot be read.
     """
     if entries is None:
-        return {version: Standing(release, UNKNOWN, None, "") for version, release in directory.versions().items()}
+        return {version: VersionState(release, UNKNOWN, None, "") for version, release in directory.versions().items()}
     kept = prune_plan(directory, entries, directory.retention).kept
     current = entries[-1].percentages if entries else {}
     found = {}
@@ -85,5 +85,5 @@ def standings(directory: ReleasesDirectory, entries: Sequence[Entry] | None) -> 
             state = DEPLOYED if percentage > 0 else STAGED
         else:
             state = KNOWN if version in kept else PRUNABLE
-        found[version] = Standing(release, state, percentage, kept.get(version, ""))
+        found[version] = VersionState(release, state, percentage, kept.get(version, ""))
     return found

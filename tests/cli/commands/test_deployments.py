@@ -13,7 +13,7 @@ if os.environ.get("CI") != "true":  # there the import below fails instead
 
 from tests.cli.commanding import AUTHOR, Site
 from tests.releases.redis_server import RedisServer, redis_server
-from version_affinity.cli.context import Place
+from version_affinity.cli.context import Target
 from version_affinity.cli.preflight import hosts_ahead
 from version_affinity.releases.log.entries import open_log
 from version_affinity.releases.log.local_copy import LastKnown
@@ -246,7 +246,7 @@ def test_deployed_since_the_log_was_read(shared: Site) -> None:
     """What a host, or the copy, has beyond what was read is in the log by now: then nothing is lost."""
     shared.deploy(V1)
     log = log_of(shared)
-    place = Place()
+    place = Target()
     place.releases = str(shared.path)
     read = log.read()
     shared.deploy(SPLIT)

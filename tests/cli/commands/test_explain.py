@@ -12,7 +12,7 @@ import pytest
 from tests.cli.commanding import ENTRY, NAME, Site, ran, run
 from tests.harness import write_build
 from version_affinity import Deployment, Releases, VersionAffinity
-from version_affinity.cli.commands.requests import HEADERS, environ_of
+from version_affinity.cli.commands.explain import HEADERS, environ_of
 from version_affinity.decision.decider import ORDER
 from version_affinity.decision.request import OTHER
 from version_affinity.releases.releases import COPY

@@ -9,26 +9,25 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from version_affinity.assets.static import StaticAssets
-from version_affinity.cli.context import build_options, current_place, place_options
+from version_affinity.cli.context import build_options, current_target, target_options
 from version_affinity.cli.errors import RefusedError, missing_extra
 from version_affinity.cli.groups import command
 from version_affinity.cli.options import check_given, form
-from version_affinity.cli.preflight import live_of, remedy, unchecked
-from version_affinity.cli.states import PRUNABLE, standings
+from version_affinity.cli.preflight import live_of, remedy, unchecked, uploaded_build
+from version_affinity.cli.states import PRUNABLE, version_states
 from version_affinity.cli.terminal.output import aligned, emit, json_option, say, styled
 from version_affinity.cli.terminal.progress import progress
 from version_affinity.cli.terminal.text import counted, listed, percent, printable, size
-from version_affinity.cli.uploaded import uploaded_build
 from version_affinity.deployment import check_version_id
 from version_affinity.errors import ConfigurationError
 
-from .completing import complete_version
+from .completion import complete_version
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from version_affinity.checking import Report
-    from version_affinity.cli.context import Build
+    from version_affinity.cli.context import BuildOptions
 
 
 class _Subject(NamedTuple):
@@ -70,7 +69,7 @@ def _check_build(build: str) -> None:
 @command()
 @click.argument("build", metavar="DIRECTORY|ID", callback=form(_check_build), shell_complete=complete_version)
 @build_options
-@place_options()
+@target_options()
 @click.option(
     "--against",
     metavar="DIRECTORY|ID",
@@ -108,7 +107,7 @@ def check(
         from version_affinity.checking import check as check_build  # noqa: PLC0415 - an extra
     except (ImportError, ConfigurationError):
         raise RefusedError(missing_extra("check", "check")) from None
-    served = current_place().build(prefix, app_first, origins)
+    served = current_target().build(prefix, app_first, origins)
     with progress(f"Checking {printable(build)}") as tell:
         subject = _against(_subject(build, allow_source), against)
         live = subject.live
@@ -141,18 +140,18 @@ def _directory(build: str, allow_source: bool) -> StaticAssets:
 
 def _subject(build: str, allow_source: bool) -> _Subject:
     """Return what is meant: the directory of this name, else the uploaded version."""
-    place = current_place()
+    target = current_target()
     is_directory = Path(build).is_dir()
     try:
-        directory = place.directory()
+        directory = target.directory()
     except ConfigurationError:
-        if not is_directory or place.releases is not None:
+        if not is_directory or target.releases is not None:
             raise
         return _Subject(build, _directory(build, allow_source), {})  # nothing to compare it with
-    entries = place.last_known()
+    entries = target.last_known()
     known = {
         version: uploaded_build(directory, version)
-        for version, standing in standings(directory, entries).items()
+        for version, standing in version_states(directory, entries).items()
         if standing.state != PRUNABLE and (is_directory or version != build)
     }
     live = live_of(entries or (), known, build)
@@ -167,11 +166,11 @@ def _against(subject: _Subject, against: str | None) -> _Subject:
     if Path(against).is_dir():
         other = StaticAssets(against, memory=0)
     else:
-        other = subject.known.get(against) or uploaded_build(current_place().directory(), against)
+        other = subject.known.get(against) or uploaded_build(current_target().directory(), against)
     return subject._replace(known={**subject.known, against: other}, live=against, share=None)
 
 
-def _show(subject: _Subject, report: Report, served: Build) -> None:
+def _show(subject: _Subject, report: Report, served: BuildOptions) -> None:
     total = report.sizes.total
     say(f"{styled(printable(subject.name), 'strong')}: {counted(total.files, 'file')}, {size(total.size)}")
     churn = report.churn

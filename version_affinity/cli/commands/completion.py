@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-import click
-from click.shell_completion import get_completion_class
+import os
+from contextlib import suppress
 
+import click
+from click.shell_completion import CompletionItem, get_completion_class
+
+from version_affinity.cli.context import DEFAULT, target_of
 from version_affinity.cli.groups import command
 from version_affinity.cli.terminal.output import emit, json_option, say
+from version_affinity.errors import ConfigurationError
+from version_affinity.releases.releases import RELEASES
+from version_affinity.releases.store.directory import ReleasesDirectory
 
 
 @command()
@@ -30,3 +37,16 @@ def completion(shell: str, as_json: bool) -> None:
         emit({"shell": shell, "script": script})
     else:
         say(script)
+
+
+def complete_version(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Return the versions that begin with what is typed, the newest first; nothing where that cannot be told."""
+    path = target_of(context).releases or os.environ.get(RELEASES) or DEFAULT
+    with suppress(ConfigurationError, OSError):
+        found = reversed(ReleasesDirectory(path).versions().values())
+        return [
+            CompletionItem(release.id, help=release.message or release.tag or None)
+            for release in found
+            if release.id.startswith(incomplete)
+        ]
+    return []

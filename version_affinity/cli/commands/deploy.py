@@ -2,26 +2,37 @@
 
 from __future__ import annotations
 
+import math
 from itertools import zip_longest
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
-from version_affinity.cli.context import current_place
+from version_affinity.cli.context import command_line, current_target
 from version_affinity.cli.errors import RefusedError
 from version_affinity.cli.groups import command
-from version_affinity.cli.plan import Order, order_options
-from version_affinity.cli.specs import Spec, SpecError, deployment_of, parse_percentage, parse_spec, parse_tag_spec
-from version_affinity.cli.terminal.prompts import can_ask
-from version_affinity.cli.terminal.text import listed
+from version_affinity.cli.plan import Order, carry_out, check_expected, check_unchanged, order_options, plan
+from version_affinity.cli.specs import (
+    Spec,
+    SpecError,
+    deployment_of,
+    distribute,
+    is_whole,
+    parse_percentage,
+    parse_spec,
+    parse_tag_spec,
+)
+from version_affinity.cli.states import VersionState, version_states
+from version_affinity.cli.terminal.output import aligned, note, styled
+from version_affinity.cli.terminal.prompts import ask, can_ask
+from version_affinity.cli.terminal.text import ago, listed, number, percent, printable
 
-from .completing import complete_version
-from .deploying import carry_out, check_expected, check_unchanged, plan
-from .selecting import select
+from .completion import complete_version
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from version_affinity.releases.log.entries import Entry
     from version_affinity.releases.store.directory import ReleasesDirectory
 
 
@@ -57,20 +68,20 @@ def deploy(
     Where somebody else has deployed meanwhile, or the log has lost deployments that a host still follows, it is refused
     in any case. A script says with --expect which revision it has seen, as "deployments status --json" tells it.
     """
-    place = current_place()
+    target = current_target()
     wanted = given_specs(specs, version_ids, percentages)
     if not wanted and not tags and not can_ask():
         raise SpecError("there is nothing to deploy: write what everybody gets, such as v1@90% v2@10%")
-    directory = place.directory()
+    directory = target.directory()
     wanted += [_tagged(directory, spec) for spec in map(parse_tag_spec, tags)]
     shares = deployment_of(wanted) if wanted else None
-    log = place.open_log()
+    log = target.open_log()
     entries = log.read()
     check_expected(entries, order.expect)
     if shares is None:
         shares = select(directory, entries)
         check_unchanged(log, entries)
-    carry_out(plan(place, log, entries, shares, order), log, order, "Deploy?")
+    carry_out(plan(target, log, entries, shares, order), log, order, "Deploy?")
 
 
 def given_specs(specs: Iterable[str], version_ids: Sequence[str], percentages: Sequence[str]) -> list[Spec]:
@@ -94,3 +105,74 @@ def _tagged(directory: ReleasesDirectory, spec: Spec) -> Spec:
     if len(found) > 1:
         raise RefusedError(f"{listed(found)} have the tag {spec.version!r}: name one of them by its id")
     return Spec(found[0], spec.percentage)
+
+
+_SHOWN: Final = 10
+
+
+def select(directory: ReleasesDirectory, entries: Sequence[Entry]) -> dict[str, float]:
+    """Ask which versions are deployed, and with which percentages.
+
+    Args:
+        directory: The uploaded versions.
+        entries: The whole log of deployments.
+
+    Raises:
+        RefusedError: nothing is uploaded.
+    """
+    stands = version_states(directory, entries)
+    if not stands:
+        raise RefusedError(f"nothing is uploaded yet: {command_line('versions upload dist/')}")
+    newest = list(reversed(stands))
+    # Those that are deployed may be older than the last ten.
+    shown = [version for rank, version in enumerate(newest) if rank < _SHOWN or stands[version].percentage is not None]
+    note(styled("Which versions?", "strong"))
+    rows = [_row(place, stands[version]) for place, version in enumerate(shown, 1)]
+    for line in aligned(rows, right=(0,), flexible=(4,), indent="  "):
+        note(line)
+    current = [version for version in shown if stands[version].percentage]
+    proposed = list(dict.fromkeys((newest[0], *current)))
+    default = " ".join(str(shown.index(version) + 1) for version in proposed)
+    chosen = ask("Numbers or ids", default, lambda answer: _chosen(answer, shown, stands))
+    return _percentages(chosen)
+
+
+def _row(place: int, state: VersionState) -> list[str]:
+    release = state.release
+    return [
+        str(place),
+        styled(release.id, "version"),
+        state.in_words() if state.percentage is not None else "",
+        ago(release.created),
+        printable(release.tag),
+        printable(release.message),
+    ]
+
+
+def _chosen(answer: str, shown: Sequence[str], stands: dict[str, VersionState]) -> list[str]:
+    chosen = []
+    for word in answer.replace(",", " ").split():
+        if word in stands:
+            chosen.append(word)
+        elif word.isdecimal() and 1 <= int(word) <= len(shown):
+            chosen.append(shown[int(word) - 1])
+        else:
+            raise SpecError(f"{word!r} is none of them: write numbers from 1 to {len(shown)}, or ids")
+    if not chosen:
+        raise SpecError("write one version at least")
+    return list(dict.fromkeys(chosen))
+
+
+def _percentages(chosen: Sequence[str]) -> dict[str, float]:
+    """Ask for the percentages until they sum to 100; the last one is what the others leave."""
+    while True:
+        given: dict[str, float | None] = dict.fromkeys(chosen)
+        for version in chosen[:-1]:
+            proposed = number(distribute(given)[version])
+            given[version] = ask(f"Percentage of {version}", proposed, lambda answer: parse_percentage(answer, answer))
+        shares = distribute(given)
+        if is_whole(math.fsum(shares.values())):
+            note(f"{chosen[-1]} gets {percent(shares[chosen[-1]])}")
+            note("")
+            return shares
+        note("  That is more than 100 %: once more")

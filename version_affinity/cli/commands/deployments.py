@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 import click
 
-from version_affinity.cli.context import command_line, current_place, place_options
+from version_affinity.cli.context import command_line, current_target, target_options
 from version_affinity.cli.errors import RefusedError
 from version_affinity.cli.groups import Commands, Lazy, command
 from version_affinity.cli.terminal.output import emit, is_terminal, json_option, say, styled, table
@@ -18,7 +18,7 @@ from version_affinity.releases.reports.presence import Presence
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from version_affinity.cli.context import Place
+    from version_affinity.cli.context import Target
     from version_affinity.releases.log.entries import DeploymentLog, Entry
     from version_affinity.releases.log.redis import RedisLog
 
@@ -38,7 +38,7 @@ deployments = Commands("deployments", table=_TABLE, help=_HELP)
 
 @command("list")
 @click.option("--limit", type=click.IntRange(1), default=10, show_default=True, help="How many.")
-@place_options()
+@target_options()
 @json_option
 def list_deployments(limit: int, as_json: bool) -> None:
     """List the deployments, the newest first: revision, when, by whom, the percentages, and why.
@@ -48,7 +48,7 @@ def list_deployments(limit: int, as_json: bool) -> None:
 
     Nothing is ever taken out of the log or changed in it: this is the audit trail, too.
     """
-    entries = current_place().open_log().read()
+    entries = current_target().open_log().read()
     found = entries[::-1][:limit]
     if as_json:
         emit([entry.as_document() for entry in found])
@@ -76,7 +76,7 @@ def _row(entry: Entry) -> list[str]:
 @command()
 @click.option("--replace", is_flag=True, help="Put the copy in the place of what the log has, which is lost.")
 @yes_option
-@place_options()
+@target_options()
 @json_option
 def restore(replace: bool, yes: bool, as_json: bool) -> None:
     """Give a Redis that lost its data the history of deployments back, from this host's copy.
@@ -88,19 +88,19 @@ def restore(replace: bool, yes: bool, as_json: bool) -> None:
     it. If hosts have seen different revisions, run this on the one with the latest. An empty log can be restored;
     one to which somebody has deployed since it lost its data, with --replace only.
     """
-    place = current_place()
-    log = place.open_log()
+    target = current_target()
+    log = target.open_log()
     if not isinstance(log, Presence):
         raise RefusedError(
             f"{log.description} is a file, and this is for a log in Redis: name it, as in --log redis://host. A file "
-            f"that is lost is restored by copying {place.copy().path} to it",
+            f"that is lost is restored by copying {target.copy().path} to it",
         )
-    copy = place.copy()
+    copy = target.copy()
     entries = copy.load()
     if not entries:
         raise RefusedError(f"{str(copy.path)!r} holds no deployments: run this on a host that has followed the log")
     newest = entries[-1]
-    there = _there(place, log, entries, replace=replace)
+    there = _there(target, log, entries, replace=replace)
     if not as_json:
         say(f"The copy in {copy.path} has {_held(entries)}")
         if there:
@@ -121,14 +121,14 @@ def restore(replace: bool, yes: bool, as_json: bool) -> None:
         say(f"{styled('Restored', 'good')} {counted(len(entries), 'deployment')}")
 
 
-def _there(place: Place, log: DeploymentLog, copied: Sequence[Entry], *, replace: bool) -> list[Entry]:
+def _there(target: Target, log: DeploymentLog, copied: Sequence[Entry], *, replace: bool) -> list[Entry]:
     """Return the deployments of a log that is to be restored.
 
     Raises:
         RefusedError: it has lost nothing, or has some that are not to be replaced.
     """
     try:
-        there = place.open_log().read()
+        there = target.open_log().read()
     except LogUnavailableError:
         raise
     except LogError:

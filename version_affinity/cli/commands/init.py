@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from version_affinity.cli.context import command_line, current_place, place_options
+from version_affinity.cli.context import command_line, current_target, target_options
 from version_affinity.cli.groups import command
 from version_affinity.cli.options import form
 from version_affinity.cli.terminal.output import emit, json_option, say, styled
@@ -19,7 +19,7 @@ from version_affinity.releases.store.settings import SETTINGS
 from .retention import changed, retention_options
 
 if TYPE_CHECKING:
-    from version_affinity.cli.durations import Age
+    from version_affinity.cli.options import Age
 
 
 @command()
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     help="What is rolled out, such as storefront. It salts the hash: it stays.",
 )
 @retention_options
-@place_options()
+@target_options()
 @json_option
 def init(name: str, keep: int | None, younger_than: Age | None, as_json: bool) -> None:
     """Make a releases directory, where versions are uploaded to and deployments are logged.
@@ -43,10 +43,10 @@ def init(name: str, keep: int | None, younger_than: Age | None, as_json: bool) -
 
     How long versions stay known (--keep, --younger-than) can be changed later: version-affinity retention.
     """
-    place = current_place()
-    is_new = not Path(place.path, SETTINGS).exists()
+    target = current_target()
+    is_new = not Path(target.path, SETTINGS).exists()
     wanted = None if keep is None and younger_than is None else changed(Retention(), keep, younger_than)
-    releases = ReleasesDirectory.init(place.path, name=name, retention=wanted)
+    releases = ReleasesDirectory.init(target.path, name=name, retention=wanted)
     if as_json:
         emit(
             {

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import click
 
 from version_affinity.cli.application import app_option, load_affinity
-from version_affinity.cli.context import current_place, place_options
-from version_affinity.cli.durations import DURATION
+from version_affinity.cli.context import current_target, target_options
 from version_affinity.cli.errors import RefusedError
 from version_affinity.cli.groups import command
-from version_affinity.cli.options import form
+from version_affinity.cli.options import DURATION, form
 from version_affinity.cli.terminal.output import emit, json_option, say, styled, warn
 from version_affinity.cli.terminal.text import listed
 from version_affinity.decision.overrides import DEFAULT_HEADERS, sign_override
@@ -24,7 +23,7 @@ from version_affinity.releases.durations import in_words
 from version_affinity.responses.override_links import check_base, check_own_path
 from version_affinity.responses.override_links import override_link as make_link
 
-from .completing import complete_version
+from .completion import complete_version
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -65,7 +64,7 @@ def _check_lifetime(expires: timedelta) -> None:
 @click.option("--secret-file", type=click.Path(exists=True, dir_okay=False), help="A file that holds the secret.")
 @click.option("--name", callback=form(check_name), help="The application's name.  [default: that of the releases]")
 @app_option
-@place_options()
+@target_options()
 @json_option
 def override_link(
     version: str,
@@ -107,9 +106,9 @@ def override_link(
 
 
 def _signer(name: str | None, secret_file: str | None, app: str | None) -> _Signer:
-    place = current_place()
+    target = current_target()
     given = _given(secret_file)
-    load = place.application if app is None else partial(load_affinity, app)
+    load = target.application if app is None else partial(load_affinity, app)
     if load is not None and (app is not None or given is None):
         affinity = load()
         secret = given or affinity.override_secret
@@ -123,8 +122,8 @@ def _signer(name: str | None, secret_file: str | None, app: str | None) -> _Sign
         )
     if name is not None:
         return _Signer(name, given, None)
-    entries = place.open_log().read()
-    return _Signer(place.directory().name, given, entries[-1].percentages if entries else ())
+    entries = target.open_log().read()
+    return _Signer(target.directory().name, given, entries[-1].percentages if entries else ())
 
 
 def _given(secret_file: str | None) -> str | None:

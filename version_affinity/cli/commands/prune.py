@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from version_affinity.cli.context import current_place, place_options
-from version_affinity.cli.durations import AGE
+from version_affinity.cli.context import current_target, target_options
 from version_affinity.cli.errors import RefusedError
 from version_affinity.cli.groups import command
+from version_affinity.cli.options import AGE
 from version_affinity.cli.states import release_dict
 from version_affinity.cli.terminal.output import aligned, emit, json_option, say, styled, warn
 from version_affinity.cli.terminal.prompts import confirm, yes_option
@@ -24,8 +24,8 @@ from .retention import changed, check_usable
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from version_affinity.cli.context import Place
-    from version_affinity.cli.durations import Age
+    from version_affinity.cli.context import Target
+    from version_affinity.cli.options import Age
     from version_affinity.releases.log.entries import Entry
     from version_affinity.releases.store.retention import PrunePlan, Retention
 
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 )
 @click.option("--dry-run", is_flag=True, help="Show what would go, and leave it at that.")
 @yes_option
-@place_options()
+@target_options()
 @json_option
 def prune(keep: int | None, older_than: Age | None, dry_run: bool, yes: bool, as_json: bool) -> None:
     """Remove versions that nobody needs any more.
@@ -60,18 +60,18 @@ def prune(keep: int | None, older_than: Age | None, dry_run: bool, yes: bool, as
     (version-affinity retention), unless they are given for this once. Pages of a version that is gone miss their files:
     keep what tabs may still show.
     """
-    place = current_place()
-    log = place.open_log()
+    target = current_target()
+    log = target.open_log()
     entries = log.read()
-    if place.is_followed_elsewhere(log, entries):
+    if target.is_followed_elsewhere(log, entries):
         raise RefusedError(
             f"nothing is removed: the application on this host follows another log than {log.description}, which says "
             "what is needed: name it, as in --log redis://host",
         )
-    planned, retention = _plan(place.directory(), entries, keep, older_than)
+    planned, retention = _plan(target.directory(), entries, keep, older_than)
     if not as_json:
         _show(planned)
-    _warn_of_known(place, entries, planned)
+    _warn_of_known(target, entries, planned)
     if not planned.removed or dry_run:
         _finish(planned, [], retention, dry_run=dry_run, as_json=as_json)
         return
@@ -79,7 +79,7 @@ def prune(keep: int | None, older_than: Age | None, dry_run: bool, yes: bool, as
         say()
     confirm(f"Remove {counted(len(planned.removed), 'version')}?", "nothing is removed", yes=yes)
     # The question may have stood for an hour: what is known again by now stays, and so does what was not asked about.
-    latest, retention = _plan(ReleasesDirectory(place.directory().path), log.read(), keep, older_than)
+    latest, retention = _plan(ReleasesDirectory(target.directory().path), log.read(), keep, older_than)
     agreed = tuple(release for release in planned.removed if release.id not in latest.kept)
     gone = prune_versions(replace(planned, removed=agreed), log)
     shown = replace(planned, kept={**planned.kept, **latest.kept})
@@ -95,9 +95,9 @@ def _plan(
     return prune_plan(directory, entries, retention), retention
 
 
-def _warn_of_known(place: Place, entries: Sequence[Entry], planned: PrunePlan) -> None:
+def _warn_of_known(target: Target, entries: Sequence[Entry], planned: PrunePlan) -> None:
     """Warn of what goes by the options although it is known by the retention."""
-    directory = place.directory()
+    directory = target.directory()
     known = prune_plan(directory, entries, directory.retention).kept
     served = [release.id for release in planned.removed if release.id in known]
     if served:

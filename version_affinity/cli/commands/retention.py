@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
 
-from version_affinity.cli.context import command_line, current_place, place_options
-from version_affinity.cli.durations import AGE, NO_AGE
+from version_affinity.cli.context import command_line, current_target, target_options
 from version_affinity.cli.errors import RefusedError
 from version_affinity.cli.groups import command
+from version_affinity.cli.options import AGE, NO_AGE
 from version_affinity.cli.terminal.output import emit, json_option, note, say, styled, warn
 from version_affinity.cli.terminal.prompts import confirm, yes_option
 from version_affinity.cli.terminal.text import counted, listed
@@ -21,7 +21,7 @@ from version_affinity.releases.store.retention import Retention, prune_plan
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from version_affinity.cli.durations import Age
+    from version_affinity.cli.options import Age
     from version_affinity.releases.log.entries import Entry
     from version_affinity.releases.store.directory import ReleasesDirectory
     from version_affinity.releases.store.retention import PrunePlan
@@ -128,7 +128,7 @@ def _ask(change: _Change) -> None:
 @retention_options
 @click.option("--dry-run", is_flag=True, help="Show what would change, and leave it at that.")
 @yes_option
-@place_options()
+@target_options()
 @json_option
 def retention(keep: int | None, younger_than: Age | None, dry_run: bool, yes: bool, as_json: bool) -> None:
     """Show how long versions stay known that are no longer deployed, or change it.
@@ -146,9 +146,9 @@ def retention(keep: int | None, younger_than: Age | None, dry_run: bool, yes: bo
     Whatever it says, a version stays known while it is in the current deployment, while a rollback may return to it,
     and for a day after its last users. Nothing is removed before `prune` is run.
     """
-    place = current_place()
-    directory = place.directory()
-    entries = place.last_known()
+    target = current_target()
+    directory = target.directory()
+    entries = target.last_known()
     while True:
         check_usable(directory, keep, younger_than, "retention --keep 10 --younger-than none")
         change = _planned(directory, entries, keep, younger_than)

@@ -7,17 +7,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from version_affinity.cli.context import command_line, current_place
+from version_affinity.cli.context import command_line, current_target
 from version_affinity.cli.errors import RefusedError
 from version_affinity.cli.groups import command
 from version_affinity.cli.options import form
-from version_affinity.cli.plan import Order, order_options
+from version_affinity.cli.plan import Order, carry_out, check_expected, order_options, plan, tell_unchanged
 from version_affinity.cli.terminal.text import shares
 from version_affinity.deployment import check_version_id
 from version_affinity.releases.store.retention import rollback_target
 
-from .completing import complete_version
-from .deploying import carry_out, check_expected, plan, tell_unchanged
+from .completion import complete_version
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,15 +39,15 @@ def rollback(version: str | None, order: Order) -> None:
     the version from before. Pages of the others stay whole: their files are still served. Where everybody has the
     version already, nothing is deployed. Live hosts that lack it are waited for, as by "versions deploy".
     """
-    place = current_place()
-    log = place.open_log()
+    target = current_target()
+    log = target.open_log()
     entries = log.read()
     check_expected(entries, order.expect)
     earlier, reason = _target(entries) if version is None else (version, f"Rollback to {version}")
     percentages = {earlier: 100.0}
     is_unchanged = bool(entries) and entries[-1].percentages == percentages
     order = replace(order, message=order.message or reason, wait=0 if is_unchanged else order.wait)
-    planned = plan(place, log, entries, percentages, order)
+    planned = plan(target, log, entries, percentages, order)
     if is_unchanged:
         tell_unchanged(planned, earlier, order)
     else:

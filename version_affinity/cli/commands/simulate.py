@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from version_affinity.cli.context import current_place, place_options
+from version_affinity.cli.context import current_target, target_options
 from version_affinity.cli.errors import RefusedError
 from version_affinity.cli.groups import command
+from version_affinity.cli.plan import show_movement
 from version_affinity.cli.specs import SpecError, deployment_of, parse_spec
 from version_affinity.cli.terminal.output import emit, json_option, say, styled
 from version_affinity.cli.terminal.text import percent, shares
 from version_affinity.movement import movement
 
-from .completing import complete_version
-from .deploying import show_movement
+from .completion import complete_version
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -40,7 +40,7 @@ class _Step:
 @click.option(
     "--from", "start", metavar="'ID@PERCENTAGE...'", multiple=True, help="Where it begins, instead of what is deployed."
 )
-@place_options()
+@target_options()
 @json_option
 def simulate(specs: tuple[str, ...], start: tuple[str, ...], as_json: bool) -> None:
     """Tell how many users would move from which version to which in a planned series of deployments.
@@ -90,7 +90,7 @@ def _start(start: Sequence[str]) -> dict[str, float]:
     words = " ".join(start).split()
     if words:
         return deployment_of(map(parse_spec, words))
-    entries = current_place().open_log().read()
+    entries = current_target().open_log().read()
     if not entries:
         raise RefusedError("nothing is deployed yet: say where it begins, as in --from v1")
     return dict(entries[-1].percentages)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from version_affinity.cli.context import command_line, current_place, place_options
+from version_affinity.cli.context import command_line, current_target, target_options
 from version_affinity.cli.groups import command
 from version_affinity.cli.preflight import hosts_ahead
 from version_affinity.cli.states import release_dict
@@ -25,7 +25,7 @@ _NONE: Final = {"revision": 0, "percentages": {}, "created": None, "author": "",
 
 
 @command()
-@place_options()
+@target_options()
 @json_option
 def status(as_json: bool) -> None:
     """Tell what is deployed now, and how it stands.
@@ -36,14 +36,14 @@ def status(as_json: bool) -> None:
     With a log in Redis, it shows which hosts are alive, which deployment each one follows, and what it lacks. A version
     that a host lacks gets no traffic there until it arrives.
     """
-    place = current_place()
-    directory = place.directory()
-    log = place.open_log()
+    target = current_target()
+    directory = target.directory()
+    log = target.open_log()
     # Before the log: what a host has followed by now stands in it then.
     hosts = {**log.hosts(), **log.silent_hosts()} if isinstance(log, Presence) else None
     entries = log.read()
     uploaded = directory.versions()
-    if place.is_followed_elsewhere(log, entries):
+    if target.is_followed_elsewhere(log, entries):
         warn(
             f"the application on this host follows another log than {log.description}, or this one has lost "
             "deployments: name its log, as in --log redis://host",

@@ -12,13 +12,12 @@ import click
 from version_affinity.assets.loading.fingerprint import reason
 from version_affinity.assets.loading.inference import why_not
 from version_affinity.assets.loading.inventory import parse
-from version_affinity.cli.authors import author
-from version_affinity.cli.collisions import Collision, collisions
-from version_affinity.cli.context import command_line, current_place, place_options
+from version_affinity.cli.context import author, command_line, current_target, target_options
 from version_affinity.cli.errors import RefusedError
 from version_affinity.cli.groups import Commands, Lazy, command
 from version_affinity.cli.options import form
-from version_affinity.cli.states import PRUNABLE, Standing, release_dict, standings
+from version_affinity.cli.preflight import NameCollision, name_collisions
+from version_affinity.cli.states import PRUNABLE, VersionState, release_dict, version_states
 from version_affinity.cli.terminal.output import aligned, emit, is_terminal, json_option, say, styled, table
 from version_affinity.cli.terminal.progress import progress
 from version_affinity.cli.terminal.text import ago, counted, listed, local_path, percent, printable, size, specs
@@ -30,7 +29,7 @@ from version_affinity.releases.store.upload import upload as upload_build
 from version_affinity.releases.store.verifying import uploaded_ids
 from version_affinity.releases.store.verifying import verify as verify_version
 
-from .completing import complete_version
+from .completion import complete_version
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -73,7 +72,7 @@ versions = Commands("versions", table=_TABLE, help=_HELP)
 @click.option("--tag", default="", help="A name for it, such as that of a branch or a release.")
 @click.option("-m", "--message", default="", help="What is new in it.")
 @click.option("--allow-source", is_flag=True, help="Upload it although it looks like a project's source directory.")
-@place_options()
+@target_options()
 @json_option
 def upload(directory: str, version: str | None, tag: str, message: str, allow_source: bool, as_json: bool) -> None:
     """Make the build in DIRECTORY a version.
@@ -84,7 +83,7 @@ def upload(directory: str, version: str | None, tag: str, message: str, allow_so
     From now on it is known to all that follow the releases, and nobody gets it before it is deployed. Files that an
     earlier version has are shared. A version never changes: other content needs another id.
     """
-    releases = current_place().directory()
+    releases = current_target().directory()
     with progress(f"Uploading {printable(directory)}") as tell:
         uploaded = upload_build(
             releases,
@@ -98,8 +97,8 @@ def upload(directory: str, version: str | None, tag: str, message: str, allow_so
         )
     entries: list[Entry] = []
     with suppress(LogError, ConfigurationError):  # it is uploaded, whatever the log says
-        entries = current_place().open_log().read()
-    colliding = collisions(releases, uploaded.id, _shown(releases, entries))
+        entries = current_target().open_log().read()
+    colliding = name_collisions(releases, uploaded.id, _shown(releases, entries))
     if as_json:
         emit(
             {
@@ -123,11 +122,11 @@ def upload(directory: str, version: str | None, tag: str, message: str, allow_so
 
 def _shown(releases: ReleasesDirectory, entries: Sequence[Entry]) -> list[str]:
     """Return the versions that have or had a share, and whose files are still served."""
-    kept = [version for version, standing in standings(releases, entries).items() if standing.state != PRUNABLE]
+    kept = [version for version, state in version_states(releases, entries).items() if state.state != PRUNABLE]
     return sorted(published(entries, kept))
 
 
-def _tell_upload(uploaded: Uploaded, colliding: Sequence[Collision]) -> None:
+def _tell_upload(uploaded: Uploaded, colliding: Sequence[NameCollision]) -> None:
     name, content = styled(uploaded.id, "version"), f"{counted(uploaded.files, 'file')}, {size(uploaded.size)}"
     if uploaded.is_new:
         shared = f"; {uploaded.linked:,} of them shared with earlier versions" if uploaded.linked else ""
@@ -169,7 +168,7 @@ def _next(version: str, entries: Sequence[Entry]) -> str:
 
 
 @command("list")
-@place_options()
+@target_options()
 @json_option
 def list_versions(as_json: bool) -> None:
     """List the uploaded versions, the newest first, and how each one stands.
@@ -180,28 +179,28 @@ def list_versions(as_json: bool) -> None:
     A share: it is in the current deployment. "known": no longer, but its files are still served, for the pages that it
     has given out. "can be pruned": its files are not served any more. "unknown": the log cannot be reached.
     """
-    place = current_place()
-    found = list(reversed(standings(place.directory(), place.last_known()).values()))
+    target = current_target()
+    found = list(reversed(version_states(target.directory(), target.last_known()).values()))
     if as_json:
-        emit([standing.as_dict() for standing in found])
+        emit([state.as_dict() for state in found])
         return
     if not found:
         if is_terminal():
             say(f"Nothing is uploaded yet: {command_line('versions upload dist/')}")
         return
     header = ["VERSION", "STATE", "UPLOADED", "BY", "TAG", "FILES", "SIZE", "MESSAGE"]
-    table(header, [_row(standing) for standing in found], right=(5, 6), flexible=(3, 4))
+    table(header, [_row(state) for state in found], right=(5, 6), flexible=(3, 4))
     if is_terminal():
         say()
-        say(styled(f"Retention: {place.directory().retention.in_words()}", "faint"))
+        say(styled(f"Retention: {target.directory().retention.in_words()}", "faint"))
 
 
-def _row(standing: Standing) -> list[str]:
-    release = standing.release
+def _row(state: VersionState) -> list[str]:
+    release = state.release
     people = is_terminal()
     return [
         styled(release.id, "version"),
-        standing.in_words(),
+        state.in_words(),
         ago(release.created) if people else printable(release.created),
         printable(release.author),
         printable(release.tag),
@@ -213,7 +212,7 @@ def _row(standing: Standing) -> list[str]:
 
 @command()
 @click.argument("ids", metavar="[ID]...", nargs=-1, shell_complete=complete_version)
-@place_options()
+@target_options()
 @json_option
 def verify(ids: tuple[str, ...], as_json: bool) -> None:
     """Hash all files of the versions ID, or of all versions, and name those that were damaged since their upload.
@@ -223,7 +222,7 @@ def verify(ids: tuple[str, ...], as_json: bool) -> None:
 
     Exit status: 0 all files are as uploaded, 1 some are not. Upload the same build under the same id to mend a version.
     """
-    releases = current_place().directory()
+    releases = current_target().directory()
     damaged = {}
     for version in dict.fromkeys(ids or uploaded_ids(releases)):
         check_version_id(version)
@@ -254,7 +253,7 @@ def verify(ids: tuple[str, ...], as_json: bool) -> None:
 @command()
 @click.argument("version", metavar="ID", callback=form(check_version_id), shell_complete=complete_version)
 @click.option("--files", "all_files", is_flag=True, help="List each file, and why it is fingerprinted or is not.")
-@place_options()
+@target_options()
 @json_option
 def view(version: str, all_files: bool, as_json: bool) -> None:
     """Show what is in the version ID, and in which deployments it was.
@@ -264,11 +263,11 @@ def view(version: str, all_files: bool, as_json: bool) -> None:
 
     Its content's hash is the same for the same build, on any host and on any day.
     """
-    place = current_place()
-    releases = place.directory()
+    target = current_target()
+    releases = target.directory()
     release = releases.release(version)
-    entries = place.last_known()
-    standing = standings(releases, entries)[release.id]
+    entries = target.last_known()
+    state = version_states(releases, entries)[release.id]
     files = _files(releases.manifest_path(version).read_bytes())
     if all_files:
         _show_files(files, as_json)
@@ -281,12 +280,12 @@ def view(version: str, all_files: bool, as_json: bool) -> None:
             {"revision": entry.revision, "created": entry.created, "percentage": entry.percentages[version]}
             for entry in was_in
         ]
-        emit({**standing.as_dict(), "types": types, "biggest": biggest, "deployments": deployments})
+        emit({**state.as_dict(), "types": types, "biggest": biggest, "deployments": deployments})
         return
-    state_reason = f" ({standing.reason})" if standing.reason and standing.percentage is None else ""
+    state_reason = f" ({state.reason})" if state.reason and state.percentage is None else ""
     facts = [
         ["Version", styled(release.id, "version")],
-        ["State", f"{standing.in_words()}{state_reason}"],
+        ["State", f"{state.in_words()}{state_reason}"],
         ["Uploaded", f"{printable(release.created)} ({ago(release.created)})"],
         ["By", printable(release.author)],
         ["Tag", printable(release.tag)],

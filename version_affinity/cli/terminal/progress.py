@@ -72,7 +72,7 @@ def waiting(label: str) -> Iterator[None]:
         _erase()
 
 
-def begun(label: str) -> None:
+def started(label: str) -> None:
     """Say in the log of a job what begins, and will be silent for a while: a line, where ``waiting`` shows nothing."""
     if not (is_watched() or prints_json()):
         note(f"{label} ...")
