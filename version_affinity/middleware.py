@@ -46,7 +46,7 @@ from .deployment import check_name
 from .responses.applications import ORIGINAL, answer_preflight, call, no_file, not_allowed, take_conditional
 from .responses.exchange import Exchange
 from .responses.explanation import explain
-from .responses.finish import Policy
+from .responses.finish import Finisher
 from .responses.override_links import PARAMETER, OverrideLinks
 from .responses.route import allowed, look_up
 from .responses.serve import FileServer
@@ -67,7 +67,7 @@ if TYPE_CHECKING:
     from .decision.keys import KeySource
     from .deployment import Deployment
     from .responses.explanation import Explanation
-    from .responses.headers import Treatment
+    from .responses.headers import DecisionHeaders
     from .rollout.version import Version
 
 
@@ -164,7 +164,7 @@ class VersionAffinity(TemplateFunctions):
             allow_all_origins=allow_all_origins,
             allow_source=allow_source,
         )
-        self._policy = Policy(consulted(self._cookie, sources, overrides), self._cookie, self._counters, app)
+        self._finisher = Finisher(consulted(self._cookie, sources, overrides), self._cookie, self._counters, app)
         below = check_prefix(prefix)
         check_wrapped_once(app, VersionAffinity, name, below)
         settings = Settings(
@@ -176,16 +176,16 @@ class VersionAffinity(TemplateFunctions):
             tally_by_name=lambda version: self._counters.tally(version, "asset", "name"),
             log_key_error=key_error_log(),
         )
-        self._treatments = self._policy.treatments
-        links = OverrideLinks(overrides, forcing, self._policy, self._counters)
+        self._headers = self._finisher.headers
+        links = OverrideLinks(overrides, forcing, self._finisher, self._counters)
         self._links = None if overrides.cookie is None else links
         self._everywhere = settings.prefix == "/"
-        self._files = FileServer(self._policy, self._counters, self._cookie, check_hand_over(hand_over))
+        self._files = FileServer(self._finisher, self._counters, self._cookie, check_hand_over(hand_over))
         if isinstance(versions, Source):
             state = State.of(settings, versions.load(load), None)
         else:
             state = first_state(settings, name, versions, retained, load)
-        self._rollout = Rollout(state, load, held, self._source, (self._policy.forget, self._counters.forget))
+        self._rollout = Rollout(state, load, held, self._source, (self._finisher.forget, self._counters.forget))
         self._autorefresh = check_switch("autorefresh", autorefresh)
 
     # The request path.
@@ -219,7 +219,7 @@ class VersionAffinity(TemplateFunctions):
                 return body
         environ[VERSION] = decision.version
         environ[DECISION] = decision
-        treatment = self._treatments[exchange.kind][decision]
+        decided = self._headers[exchange.kind][decision]
         if decision.refused:
             self._counters.refused[decision.refused].advance()
             if self._links is not None:
@@ -227,41 +227,41 @@ class VersionAffinity(TemplateFunctions):
         # 3. app_first
         local = path if self._everywhere else state.settings.local(path)
         if local is None or self._app_first(path):
-            return self._pass_on(state, exchange, treatment, start_response)
+            return self._pass_on(state, exchange, decided, start_response)
         # 4. serve, and 5. finish
         build = state.builds[decision.version]
         if build is None:
-            return self._dispatch(state, exchange, treatment, local, start_response)
+            return self._dispatch(state, exchange, decided, local, start_response)
         if not reading:
-            if answer_preflight(build.preflight(local, environ), treatment.count_success, start_response):
+            if answer_preflight(build.preflight(local, environ), decided.count_success, start_response):
                 return ()
             if self._app is None:
                 methods = ALL_METHODS if named is not None else allowed(local, build, catalog, environ)
                 changes = build.changes_at(local, environ)
-                return not_allowed(environ, treatment, start_response, methods, changes)
-            return self._pass_on(state, exchange, treatment, start_response)
+                return not_allowed(environ, decided, start_response, methods, changes)
+            return self._pass_on(state, exchange, decided, start_response)
         at = build.find(local, environ)
         if isinstance(at, Asset):
             return self._files.under_decision(
-                state, exchange, treatment, FILE, local, at, decision.version, start_response
+                state, exchange, decided, FILE, local, at, decision.version, start_response
             )
         found, target, served = look_up(
             at, local, decision.version, build, catalog, environ, has_app=self._app is not None
         )
         if found == APP:
             depends, negotiated = catalog.is_disputed(local, environ), build.shows_page(local, environ)
-            return self._pass_on(state, exchange, treatment, start_response, depends, negotiated)
+            return self._pass_on(state, exchange, decided, start_response, depends, negotiated)
         if isinstance(target, Asset):
-            return self._files.under_decision(state, exchange, treatment, found, local, target, served, start_response)
+            return self._files.under_decision(state, exchange, decided, found, local, target, served, start_response)
         if target is not None:
-            return self._files.redirect(state, exchange, treatment, local, target, start_response)
+            return self._files.redirect(state, exchange, decided, local, target, start_response)
         changes = build.changes_at(local, environ)
         if found == MISSING:
             body = None if self._source is None else self._arrived(self._source, state, path, environ, start_response)
             if body is not None:
                 return body
-            return self._files.missing(path, exchange, treatment, changes, start_response)
-        return no_file(environ, treatment, start_response, changes)
+            return self._files.missing(path, exchange, decided, changes, start_response)
+        return no_file(environ, decided, start_response, changes)
 
     def _arrived(
         self, source: Source, state: State, path: str, environ: WSGIEnvironment, start_response: StartResponse
@@ -276,7 +276,7 @@ class VersionAffinity(TemplateFunctions):
         self,
         state: State,
         exchange: Exchange,
-        treatment: Treatment,
+        decided: DecisionHeaders,
         start_response: StartResponse,
         depends: bool = False,
         negotiated: bool = False,
@@ -286,7 +286,7 @@ class VersionAffinity(TemplateFunctions):
         app = self._app
         if app is None:
             methods = ALL_METHODS if is_of_server(environ) else ""
-            return not_allowed(environ, treatment, start_response, methods)
+            return not_allowed(environ, decided, start_response, methods)
         if (
             exchange.kind in SHOWING
             and ("HTTP_IF_NONE_MATCH" in environ or "HTTP_IF_MODIFIED_SINCE" in environ)
@@ -295,16 +295,16 @@ class VersionAffinity(TemplateFunctions):
         ):
             # The copy that the browser holds may be another version's page, whatever the pin says: it follows all tabs.
             take_conditional(environ)
-        exchange.begin(state, treatment.decision, depends=depends, negotiated=negotiated)
-        return call(app, environ, exchange, treatment, self._policy, start_response)
+        exchange.begin(state, decided.decision, depends=depends, negotiated=negotiated)
+        return call(app, environ, exchange, decided, self._finisher, start_response)
 
     def _dispatch(
-        self, state: State, exchange: Exchange, treatment: Treatment, local: str, start_response: StartResponse
+        self, state: State, exchange: Exchange, decided: DecisionHeaders, local: str, start_response: StartResponse
     ) -> Iterable[bytes]:
         """Give a request to the version's own application; its answer is final."""
         environ = exchange.environ
-        exchange.begin(state, treatment.decision, own=len(state.versions) > 1)
-        app = cast("WSGIApplication", state.versions[treatment.decision.version].app)
+        exchange.begin(state, decided.decision, own=len(state.versions) > 1)
+        app = cast("WSGIApplication", state.versions[decided.decision.version].app)
         if not self._everywhere:
             script_name = exchange.script_name
             environ[ORIGINAL] = {"SCRIPT_NAME": script_name, "PATH_INFO": environ.get("PATH_INFO", "")}
@@ -312,7 +312,7 @@ class VersionAffinity(TemplateFunctions):
             environ["PATH_INFO"] = local
         if exchange.own and exchange.method in READING:
             take_conditional(environ)
-        return call(app, environ, exchange, treatment, self._policy, start_response)
+        return call(app, environ, exchange, decided, self._finisher, start_response)
 
     # What changes while the application runs.
 

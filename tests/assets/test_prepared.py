@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.assets.asking import environ_of
-from version_affinity.assets.files import wsgi_body
 from version_affinity.assets.http.response import IMMUTABLE, Response, respond
 from version_affinity.assets.loading.asset import Asset
 from version_affinity.assets.loading.tree import Content
 from version_affinity.assets.prepared import Prepared
 from version_affinity.assets.rules.headers import parse_headers
-from version_affinity.assets.sending import changed
+from version_affinity.assets.sending import changed, wsgi_body
 
 if TYPE_CHECKING:
     from version_affinity.assets.rules.changes import HeaderChanges

@@ -13,16 +13,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from waitress.buffers import ReadOnlyFileBasedBuffer
 
-from version_affinity.assets.files import FileParts, SizedFile, open_body, wsgi_body
 from version_affinity.assets.http.ranges import Span
 from version_affinity.assets.http.response import Parts
 from version_affinity.assets.loading import memory
 from version_affinity.assets.loading.index import scan
 from version_affinity.assets.loading.memory import Memory
 from version_affinity.assets.loading.tree import BLOCK, open_unchanged
+from version_affinity.assets.sending import FileParts, SizedFile, wsgi_body
 
 SIZE = 3 * BLOCK + 17
-HEAD = {"REQUEST_METHOD": "HEAD"}
 
 
 @pytest.fixture
@@ -123,10 +122,8 @@ def test_nothing_of_a_file(asset):
     body = wsgi_body(Parts(asset, ()), {})
     assert list(body) == []
     assert body._file.closed
-    assert list(open_body(asset, HEAD)) == []
     Path(asset.file).unlink()
     assert wsgi_body(Parts(asset, ()), {}) is None
-    assert open_body(asset, HEAD) is None
 
 
 def test_an_empty_file_on_disk(tree, file_wrapper):
@@ -135,13 +132,6 @@ def test_an_empty_file_on_disk(tree, file_wrapper):
     assert list(wsgi_body(empty, {})) == []
     body = wsgi_body(empty, {"wsgi.file_wrapper": file_wrapper})
     assert list(body) == []
-    body.close()
-
-
-def test_open_body(asset):
-    """A whole file is what its callers send."""
-    body = open_body(asset, {"REQUEST_METHOD": "GET"})
-    assert b"".join(body) == content(asset)
     body.close()
 
 

@@ -46,7 +46,7 @@ from version_affinity.assets.loading.fingerprint import is_fingerprinted
 from version_affinity.decision import decider as decisions
 from version_affinity.decision.decider import Decider, Decision
 from version_affinity.decision.request import OTHER, PAGE, PREFETCH, SUBRESOURCE, Kind, Request
-from version_affinity.responses.finish import Policy
+from version_affinity.responses.finish import Finisher
 from version_affinity.rollout.catalog import Catalog
 from version_affinity.rollout.state import State
 
@@ -831,9 +831,9 @@ def _not_minted_before_routing(patch: pytest.MonkeyPatch) -> None:
 
 
 def _decided_stamped(patch: pytest.MonkeyPatch) -> None:
-    stamp = Policy.stamp
+    stamp = Finisher.stamp
     patch.setattr(
-        Policy, "stamp", lambda self, request, decision, served: stamp(self, request, decision, decision.version)
+        Finisher, "stamp", lambda self, request, decision, served: stamp(self, request, decision, decision.version)
     )
 
 
@@ -872,12 +872,12 @@ def _with_largest_baseline(make: Callable[[State], None]) -> Callable[[State], N
 
 
 def _stale_pin_kept_at_100_percent(patch: pytest.MonkeyPatch) -> None:
-    stamp = Policy.stamp
+    stamp = Finisher.stamp
 
-    def lazy(self: Policy, request: Request, decision: Decision, served: str) -> tuple[str, str] | None:
+    def lazy(self: Finisher, request: Request, decision: Decision, served: str) -> tuple[str, str] | None:
         return None if decision.reason == "only" else stamp(self, request, decision, served)
 
-    patch.setattr(Policy, "stamp", lazy)
+    patch.setattr(Finisher, "stamp", lazy)
 
 
 def _frames_stamp(patch: pytest.MonkeyPatch) -> None:
@@ -889,23 +889,23 @@ def _prefetches_stamp(patch: pytest.MonkeyPatch) -> None:
 
 
 def _stamped_like_pages(patch: pytest.MonkeyPatch, kind: Kind) -> None:
-    stamp = Policy.stamp
+    stamp = Finisher.stamp
 
-    def stamped(self: Policy, request: Request, decision: Decision, served: str) -> tuple[str, str] | None:
+    def stamped(self: Finisher, request: Request, decision: Decision, served: str) -> tuple[str, str] | None:
         if request.kind == kind:
             request.kind = PAGE
         return stamp(self, request, decision, served)
 
-    patch.setattr(Policy, "stamp", stamped)
+    patch.setattr(Finisher, "stamp", stamped)
 
 
 def _overrides_stamp(patch: pytest.MonkeyPatch) -> None:
-    stamp = Policy.stamp
+    stamp = Finisher.stamp
 
-    def stamped(self: Policy, request: Request, decision: Decision, served: str) -> tuple[str, str] | None:
+    def stamped(self: Finisher, request: Request, decision: Decision, served: str) -> tuple[str, str] | None:
         return stamp(self, request, decision._replace(reason="key"), served)
 
-    patch.setattr(Policy, "stamp", stamped)
+    patch.setattr(Finisher, "stamp", stamped)
 
 
 def _no_rescues(patch: pytest.MonkeyPatch) -> None:

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.slow
 COLLISION = "assets/chunk-C0liD3sX.js"
 #: Versions until memory is as it stays, and from then on.
 FIRST, MORE = 20, 180
-#: Containers per version, for what others keep. A version's treatments and counters are some hundred.
+#: Containers per version, for what others keep. A version's headers and counters are some hundred.
 BOUND = 3
 
 
@@ -73,7 +73,7 @@ def one_more(affinity: VersionAffinity, directory: Path, number: int) -> None:
 
 
 def test_hundreds_of_versions(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """Treatments, counters and memos of a retired version go with it."""
+    """Headers, counters and memos of a retired version go with it."""
     caplog.set_level(logging.CRITICAL, "version_affinity")  # pytest would keep all that is logged
     affinity = VersionAffinity(None, [Version("v0", build(tmp_path, "v0"))], keys=[Cookie("user")])
 
@@ -90,7 +90,7 @@ def test_hundreds_of_versions(tmp_path: Path, caplog: pytest.LogCaptureFixture) 
     counts = affinity.counters()
     assert {version for version, *_ in counts.requests} == only
     assert counts.missing.keys() | {version for pair in counts.rescues for version in pair} <= only
-    assert {decision.version for each in affinity._policy.treatments.values() for decision in each} == only
+    assert {decision.version for each in affinity._finisher.headers.values() for decision in each} == only
 
 
 def test_a_request_that_ends_after_its_version(tmp_path: Path) -> None:
@@ -99,9 +99,9 @@ def test_a_request_that_ends_after_its_version(tmp_path: Path) -> None:
     old = affinity._state
     decision = old.decider.decide(Request(create_environ("/", headers=NAVIGATION), affinity._cookie))
     one_more(affinity, tmp_path, 1)
-    treatment = affinity._policy.treatments["page"][decision]
-    treatment.count("200 OK")
+    decided = affinity._finisher.headers["page"][decision]
+    decided.count("200 OK")
     assert ("v0", "page", "2xx", decision.reason) in affinity.counters().requests
     one_more(affinity, tmp_path, 2)
     assert {version for version, *_ in affinity.counters().requests} == {"v2"}
-    assert decision not in affinity._policy.treatments["page"]
+    assert decision not in affinity._finisher.headers["page"]

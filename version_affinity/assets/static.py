@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING, Final, cast
 from version_affinity.errors import ConfigurationError
 
 from .build import APP, DOCUMENT, FILE, REDIRECT, Build, Found
-from .files import wsgi_body
 from .http.response import NO_STORE, REVALIDATE, Parts, Response, respond, text_headers
 from .loading.asset import Asset
 from .loading.ignore import DEFAULT_IGNORE
@@ -31,7 +30,7 @@ from .refusals import missing, outside, refused
 from .routing import check_handling, location
 from .rules.changes import NEGOTIATED, negotiated
 from .rules.redirects import Redirected
-from .sending import LOST, VARY_ENCODING, changed, newly_lost, send, stand_in_headers, uncoded
+from .sending import LOST, VARY_ENCODING, changed, newly_lost, send, stand_in_headers, uncoded, wsgi_body
 
 if TYPE_CHECKING:
     import os

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from version_affinity.assets.rules.changes import HeaderChanges
 
     from .exchange import Exchange
-    from .finish import Policy
-    from .headers import Treatment
+    from .finish import Finisher
+    from .headers import DecisionHeaders
 
 #: Where the environ holds what was taken out of it or changed in it.
 ORIGINAL: Final = "version_affinity.original"
@@ -37,24 +37,24 @@ def call(
     app: WSGIApplication,
     environ: WSGIEnvironment,
     exchange: Exchange,
-    treatment: Treatment,
-    policy: Policy,
+    decided: DecisionHeaders,
+    finisher: Finisher,
     start_response: StartResponse,
 ) -> Iterable[bytes]:
     """Call an application with its headers completed and its response counted; its iterable is returned as it is."""
     try:
         # A partial costs less than half of a closure over as many variables.
-        return app(environ, partial(_start, environ, exchange, treatment, policy, start_response))
+        return app(environ, partial(_start, environ, exchange, decided, finisher, start_response))
     except BaseException:
-        _count(exchange, treatment, "5")  # the server answers 500 for it
+        _count(exchange, decided, "5")  # the server answers 500 for it
         raise
 
 
 def _start(
     environ: WSGIEnvironment,
     exchange: Exchange,
-    treatment: Treatment,
-    policy: Policy,
+    decided: DecisionHeaders,
+    finisher: Finisher,
     start_response: StartResponse,
     status: str,
     headers: list[tuple[str, str]],
@@ -63,19 +63,19 @@ def _start(
     """Start the response that an application starts."""
     if status[:1] == "2" and not exchange.counted:
         exchange.counted = "2"
-        treatment.count_success()
+        decided.count_success()
     else:
-        _count(exchange, treatment, status[:1])
-    completed = policy.finish(environ, exchange, treatment, status, headers)
+        _count(exchange, decided, status[:1])
+    completed = finisher.finish(environ, exchange, decided, status, headers)
     return start_response(status, completed) if exc_info is None else start_response(status, completed, exc_info)
 
 
-def _count(exchange: Exchange, treatment: Treatment, digit: str) -> None:
+def _count(exchange: Exchange, decided: DecisionHeaders, digit: str) -> None:
     """Count a response, or, where it was counted already, under another status than before."""
     if exchange.counted:
-        treatment.tally.move(exchange.counted, digit)
+        decided.tally.move(exchange.counted, digit)
     else:
-        treatment.tally[digit].advance()
+        decided.tally[digit].advance()
     exchange.counted = digit
 
 
@@ -92,7 +92,7 @@ def take_conditional(environ: WSGIEnvironment) -> None:
 
 def no_file(
     environ: WSGIEnvironment,
-    treatment: Treatment,
+    decided: DecisionHeaders,
     start_response: StartResponse,
     changes: HeaderChanges | None = None,
 ) -> Iterable[bytes]:
@@ -100,12 +100,12 @@ def no_file(
 
     ``changes`` is what the rules of ``_headers`` say of the path.
     """
-    return plain(environ, treatment, start_response, NOT_FOUND, treatment.missing, changes)
+    return plain(environ, decided, start_response, NOT_FOUND, decided.missing, changes)
 
 
 def not_allowed(
     environ: WSGIEnvironment,
-    treatment: Treatment,
+    decided: DecisionHeaders,
     start_response: StartResponse,
     allowed: str,
     changes: HeaderChanges | None = None,
@@ -114,19 +114,19 @@ def not_allowed(
 
     Args:
         environ: The request.
-        treatment: What follows from its decision.
+        decided: What follows from its decision.
         start_response: As the server gave it.
         allowed: The methods that are allowed; "" where there is nothing.
         changes: What the rules of ``_headers`` say of the path, for a 404.
     """
     if not allowed:
-        return no_file(environ, treatment, start_response, changes)
-    headers = [("Allow", allowed), *treatment.missing]
+        return no_file(environ, decided, start_response, changes)
+    headers = [("Allow", allowed), *decided.missing]
     if environ["REQUEST_METHOD"] == "OPTIONS" and allowed == ALL_METHODS:
-        treatment.count_success()
+        decided.count_success()
         start_response("204 No Content", headers)
         return ()
-    return plain(environ, treatment, start_response, "405 Method Not Allowed", headers)
+    return plain(environ, decided, start_response, "405 Method Not Allowed", headers)
 
 
 def answer_preflight(
@@ -142,7 +142,7 @@ def answer_preflight(
 
 def plain(
     environ: WSGIEnvironment,
-    treatment: Treatment,
+    decided: DecisionHeaders,
     start_response: StartResponse,
     status: str,
     headers: list[tuple[str, str]],
@@ -150,7 +150,7 @@ def plain(
 ) -> Iterable[bytes]:
     """Answer with the status line as a short text."""
     text = f"{status}\n".encode("ascii")
-    treatment.count(status)
+    decided.count(status)
     response = Response(status, [_TEXT, _NOSNIFF, ("Content-Length", str(len(text))), *headers], text)
     start_response(status, response.headers if changes is None else changed(response, changes).headers)
     return () if environ["REQUEST_METHOD"] == "HEAD" else (text,)

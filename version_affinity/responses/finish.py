@@ -16,7 +16,7 @@ from version_affinity.decision.cookies import draw_bucket
 from version_affinity.decision.decider import ONLY, OVERRIDE
 from version_affinity.decision.request import FRAME, KINDS, READING, STAMPED
 
-from .headers import PRIVATE, PRIVATE_NO_STORE, Treatments, retraced
+from .headers import PRIVATE, PRIVATE_NO_STORE, HeadersByDecision, retraced
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from version_affinity.decision.request import Request
 
     from .exchange import Exchange
-    from .headers import Headers, Treatment
+    from .headers import DecisionHeaders, Headers
 
 #: Taken from a request whose answer of another version must not be confirmed with a 304 (RFC 9110 section 13.1).
 PRECONDITIONS: Final[tuple[str, ...]] = (
@@ -49,7 +49,7 @@ _UNSHARED_BY_CDN = re.compile(rf"{_UNSHARED.pattern}|(?:^|[\s,])bypass-cache(?:$
 _PUBLIC = re.compile(r"(?:^|[\s,])(?:public|s-maxage)(?:$|[\s,=])", re.IGNORECASE)
 
 
-class Policy:
+class Finisher:
     """Says what each response of one ``VersionAffinity`` carries.
 
     Args:
@@ -59,7 +59,7 @@ class Policy:
         app: The wrapped application, None where there is none.
     """
 
-    __slots__ = ("_cookie", "_public_log", "treatments")
+    __slots__ = ("_cookie", "_public_log", "headers")
 
     def __init__(
         self, vary: Iterable[str], cookie: PinCookie | None, counters: Counters, app: WSGIApplication | None = None
@@ -68,12 +68,12 @@ class Policy:
         self._cookie = cookie
         self._public_log = LimitedLog(logging.WARNING)
         #: By kind and decision.
-        self.treatments = {kind: Treatments(kind, names, counters, has_app=app is not None) for kind in KINDS}
+        self.headers = {kind: HeadersByDecision(kind, names, counters, has_app=app is not None) for kind in KINDS}
 
     def forget(self, known: Container[str]) -> None:
         """Drop what was made for versions that are not known any more."""
-        for treatments in self.treatments.values():
-            treatments.forget(known)
+        for headers in self.headers.values():
+            headers.forget(known)
 
     def stamp(self, request: Request, decision: Decision, pin: str) -> tuple[str, str] | None:
         """Return the Set-Cookie header for a page that was served, None where the cookie stays as it is.
@@ -96,7 +96,7 @@ class Policy:
         return self._cookie.write(request.scheme, request.bucket or draw_bucket(), pin, framed=request.kind == FRAME)
 
     def finish(  # noqa: C901, PLR0912 - the headers are gone through once, here: on each response a call less
-        self, environ: WSGIEnvironment, exchange: Exchange, treatment: Treatment, status: str, headers: Headers
+        self, environ: WSGIEnvironment, exchange: Exchange, decided: DecisionHeaders, status: str, headers: Headers
     ) -> Headers:
         """Return the headers of an application's response, completed.
 
@@ -106,7 +106,7 @@ class Policy:
         Args:
             environ: The request.
             exchange: What was read of it, and what the response depends on.
-            treatment: What follows from its decision.
+            decided: What follows from its decision.
             status: The application's status line.
             headers: The application's headers; they are not changed.
         """
@@ -130,10 +130,10 @@ class Policy:
                 cache_control = f"{cache_control}, public" if cache_control else "public"
         page = html and not attachment
         if exchange.own:
-            return self._finish_own(exchange, treatment, status, headers, page, cache_control, vary)
-        private = treatment.private_negotiated if exchange.negotiated else treatment.private
-        if treatment.forced:
-            forced = retraced(private, treatment.decision, exchange.served)
+            return self._finish_own(exchange, decided, status, headers, page, cache_control, vary)
+        private = decided.private_negotiated if exchange.negotiated else decided.private
+        if decided.forced:
+            forced = retraced(private, decided.decision, exchange.served)
             return [*_unkept(headers), *_varying(vary, forced)]
         public = cache_control and _PUBLIC.search(cache_control)
         if public and exchange.depends:
@@ -144,7 +144,7 @@ class Policy:
             if status[0] in "45":
                 return negotiated(status, headers)
             return [*_without(headers, ("vary",)), *_varying(vary, [NEGOTIATED])] if vary else [*headers, NEGOTIATED]
-        decision = treatment.decision
+        decision = decided.decision
         version = exchange.served or decision.version
         stamp = self._stamp_of(exchange, decision, version, status) if page else None
         added = private if version == decision.version else retraced(private, decision, version)
@@ -172,7 +172,7 @@ class Policy:
     def _finish_own(
         self,
         exchange: Exchange,
-        treatment: Treatment,
+        decided: DecisionHeaders,
         status: str,
         headers: Headers,
         page: bool,
@@ -184,9 +184,9 @@ class Policy:
         Its validators and its word on caching know nothing of versions.
         """
         finished = _unkept(headers, _VALIDATORS if exchange.method in READING else ())
-        finished.append(PRIVATE_NO_STORE if treatment.forced or "no-store" in cache_control.lower() else PRIVATE)
-        finished += _varying(vary, treatment.private)[1:]
-        decision = treatment.decision
+        finished.append(PRIVATE_NO_STORE if decided.forced or "no-store" in cache_control.lower() else PRIVATE)
+        finished += _varying(vary, decided.private)[1:]
+        decision = decided.decision
         stamp = self._stamp_of(exchange, decision, decision.version, status) if page else None
         return finished if stamp is None else [*finished, stamp]
 

@@ -33,7 +33,7 @@ _TIMING = "Server-Timing"
 _TOKEN = re.compile(r"[A-Za-z*][!#$%&'*+.^_`|~0-9A-Za-z:/-]*\Z")
 
 
-class Treatment:
+class DecisionHeaders:
     """The headers and counters that follow from one decision for one kind of request. Made once for each of those.
 
     Attributes:
@@ -102,8 +102,8 @@ class Treatment:
             self.tally[digit].advance()
 
 
-class Treatments(dict["Decision", Treatment]):
-    """The treatments of one kind of request, made when first asked for.
+class HeadersByDecision(dict["Decision", DecisionHeaders]):
+    """The headers of one kind of request, made when first asked for.
 
     Bounded: decisions are made of configured names and known versions only.
     """
@@ -115,12 +115,14 @@ class Treatments(dict["Decision", Treatment]):
         self._counters = counters
         self._has_app = has_app
 
-    def __missing__(self, decision: Decision) -> Treatment:
+    def __missing__(self, decision: Decision) -> DecisionHeaders:
         tally = self._counters.tally(decision.version, self._kind, decision.reason)
-        return self.setdefault(decision, Treatment(decision, self._kind, self._vary, tally, has_app=self._has_app))
+        return self.setdefault(
+            decision, DecisionHeaders(decision, self._kind, self._vary, tally, has_app=self._has_app)
+        )
 
     def forget(self, known: Container[str]) -> None:
-        """Drop the treatments of all versions but the known ones."""
+        """Drop the headers of all versions but the known ones."""
         for decision in list(self):
             if decision.version not in known:
                 self.pop(decision, None)

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from version_affinity.rollout.state import State
 
     from .explanation import Explanation
-    from .finish import Policy
+    from .finish import Finisher
     from .headers import Headers
 
 #: What a link carries in its query.
@@ -110,16 +110,16 @@ class OverrideLinks:
     Args:
         overrides: Verifies what is signed.
         cookie: Holds it in the browser.
-        policy: What each response carries.
+        finisher: What each response carries.
         counters: Where it is counted.
     """
 
-    __slots__ = ("_cookie", "_counters", "_overrides", "_policy")
+    __slots__ = ("_cookie", "_counters", "_finisher", "_overrides")
 
-    def __init__(self, overrides: Overrides, cookie: OverrideCookie, policy: Policy, counters: Counters) -> None:
+    def __init__(self, overrides: Overrides, cookie: OverrideCookie, finisher: Finisher, counters: Counters) -> None:
         self._overrides = overrides
         self._cookie = cookie
-        self._policy = policy
+        self._finisher = finisher
         self._counters = counters
 
     def answer(self, state: State, request: Request, start_response: StartResponse) -> Iterable[bytes] | None:
@@ -132,16 +132,16 @@ class OverrideLinks:
         if opened is None:
             return None
         decision = opened.decision
-        treatment = self._policy.treatments[request.kind][decision]
+        decided = self._finisher.headers[request.kind][decision]
         if decision.refused:
             self._counters.refused[decision.refused].advance()
         if opened.query is None:
-            return no_file(request.environ, treatment, start_response)
-        treatment.tally["3"].advance()
+            return no_file(request.environ, decided, start_response)
+        decided.tally["3"].advance()
         headers = [
             *_REDIRECT,
             ("Location", _location(request.environ, opened.query)),
-            *treatment.private[1:],  # in place of its Cache-Control: that of _REDIRECT
+            *decided.private[1:],  # in place of its Cache-Control: that of _REDIRECT
             self._cookie.write(request.scheme, opened.signed, opened.seconds),
         ]
         start_response(_SEE_OTHER, headers)

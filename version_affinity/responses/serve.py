@@ -43,11 +43,11 @@ if TYPE_CHECKING:
     from version_affinity.rollout.named_files import NamedFile
     from version_affinity.rollout.state import State
 
-    from .finish import Policy
-    from .headers import Headers, Treatment
+    from .finish import Finisher
+    from .headers import DecisionHeaders, Headers
 
 
-# A service worker's requests are told by the Referer, which names its script under this policy.
+# A service worker's requests are told by the Referer, which names its script under this finisher.
 _NAMED: Final = ("Referrer-Policy", "same-origin")
 
 
@@ -55,18 +55,18 @@ class FileServer:
     """Sends files and counts them, rescues and missing ones too.
 
     Args:
-        policy: What each response carries.
+        finisher: What each response carries.
         counters: Where it is counted.
         cookie: The affinity cookie, None when it is switched off.
         hand_over: How the server in front is told to send large files, None where it does not.
     """
 
-    __slots__ = ("_cookie", "_counters", "_hand_over", "_lost_log", "_missing_log", "_policy")
+    __slots__ = ("_cookie", "_counters", "_finisher", "_hand_over", "_lost_log", "_missing_log")
 
     def __init__(
-        self, policy: Policy, counters: Counters, cookie: PinCookie | None, hand_over: HandOver | None
+        self, finisher: Finisher, counters: Counters, cookie: PinCookie | None, hand_over: HandOver | None
     ) -> None:
-        self._policy = policy
+        self._finisher = finisher
         self._counters = counters
         self._cookie = cookie
         self._hand_over = hand_over
@@ -134,7 +134,7 @@ class FileServer:
         self,
         state: State,
         request: Request,
-        treatment: Treatment,
+        decided: DecisionHeaders,
         found: str,
         path: str,
         asset: Asset,
@@ -146,7 +146,7 @@ class FileServer:
         Args:
             state: The versions and the deployment.
             request: The request.
-            treatment: What follows from its decision.
+            decided: What follows from its decision.
             found: What the path stands for (``look_up``).
             path: The path inside the version.
             asset: The file.
@@ -154,22 +154,22 @@ class FileServer:
             start_response: As the server gave it.
         """
         environ = request.environ
-        decision = treatment.decision
+        decision = decided.decision
         status = OK
         stamp = None
         if asset.is_html and ((pin := state.pins[served]) != request.pin or not request.bucket):
-            stamp = self._policy.stamp(request, decision, pin)
+            stamp = self._finisher.stamp(request, decision, pin)
         if found == NO_FILE:  # a page that stands in for a missing one is not the file at this path
             status = NOT_FOUND
-            headers = treatment.missing
+            headers = decided.missing
         elif found == DOCUMENT:  # something else may answer what is no navigation
-            headers = treatment.document_variants if asset.variants else treatment.document
+            headers = decided.document_variants if asset.variants else decided.document
         elif (
             stamp is None and path in state.catalog.alike and not (state.catalog.ruled and state.catalog.is_ruled(path))
         ):
-            headers = treatment.shared_variants if asset.variants else treatment.shared
+            headers = decided.shared_variants if asset.variants else decided.shared
         else:
-            headers = treatment.private_variants if asset.variants else treatment.private
+            headers = decided.private_variants if asset.variants else decided.private
         rescued = served != decision.version
         if request.kind == SERVICE_WORKER and is_script_request(environ, environ.get("HTTP_SEC_FETCH_DEST")):
             headers = [*headers, _NAMED]
@@ -184,17 +184,17 @@ class FileServer:
                 changes = build.changes_elsewhere(path, asset, environ, private=True)
             else:
                 changes = build.changes_at(path, environ)
-            sent = self._sent(state, asset, status, request, headers, treatment, build, changes)
+            sent = self._sent(state, asset, status, request, headers, decided, build, changes)
             if sent is None:  # it vanished or changed since it was loaded
                 self._report_missing(asset.path, decision)
-                return no_file(environ, treatment, start_response, changes)
+                return no_file(environ, decided, start_response, changes)
             if (sent[0][0] == "4" and status is OK) or (changes is not None and not is_page(changes)):
                 stamp = None  # nothing of the version was shown
         status, headers, body = sent
         if status is OK:
-            treatment.count_success()
+            decided.count_success()
         else:
-            treatment.count(status)
+            decided.count(status)
         if stamp is not None and request.method == "GET":
             headers.append(stamp)
         if rescued:
@@ -209,12 +209,12 @@ class FileServer:
         status: str,
         request: Request,
         headers: Headers,
-        treatment: Treatment,
+        decided: DecisionHeaders,
         build: Build,
         changes: HeaderChanges | None,
     ) -> Sent | None:
         """Return the answer with a file under a decision; None when the file is not there any more."""
-        response = _response(asset, status, request, headers, treatment, build, changes)
+        response = _response(asset, status, request, headers, decided, build, changes)
         sent = send(response, request.environ, self._hand_over)
         if sent is not None:
             return response.status, *sent
@@ -223,13 +223,13 @@ class FileServer:
         if plain is None:
             return None
         request.environ = plain
-        return self._sent(state, asset, status, request, headers, treatment, build, changes)
+        return self._sent(state, asset, status, request, headers, decided, build, changes)
 
     def redirect(
         self,
         state: State,
         request: Request,
-        treatment: Treatment,
+        decided: DecisionHeaders,
         path: str,
         to: Leading,
         start_response: StartResponse,
@@ -237,12 +237,12 @@ class FileServer:
         """Send a browser to the path at which a page is shown, or to where a rule says."""
         environ = request.environ
         response = redirected(to, state.settings.prefix, environ)
-        response.headers.extend(treatment.private)
-        build = state.builds[treatment.decision.version]
+        response.headers.extend(decided.private)
+        build = state.builds[decided.decision.version]
         changes = None if build is None else build.changes_at(path, environ)
         if changes is not None:
-            response = changed(response, changes.uncached if treatment.forced else changes.private)
-        treatment.count(response.status)
+            response = changed(response, changes.uncached if decided.forced else changes.private)
+        decided.count(response.status)
         start_response(response.status, response.headers)
         return ()
 
@@ -250,13 +250,13 @@ class FileServer:
         self,
         path: str,
         request: Request,
-        treatment: Treatment,
+        decided: DecisionHeaders,
         changes: HeaderChanges | None,
         start_response: StartResponse,
     ) -> Iterable[bytes]:
         """Answer for an asset that no known version has."""
-        self._report_missing(path, treatment.decision)
-        return no_file(request.environ, treatment, start_response, changes)
+        self._report_missing(path, decided.decision)
+        return no_file(request.environ, decided, start_response, changes)
 
     def _count_rescue(self, state: State, file: NamedFile, environ: WSGIEnvironment) -> None:
         decided = state.decider.expected(Request(environ, self._cookie, state.workers, OTHER))
@@ -300,7 +300,7 @@ def _response(
     status: str,
     request: Request,
     headers: Headers,
-    treatment: Treatment,
+    decided: DecisionHeaders,
     build: Build,
     changes: HeaderChanges | None,
 ) -> Response:
@@ -313,13 +313,13 @@ def _response(
         response = respond(asset, request.method, environ.get, headers)
         if response.status[0] == "4":
             told = [header for header in response.headers if header[0] != "Cache-Control"]
-            response.headers[:] = [*told, *treatment.missing]
+            response.headers[:] = [*told, *decided.missing]
     else:
         whole = Parts(asset, ()) if request.method == "HEAD" else asset
         response = Response(status, [*stand_in_headers(asset), *headers], whole)
     if changes is None:
         return response
-    if treatment.forced:
+    if decided.forced:
         changes = changes.uncached
     elif REVALIDATE not in headers:
         changes = changes.private

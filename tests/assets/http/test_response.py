@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.assets.asking import environ_of
-from version_affinity.assets.files import wsgi_body
 from version_affinity.assets.http.ranges import Span
 from version_affinity.assets.http.response import CONDITIONAL, NEGOTIATED, NO_STORE, Parts, if_none_match, respond
 from version_affinity.assets.loading.asset import Asset, Representation
 from version_affinity.assets.loading.tree import Content
+from version_affinity.assets.sending import wsgi_body
 
 MODIFIED = 784111777
 THEN, EARLIER, LATER = (formatdate(MODIFIED + seconds, usegmt=True) for seconds in (0, -1, 1))

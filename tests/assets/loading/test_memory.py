@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from version_affinity.assets.files import open_body
 from version_affinity.assets.loading.index import LARGE, scan
 from version_affinity.assets.loading.memory import Memory, content_of
+from version_affinity.assets.sending import wsgi_body
 from version_affinity.errors import ConfigurationError
 
 
@@ -138,7 +138,7 @@ def test_first_use_of_other_bytes(unread, caplog):
     os.utime(asset.file, ns=(status.st_atime_ns, status.st_mtime_ns))
     with caplog.at_level(logging.ERROR, "version_affinity"):
         assert content_of(asset) is None
-        assert open_body(asset, {"REQUEST_METHOD": "GET"}) is None
+        assert wsgi_body(asset, {}) is None
         assert content_of(asset) is None
     assert len(caplog.records) == 1
     assert asset.file in caplog.text

@@ -672,7 +672,7 @@ def test_what_was_counted_for_a_version_goes_with_it(site: Site) -> None:
         site.directory.manifest_path("v1").unlink()
         until(lambda: affinity.known == ("v2",))
         until(lambda: {version for version, *_ in affinity.counters().requests} == {"v2"})
-        assert {it.version for each in affinity._policy.treatments.values() for it in each} == {"v2"}
+        assert {it.version for each in affinity._finisher.headers.values() for it in each} == {"v2"}
 
 
 @pytest.mark.slow
