@@ -106,7 +106,7 @@ class _HangingLog:
 def hanging_log(releases: Releases, *, also_in_children: bool = True) -> Iterator[None]:
     """Let a worker's reading of its log hang within the block, as with a file system whose server is away."""
     assert releases._follower is not None
-    deployments = releases._follower._deployments
+    deployments = releases._follower._reader
     log = deployments._log
     deployments._log = hanging = _HangingLog(log, None if also_in_children else os.getpid())  # type: ignore[assignment]
     try:

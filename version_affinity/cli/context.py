@@ -16,7 +16,7 @@ from version_affinity.app_first import app_first as compiled_patterns
 from version_affinity.configuration import check_prefix
 from version_affinity.errors import ConfigurationError
 from version_affinity.releases.log.entries import LogUnavailableError, is_continued, open_log
-from version_affinity.releases.log.local_copy import COPY, LastKnown
+from version_affinity.releases.log.local_copy import COPY, LocalCopy
 from version_affinity.releases.releases import LOG, RELEASES, Releases
 from version_affinity.releases.store.directory import ReleasesDirectory
 
@@ -162,9 +162,9 @@ class Target:
             prefix, app_first = prefix or affinity.prefix, app_first or affinity.app_first
         return BuildOptions(prefix or "/", tuple(app_first), tuple(origins))
 
-    def copy(self) -> LastKnown:
+    def copy(self) -> LocalCopy:
         """Return this host's copy of the log that an application follows here."""
-        return LastKnown(self.directory().path / COPY)
+        return LocalCopy(self.directory().path / COPY)
 
     def is_followed_elsewhere(self, log: DeploymentLog, entries: Sequence[Entry]) -> bool:
         """Tell whether an application here follows another log.

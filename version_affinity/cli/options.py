@@ -11,7 +11,7 @@ from version_affinity.app_first import app_first as compiled_patterns
 from version_affinity.configuration import check_prefix
 from version_affinity.decision.keys import Cookie, Header
 from version_affinity.errors import ConfigurationError
-from version_affinity.releases.durations import parse_duration
+from version_affinity.releases.times import parse_duration
 
 #: A length of time, or that there is none.
 Age: TypeAlias = timedelta | Literal["none"]

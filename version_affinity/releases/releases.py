@@ -13,10 +13,10 @@ from version_affinity.errors import ConfigurationError
 
 from .follow.follower import Follower
 from .follow.in_force import RetentionInForce
-from .follow.loaded import Holdings
-from .follow.reading import Deployments
+from .follow.loaded import LoadedVersions
+from .follow.reading import LogReader
 from .log.entries import open_log
-from .log.local_copy import COPY, LastKnown
+from .log.local_copy import COPY, LocalCopy
 from .store.directory import ReleasesDirectory
 from .store.retention import Retention
 
@@ -131,11 +131,11 @@ class Releases:
         observed = _observing.get()
         level = logging.INFO if self._log is None else logging.WARNING
         log = open_log(directory, self._log)
-        copy = LastKnown(directory.path / COPY, level=level, writes=not observed, name=directory.name)
+        copy = LocalCopy(directory.path / COPY, level=level, writes=not observed, name=directory.name)
         follower = Follower(
             directory,
-            Deployments(log, interval=self._interval, copy=copy),
-            Holdings(directory, load),
+            LogReader(log, interval=self._interval, copy=copy),
+            LoadedVersions(directory, load),
             retention=RetentionInForce(directory, self._retention),
             interval=self._interval,
             host=self._host if self._reports and not observed else "",

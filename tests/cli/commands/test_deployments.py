@@ -16,7 +16,7 @@ from tests.releases.redis_server import RedisServer, redis_server
 from version_affinity.cli.context import Target
 from version_affinity.cli.preflight import hosts_ahead
 from version_affinity.releases.log.entries import open_log
-from version_affinity.releases.log.local_copy import LastKnown
+from version_affinity.releases.log.local_copy import LocalCopy
 from version_affinity.releases.log.redis import RedisLog
 from version_affinity.releases.releases import COPY
 
@@ -182,7 +182,7 @@ def test_restore(shared: Site, redis: RedisServer) -> None:
     assert "holds no deployments" in shared.run("deployments", "restore", "-y", code=1).stderr
     shared.deploy(V1, SPLIT)
     entries = log_of(shared).read()
-    LastKnown(shared.path / COPY).save(entries)
+    LocalCopy(shared.path / COPY).save(entries)
     assert "nothing is lost" in shared.run("deployments", "restore", "-y", code=1).stderr
     forget(redis)
     assert "pass -y" in shared.run("deployments", "restore", code=1).stderr
@@ -250,7 +250,7 @@ def test_deployed_since_the_log_was_read(shared: Site) -> None:
     place.releases = str(shared.path)
     read = log.read()
     shared.deploy(SPLIT)
-    LastKnown(shared.path / COPY).save(log.read())
+    LocalCopy(shared.path / COPY).save(log.read())
     log.report("web-1", ["v1", "v2"], 2)
     assert hosts_ahead(log.hosts(), log, read) == ""
     assert not place.is_followed_elsewhere(log, read)
@@ -260,7 +260,7 @@ def test_restore_in_place_of_a_new_history(shared: Site, redis: RedisServer) -> 
     """Where somebody has deployed to a Redis that had lost its data, the copy can take the place of what is there."""
     shared.deploy(V1, SPLIT)
     entries = log_of(shared).read()
-    LastKnown(shared.path / COPY).save(entries)
+    LocalCopy(shared.path / COPY).save(entries)
     shown = shared.run("deployments", "restore", "--replace", "-y", code=1).stderr
     assert "has 2 deployments, of which the copy holds the first 2: nothing is lost" in shown
     forget(redis)

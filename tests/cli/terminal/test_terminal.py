@@ -22,7 +22,7 @@ from tests.harness import write_build
 from version_affinity.cli.terminal.text import width
 from version_affinity.releases import Retention
 from version_affinity.releases.log.entries import open_log
-from version_affinity.releases.log.local_copy import LastKnown
+from version_affinity.releases.log.local_copy import LocalCopy
 from version_affinity.releases.releases import COPY
 from version_affinity.releases.store.directory import ReleasesDirectory, publishing
 
@@ -251,7 +251,7 @@ def test_deployed_while_somebody_chose(site: Site) -> None:
     with terminal(site.root, "versions", "deploy") as screen:
         screen.expect("Numbers or ids [1 2]: ")
         site.deploy({"v2": 100.0}, message="the other one")
-        LastKnown(site.path / COPY).save(open_log(site.directory).read())
+        LocalCopy(site.path / COPY).save(open_log(site.directory).read())
         screen.type("1 2\n\n")
         assert screen.end() == 1
     assert 'ada has deployed revision 2 meanwhile, just now: v2 100 % ("the other one")' in screen.text

@@ -18,10 +18,10 @@ from tests.releases.places import redis_place
 from tests.releases.redis_server import redis_server
 from tests.releases.uploading import age, at_step, hidden, kill, releases_in, write
 from version_affinity.releases import Retention, times
-from version_affinity.releases.follow import known as known_module
+from version_affinity.releases.follow import loaded as known_module
 from version_affinity.releases.log.entries import open_log
 from version_affinity.releases.store import retention as retention_module
-from version_affinity.releases.store.prune import prune
+from version_affinity.releases.store.prune import prune_versions
 from version_affinity.releases.store.retention import known_versions, prune_plan
 from version_affinity.releases.store.upload import upload
 
@@ -108,7 +108,7 @@ def test_what_is_needed_stays(
             clock(now)
             for retention in (Retention(keep=0), Retention(keep=0, younger_than=DAY)):
                 assert known_versions(releases, log.read(), retention) == ["v2", "v1"]
-                assert prune(prune_plan(releases, log.read(), retention), log) == []
+                assert prune_versions(prune_plan(releases, log.read(), retention), log) == []
         assert [entry.percentages for entry in log.read()] == [V1, V2]
 
 
@@ -189,7 +189,7 @@ def test_hosts_are_alive_by_the_clock_of_redis(
             until(site.log.hosts)  # type: ignore[attr-defined] # which a RedisLog has
             clock(-off)
             (report,) = site.log.hosts().values()  # type: ignore[attr-defined]
-            assert abs(times.time_of(report.seen) - true) < timedelta(minutes=2)
+            assert abs(times.parse_time(report.seen) - true) < timedelta(minutes=2)
         site.log.close()
 
 
@@ -244,7 +244,7 @@ def test_a_deployment_of_the_future(
 ) -> None:
     """A deployment that is dated in the future keeps versions no longer than others do; one warning names each."""
     retention_module._warn.cache_clear()
-    now = times.present()
+    now = times.utc_now()
     uploaded = [f"v{number}" for number in range(6)]
     for number, version in enumerate(uploaded):
         upload(releases, write(tmp_path, "v1", {"number.txt": f"{number}"}), id=version)

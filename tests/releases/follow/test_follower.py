@@ -24,7 +24,7 @@ from tests.harness import NAVIGATION, SCRIPT, client, write_build
 from tests.releases.followed import NAME, Site, pause, until
 from version_affinity import ConfigurationError, Cookie, Version, VersionAffinity
 from version_affinity.releases import Releases, Retention
-from version_affinity.releases.store.prune import prune
+from version_affinity.releases.store.prune import prune_versions
 from version_affinity.releases.store.retention import prune_plan
 from version_affinity.releases.store.upload import upload
 
@@ -257,7 +257,7 @@ def test_a_pruned_version_is_forgotten(site: Site) -> None:
     """What is removed from the directory is not known any more; its id may come again, with other files."""
     site.upload("v2")
     with site.followed() as (affinity, _):
-        prune(prune_plan(site.directory, site.log.read(), Retention(keep=0)))
+        prune_versions(prune_plan(site.directory, site.log.read(), Retention(keep=0)))
         until(lambda: affinity.known == ("v1",))
         assert asked(affinity, "v2") == 404
         site.upload("v2", more={"assets/more-Zx81xKpL.js": "// more"})
@@ -270,7 +270,7 @@ def test_an_id_that_was_given_again_between_two_looks(site: Site) -> None:
     site.upload("v2")
     with site.followed(interval=3600) as (affinity, _):
         assert affinity.known == ("v1", "v2")
-        prune(prune_plan(site.directory, site.log.read(), Retention(keep=0)))
+        prune_versions(prune_plan(site.directory, site.log.read(), Retention(keep=0)))
         site.upload("v2", more={"assets/more-Zx81xKpL.js": "// more"})
         assert client(affinity).get("/assets/more-Zx81xKpL.js").status_code == 200
 

@@ -17,7 +17,7 @@ from version_affinity.releases import Releases
 from version_affinity.releases.follow import reading as deployments
 from version_affinity.releases.log import redis as redis_log
 from version_affinity.releases.log.entries import LogLostError, open_log
-from version_affinity.releases.log.local_copy import LastKnown
+from version_affinity.releases.log.local_copy import LocalCopy
 from version_affinity.releases.releases import COPY
 from version_affinity.releases.reports.presence import Presence
 from version_affinity.releases.reports.redis import EXPIRY
@@ -98,7 +98,7 @@ def test_redis_comes_back_without_its_data(site: Site, redis: RedisServer, caplo
             assert started.deployment.percentages == SPLIT
             assert started.deployment.revision == 2
             # A host's copy has all of it.
-            site.log.restore(LastKnown(site.directory.path / COPY).load())  # type: ignore[attr-defined]
+            site.log.restore(LocalCopy(site.directory.path / COPY).load())  # type: ignore[attr-defined]
             site.deploy(V2)
             until(lambda: started.deployment.percentages == affinity.deployment.percentages == V2)
             until(lambda: not any(it.status().error for it in (releases, others)))  # type: ignore[union-attr]

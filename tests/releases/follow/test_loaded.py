@@ -15,7 +15,7 @@ from tests.releases.followed import until
 from version_affinity import StaticAssets
 from version_affinity.assets.loading.memory import Memory
 from version_affinity.releases.follow import loaded as module
-from version_affinity.releases.follow.loaded import Holdings
+from version_affinity.releases.follow.loaded import LoadedVersions
 from version_affinity.releases.store.directory import ReleasesDirectory
 from version_affinity.releases.store.upload import upload
 
@@ -65,18 +65,18 @@ def known(releases: ReleasesDirectory, *versions: str) -> list[Any]:
 
 def test_a_version_is_loaded_once(releases: ReleasesDirectory, loading: Loading) -> None:
     """What is loaded stays the same object for as long as it is known, in the order of what is known."""
-    holdings = Holdings(releases, loading)
-    holdings.load(known(releases))
-    first = holdings.versions
-    holdings.load(known(releases, "v2", "v1"))
+    loaded_versions = LoadedVersions(releases, loading)
+    loaded_versions.load(known(releases))
+    first = loaded_versions.versions
+    loaded_versions.load(known(releases, "v2", "v1"))
     assert loading.loaded == ["v1", "v2"]
-    assert list(holdings.versions) == ["v2", "v1"]
-    assert [holdings.versions[version] is first[version] for version in first] == [True, True]
-    holdings.load(known(releases, "v2"))
-    assert list(holdings.versions) == ["v2"]
-    holdings.load(known(releases))
+    assert list(loaded_versions.versions) == ["v2", "v1"]
+    assert [loaded_versions.versions[version] is first[version] for version in first] == [True, True]
+    loaded_versions.load(known(releases, "v2"))
+    assert list(loaded_versions.versions) == ["v2"]
+    loaded_versions.load(known(releases))
     assert loading.loaded == ["v1", "v2", "v1"]
-    assert not holdings.is_due()
+    assert not loaded_versions.is_due()
 
 
 def lose_a_file(build: Path) -> None:
@@ -141,15 +141,18 @@ def test_a_damaged_file(releases: ReleasesDirectory, loading: Loading, caplog: p
     damaged = releases.build_path("v2") / ENTRY["v2"][1:]
     change_a_file(releases.build_path("v2"))
     old(damaged)
-    holdings = Holdings(releases, loading)
-    holdings.load(known(releases))
-    assert list(holdings.versions) == ["v1", "v2"]
-    assert (ENTRY["v2"] in index_of(holdings, "v2").assets, len(index_of(holdings, "v2").assets) > 3) == (False, True)
+    loaded_versions = LoadedVersions(releases, loading)
+    loaded_versions.load(known(releases))
+    assert list(loaded_versions.versions) == ["v1", "v2"]
+    assert (ENTRY["v2"] in index_of(loaded_versions, "v2").assets, len(index_of(loaded_versions, "v2").assets) > 3) == (
+        False,
+        True,
+    )
     (told,) = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
     assert ("version 'v2'" in told, ENTRY["v2"] in told, "versions verify v2" in told) == (True, True, True)
     upload(releases, releases.path.parent / "dist-v2", id="v2")
-    holdings.load(known(releases))
-    assert ENTRY["v2"] in index_of(holdings, "v2").assets
+    loaded_versions.load(known(releases))
+    assert ENTRY["v2"] in index_of(loaded_versions, "v2").assets
 
 
 def test_a_damaged_page(releases: ReleasesDirectory, loading: Loading) -> None:
@@ -158,15 +161,15 @@ def test_a_damaged_page(releases: ReleasesDirectory, loading: Loading) -> None:
     page.chmod(0o644)
     page.write_text("defaced")
     old(page)
-    holdings = Holdings(releases, loading)
-    holdings.load(known(releases))
-    assert list(holdings.versions) == ["v1"]
-    assert "'/index.html' holds other bytes" in holdings.failures["v2"].reason
+    loaded_versions = LoadedVersions(releases, loading)
+    loaded_versions.load(known(releases))
+    assert list(loaded_versions.versions) == ["v1"]
+    assert "'/index.html' holds other bytes" in loaded_versions.failures["v2"].reason
 
 
-def index_of(holdings: Holdings, version: str) -> Any:
+def index_of(loaded_versions: LoadedVersions, version: str) -> Any:
     """Return the files of a version."""
-    return holdings.versions[version].app.index  # type: ignore[union-attr]
+    return loaded_versions.versions[version].app.index  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize(
@@ -197,16 +200,16 @@ def test_a_version_that_is_not_whole(
     shutil.copytree(releases.uploads, kept)
     listed = known(releases)
     damage(releases.build_path("v2"))
-    holdings = Holdings(releases, loading)
-    holdings.load(listed)
-    assert list(holdings.versions) == ["v1"]
-    assert reason in holdings.failures["v2"].reason
+    loaded_versions = LoadedVersions(releases, loading)
+    loaded_versions.load(listed)
+    assert list(loaded_versions.versions) == ["v1"]
+    assert reason in loaded_versions.failures["v2"].reason
     assert loading.memory.used == 0  # what was not taken keeps nothing
-    pauses = [holdings.failures["v2"].pause]
+    pauses = [loaded_versions.failures["v2"].pause]
     for _ in range(3):
-        until(holdings.is_due)
-        holdings.load(listed)
-        pauses.append(holdings.failures["v2"].pause)
+        until(loaded_versions.is_due)
+        loaded_versions.load(listed)
+        pauses.append(loaded_versions.failures["v2"].pause)
     assert pauses == [0.01, 0.02, 0.04, 0.08]
     assert caplog.text.count("version 'v2' cannot be loaded, and is tried again") == 1
     for source in kept.rglob("*"):
@@ -214,47 +217,47 @@ def test_a_version_that_is_not_whole(
             target = releases.uploads / source.relative_to(kept)
             target.unlink(missing_ok=True)
             shutil.copy2(source, target)
-    until(holdings.is_due)
-    holdings.load(listed)
-    assert list(holdings.versions) == ["v1", "v2"]
-    assert holdings.failures == {}
+    until(loaded_versions.is_due)
+    loaded_versions.load(listed)
+    assert list(loaded_versions.versions) == ["v1", "v2"]
+    assert loaded_versions.failures == {}
 
 
 def test_it_is_not_tried_before_it_is_due(releases: ReleasesDirectory, loading: Loading) -> None:
     """However often a worker looks, a version that fails is read at the pace of its pause."""
     loading.error = PermissionError(13, "Permission denied")
-    holdings = Holdings(releases, loading)
+    loaded_versions = LoadedVersions(releases, loading)
     for _ in range(10):
-        holdings.load(known(releases))
+        loaded_versions.load(known(releases))
     assert loading.loaded == ["v1", "v2"]
-    assert holdings.failures["v1"].reason == "[Errno 13] Permission denied"
+    assert loaded_versions.failures["v1"].reason == "[Errno 13] Permission denied"
 
 
 def test_a_rule_of_the_application_that_raises(releases: ReleasesDirectory, loading: Loading) -> None:
     """Whatever the application's own callables raise is told by its name, and takes nobody down."""
     loading.error = ZeroDivisionError("by zero")
-    holdings = Holdings(releases, loading)
-    holdings.load(known(releases))
-    assert holdings.versions == {}
-    assert {failure.reason for failure in holdings.failures.values()} == {"ZeroDivisionError: by zero"}
+    loaded_versions = LoadedVersions(releases, loading)
+    loaded_versions.load(known(releases))
+    assert loaded_versions.versions == {}
+    assert {failure.reason for failure in loaded_versions.failures.values()} == {"ZeroDivisionError: by zero"}
 
 
 def test_what_is_not_known_any_more_is_no_failure(releases: ReleasesDirectory, loading: Loading) -> None:
     """A version that fails and is then pruned is forgotten."""
     loading.error = ValueError()
-    holdings = Holdings(releases, loading)
-    holdings.load(known(releases))
-    holdings.load([])
-    assert (holdings.versions, holdings.failures, holdings.is_due()) == ({}, {}, False)
+    loaded_versions = LoadedVersions(releases, loading)
+    loaded_versions.load(known(releases))
+    loaded_versions.load([])
+    assert (loaded_versions.versions, loaded_versions.failures, loaded_versions.is_due()) == ({}, {}, False)
 
 
 def test_a_version_that_has_just_been_removed(releases: ReleasesDirectory, loading: Loading) -> None:
     """What vanishes between the look at the directory and the load is no error: the next look shows it."""
     listed = known(releases)
     shutil.rmtree(releases.build_path("v2"))
-    holdings = Holdings(releases, loading)
-    holdings.load(listed)
-    assert (list(holdings.versions), holdings.failures) == (["v1"], {})
+    loaded_versions = LoadedVersions(releases, loading)
+    loaded_versions.load(listed)
+    assert (list(loaded_versions.versions), loaded_versions.failures) == (["v1"], {})
 
 
 @pytest.mark.parametrize("form", [{"indent": 2}, {"separators": (",", ":")}, {"ensure_ascii": False}])
@@ -264,13 +267,13 @@ def test_a_manifest_in_another_form(tmp_path: Path, loading: Loading, form: dict
     upload(releases, write_build(tmp_path / "dist", {**build_of("v1"), "größe/ß.txt": "x"}), id="v1")
     manifest = releases.manifest_path("v1")
     manifest.write_text(json.dumps(json.loads(manifest.read_bytes()), **form), "utf-8")
-    holdings = Holdings(releases, loading)
-    holdings.load(known(releases))
-    assert (list(holdings.versions), holdings.failures) == (["v1"], {})
+    loaded_versions = LoadedVersions(releases, loading)
+    loaded_versions.load(known(releases))
+    assert (list(loaded_versions.versions), loaded_versions.failures) == (["v1"], {})
     (releases.build_path("v1") / "größe/ß.txt").unlink()
-    holdings = Holdings(releases, loading)
-    holdings.load(known(releases))
-    assert "'größe/ß.txt' is missing" in holdings.failures["v1"].reason
+    loaded_versions = LoadedVersions(releases, loading)
+    loaded_versions.load(known(releases))
+    assert "'größe/ß.txt' is missing" in loaded_versions.failures["v1"].reason
 
 
 def test_files_that_the_application_ignores(releases: ReleasesDirectory, loading: Loading) -> None:
@@ -278,29 +281,31 @@ def test_files_that_the_application_ignores(releases: ReleasesDirectory, loading
     (releases.build_path("v1") / "assets").chmod(0o755)
     (releases.build_path("v1") / "assets/.nfs0001").write_text("")
     (releases.build_path("v1") / ".DS_Store").write_text("")
-    holdings = Holdings(releases, lambda build, *, manifest: StaticAssets(build, manifest=manifest, ignore=["*.svg"]))
-    holdings.load(known(releases))
-    assert list(holdings.versions) == ["v1", "v2"]
+    loaded_versions = LoadedVersions(
+        releases, lambda build, *, manifest: StaticAssets(build, manifest=manifest, ignore=["*.svg"])
+    )
+    loaded_versions.load(known(releases))
+    assert list(loaded_versions.versions) == ["v1", "v2"]
 
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="this user may read everything")
 def test_a_file_that_cannot_be_read(releases: ReleasesDirectory, loading: Loading) -> None:
     """A file that this user may not look at is missed now, not by a request."""
     (releases.build_path("v2") / "assets").chmod(0)
-    holdings = Holdings(releases, loading)
-    holdings.load(known(releases))
+    loaded_versions = LoadedVersions(releases, loading)
+    loaded_versions.load(known(releases))
     (releases.build_path("v2") / "assets").chmod(0o755)
-    assert "files are here" in holdings.failures["v2"].reason
+    assert "files are here" in loaded_versions.failures["v2"].reason
 
 
 def test_names_of_all_kinds(releases: ReleasesDirectory, loading: Loading, tmp_path: Path) -> None:
     """Rule files, compressed files, deep ones and names that are not ASCII count as what they are."""
     names = ("_headers", "_redirects", "sub/_headers", "naïve.js", "a/b/c.txt", "index.html.gz")
     upload(releases, write_build(tmp_path / "v3", {**build_of("v1"), **dict.fromkeys(names, "/x /y")}), id="v3")
-    holdings = Holdings(releases, loading)
-    holdings.load(known(releases, "v3"))
-    assert holdings.failures == {}
+    loaded_versions = LoadedVersions(releases, loading)
+    loaded_versions.load(known(releases, "v3"))
+    assert loaded_versions.failures == {}
     (releases.build_path("v3") / "_headers").unlink()
-    holdings = Holdings(releases, loading)
-    holdings.load(known(releases, "v3"))
-    assert "14 of its 15 files are here" in holdings.failures["v3"].reason
+    loaded_versions = LoadedVersions(releases, loading)
+    loaded_versions.load(known(releases, "v3"))
+    assert "14 of its 15 files are here" in loaded_versions.failures["v3"].reason

@@ -11,7 +11,7 @@ from tests.builds import ENTRY
 from tests.harness import NAVIGATION, SCRIPT, client
 from tests.releases.followed import Site, until
 from version_affinity.releases.follow import readiness as module
-from version_affinity.releases.follow.readiness import Loading, Settling
+from version_affinity.releases.follow.readiness import Loading, Readiness
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,7 +36,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
 
 def test_what_others_have_at_the_start(clock: Callable[[float], None]) -> None:
     """A process that starts does not wait for what the others have, however long it took to load; it waits for more."""
-    settling = Settling(INTERVAL)
+    settling = Readiness(INTERVAL)
     loadings = {"v1": Loading(999.0, 60.0), "v2": Loading(1000.0, 60.0), "v3": Loading(1000.0, 1.0)}
     settling.begin(spread={"v1", "v2"}, ready={"v1"})
     assert settling.ready({"v1", "v2", "v3"}, loadings) == {"v1"}
@@ -52,7 +52,7 @@ def test_what_others_have_at_the_start(clock: Callable[[float], None]) -> None:
 
 def test_a_version_with_its_first_share(clock: Callable[[float], None]) -> None:
     """It waits for two looks of the others; then it is due, once, and what was ready before stays so."""
-    settling = Settling(INTERVAL)
+    settling = Readiness(INTERVAL)
     settling.begin(spread={"v1"}, ready={"v1"})
     clock(10)
     for _ in range(4):
@@ -67,7 +67,7 @@ def test_a_version_with_its_first_share(clock: Callable[[float], None]) -> None:
 @pytest.mark.parametrize(("seconds", "wait"), [(0.0, 0.5), (0.1, 0.7), (2.0, 4.5), (60.0, 10.0)])
 def test_a_version_that_takes_long_to_load(clock: Callable[[float], None], seconds: float, wait: float) -> None:
     """The others may take longer than this process did: it waits twice as long again, but not for ever."""
-    settling = Settling(INTERVAL)
+    settling = Readiness(INTERVAL)
     settling.begin(spread={"v1"}, ready={"v1"})
     clock(100 + seconds)
     loadings = {"v2": Loading(1100.0 + seconds, seconds)}
@@ -82,7 +82,7 @@ def test_a_version_that_takes_long_to_load(clock: Callable[[float], None], secon
 
 def test_a_version_that_comes_again(clock: Callable[[float], None]) -> None:
     """What was forgotten meanwhile is new again."""
-    settling = Settling(INTERVAL)
+    settling = Readiness(INTERVAL)
     settling.begin(spread={"v1", "v2"}, ready={"v1", "v2"})
     clock(10)
     assert settling.ready({"v1"}, {}) == {"v1"}
@@ -91,7 +91,7 @@ def test_a_version_that_comes_again(clock: Callable[[float], None]) -> None:
 
 def test_a_log_that_goes_away_meanwhile(clock: Callable[[float], None]) -> None:
     """While it cannot be told whether others have read what this process has, what is new waits on."""
-    settling = Settling(INTERVAL)
+    settling = Readiness(INTERVAL)
     settling.begin(spread={"v1"}, ready={"v1"})
     clock(10)
     assert settling.ready({"v1", "v2"}, {}, not_before=math.inf) == {"v1"}
@@ -113,7 +113,7 @@ def test_ramps_and_rollbacks_wait_for_nobody(tmp_path: Path) -> None:
     site.deploy(SPLIT)
     with site.followed() as (affinity, releases):
         assert releases._follower is not None
-        releases._follower._settling._pause = 3600.0  # type: ignore[misc] # a wait would not end
+        releases._follower._readiness._pause = 3600.0  # type: ignore[misc] # a wait would not end
         for shares in (V2, V1, {"v1": 10.0, "v2": 90.0}):
             entry = site.deploy(shares)
             until(lambda: affinity.deployment.revision == entry.revision)  # noqa: B023

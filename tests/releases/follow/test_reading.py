@@ -18,10 +18,10 @@ from tests.releases.followed import Site, until
 from tests.servers.servers import HOST
 from version_affinity import ConfigurationError, VersionAffinity
 from version_affinity.releases import Releases
-from version_affinity.releases.follow.reading import Deployments
+from version_affinity.releases.follow.reading import LogReader
 from version_affinity.releases.log.entries import open_log
 from version_affinity.releases.log.file import FILE_NAME, FileLog
-from version_affinity.releases.log.local_copy import LastKnown
+from version_affinity.releases.log.local_copy import LocalCopy
 from version_affinity.releases.releases import COPY
 
 if TYPE_CHECKING:
@@ -204,7 +204,7 @@ def test_a_log_that_cannot_be_reached_is_asked_less_and_less(tmp_path: Path) -> 
 
         threading.Thread(target=hang_up, daemon=True).start()
         log = RedisLog(f"redis://{HOST}:{listener.getsockname()[1]}", name="storefront")
-        deployments = Deployments(log, interval=0.01, copy=LastKnown(tmp_path / COPY))
+        deployments = LogReader(log, interval=0.01, copy=LocalCopy(tmp_path / COPY))
         began = time.monotonic()
         while time.monotonic() - began < 1.5 or asked < 3:
             deployments.refresh()

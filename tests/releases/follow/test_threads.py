@@ -97,7 +97,7 @@ def test_a_process_whose_last_look_is_old(site: Site) -> None:
         pause(releases)
         site.deploy(V2)
         following._looked -= 7200
-        following._deployments.expire()
+        following._reader.expire()
         forks._resume()
         until(lambda: affinity.deployment.percentages == V2)
 

@@ -25,7 +25,7 @@ from tests.releases.uploading import at_step
 from version_affinity.releases.log import file as file_log
 from version_affinity.releases.log.entries import LogConflictError, LogError, LogLostError, LogUnavailableError
 from version_affinity.releases.log.file import FILE_NAME, FileLog
-from version_affinity.releases.log.local_copy import LastKnown
+from version_affinity.releases.log.local_copy import LocalCopy
 from version_affinity.releases.store.durable import FileLock
 
 if TYPE_CHECKING:
@@ -215,7 +215,7 @@ def test_a_file_that_was_moved_there(file: Path) -> None:
     """Another file that goes on with the same deployments is the same log: a backup, or a host's own copy."""
     log, history = FileLog(file), FileLog(file).read()
     log.read()
-    copy = LastKnown(file.with_name("copy"))
+    copy = LocalCopy(file.with_name("copy"))
     copy.save(history)
     copy.path.replace(file)
     assert log.read() == history

@@ -17,7 +17,7 @@ from version_affinity import ConfigurationError, VersionAffinity
 from version_affinity.releases import Releases
 from version_affinity.releases.log.entries import open_log
 from version_affinity.releases.log.file import FILE_NAME, FileLog
-from version_affinity.releases.log.local_copy import COPY, LastKnown
+from version_affinity.releases.log.local_copy import COPY, LocalCopy
 from version_affinity.releases.log.redis import RedisLog
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def test_what_release_0_1_wrote(tmp_path: Path, request: pytest.FixtureRequest, 
             assert status.error == ""
         with site.followed() as (affinity, _):
             assert affinity.deployment.percentages == SPLIT
-    assert [entry.percentages for entry in LastKnown(directory / COPY).load()] == [*WRITTEN, SPLIT]
+    assert [entry.percentages for entry in LocalCopy(directory / COPY).load()] == [*WRITTEN, SPLIT]
 
 
 # --- one log, several spellings ---------------------------------------------------------------------------------------
@@ -147,7 +147,7 @@ def test_another_log_of_the_same_deployments(tmp_path: Path, request: pytest.Fix
             until(lambda: (status := watched.status()) and "has lost deployments" in status.error)
             with site.followed() as (started, _):
                 assert started.deployment.percentages == running.deployment.percentages == V2
-        assert [entry.log_id for entry in LastKnown(site.directory.path / COPY).load()] == [first[0].log_id] * 2
+        assert [entry.log_id for entry in LocalCopy(site.directory.path / COPY).load()] == [first[0].log_id] * 2
 
 
 @pytest.mark.parametrize("position", [0, 1])
@@ -200,7 +200,7 @@ def test_a_changed_name(
         with site.followed() as (affinity, _):
             site.deploy(SPLIT)
             until(lambda: affinity.deployment.percentages == SPLIT)
-            until(lambda: len(LastKnown(site.directory.path / COPY).load()) == 2)
+            until(lambda: len(LocalCopy(site.directory.path / COPY).load()) == 2)
             shares = [affinity.deployment.assign(f"user {number}") for number in range(100)]
             rename(site.directory, "shop")
             until(lambda: "was changed from 'storefront' to 'shop'" in caplog.text)

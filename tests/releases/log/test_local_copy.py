@@ -11,7 +11,7 @@ import pytest
 
 from version_affinity.releases.log.entries import Entry
 from version_affinity.releases.log.file import FileLog
-from version_affinity.releases.log.local_copy import LastKnown
+from version_affinity.releases.log.local_copy import LocalCopy
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,16 +28,16 @@ def history(count: int, message: str = "") -> list[Entry]:
 @pytest.mark.parametrize("count", [0, 1, 3])
 def test_what_is_saved_is_loaded(tmp_path: Path, count: int) -> None:
     """A copy holds exactly what was saved, and leaves nothing else in its directory."""
-    copy = LastKnown(tmp_path / "last-known.jsonl")
+    copy = LocalCopy(tmp_path / "last-known.jsonl")
     copy.save(history(min(count, 2)))
     copy.save(history(count))
-    assert LastKnown(copy.path).load() == history(count)
+    assert LocalCopy(copy.path).load() == history(count)
     assert list(tmp_path.iterdir()) == [copy.path]
 
 
 def test_no_copy(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """A host that starts for the first time knows nothing, and that is no trouble."""
-    assert LastKnown(tmp_path / "last-known.jsonl").load() == []
+    assert LocalCopy(tmp_path / "last-known.jsonl").load() == []
     assert caplog.records == []
 
 
@@ -59,7 +59,7 @@ def test_no_copy(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
 )
 def test_a_damaged_copy(tmp_path: Path, caplog: pytest.LogCaptureFixture, damage) -> None:
     """A copy that is no whole history is not used, which is logged with its name; the next save mends it."""
-    copy = LastKnown(tmp_path / "last-known.jsonl")
+    copy = LocalCopy(tmp_path / "last-known.jsonl")
     copy.save(history(2))
     copy.path.write_bytes(damage(copy.path.read_bytes()))
     assert copy.load() == []
@@ -72,14 +72,14 @@ def test_a_damaged_copy(tmp_path: Path, caplog: pytest.LogCaptureFixture, damage
 def test_a_copy_that_cannot_be_written(tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str) -> None:
     """A copy that cannot be written is logged, once, raises nothing and leaves nothing behind."""
     (tmp_path / "directory").mkdir()
-    LastKnown(tmp_path / name).save(history(1))
+    LocalCopy(tmp_path / name).save(history(1))
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
     assert [path.name for path in tmp_path.rglob("*")] == ["directory"]
 
 
 def test_nobody_finds_a_part(tmp_path: Path) -> None:
     """Whoever loads while others save gets one of the whole histories."""
-    copy = LastKnown(tmp_path / "last-known.jsonl")
+    copy = LocalCopy(tmp_path / "last-known.jsonl")
     copy.save(history(1))
 
     def save(count: int) -> None:
@@ -96,26 +96,26 @@ def test_nobody_finds_a_part(tmp_path: Path) -> None:
 
 def test_an_equal_copy_is_not_written_again(tmp_path: Path) -> None:
     """The workers of one host save the same history; the first one does it for all."""
-    copy = LastKnown(tmp_path / "last-known.jsonl")
+    copy = LocalCopy(tmp_path / "last-known.jsonl")
     copy.save(history(2))
     before = copy.path.stat().st_ino
-    LastKnown(copy.path).save(history(2))
+    LocalCopy(copy.path).save(history(2))
     assert copy.path.stat().st_ino == before
 
 
 def test_less_than_the_copy_has(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """A copy is never replaced by less: another worker may have read more, or the log may have lost the rest."""
-    copy = LastKnown(tmp_path / "copy")
+    copy = LocalCopy(tmp_path / "copy")
     copy.save(history(3))
     for count in (0, 1, 2):
-        LastKnown(tmp_path / "copy").save(history(count))
+        LocalCopy(tmp_path / "copy").save(history(count))
     assert copy.load() == history(3)
     assert caplog.records == []
 
 
 def test_another_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """A copy of another log stays, which is logged once: it may be the only one that is left of that log."""
-    copy = LastKnown(tmp_path / "copy")
+    copy = LocalCopy(tmp_path / "copy")
     own, other = ([replace(entry, log_id=log_id) for entry in history(count)] for log_id, count in (("a", 2), ("b", 3)))
     copy.save(own)
     for _ in range(2):
@@ -126,7 +126,7 @@ def test_another_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
 
 def test_a_word_that_was_mended(tmp_path: Path) -> None:
     """Another author or message of an old deployment makes no other log of it; the copy gets it."""
-    copy = LastKnown(tmp_path / "copy")
+    copy = LocalCopy(tmp_path / "copy")
     copy.save(history(2))
     mended = history(2, "mended")
     copy.save(mended)
@@ -135,7 +135,7 @@ def test_a_word_that_was_mended(tmp_path: Path) -> None:
 
 def test_a_copy_takes_the_place_of_a_file_log(tmp_path: Path) -> None:
     """Whatever else the copy says, the file log reads its lines as its own, and goes on."""
-    LastKnown(tmp_path / "deployments.jsonl").save(history(2))
+    LocalCopy(tmp_path / "deployments.jsonl").save(history(2))
     log = FileLog(tmp_path / "deployments.jsonl")
     assert log.read() == history(2)
     assert log.append({"v1": 100}, expected=2).revision == 3
@@ -143,7 +143,7 @@ def test_a_copy_takes_the_place_of_a_file_log(tmp_path: Path) -> None:
 
 def test_a_copy_that_is_only_started_from(tmp_path: Path) -> None:
     """Where nothing is to be left behind, nothing is written, and what is there is read."""
-    LastKnown(tmp_path / "copy").save(history(1))
-    copy = LastKnown(tmp_path / "copy", writes=False)
+    LocalCopy(tmp_path / "copy").save(history(1))
+    copy = LocalCopy(tmp_path / "copy", writes=False)
     copy.save(history(2))
     assert copy.load() == history(1)

@@ -12,7 +12,7 @@ from tests.releases.uploading import age, at_step, build_of, encoded, fill_disk,
 from version_affinity import ConfigurationError
 from version_affinity.releases.log.entries import Entry
 from version_affinity.releases.store.directory import Release
-from version_affinity.releases.store.prune import prune
+from version_affinity.releases.store.prune import prune_versions
 from version_affinity.releases.store.retention import PrunePlan, Retention, known_versions, prune_plan, rollback_target
 from version_affinity.releases.store.upload import upload
 
@@ -222,16 +222,16 @@ def test_prune(releases):
     entries = log((6, THREE))
     plan = prune_plan(releases, entries, Retention(keep=1))
     assert [release.id for release in plan.removed] == ["v1"]
-    assert prune(plan, Log(entries)) == ["v1"]
+    assert prune_versions(plan, Log(entries)) == ["v1"]
     assert list(releases.versions()) == ["v2", "v3"]
     assert sorted(path.name for path in releases.uploads.iterdir()) == [".lock", "v2", "v2.json", "v3", "v3.json"]
     assert held(releases, "v3") == encoded(build_of("v3"))
-    assert prune(plan, Log(entries)) == []
+    assert prune_versions(plan, Log(entries)) == []
 
 
 def test_pruned_ids_are_free(tmp_path, releases):
     """A version that was removed may be uploaded again, with other content too."""
-    prune(PrunePlan(releases, (releases.release("v1"),), {}))
+    prune_versions(PrunePlan(releases, (releases.release("v1"),), {}))
     assert upload(releases, write(tmp_path, "other"), id="v1").is_new
 
 
@@ -239,7 +239,7 @@ def test_deployed_meanwhile(releases):
     """A version that was deployed after the plan was made stays."""
     plan = prune_plan(releases, log((6, THREE)), Retention(keep=0))
     assert [release.id for release in plan.removed] == ["v1", "v2"]
-    assert prune(plan, Log(log((6, THREE), (7, ONE)))) == ["v2"]
+    assert prune_versions(plan, Log(log((6, THREE), (7, ONE)))) == ["v2"]
     assert list(releases.versions()) == ["v1", "v3"]
     assert held(releases, "v1") == encoded(build_of("v1"))
 
@@ -253,7 +253,7 @@ def test_unreadable_log(releases):
 
     plan = prune_plan(releases, log((6, THREE)), Retention(keep=0))
     with pytest.raises(RuntimeError):
-        prune(plan, Unreadable([]))
+        prune_versions(plan, Unreadable([]))
     assert list(releases.versions()) == ["v1", "v2", "v3"]
     assert hidden(releases) == []
 
@@ -266,7 +266,7 @@ def test_stopped_at_any_step(tmp_path, releases, event):
     plan = PrunePlan(releases, (releases.release("v2"),), {})
     outcomes = set()
     for step in itertools.count(1):
-        reached, status = at_step(step, event, lambda: prune(plan))
+        reached, status = at_step(step, event, lambda: prune_versions(plan))
         seen = "v2" in releases.versions()
         outcomes.add(seen)
         if seen:

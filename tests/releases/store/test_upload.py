@@ -31,9 +31,8 @@ from tests.releases.uploading import (
     write,
 )
 from version_affinity import ConfigurationError
-from version_affinity.releases.store.contents import SourceFile, content_of
+from version_affinity.releases.store.contents import SourceFile, content_hash, verify_version
 from version_affinity.releases.store.upload import UploadError, upload
-from version_affinity.releases.store.verifying import verify
 
 # Other tests may have left a thread, and so may what runs them.
 pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
@@ -122,7 +121,7 @@ def test_equal_times_are_shared(tmp_path, releases, seconds):
             os.utime(file, (seconds, seconds))
         uploaded = upload(releases, source, id=version)
     assert uploaded.linked == 4
-    assert verify(releases, "v2") == ()
+    assert verify_version(releases, "v2") == ()
 
 
 @POSIX
@@ -138,8 +137,8 @@ def test_damage_does_not_spread(tmp_path, releases, in_secret):
         os.utime(file, ns=(status.st_mtime_ns, status.st_mtime_ns))
     assert upload(releases, write(tmp_path, "v2"), id="v2").linked > 0
     assert held(releases, "v2") == encoded(build_of("v2"))
-    assert verify(releases, "v2") == ()
-    assert verify(releases, "v1") == (("/" + SHARED, "has other content than was uploaded"),)
+    assert verify_version(releases, "v2") == ()
+    assert verify_version(releases, "v1") == (("/" + SHARED, "has other content than was uploaded"),)
 
 
 @pytest.mark.parametrize(
@@ -160,7 +159,7 @@ def test_verify(tmp_path, releases, damage, expected):
     """All files of a version are hashed, and those that are not as uploaded are named."""
     upload(releases, write(tmp_path, "v1"), id="v1")
     damage(releases.build_path("v1"))
-    found = verify(releases, "v1")
+    found = verify_version(releases, "v1")
     assert [(path[: len(at)], part in why) for (path, why), (at, part) in zip(found, expected, strict=True)] == [
         (at, True) for at, _ in expected
     ]
@@ -181,7 +180,7 @@ def test_mending(tmp_path, releases):
     again = upload(releases, tmp_path / "dist-v1", id="v1", tag="later")
     assert (again.is_mended, again.is_new, again.tag, again.created) == (True, False, "first", before.created)
     assert held(releases, "v1") == encoded(build_of("v1"))
-    assert verify(releases, "v1") == ()
+    assert verify_version(releases, "v1") == ()
     assert not upload(releases, tmp_path / "dist-v1", id="v1").is_mended
     assert hidden(releases) == []
 
@@ -248,7 +247,7 @@ FILES = st.dictionaries(NAMES, st.tuples(st.integers(0, 9), st.binary(min_size=1
 def content(files):
     """Return the hash of files from path to size and content hash."""
     listed = [SourceFile(f"/{name}", "", size, 0) for name, (size, _) in files.items()]
-    return content_of(listed, {f"/{name}": digest for name, (_, digest) in files.items()})
+    return content_hash(listed, {f"/{name}": digest for name, (_, digest) in files.items()})
 
 
 @given(FILES, FILES)

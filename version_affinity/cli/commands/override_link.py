@@ -19,7 +19,7 @@ from version_affinity.cli.terminal.text import listed
 from version_affinity.decision.overrides import DEFAULT_HEADERS, sign_override
 from version_affinity.deployment import check_name, check_version_id
 from version_affinity.errors import ConfigurationError
-from version_affinity.releases.durations import in_words
+from version_affinity.releases.times import format_duration
 from version_affinity.responses.override_links import check_base, check_own_path
 from version_affinity.responses.override_links import override_link as make_link
 
@@ -102,7 +102,7 @@ def override_link(
     say()
     say(f"{DEFAULT_HEADERS[0]}: {value}")
     say()
-    say(styled(f"Both show {version} for {in_words(expires)}, to whoever has them.", "faint"))
+    say(styled(f"Both show {version} for {format_duration(expires)}, to whoever has them.", "faint"))
 
 
 def _signer(name: str | None, secret_file: str | None, app: str | None) -> _Signer:

@@ -16,7 +16,7 @@ from version_affinity.cli.terminal.output import aligned, emit, json_option, say
 from version_affinity.cli.terminal.prompts import confirm, yes_option
 from version_affinity.cli.terminal.text import ago, counted, listed, printable, size
 from version_affinity.releases.store.directory import ReleasesDirectory
-from version_affinity.releases.store.prune import prune as prune_versions
+from version_affinity.releases.store.prune import prune_versions
 from version_affinity.releases.store.retention import prune_plan
 
 from .retention import changed, check_usable

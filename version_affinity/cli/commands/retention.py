@@ -14,9 +14,9 @@ from version_affinity.cli.options import AGE, NO_AGE
 from version_affinity.cli.terminal.output import emit, json_option, note, say, styled, warn
 from version_affinity.cli.terminal.prompts import confirm, yes_option
 from version_affinity.cli.terminal.text import counted, listed
-from version_affinity.releases.durations import in_words
 from version_affinity.releases.store.directory import RetentionConflictError
 from version_affinity.releases.store.retention import Retention, prune_plan
+from version_affinity.releases.times import format_duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -193,7 +193,7 @@ def _tell(name: str, before: Retention, now: Retention) -> None:
         last, upload = ("one", "upload") if now.keep == 1 else (f"{now.keep}", f"{now.keep} uploads")
         say(f"  the last {last} that had users, and the last {upload} that never had any")
     if now.younger_than is not None:
-        say(f"  what was in use, or uploaded, less than {in_words(now.younger_than)} ago")
+        say(f"  what was in use, or uploaded, less than {format_duration(now.younger_than)} ago")
     if not now.keep and now.younger_than is None:
         say("  no others")
 

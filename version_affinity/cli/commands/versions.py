@@ -23,11 +23,10 @@ from version_affinity.cli.terminal.progress import progress
 from version_affinity.cli.terminal.text import ago, counted, listed, local_path, percent, printable, size, specs
 from version_affinity.deployment import check_version_id
 from version_affinity.errors import ConfigurationError
-from version_affinity.releases.follow.effective import published
+from version_affinity.releases.follow.reading import published
 from version_affinity.releases.log.entries import LogError
+from version_affinity.releases.store.contents import uploaded_ids, verify_version
 from version_affinity.releases.store.upload import upload as upload_build
-from version_affinity.releases.store.verifying import uploaded_ids
-from version_affinity.releases.store.verifying import verify as verify_version
 
 from .completion import complete_version
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 from typing import TYPE_CHECKING, Final
 
-from version_affinity.releases.times import NEVER, present, time_of
+from version_affinity.releases.times import NEVER, parse_time, utc_now
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -102,12 +102,12 @@ def listed(words: Iterable[str]) -> str:
 def ago(created: str, now: datetime | None = None) -> str:
     """Return how long ago an RFC 3339 time was; the day, where that is long ago; the text itself where it is no time.
 
-    >>> now = time_of("2026-11-24T12:00:00Z")
+    >>> now = parse_time("2026-11-24T12:00:00Z")
     >>> ago("2026-11-24T11:57:00Z", now), ago("2026-01-02T03:04:05.678Z", now), ago("?", now)
     ('3 minutes ago', '2026-01-02', '?')
     """
-    time = time_of(created)
-    seconds = ((now or present()) - time).total_seconds()
+    time = parse_time(created)
+    seconds = ((now or utc_now()) - time).total_seconds()
     if time == NEVER or seconds < -_JUST_NOW:  # of a host whose clock is ahead
         return printable(created)
     if seconds < _JUST_NOW:

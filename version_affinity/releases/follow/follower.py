@@ -20,16 +20,15 @@ from weakref import WeakMethod
 from version_affinity.counters import LimitedLog
 from version_affinity.errors import ConfigurationError
 from version_affinity.releases.reports.presence import server_of
-from version_affinity.releases.times import before, present, time_of
+from version_affinity.releases.times import parse_time, time_before, utc_now
 from version_affinity.rollout.background import run
 from version_affinity.rollout.source import Snapshot
 
-from .effective import first_shares, lacking, published, standing
-from .known import KnownVersions
-from .readiness import Settling
+from .loaded import KnownVersions
+from .readiness import Readiness
+from .reading import effective_deployment, first_shares, missing_versions, published
 from .status import Status
-from .threads import Aside, expect_greenlets, run_in_every_process, start
-from .turns import PATIENCE, Turns
+from .threads import PATIENCE, Aside, Looks, expect_greenlets, run_in_every_process, start
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,8 +37,8 @@ if TYPE_CHECKING:
     from version_affinity.releases.store.directory import ReleasesDirectory
 
     from .in_force import RetentionInForce
-    from .loaded import Holdings
-    from .reading import Deployments
+    from .loaded import LoadedVersions
+    from .reading import LogReader
 
 logger = logging.getLogger("version_affinity")
 
@@ -60,8 +59,8 @@ class Follower:
 
     Args:
         directory: The uploaded versions.
-        deployments: The log.
-        holdings: The versions that are loaded.
+        reader: The log.
+        loaded: The versions that are loaded.
         retention: Which versions stay known.
         interval: Seconds between two looks.
         host: What this host is called where hosts report; "" for one that does not.
@@ -70,21 +69,21 @@ class Follower:
     def __init__(
         self,
         directory: ReleasesDirectory,
-        deployments: Deployments,
-        holdings: Holdings,
+        reader: LogReader,
+        loaded: LoadedVersions,
         *,
         retention: RetentionInForce,
         interval: float,
         host: str,
     ) -> None:
         self._directory = directory
-        self._deployments = deployments
-        self._holdings = holdings
+        self._reader = reader
+        self._loaded = loaded
         self._retention = retention
-        self._known = KnownVersions(directory, deployments, retention)
+        self._known = KnownVersions(directory, reader, retention)
         # The deployments that were handed over, as far as they could be.
         self._seen: tuple[Entry, ...] = ()
-        self._settling = Settling(interval)
+        self._readiness = Readiness(interval)
         self._interval = interval
         self._host = host
         self._server = server_of(directory.path) if host else ""
@@ -96,7 +95,7 @@ class Follower:
         self._served: Snapshot | None = None
         self._error_log = LimitedLog(logging.ERROR)
         self._take: WeakMethod[Callable[[Snapshot], None]] | None = None
-        self._turns = Turns(interval)
+        self._turns = Looks(interval)
         self._thread: threading.Thread | None = None
         self._process = 0
 
@@ -108,31 +107,31 @@ class Follower:
         Raises:
             ConfigurationError: no deployment can be served.
         """
-        self._deployments.load()
+        self._reader.load()
         if not self._known.refresh():
             raise ConfigurationError(
                 f"the releases cannot be looked at: {self._known.error}: let this user read "
                 f"{str(self._directory.uploads)!r}",
             )
-        if not self._deployments.entries:
+        if not self._reader.entries:
             uploaded = ", ".join(self._known.uploaded) or "none yet"
             raise ConfigurationError(
                 f"nothing is deployed yet in {str(self._directory.path)!r} (uploaded: {uploaded}): deploy a version, "
                 "for example `version-affinity versions deploy v1@100%`",
             )
         self._load_known()
-        self._begin_settling()
+        self._begin_readiness()
         snapshot = self._snapshot()
         if snapshot is None:
-            wanted = ", ".join(lacking(self._deployments.entries, self._holdings.versions))
-            failures = "".join(f"; {version}: {it.reason}" for version, it in self._holdings.failures.items())
+            wanted = ", ".join(missing_versions(self._reader.entries, self._loaded.versions))
+            failures = "".join(f"; {version}: {it.reason}" for version, it in self._loaded.failures.items())
             raise ConfigurationError(
                 f"no version of the deployment is in {str(self._directory.uploads)!r}: upload or copy there what it "
                 f"lacks ({wanted}){failures}",
             )
         self._served = snapshot
         self._report_lacking()
-        self._deployments.keep()
+        self._reader.keep()
         return snapshot
 
     def _safely(self, look: Callable[[], object]) -> None:
@@ -144,7 +143,7 @@ class Follower:
 
     def _look(self) -> None:
         """Look once at everything, and hand over what has changed."""
-        if self._known.refresh() or self._holdings.is_due() or self._is_unfinished:
+        if self._known.refresh() or self._loaded.is_due() or self._is_unfinished:
             self._is_unfinished = False
             self._update()
         self._turns.done()  # requests ask for files, which have nothing to do with the log
@@ -159,26 +158,26 @@ class Follower:
         other processes have sent refer to them.
         """
         if self._asking is None:
-            self._asking = Aside(self._ask_log, uses_network=self._deployments.uses_network)
+            self._asking = Aside(self._ask_log, uses_network=self._reader.uses_network)
             self._asked = time.monotonic()
         # Not for the whole of a long interval: a request may ask for a look meanwhile.
         if self._asking.has_ended(min(self._interval, PATIENCE)):
             self._asking = None
         self._note_hang()
         is_new = self._is_log_new()
-        if (is_new or self._settling.is_due(self._deployments.known_to_all)) and not self._is_loading():
+        if (is_new or self._readiness.is_due(self._reader.known_to_all)) and not self._is_loading():
             self._hand_over()
         return is_new
 
     def _is_log_new(self) -> bool:
         """Return whether the log has changed since this was asked last."""
-        before, self._seen = self._seen, self._deployments.entries
+        before, self._seen = self._seen, self._reader.entries
         return self._seen != before
 
     def _ask_log(self) -> None:
         """Report how this host stands, as of the last look, and read what is new in the log."""
         self._tell()
-        self._deployments.refresh()
+        self._reader.refresh()
 
     def _note_hang(self) -> None:
         since = 0.0 if self._asking is None else time.monotonic() - self._asked
@@ -186,11 +185,11 @@ class Follower:
         if is_long != bool(self._hang):
             self._hang = "the log of deployments does not answer, and the last good one stays" if is_long else ""
             logger.error("%s", self._hang) if is_long else logger.warning("the log of deployments answers again")
-        self._deployments.note_hang(hangs=since >= _LATE)
+        self._reader.note_hang(hangs=since >= _LATE)
 
     def _is_loading(self) -> bool:
         """Return whether a version with a share in the newest deployment is here and about to be loaded."""
-        missing = self._wanted() - self._holdings.versions.keys() - self._holdings.failures.keys()
+        missing = self._wanted() - self._loaded.versions.keys() - self._loaded.failures.keys()
         try:
             return bool(missing) and not missing.isdisjoint(self._directory.versions())
         except (OSError, ConfigurationError):
@@ -198,17 +197,19 @@ class Follower:
 
     def _wanted(self) -> set[str]:
         """Return the versions that have a share in the newest deployment."""
-        entries = self._deployments.entries
+        entries = self._reader.entries
         return {version for version, share in entries[-1].percentages.items() if share > 0} if entries else set()
 
     def _tell(self) -> None:
         """Keep what is new in the log, and tell the other hosts how this one stands."""
-        self._deployments.keep()
+        self._reader.keep()
         if self._host:
-            versions, loadings = self._holdings.versions, self._holdings.loadings
+            versions, loadings = self._loaded.versions, self._loaded.loadings
             missing = {release.id for release in self._known.releases} - versions.keys()
-            whole = [it for it in self._known.uploaded if it not in missing and self._settling.has_spread(it, loadings)]
-            self._deployments.report(self._host, whole, server=self._server)
+            whole = [
+                it for it in self._known.uploaded if it not in missing and self._readiness.has_spread(it, loadings)
+            ]
+            self._reader.report(self._host, whole, server=self._server)
 
     def _update(self) -> None:
         self._load()
@@ -221,11 +222,11 @@ class Follower:
         while not loading.has_ended(self._interval):
             self._look_at_log()
             served = self._served
-            if served and served.deployment.revision != self._deployments.revision and not self._is_loading():
+            if served and served.deployment.revision != self._reader.revision and not self._is_loading():
                 self._hand_over()  # what is still being loaded has no share
 
     def _load_known(self) -> None:
-        self._holdings.load(self._known.releases, first=self._wanted())
+        self._loaded.load(self._known.releases, first=self._wanted())
 
     def _load_news(self) -> bool:
         """Load until nothing is new: a load takes seconds, in which others come. Return whether something was.
@@ -234,39 +235,39 @@ class Follower:
         """
         is_new = False
         while True:
-            if not self._deployments.error:
-                self._deployments.expire()
-                self._deployments.refresh()
+            if not self._reader.error:
+                self._reader.expire()
+                self._reader.refresh()
             if not (self._known.refresh() | self._is_log_new()):  # both
                 return is_new
             is_new = True
             self._load_known()
 
-    def _begin_settling(self) -> None:
+    def _begin_readiness(self) -> None:
         """Let those versions have traffic at once for which every running worker has had the time to be ready."""
         uploaded = self._known.uploaded
-        if not self._host or self._deployments.is_away:
+        if not self._host or self._reader.is_away:
             # It serves no users; or it knows from this host's other workers all that it knows.
-            self._settling.begin(spread=uploaded.keys(), ready=uploaded.keys())
+            self._readiness.begin(spread=uploaded.keys(), ready=uploaded.keys())
             return
-        noticed = before(present(), _NOTICED)
-        entries = self._deployments.entries
-        kept = self._deployments.kept_at(noticed)
+        noticed = time_before(utc_now(), _NOTICED)
+        entries = self._reader.entries
+        kept = self._reader.kept_at(noticed)
         ready = {
             version
             for version, entry in first_shares(entries).items()
             # Before the first deployment nothing was served. The clock of who deployed may be fast.
-            if entry is entries[0] or time_of(entry.created) <= noticed or entry.revision <= kept
+            if entry is entries[0] or parse_time(entry.created) <= noticed or entry.revision <= kept
         }
-        spread = {version for version, release in uploaded.items() if time_of(release.created) <= noticed}
-        self._settling.begin(spread=spread | ready, ready=ready)
+        spread = {version for version, release in uploaded.items() if parse_time(release.created) <= noticed}
+        self._readiness.begin(spread=spread | ready, ready=ready)
 
     def _snapshot(self) -> Snapshot | None:
-        versions, entries = self._holdings.versions, self._deployments.entries
-        ready = self._settling.ready(
-            published(entries, versions), self._holdings.loadings, not_before=self._deployments.known_to_all
+        versions, entries = self._loaded.versions, self._reader.entries
+        ready = self._readiness.ready(
+            published(entries, versions), self._loaded.loadings, not_before=self._reader.known_to_all
         )
-        found = standing(self._directory.name, entries, versions, ready)
+        found = effective_deployment(self._directory.name, entries, versions, ready)
         return None if found is None else Snapshot(MappingProxyType(dict(versions)), *found)
 
     def _hand_over(self) -> None:
@@ -281,30 +282,30 @@ class Follower:
             self._served = snapshot
 
     def _report_lacking(self) -> None:
-        missing = lacking(self._deployments.entries, self._holdings.versions)
+        missing = missing_versions(self._reader.entries, self._loaded.versions)
         if missing == self._lacking:
             return
         self._lacking = missing
         if missing:
             logger.warning(
                 "deployment %d has versions that are not on this host, and get no traffic here until they are: %s",
-                self._deployments.revision,
+                self._reader.revision,
                 ", ".join(missing),
             )
         else:
-            logger.warning("all versions of deployment %d are on this host", self._deployments.revision)
+            logger.warning("all versions of deployment %d are on this host", self._reader.revision)
 
     def status(self) -> Status:
         """Return how this worker stands."""
-        served, deployments = self._served, self._deployments
-        versions = dict(self._holdings.versions)
+        served, deployments = self._served, self._reader
+        versions = dict(self._loaded.versions)
         return Status(
             deployments.revision,
             served.deployment.revision if served else 0,
             served.deployment.percentages if served else {},
             tuple(versions),
-            lacking(deployments.entries, versions),
-            {version: failure.reason for version, failure in self._holdings.failures.copy().items()},
+            missing_versions(deployments.entries, versions),
+            {version: failure.reason for version, failure in self._loaded.failures.copy().items()},
             deployments.error or self._hang or self._known.error or self._retention.error or deployments.report_error,
         )
 
@@ -331,8 +332,8 @@ class Follower:
             while self._load_news():
                 self._hand_over()
             # The newest deployment is waited for, rather than one served that others have left.
-            wait = self._settling.remaining
-            if wait > until - time.monotonic() or self._deployments.is_away:
+            wait = self._readiness.remaining
+            if wait > until - time.monotonic() or self._reader.is_away:
                 return
             time.sleep(min(wait, self._interval))
             self._hand_over()
@@ -348,7 +349,7 @@ class Follower:
         if self._thread is not None:  # it was busy at the fork, and is not there any more
             first, self._is_unfinished = 0.0, True
         # Those of another process may be locked.
-        self._turns = Turns(self._interval, first)
+        self._turns = Looks(self._interval, first)
         self._process = os.getpid()
         self._thread = threading.Thread(target=self._run, args=(self._turns,), name="version-affinity", daemon=True)
         start(self._thread)
@@ -362,7 +363,7 @@ class Follower:
         """Follow nothing any more. What was handed over stays."""
         self._take = None
         self.stop()
-        self._deployments.close()
+        self._reader.close()
 
     def make_way(self) -> None:
         """End all threads of this process and close their connections."""
@@ -371,7 +372,7 @@ class Follower:
             with suppress(Exception):  # which is reported where it is asked for
                 self._asking.has_ended(_END)
             self._asking = None
-        self._deployments.close()
+        self._reader.close()
 
     def stop(self) -> None:
         """End the thread, and wait for its end, at most some seconds."""
@@ -395,7 +396,7 @@ class Follower:
         # In a process that was forked without a word to Python, the parent's thread seems to be alive.
         return thread is not None and self._process == os.getpid() and thread.is_alive()
 
-    def _run(self, turns: Turns) -> None:
+    def _run(self, turns: Looks) -> None:
         while turns.next() and self._take is not None and self._take() is not None:
             self._safely(self._look)
             turns.done()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import time
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias, TypeVar
 
 from version_affinity.assets.loading.ignore import DELIBERATE
@@ -14,6 +16,10 @@ from version_affinity.assets.loading.media import content_type, is_html
 from version_affinity.assets.loading.tree import wsgi_path
 from version_affinity.errors import ConfigurationError
 from version_affinity.releases.store.contents import UNSERVED
+from version_affinity.releases.store.directory import ReleasesDirectory
+from version_affinity.releases.store.retention import known_versions
+from version_affinity.releases.times import parse_time, time_before
+from version_affinity.rollout.background import run
 from version_affinity.rollout.version import Version
 
 from .readiness import Loading
@@ -23,11 +29,15 @@ if TYPE_CHECKING:
 
     from version_affinity.assets.loading.index import Index
     from version_affinity.assets.loading.inventory import Inventory
-    from version_affinity.releases.store.directory import Release, ReleasesDirectory
+    from version_affinity.releases.store.directory import Release
     from version_affinity.rollout.source import Load
 
     #: A directory and the upload that it is of: file systems give numbers again.
-    Place: TypeAlias = tuple[int, int, Release]
+    Identity: TypeAlias = tuple[int, int, Release]
+    from version_affinity.releases.store.directory import Release
+
+    from .in_force import RetentionInForce
+    from .reading import LogReader
 
 T = TypeVar("T")
 
@@ -54,7 +64,7 @@ class Failure(NamedTuple):
     due: float
 
 
-class Holdings:
+class LoadedVersions:
     """The versions that are loaded. While one thread loads, others may look: what they see of it never changes.
 
     Args:
@@ -72,7 +82,7 @@ class Holdings:
     def __init__(self, directory: ReleasesDirectory, load: Load) -> None:
         self._directory = directory
         self._load = load
-        self._places: dict[str, Place] = {}
+        self._places: dict[str, Identity] = {}
         self.versions: dict[str, Version] = {}
         self.failures: dict[str, Failure] = {}
         self.loadings: dict[str, Loading] = {}
@@ -131,7 +141,7 @@ class Holdings:
             raise
         return Version(version, assets)
 
-    def _place(self, release: Release) -> Place | None:
+    def _place(self, release: Release) -> Identity | None:
         """Return what tells this version from another one that had its id before."""
         try:
             status = os.stat(self._directory.build_path(release.id))  # noqa: PTH116
@@ -225,3 +235,76 @@ def _name(path: str) -> str:
     """Return the name of a request path's file, as a manifest has it."""
     name = path[1:]
     return name if name.isascii() else name.encode("latin-1").decode("utf-8", "surrogateescape")
+
+
+logger = logging.getLogger("version_affinity")
+
+# Seconds until the retention is applied again, which may go by age.
+_AGEING: Final = 60.0
+# A version that was uploaded so long before the log was read last may be in a deployment that could not be read yet.
+_UNREAD: Final = timedelta(hours=1)
+
+
+class KnownVersions:
+    """The versions in a releases directory, as of the last look at it.
+
+    Args:
+        directory: The directory.
+        reader: The log.
+        retention: How long versions stay known.
+
+    Attributes:
+        uploaded: All versions, by id.
+        releases: The known versions, in the order of their uploads: it stays the same when percentages change, and so
+            does what is made of the files.
+        error: Why the directory cannot be looked at; "" when it can.
+    """
+
+    __slots__ = ("_aged", "_directory", "_reader", "_retention", "_seen", "error", "releases", "uploaded")
+
+    def __init__(self, directory: ReleasesDirectory, reader: LogReader, retention: RetentionInForce) -> None:
+        self._directory = directory
+        self._reader = reader
+        self._retention = retention
+        self._aged = -math.inf
+        # What of the log the answer goes by.
+        self._seen: tuple[object, ...] = ()
+        self.uploaded: dict[str, Release] = {}
+        self.releases: list[Release] = []
+        self.error = ""
+
+    def refresh(self) -> bool:
+        """Look at the directory; return False when all is as before, or it cannot be looked at."""
+        return run(self._refresh)
+
+    def _refresh(self) -> bool:
+        if self._retention.refresh():
+            self._aged = -math.inf
+        seen = self._reader.revision, self._reader.is_away
+        try:
+            uploaded = self._directory.versions()
+            if uploaded == self.uploaded and seen == self._seen and time.monotonic() - self._aged < _AGEING:
+                known = None
+            else:
+                if len(uploaded) < len(self.uploaded):
+                    ReleasesDirectory(self._directory.path)  # is it there, or just not mounted?
+                known = {*known_versions(self._directory, self._reader.entries, self._retention.value)}
+        except (OSError, ConfigurationError) as error:
+            if not self.error:
+                logger.error("the releases cannot be looked at, and all stays as it is: %s", error)  # noqa: TRY400
+            self.error = str(error)
+            return False
+        if self.error:
+            logger.warning("the releases can be looked at again")
+            self.error = ""
+        if known is None:
+            return False
+        if self._reader.is_away:
+            # A deployment that cannot be read now may have the newest of them, and other processes send its pages.
+            since = time_before(self._reader.confirmed, _UNREAD)
+            known.update(version for version, release in uploaded.items() if parse_time(release.created) > since)
+        self.releases = [release for version, release in uploaded.items() if version in known]
+        self.uploaded = uploaded
+        self._seen = seen
+        self._aged = time.monotonic()
+        return True

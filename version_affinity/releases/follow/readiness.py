@@ -26,15 +26,15 @@ class Loading(NamedTuple):
     seconds: float
 
 
-class Settling:
+class Readiness:
     """The versions that wait.
 
     Args:
         interval: Seconds between two looks of a worker.
 
-    >>> settling = Settling(3600)
-    >>> settling.begin(spread={"v1"}, ready={"v1"})
-    >>> settling.ready({"v1", "v2"}, {})
+    >>> readiness = Readiness(3600)
+    >>> readiness.begin(spread={"v1"}, ready={"v1"})
+    >>> readiness.ready({"v1", "v2"}, {})
     frozenset({'v1'})
     """
 

@@ -6,20 +6,22 @@ import logging
 import math
 import random
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from version_affinity.counters import LimitedLog
+from version_affinity.deployment import Deployment
 from version_affinity.errors import ConfigurationError
 from version_affinity.releases.log.entries import LogError, LogLostError, LogUnavailableError, is_continued
 from version_affinity.releases.reports.presence import Presence
-from version_affinity.releases.times import NEVER, present, time_of
+from version_affinity.releases.times import NEVER, parse_time, utc_now
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from datetime import datetime
 
     from version_affinity.releases.log.entries import DeploymentLog, Entry
-    from version_affinity.releases.log.local_copy import LastKnown
+    from version_affinity.releases.log.local_copy import LocalCopy
+
 
 logger = logging.getLogger("version_affinity")
 
@@ -29,7 +31,7 @@ HEARTBEAT: Final = 5.0
 _LONGEST_PAUSE: Final = 1.0
 
 
-class Deployments:
+class LogReader:
     """Reads a log, keeps what was read while it cannot be, and asks again after a pause that grows.
 
     A log that holds less than was read from it, or something else, is one that cannot be read.
@@ -68,7 +70,7 @@ class Deployments:
         "report_error",
     )
 
-    def __init__(self, log: DeploymentLog, *, interval: float, copy: LastKnown) -> None:
+    def __init__(self, log: DeploymentLog, *, interval: float, copy: LocalCopy) -> None:
         self._log = log
         self._interval = interval
         self._copy = copy
@@ -129,7 +131,7 @@ class Deployments:
         self.entries = tuple(self._copy.load())
         self._kept = self.revision, self._copy.written
         self._unconfirmed = bool(self.entries)
-        self.confirmed = time_of(self.entries[-1].created) if self.entries else NEVER
+        self.confirmed = parse_time(self.entries[-1].created) if self.entries else NEVER
         if not self.refresh() and self.error:
             if not self.entries:
                 raise ConfigurationError(
@@ -152,7 +154,7 @@ class Deployments:
         if time.monotonic() < self._due:
             return False
         before = () if self._unconfirmed else self.entries
-        began = present()
+        began = utc_now()
         try:
             new = self._log.read(before[-1].revision if before else 0)
             if self._unconfirmed and not is_continued(self.entries, new):
@@ -220,3 +222,94 @@ class Deployments:
                 self._report_due = 0.0  # an operator who knows nothing may be about to begin anew
             self._error_log("the log of deployments cannot be read, and the last good one stays: %s", error)
         self.error = str(error)
+
+
+logger = logging.getLogger("version_affinity")
+
+
+class EffectiveDeployment(NamedTuple):
+    """What deployments come to.
+
+    Attributes:
+        deployment: The newest one of which this host has a version with a share, and has had each that it has for long
+            enough. What it lacks has no share here: the users of those versions fall on the others, by the same hash.
+        complete: The version that last had 100 %, None when none had or this host lacks it.
+        published: The ids of the versions here that have had a share.
+    """
+
+    deployment: Deployment
+    complete: str | None
+    published: frozenset[str]
+
+
+def effective_deployment(
+    name: str, entries: Sequence[Entry], held: Collection[str], ready: Collection[str] | None = None
+) -> EffectiveDeployment | None:
+    """Return what the deployments come to; None while this host has no version of any.
+
+    Args:
+        name: The name of the deployments.
+        entries: All of them, oldest first.
+        held: The ids of the versions that this host has.
+        ready: Those of them that may have traffic; None is all. A deployment with another one is passed over for the
+            one before, if there is one to be served.
+    """
+    unready = () if ready is None else [version for version in held if version not in ready]
+    for passed_over in (unready, ()):
+        for position in range(len(entries) - 1, -1, -1):
+            entry = entries[position]
+            if any(entry.percentages.get(version, 0) > 0 for version in passed_over):
+                continue
+            deployment = _deployment(name, entry, held)
+            if deployment is not None:
+                complete = _complete(entries[: position + 1])
+                return EffectiveDeployment(deployment, complete if complete in held else None, published(entries, held))
+    return None
+
+
+def published(entries: Sequence[Entry], held: Collection[str]) -> frozenset[str]:
+    """Return the versions that this host has and that have had a share in any deployment."""
+    return frozenset().union(*(_live(entry.percentages) for entry in entries)).intersection(held)
+
+
+def first_shares(entries: Iterable[Entry]) -> dict[str, Entry]:
+    """Return the deployment in which each version got its first share."""
+    first: dict[str, Entry] = {}
+    for entry in entries:
+        for version in _live(entry.percentages):
+            first.setdefault(version, entry)
+    return first
+
+
+def missing_versions(entries: Sequence[Entry], held: Collection[str]) -> tuple[str, ...]:
+    """Return the versions of the newest deployment that this host does not have."""
+    return tuple(version for version in (entries[-1].percentages if entries else ()) if version not in held)
+
+
+def _deployment(name: str, entry: Entry, held: Collection[str]) -> Deployment | None:
+    """Return a deployment as far as its versions are here; None when none of them has a share."""
+    percentages = {version: share for version, share in entry.percentages.items() if version in held}
+    whole = math.fsum(percentages.values())
+    if not whole > 0:
+        return None
+    if len(percentages) < len(entry.percentages):
+        percentages = {version: 100 * share / whole for version, share in percentages.items()}
+    try:
+        return Deployment(name, percentages, revision=entry.revision)
+    except ConfigurationError as error:  # the log's writers do not write such a one
+        logger.error(  # noqa: TRY400
+            "deployment %d is left out: %s", entry.revision, error
+        )
+        return None
+
+
+def _complete(entries: Sequence[Entry]) -> str | None:
+    for entry in reversed(entries):
+        live = _live(entry.percentages)
+        if len(live) == 1:
+            return live.pop()
+    return None
+
+
+def _live(percentages: Mapping[str, float]) -> set[str]:
+    return {version for version, share in percentages.items() if share > 0}

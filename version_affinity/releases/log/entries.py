@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from version_affinity.deployment import share
 from version_affinity.errors import ConfigurationError
-from version_affinity.releases.times import present, text_of
+from version_affinity.releases.times import format_time, utc_now
 
 if TYPE_CHECKING:
     import os
@@ -210,7 +210,9 @@ def next_entry(
     >>> next_entry({"v1": None}, expected=2, author="ada", message="", created="2026-11-24T05:00:00Z").revision
     3
     """
-    entry = Entry(expected + 1, share(percentages), text_of(present()) if created is None else created, author, message)
+    entry = Entry(
+        expected + 1, share(percentages), format_time(utc_now()) if created is None else created, author, message
+    )
     read = Entry.from_document(entry.as_document())
     return Entry.from_document(json.loads(json.dumps(read.as_document())))
 

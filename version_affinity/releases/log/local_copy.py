@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from version_affinity.errors import ConfigurationError
 from version_affinity.releases.store.durable import sync_directory, write_new
 from version_affinity.releases.store.settings import SETTINGS
-from version_affinity.releases.times import present
+from version_affinity.releases.times import utc_now
 
 from .entries import Entry, LogError, is_continued
 
@@ -32,7 +32,7 @@ _LOG: Final = "deployments.jsonl"
 _LONGEST_LINE: Final = 64 * 1024
 
 
-class LastKnown:
+class LocalCopy:
     """A copy of a log in a file: JSON lines, as the file log writes them. The log is the truth, and this a help.
 
     Each line says which log it is of, and under which name the deployments are made.
@@ -43,7 +43,7 @@ class LastKnown:
         writes: Whether it is written. False where it is only to be started from.
         name: The name that the deployments are made under, for those of a log that does not say so.
 
-    >>> LastKnown("no/such/releases/last-known.jsonl").load()
+    >>> LocalCopy("no/such/releases/last-known.jsonl").load()
     []
     """
 
@@ -64,7 +64,7 @@ class LastKnown:
         try:
             return datetime.fromtimestamp(self.path.stat().st_mtime, timezone.utc)
         except (OSError, OverflowError, ValueError):
-            return present()
+            return utc_now()
 
     def load(self) -> list[Entry]:
         """Return the deployments of the copy, oldest first: none without one, or, which is logged, an unusable one."""

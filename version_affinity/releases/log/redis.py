@@ -175,7 +175,7 @@ class RedisLog:
                 return True
 
     def restore(self, entries: Sequence[Entry], *, replace: bool = False) -> None:
-        """Give a Redis that lost its data the history back, as a host has kept it (``LastKnown``).
+        """Give a Redis that lost its data the history back, as a host has kept it (``LocalCopy``).
 
         Args:
             entries: All deployments, from the first one on.

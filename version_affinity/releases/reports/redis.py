@@ -9,7 +9,7 @@ import json
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from version_affinity.releases.times import text_of
+from version_affinity.releases.times import format_time
 
 from .presence import HostReport
 
@@ -41,7 +41,7 @@ redis.call('EXPIRE', KEYS[1], ARGV[4])
 """
 
 
-class Report(NamedTuple):
+class ServerReport(NamedTuple):
     """What a server said: when, in seconds since 1970, which versions it holds, and which deployment it follows."""
 
     seen: int
@@ -80,12 +80,12 @@ class RedisPresence:
         silent = _aged(reports, now, EXPIRY, KEPT)
         return _by_host({name: it for name, it in silent.items() if _host(name) not in live}, silent=True)
 
-    def live(self) -> dict[str, Report]:
+    def live(self) -> dict[str, ServerReport]:
         """Return what each server said that is alive, by its name."""
         now, reports = self._reports()
         return _aged(reports, now, -EXPIRY, EXPIRY)
 
-    def _reports(self) -> tuple[int, dict[str, Report]]:
+    def _reports(self) -> tuple[int, dict[str, ServerReport]]:
         """Return Redis's time, and what each server said last."""
 
         def ask(client: Any) -> Any:
@@ -98,24 +98,24 @@ class RedisPresence:
         return now, {name.decode("utf-8", "replace"): _report(text) for name, text in reports.items()}
 
 
-def _report(text: bytes) -> Report:
+def _report(text: bytes) -> ServerReport:
     """Parse a report; one that cannot be read is as old as can be."""
     try:
         seen, _, rest = text.partition(b" ")
         document = json.loads(rest)
-        return Report(int(seen), frozenset(map(str, document["versions"])), int(document["revision"]))
+        return ServerReport(int(seen), frozenset(map(str, document["versions"])), int(document["revision"]))
     except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
-        return Report(0, frozenset(), 0)
+        return ServerReport(0, frozenset(), 0)
 
 
-def _aged(reports: Mapping[str, Report], now: int, youngest: int, oldest: int) -> dict[str, Report]:
+def _aged(reports: Mapping[str, ServerReport], now: int, youngest: int, oldest: int) -> dict[str, ServerReport]:
     """Return the reports whose age in seconds is more than the one and at most the other."""
     return {name: it for name, it in reports.items() if youngest < now - it.seen <= oldest}
 
 
-def _by_host(reports: Mapping[str, Report], *, silent: bool = False) -> dict[str, HostReport]:
+def _by_host(reports: Mapping[str, ServerReport], *, silent: bool = False) -> dict[str, HostReport]:
     """Put the reports of the servers together that are under one host's name."""
-    servers: dict[str, list[Report]] = {}
+    servers: dict[str, list[ServerReport]] = {}
     for name, report in sorted(reports.items()):
         servers.setdefault(_host(name), []).append(report)
     return {
@@ -135,4 +135,4 @@ def _host(name: str) -> str:
 
 
 def _timestamp(seconds: int) -> str:
-    return text_of(datetime.fromtimestamp(seconds, timezone.utc))
+    return format_time(datetime.fromtimestamp(seconds, timezone.utc))

@@ -8,16 +8,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from version_affinity.assets.loading.ignore import Exclusions, check_is_build, doubt_of
+from version_affinity.assets.loading.inventory import InventoryError, parse
 from version_affinity.assets.loading.siblings import ENDINGS
 from version_affinity.assets.loading.tree import Skipped, UnservableError, read, walk
 from version_affinity.errors import ConfigurationError
 
-from .directory import UploadError
+from .directory import Release, UploadError, is_release_id
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from version_affinity.assets.loading.tree import Content
+
+    from .directory import ReleasesDirectory
 
 #: Vite's manifest, which is hidden and not served, but read when a version is loaded.
 _VITE: Final = "/.vite/manifest.json"
@@ -121,7 +124,7 @@ def contents_of(root: str, *, allow_source: bool = True) -> Contents:
     try:
         files = tuple(_source_file(path, file) for path, file in found)
     except OSError as error:
-        raise changed(str(error.filename)) from None
+        raise source_changed(str(error.filename)) from None
     if not any(file.is_served for file in files):
         raise ConfigurationError(
             f"source={root!r} holds no file to serve: build the front end first, or name the directory that the build "
@@ -135,7 +138,7 @@ def _source_file(path: str, file: str) -> SourceFile:
     return SourceFile(path, file, status.st_size, status.st_mtime_ns)
 
 
-def changed(file: str) -> UploadError:
+def source_changed(file: str) -> UploadError:
     """Return the error of a build that is written to while it is read."""
     return UploadError(f"{file!r} has changed while it was uploaded: upload the build once it is finished")
 
@@ -153,17 +156,17 @@ def _read(file: SourceFile) -> Content:
     try:
         content = read(file.file)
     except (FileNotFoundError, UnservableError):
-        raise changed(file.file) from None
+        raise source_changed(file.file) from None
     except OSError as error:
         raise UploadError(
             f"{file.file!r} cannot be read: {error.strerror}: let this user read the whole build"
         ) from None
     if (content.size, content.mtime_ns) != (file.size, file.mtime_ns):
-        raise changed(file.file)
+        raise source_changed(file.file)
     return content
 
 
-def content_of(files: Iterable[SourceFile], digests: Mapping[str, bytes]) -> str:
+def content_hash(files: Iterable[SourceFile], digests: Mapping[str, bytes]) -> str:
     """Return the hash of all names and contents in hexadecimal. Times are not in it: a build made again is the same."""
     total = sha256()
     for file in sorted(files):
@@ -188,3 +191,76 @@ def with_stale_siblings(files: Iterable[SourceFile]) -> set[str]:
             if original is not None and file.mtime_ns < original.mtime_ns:
                 found.update((path, original.path))
     return found
+
+
+_RULES: Final = "/_headers"
+
+
+def uploaded_ids(releases: ReleasesDirectory) -> list[str]:
+    """Return the ids of all versions of which there is a build or a manifest, also of those that cannot be used.
+
+    Raises:
+        OSError: the directory cannot be read.
+    """
+    with os.scandir(releases.uploads) as entries:
+        names = {
+            entry.name.removesuffix(".json") for entry in entries if entry.is_dir() or entry.name.endswith(".json")
+        }
+    return sorted(filter(is_release_id, names))
+
+
+def verify_version(
+    releases: ReleasesDirectory, version: str, progress: Callable[[int, int], object] | None = None
+) -> tuple[Skipped, ...]:
+    """Hash all files of a version; return those that are not as they were uploaded, and what is wrong with each.
+
+    Args:
+        releases: Where the version is.
+        version: Its id.
+        progress: Called after each file with how many are done, and how many there are.
+
+    Raises:
+        ConfigurationError: there is no such version.
+    """
+    root = os.path.realpath(releases.build_path(version))
+    manifest = releases.manifest_path(version)
+    if not os.path.isdir(root) and not manifest.exists():  # noqa: PTH112
+        releases.release(version)  # which says so
+    try:
+        inventory = parse(manifest.read_bytes())
+        contents = contents_of(root)
+    except InventoryError as error:
+        return (Skipped(manifest.name, f"the manifest cannot be used: {error}"),)
+    except (OSError, UploadError, ConfigurationError) as error:
+        return (Skipped("/", str(error)),)
+    found = {file.path: file for file in contents.files}
+    digests: dict[str, bytes] = {}
+    damaged = []
+    paths = sorted({*inventory.files, *found})
+    for done, path in enumerate(paths, 1):
+        fault = _fault(path, found.get(path), inventory.digest(path), digests)
+        if fault:
+            damaged.append(Skipped(path, fault))
+        if progress is not None:
+            progress(done, len(paths))
+    content = Release.from_about(version, inventory.about).content
+    if not damaged and content and content_hash(contents.files, digests) != content:
+        # The manifest lists served files only; the hash of the whole content covers these, too.
+        names = ", ".join(sorted(UNSERVED & found.keys())) or _RULES
+        damaged.append(Skipped(names, "a file of the server's is missing, or has other content than was uploaded"))
+    return tuple(damaged)
+
+
+def _fault(path: str, file: SourceFile | None, expected: bytes | None, digests: dict[str, bytes]) -> str:
+    """Return what is wrong with a file, "" for nothing, and keep its digest."""
+    if file is None:
+        return "is missing"
+    try:
+        digests[path] = read(file.file, 0).digest
+    except UnservableError as error:
+        return str(error)
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
+    if expected is None:
+        return "" if path in UNSERVED else "was not uploaded"
+    return "" if expected == digests[path] else "has other content than was uploaded"

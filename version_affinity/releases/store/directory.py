@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from .retention import Retention
-    from .settings import Settings
+    from .settings import ReleasesSettings
 
 logger = logging.getLogger("version_affinity")
 
@@ -143,7 +143,7 @@ class ReleasesDirectory:
         # Version id to its manifest's inode, size and time, and what was read there; None for what cannot be read.
         self._heads: dict[str, tuple[tuple[int, int, int], Release | None]] = {}
 
-    def _take(self, settings: Settings) -> None:
+    def _take(self, settings: ReleasesSettings) -> None:
         self.retention = settings.retention
         self.retention_error = settings.error
         self.retention_warning = settings.warning

@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from version_affinity.releases.times import present, text_of
+from version_affinity.releases.times import format_time, utc_now
 
 if sys.platform == "win32":
     import msvcrt
@@ -175,7 +175,7 @@ def holder_of(file: str | os.PathLike[str]) -> str:
 
 def _signature() -> bytes:
     command = _redacted(" ".join([Path(sys.argv[0]).name, *sys.argv[1:]]) if sys.argv else "")
-    said = {"pid": os.getpid(), "host": socket.gethostname(), "command": command, "since": text_of(present())}
+    said = {"pid": os.getpid(), "host": socket.gethostname(), "command": command, "since": format_time(utc_now())}
     return json.dumps(said).encode()
 
 

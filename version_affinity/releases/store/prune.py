@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from .retention import PrunePlan
 
 
-def prune(plan: PrunePlan, log: DeploymentLog | None = None) -> list[str]:
+def prune_versions(plan: PrunePlan, log: DeploymentLog | None = None) -> list[str]:
     """Remove versions, and return the ids of those that are gone.
 
     Args:

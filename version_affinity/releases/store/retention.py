@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from version_affinity.deployment import TOLERANCE
 from version_affinity.errors import ConfigurationError
-from version_affinity.releases.durations import in_words, parse_duration
-from version_affinity.releases.times import NEVER, present, time_of
+from version_affinity.releases.times import NEVER, format_duration, parse_duration, parse_time, utc_now
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -73,7 +72,7 @@ class Retention:
         """
         if self == KEEP_ALL:
             return "keep all"
-        age = "" if self.younger_than is None else f", younger than {in_words(self.younger_than)}"
+        age = "" if self.younger_than is None else f", younger than {format_duration(self.younger_than)}"
         return f"keep {self.keep}{age}"
 
     def as_options(self) -> str:
@@ -82,9 +81,7 @@ class Retention:
         >>> Retention(5).as_options()
         '--keep 5 --younger-than none'
         """
-        return (
-            f"--keep {self.keep} --younger-than {'none' if self.younger_than is None else in_words(self.younger_than)}"
-        )
+        return f"--keep {self.keep} --younger-than {self.as_dict()['younger_than'] or 'none'}"
 
     def as_dict(self) -> dict[str, int | str | None]:
         """Return it for JSON.
@@ -92,7 +89,10 @@ class Retention:
         >>> Retention(5, timedelta(days=30)).as_dict()
         {'keep': 5, 'younger_than': '30d'}
         """
-        return {"keep": self.keep, "younger_than": None if self.younger_than is None else in_words(self.younger_than)}
+        return {
+            "keep": self.keep,
+            "younger_than": None if self.younger_than is None else format_duration(self.younger_than),
+        }
 
     @classmethod
     def from_dict(cls, settings: object) -> Retention:
@@ -149,7 +149,7 @@ def known_versions(
     Raises:
         OSError: the directory cannot be read.
     """
-    return list(_kept(releases.versions(), entries, retention, now or present()))
+    return list(_kept(releases.versions(), entries, retention, now or utc_now()))
 
 
 def prune_plan(
@@ -160,7 +160,7 @@ def prune_plan(
     The arguments, and what is raised, are those of ``known_versions``.
     """
     versions = releases.versions()
-    kept = _kept(versions, entries, retention, now or present())
+    kept = _kept(versions, entries, retention, now or utc_now())
     return PrunePlan(releases, tuple(release for version, release in versions.items() if version not in kept), kept)
 
 
@@ -233,7 +233,7 @@ def _kept(
             uploaded = "was uploaded" if retention.keep == 1 else "were uploaded"
             reasons[version] = f"{last} that {'had users' if had_users else uploaded}"
         elif retention.younger_than is not None and now - used[version] < retention.younger_than:
-            reasons[version] = f"in use, or uploaded, less than {in_words(retention.younger_than)} ago"
+            reasons[version] = f"in use, or uploaded, less than {format_duration(retention.younger_than)} ago"
     current = {version: _CURRENT for version, reason in must_stay.items() if reason is _CURRENT and version in versions}
     return {**current, **reasons}
 
@@ -243,7 +243,7 @@ def _times(entries: Sequence[Entry], now: datetime) -> list[datetime]:
 
     One that is dated in the future was made before the next one that is not; it must not keep versions known for years.
     """
-    found = [time_of(entry.created) for entry in entries]
+    found = [parse_time(entry.created) for entry in entries]
     latest = now
     for position in range(len(found) - 1, -1, -1):
         if found[position] > now:
@@ -285,7 +285,7 @@ def _last_uses(releases: Iterable[Release], entries: Sequence[Entry], now: datet
     """
     used = {}
     for release in releases:
-        created = time_of(release.created)
+        created = parse_time(release.created)
         if created - now > _SKEW:
             _warn("version", release.id, release.created)
         used[release.id] = min(created, now)

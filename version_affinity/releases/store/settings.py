@@ -30,7 +30,7 @@ _LAYOUT: Final = 1
 _RETENTION: Final = "retention"
 
 
-class Settings(NamedTuple):
+class ReleasesSettings(NamedTuple):
     """What a releases directory's settings say.
 
     Attributes:
@@ -46,7 +46,7 @@ class Settings(NamedTuple):
     warning: str = ""
 
 
-def read_settings(directory: Path) -> Settings:
+def read_settings(directory: Path) -> ReleasesSettings:
     """Return the settings of a releases directory.
 
     Raises:
@@ -62,12 +62,12 @@ def read_settings(directory: Path) -> Settings:
     try:
         retention = Retention.from_dict(said)
     except ConfigurationError as error:
-        return Settings(name, KEEP_ALL, f"{file!r}: {error}")
+        return ReleasesSettings(name, KEEP_ALL, f"{file!r}: {error}")
     unknown = sorted(set(said) - set(retention.as_dict()))
     if not unknown:
-        return Settings(name, retention)
+        return ReleasesSettings(name, retention)
     warning = f"{file!r}: retention has {unknown[0]!r:.100}, which is left out: is keep or younger_than meant?"
-    return Settings(name, retention, warning=warning)
+    return ReleasesSettings(name, retention, warning=warning)
 
 
 def _said_of_retention(settings: dict[str, Any]) -> Any:

@@ -14,34 +14,41 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from hashlib import sha256
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
-from version_affinity.assets.loading.inventory import Inventory, InventoryError, lines
+from version_affinity.assets.loading.inventory import Inventory, InventoryError, lines, parse
 from version_affinity.assets.loading.loader import Loader
-from version_affinity.assets.loading.tree import DIGEST_SIZE, OPEN_FLAGS, Skipped
+from version_affinity.assets.loading.tree import DIGEST_SIZE, OPEN_FLAGS, Skipped, UnservableError, read
 from version_affinity.errors import ConfigurationError
-from version_affinity.releases.times import NEVER, present, text_of, time_of
+from version_affinity.releases.times import NEVER, format_time, parse_time, utc_now
 
-from .contents import changed, content_of, contents_of, read_digests, source_root, with_stale_siblings
+from .contents import (
+    content_hash,
+    contents_of,
+    read_digests,
+    source_changed,
+    source_root,
+    verify_version,
+    with_stale_siblings,
+)
 from .directory import BusyError, Release, UploadError, check_release_id, publishing, read_head
 from .durable import sync, sync_directory, write_new
-from .sharing import find_shared, link
-from .verifying import verify
 from .workspace import UPLOAD, sweep, workspace
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from .contents import SourceFile
     from .directory import ReleasesDirectory
     from .workspace import Workspace
 
-__all__ = ["Progress", "UploadError", "Uploaded", "upload"]
+
+__all__ = ["UploadError", "UploadProgress", "Uploaded", "upload"]
 
 #: Called with a file's name after each step: how many are done, and how many there are. A file's two are that it is
 #: there, and that the disk has it.
-Progress: TypeAlias = "Callable[[int, int, str], object]"
+UploadProgress: TypeAlias = "Callable[[int, int, str], object]"
 
 _ID_LENGTH: Final = 12
 # On Windows nobody could remove a read-only file.
@@ -81,7 +88,7 @@ def upload(
     message: str = "",
     author: str = "",
     allow_source: bool = False,
-    progress: Progress | None = None,
+    progress: UploadProgress | None = None,
 ) -> Uploaded:
     """Upload a build: from now on it is a version, known to all that follow the directory. It is not deployed.
 
@@ -119,7 +126,7 @@ def upload(
     root = source_root(source, releases.uploads)
     contents = contents_of(root, allow_source=allow_source)
     digests = read_digests(contents.files)
-    content = content_of(contents.files, digests)
+    content = content_hash(contents.files, digests)
     release = Release(
         version or content[:_ID_LENGTH],
         "",
@@ -133,7 +140,7 @@ def upload(
     with _explained(releases):
         sweep(releases)
         existing = _existing(releases, release)
-        is_damaged = existing is not None and bool(verify(releases, existing.id))
+        is_damaged = existing is not None and bool(verify_version(releases, existing.id))
         if existing is not None and not is_damaged:
             return Uploaded(**asdict(existing), is_new=False, skipped=contents.skipped, doubt=contents.doubt)
         release = existing or replace(release, created=_time_after(releases))
@@ -141,7 +148,7 @@ def upload(
             linked = _place(releases, work, contents.files, digests, progress)
             inventory, unused = _load(work, contents.files, digests)
             if contents_of(root) != contents:
-                raise changed(root)
+                raise source_changed(root)
             published = _publish(releases, work, release, inventory, mends=is_damaged)
     skipped = (*contents.skipped, *unused)
     if published is not release:
@@ -182,10 +189,10 @@ def _time_after(releases: ReleasesDirectory) -> str:
 
     A version that seemed to be the oldest would be no longer one of the last that are kept.
     """
-    newest = max((time_of(release.created) for release in releases.versions().values()), default=NEVER)
+    newest = max((parse_time(release.created) for release in releases.versions().values()), default=NEVER)
     with suppress(OverflowError):
         newest += _MOMENT
-    return text_of(max(present(), newest), "microseconds")
+    return format_time(max(utc_now(), newest), "microseconds")
 
 
 def _place(
@@ -193,7 +200,7 @@ def _place(
     work: Workspace,
     files: Sequence[SourceFile],
     digests: Mapping[str, bytes],
-    progress: Progress | None,
+    progress: UploadProgress | None,
 ) -> int:
     """Put all files into the workspace, on the disk, and return how many of them are links."""
     shared = find_shared(releases, {(file.size, digests[file.path]) for file in files})
@@ -239,7 +246,7 @@ def _copy(file: SourceFile, digest: bytes, target: Path) -> None:
     try:
         source = os.open(file.file, OPEN_FLAGS)
     except OSError:
-        raise changed(file.file) from None
+        raise source_changed(file.file) from None
     with (
         open(source, "rb", buffering=0) as reader,  # noqa: PTH123 - a descriptor
         open(target, "xb", buffering=0, opener=_read_only) as writer,
@@ -250,7 +257,7 @@ def _copy(file: SourceFile, digest: bytes, target: Path) -> None:
             while rest:
                 rest = rest[writer.write(rest) :]
     if hashed.digest()[:DIGEST_SIZE] != digest:
-        raise changed(file.file)
+        raise source_changed(file.file)
 
 
 def _read_only(name: str, flags: int) -> int:
@@ -324,3 +331,55 @@ def _explained(releases: ReleasesDirectory) -> Iterator[None]:
         raise UploadError(
             f"nothing was uploaded, {str(releases.uploads)!r} cannot be written to: {error.strerror}: {remedy}"
         ) from error
+
+
+class Shared(NamedTuple):
+    """A file of an uploaded version: its name, and the size and the content hash that the version's manifest gives."""
+
+    file: str
+    size: int
+    digest: bytes
+
+
+def find_shared(releases: ReleasesDirectory, wanted: Collection[tuple[int, bytes]]) -> dict[tuple[int, bytes], Shared]:
+    """Return files of uploaded versions by size and content hash; of several, the newest version's.
+
+    Args:
+        releases: Where the versions are.
+        wanted: The sizes and content hashes that are asked for.
+    """
+    found: dict[tuple[int, bytes], Shared] = {}
+    for version in reversed(releases.versions()):
+        if len(found) == len(wanted):
+            break
+        try:
+            inventory = parse(releases.manifest_path(version).read_bytes())
+        except (OSError, InventoryError):
+            continue  # it has just been removed, or was reported already
+        build = os.fsencode(releases.build_path(version))
+        for path, (size, _, digest, *_) in inventory.entries():
+            key = size, digest
+            if key in wanted and key not in found and ".." not in path.split("/"):
+                found[key] = Shared(os.fsdecode(build + path.encode("latin-1")), size, digest)
+    return found
+
+
+def link(shared: Shared, file: Path) -> bool:
+    """Make a hard link to a file that still holds what its manifest says; False when there is none afterwards.
+
+    File systems refuse it for many reasons: another device (EXDEV), too many links (EMLINK), another owner (EPERM),
+    no links at all. Each time a copy does.
+    """
+    try:
+        os.link(shared.file, file)
+    except OSError:
+        return False
+    try:
+        # The link is hashed, not the name that was linked: that may stand for another file by now.
+        content = read(str(file), 0)
+    except (OSError, UnservableError):
+        content = None
+    if content is not None and (content.size, content.digest) == (shared.size, shared.digest):
+        return True
+    file.unlink()
+    return False

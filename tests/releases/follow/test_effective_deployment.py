@@ -7,7 +7,12 @@ import random
 import pytest
 
 from version_affinity import Deployment
-from version_affinity.releases.follow.effective import Standing, lacking, published, standing
+from version_affinity.releases.follow.reading import (
+    EffectiveDeployment,
+    effective_deployment,
+    missing_versions,
+    published,
+)
 from version_affinity.releases.log.entries import Entry
 
 NAME = "storefront"
@@ -56,8 +61,8 @@ def test_standing(
     published: str,
 ) -> None:
     """A deployment is served by the versions that are here; complete and published follow from the whole history."""
-    expected = Standing(Deployment(NAME, percentages), complete, frozenset(published.split()))
-    found = standing(NAME, history(*deployments), held.split())
+    expected = EffectiveDeployment(Deployment(NAME, percentages), complete, frozenset(published.split()))
+    found = effective_deployment(NAME, history(*deployments), held.split())
     assert found is not None
     assert found._replace(deployment=expected.deployment) == expected
     assert found.deployment.percentages == pytest.approx(expected.deployment.percentages)
@@ -67,13 +72,13 @@ def test_standing(
 @pytest.mark.parametrize(("deployments", "held"), [([], "v1"), ([V1], ""), ([V1], "v2"), ([{"v1": 0.0}], "v1")])
 def test_nothing_to_serve(deployments: list[dict[str, float]], held: str) -> None:
     """Where nothing with a share is here, nothing can be served."""
-    assert standing(NAME, history(*deployments), held.split()) is None
+    assert effective_deployment(NAME, history(*deployments), held.split()) is None
 
 
 def test_a_version_that_is_not_here_moves_only_its_own_users() -> None:
     """Everybody whose version is here keeps it: it is the same hash, over fewer versions."""
-    whole = standing(NAME, history(THREE), ["v1", "v2", "v3"])
-    without = standing(NAME, history(THREE), ["v1", "v3"])
+    whole = effective_deployment(NAME, history(THREE), ["v1", "v2", "v3"])
+    without = effective_deployment(NAME, history(THREE), ["v1", "v3"])
     assert whole is not None
     assert without is not None
     moved = set()
@@ -109,7 +114,7 @@ def test_versions_that_are_not_ready(
     deployments: list[dict[str, float]], held: str, ready: str, revision: int, percentages: dict[str, float]
 ) -> None:
     """A deployment that gives a share to a version which is not ready yet waits; its pages are known all the same."""
-    found = standing(NAME, history(*deployments), held.split(), ready.split())
+    found = effective_deployment(NAME, history(*deployments), held.split(), ready.split())
     assert found is not None
     assert (found.deployment.revision, dict(found.deployment.percentages)) == (revision, percentages)
     assert found.published == published(history(*deployments), held.split())
@@ -117,14 +122,14 @@ def test_versions_that_are_not_ready(
 
 def test_lacking() -> None:
     """What is lacking is what the newest deployment has and this host has not, staged versions too."""
-    assert lacking(history(V1, THREE), ["v1"]) == ("v2", "v3")
-    assert lacking(history(V1, {"v1": 100.0, "v2": 0.0}), ["v1"]) == ("v2",)
-    assert lacking([], ["v1"]) == ()
+    assert missing_versions(history(V1, THREE), ["v1"]) == ("v2", "v3")
+    assert missing_versions(history(V1, {"v1": 100.0, "v2": 0.0}), ["v1"]) == ("v2",)
+    assert missing_versions([], ["v1"]) == ()
 
 
 def test_an_entry_that_is_no_deployment_is_left_out(caplog: pytest.LogCaptureFixture) -> None:
     """Percentages that nobody could have deployed change nothing, and are told of."""
-    found = standing(NAME, history(V1, {"v1": 70.0, "v2": 70.0}), ["v1", "v2"])
+    found = effective_deployment(NAME, history(V1, {"v1": 70.0, "v2": 70.0}), ["v1", "v2"])
     assert found is not None
     assert found.deployment.revision == 1
     assert "deployment 2 is left out: percentages sum to 140" in caplog.text
@@ -134,5 +139,5 @@ def test_the_history_alone_decides() -> None:
     """Whatever a host had in between, what it has now and the log decide; in any order of what it has."""
     entries = history(V1, RAMP, THREE, V3, {"v2": 50.0, "v3": 50.0})
     held = ["v1", "v2", "v3"]
-    found = {standing(NAME, entries, random.sample(held, 3)) for _ in range(20)}
+    found = {effective_deployment(NAME, entries, random.sample(held, 3)) for _ in range(20)}
     assert len(found) == 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 
 from tests.releases.followed import until
-from version_affinity.releases.follow.turns import Turns
+from version_affinity.releases.follow.threads import Looks
 
 #: An interval that no test waits for.
 LONG = 3600.0
@@ -14,7 +14,7 @@ LONG = 3600.0
 class Looking:
     """A thread that looks when it is its turn; it notes each look and can be kept in one."""
 
-    def __init__(self, turns: Turns) -> None:
+    def __init__(self, turns: Looks) -> None:
         self.looks = 0
         self.going_on = threading.Event()
         self.going_on.set()
@@ -42,7 +42,7 @@ class Looking:
 
 def test_who_asks_gets_a_look() -> None:
     """The look that was asked for has ended when the question is answered, long before it would have been its turn."""
-    turns = Turns(LONG)
+    turns = Looks(LONG)
     with Looking(turns) as looking:
         turns.ask()
         assert looking.looks == 1
@@ -50,7 +50,7 @@ def test_who_asks_gets_a_look() -> None:
 
 def test_one_look_in_an_interval() -> None:
     """Who asks again within the interval gets none, and does not wait."""
-    turns = Turns(LONG)
+    turns = Looks(LONG)
     with Looking(turns) as looking:
         for _ in range(100):
             turns.ask()
@@ -59,7 +59,7 @@ def test_one_look_in_an_interval() -> None:
 
 def test_a_look_that_has_begun_does_not_count() -> None:
     """It may have seen what was before the question: there is another one after it."""
-    turns = Turns(0.01)
+    turns = Looks(0.01)
     with Looking(turns) as looking:
         looking.going_on.clear()
         looking.in_a_look.clear()
@@ -75,7 +75,7 @@ def test_a_look_that_has_begun_does_not_count() -> None:
 
 def test_nobody_waits_for_a_thread_that_hangs() -> None:
     """A question is given up after a moment, and the next ones, which would take minutes, are not even asked."""
-    turns = Turns(LONG)
+    turns = Looks(LONG)
     with Looking(turns) as looking:
         looking.going_on.clear()
         asking = threading.Thread(target=lambda: [turns.ask() for _ in range(1000)], daemon=True)
@@ -87,7 +87,7 @@ def test_nobody_waits_for_a_thread_that_hangs() -> None:
 
 def test_nobody_waits_where_nobody_looks() -> None:
     """Without a thread, a question comes to an end too."""
-    turns = Turns(LONG)
+    turns = Looks(LONG)
     turns.ask()
     turns.end()
     assert not turns.next()
@@ -95,7 +95,7 @@ def test_nobody_waits_where_nobody_looks() -> None:
 
 def test_looks_come_by_themselves() -> None:
     """In each interval there is a look that nobody asked for; done() twice ends one look."""
-    turns = Turns(0.001)
+    turns = Looks(0.001)
     for _ in range(3):
         assert turns.next()
         turns.done()
