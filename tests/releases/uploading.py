@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from tests.harness import write_build
 from version_affinity.assets.loading.index import scan
-from version_affinity.assets.loading.inventory import parse
+from version_affinity.assets.loading.inventory import parse_inventory
 from version_affinity.assets.loading.tree import digest_of
 from version_affinity.releases.store.directory import ReleasesDirectory
 
@@ -53,7 +53,7 @@ def held(releases: ReleasesDirectory, version: str) -> dict[str, bytes]:
     """Return a version's files by relative name, each checked against the manifest to the last byte."""
     root = releases.build_path(version)
     files = {str(file.relative_to(root)): file.read_bytes() for file in root.rglob("*") if file.is_file()}
-    inventory = parse(releases.manifest_path(version).read_bytes())
+    inventory = parse_inventory(releases.manifest_path(version).read_bytes())
     for path in inventory.files:
         name = path[1:].encode("latin-1").decode()
         entry, status = inventory.known(path), (root / name).stat()

@@ -19,11 +19,19 @@ from .loading.media import is_media
 from .prepared import Prepared
 from .routing import Redirect, check_handling, not_found, routes
 from .rules.changes import shown_elsewhere
-from .rules.files import InvalidLine
+from .rules.files import (
+    HEADERS_FILE,
+    REDIRECTS_FILE,
+    InvalidLine,
+    about_files,
+    about_hashes,
+    about_lines,
+    read_rules,
+    stamps,
+)
 from .rules.headers import HeaderRules, parse_headers
 from .rules.protection import Protection
 from .rules.redirects import Redirected, RedirectRules, Rewritten, parse_redirects
-from .rules.rule_files import HEADERS, REDIRECTS, about_files, about_hashes, about_lines, read_rules, stamps
 from .sending import ALLOW_ALL_ORIGINS, preflight_headers
 from .spelling import merge_slashes
 
@@ -32,7 +40,7 @@ if TYPE_CHECKING:
 
     from _typeshed.wsgi import WSGIEnvironment
 
-    from .loading.asset import Header
+    from .loading.asset import HeaderField
     from .loading.index import Index
     from .rules.changes import HeaderChanges
 
@@ -128,7 +136,7 @@ class Build:
         reported: Container[str] = (),
     ) -> None:
         check_handling(html_handling, not_found_handling)
-        headers_text = read_rules(index.directory, HEADERS)
+        headers_text = read_rules(index.directory, HEADERS_FILE)
         protection = Protection(headers_text)
         self.protection: Final[Protection | None] = protection or None
         withheld: set[str] = set()
@@ -136,7 +144,9 @@ class Build:
             withheld.update(routes(index.assets, html_handling))
             index = index.without(protection.files(index.assets))
         self.index: Final = index
-        self.kept: Final[tuple[Header, ...]] = (IMMUTABLE, ALLOW_ALL_ORIGINS) if allow_all_origins else (IMMUTABLE,)
+        self.kept: Final[tuple[HeaderField, ...]] = (
+            (IMMUTABLE, ALLOW_ALL_ORIGINS) if allow_all_origins else (IMMUTABLE,)
+        )
         self.not_found_handling: Final = not_found_handling
         self.document: Final = index.assets.get(_DOCUMENT) if not_found_handling == SINGLE_PAGE else None
         if not_found_handling == SINGLE_PAGE and self.document is None and not protection:
@@ -150,7 +160,7 @@ class Build:
         )
         self._withheld: Final = withheld.difference(self.routes)
         self._stamps: Final = stamps(index.directory)
-        redirects = parse_redirects(read_rules(index.directory, REDIRECTS), html_handling=html_handling)
+        redirects = parse_redirects(read_rules(index.directory, REDIRECTS_FILE), html_handling=html_handling)
         header_rules = parse_headers(headers_text)
         self.redirects: Final[RedirectRules | None] = redirects or None
         self.header_rules: Final[HeaderRules | None] = header_rules or None
@@ -170,10 +180,10 @@ class Build:
         reports = (
             about_files(index),
             about_hashes(index),
-            about_lines(index.directory, REDIRECTS, "not used", (*redirects.invalid, *redirects.idle)),
-            about_lines(index.directory, REDIRECTS, _LEAD_ON, self._leading_on()),
-            about_lines(index.directory, HEADERS, "not used", (*header_rules.invalid, *header_rules.idle)),
-            about_lines(index.directory, HEADERS, "not implemented", protection.lines),
+            about_lines(index.directory, REDIRECTS_FILE, "not used", (*redirects.invalid, *redirects.idle)),
+            about_lines(index.directory, REDIRECTS_FILE, _LEAD_ON, self._leading_on()),
+            about_lines(index.directory, HEADERS_FILE, "not used", (*header_rules.invalid, *header_rules.idle)),
+            about_lines(index.directory, HEADERS_FILE, "not implemented", protection.lines),
         )
         self.reports: Final = tuple(filter(None, reports))
         for report in self.reports:
@@ -329,7 +339,7 @@ class Build:
         changes = (self.changes_at(path, environ), self.changes_at(home, environ))
         return shown_elsewhere(*(each and each.private if private else each for each in changes))
 
-    def preflight(self, path: str, environ: WSGIEnvironment) -> list[Header] | None:
+    def preflight(self, path: str, environ: WSGIEnvironment) -> list[HeaderField] | None:
         """Return the headers that answer a preflight of a fingerprinted file at a path; None where there is none."""
         asset = self.index.assets.get(path)
         if "HTTP_ACCESS_CONTROL_REQUEST_METHOD" not in environ or asset is None or not asset.fingerprinted:

@@ -24,7 +24,7 @@ from version_affinity.errors import ConfigurationError
 from .loading.memory import is_same
 
 if TYPE_CHECKING:
-    from .loading.asset import Header, Representation
+    from .loading.asset import HeaderField, Representation
 
 # Of our body; the front server tells the file's.
 _EMPTY: Final = ("Content-Length", "0")
@@ -54,7 +54,7 @@ _QUOTABLE = re.compile(r"""[^"\\$\x00-\x1f\x7f]+\Z""")
 class HandOver(Protocol):
     """A way to hand a file over."""
 
-    def __call__(self, file: Representation, headers: Iterable[Header]) -> list[Header] | None:
+    def __call__(self, file: Representation, headers: Iterable[HeaderField]) -> list[HeaderField] | None:
         """Return the headers of the response that hands a file over, whose status is 200 and whose body is empty.
 
         Args:
@@ -128,7 +128,7 @@ class XAccelRedirect:
         self._adds: Final = added
         self._kept: Final = frozenset(added) | _NGINX_KEEPS
 
-    def __call__(self, file: Representation, headers: Iterable[Header]) -> list[Header] | None:
+    def __call__(self, file: Representation, headers: Iterable[HeaderField]) -> list[HeaderField] | None:
         """Return the headers of the response that hands a file over; see ``HandOver``."""
         if not file.file.startswith(self._root) or not is_same(file):
             return None
@@ -193,7 +193,7 @@ class XSendfile:
     def __init__(self, root: str | os.PathLike[str]) -> None:
         self._root: Final = _directory(root)
 
-    def __call__(self, file: Representation, headers: Iterable[Header]) -> list[Header] | None:
+    def __call__(self, file: Representation, headers: Iterable[HeaderField]) -> list[HeaderField] | None:
         """Return the headers of the response that hands a file over; see ``HandOver``."""
         if file.encoding or not file.file.startswith(self._root) or not _LITERAL.match(file.file):
             return None
@@ -203,7 +203,7 @@ class XSendfile:
         return [*left, _EMPTY, ("X-Sendfile", file.file)]
 
 
-def _without(headers: Iterable[Header], names: tuple[str, ...]) -> list[Header]:
+def _without(headers: Iterable[HeaderField], names: tuple[str, ...]) -> list[HeaderField]:
     return [header for header in headers if header[0].lower() not in names]
 
 

@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
     from _typeshed.wsgi import WSGIEnvironment
 
-    from .loading.asset import Asset, Header
+    from .loading.asset import Asset, HeaderField
     from .rules.changes import HeaderChanges
 
     #: What a WSGI application starts and returns: status, headers to keep, body.
-    Sent: TypeAlias = "tuple[str, list[Header], Iterable[bytes]]"
+    Sent: TypeAlias = "tuple[str, list[HeaderField], Iterable[bytes]]"
 
 
 class Prepared:
@@ -45,7 +45,7 @@ class Prepared:
 
     __slots__ = ("changes", "data", "etag", "headers", "kept", "last_modified", "not_modified_headers")
 
-    def __init__(self, asset: Asset, kept: tuple[Header, ...], changes: HeaderChanges | None) -> None:
+    def __init__(self, asset: Asset, kept: tuple[HeaderField, ...], changes: HeaderChanges | None) -> None:
         self.kept = kept
         self.changes = changes
         self.last_modified = asset.last_modified

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
     from .build import Build
-    from .loading.asset import Header
+    from .loading.asset import HeaderField
     from .rules.changes import HeaderChanges
 
 
@@ -49,7 +49,7 @@ def _answer_method(allowed: str, environ: WSGIEnvironment, start_response: Start
 
 def _say(
     status: str,
-    headers: tuple[Header, ...],
+    headers: tuple[HeaderField, ...],
     environ: WSGIEnvironment,
     start_response: StartResponse,
     changes: HeaderChanges | None = None,

@@ -11,9 +11,9 @@ from io import FileIO
 from typing import TYPE_CHECKING, Final
 
 from .http.ranges import Span
-from .http.response import CONDITIONAL, NEGOTIATED, Parts
+from .http.response import ACCEPT_ENCODING, CONDITIONAL, Parts
 from .loading.asset import Representation
-from .loading.memory import content_of, open_same
+from .loading.memory import cached_content, open_same
 from .loading.tree import BLOCK
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from .handover import HandOver
     from .http.response import Body, Response
-    from .loading.asset import Asset, Header
+    from .loading.asset import Asset, HeaderField
     from .rules.changes import HeaderChanges
 
 #: Goes with every form of a file that has several (RFC 9110 section 12.5.5).
@@ -51,7 +51,7 @@ LOST: Final = (
 
 def send(
     response: Response, environ: WSGIEnvironment, hand_over: HandOver | None = None
-) -> tuple[list[Header], Iterable[bytes]] | None:
+) -> tuple[list[HeaderField], Iterable[bytes]] | None:
     """Return the headers and the body of a response; None when its file is gone or is not the one that was indexed.
 
     Args:
@@ -65,7 +65,7 @@ def send(
         and response.status == "200 OK"
         and isinstance(body, Representation)  # whole, and to be sent
         and environ.keys().isdisjoint(CONDITIONAL)
-        and content_of(body) is None
+        and cached_content(body) is None
     ):
         handed = hand_over(body, response.headers)
         if handed is not None:
@@ -90,9 +90,9 @@ def uncoded(environ: WSGIEnvironment) -> WSGIEnvironment | None:
     It is answered once more where ``send`` has sent nothing: the compressed form that was chosen may be gone, or not be
     the one that was indexed, and the file itself be there.
     """
-    if NEGOTIATED not in environ:
+    if ACCEPT_ENCODING not in environ:
         return None
-    return {name: value for name, value in environ.items() if name != NEGOTIATED}
+    return {name: value for name, value in environ.items() if name != ACCEPT_ENCODING}
 
 
 def changed(response: Response, changes: HeaderChanges) -> Response:
@@ -111,8 +111,8 @@ def changed(response: Response, changes: HeaderChanges) -> Response:
 
 
 def preflight_headers(
-    environ: WSGIEnvironment, kept: tuple[Header, ...], changes: HeaderChanges | None
-) -> list[Header] | None:
+    environ: WSGIEnvironment, kept: tuple[HeaderField, ...], changes: HeaderChanges | None
+) -> list[HeaderField] | None:
     """Return the headers that answer a preflight of a fingerprinted file; None where it is none, or is not allowed.
 
     A browser asks so before a page of another origin fetches with a field such as Range (WHATWG Fetch).
@@ -130,7 +130,7 @@ def preflight_headers(
     return [*allowed, *_PREFLIGHT] if allowed else None
 
 
-def stand_in_headers(page: Asset) -> list[Header]:
+def stand_in_headers(page: Asset) -> list[HeaderField]:
     """Return what describes a page that stands in for a missing file: it is not the file at this path."""
     return [header for header in page.headers if header[0] not in _OF_THE_PATH]
 
@@ -222,7 +222,7 @@ def wsgi_body(body: Body, environ: WSGIEnvironment) -> Iterable[bytes] | None:
     if isinstance(body, bytes):
         return [body] if body else []
     source, pieces = body if isinstance(body, Parts) else (body, None)
-    data = content_of(source)
+    data = cached_content(source)
     if data is None:
         return _from_disk(source, pieces, environ)
     if pieces is None:

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
     from .build import Leading
     from .handover import HandOver
-    from .loading.asset import Header
+    from .loading.asset import HeaderField
     from .loading.index import FingerprintRule, Index
     from .loading.inventory import Inventory
     from .routing import Redirect
@@ -252,7 +252,7 @@ class StaticAssets:
     def _send(
         self,
         asset: Asset,
-        caching: tuple[tuple[Header, ...], tuple[Header, ...]],
+        caching: tuple[tuple[HeaderField, ...], tuple[HeaderField, ...]],
         changes: HeaderChanges | None,
         environ: WSGIEnvironment,
         start_response: StartResponse,
@@ -286,7 +286,7 @@ class StaticAssets:
 
 
 def _start_negotiated(
-    start_response: StartResponse, status: str, headers: list[Header], exc_info: OptExcInfo | None = None
+    start_response: StartResponse, status: str, headers: list[HeaderField], exc_info: OptExcInfo | None = None
 ) -> Callable[[bytes], object]:
     """Start an application's answer at a URL at which a navigation is shown a page."""
     marked = negotiated(status, headers)

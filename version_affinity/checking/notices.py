@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from version_affinity.assets.build import SINGLE_PAGE
 from version_affinity.assets.loading.ignore import doubt_of
-from version_affinity.assets.rules.rule_files import HEADERS, REDIRECTS
+from version_affinity.assets.rules.files import HEADERS_FILE, REDIRECTS_FILE
 from version_affinity.assets.spelling import canonical
 from version_affinity.decision.service_workers import USUAL_NAMES
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from .trace import Trace
 
 _DOCUMENT: Final = "/index.html"
-_RULE_FILES: Final = (f"/{HEADERS}", f"/{REDIRECTS}")
+_RULE_FILES: Final = (f"/{HEADERS_FILE}", f"/{REDIRECTS_FILE}")
 #: Policies under which a worker's requests do not name its script (W3C Referrer Policy section 3).
 _HIDING: Final = frozenset(("no-referrer", "origin", "strict-origin"))
 

@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from version_affinity.assets.loading.fingerprint import is_fingerprinted
-from version_affinity.assets.loading.inventory import InventoryError, parse
+from version_affinity.assets.loading.inventory import InventoryError, parse_inventory
 from version_affinity.assets.loading.media import is_source_map
 from version_affinity.assets.static import StaticAssets
 from version_affinity.errors import ConfigurationError, install
@@ -363,7 +363,7 @@ def name_collisions(directory: ReleasesDirectory, version: str, others: Iterable
 def _files(directory: ReleasesDirectory, version: str) -> dict[str, tuple[bytes, bool]]:
     """Return the content hash of each file, and whether its name carries it."""
     try:
-        inventory = parse(directory.manifest_path(version).read_bytes())
+        inventory = parse_inventory(directory.manifest_path(version).read_bytes())
     except (FileNotFoundError, InventoryError):
         return {}
     return {path: (entry[2], entry[4]) for path, entry in inventory.files.items() if isinstance(entry, tuple)}

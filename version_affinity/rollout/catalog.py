@@ -30,12 +30,12 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
     from version_affinity.assets.build import Build
-    from version_affinity.assets.loading.asset import Header
+    from version_affinity.assets.loading.asset import HeaderField
     from version_affinity.assets.rules.changes import HeaderChanges
     from version_affinity.counters import Tally
 
     #: What a version's fingerprinted files carry besides what describes them.
-    Fields = tuple[tuple[Header, ...], HeaderChanges | None]
+    Fields = tuple[tuple[HeaderField, ...], HeaderChanges | None]
 
 logger = logging.getLogger("version_affinity")
 

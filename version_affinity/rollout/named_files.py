@@ -10,7 +10,7 @@ from version_affinity.assets.sending import VARY_ENCODING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from version_affinity.assets.loading.asset import Asset, Header
+    from version_affinity.assets.loading.asset import Asset, HeaderField
     from version_affinity.assets.rules.changes import HeaderChanges
     from version_affinity.counters import Tally
 
@@ -40,7 +40,7 @@ class NamedFile(Prepared):
         version: str,
         copies: Iterable[Asset],
         owners: int,
-        kept: tuple[Header, ...],
+        kept: tuple[HeaderField, ...],
         changes: HeaderChanges | None,
         tally: Tally,
     ) -> None:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.assets.http.test_response import asset_of
-from version_affinity.assets.http.encodings import LONGEST, parse_accept_encoding, select
+from version_affinity.assets.http.encodings import LONGEST, parse_accept_encoding, select_representation
 
 CONTENT = b"x" * 100
 # By size: br, zstd, gzip, and what is not compressed.
@@ -86,7 +86,7 @@ CHROMIUM = "gzip, deflate, br, zstd"
 )
 def test_select(field, expected):
     """The highest q-value wins, among equals the smallest; what is not understood counts for nothing."""
-    assert select(asset_of(CONTENT, ALL), field).encoding == expected
+    assert select_representation(asset_of(CONTENT, ALL), field).encoding == expected
 
 
 @pytest.mark.parametrize(
@@ -101,16 +101,16 @@ def test_select(field, expected):
 )
 def test_variants(variants, field, expected):
     """What is chosen is what there is."""
-    assert select(asset_of(CONTENT, variants), field).encoding == expected
+    assert select_representation(asset_of(CONTENT, variants), field).encoding == expected
 
 
 @given(st.text() | st.lists(st.sampled_from(["gzip", "br", "*", "identity", ";q=", "0", "1", ".5", ","])).map("".join))
 def test_total(field):
     """Whatever stands in the field, some form is chosen, the same the second time."""
     asset = asset_of(CONTENT, ALL)
-    chosen = select(asset, field)
+    chosen = select_representation(asset, field)
     assert chosen is asset or chosen in asset.variants
-    assert select(asset, field) is chosen
+    assert select_representation(asset, field) is chosen
     assert all(0 <= weight <= 1 for weight in parse_accept_encoding(field).values())
 
 
@@ -119,7 +119,7 @@ def test_the_highest(weights):
     """No form that is named has a higher q-value than the chosen, or as high a one and fewer bytes."""
     field = ", ".join(f"{coding};q={weight / 1000:.3f}" for coding, weight in weights.items())
     asset = asset_of(CONTENT, ALL)
-    chosen = select(asset, field)
+    chosen = select_representation(asset, field)
     weight = weights.get(chosen.encoding or "identity", 0)
     sizes = {"identity": asset.size, **{variant.encoding: variant.size for variant in asset.variants}}
     assert all(

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tests.assets.asking import environ_of
 from version_affinity.assets.http.ranges import Span
-from version_affinity.assets.http.response import CONDITIONAL, NEGOTIATED, NO_STORE, Parts, if_none_match, respond
+from version_affinity.assets.http.response import ACCEPT_ENCODING, CONDITIONAL, NO_STORE, Parts, if_none_match, respond
 from version_affinity.assets.loading.asset import Asset, Representation
 from version_affinity.assets.loading.tree import Content
 from version_affinity.assets.sending import wsgi_body
@@ -365,5 +365,5 @@ def test_plain_requests(fields):
     """Without any of the fields that callers look for, a file without variants is sent whole."""
     plain = {name: value for name, value in fields.items() if name not in CONDITIONAL}
     assert respond(ASSET, "GET", plain.get, EXTRA, THEN) == respond(ASSET, "GET", {}.get, EXTRA, THEN)
-    unnegotiated = {name: value for name, value in plain.items() if name != NEGOTIATED}
+    unnegotiated = {name: value for name, value in plain.items() if name != ACCEPT_ENCODING}
     assert respond(ENCODED, "GET", unnegotiated.get).body is ENCODED

@@ -21,7 +21,7 @@ from version_affinity.assets.loading.compress import (
     MINIMUM_SAVING,
     MINIMUM_SIZE,
     Compressed,
-    Progress,
+    CompressedFile,
     is_compressible,
     is_worth_it,
 )
@@ -438,10 +438,10 @@ def test_without_library(tree: Tree, monkeypatch: pytest.MonkeyPatch, module: st
 def test_progress(tree: Tree) -> None:
     """Each file is reported once, in the calling thread, with the siblings that it now has."""
     root = tree({"a.js": TEXT, "b.css": TEXT * 2, "noise.js": NOISE, "photo.jpg": NOISE})
-    seen: list[Progress] = []
+    seen: list[CompressedFile] = []
     threads: set[threading.Thread] = set()
 
-    def note(progress: Progress) -> None:
+    def note(progress: CompressedFile) -> None:
         seen.append(progress)
         threads.add(threading.current_thread())
 
@@ -464,7 +464,7 @@ def test_progress_raises(tree: Tree) -> None:
     """What the callback raises ends the work and reaches the caller; no thread and no part of a file is left."""
     root = tree({f"{number}.js": TEXT for number in range(50)})
 
-    def stop(_: Progress) -> None:
+    def stop(_: CompressedFile) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

@@ -11,12 +11,12 @@ from version_affinity.assets.loading.fingerprint import (
     TAIL,
     USUAL,
     USUAL_NAME,
-    Place,
+    DirectoryKind,
+    directory_kind,
     has_hash,
     is_fingerprinted,
     is_hash_like,
     looks_like_asset,
-    place_of,
     reason_in,
 )
 
@@ -241,22 +241,22 @@ def test_looks_like_asset(path, expected):
 @pytest.mark.parametrize(
     ("directory", "expected"),
     [
-        ("/assets/", Place.SHARED),
-        ("assets", Place.SHARED),
-        ("/my/assets/fonts/", Place.SHARED),
-        ("/assetsx/", Place.OTHER),
-        ("/_nuxt/", Place.TOOL),
-        ("/_app/", Place.OTHER),
-        ("/_app/immutable/nodes/", Place.TOOL),
-        ("/_next/static/media/", Place.TOOL),
-        ("/_next/static/fVh2-8sJk_Qe3Zx7YtBcD/", Place.TOOL),
-        ("/_nuxt/builds/meta/", Place.OTHER),
-        ("/", Place.OTHER),
+        ("/assets/", DirectoryKind.SHARED),
+        ("assets", DirectoryKind.SHARED),
+        ("/my/assets/fonts/", DirectoryKind.SHARED),
+        ("/assetsx/", DirectoryKind.OTHER),
+        ("/_nuxt/", DirectoryKind.TOOL),
+        ("/_app/", DirectoryKind.OTHER),
+        ("/_app/immutable/nodes/", DirectoryKind.TOOL),
+        ("/_next/static/media/", DirectoryKind.TOOL),
+        ("/_next/static/fVh2-8sJk_Qe3Zx7YtBcD/", DirectoryKind.TOOL),
+        ("/_nuxt/builds/meta/", DirectoryKind.OTHER),
+        ("/", DirectoryKind.OTHER),
     ],
 )
 def test_place(directory, expected):
     """A directory says who writes into it."""
-    assert place_of(directory) is expected
+    assert directory_kind(directory) is expected
 
 
 @pytest.mark.parametrize(
@@ -319,4 +319,4 @@ def test_the_short_cut_for_usual_names_agrees_with_the_rules(alphabet, least):
     for name, tail in usual:
         tails = TAIL.findall(name)
         assert tails == [("-", tail)], name
-        assert reason_in("/assets/", Place.SHARED, name, tails) == USUAL, name
+        assert reason_in("/assets/", DirectoryKind.SHARED, name, tails) == USUAL, name

@@ -10,7 +10,7 @@ import pytest
 from tests.harness import conformance, needs_conformance
 from version_affinity import StaticAssets
 from version_affinity.assets.loading.index import refresh, scan
-from version_affinity.assets.loading.inference import CONFIGURED, IMPORTED, LOADED, MANIFEST, NEIGHBOURS
+from version_affinity.assets.loading.inference import BY_MANIFEST, CONFIGURED, IMPORTED, LOADED, NEIGHBOURS
 from version_affinity.assets.loading.manifests import hashed_by
 
 TREES = conformance("fingerprint_trees.json") or {}
@@ -202,7 +202,7 @@ MANIFESTS = [
 @pytest.mark.parametrize(("place", "document", "hashed"), MANIFESTS)
 def test_manifests(tree, place, document, hashed):
     """Where a tool's manifest maps a source to a name with an addition, that is the hash, however it reads."""
-    assert whys(scan(tree({place: json.dumps(document), hashed: "", "index.html": ""}))) == {hashed: MANIFEST}
+    assert whys(scan(tree({place: json.dumps(document), hashed: "", "index.html": ""}))) == {hashed: BY_MANIFEST}
 
 
 @pytest.mark.parametrize(

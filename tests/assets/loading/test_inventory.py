@@ -16,7 +16,13 @@ from hypothesis import strategies as st
 from tests.harness import write_build
 from version_affinity.assets.loading import inventory
 from version_affinity.assets.loading.index import Memory, scan
-from version_affinity.assets.loading.inventory import Inventory, InventoryError, from_document, lines, parse
+from version_affinity.assets.loading.inventory import (
+    Inventory,
+    InventoryError,
+    inventory_from,
+    inventory_lines,
+    parse_inventory,
+)
 from version_affinity.assets.loading.siblings import Verdict
 from version_affinity.assets.loading.tree import DIGEST_SIZE
 
@@ -387,7 +393,7 @@ ENTRY = {"size": 1, "mtime_ns": 1718000000000000000, "digest": "ab" * DIGEST_SIZ
 def test_entries(name, entry, kept):
     """An entry that cannot be used is left out, whatever it is, and the others stay."""
     document = valid(**{"before.txt": ENTRY, name: entry})
-    for parsed in (from_document(document), parse(json.dumps(document).encode())):
+    for parsed in (inventory_from(document), parse_inventory(json.dumps(document).encode())):
         assert (len(parsed.files), parsed.listed) == (1 + kept, 2)
         assert parsed.verdicts == {}
 
@@ -416,7 +422,7 @@ def test_parse_is_total(value, place):
         "entry": valid(**{"a.txt": value}),
         "vite": {**valid(), "vite": value},
     }[place]
-    for make in (lambda: parse(json.dumps(document).encode()), lambda: from_document(document)):
+    for make in (lambda: parse_inventory(json.dumps(document).encode()), lambda: inventory_from(document)):
         with suppress(InventoryError):
             assert isinstance(make(), Inventory)
 
@@ -425,7 +431,7 @@ def test_parse_is_total(value, place):
 def test_parse_of_any_bytes(text):
     """Any bytes are an inventory or an InventoryError."""
     with pytest.raises(InventoryError):
-        parse(text)
+        parse_inventory(text)
 
 
 NAMES = st.binary(min_size=1).filter(lambda name: b"\0" not in name).map(lambda name: "/" + name.decode("latin-1"))
@@ -459,11 +465,11 @@ AT_ONCE = st.sampled_from([0, 200, 500, 64 * 1024])
 @given(INVENTORIES, AT_ONCE)
 def test_round_trip(written, at_once):
     """What is written is read back, some lines at a time and as a whole, whatever the names are."""
-    text = "".join(lines(written))
+    text = "".join(inventory_lines(written))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(inventory, "_SLICE", at_once)
-        parsed = parse(text.encode())
-    assert parsed == from_document(json.loads(text))
+        parsed = parse_inventory(text.encode())
+    assert parsed == inventory_from(json.loads(text))
     assert parsed._replace(given=None) == written
     assert text.count("\n") == len(written.files) + 2
 
@@ -481,7 +487,7 @@ def outcome(read):
 @given(INVENTORIES, AT_ONCE, st.data())
 def test_damaged_lines(written, at_once, data):
     """Whatever has happened to its lines, a manifest read in slices says what it says as a whole, or is as broken."""
-    text = "".join(lines(written))
+    text = "".join(inventory_lines(written))
     for _ in range(data.draw(st.integers(1, 3))):
         kept = text.splitlines(keepends=True)
         place = data.draw(st.integers(0, len(kept) - 1))
@@ -518,8 +524,8 @@ def test_damaged_lines(written, at_once, data):
             )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(inventory, "_SLICE", at_once)
-        in_slices = outcome(lambda: parse(text.encode()))
-    assert in_slices == outcome(lambda: from_document(json.loads(text)))
+        in_slices = outcome(lambda: parse_inventory(text.encode()))
+    assert in_slices == outcome(lambda: inventory_from(json.loads(text)))
 
 
 HEAD = '{"manifest": "version_affinity build", "format": 1, "files": {\n'
@@ -552,8 +558,8 @@ def test_lines_of_any_kind(lines, files, monkeypatch):
     """What is read line by line says what the whole does, or is as broken."""
     text = f"{HEAD}{f',{chr(10)}'.join(lines)}\n}}}}\n"
     monkeypatch.setattr(inventory, "_SLICE", 0)
-    parsed = outcome(lambda: parse(text.encode()))
-    assert parsed == outcome(lambda: from_document(json.loads(text)))
+    parsed = outcome(lambda: parse_inventory(text.encode()))
+    assert parsed == outcome(lambda: inventory_from(json.loads(text)))
     assert (parsed is inventory.BrokenError) if files is None else parsed.files.keys() == files
 
 
@@ -561,7 +567,7 @@ def test_a_string_that_looks_like_the_beginning():
     """What only ends like the line before the first file is not that."""
     text = f"{HEAD}{ONE}\n}}}}\n".replace('"files": {', '"files": {}, "x\\"files": {')
     assert json.loads(text)["files"] == {}
-    assert parse(text.encode()).files == {}
+    assert parse_inventory(text.encode()).files == {}
 
 
 @pytest.mark.parametrize("at_once", [0, 200, 64 * 1024])
@@ -570,9 +576,9 @@ def test_read_in_slices(tree, manifest, monkeypatch, at_once):
     monkeypatch.setattr(inventory, "_SLICE", at_once)
     scan(tree(BUILD), manifest=manifest)
     text = manifest.read_bytes()
-    whole = parse(json.dumps(json.loads(text)).encode())
-    monkeypatch.setattr(inventory, "from_document", None)
-    assert parse(text) == whole
+    whole = parse_inventory(json.dumps(json.loads(text)).encode())
+    monkeypatch.setattr(inventory, "inventory_from", None)
+    assert parse_inventory(text) == whole
 
 
 def test_memory_is_shared_at_once(tree, manifest):

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from version_affinity.assets.loading.index import LARGE, scan
-from version_affinity.assets.loading.memory import Memory, content_of
+from version_affinity.assets.loading.memory import Memory, cached_content
 from version_affinity.assets.sending import wsgi_body
 from version_affinity.errors import ConfigurationError
 
@@ -89,8 +89,8 @@ def test_first_use(unread, size, limit, expected):
     index, memory = unread({"a.bin": b"x" * size}, limit)
     asset = index.assets["/a.bin"]
     assert (asset.data, memory.used) == (None, 0)
-    assert content_of(asset) == (b"x" * size if expected else None)
-    assert content_of(asset) is asset.data
+    assert cached_content(asset) == (b"x" * size if expected else None)
+    assert cached_content(asset) is asset.data
     assert memory.used == (size if expected else 0)
     index.release()
     assert memory.used == 0
@@ -99,9 +99,9 @@ def test_first_use(unread, size, limit, expected):
 def test_first_use_of_what_is_held(unread):
     """Content that another file holds is not read again: equal files are one object."""
     index, memory = unread({"a.txt": "same", "b.txt": "same"}, 4)
-    first = content_of(index.assets["/a.txt"])
+    first = cached_content(index.assets["/a.txt"])
     Path(index.assets["/b.txt"].file).unlink()
-    assert content_of(index.assets["/b.txt"]) is first
+    assert cached_content(index.assets["/b.txt"]) is first
     assert memory.used == 4
     index.release()
     assert memory.used == 0
@@ -117,7 +117,7 @@ def test_first_use_of_what_has_changed(unread, change):
     index, memory = unread({"a.txt": "content"}, 100)
     asset = index.assets["/a.txt"]
     change(Path(asset.file))
-    assert content_of(asset) is None
+    assert cached_content(asset) is None
     assert memory.used == 0
 
 
@@ -125,7 +125,7 @@ def test_first_use_of_a_touched_file(unread):
     """A file with the same bytes and another time of modification has its content."""
     index, memory = unread({"a.txt": "content"}, 100)
     os.utime(index.assets["/a.txt"].file, (1, 1))
-    assert content_of(index.assets["/a.txt"]) == b"content"
+    assert cached_content(index.assets["/a.txt"]) == b"content"
     assert memory.used == 7
 
 
@@ -137,28 +137,28 @@ def test_first_use_of_other_bytes(unread, caplog):
     Path(asset.file).write_text("CONTENT")
     os.utime(asset.file, ns=(status.st_atime_ns, status.st_mtime_ns))
     with caplog.at_level(logging.ERROR, "version_affinity"):
-        assert content_of(asset) is None
+        assert cached_content(asset) is None
         assert wsgi_body(asset, {}) is None
-        assert content_of(asset) is None
+        assert cached_content(asset) is None
     assert len(caplog.records) == 1
     assert asset.file in caplog.text
     assert memory.used == 0
-    assert content_of(index.assets["/b.txt"]) == b"kept"
+    assert cached_content(index.assets["/b.txt"]) == b"kept"
 
 
 def test_without_memory(tree):
     """Where nothing is held, nothing is read either."""
     asset = scan(tree({"a.txt": "content"})).assets["/a.txt"]
-    assert content_of(asset) is None
+    assert cached_content(asset) is None
 
 
 def test_nothing_is_held_after_the_release(unread):
     """A request that comes after its build was released holds nothing; one before has what it has."""
     index, memory = unread({"a.txt": "1", "b.txt": "22"}, 100)
-    data = content_of(index.assets["/a.txt"])
+    data = cached_content(index.assets["/a.txt"])
     index.release()
-    assert content_of(index.assets["/a.txt"]) is data
-    assert content_of(index.assets["/b.txt"]) is None
+    assert cached_content(index.assets["/a.txt"]) is data
+    assert cached_content(index.assets["/b.txt"]) is None
     assert memory.fill(index.assets["/b.txt"], b"22") == b"22"
     index.release()
     assert memory.used == 0
@@ -173,7 +173,7 @@ def test_many_threads(unread):
     def ask():
         together.wait()
         for path, asset in index.assets.items():
-            if content_of(asset) not in {None, str(int(path[1:-4]) % 5).encode() * 10}:
+            if cached_content(asset) not in {None, str(int(path[1:-4]) % 5).encode() * 10}:
                 wrong.append(path)
 
     asking = [threading.Thread(target=ask) for _ in range(threads)]
@@ -195,7 +195,7 @@ def test_many_threads_fill_once(unread):
     def ask():
         together.wait()
         for asset in index.assets.values():
-            content_of(asset)
+            cached_content(asset)
 
     asking = [threading.Thread(target=ask) for _ in range(8)]
     for thread in asking:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.cli.commanding import AUTHOR, COLLISION, ENTRY, SHARED, Site, build_of
-from version_affinity.assets.loading.inventory import parse
+from version_affinity.assets.loading.inventory import parse_inventory
 from version_affinity.movement import movement
 from version_affinity.releases.releases import COPY
 
@@ -229,7 +229,7 @@ def test_view_as_json(site: Site) -> None:
     """The view's JSON counts every file once."""
     site.upload("v1")
     told = site.json("versions", "view", "v1")
-    inventory = parse(site.directory.manifest_path("v1").read_bytes())
+    inventory = parse_inventory(site.directory.manifest_path("v1").read_bytes())
     assert sum(kind["files"] for kind in told["types"]) == len(inventory.files) == 4
     assert sum(kind["size"] for kind in told["types"]) == told["size"] == SIZES["v1"]
     assert told["types"][0] == {"type": "text/javascript", "files": 2, "size": 1800 + 14}

@@ -31,7 +31,7 @@ _ANY: Final = "*"
 _UNSAID: Final = 0.0005
 
 
-def select(asset: Asset, field: str | None) -> Representation:
+def select_representation(asset: Asset, field: str | None) -> Representation:
     """Choose the form of a file to send.
 
     Args:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
-from version_affinity.assets.loading.asset import NOSNIFF, Header, Representation
+from version_affinity.assets.loading.asset import NOSNIFF, HeaderField, Representation
 
 from .conditions import Outcome, evaluate, if_none_match, if_range
-from .encodings import select
+from .encodings import select_representation
 from .ranges import Span, multipart, parse_range
 
 if TYPE_CHECKING:
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from version_affinity.assets.loading.asset import Asset
 
 __all__ = [
+    "ACCEPT_ENCODING",
     "CONDITIONAL",
     "IMMUTABLE",
-    "NEGOTIATED",
     "NOT_MODIFIED",
     "NO_STORE",
     "OK",
@@ -53,7 +53,7 @@ CONDITIONAL: Final = (
     "HTTP_IF_UNMODIFIED_SINCE",
 )
 #: The field that chooses among a file's variants, where it has any.
-NEGOTIATED: Final = "HTTP_ACCEPT_ENCODING"
+ACCEPT_ENCODING: Final = "HTTP_ACCEPT_ENCODING"
 
 OK: Final = "200 OK"
 PARTIAL: Final = "206 Partial Content"
@@ -83,7 +83,7 @@ class Response(NamedTuple):
     """
 
     status: str
-    headers: list[Header]
+    headers: list[HeaderField]
     body: Body
 
 
@@ -91,7 +91,7 @@ def respond(
     asset: Asset,
     method: str,
     field: Callable[[str], str | None],
-    extra: Iterable[Header] = (),
+    extra: Iterable[HeaderField] = (),
     last_modified: str = "",
 ) -> Response:
     """Answer a request for a file. Never raises, whatever the request holds.
@@ -117,7 +117,7 @@ def respond(
     [('Cache-Control', 'public, max-age=0, must-revalidate')]
     """
     variants = asset.variants
-    chosen: Representation = select(asset, field(NEGOTIATED)) if variants else asset
+    chosen: Representation = select_representation(asset, field(ACCEPT_ENCODING)) if variants else asset
     etag = chosen.etag
     modified = asset.mtime_ns // 1_000_000_000 if last_modified and asset.mtime_ns >= 0 else None
     outcome = evaluate(method, field, etag, modified)
@@ -138,7 +138,7 @@ def respond(
     return Response(OK, [*chosen.headers, *dated], Parts(chosen, ()) if method == "HEAD" else chosen)
 
 
-def _part(chosen: Representation, wanted: str, extra: Iterable[Header]) -> Response | None:
+def _part(chosen: Representation, wanted: str, extra: Iterable[HeaderField]) -> Response | None:
     """Answer for a Range field; None where it is ignored."""
     size = chosen.size
     spans = parse_range(wanted, size)
@@ -166,11 +166,11 @@ def _part(chosen: Representation, wanted: str, extra: Iterable[Header]) -> Respo
     return Response(PARTIAL, headers, Parts(chosen, pieces))
 
 
-def _error(status: str, method: str, *more: Header) -> Response:
+def _error(status: str, method: str, *more: HeaderField) -> Response:
     body = status.encode("ascii") + b"\n"
     return Response(status, [*text_headers(body), NO_STORE, *more], b"" if method == "HEAD" else body)
 
 
-def text_headers(body: bytes) -> tuple[Header, ...]:
+def text_headers(body: bytes) -> tuple[HeaderField, ...]:
     """Return what describes a short text of this package's own."""
     return (("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(body))), NOSNIFF)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from .memory import Memory
     from .tree import Described
 
-Header: TypeAlias = "tuple[str, str]"
+HeaderField: TypeAlias = "tuple[str, str]"
 
 #: A browser must not guess another type than the one given (WHATWG Fetch).
 NOSNIFF: Final = ("X-Content-Type-Options", "nosniff")
@@ -67,8 +67,8 @@ class Representation:
         file: str,
         content: Described,
         *,
-        content_type: Header,
-        content_length: Header,
+        content_type: HeaderField,
+        content_length: HeaderField,
         encoding: str = "",
         data: bytes | None,
         memory: Memory | None = None,
@@ -84,7 +84,9 @@ class Representation:
         self.changed_to: tuple[int, int] | None = None
         self.is_lost = False
         headers = (content_type, content_length, ("ETag", self.etag), NOSNIFF, ACCEPT_RANGES)
-        self.headers: Final[tuple[Header, ...]] = (*headers, ("Content-Encoding", encoding)) if encoding else headers
+        self.headers: Final[tuple[HeaderField, ...]] = (
+            (*headers, ("Content-Encoding", encoding)) if encoding else headers
+        )
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.file!r} {self.size} bytes {self.etag}>"
@@ -114,8 +116,8 @@ class Asset(Representation):
         file: str,
         content: Described,
         *,
-        content_type: Header,
-        content_length: Header,
+        content_type: HeaderField,
+        content_length: HeaderField,
         fingerprinted: bool,
         is_html: bool,
         is_worker: bool | None = None,

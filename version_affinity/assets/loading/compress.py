@@ -58,7 +58,7 @@ _COMPRESSIBLE: Final = frozenset(
 )
 
 
-class Progress(NamedTuple):
+class CompressedFile(NamedTuple):
     """One more file is done.
 
     Attributes:
@@ -115,7 +115,7 @@ def compress(
     encodings: Iterable[str] = ("br", "zstd", "gzip"),
     ignore: Iterable[str] = DEFAULT_IGNORE,
     jobs: int | None = None,
-    progress: Callable[[Progress], object] | None = None,
+    progress: Callable[[CompressedFile], object] | None = None,
 ) -> Compressed:
     """Write compressed siblings of a build's files, for a build script.
 
@@ -163,7 +163,7 @@ def compress(
                 outcome = future.result()
                 outcomes.append(outcome)
                 if progress is not None:
-                    progress(Progress(outcome.path, outcome.size, outcome.sizes, done, len(files)))
+                    progress(CompressedFile(outcome.path, outcome.size, outcome.sizes, done, len(files)))
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise

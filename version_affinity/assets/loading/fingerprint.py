@@ -38,7 +38,7 @@ _HTML_ENDINGS: Final = (".html", ".htm", ".xhtml", ".xht")
 _HTML_LAST: Final = "LMTlmt"
 
 
-class Place(Enum):
+class DirectoryKind(Enum):
     """What a directory says about the files in it."""
 
     TOOL = "only a build tool writes here"
@@ -123,15 +123,15 @@ _SHORT = re.compile(
 )
 
 
-def place_of(directory: str) -> Place:
+def directory_kind(directory: str) -> DirectoryKind:
     """Return what a directory (with or without surrounding slashes) says about its files.
 
-    >>> place_of("/_app/immutable/chunks").name, place_of("/assets").name, place_of("/media").name
+    >>> directory_kind("/_app/immutable/chunks").name, directory_kind("/assets").name, directory_kind("/media").name
     ('TOOL', 'SHARED', 'OTHER')
     """
     if _TOOL.search(directory):
-        return Place.TOOL
-    return Place.SHARED if _SHARED.search(directory) else Place.OTHER
+        return DirectoryKind.TOOL
+    return DirectoryKind.SHARED if _SHARED.search(directory) else DirectoryKind.OTHER
 
 
 def is_fingerprinted(path: str) -> bool:
@@ -169,7 +169,7 @@ def looks_like_asset(path: str, directories: Container[str] | None = None) -> bo
     return (directories is None or path[: path.rfind("/") + 1] in directories) and is_fingerprinted(path)
 
 
-def reason(directory: str, name: str, place: Place | None = None) -> str:
+def reason(directory: str, name: str, place: DirectoryKind | None = None) -> str:
     """Return why a name alone shows that a file is fingerprinted, "" when it does not.
 
     Args:
@@ -182,10 +182,10 @@ def reason(directory: str, name: str, place: Place | None = None) -> str:
     """
     if not may_be_fingerprinted(name):
         return ""
-    return reason_in(directory, place_of(directory) if place is None else place, name, TAIL.findall(name))
+    return reason_in(directory, directory_kind(directory) if place is None else place, name, TAIL.findall(name))
 
 
-def reason_in(directory: str, place: Place, name: str, tails: list[tuple[str, str]]) -> str:
+def reason_in(directory: str, place: DirectoryKind, name: str, tails: list[tuple[str, str]]) -> str:
     """Return what ``reason`` does, for a name that may be fingerprinted.
 
     Args:
@@ -194,13 +194,13 @@ def reason_in(directory: str, place: Place, name: str, tails: list[tuple[str, st
         name: The last segment of the file's path.
         tails: What ``TAIL`` finds in the name.
     """
-    if place is Place.TOOL:
+    if place is DirectoryKind.TOOL:
         return DIRECTORY if name[0] != "_" or _is_of_build(directory, name) else ""
-    if place is Place.SHARED:
+    if place is DirectoryKind.SHARED:
         for separator, tail in tails:  # nearly every name of a build
             if separator and _is_random(tail):
                 return USUAL
-    separators = "-." if place is Place.SHARED else "."
+    separators = "-." if place is DirectoryKind.SHARED else "."
     for separator, tail in tails:
         if _LONG_HEX.match(tail) or (separator and separator in separators and _is_hex(tail)):
             return HEXADECIMAL

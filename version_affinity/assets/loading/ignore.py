@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from version_affinity.errors import ConfigurationError
 
-from .fingerprint import Place, has_hash, is_hash_like, place_of, reason
+from .fingerprint import DirectoryKind, directory_kind, has_hash, is_hash_like, reason
 from .media import content_type
 from .siblings import ENDINGS, uncompressed
 from .tree import UnservableError, read, through_projection, wsgi_path
@@ -146,14 +146,14 @@ class Exclusions:
         hashed = _HASHED.match(plain)
         if hashed is None or not content_type(plain.removesuffix(".map")).startswith(_BUILT):
             return False
-        place = place_of(directory)
+        place = directory_kind(directory)
         if reason(directory, plain, place):
             return True
         tail = hashed[1] if _HEXADECIMAL.match(hashed[1]) else hashed[1][-_HASH_LENGTH:]
         if not is_hash_like(tail):
             return False
         # A hash may read as a word, where only the others tell that hashes stand here.
-        return place is not Place.OTHER or any(map(has_hash, siblings))
+        return place is not DirectoryKind.OTHER or any(map(has_hash, siblings))
 
 
 def check_is_build(root: str, given: str, exclusions: Exclusions, *, page_is_known: bool = False) -> None:

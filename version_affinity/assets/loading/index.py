@@ -24,7 +24,7 @@ from version_affinity.errors import ConfigurationError
 
 from .asset import Asset
 from .ignore import DEFAULT_IGNORE, Exclusions, check_is_build, doubt_of, matcher, why_hidden
-from .inventory import UNKNOWN, Inventory, InventoryError, from_document
+from .inventory import NOTHING_KNOWN, Inventory, InventoryError, inventory_from
 from .inventory_file import InventoryFile
 from .loader import Loader
 from .media import checked_additions
@@ -271,12 +271,12 @@ def _given(manifest: object) -> Inventory:
     if isinstance(manifest, Inventory):
         return manifest
     if not isinstance(manifest, MappingABC):
-        return UNKNOWN
+        return NOTHING_KNOWN
     try:
-        return from_document(dict(manifest))
+        return inventory_from(dict(manifest))
     except InventoryError as error:
         logger.warning("the manifest that was given is not used, and all files are read: %s", error)
-        return UNKNOWN
+        return NOTHING_KNOWN
 
 
 def _root(directory: str | os.PathLike[str]) -> str:

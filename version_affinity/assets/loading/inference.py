@@ -26,14 +26,14 @@ from .fingerprint import (
     TAIL,
     USUAL,
     USUAL_NAME,
-    Place,
+    DirectoryKind,
+    directory_kind,
     has_hash,
     is_code,
     is_date,
     is_hash_like,
     is_plain,
     may_be_fingerprinted,
-    place_of,
     reads_as_words,
     reason_in,
     token_count,
@@ -42,10 +42,10 @@ from .fingerprint import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
-    from .tree import Fields
+    from .tree import FileFields
 
 #: Why a file is fingerprinted, beside the reasons of ``fingerprint``.
-MANIFEST: Final = "manifest"
+BY_MANIFEST: Final = "manifest"
 NEIGHBOURS: Final = "like its neighbours"
 IMPORTED: Final = "imported by name"
 LOADED: Final = "loaded by a page"
@@ -163,7 +163,7 @@ def why_not(path: str) -> str:
 
 
 def by_name(
-    directories: Iterable[tuple[str, Collection[Fields]]],
+    directories: Iterable[tuple[str, Collection[FileFields]]],
     hashed: Collection[str] = (),
     listed: Collection[str] | None = None,
 ) -> Names:
@@ -203,17 +203,17 @@ def by_name(
 
 
 def _group(
-    parent: str, files: Iterable[Fields], reasons: dict[str, str], groups: _Groups, listed: Collection[str] | None
+    parent: str, files: Iterable[FileFields], reasons: dict[str, str], groups: _Groups, listed: Collection[str] | None
 ) -> None:
     """Judge each name of a directory alone, and put it where its neighbours are."""
-    place = place_of(parent)
+    place = directory_kind(parent)
     here: dict[_Shape, list[tuple[str, str]]] = defaultdict(list)
     for path, name, _ in files:
-        if listed is not None and place is Place.SHARED and path not in listed and not is_code(name):
+        if listed is not None and place is DirectoryKind.SHARED and path not in listed and not is_code(name):
             continue  # a public file: of its own files, Vite leaves out just workers, maps and what these load
         if not may_be_fingerprinted(name):
             continue
-        usual = USUAL_NAME.match(name) if place is Place.SHARED else None
+        usual = USUAL_NAME.match(name) if place is DirectoryKind.SHARED else None
         if usual is not None:
             reasons[path] = USUAL
             here["-", 8].append((path, usual[1]))
@@ -222,7 +222,7 @@ def _group(
         why = reason_in(parent, place, name, tails)
         if why:
             reasons[path] = why
-        if place is not Place.TOOL:
+        if place is not DirectoryKind.TOOL:
             for separator, tail in tails:
                 here[separator, len(tail)].append((path, tail))
     groups.update(((parent, shape), members) for shape, members in here.items())
@@ -231,11 +231,11 @@ def _group(
 def _take_manifest(reasons: dict[str, str], hashed: Iterable[str], listed: Iterable[str]) -> None:
     for path in hashed:
         if may_be_fingerprinted(path[path.rfind("/") + 1 :]):
-            reasons[path] = MANIFEST
+            reasons[path] = BY_MANIFEST
     for path in listed:
         name = path[path.rfind("/") + 1 :]
         if path not in reasons and has_hash(name):
-            reasons[path] = MANIFEST
+            reasons[path] = BY_MANIFEST
 
 
 def _is_like_neighbours(path: str, tail: str, own: Alphabet | None, elsewhere: Iterable[Alphabet]) -> bool:

@@ -62,7 +62,7 @@ class BrokenError(InventoryError):
     """The text is not even JSON."""
 
 
-class Entry(NamedTuple):
+class KnownFile(NamedTuple):
     """What one file held; its attributes are those of an ``Asset``, whose content is not at hand."""
 
     size: int
@@ -77,14 +77,14 @@ class Entry(NamedTuple):
 
 #: An entry as it waits for its file. Of plain tuples the garbage collector keeps no account once it has seen them: tens
 #: of thousands of entries would cost each of its runs some milliseconds, in which no thread runs.
-Fields: TypeAlias = "tuple[int, int, bytes, str, bool, bool | None, str]"
+KnownFields: TypeAlias = "tuple[int, int, bytes, str, bool, bool | None, str]"
 
 
 class Inventory(NamedTuple):
     """What is known of a build's files without reading them.
 
     Attributes:
-        files: Request path to what the file held: an asset, or the fields of an ``Entry``.
+        files: Request path to what the file held: an asset, or the fields of a ``KnownFile``.
         verdicts: Request path of a compressed sibling to what came of comparing it with its original.
         vite: Vite's manifest.
         about: Whatever else the manifest says, kept when it is written anew.
@@ -94,7 +94,7 @@ class Inventory(NamedTuple):
         rules: The number of the rules for fingerprints that the files were judged by.
     """
 
-    files: Mapping[str, Fields] | Mapping[str, Asset]
+    files: Mapping[str, KnownFields] | Mapping[str, Asset]
     verdicts: Mapping[str, Verdict]
     vite: ViteFile | None = None
     about: Mapping[str, object] = {}  # never changed
@@ -103,7 +103,7 @@ class Inventory(NamedTuple):
     is_binding: bool = False
     rules: int = RULES
 
-    def entries(self) -> Iterator[tuple[str, Fields]]:
+    def entries(self) -> Iterator[tuple[str, KnownFields]]:
         """Yield each file's path and what the manifest says of it, whether its time tells something or not."""
         for path, entry in self.files.items():
             yield path, _fields(entry)
@@ -113,12 +113,12 @@ class Inventory(NamedTuple):
         entry = self.files.get(path)
         return None if entry is None else _fields(entry)[2]
 
-    def known(self, path: str) -> Entry | Asset | None:
+    def known(self, path: str) -> KnownFile | Asset | None:
         """Return what a file held, None when that is unknown or its time does not tell."""
         entry = self.files.get(path)
         if not isinstance(entry, tuple):
             return entry
-        return Entry(*entry) if self._tells(entry[1]) else None
+        return KnownFile(*entry) if self._tells(entry[1]) else None
 
     def known_vite(self, name: str, stamp: tuple[int, int]) -> ViteFile | None:
         """Return what was found in a file of this size and time of modification, None when that is unknown."""
@@ -141,21 +141,21 @@ class Inventory(NamedTuple):
 
 
 #: Nothing is known.
-UNKNOWN: Final = Inventory({}, {})
+NOTHING_KNOWN: Final = Inventory({}, {})
 
 
-def parse(text: bytes) -> Inventory:
+def parse_inventory(text: bytes) -> Inventory:
     """Parse a manifest. Entries that cannot be used are left out: their files are read.
 
     Raises:
         InventoryError: it is no manifest of a build.
 
-    >>> parse(b'{"manifest": "version_affinity build", "format": 1, "files": {}}').files
+    >>> parse_inventory(b'{"manifest": "version_affinity build", "format": 1, "files": {}}').files
     {}
     """
     try:
         decoded = text.decode("utf-8")
-        return _by_lines(decoded) or from_document(json.loads(decoded))
+        return _by_lines(decoded) or inventory_from(json.loads(decoded))
     except InventoryError:
         raise
     except (ValueError, RecursionError) as error:  # UnicodeDecodeError and JSONDecodeError are ValueErrors
@@ -195,7 +195,7 @@ def _slices(text: str, start: int, end: int) -> Iterator[dict[str, object]]:
         start = stop + len(_SEPARATOR)
 
 
-def from_document(document: object) -> Inventory:
+def inventory_from(document: object) -> Inventory:
     """Return the inventory that a manifest's parsed JSON is.
 
     Raises:
@@ -216,7 +216,7 @@ class _Parser:
             raise InventoryError("it is something else than a manifest of a build")
         if header.get("format") != _FORMAT:
             raise InventoryError(f"it is of format {header.get('format')!r:.20}, and this release reads {_FORMAT}")
-        self._files: dict[str, Fields] = {}
+        self._files: dict[str, KnownFields] = {}
         self._verdicts: dict[str, Verdict] = {}
         self._vite = _vite_file(header.get("vite"))
         rules = header.get("rules")
@@ -278,16 +278,17 @@ def _vite_document(vite: ViteFile | None) -> dict[str, object] | None:
     return {"name": vite.name, "size": vite.size, "mtime_ns": vite.mtime_ns, "chunks": chunks}
 
 
-def _fields(entry: Fields | Asset) -> Fields:
+def _fields(entry: KnownFields | Asset) -> KnownFields:
     if isinstance(entry, tuple):
         return entry
     return entry.size, entry.mtime_ns, entry.digest, entry.content_type, entry.fingerprinted, entry.is_worker, entry.why
 
 
-def lines(inventory: Inventory) -> Iterator[str]:
+def inventory_lines(inventory: Inventory) -> Iterator[str]:
     """Yield a manifest's text, line by line.
 
-    >>> print(*lines(Inventory({"/a.js": (1, 2, bytes(16), "text/javascript", False, True, "")}, {})), sep="", end="")
+    >>> files = {"/a.js": (1, 2, bytes(16), "text/javascript", False, True, "")}
+    >>> print("".join(inventory_lines(Inventory(files, {}))), end="")
     {"manifest": "version_affinity build", "format": 1, "rules": 1, "vite": null, "files": {
     "a.js": {"size": 1, "mtime_ns": 2, "digest": "00000000000000000000000000000000", "type": "text/javascript", \
 "fingerprinted": false, "service_worker": true}

@@ -11,7 +11,7 @@ from typing import Final
 
 from version_affinity.errors import ConfigurationError
 
-from .inventory import UNKNOWN, BrokenError, Inventory, InventoryError, lines, parse
+from .inventory import NOTHING_KNOWN, BrokenError, Inventory, InventoryError, inventory_lines, parse_inventory
 from .tree import UnservableError, read
 
 logger = logging.getLogger("version_affinity")
@@ -53,13 +53,13 @@ class InventoryFile:
         try:
             return _parsed(read(self.file, _LIMIT).data)
         except FileNotFoundError:
-            return UNKNOWN
+            return NOTHING_KNOWN
         except (OSError, UnservableError, InventoryError) as error:
             # Another file may be named by mistake, or a later release's: that is not written over.
             self._writable = isinstance(error, BrokenError) and self.file.endswith(".json")
             reason = f"it cannot be read: {error.strerror}" if isinstance(error, OSError) else str(error)
             logger.warning("manifest=%r is not used, and all files are read: %s", self.file, reason)
-            return UNKNOWN
+            return NOTHING_KNOWN
 
     def write(self, inventory: Inventory) -> None:
         """Write the manifest, at once or, which is logged, not at all: nobody ever finds a part of it."""
@@ -70,7 +70,7 @@ class InventoryFile:
         unfinished = os.path.join(parent, f".{base}.{secrets.token_hex(8)}")  # noqa: PTH118
         try:
             with open(unfinished, "x", encoding="utf-8") as file:  # noqa: PTH123
-                file.writelines(lines(inventory))
+                file.writelines(inventory_lines(inventory))
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(unfinished, self.file)  # noqa: PTH105
@@ -85,4 +85,4 @@ class InventoryFile:
 def _parsed(text: bytes | None) -> Inventory:
     if text is None:
         raise InventoryError("it is too large")
-    return parse(text) if text else UNKNOWN
+    return parse_inventory(text) if text else NOTHING_KNOWN

@@ -6,11 +6,11 @@ from itertools import starmap
 from operator import attrgetter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from .asset import Asset, Header, Representation
+from .asset import Asset, HeaderField, Representation
 from .ignore import Exclusions
-from .inference import CONFIGURED, EVIDENCE, MANIFEST, Names, by_content, by_name
-from .inventory import RULES, Entry, Inventory
-from .manifests import find, hashed_paths
+from .inference import BY_MANIFEST, CONFIGURED, EVIDENCE, Names, by_content, by_name
+from .inventory import RULES, Inventory, KnownFile
+from .manifests import find_vite_manifest, hashed_paths
 from .media import GZIPPED, content_type, extension, is_html
 from .siblings import ENDINGS, Verdict, can_compare, coding_of, compare, is_older, own_coding, uncompressed
 from .tree import Content, File, Skipped, UnservableError, is_unchanged, read, walk
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from .manifests import ViteFile, ViteManifest
     from .memory import Memory
-    from .tree import Described, Fields
+    from .tree import Described, FileFields
 
 # Rules for the server, not files for a browser; nor are they when compressed.
 _RULE_FILES: Final = frozenset(("/_headers", "/_redirects"))
@@ -79,8 +79,8 @@ class Loader:
         self.rule: Final = rule
         self.apart: Final = apart
         self._additions: Final = types
-        self._types: dict[str, tuple[Header, bool]] = {}
-        self._lengths: dict[int, Header] = {}
+        self._types: dict[str, tuple[HeaderField, bool]] = {}
+        self._lengths: dict[int, HeaderField] = {}
 
     def load(self, known: Inventory) -> Loaded:
         """Read the directory: of each file what is not known yet.
@@ -94,7 +94,7 @@ class Loader:
             reading.forget()
             raise
 
-    def kind(self, name: str) -> tuple[Header, bool]:
+    def kind(self, name: str) -> tuple[HeaderField, bool]:
         """Return the Content-Type by a file's name, and whether it is a document's."""
         ending = name[name.rfind(".") :]  # as it is written: no call for nearly every file
         known = self._types.get(ending) if ending != name else None
@@ -105,7 +105,7 @@ class Loader:
                 self._types[ending] = known
         return known
 
-    def length(self, size: int) -> Header:
+    def length(self, size: int) -> HeaderField:
         """Return the Content-Length of so many bytes."""
         length = self._lengths.get(size)
         if length is None:
@@ -133,7 +133,7 @@ class _Reading:
 
     def run(self) -> Loaded:
         loader, assets, skipped = self._loader, self._assets, self._skipped
-        vite = find(loader.root, self._known.known_vite, skipped)
+        vite = find_vite_manifest(loader.root, self._known.known_vite, skipped)
         self._same_vite = vite == self._known.vite
         directories = list(walk(loader.root, self.exclusions, skipped))
         names = self._names(directories, vite.manifest if vite else None)
@@ -170,7 +170,7 @@ class _Reading:
             self._search(names.undecided)
         return Loaded(assets, self._verdicts, vite, tuple(skipped))
 
-    def _names(self, directories: list[tuple[str, list[Fields]]], vite: ViteManifest | None) -> Names:
+    def _names(self, directories: list[tuple[str, list[FileFields]]], vite: ViteManifest | None) -> Names:
         """Judge the names of all files."""
         hashed = hashed_paths(
             self._loader.root,
@@ -189,9 +189,9 @@ class _Reading:
         why = reasons.get(path, "")
         if (
             not why
-            and isinstance(content, Asset | Entry)
+            and isinstance(content, Asset | KnownFile)
             # The same bytes under the same name. A copy of the build lacks a hidden manifest.
-            and (content.why in EVIDENCE or (content.why == MANIFEST and self._same_vite))
+            and (content.why in EVIDENCE or (content.why == BY_MANIFEST and self._same_vite))
         ):
             why = content.why
         return why != "", why
@@ -266,7 +266,7 @@ class _Reading:
 
     def _is_worker(self, file: str, content: Described) -> bool:
         """Tell whether a script handles a service worker's events, by its bytes where that is not known."""
-        if isinstance(content, Asset | Entry) and content.is_worker is not None:
+        if isinstance(content, Asset | KnownFile) and content.is_worker is not None:
             return content.is_worker
         data = content.data
         if data is None:
@@ -281,7 +281,7 @@ class _Reading:
         path: str,
         file: str,
         content: Described,
-        kind: Header,
+        kind: HeaderField,
         document: bool,
         fingerprinted: bool,
         is_worker: bool | None,
@@ -320,7 +320,7 @@ class _Reading:
         return asset
 
     def _variants(
-        self, path: str, original: Described, kind: Header, siblings: list[tuple[str, File]]
+        self, path: str, original: Described, kind: HeaderField, siblings: list[tuple[str, File]]
     ) -> tuple[Representation, ...]:
         """Return the siblings that are smaller than a file and hold its content, the smallest first."""
         found = []
@@ -357,7 +357,7 @@ class _Reading:
         self._verdicts[sibling.path] = verdict
         return verdict.fault
 
-    def _variant(self, path: str, file: str, content: Described, coding: str, kind: Header) -> Representation:
+    def _variant(self, path: str, file: str, content: Described, coding: str, kind: HeaderField) -> Representation:
         before = self._known.files.get(path)
         for variant in before.variants if isinstance(before, Asset) else ():
             if (
@@ -388,7 +388,7 @@ class _Reading:
             self._skipped.append(Skipped(parent, f"a directory, not {original} compressed"))
 
 
-def _siblings(files: Iterable[Fields]) -> dict[str, list[tuple[str, File]]]:
+def _siblings(files: Iterable[FileFields]) -> dict[str, list[tuple[str, File]]]:
     """Return the files of a directory that are named as others are compressed, by the name of the other."""
     compressed = [file for file in files if file[1].endswith(ENDINGS)]
     siblings: dict[str, list[tuple[str, File]]] = {}

@@ -21,7 +21,7 @@ from .tree import Skipped, UnservableError, read, stamp_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
-    from .tree import Fields
+    from .tree import FileFields
 
 # Where Vite writes its manifest, and where it did before version 5.
 _PLACE = ".vite/manifest.json"
@@ -236,7 +236,7 @@ class ViteFile(NamedTuple):
     manifest: ViteManifest | None
 
 
-def find(
+def find_vite_manifest(
     root: str, known: Callable[[str, tuple[int, int]], ViteFile | None], skipped: list[Skipped]
 ) -> ViteFile | None:
     """Return a build's manifest, None when there is none.
@@ -359,7 +359,7 @@ def _added(source: str, output: str) -> str:
 
 
 def hashed_paths(
-    root: str, directories: Collection[tuple[str, Collection[Fields]]], is_known: Callable[[str, str], bool]
+    root: str, directories: Collection[tuple[str, Collection[FileFields]]], is_known: Callable[[str, str], bool]
 ) -> set[str]:
     """Return the paths of a build's files that manifests of other tools than Vite map an unhashed source to.
 
@@ -382,7 +382,7 @@ def hashed_paths(
 
 
 def _others(
-    root: str, directories: Iterable[tuple[str, Iterable[Fields]]], is_known: Callable[[str, str], bool]
+    root: str, directories: Iterable[tuple[str, Iterable[FileFields]]], is_known: Callable[[str, str], bool]
 ) -> Iterator[tuple[str, str]]:
     """Yield the directory and the absolute name of each file that may be a manifest of another tool than Vite."""
     for parent, files in directories:

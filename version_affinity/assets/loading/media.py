@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from version_affinity.errors import ConfigurationError
 
 #: What a file without a known extension is: bytes, which a browser downloads and never runs.
-UNKNOWN = "application/octet-stream"
+UNKNOWN_TYPE = "application/octet-stream"
 
 #: The extension of SVG that is gzipped as it lies there. Browsers show it only with Content-Encoding: gzip.
 GZIPPED = "svgz"
@@ -226,7 +226,7 @@ def content_type(path: str, additions: Mapping[str, str] | None = None) -> str:
     ending = extension(path)
     if additions is not None and ending in additions:
         return additions[ending]
-    return _TYPES.get(ending) or _NAMES.get(path[path.rfind("/") + 1 :], UNKNOWN)
+    return _TYPES.get(ending) or _NAMES.get(path[path.rfind("/") + 1 :], UNKNOWN_TYPE)
 
 
 def is_html(content_type: str) -> bool:

@@ -1,7 +1,7 @@
 """The file content that a process holds: shared by equal files of all versions, bounded, and filled on first use.
 
 A load that reads files hands their content over at once. A load that knows them from an earlier one reads nothing:
-``content_of`` gets a small file into memory when it is first asked for, and compares its hash then, once.
+``cached_content`` gets a small file into memory when it is first asked for, and compares its hash then, once.
 
 ``open_same`` opens a file that is sent from disk. A file with another time of modification is compared by its hash
 before it is given up: rsync, or a build that is made again, writes the same bytes with another time.
@@ -158,7 +158,7 @@ if hasattr(os, "register_at_fork"):  # not on Windows, which knows no fork
     os.register_at_fork(after_in_child=_after_fork)
 
 
-def content_of(representation: Representation) -> bytes | None:
+def cached_content(representation: Representation) -> bytes | None:
     """Return a small file's content from memory, where it is read into on first use; None: open the file.
 
     It is None for a large file, when the memory is full, and when the file is no longer the one that was indexed, which
@@ -190,7 +190,7 @@ def content_of(representation: Representation) -> bytes | None:
 
 
 def is_misdescribed(representation: Representation) -> bool:
-    """Tell whether ``content_of`` has found that a file holds other bytes than an earlier load said."""
+    """Tell whether ``cached_content`` has found that a file holds other bytes than an earlier load said."""
     return representation.mtime_ns == _MISDESCRIBED
 
 

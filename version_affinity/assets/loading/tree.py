@@ -74,7 +74,7 @@ class File(NamedTuple):
 
 
 #: A ``File`` among thousands. Of plain tuples the garbage collector keeps no account once it has seen them.
-Fields: TypeAlias = "tuple[str, str, str]"
+FileFields: TypeAlias = "tuple[str, str, str]"
 
 
 class Content(NamedTuple):
@@ -119,7 +119,7 @@ def wsgi_path(name: str) -> str:
     return name if name.isascii() else os.fsencode(name).decode("latin-1")
 
 
-def walk(root: str, exclusions: Exclusions, skipped: list[Skipped]) -> Iterator[tuple[str, list[Fields]]]:
+def walk(root: str, exclusions: Exclusions, skipped: list[Skipped]) -> Iterator[tuple[str, list[FileFields]]]:
     """Yield each directory's path and its servable files, in the order of their names.
 
     Names that begin with a dot are left out silently, except ``/.well-known/`` (RFC 8615) and what a build tool wrote.
@@ -138,8 +138,8 @@ def walk(root: str, exclusions: Exclusions, skipped: list[Skipped]) -> Iterator[
         except OSError as error:
             skipped.append(Skipped(parent, f"the directory cannot be read: {error.strerror}"))
             continue
-        files: list[Fields] = []
-        dotted: list[Fields] = []
+        files: list[FileFields] = []
+        dotted: list[FileFields] = []
         are_plain = exclusions.are_none and parent != "/"
         for entry in _merged(parts):
             name = wsgi_path(entry.name)

@@ -11,7 +11,7 @@ from version_affinity.assets.http.response import NO_STORE
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from version_affinity.assets.loading.asset import Header
+    from version_affinity.assets.loading.asset import HeaderField
 
 _PRIVATE: Final = ("private", "no-store")
 # What invites shared caches, or lets them pass over the rest: "must-understand" outranks "no-store" (RFC 9111 section
@@ -43,10 +43,10 @@ class HeaderChanges(NamedTuple):
     """
 
     removed: frozenset[str]
-    added: tuple[Header, ...]
+    added: tuple[HeaderField, ...]
     vary: str = ""
 
-    def applied_to(self, headers: Iterable[Header]) -> list[Header]:
+    def applied_to(self, headers: Iterable[HeaderField]) -> list[HeaderField]:
         """Return a response's headers, changed; the given ones stay as they are.
 
         >>> changes = HeaderChanges(frozenset(("etag",)), (("X-A", "1"),), "Origin")
@@ -116,7 +116,7 @@ class HeaderChanges(NamedTuple):
 
     def _limited(self, caching: Callable[[str], str]) -> HeaderChanges:
         """Return the changes with what ``caching`` leaves of a Cache-Control."""
-        added: list[Header] = []
+        added: list[HeaderField] = []
         spared = set(_KEPT)
         for name, value in self.added:
             lowered = name.lower()
@@ -162,7 +162,7 @@ def shown_elsewhere(here: HeaderChanges | None, home: HeaderChanges | None) -> H
 def _divided(changes: HeaderChanges) -> tuple[HeaderChanges, HeaderChanges]:
     """Return changes without those of caching, and those; Vary is not removed."""
     caching = frozenset(name for name in changes.removed if name in CACHING or is_targeted(name))
-    added: dict[bool, list[Header]] = {False: [], True: []}
+    added: dict[bool, list[HeaderField]] = {False: [], True: []}
     for name, value in changes.added:
         added[name.lower() in caching].append((name, value))
     others = HeaderChanges(changes.removed - caching - {"vary"}, tuple(added[False]), changes.vary)
@@ -192,7 +192,7 @@ def _unshared(cache_control: str) -> str:
     return ", ".join(kept) if any(directive.lower() in _PRIVATE for directive in kept) else ""
 
 
-def negotiated(status: str, headers: Sequence[Header]) -> list[Header]:
+def negotiated(status: str, headers: Sequence[HeaderField]) -> list[HeaderField]:
     """Return the headers of an application's answer at a URL at which a navigation is shown a page of a build.
 
     ``Vary`` keeps a cache from answering the navigation with it, and a cache keeps an error only if the application
@@ -208,7 +208,7 @@ def negotiated(status: str, headers: Sequence[Header]) -> list[Header]:
     return marked
 
 
-def _varying(headers: Sequence[Header], vary: str) -> list[Header]:
+def _varying(headers: Sequence[HeaderField], vary: str) -> list[HeaderField]:
     """Return headers with one Vary that names theirs and these; "*" outranks names (RFC 9110 section 12.5.5)."""
     lines = [value for name, value in headers if name.lower() == "vary"]
     names: dict[str, str] = {}

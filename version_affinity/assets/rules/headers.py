@@ -28,16 +28,16 @@ import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from .changes import HeaderChanges
-from .files import MAX_LINE, InvalidLine, Source, Template, rule_lines
+from .files import MAX_LINE, InvalidLine, RuleSource, Template, rule_lines
 from .urls import file_bytes, hostname, read_url, resolved, written
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from version_affinity.assets.loading.asset import Header
+    from version_affinity.assets.loading.asset import HeaderField
 
 #: Rules in a file.
-MAX_RULES: Final = 100
+MAX_HEADER_RULES: Final = 100
 
 # The platforms take such a line for a path, also "Name:https://example.com": only a blank tells the two apart.
 _PATH_LINE: Final = re.compile(r"/|\S+://")
@@ -81,7 +81,7 @@ class HeaderRule(NamedTuple):
     """
 
     source: str
-    fields: tuple[Header, ...]
+    fields: tuple[HeaderField, ...]
     removed: tuple[str, ...]
     line: int
 
@@ -158,7 +158,7 @@ class _Compiled:
     __slots__ = ("fields", "is_constant", "removed", "source")
 
     def __init__(self, rule: HeaderRule) -> None:
-        self.source: Final = Source(rule.source)
+        self.source: Final = RuleSource(rule.source)
         self.fields: Final = tuple((name, Template(_wire(value), self.source.names)) for name, value in rule.fields)
         self.removed: Final = frozenset(name.lower() for name in rule.removed)
         self.is_constant: Final = all(template.is_constant for _, template in self.fields)
@@ -176,7 +176,7 @@ def _combined(matches: Iterable[tuple[_Compiled, Mapping[str, str]]]) -> HeaderC
         for name, template in rule.fields:
             fields.setdefault(name.lower(), (name, []))[1].append(template.filled(values, written))
     vary = fields.pop("vary", None)
-    added: list[Header] = []
+    added: list[HeaderField] = []
     for lowered, (name, texts) in fields.items():
         removed.add(lowered)
         # The one field whose values cannot be joined (RFC 9110 section 5.3).
@@ -189,7 +189,7 @@ def _wire(value: str) -> str:
     return file_bytes(value.replace("\t", " ")).decode("latin-1")
 
 
-def parse_headers(text: str, *, max_rules: int = MAX_RULES, max_line: int = MAX_LINE) -> HeaderRules:
+def parse_headers(text: str, *, max_rules: int = MAX_HEADER_RULES, max_line: int = MAX_LINE) -> HeaderRules:
     """Read a ``_headers`` file; nothing in it raises.
 
     Args:
@@ -209,7 +209,7 @@ class _Reader:
         self._rules: Final[list[HeaderRule]] = []
         self._path = ""
         self._line = 0
-        self._fields: list[Header] = []
+        self._fields: list[HeaderField] = []
         self._removed: list[str] = []
         # Whether the rule protects its path, which is a reason to be there.
         self._protects = False
@@ -307,9 +307,9 @@ class _Reader:
         return not why
 
 
-def _joined(fields: Iterable[Header]) -> tuple[Header, ...]:
+def _joined(fields: Iterable[HeaderField]) -> tuple[HeaderField, ...]:
     """Join the values of one name, where that name may be joined."""
-    joined: dict[tuple[str, int], Header] = {}
+    joined: dict[tuple[str, int], HeaderField] = {}
     for at, (name, value) in enumerate(fields):
         lowered = name.lower()
         key = (lowered, at if lowered == "set-cookie" else 0)

@@ -28,7 +28,7 @@ from urllib.parse import unquote_to_bytes
 
 from version_affinity.assets.spelling import canonical, merge_slashes, wire_bytes
 
-from .files import MAX_LINE, MAX_PATH, InvalidLine, Source, Template, rule_lines
+from .files import MAX_LINE, MAX_PATH, InvalidLine, RuleSource, Template, rule_lines
 from .urls import PATH_SAFE, encoded, file_bytes, hostname, read_url, resolved, safe_path, written
 
 if TYPE_CHECKING:
@@ -167,7 +167,7 @@ class _Compiled:
     __slots__ = ("_fragment", "_host", "_path", "_query", "_status", "fault", "line", "source")
 
     def __init__(self, rule: RedirectRule) -> None:
-        source = Source(rule.source)
+        source = RuleSource(rule.source)
         target = read_url(rule.target)
         self.source: Final = source
         self.line: Final = rule.line
@@ -239,7 +239,7 @@ def parse_redirects(
         except _UnusableError as error:
             invalid.append(InvalidLine(line, *error.args))
             continue
-        if Source(rule.source).names:
+        if RuleSource(rule.source).names:
             dynamic += 1
             if dynamic > max_dynamic:
                 message = f"the lines from here on are not read: before them are {max_dynamic} rules with * or :name"
@@ -267,7 +267,7 @@ def _read(line: int, text: str, html_handling: str, rules: Mapping[str, Redirect
         raise _UnusableError("token_count", f"a rule is a path, a target and perhaps a status, not {comment} words")
     source_text, target_text, status_text = (*words[:comment], "302")[:3]
     source = _read_source(source_text)
-    target = _read_target(target_text, Source(source).names)
+    target = _read_target(target_text, RuleSource(source).names)
     status = _STATUSES.get(status_text)
     if status is None:
         raise _UnusableError("bad_status", f"{status_text!r} is not one of {', '.join(_STATUSES)}")

@@ -11,7 +11,7 @@ import click
 
 from version_affinity.assets.loading.fingerprint import reason
 from version_affinity.assets.loading.inference import why_not
-from version_affinity.assets.loading.inventory import parse
+from version_affinity.assets.loading.inventory import parse_inventory
 from version_affinity.cli.context import author, command_line, current_target, target_options
 from version_affinity.cli.errors import RefusedError
 from version_affinity.cli.groups import Commands, Lazy, command
@@ -330,7 +330,7 @@ def _standing_of(file: dict[str, Any]) -> str:
 def _files(manifest: bytes) -> list[dict[str, Any]]:
     """Return the files of a version. What release 0.1 uploaded has no reasons: those are computed."""
     found = []
-    for path, (length, _, _, kind, fingerprinted, _, why) in parse(manifest).entries():
+    for path, (length, _, _, kind, fingerprinted, _, why) in parse_inventory(manifest).entries():
         slash = path.rindex("/") + 1
         said = why or ((reason(path[:slash], path[slash:]) or "recorded at upload") if fingerprinted else why_not(path))
         file = {"path": local_path(path), "size": length, "type": kind, "fingerprinted": fingerprinted, "why": said}

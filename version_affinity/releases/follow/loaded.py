@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias, TypeVar
 
 from version_affinity.assets.loading.ignore import DELIBERATE
-from version_affinity.assets.loading.inventory import InventoryError, parse
+from version_affinity.assets.loading.inventory import InventoryError, parse_inventory
 from version_affinity.assets.loading.loader import OTHER_BYTES
 from version_affinity.assets.loading.media import content_type, is_html
 from version_affinity.assets.loading.tree import wsgi_path
@@ -165,7 +165,7 @@ def _without(mapping: dict[str, T], version: str) -> dict[str, T]:
 
 def _parsed(text: bytes) -> Inventory:
     try:
-        manifest = parse(text)
+        manifest = parse_inventory(text)
     except InventoryError as error:
         raise IncompleteError(f"its manifest cannot be used: {error}") from None
     unusable = manifest.listed - len(manifest.files)

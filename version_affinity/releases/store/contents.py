@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from version_affinity.assets.loading.ignore import Exclusions, check_is_build, doubt_of
-from version_affinity.assets.loading.inventory import InventoryError, parse
+from version_affinity.assets.loading.inventory import InventoryError, parse_inventory
 from version_affinity.assets.loading.siblings import ENDINGS
 from version_affinity.assets.loading.tree import Skipped, UnservableError, read, walk
 from version_affinity.errors import ConfigurationError
@@ -227,7 +227,7 @@ def verify_version(
     if not os.path.isdir(root) and not manifest.exists():  # noqa: PTH112
         releases.release(version)  # which says so
     try:
-        inventory = parse(manifest.read_bytes())
+        inventory = parse_inventory(manifest.read_bytes())
         contents = contents_of(root)
     except InventoryError as error:
         return (Skipped(manifest.name, f"the manifest cannot be used: {error}"),)

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from version_affinity.assets.loading.inventory import InventoryError, parse
+from version_affinity.assets.loading.inventory import InventoryError, parse_inventory
 from version_affinity.deployment import check_name, check_version_id
 from version_affinity.errors import ConfigurationError
 
@@ -339,9 +339,9 @@ def read_head(file: str | os.PathLike[str]) -> Mapping[str, object]:
     with open(file, "rb") as reader:  # noqa: PTH123
         first = reader.readline(_HEAD)
         try:
-            return parse(first + b"}}").about
+            return parse_inventory(first + b"}}").about
         except InventoryError:
-            return parse(first + reader.read()).about
+            return parse_inventory(first + reader.read()).about
 
 
 def _head(version: str, file: str) -> Release | None:

@@ -16,7 +16,7 @@ from datetime import timedelta
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
-from version_affinity.assets.loading.inventory import Inventory, InventoryError, lines, parse
+from version_affinity.assets.loading.inventory import Inventory, InventoryError, inventory_lines, parse_inventory
 from version_affinity.assets.loading.loader import Loader
 from version_affinity.assets.loading.tree import DIGEST_SIZE, OPEN_FLAGS, Skipped, UnservableError, read
 from version_affinity.errors import ConfigurationError
@@ -294,7 +294,7 @@ def _publish(
     """
     build, manifest = releases.build_path(release.id), releases.manifest_path(release.id)
     unfinished = work.manifest(release.id)
-    write_new(unfinished, lines(inventory._replace(about=release.about())))
+    write_new(unfinished, inventory_lines(inventory._replace(about=release.about())))
     sync_directory(work.path)
     renamed: list[tuple[Path, Path]] = []
     with publishing(releases):
@@ -353,7 +353,7 @@ def find_shared(releases: ReleasesDirectory, wanted: Collection[tuple[int, bytes
         if len(found) == len(wanted):
             break
         try:
-            inventory = parse(releases.manifest_path(version).read_bytes())
+            inventory = parse_inventory(releases.manifest_path(version).read_bytes())
         except (OSError, InventoryError):
             continue  # it has just been removed, or was reported already
         build = os.fsencode(releases.build_path(version))
