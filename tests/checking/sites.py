@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from tests.harness import write_build
 from version_affinity.assets.static import StaticAssets
-from version_affinity.checking import check
+from version_affinity.checking import check_build
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-    from version_affinity.checking import Broken, Report
+    from version_affinity.checking import Broken, BuildReport
     from version_affinity.checking.references import Document
 
 #: How a page begins that is one.
@@ -29,7 +29,7 @@ def loaded(directory: Path, files: Mapping[str, str | bytes], **options: Any) ->
 
 def checked(
     directory: Path, files: Mapping[str, str | bytes], options: Mapping[str, Any] | None = None, **settings: Any
-) -> Report:
+) -> BuildReport:
     """Return what a check tells of a build with some files.
 
     Args:
@@ -38,7 +38,7 @@ def checked(
         options: Those of ``StaticAssets``.
         **settings: Those of ``check``.
     """
-    return check(loaded(directory, files, **(options or {})), **settings)
+    return check_build(loaded(directory, files, **(options or {})), **settings)
 
 
 def told(broken: Iterable[Broken]) -> list[tuple[str, str, str]]:

@@ -160,7 +160,7 @@ def test_icons(tmp_path: Path) -> None:
 )
 def test_syntax(script: str, tmp_path: Path) -> None:
     """Reserved words that modules export, and escapes in tagged templates, are not faults."""
-    assert javascript.find(script.encode()).faults == ()
+    assert javascript.script_references(script.encode()).faults == ()
     assert outcome(tmp_path, script) == ([], [])
 
 

@@ -10,7 +10,7 @@ import pytest
 from tests.checking.bundled import BUILDS
 from tests.checking.sites import checked, loaded
 from version_affinity.assets.static import StaticAssets
-from version_affinity.checking import check
+from version_affinity.checking import check_build
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "example_app" / "builds"
 VERSIONS = ("v0", "v1", "v2")
@@ -49,7 +49,7 @@ def test_examples(version: str) -> None:
     """The example's builds are right, beside each other too."""
     known = {other: StaticAssets(EXAMPLES / other, memory=0) for other in VERSIONS if other != version}
     live = next(iter(known))
-    report = check(StaticAssets(EXAMPLES / version, memory=0), known=known, live=live)
+    report = check_build(StaticAssets(EXAMPLES / version, memory=0), known=known, live=live)
     assert (report.ok, report.broken, report.doubtful, report.faults) == (True, (), (), ())
     assert {"/logo.svg"} <= {unstable.path for unstable in report.unstable}
     assert report.churn is not None
@@ -63,5 +63,5 @@ def test_examples_gone(pattern: str, tmp_path: Path) -> None:
     shutil.copytree(EXAMPLES / "v1", build)
     gone = min((build / "assets").glob(pattern))
     gone.unlink()
-    report = check(StaticAssets(build, memory=0), known={"v1": StaticAssets(EXAMPLES / "v1", memory=0)})
+    report = check_build(StaticAssets(build, memory=0), known={"v1": StaticAssets(EXAMPLES / "v1", memory=0)})
     assert {(broken.path, broken.versions) for broken in report.broken} == {(f"/assets/{gone.name}", ("v1",))}

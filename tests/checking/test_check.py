@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.checking.sites import PAGE, checked, loaded, told
-from version_affinity.checking import check
+from version_affinity.checking import check_build
 from version_affinity.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -349,7 +349,7 @@ def test_configuration(settings: dict[str, Any], message: str, tmp_path: Path) -
 def test_loaded_builds(tmp_path: Path) -> None:
     """What ``StaticAssets`` holds is taken as well as ``StaticAssets``."""
     assets = loaded(tmp_path, {"index.html": f'{PAGE}<script src="a.js"></script>'})
-    assert check(assets.build, known={"v1": assets.build}) == check(assets, known={"v1": assets})
+    assert check_build(assets.build, known={"v1": assets.build}) == check_build(assets, known={"v1": assets})
 
 
 def test_changed_file(tmp_path: Path) -> None:
@@ -357,7 +357,7 @@ def test_changed_file(tmp_path: Path) -> None:
     assets = loaded(tmp_path, {"a.css": "a{}", "b.css": "b{}", "index.html": PAGE})
     (tmp_path / assets.index.directory / "a.css").write_text("x{}")
     (tmp_path / assets.index.directory / "b.css").unlink()
-    faults = check(assets).faults
+    faults = check_build(assets).faults
     assert [(fault.file, fault.reason.partition(":")[0]) for fault in faults] == [
         ("/a.css", "it has changed since the build was loaded"),
         ("/b.css", "it cannot be read"),

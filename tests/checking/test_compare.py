@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from tests.builds import COLLISION, DIFFERING, ENTRY, SHARED, build_of
 from tests.checking.sites import PAGE, checked, loaded
-from version_affinity.checking import Amount, Collision, Unstable, check
+from version_affinity.checking import Amount, Collision, Unstable, check_build
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,7 +19,7 @@ def test_collisions(tmp_path: Path) -> None:
     known["same"] = loaded(tmp_path, build_of("v2"))
     report = checked(tmp_path, build_of("v2"), known=known)
     assert (report.ok, report.collisions) == (False, (Collision(COLLISION, ("v0", "v1")),))
-    assert check(known["same"], known={"same": known["same"]}).ok
+    assert check_build(known["same"], known={"same": known["same"]}).ok
 
 
 def test_collisions_by_either(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.checking.sites import PAGE, checked, loaded
-from version_affinity.checking import check, workers
+from version_affinity.checking import check_build, workers
 from version_affinity.checking.reading import CSS, HTML, JAVASCRIPT, MANIFEST, parse, task_of
 from version_affinity.checking.references import Document
 from version_affinity.checking.workers import read_all
@@ -253,5 +253,5 @@ def test_unusual_names(tmp_path: Path) -> None:
         (build / name.decode("utf-8", "surrogateescape")).write_bytes(data)
     (build / "index.html").write_text(f"{PAGE}<script src='/a%ff.js'></script><script src='/c%1B.js'></script>")
     assets = loaded(tmp_path, {"index.html": PAGE})
-    report = check(type(assets)(build), known={"v1": assets})
+    report = check_build(type(assets)(build), known={"v1": assets})
     assert [(broken.file, broken.path) for broken in report.broken] == [("/a\\xff.js", "/b.js")]

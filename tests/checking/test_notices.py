@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.checking.sites import PAGE, checked, loaded
-from version_affinity.checking import check
+from version_affinity.checking import check_build
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -112,8 +112,8 @@ def test_prefix(made_for: str, served: str, said: str, tmp_path: Path) -> None:
     """A build that is made for another prefix says for which."""
     page = PAGE + "".join(f"<script src='{made_for}assets/{name}.js'></script>" for name in ("a", "b", "gone"))
     build = loaded(tmp_path, {"index.html": page, "assets/a.js": "", "assets/b.js": ""})
-    assert check(build, prefix=served).prefix == said
-    assert check(build, prefix=made_for).prefix == ""
+    assert check_build(build, prefix=served).prefix == said
+    assert check_build(build, prefix=made_for).prefix == ""
 
 
 def test_not_served(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.checking.sites import found
 from version_affinity.checking.languages import web_manifest
-from version_affinity.checking.languages.import_map import ImportMap, parse
+from version_affinity.checking.languages.import_map import ImportMap, parse_import_maps
 from version_affinity.checking.references import EXTERNAL, Need, clipped, printable, request_path, resolve, shown
 
 
@@ -123,13 +123,13 @@ MAP = """{
 )
 def test_import_map(specifier: str, base: str, expected: str | None) -> None:
     """A specifier means what the HTML standard makes of it, with the map of the page."""
-    imports, _, faults = parse([(1, MAP)], "/page/")
-    assert (imports.resolve(specifier, base), faults) == (expected, ())
+    imports, _, faults = parse_import_maps([(1, MAP)], "/page/")
+    assert (imports.address_of(specifier, base), faults) == (expected, ())
 
 
 def test_import_map_addresses() -> None:
     """The addresses of a map are references of its page; a directory need not be a file."""
-    _, references, _ = parse([(7, '{"imports": {"a": "./a.js", "b/": "/b/", "c": "c.js"}}')], "/page/")
+    _, references, _ = parse_import_maps([(7, '{"imports": {"a": "./a.js", "b/": "/b/", "c": "c.js"}}')], "/page/")
     assert [(one.text, one.line, one.need) for one in references] == [
         ("./a.js", 7, Need.FILE),
         ("/b/", 7, Need.CONTENT),
@@ -138,15 +138,17 @@ def test_import_map_addresses() -> None:
 
 def test_import_maps() -> None:
     """Of several maps that name a specifier, the first one counts."""
-    imports, _, _ = parse([(1, '{"imports": {"a": "/1.js"}}'), (2, '{"imports": {"a": "/2.js", "b": "/3.js"}}')], "/")
-    assert (imports.resolve("a", "/"), imports.resolve("b", "/")) == ("/1.js", "/3.js")
+    imports, _, _ = parse_import_maps(
+        [(1, '{"imports": {"a": "/1.js"}}'), (2, '{"imports": {"a": "/2.js", "b": "/3.js"}}')], "/"
+    )
+    assert (imports.address_of("a", "/"), imports.address_of("b", "/")) == ("/1.js", "/3.js")
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "1", '"a"', "[" * 100_000, '{"imports": []}', '{"scopes": {"a": 1}}'])
 def test_import_map_faults(text: str) -> None:
     """A map that is none is a fault at most, and knows nothing."""
-    imports, references, faults = parse([(3, text)], "/")
-    assert (imports.resolve("./a.js", "/"), references) == ("/a.js", ())
+    imports, references, faults = parse_import_maps([(3, text)], "/")
+    assert (imports.address_of("./a.js", "/"), references) == ("/a.js", ())
     assert {fault.line for fault in faults} <= {3}
     assert bool(faults) is not text.startswith('{"')
     assert isinstance(imports, ImportMap)
@@ -167,12 +169,12 @@ def test_import_map_faults(text: str) -> None:
 )
 def test_web_manifest(manifest: dict[str, object], expected: list[tuple[str, str]]) -> None:
     """The images and pages of a web app manifest are found, in whatever shape it is."""
-    assert found(web_manifest.find(json.dumps(manifest).encode())) == expected
+    assert found(web_manifest.manifest_references(json.dumps(manifest).encode())) == expected
 
 
 def test_web_manifest_lines() -> None:
     """A reference is told with the line that it stands in."""
-    document = web_manifest.find(b'{\n "icons": [\n  {"src": "a.png"}\n]}')
+    document = web_manifest.manifest_references(b'{\n "icons": [\n  {"src": "a.png"}\n]}')
     assert [reference.line for reference in document.references] == [3]
 
 
@@ -181,5 +183,5 @@ def test_web_manifest_lines() -> None:
 )
 def test_web_manifest_faults(data: bytes, line: int) -> None:
     """What is no manifest is a fault."""
-    document = web_manifest.find(data)
+    document = web_manifest.manifest_references(data)
     assert (document.references, [fault.line for fault in document.faults]) == ((), [line])

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from version_affinity.assets.static import StaticAssets
-from version_affinity.checking import check, reading
+from version_affinity.checking import check_build, reading
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -52,7 +52,7 @@ def parsed_once(monkeypatch: pytest.MonkeyPatch, kept: dict[tuple[str, bytes], D
                 kept[task.language, task.digest] = reading.read_one(task)
         return {task: kept[task.language, task.digest] for task in wanted}
 
-    monkeypatch.setattr(sys.modules[check.__module__], "read_all", read_all)
+    monkeypatch.setattr(sys.modules[check_build.__module__], "read_all", read_all)
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +77,7 @@ def test_all_are_there() -> None:
 def test_tool(tool: str, tmp_path: Path) -> None:
     """Nothing is said against an intact build; a file that is gone is missed, and no other one is."""
     build = unpacked(tool, tmp_path)
-    report = check(StaticAssets(build, memory=0))
+    report = check_build(StaticAssets(build, memory=0))
     assert (report.broken, report.doubtful, report.faults, report.prefix) == ((), (), (), "")
     unnamed = re.compile("|".join([UNNAMED["*"], UNNAMED.get(tool, "(?!)")]))
     for path in StaticAssets(build, memory=0).index.assets:
@@ -86,7 +86,7 @@ def test_tool(tool: str, tmp_path: Path) -> None:
         file.unlink()
         try:
             left = StaticAssets(build, memory=0)
-            report = check(left)
+            report = check_build(left)
         finally:
             file.write_bytes(content)
         missed = {broken.path for broken in (*report.broken, *report.doubtful)}

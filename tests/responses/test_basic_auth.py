@@ -10,7 +10,7 @@ from tests.builds import SPLIT, key_of, pinned, rollout
 from tests.harness import NAVIGATION, SCRIPT, client, write_build
 from version_affinity import StaticAssets, Version, VersionAffinity
 from version_affinity.assets.rules.protection import Protection
-from version_affinity.checking import check
+from version_affinity.checking import check_build
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -137,7 +137,7 @@ def test_checked(tmp_path: Path) -> None:
     """A reference to a protected file is broken, and the check says why."""
     page = '<!doctype html><title>x</title><script type="module" src="/secret/assets/app-BX4CeNGm.js"></script>'
     write_build(tmp_path, {**GUARDED, "index.html": page})
-    (broken,) = check(StaticAssets(tmp_path)).broken
+    (broken,) = check_build(StaticAssets(tmp_path)).broken
     assert "Basic-Auth" in broken.reason
 
 

@@ -1,13 +1,12 @@
 """What is wrong with a build, told before it goes live: the library behind ``version-affinity check``.
 
     from version_affinity.assets.static import StaticAssets
-    from version_affinity.checking import check
+    from version_affinity.checking import check_build
 
-    report = check(StaticAssets("dist"), known={"v1": StaticAssets("builds/v1")}, live="v1", app_first=["/api/*"])
+    report = check_build(StaticAssets("dist"), known={"v1": StaticAssets("builds/v1")}, live="v1", app_first=["/api/*"])
     report.ok            # no reference is broken, and no fingerprinted name stands for other bytes elsewhere
 
-``check(build, *, known={}, live=None, app_first=(), prefix="/", origins=(), progress=None) -> Report``. A ``Report``
-has tuples of frozen values:
+``check_build`` returns a ``BuildReport``, which has tuples of frozen values:
 
 =================  ==============================================================================================
 ``broken``         ``Broken(file, line, kind, text, path, reason, versions)``: a reference that leads nowhere
@@ -34,7 +33,18 @@ for _parser in ("justhtml", "tinycss2", "tree_sitter", "tree_sitter_javascript")
     if find_spec(_parser) is None:
         raise ConfigurationError(f"checking a build needs parsers, and {_parser} is not installed: {install('check')}")
 
-from .check import check  # noqa: E402 - once it is known that it can be imported
-from .report import Amount, Broken, Churn, Collision, Report, Sizes, Unchecked, Unread, Unstable  # noqa: E402
+from .check import check_build  # noqa: E402 - once it is known that it can be imported
+from .report import Amount, Broken, BuildReport, Churn, Collision, Sizes, Unchecked, Unread, Unstable  # noqa: E402
 
-__all__ = ["Amount", "Broken", "Churn", "Collision", "Report", "Sizes", "Unchecked", "Unread", "Unstable", "check"]
+__all__ = [
+    "Amount",
+    "Broken",
+    "BuildReport",
+    "Churn",
+    "Collision",
+    "Sizes",
+    "Unchecked",
+    "Unread",
+    "Unstable",
+    "check_build",
+]

@@ -19,9 +19,9 @@ from .notices import notices, prefix_of
 from .origins import Origins
 from .reading import MANIFEST, read_one, task_of
 from .references import Base, Document, Need, Reference, clipped, request_path, shown
-from .report import Broken, Report, Unread
+from .report import Broken, BuildReport, Unread
 from .site import Site
-from .trace import OPEN, trace
+from .trace import OPEN, follow_references
 from .unchecked import unchecked
 from .workers import read_all
 
@@ -40,7 +40,7 @@ _VITE: Final = "/.vite/manifest.json"
 _VITE_BEFORE_5: Final = "/manifest.json"
 
 
-def check(
+def check_build(
     build: StaticAssets | Build,
     *,
     known: Mapping[str, StaticAssets | Build] = _NONE,
@@ -49,7 +49,7 @@ def check(
     prefix: str = "/",
     origins: Iterable[str] = (),
     progress: Callable[[int, int], object] | None = None,
-) -> Report:
+) -> BuildReport:
     """Tell what is wrong with a build.
 
     Every reference in its HTML, CSS and JavaScript, in web app manifests and in Vite's manifest is followed as a
@@ -76,7 +76,7 @@ def check(
     >>> import tempfile, pathlib
     >>> with tempfile.TemporaryDirectory() as dist:
     ...     _ = pathlib.Path(dist, "index.html").write_text('<!doctype html><script src="/main.js"></script>')
-    ...     report = check(StaticAssets(dist))
+    ...     report = check_build(StaticAssets(dist))
     >>> report.ok, [(found.file, found.line, found.text, found.reason) for found in report.broken]
     (False, [('/index.html', 1, '/main.js', 'no file is there')])
     """
@@ -104,7 +104,7 @@ def check(
         doubt = f"{live} has it too"
         told = [one._replace(doubt=doubt) if not one.doubt and (one.kind, one.text) in old else one for one in told]
     known_files = {version: other.index.assets for version, other in builds.items()}
-    return Report(
+    return BuildReport(
         tuple(sorted(one for one in told if not one.doubt)),
         tuple(sorted(one for one in told if one.doubt)),
         tuple(sorted(collisions(files, known_files))),
@@ -136,7 +136,7 @@ def _documents(
 def _traced(site: Site, build: Build, documents: Mapping[str, Document]) -> Trace:
     vite = _vite_manifest(build)
     pages = [path for path in documents if build.index.assets[path].is_html]
-    return trace(site, {**documents, **vite}, pages, vite, _read_manifest)
+    return follow_references(site, {**documents, **vite}, pages, vite, _read_manifest)
 
 
 def _unread(faults: Mapping[str, Iterable[Fault]]) -> Iterator[Unread]:

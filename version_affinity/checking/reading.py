@@ -77,10 +77,10 @@ def parse(language: str, data: bytes) -> Document:
     """
     try:
         if language == HTML:
-            return html.find(data)
+            return html.html_references(data)
         if language == CSS:
-            return css.find(css.decoded(data))
-        return javascript.find(data) if language == JAVASCRIPT else web_manifest.find(data)
+            return css.css_references(css.decoded(data))
+        return javascript.script_references(data) if language == JAVASCRIPT else web_manifest.manifest_references(data)
     except Exception as error:  # noqa: BLE001 - whatever a parser of others does, the other files are checked
         return faulty(f"it cannot be parsed as {language}: {type(error).__name__}: {error!s:.100}")
 

@@ -141,7 +141,7 @@ class Churn(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class BuildReport:
     """What is wrong with a build, and what is to know about it.
 
     Files and paths are as people read them; what does not print is escaped.

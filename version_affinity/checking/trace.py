@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from .languages.bundlers import PRECACHE
 from .languages.html import MANIFEST_LINK
-from .languages.import_map import NO_IMPORTS, ImportMap
-from .languages.import_map import parse as parse_import_maps
+from .languages.import_map import NO_IMPORTS, ImportMap, parse_import_maps
 from .references import EXTERNAL, Base, Document, Fault, Need, Reference, has_scheme, resolve, without_placeholders
 from .site import Answer
 
@@ -68,7 +67,7 @@ class Trace(NamedTuple):
     outside: Collection[str]
 
 
-def trace(
+def follow_references(
     site: Site,
     documents: Mapping[str, Document],
     pages: Iterable[str],
@@ -183,7 +182,7 @@ class _Tracer:
             if reference.base is not Base.SPECIFIER or without_placeholders(reference.text) is not None:
                 url, answer = self._outcome(file, base, reference)
             else:
-                address = (imports or NO_IMPORTS).resolve(self._local(reference.text), base)
+                address = (imports or NO_IMPORTS).address_of(self._local(reference.text), base)
                 if address is not None:
                     url, answer = address, self._site.answer(address, reference.need)
                 elif imports is not None and reference.kind in _STATIC:

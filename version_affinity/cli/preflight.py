@@ -21,7 +21,7 @@ from .terminal.text import counted, listed, local_path, printable
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from version_affinity.checking import Report, Unchecked
+    from version_affinity.checking import BuildReport, Unchecked
     from version_affinity.releases.log.entries import DeploymentLog, Entry
     from version_affinity.releases.reports.presence import HostReport
     from version_affinity.releases.store.directory import ReleasesDirectory
@@ -224,13 +224,13 @@ def _checked(
 ) -> tuple[list[Objection], list[str]]:
     """Return whether references of a version are broken; or that this was not looked at."""
     try:
-        from version_affinity.checking import check  # noqa: PLC0415 - an extra
+        from version_affinity.checking import check_build  # noqa: PLC0415 - an extra
     except (ImportError, ConfigurationError):
         return [], [f"the references of {version} are not checked, and may be broken: {install('check')}"]
     with progress(f"Checking {version}") as tell:
         others = {other: uploaded_build(directory, other) for other in known if other != version}
         checked = uploaded_build(directory, version)
-        report = check(checked, known=others, live=live, **build._asdict(), progress=tell)
+        report = check_build(checked, known=others, live=live, **build._asdict(), progress=tell)
     told = [*unchecked(report, build), *(f"{version}: {notice.text}" for notice in report.notices)]
     if not report.broken:
         return [], told
@@ -242,7 +242,7 @@ def _checked(
     return [Objection(BROKEN, reason, _first(places))], told
 
 
-def remedy(report: Report, prefix: str) -> str:
+def remedy(report: BuildReport, prefix: str) -> str:
     """Return what helps with broken references: another prefix, or the application's paths; "" where neither may."""
     if report.prefix:
         return f"The build seems to be made for another prefix than {prefix}: --prefix {report.prefix}"
@@ -252,7 +252,7 @@ def remedy(report: Report, prefix: str) -> str:
     return _APP_FIRST_HINT if may_be_apps else ""
 
 
-def unchecked(report: Report, build: BuildOptions) -> list[str]:
+def unchecked(report: BuildReport, build: BuildOptions) -> list[str]:
     """Return what a check has left out, and the options that have it checked."""
     return [
         f"{counted(found.references, 'reference')} to {found.origin} {'was' if found.references == 1 else 'were'} not "

@@ -44,19 +44,19 @@ from version_affinity.checking.references import Need
 )
 def test_references(text: str, expected: list[tuple[str, str]]) -> None:
     """What a style sheet fetches is found in all its spellings, and nothing else."""
-    assert found(css.find(text)) == expected
-    assert css.find(text).faults == ()
+    assert found(css.css_references(text)) == expected
+    assert css.css_references(text).faults == ()
 
 
 def test_lines() -> None:
     """A reference is told with its line, counted from that of the style sheet in its document."""
-    document = css.find("a{}\n\nb { c: url(d.png) }\n@import 'e.css';", first_line=10)
+    document = css.css_references("a{}\n\nb { c: url(d.png) }\n@import 'e.css';", first_line=10)
     assert [(reference.text, reference.line) for reference in document.references] == [("d.png", 12), ("e.css", 13)]
 
 
 def test_needs() -> None:
     """A style sheet must be a file of the version; an image without an extension may be the application's."""
-    document = css.find("@import 'a.css'; b { c: url(d) }")
+    document = css.css_references("@import 'a.css'; b { c: url(d) }")
     assert [reference.need for reference in document.references] == [Need.FILE, Need.CONTENT]
 
 
@@ -66,13 +66,13 @@ def test_needs() -> None:
 )
 def test_faults(text: str, line: int) -> None:
     """What cannot be parsed is told with its line."""
-    (fault,) = css.find(text).faults
+    (fault,) = css.css_references(text).faults
     assert fault.line == line
 
 
 def test_faults_are_bounded() -> None:
     """A file full of faults is told with some of them."""
-    assert len(css.find("'\n" * 1000).faults) == 10
+    assert len(css.css_references("'\n" * 1000).faults) == 10
 
 
 @pytest.mark.parametrize(

@@ -73,7 +73,7 @@ from version_affinity.checking.references import Base, Need, Reference
 )  # fmt: skip
 def test_references(text: str, expected: list[tuple[str, str]]) -> None:
     """What a page fetches or leads to is found as a browser finds it, and nothing else."""
-    assert found(html.find(text.encode())) == expected
+    assert found(html.html_references(text.encode())) == expected
 
 
 @pytest.mark.parametrize(
@@ -91,14 +91,14 @@ def test_references(text: str, expected: list[tuple[str, str]]) -> None:
 )
 def test_srcset(srcset: str, expected: list[str]) -> None:
     """The candidates of a set are told apart as the HTML standard does it."""
-    document = html.find(f'<img srcset="{srcset}">'.encode())
+    document = html.html_references(f'<img srcset="{srcset}">'.encode())
     assert [reference.text for reference in document.references] == expected
 
 
 def test_lines() -> None:
     """References of elements, scripts and style sheets are told with their lines in the file."""
     text = "<!doctype html>\n<img\n src=a.png>\n<script>\n\nimport('./b.js')</script>\n<style>\nc{d:url(e.png)}</style>"
-    assert html.find(text.encode()).references == (
+    assert html.html_references(text.encode()).references == (
         Reference("<img src>", "a.png", 2, Need.CONTENT, Base.FILE),
         Reference("import()", "./b.js", 6, Need.FILE, Base.SPECIFIER),
         Reference("url()", "e.png", 8, Need.CONTENT, Base.FILE),
@@ -120,15 +120,17 @@ def test_lines() -> None:
 )
 def test_needs(text: str, need: Need) -> None:
     """Code must be a file of the version, content may be the application's, and a page is anybody's."""
-    (reference,) = html.find(text.encode()).references
+    (reference,) = html.html_references(text.encode()).references
     assert reference.need is need
 
 
 def test_document() -> None:
     """The first base that has a URL, all import maps with their lines, and a missing doctype are told."""
-    document = html.find(b'<base target=_top><base href="/b/">\n<script type=importmap>{}</script><base href="/c/">')
+    document = html.html_references(
+        b'<base target=_top><base href="/b/">\n<script type=importmap>{}</script><base href="/c/">'
+    )
     assert (document.base, document.import_maps, document.is_partial) == ("/b/", ((2, "{}"),), True)
-    document = html.find(f'{PAGE}<base href="/b/"><base href="/c/">'.encode())
+    document = html.html_references(f'{PAGE}<base href="/b/"><base href="/c/">'.encode())
     assert (document.base, document.is_partial) == ("/b/", False)
 
 
@@ -137,4 +139,4 @@ def test_document() -> None:
 )
 def test_bytes(data: bytes) -> None:
     """A byte order mark and bytes that are no UTF-8 hide nothing."""
-    assert found(html.find(data)) == [("<img src>", "a.png")]
+    assert found(html.html_references(data)) == [("<img src>", "a.png")]

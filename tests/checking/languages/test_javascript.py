@@ -61,7 +61,7 @@ from version_affinity.checking.references import Base, Need
 )  # fmt: skip
 def test_references(text: str, expected: list[tuple[str, str]]) -> None:
     """What a script loads by constant names is found, and nothing else."""
-    document = javascript.find(text.encode())
+    document = javascript.script_references(text.encode())
     assert (found(document), document.faults) == (expected, ())
 
 
@@ -143,7 +143,7 @@ def test_references(text: str, expected: list[tuple[str, str]]) -> None:
 )  # fmt: skip
 def test_bundlers(text: str, expected: list[tuple[str, str]]) -> None:
     """What bundlers write in their own ways is found."""
-    document = javascript.find(text.encode())
+    document = javascript.script_references(text.encode())
     assert (found(document), document.faults) == (expected, ())
 
 
@@ -190,13 +190,13 @@ def test_chunk_names(function: str, expected: list[str]) -> None:
 )
 def test_needs(text: str, need: Need, base: Base) -> None:
     """Each kind says what has to be there, and what a relative URL of it is relative to."""
-    (reference,) = javascript.find(text.encode()).references
+    (reference,) = javascript.script_references(text.encode()).references
     assert (reference.need, reference.base) == (need, base)
 
 
 def test_lines() -> None:
     """A reference is told with its line, counted from that of the script in its document."""
-    document = javascript.find(b"\xef\xbb\xbf\nimport './a.js'\n\nimport(\n'./b.js')", first_line=10)
+    document = javascript.script_references(b"\xef\xbb\xbf\nimport './a.js'\n\nimport(\n'./b.js')", first_line=10)
     assert [(reference.text, reference.line) for reference in document.references] == [("./a.js", 11), ("./b.js", 14)]
 
 
@@ -205,7 +205,7 @@ def test_lines() -> None:
 )
 def test_faults(text: str, line: int) -> None:
     """The first place that is no JavaScript is told."""
-    (fault,) = javascript.find(text.encode()).faults
+    (fault,) = javascript.script_references(text.encode()).faults
     assert fault.line == line
 
 
@@ -222,5 +222,5 @@ def test_faults(text: str, line: int) -> None:
 )
 def test_syntax(text: str) -> None:
     """What is newer, older or rarer than most of the language is understood."""
-    document = javascript.find(text.encode())
+    document = javascript.script_references(text.encode())
     assert ([reference.text for reference in document.references], document.faults) == (["./a.js"], ())

@@ -20,14 +20,14 @@ _REASONS: Final = {"bad-url": "a url() that is not closed or holds what it may n
 _FAULTS: Final = 10
 
 
-def find(text: str, first_line: int = 1) -> Document:
+def css_references(text: str, first_line: int = 1) -> Document:
     """Return the references of a style sheet, or of the declarations of a ``style`` attribute.
 
     Args:
         text: The CSS.
         first_line: The line of its first line.
 
-    >>> [(found.kind, found.text) for found in find('@import "a.css"; a { background: url(b.png) }').references]
+    >>> [(found.kind, found.text) for found in css_references('@import "a.css"; a { src: url(b.png) }').references]
     [('@import', 'a.css'), ('url()', 'b.png')]
     """
     references: list[Reference] = []

@@ -101,14 +101,14 @@ class _Tag(NamedTuple):
     text_line: int
 
 
-def find(data: bytes) -> Document:
+def html_references(data: bytes) -> Document:
     """Return the references of an HTML file.
 
     Args:
         data: The file. It is UTF-8, as it is sent, unless a byte order mark says otherwise.
 
     >>> page = b'<script src="/a.js"></script><img srcset="b.png 1x, c.png 2x">'
-    >>> [(found.kind, found.text) for found in find(page).references]
+    >>> [(found.kind, found.text) for found in html_references(page).references]
     [('<script src>', '/a.js'), ('<img srcset>', 'b.png'), ('<img srcset>', 'c.png')]
     """
     parsed = JustHTML(data, sanitize=False, track_node_locations=True, scripting_enabled=False, encoding="utf-8")
@@ -185,11 +185,11 @@ def _link(element: _Tag) -> Iterator[Reference]:
 def _inner(element: _Tag) -> Iterator[Document]:
     """Yield what is found in an element's style sheet or script, and in its ``style`` attribute."""
     if element.name == "style":
-        yield css.find(element.text, element.text_line)
+        yield css.css_references(element.text, element.text_line)
     elif element.name == "script" and element.text.strip() and _kind(element) in _SCRIPTS:
-        yield javascript.find(element.text.encode("utf-8", "replace"), element.text_line)
+        yield javascript.script_references(element.text.encode("utf-8", "replace"), element.text_line)
     if "style" in element.attributes:
-        yield css.find(element.attributes["style"], element.line)
+        yield css.css_references(element.attributes["style"], element.line)
 
 
 def _kind(script: _Tag) -> str:

@@ -27,15 +27,15 @@ class ImportMap(NamedTuple):
     imports: Addresses = ()
     scopes: tuple[tuple[str, Addresses], ...] = ()
 
-    def resolve(self, specifier: str, base: str) -> str | None:
+    def address_of(self, specifier: str, base: str) -> str | None:
         """Return the path that a specifier means in the module at a path; ``EXTERNAL`` for another origin's URL.
 
         None: the specifier is no URL and stands in no map, or a map says that it must not be loaded.
 
         >>> found = ImportMap(imports=(("lit", "/vendor/lit.js"), ("lit/", "/vendor/lit/")))
-        >>> found.resolve("lit", "/a.js"), found.resolve("lit/html.js", "/a.js"), found.resolve("./b.js", "/c/a.js")
-        ('/vendor/lit.js', '/vendor/lit/html.js', '/c/b.js')
-        >>> found.resolve("react", "/a.js") is None
+        >>> [found.address_of(name, "/c/a.js") for name in ("lit", "lit/html.js", "./b.js")]
+        ['/vendor/lit.js', '/vendor/lit/html.js', '/c/b.js']
+        >>> found.address_of("react", "/a.js") is None
         True
         """
         name = _normalised(specifier, base)
@@ -57,7 +57,7 @@ class ImportMap(NamedTuple):
 NO_IMPORTS: Final = ImportMap()
 
 
-def parse(
+def parse_import_maps(
     texts: Iterable[tuple[int, str]], base: str, local: Callable[[str], str] = str
 ) -> tuple[ImportMap, tuple[Reference, ...], tuple[Fault, ...]]:
     """Return the import maps of a page as one, with the addresses that they refer to and what cannot be used.

@@ -16,8 +16,7 @@ from version_affinity.checking.origins import split
 from version_affinity.checking.references import Base, Document, Fault, Need, Reference, has_scheme, is_fragment
 
 from .bundlers import FINDERS as BUNDLERS
-from .syntax import Place as Where
-from .syntax import arguments_of, first_error, member, name, parsed, placed_nodes, string
+from .syntax import Position, arguments_of, first_error, member, name, parsed, placed_nodes, string
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -51,14 +50,14 @@ _HASHED: Final = re.compile(r"(?:\A|\.)(?=[\w-]*[0-9A-Z])[\w-]{8,}\.")
 _NOT_IN_URLS: Final = frozenset(" \t\n\r\"'`<>{}()*|,;")
 
 
-def find(data: bytes, first_line: int = 1) -> Document:
+def script_references(data: bytes, first_line: int = 1) -> Document:
     """Return the references of a script or module.
 
     Args:
         data: Its text in UTF-8.
         first_line: The line of its first line.
 
-    >>> [(found.kind, found.text) for found in find(b"import a from './a.js'; import(`./b.js`)").references]
+    >>> [(found.kind, found.text) for found in script_references(b"import './a.js'; import(`./b.js`)").references]
     [('import', './a.js'), ('import()', './b.js')]
     """
     finders: dict[str, Finder] = {**_FINDERS, **dict.fromkeys(_STRINGS, partial(_named, data))}
@@ -86,7 +85,7 @@ def find(data: bytes, first_line: int = 1) -> Document:
     return Document(tuple(dict.fromkeys(kept)), faults)
 
 
-def _may_fail(data: bytes, node: Node, where: Where) -> bool:
+def _may_fail(data: bytes, node: Node, where: Position) -> bool:
     """Tell whether a script is prepared for what stands at a node not to be there: a condition, try or catch()."""
     return where.is_conditional or data.startswith(_CATCH, node.end_byte)
 

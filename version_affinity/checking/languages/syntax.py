@@ -33,7 +33,7 @@ _ASSERT: Final = re.compile(rb"([\"'])(\s*)assert(?=\s*\{\s*type\s*:)")
 _ESCAPES: Final = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f", "v": "\v", "0": "\0", "\n": "", "\r\n": ""}
 
 
-class Place(NamedTuple):
+class Position(NamedTuple):
     """Where a node stands.
 
     Attributes:
@@ -62,7 +62,7 @@ def nodes(tree: Tree | Node, kinds: Container[str]) -> Iterator[Node]:
     return (node for node, _ in placed_nodes(tree, kinds))
 
 
-def placed_nodes(tree: Tree | Node, kinds: Container[str]) -> Iterator[tuple[Node, Place]]:
+def placed_nodes(tree: Tree | Node, kinds: Container[str]) -> Iterator[tuple[Node, Position]]:
     """Yield the nodes of some kinds in a tree or below a node, and where each stands."""
     cursor = tree.walk()
     # For each level, whether its nodes stand under a condition.
@@ -72,7 +72,7 @@ def placed_nodes(tree: Tree | Node, kinds: Container[str]) -> Iterator[tuple[Nod
         if node is not None:
             kind = node.type
             if kind in kinds:
-                yield node, Place(cursor.field_name or "", levels[-1])
+                yield node, Position(cursor.field_name or "", levels[-1])
             elif kind in _CONDITIONS:
                 levels[-1] = True
         if cursor.goto_first_child():

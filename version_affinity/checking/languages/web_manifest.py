@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 _IMAGES: Final = ("icons", "screenshots")
 
 
-def find(data: bytes) -> Document:
+def manifest_references(data: bytes) -> Document:
     """Return the references of a web app manifest.
 
-    >>> [(found.kind, found.text) for found in find(b'{"icons": [{"src": "a.png"}], "start_url": "/"}').references]
-    [('icons', 'a.png'), ('start_url', '/')]
+    >>> [(found.kind, found.text) for found in manifest_references(b'{"icons": [{"src": "a.png"}]}').references]
+    [('icons', 'a.png')]
     """
     text = decoded(data)
     try:

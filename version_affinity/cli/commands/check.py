@@ -26,7 +26,7 @@ from .completion import complete_version
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from version_affinity.checking import Report
+    from version_affinity.checking import BuildReport
     from version_affinity.cli.context import BuildOptions
 
 
@@ -104,7 +104,7 @@ def check(
     version gets its first share.
     """
     try:
-        from version_affinity.checking import check as check_build  # noqa: PLC0415 - an extra
+        from version_affinity.checking import check_build  # noqa: PLC0415 - an extra
     except (ImportError, ConfigurationError):
         raise RefusedError(missing_extra("check", "check")) from None
     served = current_target().build(prefix, app_first, origins)
@@ -170,7 +170,7 @@ def _against(subject: _Subject, against: str | None) -> _Subject:
     return subject._replace(known={**subject.known, against: other}, live=against, share=None)
 
 
-def _show(subject: _Subject, report: Report, served: BuildOptions) -> None:
+def _show(subject: _Subject, report: BuildReport, served: BuildOptions) -> None:
     total = report.sizes.total
     say(f"{styled(printable(subject.name), 'strong')}: {counted(total.files, 'file')}, {size(total.size)}")
     churn = report.churn
@@ -209,7 +209,7 @@ def _show(subject: _Subject, report: Report, served: BuildOptions) -> None:
         say(f"{styled('Fit to be deployed', 'good')}{f', with {warned}' if warned else ''}.")
 
 
-def _findings(report: Report) -> Iterable[_Finding]:
+def _findings(report: BuildReport) -> Iterable[_Finding]:
     for found in report.broken:
         yield _Finding(found.file, found.line, True, _reference(found))
     for found in report.doubtful:
@@ -230,7 +230,7 @@ def _reference(found: Any) -> str:
     return f"{found.kind} {found.text}: {found.reason}{elsewhere}"
 
 
-def _counted(report: Report) -> str:
+def _counted(report: BuildReport) -> str:
     counts = (
         (len(report.broken), "broken reference"),
         (len(report.collisions), "collision"),
