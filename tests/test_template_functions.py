@@ -96,7 +96,7 @@ def test_decides_on_the_spot(builds: dict[str, Path], version: str) -> None:
         ("//evil.example/x.js", "/evil.example/x.js"),
         ("/", "/"),
         ("a b?x#y.svg", "/a%20b%3Fx%23y.svg"),
-        ("\udc80.svg", "/%ED%B2%80.svg"),
+        ("\udc80.svg", "/%80.svg"),
     ],
 )
 def test_odd_paths(builds: dict[str, Path], path: str, url: str) -> None:

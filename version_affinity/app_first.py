@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
-from urllib.parse import unquote_to_bytes
 
 from .errors import ConfigurationError
+from .wire import unquoted, wsgi_text
 
 # The limits of the platform that this syntax comes from; they keep the matcher small.
 MAX_RULES = 100
@@ -129,8 +129,8 @@ def _is_prefix(rule: str) -> bool:
 
 
 def _decoded(text: str) -> str:
-    """Return a part of a pattern as PATH_INFO holds it: percent-decoded, its bytes decoded as latin-1 (PEP 3333)."""
-    return unquote_to_bytes(text.encode("utf-8", "surrogatepass")).decode("latin-1")
+    """Return a part of a pattern as PATH_INFO holds it."""
+    return unquoted(wsgi_text(text))
 
 
 def _matcher(rule: str) -> Callable[[str], bool]:

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from .assets.static import ASKABLE, StaticAssets, is_askable
 from .counters import LimitedLog
 from .decision.cookies import PinCookie
-from .decision.keys import Cookie, Header, is_token
+from .decision.keys import Cookie, Header
 from .decision.overrides import OverrideCookie
 from .deployment import Deployment
 from .errors import ConfigurationError
 from .rollout.state import State
 from .rollout.version import Version
+from .wire import is_token, wsgi_text
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -171,7 +172,7 @@ def check_prefix(prefix: object) -> str:
         raise ConfigurationError(f"prefix={prefix!r} is no path: write it with a '/' at its beginning, as in '/shop/'")
     if not is_askable(prefix):
         raise ConfigurationError(f"prefix={prefix!r} is no path: {ASKABLE}")
-    wire = prefix.encode("utf-8", "surrogatepass").decode("latin-1")
+    wire = wsgi_text(prefix)
     return wire if wire.endswith("/") else f"{wire}/"
 
 

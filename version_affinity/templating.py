@@ -11,10 +11,9 @@ import sys
 from abc import ABC, abstractmethod
 from html import escape
 from typing import TYPE_CHECKING, Final
-from urllib.parse import quote
 
-from .assets.spelling import BROWSER_SAFE
 from .responses.exchange import EXCHANGE, Exchange
+from .wire import quoted_as_browsers, wsgi_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -140,7 +139,7 @@ def url_of(exchange: Exchange, path: str, *, debug: bool = False) -> str:
         manifest = build.index.manifest
         chunk = manifest.entry(path) if manifest is not None else None
         file = chunk.file if chunk is not None else path.lstrip("/")
-        if chunk is not None or _wire_path(file) in build.index.assets:
+        if chunk is not None or f"/{wsgi_text(file)}" in build.index.assets:
             _depend(exchange, version)
             return _url(exchange, file)
     _report(exchange, path, "file or entry", debug=debug)
@@ -274,11 +273,7 @@ def _report_late(exchange: Exchange) -> None:
 
 def _url(exchange: Exchange, file: str) -> str:
     base = exchange.script_name + exchange.state.settings.prefix
-    return quote(base.encode("latin-1", "replace") + file.encode("utf-8", "surrogatepass"), BROWSER_SAFE)
-
-
-def _wire_path(file: str) -> str:
-    return "/" + file.encode("utf-8", "surrogatepass").decode("latin-1")
+    return quoted_as_browsers(base + wsgi_text(file))
 
 
 def _report(exchange: Exchange, name: str, what: str, *, debug: bool) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from version_affinity import Cookie, Header
-from version_affinity.decision.keys import cookie_finder, environ_key, key_bytes, label_of, wire_bytes
+from version_affinity.decision.keys import cookie_finder, environ_key, key_bytes, label_of
 
 
 @pytest.mark.parametrize(
@@ -108,15 +108,6 @@ def test_no_key(key: object) -> None:
     """Anything else is no key."""
     with pytest.raises(TypeError, match="must yield str, bytes or None"):
         key_bytes(key)
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [("abc", b"abc"), ("\xe9", b"\xe9"), ("\xc3\xa9", b"\xc3\xa9"), ("日", "日".encode()), ("\udcff", b"\xed\xb3\xbf")],
-)
-def test_wire_bytes(text: str, expected: bytes) -> None:
-    """Header text turns back into the bytes on the wire; text that no server makes does not raise."""
-    assert wire_bytes(text) == expected
 
 
 @pytest.mark.parametrize(

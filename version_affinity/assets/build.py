@@ -10,6 +10,7 @@ import logging
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from version_affinity.errors import ConfigurationError
+from version_affinity.wire import merge_slashes
 
 from .http.fetch_metadata import is_framed_by_other_site, is_shown_in_tab
 from .http.response import IMMUTABLE
@@ -33,7 +34,6 @@ from .rules.headers import HeaderRules, parse_headers
 from .rules.protection import Protection
 from .rules.redirects import Redirected, RedirectRules, Rewritten, parse_redirects
 from .sending import ALLOW_ALL_ORIGINS, preflight_headers
-from .spelling import merge_slashes
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator

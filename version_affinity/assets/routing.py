@@ -23,9 +23,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from version_affinity.errors import ConfigurationError
-
-from .rules.urls import PATH_SAFE, encoded
-from .spelling import canonical, wire_bytes
+from version_affinity.wire import quoted_components, requoted_query
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -46,8 +44,6 @@ _PAGE = ".html"
 # The longest first: each path has one reading.
 _SUFFIXES: Final = (_INDEX, "/index", _PAGE, "/", "")
 
-# RFC 3986 section 3.4, and the percent sign of what is encoded already.
-_QUERY_SAFE: Final = PATH_SAFE + "?"
 # PATH_MAX: no file of a build has a longer name.
 _LONGEST: Final = 4096
 
@@ -134,8 +130,8 @@ def location(script_name: str, prefix: str, path: str, query: str) -> str:
     """
     mount = "/".join(part.strip("/") for part in (script_name, prefix) if part.strip("/"))
     # Two slashes at the start would name another host (RFC 3986 section 4.2).
-    target = canonical(f"{mount}{path}".lstrip("/"))
-    return f"/{target}?{encoded(wire_bytes(query), _QUERY_SAFE)}" if query else f"/{target}"
+    target = quoted_components(f"{mount}{path}".lstrip("/"))
+    return f"/{target}?{requoted_query(query)}" if query else f"/{target}"
 
 
 def _arrival(found: Mapping[str, Asset | Redirect], path: str) -> Asset | None:

@@ -19,6 +19,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Final, cast
 
 from version_affinity.errors import ConfigurationError
+from version_affinity.wire import wsgi_text
 
 from .build import APP, DOCUMENT, FILE, REDIRECT, Build, Found
 from .http.response import NO_STORE, REVALIDATE, Parts, Response, respond, text_headers
@@ -332,7 +333,7 @@ def _mounted(prefix: object) -> str:
     """Return a prefix as PATH_INFO shows it: with "/" at both ends, its UTF-8 decoded as latin-1 (PEP 3333)."""
     if not isinstance(prefix, str) or not is_askable(prefix):
         raise ConfigurationError(f"prefix={prefix!r} is no path: {ASKABLE}")
-    segments = prefix.strip("/").encode("utf-8", "surrogatepass").decode("latin-1")
+    segments = wsgi_text(prefix.strip("/"))
     return f"/{segments}/" if segments else "/"
 
 

@@ -11,6 +11,7 @@ from version_affinity.assets.loading.fingerprint import has_hash
 from version_affinity.assets.static import StaticAssets
 from version_affinity.configuration import check_prefix
 from version_affinity.errors import ConfigurationError
+from version_affinity.wire import shown
 
 from .compare import churn, collisions, sizes, unstable
 from .languages.html import MINOR
@@ -18,7 +19,7 @@ from .languages.javascript import SERVICE_WORKER
 from .notices import notices, prefix_of
 from .origins import Origins
 from .reading import MANIFEST, read_one, task_of
-from .references import Base, Document, Need, Reference, clipped, request_path, shown
+from .references import Base, Document, Need, Reference, clipped, request_path
 from .report import Broken, BuildReport, Unread
 from .site import Site
 from .trace import OPEN, follow_references

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .references import shown
+from version_affinity.wire import shown
+
 from .report import Amount, Churn, Collision, Sizes, Unstable
 
 if TYPE_CHECKING:

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Final
 from version_affinity.assets.build import SINGLE_PAGE
 from version_affinity.assets.loading.ignore import doubt_of
 from version_affinity.assets.rules.files import HEADERS_FILE, REDIRECTS_FILE
-from version_affinity.assets.spelling import canonical
 from version_affinity.decision.service_workers import USUAL_NAMES
+from version_affinity.wire import quoted_components, shown
 
 from .languages.bundlers import PRECACHE
 from .languages.html import MINOR
 from .languages.javascript import SERVICE_WORKER
-from .references import Base, Need, cleaned, has_scheme, request_path, resolve, shown
+from .references import Base, Need, cleaned, has_scheme, request_path, resolve
 from .report import Notice
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ def _worker(file: str, build: Build, site: Site, found: Trace) -> Iterator[Notic
                     f"worker keep {shown(target)}, or serve with html_handling='none'",
                 )
     rules = build.header_rules
-    changes = None if rules is None else rules.for_path(canonical(file))
+    changes = None if rules is None else rules.for_path(quoted_components(file))
     for name, value in () if changes is None else changes.added:
         # The last policy that a browser knows counts.
         policies = [policy.strip().lower() for policy in value.split(",")]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from enum import Enum
 from typing import Final, NamedTuple
-from urllib.parse import unquote_to_bytes
+
+from version_affinity.wire import merge_slashes, printable, unquoted, without_dots, wsgi_text
 
 #: What ``resolve`` returns for a URL that leads elsewhere: another origin, ``data:``, ``blob:``, ``mailto:``.
 EXTERNAL: Final = ""
@@ -24,8 +25,6 @@ _PLACEHOLDER: Final = re.compile(
     r"|(?<![A-Za-z0-9_.-])[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+(?![A-Za-z0-9_.-])",
 )
 _OPEN_PLACEHOLDERS: Final = ("{{", "${", "<%", "{%")
-_HERE: Final = frozenset((".", "%2e"))
-_ABOVE: Final = frozenset(("..", ".%2e", "%2e.", "%2e%2e"))
 
 
 class Need(Enum):
@@ -118,7 +117,7 @@ def resolve(text: str, base: str) -> str:
         return base
     if not path.startswith("/"):
         path = base[: base.rfind("/") + 1] + path
-    return _without_dots(path)
+    return without_dots(path)
 
 
 def cleaned(text: str) -> str:
@@ -156,7 +155,7 @@ def without_placeholders(text: str) -> str | None:
     plain = _PLACEHOLDER.sub("", text)
     if plain == text and not any(mark in text for mark in _OPEN_PLACEHOLDERS):
         return None
-    return re.sub("/{2,}", "/", plain).lstrip("/")
+    return merge_slashes(plain).lstrip("/")
 
 
 def request_path(path: str) -> str:
@@ -165,30 +164,7 @@ def request_path(path: str) -> str:
     >>> request_path("/caf%C3%A9/a b")
     '/cafÃ©/a b'
     """
-    return unquote_to_bytes(path.encode("utf-8", "surrogatepass")).decode("latin-1")
-
-
-def shown(path: str) -> str:
-    r"""Return a path of ``PATH_INFO`` as people read it; bytes that are no UTF-8 are escaped.
-
-    >>> shown("/cafÃ©"), shown("/caf" + chr(0xE9))
-    ('/café', '/caf\\xe9')
-    """
-    return printable(path if path.isascii() else path.encode("latin-1", "replace").decode("utf-8", "backslashreplace"))
-
-
-def printable(text: str) -> str:
-    r"""Return a text of a file as it can be shown on a terminal: what does not print is escaped.
-
-    >>> printable("caf" + chr(0xE9) + chr(27) + "[2J" + chr(0xD800))
-    'café\\x1b[2J\\ud800'
-    """
-    if text.isprintable():
-        return text
-    return "".join(
-        character if character.isprintable() else character.encode("unicode_escape").decode("ascii")
-        for character in text
-    )
+    return unquoted(wsgi_text(path))
 
 
 def clipped(text: str) -> str:
@@ -198,22 +174,3 @@ def clipped(text: str) -> str:
     200
     """
     return printable(f"{text[: _SHOWN - 3]}..." if len(text) > _SHOWN else text)
-
-
-def _without_dots(path: str) -> str:
-    """Return a path without "." and ".." segments (URL standard, path state)."""
-    if "." not in path and "%2" not in path:
-        return path
-    *parents, last = path.split("/")[1:]
-    kept: list[str] = []
-    for segment in parents:
-        if segment.lower() in _ABOVE:
-            del kept[-1:]
-        elif segment.lower() not in _HERE:
-            kept.append(segment)
-    if last.lower() in _ABOVE:
-        del kept[-1:]
-        last = ""
-    elif last.lower() in _HERE:
-        last = ""
-    return "/" + "/".join((*kept, last))

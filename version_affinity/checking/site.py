@@ -10,7 +10,7 @@ from version_affinity.assets.loading.fingerprint import has_hash, is_fingerprint
 from version_affinity.assets.loading.media import is_media
 from version_affinity.assets.routing import Redirect
 from version_affinity.assets.rules.redirects import Redirected
-from version_affinity.assets.spelling import canonical
+from version_affinity.wire import quoted_components
 
 from .references import EXTERNAL, Need, request_path, resolve
 
@@ -64,7 +64,7 @@ class Site:
         origins: Origins,
     ) -> None:
         self.origins: Final = origins
-        self.root: Final = canonical(prefix)
+        self.root: Final = quoted_components(prefix)
         self._build = build
         self._prefix = prefix
         self._is_apps = is_apps
@@ -79,7 +79,7 @@ class Site:
 
     def url_of(self, path: str) -> str:
         """Return the URL path of a file, or of the path at which a page is shown."""
-        return self.root + canonical(self._pages.get(path, path))[1:]
+        return self.root + quoted_components(self._pages.get(path, path))[1:]
 
     def has_directory(self, url: str) -> bool:
         """Tell whether a known version has files in the directory of a URL path, or in the one above."""
@@ -92,7 +92,7 @@ class Site:
         found = self._above.get(inner)
         if found is None:
             found = self._above[inner] = tuple(
-                self.root + canonical(directory[: -len(inner)] + "/")[1:]
+                self.root + quoted_components(directory[: -len(inner)] + "/")[1:]
                 for directory in sorted(self._directories, key=len)
                 if len(inner) > 1 and directory.endswith(inner)
             )
@@ -111,7 +111,7 @@ class Site:
             return ""
         at, _ = self._look_up(whole, path, _LOADED)
         if isinstance(at, Redirect):
-            return self.root + canonical(at.path)[1:]
+            return self.root + quoted_components(at.path)[1:]
         return at.location if isinstance(at, Redirected) else ""
 
     def answer(self, url: str, need: Need) -> Answer:
@@ -131,7 +131,7 @@ class Site:
                 return _OTHERS
             at, answered = self._look_up(whole, path, _SHOWN if need is Need.PAGE else _LOADED)
             if isinstance(at, Redirect):
-                url = self.root + canonical(at.path)[1:]
+                url = self.root + quoted_components(at.path)[1:]
             elif isinstance(at, Redirected):
                 url = resolve(self.origins.local(at.location), url)
             elif isinstance(at, Asset):

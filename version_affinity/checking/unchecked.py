@@ -10,8 +10,10 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
+from version_affinity.wire import shown
+
 from .origins import split
-from .references import Base, cleaned, has_scheme, request_path, resolve, shown
+from .references import Base, cleaned, has_scheme, request_path, resolve
 from .report import Unchecked
 
 if TYPE_CHECKING:

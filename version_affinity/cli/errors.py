@@ -13,9 +13,9 @@ import click
 from version_affinity.errors import ConfigurationError, install
 from version_affinity.releases.log.entries import LogError
 from version_affinity.releases.store.directory import ReleasesError
+from version_affinity.wire import printable
 
 from .terminal.output import awaits_json, emit
-from .terminal.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

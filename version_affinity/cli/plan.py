@@ -14,11 +14,12 @@ from version_affinity.cli.errors import RefusedError
 from version_affinity.cli.preflight import absent, objections
 from version_affinity.cli.terminal.output import aligned, emit, note, say, styled, warn
 from version_affinity.cli.terminal.prompts import confirm
-from version_affinity.cli.terminal.text import ago, percent, printable, shares
+from version_affinity.cli.terminal.text import ago, percent, shares
 from version_affinity.movement import movement
 from version_affinity.releases.log.entries import LogConflictError
 from version_affinity.releases.store.directory import BusyError, publishing
 from version_affinity.releases.store.retention import rollback_target
+from version_affinity.wire import printable
 
 from .context import build_options, target_options
 from .terminal.output import json_option

@@ -12,11 +12,12 @@ from version_affinity.assets.loading.media import is_source_map
 from version_affinity.assets.static import StaticAssets
 from version_affinity.errors import ConfigurationError, install
 from version_affinity.releases.reports.presence import Presence
+from version_affinity.wire import plain_text, printable
 
 from .context import BuildOptions, command_line
 from .states import PRUNABLE, version_states
 from .terminal.progress import progress, started, waiting
-from .terminal.text import counted, listed, local_path, printable
+from .terminal.text import counted, listed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -357,7 +358,7 @@ def name_collisions(directory: ReleasesDirectory, version: str, others: Iterable
             mine = own.get(path)
             if mine is not None and mine[0] != digest and (fingerprinted or mine[1]):
                 found.setdefault(path, []).append(other)
-    return [NameCollision(local_path(path), tuple(versions)) for path, versions in sorted(found.items())]
+    return [NameCollision(plain_text(path), tuple(versions)) for path, versions in sorted(found.items())]
 
 
 def _files(directory: ReleasesDirectory, version: str) -> dict[str, tuple[bytes, bool]]:

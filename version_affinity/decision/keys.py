@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from version_affinity.errors import ConfigurationError
+from version_affinity.wire import is_token, wire_bytes
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -20,9 +21,6 @@ KeySource: TypeAlias = "Callable[[WSGIEnvironment], str | bytes | None]"
 
 #: What is stripped from a cookie's value.
 AROUND: Final = ' \t"'
-
-# RFC 9110 section 5.6.2: the name of a cookie (RFC 6265 section 4.1.1) and of a header field is a token.
-_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
 
 
 def cookie_finder(name: str) -> Callable[[str], str]:
@@ -102,11 +100,7 @@ class Cookie:
             return b""
         if before and not before.endswith("; "):
             rest = self._find_oddly(header)
-        value = rest.partition(";")[0].strip(AROUND)
-        try:
-            return value.encode("latin-1")
-        except UnicodeEncodeError:
-            return wire_bytes(value)
+        return wire_bytes(rest.partition(";")[0].strip(AROUND))
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,14 +153,6 @@ def label_of(source: KeySource) -> str:
     return "callable:" + re.sub(r"[^\x20-\x7e]|[\"\\]", "?", str(name))[:64]
 
 
-def wire_bytes(text: str) -> bytes:
-    """Return the bytes that were on the wire for header text, which a WSGI server decodes as latin-1 (PEP 3333)."""
-    try:
-        return text.encode("latin-1")
-    except UnicodeEncodeError:  # not a server's doing: an environ made by hand
-        return text.encode("utf-8", "surrogatepass")
-
-
 def key_bytes(key: object) -> bytes | None:
     """Return a key that a source yielded as bytes, None when there is none.
 
@@ -194,11 +180,6 @@ def check_keys(keys: object) -> tuple[KeySource, ...]:
                 "that takes the environ",
             )
     return sources
-
-
-def is_token(name: object) -> bool:
-    """Tell whether a text can be the name of a cookie or a header field."""
-    return isinstance(name, str) and _TOKEN.match(name) is not None
 
 
 def _check_token(kind: str, name: object, example: str) -> None:

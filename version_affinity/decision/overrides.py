@@ -18,9 +18,10 @@ from itsdangerous import BadSignature, URLSafeSerializer
 
 from version_affinity.deployment import check_name, check_version_id
 from version_affinity.errors import ConfigurationError
+from version_affinity.wire import wire_bytes
 
 from .cookies import HostCookie
-from .keys import Header, cookie_finder, environ_key, wire_bytes
+from .keys import Header, cookie_finder, environ_key
 
 if TYPE_CHECKING:
     from collections.abc import Container

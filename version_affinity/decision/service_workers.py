@@ -7,11 +7,9 @@ not answer them: the browser would stay on its version for ever.
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
-from urllib.parse import unquote_to_bytes
 
 from version_affinity.app_first import compiled
-
-from .keys import wire_bytes
+from version_affinity.wire import unquoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -120,9 +118,7 @@ def referer_path(environ: WSGIEnvironment) -> str:
     """Return the path that a request's Referer names, as ``PATH_INFO`` would have it here; "" where it has none."""
     # scheme://authority/path?query: everything but the path is left out without a parse that could raise.
     _, _, rest = environ.get("HTTP_REFERER", "").partition("#")[0].partition("?")[0].partition("://")
-    path: str = rest[rest.find("/") :] if "/" in rest else ""
-    if "%" in path:
-        path = unquote_to_bytes(wire_bytes(path)).decode("latin-1")
+    path = unquoted(rest[rest.find("/") :]) if "/" in rest else ""
     return path.removeprefix(environ.get("SCRIPT_NAME", ""))
 
 

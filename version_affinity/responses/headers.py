@@ -12,6 +12,7 @@ from version_affinity.assets.http.response import NO_STORE, REVALIDATE
 from version_affinity.assets.sending import VARY_ENCODING
 from version_affinity.decision.decider import ONLY, OVERRIDE
 from version_affinity.decision.request import PAGES, SERVICE_WORKER
+from version_affinity.wire import TCHAR
 
 if TYPE_CHECKING:
     from collections.abc import Container
@@ -30,7 +31,7 @@ TRACE: Final = "Version-Affinity"
 _TIMING = "Server-Timing"
 
 # RFC 9651 section 3.3.4; what is no Token is written as a String.
-_TOKEN = re.compile(r"[A-Za-z*][!#$%&'*+.^_`|~0-9A-Za-z:/-]*\Z")
+_TOKEN: Final = re.compile(rf"[A-Za-z*][:/{TCHAR}]*\Z")
 
 
 class DecisionHeaders:

@@ -14,15 +14,14 @@ from dataclasses import replace
 from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple
-from urllib.parse import quote, unquote
+from urllib.parse import unquote
 
 from version_affinity.assets.build import NO_FILE, REDIRECT
-from version_affinity.assets.rules.urls import encoded, written
-from version_affinity.assets.spelling import wire_bytes
 from version_affinity.decision.decider import OVERRIDE, Decision, Step
 from version_affinity.decision.overrides import MAX_LENGTH, Refused, checked, sign_override
 from version_affinity.decision.request import OTHER, PAGE, READING, path_of
 from version_affinity.errors import ConfigurationError
+from version_affinity.wire import quoted_path, requoted_path, requoted_query, wsgi_text
 
 from .applications import no_file
 from .headers import PRIVATE_NO_STORE, TRACE
@@ -55,11 +54,6 @@ _OPENED_BY: Final = frozenset((PAGE, OTHER))
 # a URL before they read it (WHATWG URL section 4.4).
 _OWN_PATH: Final = re.compile(r"/(?!/)[^\x00-\x1f\x7f\\\ud800-\udfff]*\Z")
 _BASE: Final = re.compile(r"(?:https?://[^\x00-\x20\x7f/?#\\]+(?:/[^\x00-\x20\x7f?#\\]*)?)?\Z", re.IGNORECASE)
-
-# RFC 3986 sections 3.3 and 3.4, and the percent sign of what is encoded already.
-_PATH_SAFE: Final = "/%!$&'()*+,-.:;=@_~"
-_QUERY_SAFE: Final = f"{_PATH_SAFE}?"
-_STRAY: Final = re.compile("%(?![0-9A-Fa-f]{2})")
 
 # A longer path is sent back in no header: some proxies would answer 502 for it.
 _LONGEST_PATH: Final = 4096
@@ -97,11 +91,11 @@ def override_link(
     """
     local, hash_sign, fragment = check_own_path(path).partition("#")
     local, _, query = local.partition("?")
-    _, query = _taken_out(quote(query, _QUERY_SAFE))
+    _, query = _taken_out(requoted_query(wsgi_text(query)))
     pair = f"{PARAMETER}={sign_override(version, name=name, secret=secret, lifetime=lifetime)}"
     query = f"{query}&{pair}" if query else pair
-    whole = f"{quote(local, _PATH_SAFE)}?{query}{hash_sign}{quote(fragment, _QUERY_SAFE)}"
-    return check_base(base) + _STRAY.sub("%25", whole)
+    anchor = requoted_query(wsgi_text(fragment))  # a second "#" is encoded
+    return f"{check_base(base)}{requoted_path(wsgi_text(local))}?{query}{hash_sign}{anchor}"
 
 
 class OverrideLinks:
@@ -235,8 +229,8 @@ def _taken_out(query: str) -> tuple[str | None, str]:
 def _location(environ: WSGIEnvironment, query: str) -> str:
     """Return the URL of a request with another query: always a path of the same host."""
     # Two slashes at the start would name another host (RFC 3986 section 4.2).
-    location = "/" + written(environ.get("SCRIPT_NAME", "") + path_of(environ)).lstrip("/")
-    return f"{location}?{encoded(wire_bytes(query), _QUERY_SAFE)}" if query else location
+    location = "/" + quoted_path(environ.get("SCRIPT_NAME", "") + path_of(environ)).lstrip("/")
+    return f"{location}?{requoted_query(query)}" if query else location
 
 
 def _start(

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING
 from version_affinity.assets.loading.asset import Asset
 from version_affinity.assets.loading.media import is_source_map
 from version_affinity.assets.rules.redirects import REWRITE, RedirectRules
-from version_affinity.assets.spelling import merge_slashes
 from version_affinity.decision.service_workers import referer_path
+from version_affinity.wire import merge_slashes
 
 from .agreement import Agreement, agree, agreement, have_equal_rules
 from .named_files import EVERYBODY, NamedFile

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from version_affinity.assets.rules.patterns import Pattern
-from version_affinity.assets.rules.urls import read_url, resolved
+from version_affinity.assets.rules.urls import read_url
 
 PIECES = st.lists(st.sampled_from(["/", "a", "b", "-", "ab", ":x", ":y", ":z"]), max_size=8)
 PATTERNS = st.tuples(PIECES, st.sampled_from(["*", ""]), PIECES).map(
@@ -93,33 +93,6 @@ def test_a_long_path_is_gone_through_once(pattern: str, text: str) -> None:
     watched.steps = 0
     Pattern(pattern, "/").match(watched)
     assert watched.steps <= 4 * len(watched) + len(pattern)
-
-
-@pytest.mark.parametrize(
-    ("path", "expected"),
-    [
-        ("/a/..", "/"),
-        ("/a/.", "/a/"),
-        ("/..", "/"),
-        ("/../../a", "/a"),
-        ("/a/b/../c", "/a/c"),
-        ("/a//../b", "/a/b"),
-        ("/%2e%2E/a/%2e", "/a/"),
-        ("/a/...", "/a/..."),
-        ("/..a/.b", "/..a/.b"),
-        ("/a/%2e%2e%2f", "/a/%2e%2e%2f"),
-    ],
-)
-def test_dots(path: str, expected: str) -> None:
-    """``.`` and ``..`` are followed as a browser does, percent-encoded too, and nothing else is."""
-    assert resolved(path) == expected
-
-
-@given(st.text(st.sampled_from("/.a%2eE"), max_size=20).map("/{}".format))
-def test_resolved_once(path: str) -> None:
-    """What is resolved has nothing more to resolve, and begins with a slash."""
-    assert resolved(resolved(path)) == resolved(path)
-    assert resolved(path).startswith("/")
 
 
 @given(st.text(max_size=40))

@@ -16,7 +16,7 @@ from tests.assets.rule_cases import cases_of, input_of, option_names, written_ou
 from tests.harness import needs_conformance
 from version_affinity.assets.routing import Redirect, routes
 from version_affinity.assets.rules.redirects import Redirected, RedirectRule, RedirectRules, Rewritten, parse_redirects
-from version_affinity.assets.spelling import canonical
+from version_affinity.wire import quoted_components
 
 FILE = "redirects_cases.json"
 OPTIONS = {
@@ -93,7 +93,7 @@ def served(case: dict[str, Any]) -> tuple[int, str | None, str | None]:
     )
     file = found.get(answer.path if answer else path)
     if isinstance(file, Redirect):
-        return 307, canonical(file.path), None
+        return 307, quoted_components(file.path), None
     return (404, None, None) if file is None else (200, None, file.path)
 
 

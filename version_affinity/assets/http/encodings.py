@@ -10,6 +10,8 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
+from version_affinity.wire import TOKEN
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -19,10 +21,8 @@ if TYPE_CHECKING:
 #: hostile one costs, and what the memo holds, small.
 LONGEST: Final = 256
 
-# RFC 9110 sections 5.6.2 and 12.4.2.
-_MEMBER: Final = re.compile(
-    r"([!#$%&'*+.^_`|~0-9A-Za-z-]+)(?:[ \t]*;[ \t]*[qQ]=(0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?))?", re.ASCII
-)
+# RFC 9110 section 12.4.2.
+_MEMBER: Final = re.compile(rf"({TOKEN})(?:[ \t]*;[ \t]*[qQ]=(0(?:\.[0-9]{{0,3}})?|1(?:\.0{{0,3}})?))?", re.ASCII)
 _ALIASES: Final = {"x-gzip": "gzip"}  # RFC 9110 section 8.4.1.3
 _IDENTITY: Final = "identity"
 _ANY: Final = "*"

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from version_affinity.errors import ConfigurationError
+from version_affinity.wire import file_name
 
 from .codings import codings
 from .ignore import DEFAULT_IGNORE, DELIBERATE, Exclusions, matcher
@@ -226,7 +227,7 @@ def _compress(root: str, file: File, chosen: tuple[Coding, ...]) -> _Outcome:
     for coding in chosen:
         # The sibling of a link lies beside the link, where requests look for it.
         path = file.path + coding.suffix
-        name = root.rstrip(os.sep) + os.fsdecode(path.encode("latin-1"))
+        name = root.rstrip(os.sep) + file_name(path)
         try:
             did, size = _update(name, content, mode, coding)
         except (OSError, MemoryError, UnservableError) as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterable
 from fnmatch import translate
@@ -11,11 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from version_affinity.errors import ConfigurationError
+from version_affinity.wire import file_name, wsgi_path
 
 from .fingerprint import DirectoryKind, directory_kind, has_hash, is_hash_like, reason
 from .media import content_type
 from .siblings import ENDINGS, uncompressed
-from .tree import UnservableError, read, through_projection, wsgi_path
+from .tree import UnservableError, read, through_projection
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -114,7 +114,7 @@ class Exclusions:
     def _matches(self, path: str, name: str) -> bool:
         if self._ignored is not None and self._ignored(path, name):
             return True
-        return self._match is not None and self._match(_on_disk(path[1:]))
+        return self._match is not None and self._match(file_name(path[1:]))
 
     @staticmethod
     def control(path: str) -> str:
@@ -205,11 +205,6 @@ def _assetsignore(root: str) -> Callable[[str], bool] | None:
         return pathspec.GitIgnoreSpec.from_lines(lines).match_file
     except ValueError as error:
         raise ConfigurationError(f"{root + '/' + ASSETSIGNORE!r} has a line that is not a pattern: {error}") from None
-
-
-def _on_disk(path: str) -> str:
-    """Return a request path as the file system has it."""
-    return path if path.isascii() else os.fsdecode(path.encode("latin-1"))
 
 
 class _Scripts(HTMLParser):

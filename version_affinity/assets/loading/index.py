@@ -21,6 +21,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeAlias
 
 from version_affinity.errors import ConfigurationError
+from version_affinity.wire import file_name
 
 from .asset import Asset
 from .ignore import DEFAULT_IGNORE, Exclusions, check_is_build, doubt_of, matcher, why_hidden
@@ -91,7 +92,7 @@ class Index:
         if hidden:
             return hidden
         try:
-            there = os.path.lexists(self.directory + os.fsdecode(path.encode("latin-1")))
+            there = os.path.lexists(self.directory + file_name(path))
         except ValueError:
             return ""
         return "ignore= or .assetsignore leaves it out" if there else ""

@@ -23,6 +23,8 @@ import json
 from collections import Counter
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias, cast
 
+from version_affinity.wire import plain_text, wsgi_text
+
 from .manifests import ManifestError, ViteFile, ViteManifest
 from .siblings import Verdict
 from .tree import DIGEST_SIZE
@@ -230,10 +232,7 @@ class _Parser:
         size, mtime_ns, digest = value.get("size"), value.get("mtime_ns"), _digest(value.get("digest"))
         if type(size) is not int or type(mtime_ns) is not int or digest is None:
             return
-        try:
-            path = "/" + (name if name.isascii() else name.encode("utf-8", "surrogateescape").decode("latin-1"))
-        except UnicodeEncodeError:
-            return
+        path = f"/{wsgi_text(name)}"
         kind, fingerprinted, why = value.get("type"), value.get("fingerprinted"), value.get("why")
         self._times[mtime_ns] += 1
         worker = value.get("service_worker")
@@ -299,9 +298,7 @@ def inventory_lines(inventory: Inventory) -> Iterator[str]:
     yield f"{header[:-1]}{_OPENING}"
     separator = "\n"
     for path, entry in inventory.files.items():
-        name = path[1:]
-        if not name.isascii():
-            name = name.encode("latin-1").decode("utf-8", "surrogateescape")
+        name = plain_text(path[1:])
         size, mtime_ns, digest, kind, fingerprinted, is_worker, why = _fields(entry)
         value: dict[str, object] = {
             "size": size,

@@ -6,6 +6,8 @@ from itertools import starmap
 from operator import attrgetter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from version_affinity.wire import wsgi_text
+
 from .asset import Asset, HeaderField, Representation
 from .ignore import Exclusions
 from .inference import BY_MANIFEST, CONFIGURED, EVIDENCE, Names, by_content, by_name
@@ -401,4 +403,4 @@ def _siblings(files: Iterable[FileFields]) -> dict[str, list[tuple[str, File]]]:
 
 def _paths(files: Iterable[str]) -> frozenset[str]:
     """Return a manifest's file names, which are UTF-8 wherever they were written, as request paths."""
-    return frozenset("/" + file.encode("utf-8", "surrogatepass").decode("latin-1") for file in files)
+    return frozenset("/" + wsgi_text(file) for file in files)

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from version_affinity.wire import wsgi_text
+
 from .fingerprint import is_date, is_hash_like
 from .tree import Skipped, UnservableError, read, stamp_of
 
@@ -398,7 +400,7 @@ def _others(
 
 def _path_of(output: str, parent: str, paths: set[str]) -> str:
     """Return the path of a manifest's output, which may stand below the manifest or below a public path; "" if none."""
-    output = _PUBLIC.sub("", output).partition("?")[0].encode("utf-8", "surrogatepass").decode("latin-1")
+    output = wsgi_text(_PUBLIC.sub("", output).partition("?")[0])
     candidates = [parent + output.lstrip("/")]
     while output:
         candidates.append("/" + output)

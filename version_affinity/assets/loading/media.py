@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 
 from version_affinity.errors import ConfigurationError
+from version_affinity.wire import TOKEN, wsgi_text
 
 #: What a file without a known extension is: bytes, which a browser downloads and never runs.
 UNKNOWN_TYPE = "application/octet-stream"
@@ -169,8 +170,7 @@ def extension(path: str) -> str:
 
 
 # RFC 9110 section 8.3.1: type "/" subtype, then parameters. Quoted values hold no ";" here: nobody has needed one.
-_WORD = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
-_MEDIA_TYPE = re.compile(rf'{_WORD}/{_WORD}(?:[ \t]*;[ \t]*{_WORD}=(?:{_WORD}|"[ !#-:<-\[\]-~]*"))*\Z')
+_MEDIA_TYPE = re.compile(rf'{TOKEN}/{TOKEN}(?:[ \t]*;[ \t]*{TOKEN}=(?:{TOKEN}|"[ !#-:<-\[\]-~]*"))*\Z')
 
 
 def checked_additions(content_types: Mapping[str, str] | None) -> dict[str, str]:
@@ -195,7 +195,7 @@ def checked_additions(content_types: Mapping[str, str] | None) -> dict[str, str]
     additions = {}
     for ending, kind in content_types.items():
         # As PATH_INFO shows it (PEP 3333).
-        shown = ending.encode("utf-8", "surrogatepass").decode("latin-1") if isinstance(ending, str) else ""
+        shown = wsgi_text(ending) if isinstance(ending, str) else ""
         key = extension(f"x{shown}")
         if not key or shown != f".{shown[1:]}" or key != shown[1:].lower():
             raise ConfigurationError(

@@ -18,6 +18,8 @@ from operator import attrgetter, itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeAlias
 
+from version_affinity.wire import wsgi_path
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
@@ -108,15 +110,6 @@ class Described(Protocol):
 
 class UnservableError(Exception):
     """A file cannot be served; the message says why."""
-
-
-def wsgi_path(name: str) -> str:
-    r"""Return a file name as ``PATH_INFO`` shows it: its bytes on disk, decoded as latin-1.
-
-    >>> wsgi_path("caf\xe9.txt")
-    'cafÃ©.txt'
-    """
-    return name if name.isascii() else os.fsencode(name).decode("latin-1")
 
 
 def walk(root: str, exclusions: Exclusions, skipped: list[Skipped]) -> Iterator[tuple[str, list[FileFields]]]:

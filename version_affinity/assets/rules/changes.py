@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from version_affinity.assets.http.response import NO_STORE
+from version_affinity.wire import TOKEN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -18,7 +19,7 @@ _PRIVATE: Final = ("private", "no-store")
 # 5.2.2.3), and "private" with names in it is not about the whole response (section 5.2.2.7).
 _INVITING: Final = ("public", "s-maxage", "must-understand", "proxy-revalidate")
 # A token, perhaps with another one (RFC 9111 section 5.2); what is quoted is for no cache to misread.
-_DIRECTIVE: Final = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+)(=[!#$%&'*+.^_`|~0-9A-Za-z-]+)?")
+_DIRECTIVE: Final = re.compile(f"({TOKEN})(={TOKEN})?")
 #: What tells caches how long they may keep a response, in lower case; ``is_targeted`` is true of further names.
 CACHING: Final = frozenset(
     ("cache-control", "expires", "pragma", "age", "surrogate-control", "edge-control", "x-accel-expires"),

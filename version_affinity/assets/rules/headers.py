@@ -27,9 +27,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from version_affinity.wire import is_token, quoted_path, without_dots, wsgi_text
+
 from .changes import HeaderChanges
 from .files import MAX_LINE, InvalidLine, RuleSource, Template, rule_lines
-from .urls import file_bytes, hostname, read_url, resolved, written
+from .urls import hostname, read_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -43,7 +45,6 @@ MAX_HEADER_RULES: Final = 100
 _PATH_LINE: Final = re.compile(r"/|\S+://")
 _PORT: Final = re.compile(r":[0-9]+$")
 _SPLAT: Final = re.compile(r":splat\b", re.IGNORECASE | re.ASCII)
-_TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 section 5.6.2
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 # Answers whose rules are the same are given the same value; paths are many, the combinations of rules few.
 _COMBINATIONS: Final = 1024
@@ -128,7 +129,7 @@ class HeaderRules:
         """
         if not path.startswith("/"):
             return None
-        path = resolved(path)
+        path = without_dots(path)
         name = hostname(host) if host else ""
         numbers: list[int] = []
         matches: list[tuple[_Compiled, Mapping[str, str]]] = []
@@ -174,7 +175,7 @@ def _combined(matches: Iterable[tuple[_Compiled, Mapping[str, str]]]) -> HeaderC
         for lowered in rule.removed:
             fields.pop(lowered, None)
         for name, template in rule.fields:
-            fields.setdefault(name.lower(), (name, []))[1].append(template.filled(values, written))
+            fields.setdefault(name.lower(), (name, []))[1].append(template.filled(values, quoted_path))
     vary = fields.pop("vary", None)
     added: list[HeaderField] = []
     for lowered, (name, texts) in fields.items():
@@ -186,7 +187,7 @@ def _combined(matches: Iterable[tuple[_Compiled, Mapping[str, str]]]) -> HeaderC
 
 def _wire(value: str) -> str:
     """Return the bytes of the file as a header's text (PEP 3333); a tab is a blank (RFC 9110 section 5.5)."""
-    return file_bytes(value.replace("\t", " ")).decode("latin-1")
+    return wsgi_text(value.replace("\t", " "))
 
 
 def parse_headers(text: str, *, max_rules: int = MAX_HEADER_RULES, max_line: int = MAX_LINE) -> HeaderRules:
@@ -298,7 +299,7 @@ class _Reader:
                 self._removed.append(name)
 
     def _may_name(self, number: int, name: str) -> bool:
-        if not _TOKEN.fullmatch(name):
+        if not is_token(name):
             self._report(number, "bad_name", f"{name!r} is no name of a field (RFC 9110 section 5.6.2)")
             return False
         why = PROTECTED.get(name.lower(), "")

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import re
 from typing import Final, NamedTuple
-from urllib.parse import unquote_to_bytes
+
+from version_affinity.wire import unquoted
 
 #: The placeholder of "*".
 SPLAT: Final = "splat"
@@ -40,7 +41,7 @@ class Pattern:
 
     def __init__(self, text: str, separator: str) -> None:
         tokens = MARK.split(text)
-        literals = [unquote_to_bytes(literal).decode("latin-1") for literal in tokens[::2]]
+        literals = [unquoted(literal) for literal in tokens[::2]]
         self.names: Final = tuple(SPLAT if mark == "*" else mark[1:] for mark in tokens[1::2])
         self.fixed: Final = None if self.names else literals[0]
         self._separator: Final = separator

@@ -24,12 +24,20 @@ import re
 from itertools import chain
 from operator import attrgetter
 from typing import TYPE_CHECKING, Final, NamedTuple
-from urllib.parse import unquote_to_bytes
 
-from version_affinity.assets.spelling import canonical, merge_slashes, wire_bytes
+from version_affinity.wire import (
+    merge_slashes,
+    quoted_components,
+    quoted_path,
+    requoted_fragment,
+    requoted_path,
+    requoted_query,
+    unquoted,
+    without_dots,
+)
 
 from .files import MAX_LINE, MAX_PATH, InvalidLine, RuleSource, Template, rule_lines
-from .urls import PATH_SAFE, encoded, file_bytes, hostname, read_url, resolved, safe_path, written
+from .urls import hostname, read_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -40,9 +48,6 @@ if TYPE_CHECKING:
 MAX_STATIC: Final = 2000
 MAX_DYNAMIC: Final = 100
 
-# RFC 3986 section 3.4, and the percent sign of what is encoded already. A "#" in a fragment is left as it was written.
-_QUERY_SAFE: Final = PATH_SAFE + "?"
-_FRAGMENT_SAFE: Final = PATH_SAFE + "?#"
 _STATUSES: Final = {"200": 200, "301": 301, "302": 302, "303": 303, "307": 307, "308": 308}
 REWRITE: Final = 200
 _AUTHORITY: Final = re.compile(r"(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?")
@@ -146,7 +151,7 @@ class RedirectRules:
         """
         if not path.startswith("/") or len(path) > MAX_PATH:
             return None
-        path = resolved(path)
+        path = without_dots(path)
         name = hostname(host) if host else ""
         fixed = next((rule for rule in self._static.get(path, ()) if rule.source.match(path, name) is not None), None)
         for rule in self._dynamic:
@@ -178,9 +183,9 @@ class _Compiled:
             path = "/" + path.lstrip("/")
         self._status: Final = rule.status
         self._host: Final = Template(host, source.names)
-        self._path: Final = Template(safe_path(path), source.names)
-        self._query: Final = Template(encoded(file_bytes(query[1:]), _QUERY_SAFE), source.names)
-        self._fragment: Final = Template(encoded(file_bytes(fragment), _FRAGMENT_SAFE), source.names)
+        self._path: Final = Template(requoted_path(path), source.names)
+        self._query: Final = Template(requoted_query(query[1:]), source.names)
+        self._fragment: Final = Template(requoted_fragment(fragment), source.names)
 
     @property
     def shown(self) -> str | None:
@@ -191,7 +196,7 @@ class _Compiled:
     def answer(self, values: Mapping[str, str], query: str, mount: str) -> Redirected | Rewritten | None:
         """Return where the rule leads; None where what was matched makes no host of a target."""
         origin = self._host.filled(values).lower()
-        path = self._path.filled(values, written)
+        path = self._path.filled(values, quoted_path)
         if origin:
             if not _AUTHORITY.fullmatch(origin):
                 return None
@@ -199,16 +204,16 @@ class _Compiled:
         elif not self._path.is_constant:
             # "/:splat" must not become "//evil.example".
             path = merge_slashes(path)
-        path = resolved(path)
+        path = without_dots(path)
         if self._status == REWRITE:
-            return Rewritten(unquote_to_bytes(path).decode("latin-1"))
+            return Rewritten(unquoted(path))
         if not origin:
             below = mount.strip("/")
-            path = f"/{canonical(below)}{path}" if below else path
-        asked = self._query.filled(values, canonical) or (query and encoded(wire_bytes(query), _QUERY_SAFE))
+            path = f"/{quoted_components(below)}{path}" if below else path
+        asked = self._query.filled(values, quoted_components) or (query and requoted_query(query))
         return Redirected(
             self._status,
-            f"{origin}{path}{'?' if asked else ''}{asked}{self._fragment.filled(values, canonical)}",
+            f"{origin}{path}{'?' if asked else ''}{asked}{self._fragment.filled(values, quoted_components)}",
         )
 
 

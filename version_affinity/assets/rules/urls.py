@@ -10,11 +10,7 @@ import re
 from typing import Final, NamedTuple
 from urllib.parse import quote_from_bytes
 
-from version_affinity.assets.spelling import wire_bytes
-
-#: What a path may hold (RFC 3986 section 3.3), and the percent sign of what is encoded already.
-PATH_SAFE: Final = "/!$&'()*+,-.:;=@_~%"
-_PCHAR: Final = PATH_SAFE.removesuffix("%")
+from version_affinity.wire import utf8, without_dots
 
 # All but the path, query and fragment percent-encode sets (WHATWG URL section 1.3), and the percent sign.
 _URL_PATH: Final = "/%!$&'()*+,-.:;=@[\\]^_|~"
@@ -23,9 +19,6 @@ _URL_FRAGMENT: Final = _URL_PATH + "?#{}"
 _ABSOLUTE: Final = re.compile(r"https:/{2,}([^/?#]+)(.*)", re.DOTALL)
 # A name or an address, perhaps with a port; "*" and ":name" stand for any. No user: Location would show its password.
 _HOST: Final = re.compile(r"(?:(?:[\w.*-]|:(?=[A-Za-z]))+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?", re.ASCII)
-_DOTS: Final = re.compile(r"/(?:\.|%2e){1,2}(?:/|$)", re.IGNORECASE)
-_SAFE: Final = re.compile(r"[\w/!$&'()*+,.:;=@~%-]*", re.ASCII)
-_MALFORMED: Final = re.compile("%(?![0-9A-Fa-f]{2})")
 # The platforms ignore the port. What is no name or address takes no part in rules: it is whatever the client sent.
 _HOSTNAME: Final = re.compile(r"([a-z0-9._-]+?)\.?(?::[0-9]*)?|(\[[0-9a-f:.]+\])(?::[0-9]*)?")
 
@@ -79,7 +72,7 @@ def read_url(text: str) -> RuleURL | None:
     path, _, query = rest.partition("?")
     return RuleURL(
         host,
-        resolved(_quoted(path, _URL_PATH)),
+        without_dots(_quoted(path, _URL_PATH)),
         f"?{_quoted(query, _URL_QUERY)}" if query else "",
         f"#{_quoted(fragment, _URL_FRAGMENT)}" if fragment else "",
     )
@@ -87,48 +80,7 @@ def read_url(text: str) -> RuleURL | None:
 
 def _quoted(text: str, safe: str) -> str:
     """Return the text of a rule file, percent-encoded but for letters, digits, ``_.-~`` and ``safe``."""
-    return quote_from_bytes(file_bytes(text), safe)
-
-
-def file_bytes(text: str) -> bytes:
-    """Return the bytes that stood in the file; text that no decoder makes does not raise."""
-    try:
-        return text.encode("utf-8", "surrogateescape")
-    except UnicodeEncodeError:
-        return text.encode("utf-8", "surrogatepass")
-
-
-def resolved(path: str) -> str:
-    """Return a path without ``.`` and ``..`` segments (RFC 3986 section 5.2.4), also where they are percent-encoded.
-
-    >>> resolved("/a/./b/%2E%2e/c/.."), resolved("/../a..")
-    ('/a/', '/a..')
-    """
-    if not _DOTS.search(path):
-        return path
-    kept: list[str] = []
-    *segments, last = path.split("/")[1:]
-    for segment in segments:
-        kept = _followed(kept, segment)
-    plain = _plain_dots(last)
-    if plain not in (".", ".."):
-        kept.append(last)
-        return "/" + "/".join(kept)
-    kept = _followed(kept, last)
-    return "/" + "".join(f"{segment}/" for segment in kept)
-
-
-def _followed(kept: list[str], segment: str) -> list[str]:
-    plain = _plain_dots(segment)
-    if plain == "..":
-        del kept[-1:]
-    elif plain != ".":
-        kept.append(segment)
-    return kept
-
-
-def _plain_dots(segment: str) -> str:
-    return segment.replace("%2e", ".").replace("%2E", ".")
+    return quote_from_bytes(utf8(text), safe)
 
 
 def hostname(host: str) -> str:
@@ -139,20 +91,3 @@ def hostname(host: str) -> str:
     """
     match = _HOSTNAME.fullmatch(host.lower())
     return (match[1] or match[2]) if match else ""
-
-
-def written(path: str) -> str:
-    """Return a decoded path as a URL holds it (RFC 3986 section 3.3)."""
-    return quote_from_bytes(wire_bytes(path), _PCHAR)
-
-
-def safe_path(spelt: str) -> str:
-    """Return a path with all that it may not hold encoded (RFC 3986 section 3.3)."""
-    if _SAFE.fullmatch(spelt):
-        return _MALFORMED.sub("%25", spelt) if "%" in spelt else spelt
-    return encoded(wire_bytes(spelt), PATH_SAFE)
-
-
-def encoded(data: bytes, safe: str) -> str:
-    """Return bytes percent-encoded but for letters, digits, ``_.-~`` and ``safe``, and for what is encoded already."""
-    return _MALFORMED.sub("%25", quote_from_bytes(data, safe))

@@ -17,9 +17,10 @@ from version_affinity.cli.preflight import live_of, remedy, unchecked, uploaded_
 from version_affinity.cli.states import PRUNABLE, version_states
 from version_affinity.cli.terminal.output import aligned, emit, json_option, say, styled
 from version_affinity.cli.terminal.progress import progress
-from version_affinity.cli.terminal.text import counted, listed, percent, printable, size
+from version_affinity.cli.terminal.text import counted, listed, percent, size
 from version_affinity.deployment import check_version_id
 from version_affinity.errors import ConfigurationError
+from version_affinity.wire import printable
 
 from .completion import complete_version
 

@@ -13,8 +13,9 @@ from version_affinity.cli.errors import RefusedError, missing_extra
 from version_affinity.cli.groups import command
 from version_affinity.cli.terminal.output import emit, json_option, say, styled
 from version_affinity.cli.terminal.progress import progress
-from version_affinity.cli.terminal.text import counted, local_path, printable, size
+from version_affinity.cli.terminal.text import counted, size
 from version_affinity.errors import ConfigurationError
+from version_affinity.wire import plain_text, printable, shown
 
 if TYPE_CHECKING:
     from version_affinity.assets.loading.compress import Compressed
@@ -55,12 +56,12 @@ def compress(directory: str, encodings: tuple[str, ...], jobs: int | None, as_js
             progress=(lambda step: tell(step.done, step.total)) if tell is not None else None,
         )
     if as_json:
-        errors = [{"path": local_path(path), "reason": reason} for path, reason in done.errors]
+        errors = [{"path": plain_text(path), "reason": reason} for path, reason in done.errors]
         emit({**asdict(done), "errors": errors})
     else:
         _show(done)
     if done.errors:
-        told = "".join(f"\n  {local_path(path)}: {reason}" for path, reason in done.errors)
+        told = "".join(f"\n  {shown(path)}: {reason}" for path, reason in done.errors)
         raise RefusedError(f"{counted(len(done.errors), 'file')} could not be compressed; the others were:{told}")
 
 

@@ -25,7 +25,8 @@ from version_affinity.cli.specs import (
 from version_affinity.cli.states import VersionState, version_states
 from version_affinity.cli.terminal.output import aligned, note, styled
 from version_affinity.cli.terminal.prompts import ask, can_ask
-from version_affinity.cli.terminal.text import ago, listed, number, percent, printable
+from version_affinity.cli.terminal.text import ago, listed, number, percent
+from version_affinity.wire import printable
 
 from .completion import complete_version
 

@@ -11,9 +11,10 @@ from version_affinity.cli.errors import RefusedError
 from version_affinity.cli.groups import Commands, Lazy, command
 from version_affinity.cli.terminal.output import emit, is_terminal, json_option, say, styled, table
 from version_affinity.cli.terminal.prompts import confirm, yes_option
-from version_affinity.cli.terminal.text import ago, counted, printable, shares
+from version_affinity.cli.terminal.text import ago, counted, shares
 from version_affinity.releases.log.entries import LogError, LogUnavailableError, is_continued
 from version_affinity.releases.reports.presence import Presence
+from version_affinity.wire import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import unquote_to_bytes, urlsplit
+from urllib.parse import urlsplit
 
 import click
 
@@ -16,11 +16,11 @@ from version_affinity.cli.context import current_target, target_options
 from version_affinity.cli.groups import command
 from version_affinity.cli.options import middleware_options, serving_options
 from version_affinity.cli.terminal.output import aligned, emit, json_option, note, say, styled
-from version_affinity.cli.terminal.text import printable
 from version_affinity.decision.keys import environ_key
 from version_affinity.decision.request import READING, path_of
 from version_affinity.middleware import VersionAffinity
 from version_affinity.releases.releases import Releases, observing
+from version_affinity.wire import printable, unquoted, wsgi_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -278,7 +278,7 @@ def environ_of(
     environ: WSGIEnvironment = {
         "REQUEST_METHOD": method.upper(),
         "SCRIPT_NAME": "",
-        "PATH_INFO": unquote_to_bytes(url.path).decode("latin-1"),
+        "PATH_INFO": unquoted(wsgi_text(url.path)),
         "QUERY_STRING": url.query,
         "REQUEST_URI": f"{url.path}?{url.query}" if url.query else url.path,
         "SERVER_PROTOCOL": "HTTP/1.1",
@@ -304,16 +304,11 @@ def _header(line: str) -> tuple[str, str]:
     name, colon, value = line.partition(":")
     if not colon or not name.strip() or set(name.strip()) & set(" \t\r\n"):
         raise click.UsageError(f"{line!r} is no header: write 'Name: value'")
-    return name.strip(), _on_the_wire(value.strip())
+    return name.strip(), wsgi_text(value.strip())
 
 
 def _cookie(pair: str) -> str:
     name, equals, _ = pair.partition("=")
     if not equals or not name.strip():
         raise click.UsageError(f"{pair!r} is no cookie: write name=value")
-    return _on_the_wire(pair.strip())
-
-
-def _on_the_wire(text: str) -> str:
-    """Return header text as a WSGI server decodes it: its bytes as latin-1."""
-    return text.encode("utf-8", "surrogateescape").decode("latin-1")
+    return wsgi_text(pair.strip())

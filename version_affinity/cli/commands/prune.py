@@ -14,10 +14,11 @@ from version_affinity.cli.options import AGE
 from version_affinity.cli.states import release_dict
 from version_affinity.cli.terminal.output import aligned, emit, json_option, say, styled, warn
 from version_affinity.cli.terminal.prompts import confirm, yes_option
-from version_affinity.cli.terminal.text import ago, counted, listed, printable, size
+from version_affinity.cli.terminal.text import ago, counted, listed, size
 from version_affinity.releases.store.directory import ReleasesDirectory
 from version_affinity.releases.store.prune import prune_versions
 from version_affinity.releases.store.retention import prune_plan
+from version_affinity.wire import printable
 
 from .retention import changed, check_usable
 

@@ -22,7 +22,7 @@ from version_affinity.cli.groups import command
 from version_affinity.cli.options import form, middleware_options, serving_options
 from version_affinity.cli.specs import Spec, deployment_of, parse_spec, parse_tag_spec
 from version_affinity.cli.terminal.output import aligned, emit_line, json_option, say, styled
-from version_affinity.cli.terminal.text import printable, shares
+from version_affinity.cli.terminal.text import shares
 from version_affinity.decision.decider import BUCKET, DECISION
 from version_affinity.decision.keys import Cookie, Header
 from version_affinity.deployment import check_name
@@ -30,6 +30,7 @@ from version_affinity.middleware import VersionAffinity
 from version_affinity.releases.releases import Releases
 from version_affinity.responses.headers import TRACE
 from version_affinity.rollout.version import Version
+from version_affinity.wire import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence

@@ -9,10 +9,11 @@ from version_affinity.cli.groups import command
 from version_affinity.cli.preflight import hosts_ahead
 from version_affinity.cli.states import release_dict
 from version_affinity.cli.terminal.output import aligned, emit, json_option, say, styled, warn
-from version_affinity.cli.terminal.text import ago, counted, listed, percent, printable
+from version_affinity.cli.terminal.text import ago, counted, listed, percent
 from version_affinity.movement import movement
 from version_affinity.releases.reports.presence import HostReport, Presence
 from version_affinity.releases.store.retention import rollback_target
+from version_affinity.wire import printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -20,13 +20,14 @@ from version_affinity.cli.preflight import NameCollision, name_collisions
 from version_affinity.cli.states import PRUNABLE, VersionState, release_dict, version_states
 from version_affinity.cli.terminal.output import aligned, emit, is_terminal, json_option, say, styled, table
 from version_affinity.cli.terminal.progress import progress
-from version_affinity.cli.terminal.text import ago, counted, listed, local_path, percent, printable, size, specs
+from version_affinity.cli.terminal.text import ago, counted, listed, percent, size, specs
 from version_affinity.deployment import check_version_id
 from version_affinity.errors import ConfigurationError
 from version_affinity.releases.follow.reading import published
 from version_affinity.releases.log.entries import LogError
 from version_affinity.releases.store.contents import uploaded_ids, verify_version
 from version_affinity.releases.store.upload import upload as upload_build
+from version_affinity.wire import plain_text, printable, shown
 
 from .completion import complete_version
 
@@ -105,7 +106,7 @@ def upload(directory: str, version: str | None, tag: str, message: str, allow_so
                 "new": uploaded.is_new,
                 "mended": uploaded.is_mended,
                 "linked": uploaded.linked,
-                "skipped": [{"path": local_path(path), "reason": reason} for path, reason in uploaded.skipped],
+                "skipped": [{"path": plain_text(path), "reason": reason} for path, reason in uploaded.skipped],
                 "doubt": uploaded.doubt,
                 "collisions": [{"path": path, "versions": list(others)} for path, others in colliding],
             }
@@ -138,7 +139,7 @@ def _tell_upload(uploaded: Uploaded, colliding: Sequence[NameCollision]) -> None
         say(f"{styled('Warning', 'warning')}: {uploaded.doubt}")
     if uploaded.skipped:
         say(f"{styled('Left out', 'warning')}, or of no use:")
-        rows = [[printable(local_path(path)), reason] for path, reason in uploaded.skipped]
+        rows = [[shown(path), reason] for path, reason in uploaded.skipped]
         for line in aligned(rows[:_LEFT_OUT], indent="  "):
             say(line)
         if len(rows) > _LEFT_OUT:
@@ -230,7 +231,7 @@ def verify(ids: tuple[str, ...], as_json: bool) -> None:
     if as_json:
         emit(
             [
-                {"id": version, "damaged": [{"path": local_path(path), "reason": reason} for path, reason in files]}
+                {"id": version, "damaged": [{"path": plain_text(path), "reason": reason} for path, reason in files]}
                 for version, files in damaged.items()
             ]
         )
@@ -238,7 +239,7 @@ def verify(ids: tuple[str, ...], as_json: bool) -> None:
         for version, files in damaged.items():
             state = styled("damaged", "bad") if files else styled("as uploaded", "good")
             say(f"{styled(version, 'version')}: {state}")
-            for line in aligned([[printable(local_path(path)), reason] for path, reason in files], indent="  "):
+            for line in aligned([[shown(path), reason] for path, reason in files], indent="  "):
                 say(line)
     spoilt = [version for version, files in damaged.items() if files]
     if spoilt:
@@ -333,7 +334,7 @@ def _files(manifest: bytes) -> list[dict[str, Any]]:
     for path, (length, _, _, kind, fingerprinted, _, why) in parse_inventory(manifest).entries():
         slash = path.rindex("/") + 1
         said = why or ((reason(path[:slash], path[slash:]) or "recorded at upload") if fingerprinted else why_not(path))
-        file = {"path": local_path(path), "size": length, "type": kind, "fingerprinted": fingerprinted, "why": said}
+        file = {"path": plain_text(path), "size": length, "type": kind, "fingerprinted": fingerprinted, "why": said}
         found.append(file)
     return found
 

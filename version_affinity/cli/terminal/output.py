@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from .text import cut, printable, width
+from version_affinity.wire import printable
+
+from .text import cut, width
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence

@@ -6,6 +6,7 @@ import unicodedata
 from typing import TYPE_CHECKING, Final
 
 from version_affinity.releases.times import NEVER, parse_time, utc_now
+from version_affinity.wire import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -21,9 +22,6 @@ _SPANS: Final = (
     (60 * 86400, 86400, "day"),
 )
 _JUST_NOW: Final = 5
-# Characters that are no character of a line: they could move the cursor, or make a text read as another one.
-_UNPRINTABLE: Final = frozenset(("Cc", "Cf", "Cs", "Zl", "Zp"))
-_JOINER: Final = "\u200d"  # of emoji
 _WIDE: Final = frozenset("WF")
 
 
@@ -118,26 +116,6 @@ def ago(created: str, now: datetime | None = None) -> str:
     return f"{time:%Y-%m-%d}"
 
 
-def printable(text: str, *, lines: bool = False) -> str:
-    r"""Return a text that somebody else has written, with all that a terminal would take for a command escaped.
-
-    Args:
-        text: The text.
-        lines: Whether line breaks stay.
-
-    >>> printable("red \x1b[31m alert\nnext")
-    'red \\x1b[31m alert\\nnext'
-    """
-    if text.isascii() and text.isprintable():
-        return text
-    return "".join(
-        character
-        if (lines and character == "\n") or character == _JOINER or unicodedata.category(character) not in _UNPRINTABLE
-        else character.encode("unicode_escape").decode()
-        for character in text
-    )
-
-
 def width(text: str) -> int:
     """Return how many columns of a terminal a text takes.
 
@@ -163,12 +141,3 @@ def cut(text: str, columns: int) -> str:
     while text and width(text) > columns - 3:
         text = text[:-1]
     return f"{text}..." if columns > 3 else "." * columns  # noqa: PLR2004 - the dots themselves
-
-
-def local_path(path: str) -> str:
-    r"""Return a request path as people read it: it is UTF-8 decoded as latin-1 (PEP 3333).
-
-    >>> local_path("/assets/caf\xc3\xa9.svg")
-    '/assets/café.svg'
-    """
-    return path.encode("latin-1", "replace").decode("utf-8", "replace")

@@ -13,7 +13,6 @@ from version_affinity.assets.loading.ignore import DELIBERATE
 from version_affinity.assets.loading.inventory import InventoryError, parse_inventory
 from version_affinity.assets.loading.loader import OTHER_BYTES
 from version_affinity.assets.loading.media import content_type, is_html
-from version_affinity.assets.loading.tree import wsgi_path
 from version_affinity.errors import ConfigurationError
 from version_affinity.releases.store.contents import UNSERVED
 from version_affinity.releases.store.directory import ReleasesDirectory
@@ -21,6 +20,7 @@ from version_affinity.releases.store.retention import known_versions
 from version_affinity.releases.times import parse_time, time_before
 from version_affinity.rollout.background import run
 from version_affinity.rollout.version import Version
+from version_affinity.wire import plain_text, wsgi_path
 
 from .readiness import Loading
 
@@ -194,7 +194,7 @@ def _check_paths(here: set[str], manifest: Inventory) -> None:
     whole = uploaded if isinstance(uploaded, int) else len(listed)
     found = len(listed) - len(missing) + len(here & UNSERVED)
     if missing or found < whole:
-        example = f": {_name(min(missing))!r} is missing" if missing else ""
+        example = f": {plain_text(min(missing)[1:])!r} is missing" if missing else ""
         raise IncompleteError(f"{found} of its {whole} files are here{example}")
 
 
@@ -209,7 +209,7 @@ def _check_files(version: str, index: Index, manifest: Inventory) -> None:
         # An earlier release uploaded files that are not served any more.
         if path in index.assets or path not in manifest.files or reason in DELIBERATE:
             continue
-        if reason != OTHER_BYTES or is_html(content_type(path)) or _is_new(f"{index.directory}/{_name(path)}"):
+        if reason != OTHER_BYTES or is_html(content_type(path)) or _is_new(f"{index.directory}/{plain_text(path[1:])}"):
             what = reason.removeprefix("it ") if reason == OTHER_BYTES else f"cannot be served: {reason}"
             raise IncompleteError(f"{path!r} {what}")
         damaged.append(path)
@@ -229,12 +229,6 @@ def _is_new(file: str) -> bool:
         return abs(time.time() - os.stat(file).st_mtime) < _ARRIVING  # noqa: PTH116
     except OSError:
         return True
-
-
-def _name(path: str) -> str:
-    """Return the name of a request path's file, as a manifest has it."""
-    name = path[1:]
-    return name if name.isascii() else name.encode("latin-1").decode("utf-8", "surrogateescape")
 
 
 logger = logging.getLogger("version_affinity")

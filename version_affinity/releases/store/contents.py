@@ -12,6 +12,7 @@ from version_affinity.assets.loading.inventory import InventoryError, parse_inve
 from version_affinity.assets.loading.siblings import ENDINGS
 from version_affinity.assets.loading.tree import Skipped, UnservableError, read, walk
 from version_affinity.errors import ConfigurationError
+from version_affinity.wire import file_name, wire_bytes
 
 from .directory import Release, UploadError, is_release_id
 
@@ -47,7 +48,7 @@ class SourceFile(NamedTuple):
     @property
     def name(self) -> str:
         """The relative path as the file system has it."""
-        return os.fsdecode(self.path[1:].encode("latin-1"))
+        return file_name(self.path[1:])
 
     @property
     def is_served(self) -> bool:
@@ -170,7 +171,7 @@ def content_hash(files: Iterable[SourceFile], digests: Mapping[str, bytes]) -> s
     """Return the hash of all names and contents in hexadecimal. Times are not in it: a build made again is the same."""
     total = sha256()
     for file in sorted(files):
-        total.update(b"%b\0%d\0%b\n" % (file.path.encode("latin-1"), file.size, digests[file.path]))
+        total.update(b"%b\0%d\0%b\n" % (wire_bytes(file.path), file.size, digests[file.path]))
     return total.hexdigest()
 
 

@@ -21,6 +21,7 @@ from version_affinity.assets.loading.loader import Loader
 from version_affinity.assets.loading.tree import DIGEST_SIZE, OPEN_FLAGS, Skipped, UnservableError, read
 from version_affinity.errors import ConfigurationError
 from version_affinity.releases.times import NEVER, format_time, parse_time, utc_now
+from version_affinity.wire import file_name
 
 from .contents import (
     content_hash,
@@ -356,11 +357,11 @@ def find_shared(releases: ReleasesDirectory, wanted: Collection[tuple[int, bytes
             inventory = parse_inventory(releases.manifest_path(version).read_bytes())
         except (OSError, InventoryError):
             continue  # it has just been removed, or was reported already
-        build = os.fsencode(releases.build_path(version))
+        build = str(releases.build_path(version))
         for path, (size, _, digest, *_) in inventory.entries():
             key = size, digest
             if key in wanted and key not in found and ".." not in path.split("/"):
-                found[key] = Shared(os.fsdecode(build + path.encode("latin-1")), size, digest)
+                found[key] = Shared(build + file_name(path), size, digest)
     return found
 
 
