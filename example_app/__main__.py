@@ -16,10 +16,10 @@ from .words import who_gets_what
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Return a socket that listens.
+    """Return a listening socket.
 
     Raises:
-        SystemExit: the address cannot be had; with a line that says so and exit code 1.
+        SystemExit: The address cannot be used. The message has the cause and the remedy.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
@@ -36,7 +36,7 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=5000, help="the port to listen on (default: %(default)s)")
     parser.add_argument("--host", default="127.0.0.1", help="the address to listen on (default: %(default)s)")
     arguments = parser.parse_args()
-    # The open pages ask for news every few seconds; a line for each request would bury the warnings.
+    # Open pages send a request every few seconds; a line for each would hide the warnings.
     logging.basicConfig(format="%(levelname)s %(name)s: %(message)s")
     logging.getLogger("werkzeug").setLevel(logging.WARNING)
     listener = listen(arguments.host, arguments.port)
@@ -49,9 +49,9 @@ def main() -> None:
         f"""Second Post is open.
 
   {url}/           the shop: {shares}
-  {url}/rollout    which version this browser has and why, the controls; the switch
+  {url}/rollout    the version of this browser, the reason, and the controls; the switch
                                     "without version_affinity" shows the tab that breaks
-  {url}/welcome    a first visit whose answer sets session_id
+  {url}/welcome    a first visit: the response sets session_id
 
 Try, in another terminal:
 

@@ -49,7 +49,7 @@ def create_app(percentages: Mapping[str, float] | None = None) -> Flask:
         percentages: By version; None reads ``EXAMPLE_PERCENTAGES``.
 
     Raises:
-        ConfigurationError: percentages that cannot be used.
+        ConfigurationError: The percentages cannot be used.
     """
     app = Flask(__name__)
     shares = starting_percentages() if percentages is None else percentages
@@ -108,9 +108,9 @@ def add_pages(app: Flask, affinity: VersionAffinity) -> None:
             response.set_cookie(UNPROTECTED, "on", **COOKIE_OPTIONS)
         else:
             response.delete_cookie(UNPROTECTED, **COOKIE_OPTIONS)
-        # Without a key, every request would be drawn anew; plain affinity needs a key.
+        # Plain affinity needs a key: without one, each request would get a random version.
         keep_session(response)
-        # Files that the other mode left in the browser's cache would answer in place of this mode.
+        # Otherwise the browser would use files that it cached in the other mode.
         response.headers["Clear-Site-Data"] = '"cache"'
         return response
 
@@ -186,7 +186,7 @@ def add_api(app: Flask, affinity: VersionAffinity, unprotected: Unprotected) -> 
 
 
 def add_controls(app: Flask, affinity: VersionAffinity) -> None:
-    """Add what moves the percentages, and what shows where simulated users fall."""
+    """Add the controls: the deployment, and the versions of simulated users."""
 
     @app.get("/api/cohort")
     def cohort() -> Response | tuple[Response, int]:
@@ -203,7 +203,7 @@ def add_controls(app: Flask, affinity: VersionAffinity) -> None:
     @app.post("/api/deploy")
     def deploy() -> Response | tuple[Response, int]:
         refuse_other_origins()
-        # A page of another origin cannot send this type without asking first, and is told no.
+        # A page of another origin cannot send this type without a preflight request, which is refused.
         if request.mimetype != "application/json":
             return jsonify(error="send the percentages as application/json"), 415
         shares = request.get_json(silent=True)
@@ -217,13 +217,13 @@ def add_controls(app: Flask, affinity: VersionAffinity) -> None:
 
 
 def decision() -> Decision:
-    """Return what was decided for this request."""
+    """Return the decision for this request."""
     decided: Decision = request.environ["version_affinity.decision"]
     return decided
 
 
 def next_page(affinity: VersionAffinity, environ: WSGIEnvironment) -> Decision:
-    """Return what this browser would get if it loaded a page now."""
+    """Return the decision for a page that this browser would load now."""
     navigation = {
         **environ,
         "REQUEST_METHOD": "GET",
@@ -235,7 +235,7 @@ def next_page(affinity: VersionAffinity, environ: WSGIEnvironment) -> Decision:
 
 
 def pin() -> dict[str, Any] | None:
-    """Return what the affinity cookie of this request says; None without one."""
+    """Return the content of this request's affinity cookie, or None without a cookie."""
     cookies = request.cookies
     value = cookies.get(f"__Host-version-affinity-{NAME}") or cookies.get(f"version-affinity-{NAME}")
     if not value:
@@ -267,15 +267,15 @@ def counted(affinity: VersionAffinity) -> dict[str, Any]:
 
 
 def keep_session(response: AnyResponse) -> None:
-    """Give a browser that has no session id one."""
+    """Set the cookie ``session_id`` in a browser that does not have it."""
     if "session_id" not in request.cookies:
         response.set_cookie("session_id", secrets.token_urlsafe(12), **COOKIE_OPTIONS)
 
 
 def own_path(target: str) -> str:
-    r"""Return a path of this site that is safe to redirect to; anything else is "/".
+    r"""Return the target if it is a path of this site, and "/" otherwise.
 
-    Browsers drop control characters, take a backslash for a slash, and read "//host" as another site.
+    Browsers remove control characters, read a backslash as a slash, and read "//host" as another site.
 
     >>> own_path("/about?x=1"), own_path("//evil.example"), own_path("/\\evil.example"), own_path("https://evil.example")
     ('/about?x=1', '/', '/', '/')
@@ -285,7 +285,7 @@ def own_path(target: str) -> str:
 
 
 def refuse_other_origins() -> None:
-    """Answer 403 when a browser says that another site's page sent this request."""
+    """Answer 403 if a page of another site sent this request."""
     if request.headers.get("Sec-Fetch-Site", "none") not in {"same-origin", "none"}:
         abort(403)
 

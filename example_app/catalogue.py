@@ -1,4 +1,4 @@
-"""What the shop sells."""
+"""The products of the shop."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Product:
-    """One thing on the shelf.
+    """A product.
 
     Attributes:
-        slug: Its place in the address, /product/<slug>.
-        name: What it is called.
-        kind: What sort of thing it is.
-        art: Its drawing in the front end's sprite.
+        slug: The last part of its URL, /product/<slug>.
+        name: Its name.
+        kind: Its kind, such as "Notebook".
+        art: The id of its drawing in the front end's sprite.
         price: In euro cents.
         line: One sentence for the shelf.
-        story: A few more for its own page.
-        facts: What a buyer checks before paying.
+        story: Some sentences for its own page.
+        facts: Size, material and the like.
     """
 
     slug: str

@@ -27,8 +27,8 @@ class Unprotected:
     """Serves the files of the visitor's current version, and of no other version.
 
     This is plain version affinity, as a load balancer or a few lines of Python provide it: the same user gets the same
-    version as long as the percentages stay. Users are assigned to versions as in the protected shop, so that the two
-    differ in one point: a tab that is open does not keep its version's files.
+    version as long as the percentages do not change. Users get the same versions as in the protected shop. The only
+    difference is that an open tab does not keep the files of its version.
 
     Args:
         app: The protected application. It answers all other browsers, and the paths of ``own``.
@@ -44,7 +44,7 @@ class Unprotected:
         self.builds = builds
         self.assigned = assigned
         self.own = own
-        #: How many files were missing.
+        #: The number of requests for missing files.
         self.missing = 0
         self._numbers = count(1)
 
@@ -55,7 +55,7 @@ class Unprotected:
         if not reads or path.startswith(self.own) or not is_chosen(environ):
             return self.app(environ, start_response)
         response = self.respond(Request(environ))
-        # A file in the browser's cache would hide the fault from those who try it twice.
+        # A file in the browser's cache would hide the fault the second time.
         response.headers["Cache-Control"] = "no-store"
         return response(environ, start_response)
 

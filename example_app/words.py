@@ -1,4 +1,4 @@
-"""What the pages say about a rollout, in plain words."""
+"""Sentences about a rollout, for the pages of the example."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ WHOLE = 100
 #: The colour by which a visitor recognises an edition of the shop.
 COLOURS = {"v0": "brown", "v1": "blue", "v2": "yellow"}
 
-#: What decides the version of a request, by reason.
+#: Nouns: the thing that decided the version of a request, by reason.
 DECIDED_BY = {
     "name": "the hash in the name of the file",
     "override": "a header or a link",
@@ -28,7 +28,7 @@ DECIDED_BY = {
     "baseline": "the baseline, because nothing shows the version",
 }
 
-#: Why a version was decided, by reason; each continues a sentence after "because".
+#: Clauses: why a version was decided, by reason. Each one follows "because".
 WHY = {
     "override": "a header or a link asks for it",
     "only": "it is the only version with a share",
@@ -41,7 +41,7 @@ WHY = {
     "baseline": "the request does not show which page sent it, and this version is the baseline",
 }
 
-#: Why an override was refused. "key-source" is about a version key instead.
+#: Clauses: why an override, or for "key-source" a version key, was refused.
 REFUSED = {
     "unknown-version": "it names a version that does not exist here",
     "not-deployed": "it names a version that is not in the deployment",
@@ -70,12 +70,12 @@ def described(decision: Decision) -> dict[str, Any]:
 
 
 def refused_thing(refused: str) -> str:
-    """Return what was refused."""
+    """Return the name of the refused thing."""
     return "a version key" if refused == "key-source" else "an override"
 
 
 def who_gets_what(percentages: Mapping[str, float]) -> str:
-    """Return which part of the visitors gets which shop, newest version first.
+    """Return a clause that says which part of the visitors gets which shop, newest version first.
 
     >>> who_gets_what({"v1": 50, "v2": 50})
     'half of the visitors get the yellow shop, half the blue one'
@@ -106,7 +106,7 @@ def amount(share: float) -> str:
 
 
 def demonstration(percentages: Mapping[str, float], *, protected: bool) -> str:
-    """Return what the example demonstrates, in one sentence that is true for these percentages."""
+    """Return the sentence that says what the example demonstrates at these percentages."""
     outcome = (
         "and a tab that is already open keeps working when the percentages move"
         if protected

@@ -3,8 +3,8 @@ import { defineConfig } from "vite";
 
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 
-// One source, three editions. The mode picks the edition's modules, its public/ folder and modes/.env.<mode>;
-// whatever does not depend on the edition comes out byte for byte the same, and the three builds share it.
+// One source, three editions. The mode selects the edition's modules, its public/ folder and modes/.env.<mode>.
+// Files that do not depend on the edition are byte for byte the same in all three builds.
 export default defineConfig(({ mode }) => ({
   base: "/",
   envDir: here("modes"),
@@ -13,7 +13,7 @@ export default defineConfig(({ mode }) => ({
   build: {
     manifest: true,
     target: "es2022",
-    assetsInlineLimit: 0, // every image and font is a request of its own: that is what the example is about
+    assetsInlineLimit: 0, // every image and font is a separate request, which the example has to show
     reportCompressedSize: false,
     rolldownOptions: {
       input: {

@@ -1,4 +1,4 @@
-"""The documentation, held to the code: its snippets run, its answers are real, its options and links are there."""
+"""The documentation matches the code: snippets run, responses are real, options and links exist."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ PAGES = [
 ]
 README, OPTIONS = ROOT / "README.md", ROOT / "docs/reference/options.md"
 BESIDE_WHITENOISE = ROOT / "docs/how-to/from-whitenoise.md"
-#: The pages whose blocks are one walk through a project, which ``test_docs_walks.py`` runs.
+#: The pages whose blocks form one session in a shell. ``test_docs_walks.py`` runs them.
 WALKS = [README, ROOT / "docs/tutorial.md"]
-#: What the pages call the directory of builds on a server.
+#: The name of the directory of builds on a server, as the pages write it.
 BUILDS = "/srv/builds"
 
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$\n*(.*)", re.MULTILINE | re.DOTALL)
@@ -54,7 +54,7 @@ _ROW = re.compile(r"^\| ((?!it says|---)[^|`]+) \|", re.MULTILINE)
 _QUOTE = re.compile(r'"([^"\n]*)"')
 _OPTION = re.compile(r"^\| `(\w+)` \|", re.MULTILINE)
 
-#: The build that the console's answers on the page of ``StaticAssets`` are about.
+#: The build of the console examples on the page about HTTP.
 DIST = {
     "index.html": '<!doctype html><script type="module" src="/assets/index-BX4CeNGm.js"></script>',
     "about.html": "<h1>About</h1>",
@@ -66,7 +66,7 @@ MODIFIED = 1_700_000_000
 
 
 class Block(NamedTuple):
-    """A block of code on a page, and the line that it begins at."""
+    """A block of code on a page, with the number of its first line."""
 
     page: Path
     line: int
@@ -88,7 +88,7 @@ def blocks(language: str) -> list[Block]:
 
 
 def write_dist(directory: Path) -> Path:
-    """Write the build that the pages speak of."""
+    """Write the build of the examples."""
     write_build(directory, DIST)
     for path in DIST:
         os.utime(directory / path, (MODIFIED, MODIFIED))
@@ -100,7 +100,7 @@ def write_dist(directory: Path) -> Path:
 
 
 def is_complete(code: ast.Module) -> bool:
-    """Tell whether a snippet leaves nothing out, and imports nothing that is not installed."""
+    """Return whether a snippet is complete and imports only installed packages."""
     for node in ast.walk(code):
         if isinstance(node, ast.Constant) and node.value is ...:
             return False
@@ -112,7 +112,7 @@ def is_complete(code: ast.Module) -> bool:
 
 @pytest.fixture
 def names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """Give what snippets take for granted: builds in the working directory, and the names of the snippets before."""
+    """Return the names that snippets use, and write the builds into the working directory."""
     monkeypatch.chdir(tmp_path)
     for build in ("dist", "staticfiles", "builds/v0", "builds/v1", "builds/v2"):
         write_dist(tmp_path / build)
@@ -150,13 +150,13 @@ def names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
 
 def name_of(page: Path) -> str:
-    """Name a page in the tests' ids."""
+    """Return a page's name for the ids of tests."""
     return page.relative_to(ROOT).as_posix()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_python(page: Path, names: dict[str, Any], tmp_path: Path) -> None:
-    """A page's snippets are Python, and those that leave nothing out run, one after the other."""
+    """The snippets of a page are valid Python, and the complete ones run, one after the other."""
     for block in blocks("python"):
         if block.page == page:
             code = ast.parse(block.text.replace(BUILDS, str(tmp_path / "builds")))
@@ -168,7 +168,7 @@ def test_python(page: Path, names: dict[str, Any], tmp_path: Path) -> None:
 
 
 def test_most_snippets_run() -> None:
-    """The rule of which snippets run leaves out few, so that a page cannot pass by leaving things out."""
+    """Most snippets are complete, so that most of them run."""
     complete = Counter(is_complete(ast.parse(block.text)) for block in blocks("python"))
     assert complete[True] > 2 * complete[False] > 0
 
@@ -177,7 +177,7 @@ def test_most_snippets_run() -> None:
 
 
 def exchanges() -> Iterator[Any]:
-    """Yield the commands of the page on HTTP, with the answers as they stand there."""
+    """Yield the commands of the page about HTTP with their responses."""
     for block in blocks("console"):
         for exchange in block.text.strip().split("\n\n"):
             command, status, *headers = exchange.split("\n")
@@ -187,7 +187,7 @@ def exchanges() -> Iterator[Any]:
 
 @pytest.mark.parametrize(("command", "status", "headers", "complete"), list(exchanges()))
 def test_console(command: str, status: str, headers: list[str], complete: bool, tmp_path: Path) -> None:
-    """A command is answered as the page shows it."""
+    """A command gets the response that the page shows."""
     words = iter(shlex.split(command.removeprefix("$ curl ")))
     method, path, fields = "GET", "", []
     for word in words:
@@ -211,12 +211,12 @@ def test_console(command: str, status: str, headers: list[str], complete: bool, 
 
 # --- the command line -------------------------------------------------------------------------------------------------
 
-#: Asked for on a terminal, where a page shows a command as a person types it.
+#: Commands that ask on a terminal. Pages show them without ``-y``.
 ASKING = ("versions deploy", "rollback", "prune")
 
 
 def commands(page: Path) -> list[list[str]]:
-    """Return the commands on a page, but those for several hosts, which name another log."""
+    """Return the commands on a page, except those with ``--log``, which are for several hosts."""
     lines = [line for block in blocks("sh") if block.page == page for line in block.text.splitlines()]
     found = [shlex.split(line, comments=True) for line in lines if line.startswith("version-affinity ")]
     return [words[1:] for words in found if "--log" not in words]
@@ -224,7 +224,7 @@ def commands(page: Path) -> list[list[str]]:
 
 @pytest.mark.parametrize("page", [page for page in PAGES if page not in WALKS and commands(page)], ids=name_of)
 def test_commands(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The commands of a page, one after the other, as they stand there, do what they say: each is done."""
+    """The commands of a page succeed, one after the other, as written."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("VERSION_AFFINITY_RELEASES", "releases")
     monkeypatch.setenv("VERSION_AFFINITY_OVERRIDE_SECRET", "a long random text")
@@ -237,7 +237,7 @@ def test_commands(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_the_rollout_is_run() -> None:
-    """The page of a rollout has its commands, of which the test above runs each."""
+    """The page about rollouts has commands, and the test above runs each of them."""
     assert len(commands(ROOT / "docs/how-to/roll-out.md")) > 10
 
 
@@ -248,7 +248,7 @@ def test_help_names_the_glossary() -> None:
     assert {"version", "deployment", "version key", "override", "pin", "baseline", "rescue"} < set(words)
 
 
-# --- what is said of the code -----------------------------------------------------------------------------------------
+# --- claims about the code --------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -260,7 +260,7 @@ def test_help_names_the_glossary() -> None:
     ids=["StaticAssets", "VersionAffinity"],
 )
 def test_options(made: type, section: str, first: tuple[str, ...]) -> None:
-    """The table of options names each of them, and none that does not exist."""
+    """The table of options lists exactly the existing options."""
     _, _, text = OPTIONS.read_text(encoding="utf-8").partition(f"\n{section}\n")
     told = _OPTION.findall(text.partition("\n## ")[0])
     options = [
@@ -270,7 +270,7 @@ def test_options(made: type, section: str, first: tuple[str, ...]) -> None:
 
 
 def test_errors() -> None:
-    """The messages that the page on errors explains are messages of the package."""
+    """The messages on the page about errors exist in the package."""
     page = (ROOT / "docs/reference/errors.md").read_text("utf-8").partition("## On the command line")[0]
     named = [row.strip("… ") for row in _ROW.findall(page)]
     said = " ".join(
@@ -311,14 +311,14 @@ def test_what_is_said_of_clients(tmp_path: Path) -> None:
 
 
 def test_nginx() -> None:
-    """The configuration of nginx on the page is the one that is printed for that directory."""
+    """The page shows the configuration of nginx that ``configuration()`` prints."""
     (block,) = blocks("nginx")
     printed = XAccelRedirect("/").configuration()
     assert block.text == printed.replace('alias "/"', f'alias "{BUILDS}/"') + "\n"
 
 
 def test_protocol_table() -> None:
-    """The page counts as many cases of the protocol as there are, and all of them for us."""
+    """The table counts all existing cases of the protocol, and this package passes all of them."""
     pytest.importorskip("whitenoise", reason="it comes with the extra 'bench'")
     from benchmarks import protocol  # noqa: PLC0415 - needs the extras
 
@@ -331,7 +331,7 @@ def test_protocol_table() -> None:
 
 
 def test_the_readme_is_short() -> None:
-    """The README has at most 200 lines: it is read before anything else is."""
+    """The README has at most 200 lines, because everyone reads it first."""
     assert len(README.read_text("utf-8").splitlines()) <= 200
 
 
@@ -352,7 +352,7 @@ def links() -> list[Any]:
 
 @pytest.mark.parametrize(("page", "link"), links())
 def test_link(page: Path, link: str) -> None:
-    """A link leads to a file of the project, and to a heading that is there."""
+    """A link leads to an existing file of the project, and to an existing heading."""
     name, _, anchor = link.partition("#")
     target = (page.parent / name).resolve() if name else page
     assert target.is_file()

@@ -1,4 +1,4 @@
-"""The documentation site: it builds without a warning, and its pages load nothing from elsewhere."""
+"""The documentation site builds without a warning, and its pages load nothing from other hosts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ pytest.importorskip("sphinx_click", reason="the extra 'docs' is not installed")
 pytestmark = pytest.mark.slow
 
 DOCS = Path(__file__).parents[2] / "docs"
-#: What a browser fetches by itself, as opposed to links that a reader follows.
+#: URLs that a browser loads by itself, as opposed to links.
 _LOADED = re.compile(
     r"""<(?:script|img|iframe|source|link(?![^>]*rel="(?:canonical|author|license)"))\b[^>]*\b(?:src|href)="([^"]+)""",
 )

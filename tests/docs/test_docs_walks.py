@@ -1,4 +1,4 @@
-"""The README and the tutorial, block by block as a reader pastes them; and the projects of the how-to pages."""
+"""The README and the tutorial run block by block, as a reader pastes them, and so do the projects of how-to pages."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.slow, pytest.mark.servers]
 
 ROOT = Path(__file__).parents[2]
-#: What the pages call the server.
+#: The address of the server, as the pages write it.
 ADDRESS = "http://127.0.0.1:5000"
 #: Seconds that a block may take: some download packages.
 PATIENCE = 600
@@ -39,8 +39,8 @@ class Block(NamedTuple):
 
     Attributes:
         note: The comment before it.
-        language: What stands behind its fence.
-        text: What it holds.
+        language: The language after the fence.
+        text: The content.
     """
 
     note: str
@@ -63,10 +63,10 @@ def free_port() -> int:
 
 
 class Terminal:
-    """A shell into which blocks are pasted one after the other, and one server beside it.
+    """A shell that runs blocks one after the other, and a server.
 
     Attributes:
-        port: Where the server listens, in place of 5000.
+        port: The port of the server, in place of 5000.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -108,7 +108,7 @@ class Terminal:
         return Path(self.paste("pwd").strip())
 
     def start(self, command: str = "") -> None:
-        """Start the server, or start it again, and wait until it listens."""
+        """Start or restart the server, and wait until it listens."""
         self.stop()
         self._command = command.strip() or self._command
         environment = json.loads(
@@ -153,14 +153,14 @@ class Terminal:
 
 @pytest.fixture
 def clone(tmp_path: Path) -> Path:
-    """Copy the project, so that it can be installed without a trace in this checkout."""
+    """Copy the project, so that an installation does not change this checkout."""
     left = (".*", "node_modules", "_build", "tests", "build", "dist", "*.egg-info", "__pycache__")
     return Path(shutil.copytree(ROOT, tmp_path / "version_affinity", ignore=shutil.ignore_patterns(*left)))
 
 
 @pytest.fixture
 def terminal(tmp_path: Path) -> Iterator[Terminal]:
-    """Open a terminal, where Node is present that Vite runs on."""
+    """Open a terminal. Skip the test without a Node that Vite supports."""
     if shutil.which("npm") is None or shutil.which("node") is None:
         pytest.skip("Node is not installed")
     version = subprocess.run(["node", "--version"], capture_output=True, text=True, check=True).stdout
@@ -172,7 +172,7 @@ def terminal(tmp_path: Path) -> Iterator[Terminal]:
 
 
 def walk(terminal: Terminal, page: str) -> list[str]:
-    """Do what a page says, block by block, and return the files that it wrote."""
+    """Run a page block by block, and return the files that it wrote."""
     printed, written = "", []
     for block in blocks(page):
         file = _FILE.match(block.text)
@@ -180,7 +180,7 @@ def walk(terminal: Terminal, page: str) -> list[str]:
             (terminal.directory / file[1]).write_text(block.text)
             written.append(file[1])
             if terminal.serves and written.count(file[1]) == 1:
-                terminal.stop()  # it serves another application
+                terminal.stop()  # a server for another application
             elif terminal.serves and block.language == "python":
                 terminal.start()
                 answer = terminal.paste(f"curl -sfI -H 'Accept: text/html' {ADDRESS}/")
@@ -188,7 +188,7 @@ def walk(terminal: Terminal, page: str) -> list[str]:
         elif block.language == "text":
             assert block.text.strip() in printed.replace("\r", "").splitlines(), printed
         elif block.note == "command: test":
-            continue  # it is what .ci/run does; this test is one of those that it runs
+            continue  # .ci/run does this, and would run this test again
         elif block.note:
             terminal.start(block.text)
         elif block.language == "sh":
@@ -256,7 +256,7 @@ def write(directory: Path, files: dict[str, str]) -> None:
 
 @pytest.fixture
 def releases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Make a releases directory with two versions in the working directory, of which the second is staged."""
+    """Make a releases directory with two versions in the working directory. The second version is staged."""
     monkeypatch.chdir(tmp_path)
     write(tmp_path / "dist", BUILD)
     command = [sys.executable, "-m", "version_affinity"]
@@ -267,7 +267,7 @@ def releases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_django(releases: Path) -> None:
-    """The page on Django is a project whose own tests pass, and whose tests fail without the override."""
+    """The page about Django is a project whose tests pass, and fail with another override."""
     pytest.importorskip("django", reason="it comes with the extra 'test'")
     project = releases.parent
     files = {"shop/__init__.py": "", "shop/settings.py": SETTINGS, "shop/urls.py": URLS}
@@ -289,7 +289,7 @@ def test_django(releases: Path) -> None:
 
 
 def test_fastapi(releases: Path) -> None:
-    """The application on the page on FastAPI answers, behind the middleware and as an ASGI application."""
+    """The application of the page about FastAPI answers behind the middleware, and is an ASGI application."""
     fastapi = pytest.importorskip("fastapi", reason="it comes with the extra 'test'")
     from werkzeug.test import Client  # noqa: PLC0415 - with FastAPI alone
 

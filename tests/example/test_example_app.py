@@ -1,4 +1,4 @@
-"""The example's own pages and API: what they accept, what they refuse, and what the rollout page is told."""
+"""The pages and the API of the example: requests that they accept, requests that they refuse, and their responses."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def shop() -> Client:
 
 
 def cookies_of(response: Any) -> dict[str, str]:
-    """Return the cookies that a response sets, with their attributes, less the one of the rollout itself."""
+    """Return the cookies that a response sets, with their attributes, without the affinity cookie."""
     pairs = (line.partition("=") for line in response.headers.getlist("Set-Cookie"))
     return {name: value for name, _, value in pairs if "version-affinity" not in name}
 
@@ -45,7 +45,7 @@ def cookies_of(response: Any) -> dict[str, str]:
     [{"v1": 90, "v2": 10}, {"v2": 100}, {"v0": 100}, {"v1": 100, "v2": 0}, {"v0": 20, "v1": 30, "v2": 50}],
 )
 def test_deploy_is_in_force_at_once(shop: Client, percentages: dict[str, float]) -> None:
-    """What is deployed is answered, is told to the next one who asks, and is one revision."""
+    """A deployment is one revision, and its response and the next status show the new percentages."""
     answer = shop.post("/api/deploy", json=percentages)
     assert (answer.status_code, answer.json) == (200, {"revision": 2, "percentages": percentages})
     told = shop.get("/api/affinity").json
@@ -74,7 +74,7 @@ def test_deploy_is_in_force_at_once(shop: Client, percentages: dict[str, float])
     ],
 )
 def test_deploy_refuses(shop: Client, body: str, headers: dict[str, str], status: int, says: str) -> None:
-    """What cannot be deployed is refused with a reason, and the deployment stays."""
+    """Wrong percentages are refused with a reason, and the deployment does not change."""
     answer = shop.post("/api/deploy", data=body, headers=headers)
     assert answer.status_code == status
     assert says in answer.json["error"]
@@ -110,7 +110,7 @@ def test_other_sites_change_nothing(shop: Client, path: str, site: str) -> None:
 )
 @pytest.mark.parametrize("path", ["/login", "/logout"])
 def test_redirects_stay_here(shop: Client, path: str, target: str, location: str) -> None:
-    """Signing in and out leads to a page of this site, whatever the form says."""
+    """Signing in and out redirects to a page of this site, whatever the form contains."""
     answer = shop.post(path, data={"user_id": "ada", "next": target})
     assert (answer.status_code, answer.headers["Location"]) == (303, location)
     assert "X-Injected" not in answer.headers
@@ -124,7 +124,7 @@ def test_redirects_stay_here(shop: Client, path: str, target: str, location: str
     ],
 )
 def test_login_takes_an_id(shop: Client, user_id: str, status: int) -> None:
-    """An id that a cookie can carry is set; another gets the form back with what was typed, escaped, and a reason."""
+    """A valid id is set in the cookie. An invalid id gets the form again, with the escaped input and a reason."""
     answer = shop.post("/login", data={"user_id": user_id})
     assert answer.status_code == status
     if status == 303:
@@ -137,7 +137,7 @@ def test_login_takes_an_id(shop: Client, user_id: str, status: int) -> None:
 
 
 def test_logout_takes_the_id_away(shop: Client) -> None:
-    """Signing out ends the cookie that signing in set."""
+    """Signing out deletes the cookie that signing in has set."""
     cookie = cookies_of(shop.post("/logout", headers={"Cookie": "user_id=ada"}))["user_id"]
     assert "Max-Age=0" in cookie
     assert "Path=/" in cookie
@@ -151,13 +151,18 @@ def test_logout_takes_the_id_away(shop: Client) -> None:
         (SPLIT, {"Cookie": "user_id=ada"}, True, "You are signed in as ada, so your user id decides"),
         (SPLIT, {"Cookie": "user_id=ada; session_id=a"}, False, "You are signed in as ada, so your user id decides"),
         (SPLIT, {"Version-Override": "v0"}, True, "From your next page on, the session decides."),
-        (SPLIT, {"Version-Override": "v2"}, True, "An override asked for this version"),
-        ({"v1": 100}, {}, True, "No other version has a share at present; once one has, the session decides."),
-        ({"v1": 100, "v2": 0}, {"Cookie": "user_id=ada"}, True, "once one has, your user id decides."),
+        (SPLIT, {"Version-Override": "v2"}, True, "A request header or a link forces this version"),
+        (
+            {"v1": 100},
+            {},
+            True,
+            "At present no other version has a share. When another version gets one, the session decides.",
+        ),
+        ({"v1": 100, "v2": 0}, {"Cookie": "user_id=ada"}, True, "When another version gets one, your user id decides."),
     ],
 )
 def test_welcome(percentages: dict[str, float], headers: dict[str, str], says: str, *, sets: bool) -> None:
-    """The page hands out a session id to who has none, and says what will decide for this visitor."""
+    """The page sets a session id in a browser without one, and says what decides this visitor's version."""
     answer = client(create_app(percentages)).get("/welcome", headers={**NAVIGATION, **headers})
     assert says in answer.text
     assert (list(cookies_of(answer)) == ["session_id"]) is sets
@@ -182,7 +187,7 @@ def test_welcome(percentages: dict[str, float], headers: dict[str, str], says: s
     ],
 )
 def test_affinity_tells(shop: Client, headers: dict[str, str], expected: dict[str, Any]) -> None:
-    """The panel is told who asks, what was decided and why, what was refused, and what the next page will be."""
+    """The panel gets the user, the decision and its reason, the refusal, and the decision for the next page."""
     answer = shop.get("/api/affinity", headers=headers)
     told = answer.json
     assert "no-store" in answer.headers["Cache-Control"]
@@ -215,7 +220,7 @@ def test_affinity_tells(shop: Client, headers: dict[str, str], expected: dict[st
     ],
 )
 def test_cohort(shop: Client, query: str, status: int) -> None:
-    """The simulated users fall where real ones with these keys would; what cannot be simulated is refused."""
+    """Simulated users get the versions of real users with these keys. Wrong input is refused."""
     answer = shop.get(f"/api/cohort{query}")
     assert answer.status_code == status
     assert answer.json.keys() == ({"users"} if status == 200 else {"error"})
@@ -266,7 +271,7 @@ def entry(version: str) -> tuple[str, str]:
 
 @pytest.mark.parametrize("cookie", ["user_id=user-0", "version-affinity-example=7.v1"])
 def test_without_version_affinity_an_open_tab_misses_files(shop: Client, cookie: str) -> None:
-    """With the switch on, a browser gets its current version's files only; other browsers get every version's."""
+    """With the switch on, a browser gets files of its current version only. Others get files of every version."""
     chosen = {"Cookie": f"{cookie}; without_version_affinity=on"}
     first = shop.get("/", headers={**NAVIGATION, **chosen})
     version = first.text.partition('data-version="')[2][:2]
@@ -278,7 +283,7 @@ def test_without_version_affinity_an_open_tab_misses_files(shop: Client, cookie:
     assert shop.get(lazy, headers={"Cookie": cookie}).status_code == 200
     counters = shop.get("/api/affinity").json["counters"]
     assert (counters["missing_unprotected"], counters["missing"]) == (1, {})
-    # All routes of the single-page application, the application's own pages and other methods go on working.
+    # The routes of the single-page application, the application's own pages and other methods still work.
     other = shop.get("/product/brass-nib", headers={**NAVIGATION, **chosen})
     assert f'data-version="{ {"v1": "v2", "v2": "v1"}[version] }"' in other.text
     assert "Set-Cookie" not in other.headers
@@ -303,7 +308,7 @@ def test_the_switch(shop: Client) -> None:
 
 
 def test_a_taken_port() -> None:
-    """Starting on a port that somebody has ends with one line that names the option for another, and exit code 1."""
+    """A port in use ends the start with exit code 1 and one line, which names the option for another port."""
     with socket.create_server((HOST, 0)) as holder:
         port = holder.getsockname()[1]
         command = [sys.executable, "-m", "example_app", f"--port={port}"]

@@ -1,4 +1,4 @@
-"""The example's committed builds: what ``npm run build`` makes of the committed source, and fit to show a rollout."""
+"""The example's committed builds: they equal a new build of the source, and they can show a rollout."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def files_of(build: Path) -> dict[str, bytes]:
 
 @pytest.fixture(scope="module")
 def frontend(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The front end's source with its dependencies: the checkout, or a copy of it where none are installed yet."""
+    """The front end's source with its dependencies: the checkout, or a copy if no dependencies are installed."""
     node, npm = shutil.which("node"), shutil.which("npm")
     if node is None or npm is None:
         missing("Node and npm are not installed")
@@ -68,7 +68,7 @@ def test_rebuild_equals_commit(version: str, frontend: Path, tmp_path: Path) -> 
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_references_resolve(version: str) -> None:
-    """Every hashed file that a build's HTML, CSS and JavaScript names is in that build."""
+    """A build contains every hashed file that its HTML, CSS and JavaScript name."""
     files = files_of(BUILDS / version)
     named = {
         f"assets/{reference.rpartition('/')[2]}"
@@ -82,7 +82,7 @@ def test_references_resolve(version: str) -> None:
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_build_names_its_version(version: str) -> None:
-    """The document, the entry and the lazily loaded chunk say which version they are."""
+    """The document, the entry and the lazily loaded chunk name their version."""
     build = BUILDS / version
     manifest = json.loads((build / ".vite/manifest.json").read_text())
     lazy = manifest["src/pages/about.tsx"]
@@ -95,7 +95,7 @@ def test_build_names_its_version(version: str) -> None:
 
 @pytest.mark.parametrize(("one", "other"), [("v0", "v1"), ("v0", "v2"), ("v1", "v2")])
 def test_builds_share_and_differ(one: str, other: str) -> None:
-    """Any two builds share hashed files and have others of their own; only names without a hash differ in content."""
+    """Two builds share some hashed files and differ in others. Only names without a hash have different contents."""
     first, second = files_of(BUILDS / one), files_of(BUILDS / other)
     common = first.keys() & second.keys()
     shared = {path.removeprefix("assets/").partition("-")[0] for path in common}
@@ -109,7 +109,7 @@ def test_builds_share_and_differ(one: str, other: str) -> None:
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_build_is_small_and_self_contained(version: str) -> None:
-    """A build stays under 300 KB and asks no other host for anything; its texts may link to one."""
+    """A build is smaller than 300 KB and loads nothing from another host. Its texts may link to other hosts."""
     files = files_of(BUILDS / version)
     assert sum(len(content) for content in files.values()) < 300_000
     for path, content in files.items():

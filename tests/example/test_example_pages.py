@@ -1,4 +1,4 @@
-"""The example's pages in a browser: what they say, what they show at each size, and whether everybody can use them."""
+"""The example's pages in a browser: their sentences, their layout at each size, and their accessibility."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def size(width: int, height: int) -> ViewportSize:
 
 
 def sign_in(context: BrowserContext, shop: Server, version: str) -> None:
-    """Give a browser the key of a user who is on a version at the current percentages."""
+    """Give a browser the key of a user who has a version at the current percentages."""
     deployment = Deployment("example", json.loads(shop.ask("/api/affinity").body)["percentages"])
     user = next(user for user in map("user-{}".format, range(200)) if deployment.assign(user) == version)
     context.add_cookies([{"name": "user_id", "value": user, "url": shop.url}])
@@ -62,7 +62,7 @@ def sign_in(context: BrowserContext, shop: Server, version: str) -> None:
 
 @pytest.mark.parametrize("device", DEVICES)
 def test_the_first_page_says_what_it_demonstrates(shop: Server, visit: Visit, device: str) -> None:
-    """Each edition says on its first screen who gets which shop, and says so again when the percentages move."""
+    """The first screen of each edition says who gets which shop, and follows the percentages."""
     for percentages, version, says in (
         ({"v1": 50, "v2": 50}, "v1", "half of the visitors get the yellow shop, half the blue one"),
         ({"v1": 90, "v2": 10}, "v2", "10 % of the visitors get the yellow shop, 90 % the blue one"),
@@ -85,7 +85,7 @@ def test_the_first_page_says_what_it_demonstrates(shop: Server, visit: Visit, de
 @pytest.mark.parametrize("cached", [False, True], ids=["fresh", "with the file in its cache"])
 @pytest.mark.parametrize("version", ["v1", "v2"])
 def test_the_switch_shows_the_broken_tab(shop: Server, browser: Browser, version: str, *, cached: bool) -> None:
-    """Without version_affinity an open tab does not get its code; with it, in another browser, the same tab does."""
+    """Without version_affinity an open tab does not get its code. With it, in another browser, it does."""
     contexts = browser.new_context(), browser.new_context()
     try:
         without, protected = (Visitor(context, shop) for context in contexts)
@@ -116,7 +116,7 @@ def test_the_switch_shows_the_broken_tab(shop: Server, browser: Browser, version
         tab.goto(shop.url)
         assert version_of(tab) == OTHER[version]
         assert lazy_route(tab) == OTHER[version]
-        # With the switch off again the tab survives the way back.
+        # With the switch off again, the tab keeps working after the next change.
         board.click("role=switch")
         board.wait_for_selector("role=switch[checked=false]")
         tab.goto(shop.url)
@@ -130,7 +130,7 @@ def test_the_switch_shows_the_broken_tab(shop: Server, browser: Browser, version
 
 @pytest.mark.parametrize("version", ["v1", "v2"])
 def test_nothing_covers_the_sentence(shop: Server, visit: Visit, version: str) -> None:
-    """Who moved is readable at every size, wherever the page is scrolled to, with the panel closed and open."""
+    """The sentence about the moves is readable at every size and scroll position, with the panel closed and open."""
     visitor = visit(reduced_motion="reduce")
     sign_in(visitor.context, shop, version)
     page = visitor.open("/rollout")
@@ -201,7 +201,7 @@ def test_versions_stand_in_one_order(visit: Visit) -> None:
 
 
 def test_counters_and_reasons_have_captions(visit: Visit) -> None:
-    """Each table of counters has a caption that is shown, and each reason stands there in words."""
+    """Each table of counters has a visible caption, and shows each reason in words."""
     page = visit().open("/rollout")
     page.wait_for_selector(".reasons tbody tr")
     captions = page.locator(".tally caption")
@@ -257,7 +257,7 @@ def test_the_track_has_contrast(shop: Server, visit: Visit, version: str, scheme
     page = visitor.open("/rollout")
     assert version_of(page) == version
     page.wait_for_selector(SLIDER)
-    for _ in range(60):  # until the colours of the two parts are there
+    for _ in range(60):  # until the two parts have their colours
         picture = base64.b64encode(page.locator(SLIDER).screenshot()).decode()
         share = page.eval_on_selector(SLIDER, "slider => slider.valueAsNumber / 100")
         left, right = page.evaluate(LUMINANCES, [picture, [share / 2, (1 + share) / 2]])
@@ -272,13 +272,13 @@ def test_the_track_has_contrast(shop: Server, visit: Visit, version: str, scheme
 
 
 def forget_scripts(visitor: Visitor) -> None:
-    """Take away the problems that JavaScript being off is the cause of."""
+    """Return the problems that switched-off JavaScript does not explain."""
     visitor.problems[:] = [problem for problem in visitor.problems if not problem.startswith("csp ")]
 
 
 @pytest.mark.parametrize("path", PATHS)
 def test_without_javascript_pages_say_what_is_missing(shop: Server, visit: Visit, path: str) -> None:
-    """Without JavaScript each page is readable, fits the screen and names what it cannot show."""
+    """Without JavaScript each page is readable, fits the screen and names the missing parts."""
     for version in ("v1", "v2"):
         visitor = visit(**PHONE, java_script_enabled=False)
         sign_in(visitor.context, shop, version)
@@ -294,7 +294,7 @@ def test_without_javascript_pages_say_what_is_missing(shop: Server, visit: Visit
 
 
 def test_the_rollout_works_without_javascript(shop: Server, visit: Visit) -> None:
-    """The switch is a form, and the page's own command moves the percentages."""
+    """Without JavaScript, the switch works as a form, and the command on the page moves the percentages."""
     visitor = visit(java_script_enabled=False)
     page = visitor.context.new_page()
     page.goto(f"{shop.url}/rollout")
@@ -353,7 +353,7 @@ def test_axe_finds_nothing(
     device: str,
     scheme: Any,
 ) -> None:
-    """axe-core has no objection to any page of an edition, as it is loaded and after what one does there."""
+    """axe-core finds no violations on any page of an edition, after loading and after interaction."""
     context = browser.new_context(**DEVICES[device], color_scheme=scheme, reduced_motion="reduce")
     try:
         visitor = Visitor(context, every_edition)

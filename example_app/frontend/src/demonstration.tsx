@@ -1,6 +1,6 @@
 import { useAffinity } from "./panel/store";
 
-/** What the visitor is looking at, in one sentence that follows the percentages. */
+/** One sentence that says what the visitor sees; it changes with the percentages. */
 export function Demonstration() {
   const state = useAffinity();
   return (

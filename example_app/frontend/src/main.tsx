@@ -4,7 +4,7 @@ import { render } from "preact";
 import { App } from "./app";
 import { mountPanel } from "./panel/panel";
 
-// What the document says and what its script says must agree; a mixed page would show here first.
+// The document and its script must name the same version. The tests compare both.
 document.documentElement.dataset.scriptVersion = import.meta.env.VITE_VERSION;
 
 render(<App />, document.getElementById("app")!);

@@ -1,4 +1,4 @@
-// What every page rendered by the server needs: the edition's look, and the panel.
+// The entry of pages that the server renders: the edition's styles, and the panel.
 import "./styles/base.css";
 import "#edition/theme.css";
 import "./styles/server.css";

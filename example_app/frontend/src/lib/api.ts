@@ -1,4 +1,4 @@
-/** What the server's small JSON API answers. */
+/** The responses of the server's JSON API. */
 
 export interface Product {
   slug: string;
@@ -68,7 +68,7 @@ export function products(): Promise<Product[]> {
 
 export const affinity = () => json<Affinity>("/api/affinity");
 
-/** Where each simulated user falls, under the live percentages or under `percentages`. */
+/** The version of each simulated user, under the live percentages or under `percentages`. */
 export const cohort = (size: number, percentages: Record<string, number> = {}) =>
   json<{ users: string[] }>(
     `/api/cohort?${new URLSearchParams({ size: `${size}`, ...Object.fromEntries(Object.entries(percentages).map(([id, share]) => [id, `${share}`])) })}`,

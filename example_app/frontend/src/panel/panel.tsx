@@ -6,11 +6,11 @@ import { newestFirst, percent } from "./words";
 
 const current = document.documentElement.dataset.version ?? "?";
 
-/** Which version this page is, and why; on every page, out of the way until it is opened. */
+/** Shows the version of this page and the reason. It is on every page, closed until the visitor opens it. */
 function Panel() {
   const state = useAffinity();
   const next = state?.next_page;
-  // A browser that keeps no cookie is drawn anew on every page load: what comes next cannot be told.
+  // A browser without cookies gets a random version with every page: the next one is unknown.
   const drawn = next?.source === null && (next.reason === "minted" || next.reason === "random");
   const moves = next !== undefined && !drawn && next.version !== current;
   return (

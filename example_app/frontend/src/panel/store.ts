@@ -6,20 +6,20 @@ let latest: Affinity | null = null;
 let period = 5000;
 let timer = 0;
 
-/** Asks the server now, tells everybody who watches, and asks again after the period while the tab is visible. */
+/** Asks the server now, informs all subscribers, and asks again after the period while the tab is visible. */
 export async function refresh(): Promise<void> {
   clearTimeout(timer);
   try {
     latest = await affinity();
     for (const tell of subscribers) tell(latest);
   } catch {
-    // The server may be restarting; what was shown stays until it answers again.
+    // The server may be restarting. The last state stays until the server answers again.
   }
   clearTimeout(timer);
   if (!document.hidden) timer = window.setTimeout(refresh, period);
 }
 
-/** What the server says about this browser; `milliseconds` asks for a shorter period than the usual five seconds. */
+/** The server's view of this browser. `milliseconds` sets a shorter period than the usual five seconds. */
 export function useAffinity(milliseconds = 5000): Affinity | null {
   const [state, setState] = useState(latest);
   useEffect(() => {

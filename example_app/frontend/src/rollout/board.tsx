@@ -11,7 +11,7 @@ const SIZE = 200;
 /** How long the arrow keys must rest before the share is deployed; longer than keyboards wait before they repeat. */
 const PAUSE = 700;
 
-/** The live half of the rollout page: the share, who falls where, and what was counted. */
+/** The interactive part of the rollout page: the slider, the simulated users and the counters. */
 export function Board() {
   const state = useAffinity(2000);
   if (!state) return <p class="waiting">Asking the server…</p>;
@@ -38,7 +38,7 @@ function Controls({ state }: { state: Affinity }) {
   const share = draft ?? live;
   const shares = JSON.stringify(state.percentages);
 
-  // The dots follow the slider before anything is deployed: assignment is a pure function of name, percentages and key.
+  // The envelopes follow the slider before anything is deployed: assignment is a pure function of name, percentages and key.
   useEffect(() => {
     let wanted = true;
     cohort(SIZE, draft === null ? state.percentages : percentagesAt(state, draft)).then(

@@ -4,7 +4,7 @@ import { Mark } from "../panel/mark";
 const number = new Intl.NumberFormat("en-GB");
 const sum = (counts: Record<string, number>) => Object.values(counts).reduce((total, count) => total + count, 0);
 
-/** The counters of this process, as the rollout guide tells people to watch them. */
+/** The counters of this process. */
 export function Counters({ counters, known }: { counters: CounterSummary; known: string[] }) {
   const missing = sum(counters.missing);
   const rescued = counters.rescues.reduce((total, rescue) => total + rescue.count, 0);
