@@ -179,3 +179,17 @@ def test_inherited(tmp_path: Path) -> None:
     assert [(one.text, one.doubt) for one in report.doubtful] == [("./old.js", doubt), ("/l.png", doubt)]
     alone = checked(tmp_path, files, known={"v1": live})
     assert {one.text for one in alone.broken} == {"./old.js", "./new.js", "/l.png", "/m.png"}
+
+
+@pytest.mark.parametrize(
+    "before",
+    [{ENTRY: "try { import('./new.js') } catch {}"}, {ENTRY: "", "assets/unused.js": "import('./new.js')"}],
+    ids=["conditional", "in a file that no page loads"],
+)
+def test_doubtful_before(tmp_path: Path, before: dict[str, str]) -> None:
+    """A reference that was only a warning in the live version, and now breaks pages, is an objection."""
+    live = loaded(tmp_path, {"index.html": HTML, **before})
+    other = ENTRY.replace("DphvyggB", "Cx8kQm2A")
+    files = {"index.html": HTML.replace(ENTRY, other), other: "import('./new.js')"}
+    report = checked(tmp_path, files, known={"v1": live}, live="v1")
+    assert ([one.text for one in report.broken], report.doubtful) == (["./new.js"], ())

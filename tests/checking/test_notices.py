@@ -116,6 +116,13 @@ def test_prefix(made_for: str, served: str, said: str, tmp_path: Path) -> None:
     assert check_build(build, prefix=made_for).prefix == ""
 
 
+def test_prefix_beside_icons(tmp_path: Path) -> None:
+    """Icons and a web manifest that are missing, and which pages do without, hide no prefix."""
+    links = "<link rel=icon href=/a.ico><link rel=apple-touch-icon href=/b.png><link rel=manifest href=/c.json>"
+    build = loaded(tmp_path, {"index.html": f"{PAGE}{links}<script src=/app/assets/a.js></script>", "assets/a.js": ""})
+    assert check_build(build).prefix == "/app/"
+
+
 def test_not_served(tmp_path: Path) -> None:
     """What of a directory is not served is said, and is the reason for a reference that leads there."""
     names = ("netlify.toml", "assets/.theme.css", ".env.js", "drafts/a.js", "gone.js")

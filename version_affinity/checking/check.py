@@ -100,8 +100,9 @@ def check_build(
     if live is not None and any(not one.doubt for one in told):
         there = builds[live]
         same = {files[path].digest: document for path, document in documents.items()}
-        before = _traced(others[live], there, _documents(there.index.assets, progress, same)).broken
-        old = {(followed.reference.kind, clipped(followed.reference.text)) for followed in before}
+        before = _traced(others[live], there, _documents(there.index.assets, progress, same))
+        judged = (_broken(followed, before, there.index.assets, others) for followed in before.broken)
+        old = {(one.kind, one.text) for one in judged if not one.doubt}  # what is doubtful there breaks no page of it
         doubt = f"{live} has it too"
         told = [one._replace(doubt=doubt) if not one.doubt and (one.kind, one.text) in old else one for one in told]
     known_files = {version: other.index.assets for version, other in builds.items()}

@@ -56,7 +56,8 @@ def prefix_of(found: Trace, files: Mapping[str, Asset], mount: str) -> str:
         files: Its files.
         mount: The path under which it is served, with "/" at both ends.
     """
-    broken = [request_path(followed.url) for followed in found.broken if followed.url]
+    certain = (followed for followed in found.broken if followed.reference.kind not in MINOR)
+    broken = [request_path(followed.url) for followed in certain if followed.url]
     outside = [request_path(url) for url in found.outside]
     counts = Counter[str]()
     for path in (*broken, *outside):
