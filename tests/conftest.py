@@ -8,6 +8,7 @@ and so does naming a path, a node id or ``-m``.
 """
 
 import os
+import signal
 from collections import Counter
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,6 +20,10 @@ FACTOR = int(os.environ.get("VERSION_AFFINITY_EXAMPLES", "0"))
 
 settings.register_profile("tests", deadline=None, derandomize=FACTOR == 0, max_examples=100 * max(FACTOR, 1))
 settings.load_profile("tests")
+
+# Some shells start background jobs with SIGINT ignored, and programs inherit that. The tests' programs must not.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Every answer that a test gets is linted as HTTP; "browsed" has the fixtures of tests in browsers.
 pytest_plugins = (

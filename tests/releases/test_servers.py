@@ -26,7 +26,8 @@ WORKERS = 2
 V1, V2 = {"v1": 100.0}, {"v2": 100.0}
 
 GUNICORN = ("-m", "gunicorn", f"--workers={WORKERS}", "--bind={host}:{port}", "tests.releases.followed:site()")
-UWSGI = ("--http-socket={host}:{port}", "--master", "--need-app", "--module=followed:site()", "--die-on-term")
+UWSGI_APP = "--module=tests.releases.followed:site()"
+UWSGI = ("--http-socket={host}:{port}", "--master", "--need-app", UWSGI_APP, "--die-on-term")
 #: By name: the modules that it needs, the number of its processes, and the command.
 SERVERS: dict[str, tuple[tuple[str, ...], int, tuple[str, ...]]] = {
     "gunicorn sync": (("gunicorn",), WORKERS, GUNICORN),

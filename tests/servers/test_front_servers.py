@@ -288,7 +288,7 @@ def test_negotiated_urls_behind_a_cache(tmp_path: Path, what: str) -> None:
     for version in ("v1", "v2"):
         write_build(tmp_path / version, {"_headers": "/*\n  Cache-Control: public, max-age=600\n"})
     http = "proxy_cache_path cache keys_zone=pages:1m inactive=1h;"
-    with serving("gunicorn", f"fronted:{what}()", tmp_path, {"FRONTED_TREE": str(tmp_path)}) as upstream:
+    with serving("gunicorn", f"tests.servers.fronted:{what}()", tmp_path, {"FRONTED_TREE": str(tmp_path)}) as upstream:
         passing = f"proxy_pass {upstream.url}; proxy_cache pages; proxy_cache_valid 404 10m;"
         server = f"location / {{ {passing} add_header X-Cache-Status $upstream_cache_status always; }}"
         for turn in range(len(ASKING)):
@@ -568,7 +568,7 @@ def wired(
     for build in write_builds(directory).values():
         write_build(build, {"404.html": "<title>nothing here</title>", "_headers": RULES, "film.mp4": LARGE})
     tree = directory / "v1" if request.param == "static" else directory
-    target = f"fronted:{request.param}()"
+    target = f"tests.servers.fronted:{request.param}()"
 
     def environment(way: str) -> dict[str, str]:
         return {"FRONTED_TREE": str(tree), "FRONTED_HAND_OVER": way}
