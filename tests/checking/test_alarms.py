@@ -118,7 +118,7 @@ def test_placeholders(mark: str, tmp_path: Path) -> None:
         ("./needed-DiwrgTda.js", "/assets/needed-DiwrgTda.js"),
         (mark + GONE, f"/{GONE}"),
     ]
-    assert [(one.text, one.doubt) for one in report.doubtful] == [(f"{mark}theme.css", "it holds a placeholder")]
+    assert [(one.text, one.doubt) for one in report.doubtful] == [(f"{mark}theme.css", "it contains a placeholder")]
 
 
 def test_placeholder_base(tmp_path: Path) -> None:
@@ -175,7 +175,7 @@ def test_inherited(tmp_path: Path) -> None:
     }
     report = checked(tmp_path, files, known={"v1": live}, live="v1")
     assert [one.text for one in report.broken] == ["./new.js", "/m.png"]
-    doubt = "v1 has it too"
+    doubt = "it is broken in v1 too"
     assert [(one.text, one.doubt) for one in report.doubtful] == [("./old.js", doubt), ("/l.png", doubt)]
     alone = checked(tmp_path, files, known={"v1": live})
     assert {one.text for one in alone.broken} == {"./old.js", "./new.js", "/l.png", "/m.png"}

@@ -96,11 +96,11 @@ def test_base(head: str, text: str, holds: bool, tmp_path: Path) -> None:
         ("/*.js /a.js 200", ""),
         ("/old.js https://x.example/a.js", ""),
         ("/old.js /older.js\n/older.js /a.js", ""),
-        ("/old.js /b.js", "no file is there"),
-        ("/old.js /b.js 200", "no file is there"),
-        ("/old.js /index.html 200", "no file is there"),  # a page is shown where one is asked for
-        ("/old.js / 302", "a page is there, no script or style sheet"),
-        ("/old.js /older.js\n/older.js /old.js", "it redirects in a circle"),
+        ("/old.js /b.js", "the file does not exist"),
+        ("/old.js /b.js 200", "the file does not exist"),
+        ("/old.js /index.html 200", "the file does not exist"),  # a page is shown where one is asked for
+        ("/old.js / 302", "an HTML page is there, not a script or style sheet"),
+        ("/old.js /older.js\n/older.js /old.js", "it redirects in a loop"),
     ],
 )
 @pytest.mark.parametrize("prefix", ["/", "/shop/"])
@@ -132,7 +132,7 @@ def test_applications_paths(settings: dict[str, Any], expected: list[str], tmp_p
 def test_mount(tmp_path: Path) -> None:
     """The mount without its slash is the version's too: it leads to the page there."""
     report = checked(tmp_path, {"index.html": f'{PAGE}<script src="/shop"></script>'}, prefix="/shop/")
-    assert [broken.reason for broken in report.broken] == ["a page is there, no script or style sheet"]
+    assert [broken.reason for broken in report.broken] == ["an HTML page is there, not a script or style sheet"]
 
 
 def test_links(tmp_path: Path) -> None:
@@ -310,7 +310,7 @@ def test_details(tmp_path: Path) -> None:
         "kind": "<script src>",
         "text": "assets/a.js?v=1",
         "path": "/assets/a.js",
-        "reason": "no file is there",
+        "reason": "the file does not exist",
         "versions": ("v1", "v3"),
         "doubt": "",
     }
@@ -332,11 +332,11 @@ def test_faults(tmp_path: Path) -> None:
         ({"prefix": "shop"}, "prefix='shop'"),
         ({"app_first": "/api/*"}, "app_first='/api/\\*'"),
         ({"origins": "https://shop.example"}, "origins='https://shop.example' is not a list"),
-        ({"origins": ["shop.example"]}, "'shop.example' is no origin: write one such as 'https://shop.example'"),
-        ({"origins": ["//shop.example"]}, "'//shop.example' is no origin"),
-        ({"origins": ["ftp://shop.example"]}, "'ftp://shop.example' is no origin"),
-        ({"origins": ["https://shop.example/assets/"]}, "'https://shop.example/assets/' is no origin"),
-        ({"origins": [None]}, "None is no origin"),
+        ({"origins": ["shop.example"]}, "'shop.example' is not an origin: write one such as 'https://shop.example'"),
+        ({"origins": ["//shop.example"]}, "'//shop.example' is not an origin"),
+        ({"origins": ["ftp://shop.example"]}, "'ftp://shop.example' is not an origin"),
+        ({"origins": ["https://shop.example/assets/"]}, "'https://shop.example/assets/' is not an origin"),
+        ({"origins": [None]}, "None is not an origin"),
         ({"progress": "yes"}, "progress='yes' cannot be called"),
     ],
 )

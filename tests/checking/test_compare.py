@@ -120,7 +120,7 @@ def test_json(tmp_path: Path) -> None:
         "kind": "<img src>",
         "text": "/x\\x1b.png",
         "path": "/x\\x1b.png",
-        "reason": "no file is there",
+        "reason": "the file does not exist",
         "versions": [],
         "doubt": "",
     }

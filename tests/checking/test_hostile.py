@@ -3,24 +3,39 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
-import subprocess
 import sys
 import threading
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.checking.sites import PAGE, checked, loaded
-from version_affinity.checking import check_build, workers
-from version_affinity.checking.reading import CSS, HTML, JAVASCRIPT, MANIFEST, parse, task_of
+from version_affinity.checking import check_build, parsing
+from version_affinity.checking.parsing import (
+    CSS,
+    HTML,
+    JAVASCRIPT,
+    MANIFEST,
+    Task,
+    parse_content,
+    parse_file,
+    parse_files,
+    task_of,
+)
 from version_affinity.checking.references import Document
-from version_affinity.checking.workers import read_all
+from version_affinity.wire import printable
+
+if TYPE_CHECKING:
+    from version_affinity.assets.static import StaticAssets
 
 pytestmark = pytest.mark.slow
+
+PYTHON = sys.executable
 
 LANGUAGES = (HTML, CSS, JAVASCRIPT, MANIFEST)
 #: What the languages are made of, to be put together in any order.
@@ -64,7 +79,7 @@ PIECES = (
 def test_parse(language: str, content: bytes | str) -> None:
     """Any content of any file is read to its end: what is found has a line, and what is not is a fault."""
     data = content if isinstance(content, bytes) else content.encode("utf-8", "surrogatepass")
-    document = parse(language, data)
+    document = parse_content(language, data)
     assert isinstance(document, Document)
     last = data.count(b"\n") + data.count(b"\r") + data.count(b"\f") + 1
     assert all(1 <= found.line <= last and found.text for found in document.references)
@@ -93,7 +108,8 @@ def test_check(
     written = {name: text.encode("utf-8", "surrogatepass") for name, text in files.items()}
     report = checked(tmp_path_factory.mktemp("hostile"), written, prefix=prefix)
     assert json.dumps(report.as_dict()).isascii()
-    assert all(broken.text.isprintable() and broken.path.isprintable() for broken in (*report.broken, *report.doubtful))
+    for broken in (*report.broken, *report.doubtful):
+        assert (broken.text, broken.path) == (printable(broken.text), printable(broken.path))
 
 
 @pytest.mark.parametrize(
@@ -132,14 +148,19 @@ def test_deep_and_long(name: str, data: bytes, tmp_path: Path) -> None:
 
 
 def test_patience(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file that takes too long is given up with a fault, and the others are read."""
-    monkeypatch.setattr(workers, "PATIENCE", 3.0)
+    """A file that takes too long to parse has a fault, and the other files are parsed."""
+    monkeypatch.setattr(parsing, "PATIENCE", 3.0)
     files = {"slow.html": b"<" * 3_000_000, "index.html": f"{PAGE}<img src=/a.png>".encode()}
     report = checked(tmp_path, files)
     assert [(fault.file, fault.reason) for fault in report.faults] == [
-        ("/slow.html", "it takes more than 3 s to parse")
+        ("/slow.html", "it was not checked: parsing it takes more than 3 s")
     ]
     assert [broken.path for broken in report.broken] == ["/a.png"]
+
+
+def tasks_of(build: StaticAssets) -> list[Task]:
+    """Return the files of a build that are parsed."""
+    return [task for asset in build.index.assets.values() if (task := task_of(asset)) is not None]
 
 
 #: Enough to be worth a process.
@@ -153,13 +174,13 @@ LARGE_BROKEN = ["/b.js", "/e.png"]
 
 
 def test_processes(tmp_path: Path) -> None:
-    """Large files are read by processes of their own, to the same result as here."""
+    """Large files are parsed by other processes, with the same result as in this process."""
     report = checked(tmp_path, LARGE)
     assert [broken.path for broken in report.broken] == LARGE_BROKEN
     assert len(report.doubtful) == 1_000
-    tasks = [task for asset in loaded(tmp_path, LARGE).index.assets.values() if (task := task_of(asset)) is not None]
-    assert read_all(tasks) == {task: parse(task.language, Path(task.file).read_bytes()) for task in tasks}
-    assert read_all([]) == {}
+    tasks = tasks_of(loaded(tmp_path, LARGE))
+    assert parse_files(tasks) == {task: parse_file(task) for task in tasks}
+    assert parse_files([]) == {}
 
 
 SMALL = {"index.html": f"{PAGE}<script src=/a.js></script>", "a.js": "import './b.js'", "c.png": b"-", "d.css": ""}
@@ -167,7 +188,7 @@ SMALL = {"index.html": f"{PAGE}<script src=/a.js></script>", "a.js": "import './
 
 @pytest.mark.parametrize(("files", "total"), [(SMALL, 3), (LARGE, 4)])
 def test_progress(files: dict[str, str | bytes], total: int, tmp_path: Path) -> None:
-    """Each file that is parsed is told once, in the calling thread, whether it is read here or by a process."""
+    """Each parsed file is reported once, in the calling thread, whichever process parses it."""
     seen: list[tuple[int, int]] = []
     threads: set[threading.Thread] = set()
 
@@ -181,67 +202,59 @@ def test_progress(files: dict[str, str | bytes], total: int, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("files", [SMALL, LARGE])
-def test_progress_raises(files: dict[str, str | bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the callback raises ends the check and reaches the caller: no process is left, and none starts any more."""
-    started: list[subprocess.Popen[bytes]] = []
+def test_progress_raises(files: dict[str, str | bytes], tmp_path: Path) -> None:
+    """What the callback raises ends the check and reaches the caller; no process is left."""
+    before = set(multiprocessing.active_children())
     ended: list[int] = []
-
-    class Popen(subprocess.Popen[bytes]):
-        def __init__(self, *arguments: Any, **options: Any) -> None:
-            super().__init__(*arguments, **options)
-            started.append(self)
 
     def stop(done: int, _total: int) -> None:
         ended.append(done)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(subprocess, "Popen", Popen)
     more = {f"more{number}.js": "f();" for number in range(30)}
     with pytest.raises(KeyboardInterrupt):
         checked(tmp_path, {**files, **more}, progress=stop)
     assert ended == [1]
-    assert len(started) <= (os.cpu_count() or 1)
-    assert all(process.returncode is not None for process in started)
+    assert set(multiprocessing.active_children()) <= before
 
 
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("executable", None),
-        ("executable", "/nonexistent/python"),
-        ("program", "raise SystemExit"),
-        ("program", "x = 1"),
-    ],
-)
-def test_no_processes(name: str, value: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where no process can be had that reads, all is read here."""
-    if name == "executable":
-        monkeypatch.setattr(sys, "executable", value)
+@pytest.mark.parametrize("executable", [None, "/nonexistent/python", "/bin/false"])
+def test_no_processes(executable: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no process can be started, all files are parsed in this one."""
+    if executable is None:
+        monkeypatch.setattr(sys, "executable", None)
     else:
-        monkeypatch.setattr(workers, "_PROGRAM", value)
-    assert [broken.path for broken in checked(tmp_path, LARGE).broken] == LARGE_BROKEN
+        multiprocessing.set_executable(executable)
+    try:
+        assert [broken.path for broken in checked(tmp_path, LARGE).broken] == LARGE_BROKEN
+    finally:
+        multiprocessing.set_executable(sys.executable or PYTHON)
 
 
-def test_dying_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A parser that takes its process with it costs one file, which has a fault; another process reads the rest."""
-    dying = (
-        "import os, pickle, sys; sys.path[:] = pickle.load(sys.stdin.buffer); "
-        "from version_affinity.checking import workers; read = workers.read_one; "
-        "workers.read_one = lambda task: os._exit(11) if task.file.endswith('.css') else read(task); "
-        "workers.serve(sys.stdin.buffer, sys.stdout.buffer)"
-    )
-    monkeypatch.setattr(workers, "_PROGRAM", dying)
-    report = checked(tmp_path, LARGE)
-    assert [(fault.file, fault.reason) for fault in report.faults] == [("/b.css", "its parser dies of it")]
-    assert [broken.path for broken in report.broken] == LARGE_BROKEN
+def crash_on_css(task: Task) -> Document:
+    """Parse a file, in a process that ends on a style sheet as one with a broken parser would."""
+    if task.language == CSS:
+        os._exit(11)
+    return parse_file(task)
+
+
+def test_crash(tmp_path: Path) -> None:
+    """A parser that takes its process with it costs one file, which has a fault; the other files are parsed."""
+    tasks = tasks_of(loaded(tmp_path, LARGE))
+    found = parse_files(tasks, parse=crash_on_css)
+    faults = {Path(task.file).name: document.faults for task, document in found.items() if document.faults}
+    assert {name: [fault.reason for fault in told] for name, told in faults.items()} == {
+        "b.css": ["it was not checked: its parser crashed"]
+    }
+    assert set(found) == set(tasks)
 
 
 def test_size_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file beyond the limit is not looked into, and told."""
-    monkeypatch.setattr("version_affinity.checking.reading._LIMIT", 100)
+    """A file above the size limit is not parsed, and has a fault."""
+    monkeypatch.setattr(parsing, "SIZE_LIMIT", 100)
     report = checked(tmp_path, {"a.css": "a{b:url(c.png)}" * 10, "b.css": "a{b:url(c.png)}"})
     assert [(fault.file, fault.reason) for fault in report.faults] == [
-        ("/a.css", "it is not looked into: it has 150 bytes, more than 100")
+        ("/a.css", "it was not checked: it has 150 bytes, and the limit is 100")
     ]
 
 

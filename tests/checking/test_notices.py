@@ -29,23 +29,23 @@ SINGLE_PAGE = {"not_found_handling": "single-page-application"}
     ],
 )
 def test_precached_redirect(script: str, kept: list[tuple[str, str, int]], tmp_path: Path) -> None:
-    """A worker that keeps a path which the server redirects breaks all pages."""
+    """A worker that caches a path which the server redirects breaks all pages."""
     files = {**SITE, "sw.js": script}
     report = checked(tmp_path, files)
     assert report.ok
     assert [(notice.file, notice.line) for notice in report.notices] == [("/sw.js", line) for _, _, line in kept]
     for notice, (path, target, _) in zip(report.notices, kept, strict=True):
-        assert f"keeps {path}, which is redirected to {target}:" in notice.text
+        assert f"caches {path}, which is redirected to {target}:" in notice.text
     assert checked(tmp_path, files, {"html_handling": "none"}).notices == ()
 
 
 def test_precached_redirect_by_rule(tmp_path: Path) -> None:
-    """A rule of the build may redirect what a worker keeps, and so may the mode of HTML under a prefix."""
+    """A rule of the build may redirect what a worker caches, and so may the mode of HTML under a prefix."""
     files = {**SITE, "sw.js": "caches.open('v1').then(c => c.addAll(['/old.js']))", "_redirects": "/old.js /a.js 302"}
     (notice,) = checked(tmp_path, files).notices
-    assert "keeps /old.js, which is redirected to /a.js" in notice.text
+    assert "caches /old.js, which is redirected to /a.js" in notice.text
     (notice, _) = checked(tmp_path, {**SITE, "sw.js": WORKBOX}, prefix="/shop/").notices
-    assert "keeps /shop/index.html, which is redirected to /shop/:" in notice.text
+    assert "caches /shop/index.html, which is redirected to /shop/:" in notice.text
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_relative_base(page: str, tmp_path: Path) -> None:
     files = {"index.html": f"{PAGE}\n{page}", "assets/a.js": "", "assets/a.css": ""}
     (notice,) = checked(tmp_path, files, SINGLE_PAGE).notices
     assert (notice.file, notice.line) == ("/index.html", 2)
-    assert "at /a/b it asks for /a/assets/a." in notice.text
+    assert "at /a/b, the browser asks for /a/assets/a." in notice.text
     assert checked(tmp_path, files).notices == ()
     based = {**files, "index.html": f'{PAGE}<base href="/">{page}'}
     assert checked(tmp_path, based, SINGLE_PAGE).notices == ()
@@ -92,7 +92,11 @@ def test_relative_base(page: str, tmp_path: Path) -> None:
 def test_no_entries(tmp_path: Path) -> None:
     """A build without HTML and without a manifest says nothing about what pages load."""
     (notice,) = checked(tmp_path, {"a.js": "", "b.css": ""}).notices
-    assert (notice.file, notice.line, notice.text.startswith("it has no HTML and no manifest")) == ("", 0, True)
+    assert (notice.file, notice.line, notice.text.startswith("it has no HTML page and no build manifest")) == (
+        "",
+        0,
+        True,
+    )
     assert checked(tmp_path, {"a.js": "", "about.html": PAGE}).notices == ()
     manifest = '{"src/a.js": {"file": "a.js", "isEntry": true}}'
     assert checked(tmp_path, {"a.js": "", ".vite/manifest.json": manifest}).notices == ()
@@ -140,7 +144,7 @@ def test_not_served(tmp_path: Path) -> None:
     assert reasons["/assets/.theme.css"] == "it is not served, because it is hidden: a name begins with a dot"
     assert reasons["/.env.js"] == reasons["/assets/.theme.css"]
     assert reasons["/drafts/a.js"] == "it is not served, because ignore= or .assetsignore leaves it out"
-    assert reasons["/gone.js"] == "no file is there"
+    assert reasons["/gone.js"] == "the file does not exist"
     notices = {notice.file: notice.text for notice in report.notices}
     assert set(notices) == {"/netlify.toml", "/_worker.js", ""}
     assert notices["/_worker.js"].startswith("it is not served: it configures a hosting platform")

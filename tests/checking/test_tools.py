@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from version_affinity.assets.static import StaticAssets
-from version_affinity.checking import check_build, reading
+from version_affinity.checking import check_build, parsing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from version_affinity.checking.reading import Task
+    from version_affinity.checking.parsing import Task
     from version_affinity.checking.references import Document
 
 MADE = Path(__file__).parent / "builds" / "made"
@@ -45,14 +45,14 @@ UNSURE = {"esbuild": r"/about-\w+\.png", "vite-7-pwa": r"/sw\.js"}
 def parsed_once(monkeypatch: pytest.MonkeyPatch, kept: dict[tuple[str, bytes], Document]) -> None:
     """Keep what is found in a file: a build is checked once for each of its files."""
 
-    def read_all(tasks: Iterable[Task], _progress: object = None) -> dict[Task, Document]:
+    def parse_files(tasks: Iterable[Task], _progress: object = None) -> dict[Task, Document]:
         wanted = dict.fromkeys(tasks)
         for task in wanted:
             if (task.language, task.digest) not in kept:
-                kept[task.language, task.digest] = reading.read_one(task)
+                kept[task.language, task.digest] = parsing.parse_file(task)
         return {task: kept[task.language, task.digest] for task in wanted}
 
-    monkeypatch.setattr(sys.modules[check_build.__module__], "read_all", read_all)
+    monkeypatch.setattr(sys.modules[check_build.__module__], "parse_files", parse_files)
 
 
 @pytest.fixture(scope="module")

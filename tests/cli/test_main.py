@@ -122,7 +122,7 @@ def test_errors(site: Site, arguments: list[str], code: int, words: str) -> None
 @pytest.mark.parametrize(
     ("option", "value", "words"),
     [
-        ("--origin", "cdn.example", "is no origin"),
+        ("--origin", "cdn.example", "is not an origin"),
         ("--prefix", "no slash", "is no path"),
         ("--prefix", "", "is no path"),
         ("--app-first", "foo", "must begin with '/'"),

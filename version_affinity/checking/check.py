@@ -1,4 +1,4 @@
-"""``check``: what is wrong with a build, put together."""
+"""``check_build``: find what is broken in a build."""
 
 from __future__ import annotations
 
@@ -17,14 +17,12 @@ from .compare import churn, collisions, sizes, unstable
 from .languages.html import MINOR
 from .languages.javascript import SERVICE_WORKER
 from .notices import notices, prefix_of
-from .origins import Origins
-from .reading import MANIFEST, read_one, task_of
+from .origins import Origins, unlisted_origins
+from .parsing import MANIFEST, parse_file, parse_files, task_of
 from .references import Base, Document, Need, Reference, clipped, request_path
 from .report import Broken, BuildReport, Unread
 from .site import Site
 from .trace import OPEN, follow_references
-from .unchecked import unchecked
-from .workers import read_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -51,35 +49,33 @@ def check_build(
     origins: Iterable[str] = (),
     progress: Callable[[int, int], object] | None = None,
 ) -> BuildReport:
-    """Tell what is wrong with a build.
+    """Find what is broken in a build.
 
     Every reference in its HTML, CSS and JavaScript, in web app manifests and in Vite's manifest is followed as a
-    browser would follow it: through the paths at which pages are shown, and the rules of ``_redirects``. What another
-    version could give in an emergency does not count.
+    browser would follow it, through the paths of pages and the rules of ``_redirects``. Files that only another
+    version has do not count.
 
     Args:
-        build: The build, loaded with the settings it is served with: how HTML is handled, and what is fingerprinted.
+        build: The build, loaded with the settings that serve it.
         known: The known versions, by id.
-        live: The id of the live version among them, which the sizes are compared with. A reference that is broken
-            there too is a warning only.
-        app_first: The patterns of paths that belong to the wrapped application (``patterns.py``). References there
-            hold, and so do those outside of the prefix and on other hosts.
+        live: The id of the live version among them. A reference that is broken there too is only a warning.
+        app_first: The patterns of paths that the application answers. References to them hold, and so do those outside
+            of the prefix and to other hosts.
         prefix: The path under which the versions are served.
-        origins: The origins under which they are served, such as ``"https://shop.example"`` and that of a CDN. URLs of
-            theirs are checked as paths are.
-        progress: Called in this thread after each file that was parsed, with the number of files done and of all files;
-            for the live version anew, where its references have to be looked at. An exception that it raises ends the
-            check.
+        origins: The origins that serve them, such as ``"https://shop.example"`` and that of a CDN. Their URLs are
+            checked as paths are.
+        progress: Called in this thread after each parsed file, with the numbers of parsed files and of all files; for
+            the live version again, if its references are needed. An exception that it raises ends the check.
 
     Raises:
-        ConfigurationError: the live version is not among the known ones; another argument cannot be used.
+        ConfigurationError: the live version is not among the known ones, or another argument cannot be used.
 
     >>> import tempfile, pathlib
     >>> with tempfile.TemporaryDirectory() as dist:
     ...     _ = pathlib.Path(dist, "index.html").write_text('<!doctype html><script src="/main.js"></script>')
     ...     report = check_build(StaticAssets(dist))
     >>> report.ok, [(found.file, found.line, found.text, found.reason) for found in report.broken]
-    (False, [('/index.html', 1, '/main.js', 'no file is there')])
+    (False, [('/index.html', 1, '/main.js', 'the file does not exist')])
     """
     builds = {version: _build_of(other) for version, other in known.items()}
     if live is not None and live not in builds:
@@ -95,26 +91,26 @@ def check_build(
 
     files = ours.index.assets
     documents = _documents(files, progress)
-    found = _traced(site, ours, documents)
-    told = [_broken(followed, found, files, others) for followed in found.broken]
-    if live is not None and any(not one.doubt for one in told):
+    found = _trace(site, ours, documents)
+    broken = [_broken(followed, found, files, others) for followed in found.broken]
+    if live is not None and any(not one.doubt for one in broken):
         there = builds[live]
         same = {files[path].digest: document for path, document in documents.items()}
-        before = _traced(others[live], there, _documents(there.index.assets, progress, same))
+        before = _trace(others[live], there, _documents(there.index.assets, progress, same))
         judged = (_broken(followed, before, there.index.assets, others) for followed in before.broken)
-        old = {(one.kind, one.text) for one in judged if not one.doubt}  # what is doubtful there breaks no page of it
-        doubt = f"{live} has it too"
-        told = [one._replace(doubt=doubt) if not one.doubt and (one.kind, one.text) in old else one for one in told]
+        old = {(one.kind, one.text) for one in judged if not one.doubt}  # a doubtful one does not break its pages
+        doubt = f"it is broken in {live} too"
+        broken = [one._replace(doubt=doubt) if not one.doubt and (one.kind, one.text) in old else one for one in broken]
     known_files = {version: other.index.assets for version, other in builds.items()}
     return BuildReport(
-        tuple(sorted(one for one in told if not one.doubt)),
-        tuple(sorted(one for one in told if one.doubt)),
+        tuple(sorted(one for one in broken if not one.doubt)),
+        tuple(sorted(one for one in broken if one.doubt)),
         tuple(sorted(collisions(files, known_files))),
         tuple(sorted(unstable(files, known_files, found.loaded))),
         tuple(sorted((*_unread({path: one.faults for path, one in documents.items()}), *_unread(found.faults)))),
         sizes(files),
         None if live is None else churn(files, live, known_files[live]),
-        unchecked(found.documents.values(), files, own, mount),
+        unlisted_origins(found.documents.values(), files, own, mount),
         tuple(sorted(notices(ours, site, found))),
         prefix_of(found, files, mount),
     )
@@ -127,46 +123,42 @@ def _build_of(build: StaticAssets | Build) -> Build:
 def _documents(
     files: Mapping[str, Asset],
     progress: Callable[[int, int], object] | None,
-    known: Mapping[bytes, Document] = MappingProxyType({}),
+    parsed: Mapping[bytes, Document] = MappingProxyType({}),
 ) -> dict[str, Document]:
-    """Return what is found in the files of a version that hold references, by path; ``known`` is by their digest."""
+    """Return the references in the files of a version, by path; ``parsed`` has some already, by digest."""
     tasks = {path: task for path, asset in files.items() if (task := task_of(asset)) is not None}
-    found = read_all([task for task in tasks.values() if task.digest not in known], progress)
-    return {path: known.get(task.digest) or found[task] for path, task in tasks.items()}
+    found = parse_files([task for task in tasks.values() if task.digest not in parsed], progress)
+    return {path: parsed.get(task.digest) or found[task] for path, task in tasks.items()}
 
 
-def _traced(site: Site, build: Build, documents: Mapping[str, Document]) -> Trace:
+def _trace(site: Site, build: Build, documents: Mapping[str, Document]) -> Trace:
     vite = _vite_manifest(build)
     pages = [path for path in documents if build.index.assets[path].is_html]
-    return follow_references(site, {**documents, **vite}, pages, vite, _read_manifest)
+    return follow_references(site, {**documents, **vite}, pages, vite, _web_manifest)
 
 
 def _unread(faults: Mapping[str, Iterable[Fault]]) -> Iterator[Unread]:
     return (Unread(shown(path), fault.line, fault.reason) for path, found in faults.items() for fault in found)
 
 
-def _read_manifest(asset: Asset) -> Document:
+def _web_manifest(asset: Asset) -> Document:
     task = task_of(asset, MANIFEST)
-    return Document() if task is None else read_one(task)
+    return Document() if task is None else parse_file(task)
 
 
 def _vite_manifest(build: Build) -> dict[str, Document]:
-    """Return what Vite's manifest names: the pages of an application load these files (``asset_tags``)."""
+    """Return the files that Vite's manifest names: the pages of an application load them (``asset_tags``)."""
     manifest = build.index.manifest
     if manifest is None:
         return {}
     path = _VITE if Path(build.index.directory + _VITE).exists() else _VITE_BEFORE_5
-    return {path: Document(tuple(_named(manifest.files)))}
-
-
-def _named(files: Iterable[str]) -> Iterator[Reference]:
-    for file in sorted(files):
-        yield Reference("Vite manifest", file, 1, Need.FILE, Base.PUBLIC)
+    files = sorted(manifest.files)
+    return {path: Document(tuple(Reference("Vite manifest", file, 1, Need.FILE, Base.PUBLIC) for file in files))}
 
 
 def _broken(followed: Followed, found: Trace, files: Mapping[str, Asset], others: Mapping[str, Site]) -> Broken:
     reference, url = followed.reference, followed.url
-    having = [
+    versions = [
         version
         for version, site in others.items()
         if url and (answer := site.answer(url, reference.need)).asset is not None and not answer.reason
@@ -178,23 +170,23 @@ def _broken(followed: Followed, found: Trace, files: Mapping[str, Asset], others
         text=clipped(reference.text),
         path=shown(request_path(url)),
         reason=followed.answer.reason,
-        versions=tuple(having),
-        doubt=_doubt(followed, found, files.get(followed.file), is_elsewhere=bool(having)),
+        versions=tuple(versions),
+        doubt=_doubt(followed, found, files.get(followed.file), is_elsewhere=bool(versions)),
     )
 
 
 def _doubt(followed: Followed, found: Trace, asset: Asset | None, *, is_elsewhere: bool) -> str:
-    """Return why a reference that leads nowhere is a warning only; "" where pages break."""
+    """Return why a reference that leads nowhere is only a warning; "" if pages break."""
     reference = followed.reference
     if followed.answer is OPEN:
-        return "it holds a placeholder"
+        return "it contains a placeholder"
     if followed.file in found.manifests or reference.kind in MINOR:
         return "pages work without it"
     if followed.file not in found.loaded and not (asset is not None and asset.fingerprinted):
-        return "no page is known to load this file"
-    # A service worker that other versions have leaves its pages behind when it is gone.
+        return "no known page loads this file"
+    # A service worker that other versions have: its pages keep it when it is gone.
     if reference.kind == SERVICE_WORKER and not is_elsewhere:
-        return "a library may register it for those that use it"
+        return "it may belong to an unused part of a library"
     if reference.is_conditional and not is_elsewhere and not has_hash(followed.url.rpartition("/")[2]):
-        return "a condition or a try may keep it from being loaded"
+        return "it may be loaded only under a condition"
     return ""

@@ -1,4 +1,4 @@
-"""A version against others: names that stand for other bytes there, and how much is new."""
+"""Compare a version with other versions: names with different bytes, and how much is new."""
 
 from __future__ import annotations
 
@@ -19,12 +19,7 @@ if TYPE_CHECKING:
 
 
 def collisions(files: Files, known: Mapping[str, Files]) -> Iterator[Collision]:
-    """Yield the fingerprinted files that have other bytes in known versions.
-
-    Args:
-        files: The files of the version, by path.
-        known: Those of the known versions, by id.
-    """
+    """Yield the fingerprinted files of a version that have different bytes in known versions."""
     for path, asset in files.items():
         copies = {version: others[path] for version, others in known.items() if path in others}
         if asset.fingerprinted or any(copy.fingerprinted for copy in copies.values()):
@@ -34,13 +29,7 @@ def collisions(files: Files, known: Mapping[str, Files]) -> Iterator[Collision]:
 
 
 def unstable(files: Files, known: Mapping[str, Files], loaded: Mapping[str, Followed | None]) -> Iterator[Unstable]:
-    """Yield the files that pages load, that carry no fingerprint, and that have other bytes in known versions.
-
-    Args:
-        files: The files of the version, by path.
-        known: Those of the known versions, by id.
-        loaded: The paths of what pages load, each with a reference to it.
-    """
+    """Yield the loaded files without a fingerprint that have different bytes in known versions."""
     for path, followed in loaded.items():
         asset = files.get(path)
         if asset is None or asset.is_html or asset.fingerprinted:
@@ -56,7 +45,7 @@ def unstable(files: Files, known: Mapping[str, Files], loaded: Mapping[str, Foll
 
 
 def sizes(files: Files) -> Sizes:
-    """Return how much a version has."""
+    """Return the size of a version."""
     types: dict[str, list[Asset]] = {}
     for asset in files.values():
         types.setdefault(asset.content_type.partition(";")[0].rstrip(), []).append(asset)
@@ -66,13 +55,7 @@ def sizes(files: Files) -> Sizes:
 
 
 def churn(files: Files, live: str, others: Files) -> Churn:
-    """Return how much of a version is new against the live one.
-
-    Args:
-        files: The files of the version, by path.
-        live: The id of the live version.
-        others: The files of the live version.
-    """
+    """Return the difference between the files of a version and those of the live version."""
     ours = {asset.digest for asset in files.values()}
     theirs = {asset.digest for asset in others.values()}
     return Churn(

@@ -1,4 +1,4 @@
-"""Traps of a version that are not broken references: service workers, deep links, a wrong prefix, files left out."""
+"""Warnings that are not about one reference: service workers, deep links, a wrong prefix, files that are not served."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from version_affinity.wire import quoted_components, shown
 from .languages.bundlers import PRECACHE
 from .languages.html import MINOR
 from .languages.javascript import SERVICE_WORKER
-from .references import Base, Need, cleaned, has_scheme, request_path, resolve
+from .references import Base, Need, cleaned, is_relative, request_path, resolve
 from .report import Notice
 
 if TYPE_CHECKING:
@@ -33,13 +33,7 @@ _HIDING: Final = frozenset(("no-referrer", "origin", "strict-origin"))
 
 
 def notices(build: Build, site: Site, found: Trace) -> Iterator[Notice]:
-    """Yield the traps of a version.
-
-    Args:
-        build: Its files and rules.
-        site: The version as browsers see it.
-        found: What its files refer to.
-    """
+    """Yield the warnings about a version."""
     yield from _files(build)
     yield from _pages(build, found)
     for file in sorted(_workers(build, site, found)):
@@ -47,14 +41,9 @@ def notices(build: Build, site: Site, found: Trace) -> Iterator[Notice]:
 
 
 def prefix_of(found: Trace, files: Mapping[str, Asset], mount: str) -> str:
-    """Return the prefix for which a version seems to be made, where it is another one; else "".
+    """Return the prefix that a version seems to be made for, if it is not the mount; else "".
 
-    Most of what its pages load, or of what is broken, is found below that prefix.
-
-    Args:
-        found: What its files refer to.
-        files: Its files.
-        mount: The path under which it is served, with "/" at both ends.
+    Most missing files, or files outside of the mount that its pages load, exist below that prefix.
     """
     certain = (followed for followed in found.broken if followed.reference.kind not in MINOR)
     broken = [request_path(followed.url) for followed in certain if followed.url]
@@ -72,7 +61,7 @@ def prefix_of(found: Trace, files: Mapping[str, Asset], mount: str) -> str:
 
 
 def _files(build: Build) -> Iterator[Notice]:
-    """Yield what of a directory is not served, and what should not be in a build."""
+    """Yield the files that are not served, and a doubt whether the directory is a build."""
     index = build.index
     for path, reason in index.skipped:
         if path not in _RULE_FILES:
@@ -85,27 +74,31 @@ def _files(build: Build) -> Iterator[Notice]:
 def _pages(build: Build, found: Trace) -> Iterator[Notice]:
     assets = build.index.assets
     if build.index.manifest is None and not any(asset.is_html for asset in assets.values()):
-        yield Notice("", 0, "it has no HTML and no manifest of a build tool, so that its entries are not known")
+        yield Notice("", 0, "it has no HTML page and no build manifest, so the files that pages load are not known")
     document = found.documents.get(_DOCUMENT)
     if document is None or build.not_found_handling != SINGLE_PAGE or (document.base or "").startswith("/"):
         return
     for reference in document.references:
         text = cleaned(reference.text)
-        is_relative = reference.base is Base.FILE and not (text.startswith(("/", "\\")) or has_scheme(text))
-        if is_relative and reference.need is not Need.PAGE and reference.kind not in MINOR:
+        if (
+            reference.base is Base.FILE
+            and is_relative(text)
+            and reference.need is not Need.PAGE
+            and reference.kind not in MINOR
+        ):
             where = resolve(text, "/a/")
             yield Notice(
                 _DOCUMENT,
                 reference.line,
-                f"{shown(text)} is relative, and the page is shown at every path of the single-page application: at "
-                f"/a/b it asks for {shown(where)}. Build with an absolute base (Vite: base: '/'), or write "
+                f"{shown(text)} is relative, but the single-page application shows this page at every path: at /a/b, "
+                f"the browser asks for {shown(where)}. Build with an absolute base (Vite: base: '/'), or add "
                 '<base href="/">',
             )
             return
 
 
 def _workers(build: Build, site: Site, found: Trace) -> set[str]:
-    """Return the scripts of a version that are service workers."""
+    """Return the service workers of a version."""
     named = {path for path in build.index.assets if path[path.rfind("/") + 1 :] in USUAL_NAMES}
     workers = {*named, *build.index.workers}
     for file, document in found.documents.items():
@@ -129,20 +122,20 @@ def _worker(file: str, build: Build, site: Site, found: Trace) -> Iterator[Notic
                 yield Notice(
                     shown(file),
                     reference.line,
-                    f"the worker keeps {shown(request_path(url))}, which is redirected to {shown(target)}: Chromium "
-                    "shows an error in place of every page when a worker answers with a redirected response. Have the "
-                    f"worker keep {shown(target)}, or serve with html_handling='none'",
+                    f"the worker caches {shown(request_path(url))}, which is redirected to {shown(target)}: Chromium "
+                    "shows an error instead of every page if a worker answers with a redirected response. Let the "
+                    f"worker cache {shown(target)}, or serve with html_handling='none'",
                 )
     rules = build.header_rules
     changes = None if rules is None else rules.for_path(quoted_components(file))
     for name, value in () if changes is None else changes.added:
-        # The last policy that a browser knows counts.
+        # Browsers use the last policy that they know.
         policies = [policy.strip().lower() for policy in value.split(",")]
         if name.lower() == "referrer-policy" and policies[-1] in _HIDING:
             yield Notice(
                 shown(file),
                 0,
-                f"_headers sends the worker's script with Referrer-Policy: {shown(policies[-1])}, which hides in its "
-                "requests that they are a worker's: what it keeps for the next page is then of the page's version, and "
-                "browsers stay on that version. Leave the worker's script out of that rule, or send same-origin",
+                f"_headers sets Referrer-Policy: {shown(policies[-1])} for the worker's script. The worker's requests "
+                "then do not show that they are a worker's: it caches files of the page's version, and browsers stay "
+                "on that version. Exclude the worker's script from that rule, or set same-origin",
             )

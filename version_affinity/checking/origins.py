@@ -1,28 +1,38 @@
-"""The origins of URLs: under which ones a build is served itself, and to which others it refers."""
+"""The origins of URLs: those that serve a build, and others that a build refers to."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from version_affinity.errors import ConfigurationError
+from version_affinity.wire import shown
 
-from .references import cleaned
+from .references import Base, cleaned, has_scheme, request_path, resolve
+from .report import Unchecked
 
-# With the port that goes without saying (URL standard, special schemes). A URL may leave its page's scheme out.
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from version_affinity.assets.loading.asset import Asset
+
+    from .references import Document, Reference
+
+# With the default port (URL standard, special schemes). A URL may omit the scheme of its page.
 _SCHEMES: Final = {"https:": ":443", "http:": ":80", "": ""}
 _PATH_STARTS: Final = ("/", "?", "#", "\\")
 _HOST_MARKS: Final = frozenset(".-_:[]")
 
 
 class Origins:
-    """The origins under which a build is served.
+    """The origins that serve a build.
 
     Args:
         origins: Such as ``"https://shop.example"``. A URL without a scheme may be of any of them.
 
     Raises:
-        ConfigurationError: one is no origin.
+        ConfigurationError: one is not an origin.
 
     >>> own = Origins(["https://cdn.example"])
     >>> own.local("https://CDN.example:443/a.js"), own.local("//cdn.example/a.js?v=1"), own.local("b.js")
@@ -37,21 +47,27 @@ class Origins:
         own = {_checked(origin) for origin in origins}
         self._own: Final = own | {origin[origin.index("//") :] for origin in own}
 
-    def __contains__(self, origin: str) -> bool:
-        """Tell whether an origin is one of them."""
-        return origin in self._own
-
     def local(self, text: str) -> str:
-        """Return the path of a URL that is of one of these origins; any other text as it is."""
-        parts = split(text) if self._own else None
+        """Return the path of a URL of one of these origins, and any other text unchanged."""
+        parts = split_origin(text) if self._own else None
         return text if parts is None or parts[0] not in self._own else parts[1]
 
+    def other(self, text: str) -> tuple[str, str] | None:
+        """Return the origin and the path of a URL of another origin; None for any other text."""
+        parts = split_origin(text)
+        if parts is None or parts[0] in self._own:
+            return None
+        origin, path = parts
+        return (f"https:{origin}" if origin.startswith("//") else origin), path
 
-def split(text: str) -> tuple[str, str] | None:
-    """Return the origin of an absolute URL and the rest from its path on; None for what is no such URL.
 
-    >>> split("HTTPS://cdn.example:443/a.js?v=1"), split("//cdn.example"), split("a.js"), split("https://{{cdn}}/a.js")
-    (('https://cdn.example', '/a.js?v=1'), ('//cdn.example', '/'), None, None)
+def split_origin(text: str) -> tuple[str, str] | None:
+    """Return the origin of an absolute URL, and the rest from its path on; None for any other text.
+
+    >>> split_origin("HTTPS://cdn.example:443/a.js?v=1"), split_origin("//cdn.example")
+    (('https://cdn.example', '/a.js?v=1'), ('//cdn.example', '/'))
+    >>> split_origin("a.js"), split_origin("https://{{cdn}}/a.js")
+    (None, None)
     """
     if "//" not in text:
         return None
@@ -62,12 +78,70 @@ def split(text: str) -> tuple[str, str] | None:
     end = min((at for mark in _PATH_STARTS if (at := rest.find(mark)) >= 0), default=len(rest))
     host, path = rest[:end].lower().removesuffix(port), rest[end:]
     if not host or not all(character.isalnum() or character in _HOST_MARKS for character in host):
-        return None  # a user's name in it, or a placeholder, among others
+        return None  # with a user name or a placeholder, among others
     return f"{scheme.lower()}{slashes}{host}", path if path.startswith("/") else f"/{path}"
 
 
+def unlisted_origins(
+    documents: Iterable[Document], files: Mapping[str, Asset], own: Origins, mount: str
+) -> tuple[Unchecked, ...]:
+    """Return the other origins that seem to serve a build: references to them are not checked.
+
+    Such an origin is the ``<base>`` of a page, or a reference to it ends like the path of a fingerprinted file of the
+    build. All references to the origin are counted: one to a missing file ends like no path.
+
+    Args:
+        documents: The references in the files of the build.
+        files: The files of the build.
+        own: The origins that are known to serve it.
+        mount: The path under which it is served, with "/" at both ends.
+    """
+    named: dict[str, list[str]] = {}
+    for file, asset in files.items():
+        if asset.fingerprinted:
+            named.setdefault(file.rpartition("/")[2], []).append(file)
+    counts = Counter[str]()
+    mounts: dict[str, set[str]] = {}
+    for document in documents:
+        base = own.other(document.base or "")
+        if base is not None:
+            mounts.setdefault(base[0], set())
+        for origin, path in _references_elsewhere(document, base, own):
+            counts[origin] += 1
+            whole = request_path(resolve(path, "/"))
+            found = {
+                whole[: -len(file)] + "/" for file in named.get(whole.rpartition("/")[2], ()) if whole.endswith(file)
+            }
+            if found:
+                mounts.setdefault(origin, set()).update(found)
+    return tuple(
+        Unchecked(origin, counts[origin], "" if not found or mount in found else shown(min(found, key=len)))
+        for origin, found in sorted(mounts.items())
+        if counts[origin]
+    )
+
+
+def _references_elsewhere(document: Document, base: tuple[str, str] | None, own: Origins) -> Iterator[tuple[str, str]]:
+    """Yield the other origins that a file refers to, and the paths on them."""
+    for reference in document.references:
+        there = own.other(reference.text)
+        if there is not None:
+            yield there
+        elif base is not None and _is_relative_to_base(reference):
+            yield base[0], resolve(reference.text, resolve(base[1], "/"))
+
+
+def _is_relative_to_base(reference: Reference) -> bool:
+    text = cleaned(reference.text).replace("\\", "/")
+    if text.startswith("//") or has_scheme(text):
+        return False
+    return reference.base in (Base.FILE, Base.PAGE) or text.startswith(("/", "."))
+
+
 def _checked(origin: object) -> str:
-    parts = split(origin) if isinstance(origin, str) else None
+    parts = split_origin(origin) if isinstance(origin, str) else None
     if parts is None or parts[0].startswith("//") or parts[1] != "/":
-        raise ConfigurationError(f"{origin!r} is no origin: write one such as 'https://shop.example', without a path")
+        raise ConfigurationError(
+            f"{origin!r} is not an origin: write one such as 'https://shop.example', without a path"
+        )
     return parts[0]

@@ -1,4 +1,4 @@
-"""What a file of a build refers to, as it is written there, and the path that this means (WHATWG URL)."""
+"""References as files contain them, and the path that each one means (URL standard)."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from typing import Final, NamedTuple
 
 from version_affinity.wire import merge_slashes, printable, unquoted, without_dots, wsgi_text
 
-#: What ``resolve`` returns for a URL that leads elsewhere: another origin, ``data:``, ``blob:``, ``mailto:``.
+#: The result of ``resolve`` for a URL that leads elsewhere: another origin, ``data:``, ``blob:``, ``mailto:``.
 EXTERNAL: Final = ""
 
 _SCHEME_CHARACTERS: Final = frozenset("abcdefghijklmnopqrstuvwxyz0123456789+.-")
 # Stripped from both ends, and removed everywhere (URL standard, basic URL parser, steps 1 and 3).
 _CONTROLS: Final = "".join(map(chr, range(0x21)))
 _REMOVED: Final = {ord(character): None for character in "\t\n\r"}
-#: Characters of a file's text that are shown.
+#: Characters of a long text that a report shows.
 _SHOWN: Final = 200
-#: What a script or a server puts a path in the place of, when it serves the build: of template languages, and the
-#: conventions "__BASE__", "%%BASE%%", "%BASE%" and "BASE_REPLACE_ME".
+#: Placeholders that a script or a server replaces with a path when it serves the build: those of template languages,
+#: and the conventions "__BASE__", "%%BASE%%", "%BASE%" and "BASE_REPLACE_ME".
 _PLACEHOLDER: Final = re.compile(
     r"\{\{[^{}]*\}\}|%7B%7B[^%/]*(?:%20[^%/]*)*%7D%7D|\$\{[^{}]*\}|<%[^<>]*%>|\{%[^{}]*%\}|\[\[[^\[\]/]*\]\]"
     r"|%%[^%/]+%%|%[A-Z][A-Z0-9_]*%|__[A-Za-z0-9](?:[A-Za-z0-9.-]|_(?!_))*__"
@@ -28,34 +28,32 @@ _OPEN_PLACEHOLDERS: Final = ("{{", "${", "<%", "{%")
 
 
 class Need(Enum):
-    """What has to be there for a reference to hold."""
+    """What must exist for a reference to hold."""
 
     FILE = "a file of the version: code and style"
-    CONTENT = "a file, unless its name has no known extension: the application may well answer"
-    NAMED = "a file, if its name and its directory are those of a build's fingerprinted files"
-    CHUNK = "a file, if its directory is one of the build's: a bundler's own list says so"
-    PAGE = "a page: the application answers what no file does"
+    CONTENT = "a file, unless its name has no known extension: the application may answer"
+    NAMED = "a file, if its name and its directory are those of the build's fingerprinted files"
+    CHUNK = "a file, if its directory is one of the build's: it is in a bundler's own list"
+    PAGE = "a page: the application answers where there is no file"
 
 
 class Base(Enum):
-    """What a relative reference is relative to."""
+    """The base URL of a relative reference."""
 
-    FILE = "the file that it stands in; a document's base URL for what stands in HTML"
+    FILE = "the file that contains it; in HTML, the document's base URL"
     PAGE = "the page that runs the script, or the worker"
-    SPECIFIER = "a module specifier: the file, when it begins with '/', './' or '../'; else the import map decides"
-    PUBLIC = (
-        "what bundlers call the public path: any directory of the build; the file or a page, when it begins with a dot"
-    )
+    SPECIFIER = "a module specifier: the file if it begins with '/', './' or '../'; else the import map decides"
+    PUBLIC = "the bundler's public path: any directory of the build; if it begins with a dot, the file or a page"
 
 
 class Reference(NamedTuple):
-    """A reference as it is written.
+    """A reference as a file contains it.
 
     Attributes:
-        kind: What it is, as people write it: ``<script src>``, ``@import``, ``import()``.
+        kind: The syntax, as people write it: ``<script src>``, ``@import``, ``import()``.
         text: The URL or specifier.
         line: The line in the file, from 1.
-        need: What has to be there.
+        need: What must exist.
         base: What it is relative to.
         is_conditional: Whether a condition or an exception may keep the browser from following it.
     """
@@ -69,25 +67,20 @@ class Reference(NamedTuple):
 
 
 class Fault(NamedTuple):
-    """A place in a file that cannot be parsed, and why.
-
-    Attributes:
-        line: The line, from 1.
-        reason: What is wrong.
-    """
+    """A line of a file, from 1, that cannot be parsed, and the reason."""
 
     line: int
     reason: str
 
 
 class Document(NamedTuple):
-    """What was found in one file.
+    """What parsing one file found.
 
     Attributes:
-        references: Its references, in the order in which they were found.
-        faults: What could not be parsed.
+        references: The references, in the order in which they were found.
+        faults: The places that could not be parsed.
         base: The URL of HTML's ``<base href>``; None without one.
-        import_maps: The text of each import map, with its line.
+        import_maps: The line and the text of each import map.
         is_partial: Whether it is HTML without a doctype, which is often put into another page.
     """
 
@@ -99,7 +92,7 @@ class Document(NamedTuple):
 
 
 def resolve(text: str, base: str) -> str:
-    """Return the path that a URL means, percent-encoded as it is written, without query and fragment.
+    """Return the path that a URL means, still percent-encoded, without query and fragment.
 
     Args:
         text: The URL, absolute or relative.
@@ -115,18 +108,16 @@ def resolve(text: str, base: str) -> str:
         return EXTERNAL
     if not path:
         return base
-    if not path.startswith("/"):
-        path = base[: base.rfind("/") + 1] + path
-    return without_dots(path)
+    return without_dots(path if path.startswith("/") else base[: base.rfind("/") + 1] + path)
 
 
 def cleaned(text: str) -> str:
-    """Return a URL without what every URL parser takes away: spaces around it, line breaks and tabs within."""
+    """Return a URL without what every URL parser removes: spaces around it, line breaks and tabs within."""
     return text.strip(_CONTROLS).translate(_REMOVED)
 
 
 def has_scheme(text: str) -> bool:
-    """Tell whether a URL is absolute: it begins with a scheme (RFC 3986 section 3.1).
+    """Return whether a URL is absolute: it begins with a scheme (RFC 3986 section 3.1).
 
     >>> has_scheme("https://example.com"), has_scheme("mailto:a@b"), has_scheme("a/b:c"), has_scheme("1a:b")
     (True, True, False, False)
@@ -136,14 +127,19 @@ def has_scheme(text: str) -> bool:
     return bool(colon) and scheme[:1].isalpha() and scheme.isascii() and _SCHEME_CHARACTERS.issuperset(scheme)
 
 
+def is_relative(text: str) -> bool:
+    """Return whether a URL is relative to a directory: it has no scheme and does not begin with a slash."""
+    return not (text.startswith(("/", "\\")) or has_scheme(text))
+
+
 def is_fragment(text: str) -> bool:
-    """Tell whether a reference stays in its own document: it is empty, or a fragment alone."""
+    """Return whether a reference stays in its own document: it is empty or only a fragment."""
     text = text.strip(_CONTROLS)
     return not text or text.startswith("#")
 
 
 def without_placeholders(text: str) -> str | None:
-    """Return a URL without the placeholders in it, relative to where the build is served; None where it has none.
+    """Return a URL without its placeholders, relative to where the build is served; None if it has none.
 
     >>> without_placeholders("/{{ base }}/a.js"), without_placeholders("%7B%7Bbase%7D%7D/a.js")
     ('a.js', 'a.js')
@@ -159,7 +155,7 @@ def without_placeholders(text: str) -> str | None:
 
 
 def request_path(path: str) -> str:
-    r"""Return a URL's path as ``PATH_INFO`` shows it: decoded, its bytes as latin-1 (PEP 3333).
+    r"""Return a URL's path as ``PATH_INFO`` has it: decoded, its bytes as latin-1 (PEP 3333).
 
     >>> request_path("/caf%C3%A9/a b")
     '/cafÃ©/a b'
@@ -168,9 +164,5 @@ def request_path(path: str) -> str:
 
 
 def clipped(text: str) -> str:
-    """Return a text of a file as it can be shown on a terminal, not all of a long one.
-
-    >>> len(clipped("a" * 1000))
-    200
-    """
+    """Return text that is safe on a terminal, shortened to 200 characters of the file."""
     return printable(f"{text[: _SHOWN - 3]}..." if len(text) > _SHOWN else text)

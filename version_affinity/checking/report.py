@@ -1,8 +1,8 @@
-"""What a check has found, as values: for whoever decides on it, and for JSON."""
+"""The result of a check, as values: for whoever decides on it, and for JSON."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import NamedTuple
 
 
@@ -10,14 +10,14 @@ class Broken(NamedTuple):
     """A reference that leads nowhere.
 
     Attributes:
-        file: The file that it stands in.
-        line: Its line there, from 1.
-        kind: What it is: ``<script src>``, ``url()``, ``import()``, ``__vite__mapDeps``.
+        file: The file that contains it.
+        line: The line in that file, from 1.
+        kind: The syntax: ``<script src>``, ``url()``, ``import()``, ``__vite__mapDeps``.
         text: The URL or specifier as it is written; of a long one, the beginning.
-        path: The path that it means, where files are mounted included; "" for a specifier that means none.
+        path: The path that it means, below the prefix; "" for a specifier that means none.
         reason: What is wrong.
-        versions: The known versions that have a file there.
-        doubt: Why it is a warning only; "" where it keeps the version from being deployed.
+        versions: The known versions that have a file at the path.
+        doubt: Why it is only a warning; "" if it keeps the version from being deployed.
     """
 
     file: str
@@ -31,25 +31,20 @@ class Broken(NamedTuple):
 
 
 class Collision(NamedTuple):
-    """A fingerprinted name that stands for other bytes in known versions.
-
-    Attributes:
-        path: The file.
-        versions: The known versions in which it has other bytes.
-    """
+    """A fingerprinted path, and the known versions in which it has different bytes."""
 
     path: str
     versions: tuple[str, ...]
 
 
 class Unstable(NamedTuple):
-    """A file that pages load, whose name is stable and whose bytes are not: which ones a page gets depends on the pin.
+    """A file that pages load under a stable name, though its bytes differ in known versions.
 
     Attributes:
         path: The file.
-        versions: The known versions in which it has other bytes.
+        versions: The known versions in which it has different bytes.
         file: A file that refers to it.
-        line: The line there, from 1.
+        line: The line of the reference, from 1.
     """
 
     path: str
@@ -59,13 +54,7 @@ class Unstable(NamedTuple):
 
 
 class Unread(NamedTuple):
-    """A place that could not be parsed: what it refers to is not known.
-
-    Attributes:
-        file: The file.
-        line: The line, from 1.
-        reason: What is wrong.
-    """
+    """A line of a file, from 1, that could not be parsed, and the reason: its references are not known."""
 
     file: str
     line: int
@@ -73,12 +62,12 @@ class Unread(NamedTuple):
 
 
 class Notice(NamedTuple):
-    """A warning about a version that is not about one reference: a trap that its pages or its set-up run into.
+    """A warning about a version that is not about one reference.
 
     Attributes:
         file: The file that it is about; "" for the version as a whole.
-        line: The line there, from 1; 0 for the whole file.
-        text: The trap, and what helps.
+        line: The line, from 1; 0 for the whole file.
+        text: What goes wrong, and what helps.
     """
 
     file: str
@@ -87,12 +76,12 @@ class Notice(NamedTuple):
 
 
 class Unchecked(NamedTuple):
-    """An origin that seems to be the build's own: a fingerprinted file of it is there, or a page's base.
+    """An origin that seems to serve the build: it has a fingerprinted file of the build, or is a page's base.
 
     Attributes:
         origin: The origin, such as "https://cdn.example".
-        references: How many references to it there are, whatever they name.
-        path: The path under which it seems to have the build; "" for the prefix under which all is served.
+        references: The number of references to it.
+        path: The path on it that seems to hold the build; "" for the prefix of the check.
     """
 
     origin: str
@@ -101,37 +90,27 @@ class Unchecked(NamedTuple):
 
 
 class Amount(NamedTuple):
-    """How much there is.
-
-    Attributes:
-        files: The number of files.
-        size: Their bytes; compressed forms are not counted.
-    """
+    """A number of files, and their size in bytes without compressed forms."""
 
     files: int
     size: int
 
 
 class Sizes(NamedTuple):
-    """How much a version has.
-
-    Attributes:
-        total: All of it.
-        types: The same by media type, the largest first.
-    """
+    """The size of a version: all of it, and by media type with the largest first."""
 
     total: Amount
     types: tuple[tuple[str, Amount], ...]
 
 
 class Churn(NamedTuple):
-    """How much changes when a version takes the place of the live one; files are compared by their bytes.
+    """The difference between a version and the live one. Files are compared by their bytes, whatever their names.
 
     Attributes:
         live: The id of the live version.
-        new: What the live version has not.
-        shared: What both have, under whatever name.
-        removed: What the live version alone has.
+        new: Files that the live version does not have.
+        shared: Files that both versions have.
+        removed: Files that only the live version has.
     """
 
     live: str
@@ -142,21 +121,19 @@ class Churn(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class BuildReport:
-    """What is wrong with a build, and what is to know about it.
-
-    Files and paths are as people read them; what does not print is escaped.
+    """The result of ``check_build``. Files and paths are safe to print: characters that do not print are escaped.
 
     Attributes:
         broken: References that lead nowhere.
-        doubtful: References that lead nowhere, and are warnings only; each says why.
-        collisions: Fingerprinted names that stand for other bytes elsewhere.
+        doubtful: References that lead nowhere and are only warnings; each has a ``doubt``.
+        collisions: Fingerprinted names that have different bytes in known versions.
         unstable: Files with stable names that differ between versions.
         faults: Places that could not be parsed.
         sizes: The size of the version.
-        churn: How much of it is new against the live version; None where there is none.
-        unchecked: Origins that may be the build's own and are not given as such: references to them are not checked.
-        notices: Traps: service workers that get stuck, pages that break at deep links, files that must not be public.
-        prefix: The prefix that the build seems to be made for, where it is another one; else "".
+        churn: The difference from the live version; None without one.
+        unchecked: Origins that may serve the build and were not given: references to them were not checked.
+        notices: Other traps: service workers that browsers cannot leave, pages that break at deep links.
+        prefix: The prefix that the build seems to be made for, if it is not the prefix of the check; else "".
     """
 
     broken: tuple[Broken, ...]
@@ -172,32 +149,17 @@ class BuildReport:
 
     @property
     def ok(self) -> bool:
-        """Whether nothing is broken, and no fingerprinted name stands for other bytes elsewhere."""
+        """Whether no reference is broken, and no fingerprinted name has different bytes in a known version."""
         return not self.broken and not self.collisions
 
     def as_dict(self) -> dict[str, object]:
-        """Return all of it in JSON's types."""
-        churn = self.churn
-        return {
-            "ok": self.ok,
-            "broken": [{**one._asdict(), "versions": list(one.versions)} for one in self.broken],
-            "doubtful": [{**one._asdict(), "versions": list(one.versions)} for one in self.doubtful],
-            "collisions": [{**one._asdict(), "versions": list(one.versions)} for one in self.collisions],
-            "unstable": [{**one._asdict(), "versions": list(one.versions)} for one in self.unstable],
-            "faults": [one._asdict() for one in self.faults],
-            "sizes": {
-                "total": self.sizes.total._asdict(),
-                "types": {name: amount._asdict() for name, amount in self.sizes.types},
-            },
-            "churn": None
-            if churn is None
-            else {
-                "live": churn.live,
-                "new": churn.new._asdict(),
-                "shared": churn.shared._asdict(),
-                "removed": churn.removed._asdict(),
-            },
-            "unchecked": [one._asdict() for one in self.unchecked],
-            "notices": [one._asdict() for one in self.notices],
-            "prefix": self.prefix,
-        }
+        """Return the report in JSON's types."""
+        values = {field.name: _json(getattr(self, field.name)) for field in fields(self)}
+        types = {name: _json(amount) for name, amount in self.sizes.types}
+        return {"ok": self.ok, **values, "sizes": {"total": _json(self.sizes.total), "types": types}}
+
+
+def _json(value: object) -> object:
+    if isinstance(value, tuple) and hasattr(value, "_asdict"):
+        return {name: _json(part) for name, part in value._asdict().items()}
+    return [_json(part) for part in value] if isinstance(value, tuple) else value

@@ -1,4 +1,4 @@
-"""What answers at the paths of a version: its files as they are served, or what is not its own."""
+"""The paths of a version as browsers see them: what answers at each."""
 
 from __future__ import annotations
 
@@ -23,16 +23,17 @@ if TYPE_CHECKING:
 
 #: Redirects that browsers follow (Fetch standard, HTTP-redirect fetch).
 _HOPS: Final = 20
-_NOTHING: Final = "no file is there"
 _LOADED: Final = {"HTTP_SEC_FETCH_MODE": "cors", "HTTP_SEC_FETCH_DEST": "script"}
 _SHOWN: Final = {"HTTP_SEC_FETCH_MODE": "navigate", "HTTP_SEC_FETCH_DEST": "document"}
+#: The reason where a file is missing.
+NO_SUCH_FILE: Final = "the file does not exist"
 
 
 class Answer(NamedTuple):
     """What answers at a path.
 
     Attributes:
-        reason: Why it is not what is needed; "" where it is, or where something else than the version answers.
+        reason: Why it is not what a reference needs; "" if it is, or if something other than the version answers.
         asset: The file of the version that answers, if one does.
     """
 
@@ -40,19 +41,22 @@ class Answer(NamedTuple):
     asset: Asset | None = None
 
 
+_NOT_OURS: Final = Answer("")
+
+
 class Site:
     """A version as browsers see it.
 
     Args:
         build: Its files.
-        prefix: Where they are mounted, with "/" at both ends.
-        is_apps: Whether a path goes to the application before any file is looked for.
-        directories: The directories that the known versions have.
-        origins: Those under which it is served.
+        prefix: The path under which they are served, with "/" at both ends.
+        is_apps: Returns whether a path goes to the application before files.
+        directories: The directories of all known versions.
+        origins: The origins that serve it.
 
     Attributes:
-        root: The URL path of the mount.
-        origins: Those under which it is served.
+        origins: The origins that serve it.
+        root: The prefix, percent-encoded.
     """
 
     def __init__(
@@ -69,7 +73,7 @@ class Site:
         self._prefix = prefix
         self._is_apps = is_apps
         self._directories = directories
-        self._known: dict[tuple[str, Need], Answer] = {}
+        self._answers: dict[tuple[str, Need], Answer] = {}
         self._above: dict[str, tuple[str, ...]] = {}
         self._pages = {
             asset.path: path
@@ -78,12 +82,12 @@ class Site:
         }
 
     def url_of(self, path: str) -> str:
-        """Return the URL path of a file, or of the path at which a page is shown."""
-        return self.root + quoted_components(self._pages.get(path, path))[1:]
+        """Return the URL path of a file, or the one at which a page is shown."""
+        return self._url(self._pages.get(path, path))
 
     def has_directory(self, url: str) -> bool:
-        """Tell whether a known version has files in the directory of a URL path, or in the one above."""
-        path = self._below_mount(request_path(url))
+        """Return whether a known version has files in the directory of a URL path, or in its parent."""
+        path = self._below_prefix(request_path(url))
         return path is not None and self._is_in_build(path)
 
     def above(self, text: str) -> tuple[str, ...]:
@@ -92,67 +96,68 @@ class Site:
         found = self._above.get(inner)
         if found is None:
             found = self._above[inner] = tuple(
-                self.root + quoted_components(directory[: -len(inner)] + "/")[1:]
+                self._url(directory[: -len(inner)] + "/")
                 for directory in sorted(self._directories, key=len)
                 if len(inner) > 1 and directory.endswith(inner)
             )
         return found
+
+    def redirect(self, url: str) -> str:
+        """Return the path to which the version redirects requests for a URL path; "" if it does not."""
+        whole = request_path(url)
+        path = self._below_prefix(whole)
+        if url == EXTERNAL or path is None or self._is_apps(whole):
+            return ""
+        at, _ = self._look_up(whole, path, _LOADED)
+        if isinstance(at, Redirect):
+            return self._url(at.path)
+        return at.location if isinstance(at, Redirected) else ""
+
+    def answer(self, url: str, need: Need) -> Answer:
+        """Return what answers at a URL path, for a reference with a need."""
+        found = self._answers.get((url, need))
+        if found is None:
+            found = self._answers[url, need] = self._answer(url, need)
+        return found
+
+    def _answer(self, url: str, need: Need) -> Answer:
+        for _ in range(_HOPS):
+            whole = request_path(url)
+            path = self._below_prefix(whole)
+            if url == EXTERNAL or path is None or self._is_apps(whole):
+                return _NOT_OURS
+            at, answered = self._look_up(whole, path, _SHOWN if need is Need.PAGE else _LOADED)
+            if isinstance(at, Redirect):
+                url = self._url(at.path)
+            elif isinstance(at, Redirected):
+                url = resolve(self.origins.local(at.location), url)
+            elif isinstance(at, Asset):
+                is_page = need is Need.FILE and at.is_html
+                return Answer("an HTML page is there, not a script or style sheet" if is_page else "", at)
+            else:
+                return self._missing(path, need, answered)
+        return Answer("it redirects in a loop")
+
+    def _url(self, path: str) -> str:
+        return self.root + quoted_components(path)[1:]
+
+    def _below_prefix(self, path: str) -> str | None:
+        """Return a path of a request as the build has it; None for one outside of the prefix."""
+        if path.startswith(self._prefix):
+            return path[len(self._prefix) - 1 :]
+        return "" if path + "/" == self._prefix else None
 
     def _is_in_build(self, path: str) -> bool:
         directory = path[: path.rfind("/") + 1]
         above = directory[: directory.rfind("/", 0, -1) + 1]
         return directory in self._directories or (above != "/" and above in self._directories)
 
-    def redirect(self, url: str) -> str:
-        """Return the path to which the version redirects what loads a URL path; "" where it does not."""
-        whole = request_path(url)
-        path = self._below_mount(whole)
-        if url == EXTERNAL or path is None or self._is_apps(whole):
-            return ""
-        at, _ = self._look_up(whole, path, _LOADED)
-        if isinstance(at, Redirect):
-            return self.root + quoted_components(at.path)[1:]
-        return at.location if isinstance(at, Redirected) else ""
-
-    def answer(self, url: str, need: Need) -> Answer:
-        """Return what answers at a URL path, for a reference with a need."""
-        found = self._known.get((url, need))
-        if found is None:
-            found = self._known[url, need] = self._answer(url, need)
-        return found
-
-    def _answer(self, url: str, need: Need) -> Answer:
-        for _ in range(_HOPS):
-            if url == EXTERNAL:
-                return _OTHERS
-            whole = request_path(url)
-            path = self._below_mount(whole)
-            if path is None or self._is_apps(whole):
-                return _OTHERS
-            at, answered = self._look_up(whole, path, _SHOWN if need is Need.PAGE else _LOADED)
-            if isinstance(at, Redirect):
-                url = self.root + quoted_components(at.path)[1:]
-            elif isinstance(at, Redirected):
-                url = resolve(self.origins.local(at.location), url)
-            elif isinstance(at, Asset):
-                is_page = need is Need.FILE and at.is_html
-                return Answer("a page is there, no script or style sheet" if is_page else "", at)
-            else:
-                return self._missing(path, need, answered)
-        return Answer("it redirects in a circle")
-
-    def _below_mount(self, path: str) -> str | None:
-        """Return a path of a request as the build knows it; None for one outside of the mount."""
-        if path.startswith(self._prefix):
-            return path[len(self._prefix) - 1 :]
-        return "" if path + "/" == self._prefix else None
-
     def _look_up(self, whole: str, path: str, headers: dict[str, str]) -> tuple[At, str]:
-        """Return what the build has at a path, and what answers where that is no file and no redirect."""
+        """Return the file or redirect at a path, and what answers where there is neither."""
         environ = {"REQUEST_METHOD": "GET", "SCRIPT_NAME": "", "PATH_INFO": whole, **headers}
         at = self._build.find(path, environ)
         if at is None:
-            # A rule for hosts, or a document in the place of what is missing, is no file.
+            # A rule for hosts, or a document in place of a missing file, is not a file.
             at = self._build.stand_in(path, environ, self._directories)
             if isinstance(at, Found):
                 return (at.target if isinstance(at.target, Redirect) else None), at.what
@@ -161,21 +166,18 @@ class Site:
         return at, ""
 
     def _missing(self, path: str, need: Need, answered: str) -> Answer:
-        """Return what is to be said of a path at which no file of the version is."""
+        """Return the answer at a path without a file of the version."""
         if need is Need.CHUNK:
             is_own = self._is_in_build(path)
         elif need is Need.NAMED:
             directory, slash, name = path.rpartition("/")
-            # In a directory of a tool every name counts as fingerprinted; a text may just look like a name.
+            # In a directory of a tool every name counts as fingerprinted; a text may only look like a name.
             is_own = directory + slash in self._directories and is_fingerprinted(path) and has_hash(name)
         elif need is Need.PAGE:
             is_own = answered in (MISSING, NO_FILE)
         else:
             is_own = need is Need.FILE or answered != APP or is_media(path)
         if not is_own:
-            return _OTHERS
+            return _NOT_OURS
         why = self._build.why_not_served(path)
-        return Answer(f"it is not served, because {why}" if why else _NOTHING)
-
-
-_OTHERS: Final = Answer("")
+        return Answer(f"it is not served, because {why}" if why else NO_SUCH_FILE)

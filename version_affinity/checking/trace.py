@@ -1,8 +1,8 @@
-"""From a version's pages to all that they load: each reference followed to what answers it.
+"""Follow the references of a version, from its pages to everything that they load.
 
-A reference may mean several things. A module specifier depends on the import map of the page that loads the module, a
-worker's URL on the page, what a bundler calls its public path on a setting that is not written down. One that holds in
-any of these ways holds: a check that refuses a build that works is soon switched off.
+A reference may mean several paths. A module specifier depends on the import map of the page that loads the module, a
+worker's URL on the page, a bundler's public path on a setting that the build does not contain. A reference holds if it
+holds in one of these meanings: a check must not refuse a build that works.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from .languages.bundlers import PRECACHE
 from .languages.html import MANIFEST_LINK
 from .languages.import_map import NO_IMPORTS, ImportMap, parse_import_maps
-from .references import EXTERNAL, Base, Document, Fault, Need, Reference, has_scheme, resolve, without_placeholders
-from .site import Answer
+from .references import EXTERNAL, Base, Document, Fault, Need, Reference, is_relative, resolve, without_placeholders
+from .site import NO_SUCH_FILE, Answer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from .site import Site
 
 _STATIC: Final = ("import", "export from")
-#: The answer at a URL with a placeholder, where no file is at the rest of it either.
-OPEN: Final = Answer("no file is there")
-_UNMAPPED: Final = Answer("it is no URL, and no import map has it")
-#: Pages of which a relative URL may be: a file that is put into others, and a worker's, is rarely for more.
+#: The answer at a URL with a placeholder, if there is no file at its other part either.
+OPEN: Final = Answer(NO_SUCH_FILE)
+_UNMAPPED: Final = Answer("it is not a URL, and no import map defines it")
+#: Pages that a relative URL may be relative to: a file that is put into pages, or a worker's, is rarely in more.
 _MOST_PAGES: Final = 100
 
 
@@ -35,9 +35,9 @@ class Followed(NamedTuple):
     """A reference and where it leads.
 
     Attributes:
-        file: The file that it stands in.
+        file: The file that contains it.
         reference: The reference.
-        url: The URL path that it means, the likeliest one where it may mean several; "" for none.
+        url: The URL path that it means, the likeliest one of several; "" for none.
         answer: What answers there.
     """
 
@@ -48,15 +48,15 @@ class Followed(NamedTuple):
 
 
 class Trace(NamedTuple):
-    """What following all references has shown.
+    """The result of following all references.
 
     Attributes:
         broken: The references that lead nowhere.
         loaded: The files that pages load, each with a reference to it.
-        faults: By file, what cannot be parsed in import maps and in web app manifests.
-        documents: What was found in files, with what their import maps refer to, and with web app manifests.
+        faults: By file, the faults in import maps and in web app manifests.
+        documents: The references by file, those of import maps and of web app manifests included.
         manifests: The web app manifests.
-        outside: The URL paths of scripts and style sheets that pages load and that are not below the mount.
+        outside: The URL paths of scripts and style sheets that pages load from outside of the mount.
     """
 
     broken: tuple[Followed, ...]
@@ -72,18 +72,18 @@ def follow_references(
     documents: Mapping[str, Document],
     pages: Iterable[str],
     entries: Iterable[str],
-    read_manifest: Callable[[Asset], Document],
+    parse_manifest: Callable[[Asset], Document],
 ) -> Trace:
     """Follow all references of a version.
 
     Args:
         site: What answers.
-        documents: What was found in its files.
+        documents: The references in its files.
         pages: The files that are pages.
-        entries: Other files that are loaded, though no page of the version says so.
-        read_manifest: Returns what is found in a web app manifest, whatever its name is.
+        entries: Other files that are loaded, though no page of the version refers to them.
+        parse_manifest: Returns the references of a web app manifest, whatever its name.
     """
-    tracer = _Tracer(site, documents, read_manifest)
+    tracer = _Tracer(site, documents, parse_manifest)
     by_map: dict[ImportMap, list[str]] = {}
     for page in pages:
         by_map.setdefault(tracer.add_page(page), []).append(page)
@@ -99,15 +99,15 @@ def follow_references(
 
 
 class _Tracer:
-    """What has been followed so far."""
+    """The references that have been followed so far."""
 
     def __init__(
-        self, site: Site, documents: Mapping[str, Document], read_manifest: Callable[[Asset], Document]
+        self, site: Site, documents: Mapping[str, Document], parse_manifest: Callable[[Asset], Document]
     ) -> None:
         self._site = site
         self._local = site.origins.local
         self._documents = dict(documents)
-        self._read_manifest = read_manifest
+        self._parse_manifest = parse_manifest
         self._bases: dict[str, str] = {}
         self._page_bases: dict[str, None] = {}
         # Pages whose base is filled in when they are served: it may be the host's root.
@@ -122,7 +122,7 @@ class _Tracer:
         self._outcomes: dict[tuple[str, int], Followed | None] = {}
 
     def add_page(self, page: str) -> ImportMap:
-        """Take a page in, and return its import map."""
+        """Register a page, and return its import map."""
         url = self._site.url_of(page)
         document = self._documents[page]
         written = document.base or ""
@@ -140,12 +140,7 @@ class _Tracer:
         return imports
 
     def follow(self, roots: Iterable[str], imports: ImportMap | None) -> None:
-        """Follow the references of files, and of all that they load.
-
-        Args:
-            roots: The files.
-            imports: The import map of the pages that they are; None: they are none.
-        """
+        """Follow the references of files and of all that they load, under the import map of pages; None for others."""
         waiting = list(roots)
         seen = set(waiting)
         for root in waiting:
@@ -157,17 +152,16 @@ class _Tracer:
                     continue
                 if followed.reference.kind == MANIFEST_LINK:
                     self._manifests.add(asset.path)
-                if followed.reference.kind == MANIFEST_LINK and asset.path not in self._documents:
-                    manifest = self._read_manifest(asset)
-                    self._documents[asset.path] = manifest
-                    self._faults[asset.path] = manifest.faults
+                    if asset.path not in self._documents:
+                        manifest = self._documents[asset.path] = self._parse_manifest(asset)
+                        self._faults[asset.path] = manifest.faults
                 if asset.path not in seen:
                     seen.add(asset.path)
                     waiting.append(asset.path)
                     self._loaded.setdefault(asset.path, followed)
 
     def finished(self) -> Trace:
-        """Follow the references of files that nothing loads, too, and return what all has shown."""
+        """Follow the references of files that nothing loads, too, and return the result."""
         for file in self._documents.keys() - self._loaded.keys():
             for _ in self._followed(file, None):
                 pass
@@ -175,7 +169,7 @@ class _Tracer:
         return Trace(broken, self._loaded, self._faults, self._documents, self._manifests, self._outside)
 
     def _followed(self, file: str, imports: ImportMap | None) -> Iterator[Followed]:
-        """Follow the references of one file; yield them, and keep those that lead nowhere."""
+        """Yield the references of one file, followed, and keep those that lead nowhere."""
         document = self._documents.get(file)
         base = self._base_of(file)
         for at, reference in enumerate(() if document is None else document.references):
@@ -188,8 +182,8 @@ class _Tracer:
                 elif imports is not None and reference.kind in _STATIC:
                     url, answer = "", _UNMAPPED
                 else:
-                    # import() of such a name is how scripts try out what the browser can do (Vite's legacy builds),
-                    # and what they load under Node alone. Nor is it known which map a page of the application has.
+                    # Scripts use import() of such a name to test the browser (Vite's legacy builds), and to load what
+                    # only Node has. The import map of an application's page is not known either.
                     continue
             followed = Followed(file, reference, url, answer)
             if file in self._pages and reference.need is Need.FILE and url and not url.startswith(self._site.root):
@@ -206,39 +200,39 @@ class _Tracer:
         plain = without_placeholders(reference.text) if answer.reason else None
         if plain is None:
             return url, answer
-        # A file that is there without the placeholder is meant, and a name that only a build tool makes, too.
+        # Without the placeholder, it means a file that exists, or a name that only a build tool makes.
         found, there = self._best((resolve(plain, start) for start in _directories(base, self._site.root)), Need.NAMED)
         if there.asset is not None or there.reason:
             return found, there
         return url, OPEN
 
     def _best(self, meanings: Iterator[str], need: Need) -> tuple[str, Answer]:
-        """Return the meaning that holds, best with a file of the version; else the first one."""
+        """Return the meaning that holds, preferably with a file of the version; else the first one."""
         held = missed = None
         for url in meanings:
             answer = self._site.answer(url, need)
             if answer.asset is not None and not answer.reason:
                 return url, answer
             if answer.reason:
-                # A file is missed where the build has a directory for it, rather than elsewhere.
+                # A file is more likely to be missing from a directory of the build than from elsewhere.
                 if missed is None or (self._site.has_directory(url) and not self._site.has_directory(missed[0])):
                     missed = url, answer
             else:
                 held = held or (url, answer)
-        # Of what may be no reference at all, one meaning that can only be a build's file tells that it is one.
+        # A text that may not be a reference is one if one of its meanings can only be a file of the build.
         best = (missed or held) if need in (Need.NAMED, Need.CHUNK) else (held or missed)
         return best or (EXTERNAL, Answer(""))
 
     def _meanings(self, file: str, base: str, reference: Reference) -> Iterator[str]:
         """Yield the URL paths that a reference may mean, the likeliest first."""
         text = self._local(reference.text)
-        is_relative = not (text.startswith(("/", "\\")) or has_scheme(text))
-        if reference.base is Base.PUBLIC and is_relative and not text.startswith("."):
+        relative = is_relative(text)
+        if reference.base is Base.PUBLIC and relative and not text.startswith("."):
             for directory in (*_directories(base, self._site.root), *self._site.above(text)):
                 yield resolve(text, directory)
             return
         directories = [base]
-        if is_relative and (reference.base in (Base.PAGE, Base.PUBLIC) or self._pages.get(file)):
+        if relative and (reference.base in (Base.PAGE, Base.PUBLIC) or self._pages.get(file)):
             others = (self._site.root, *islice(self._page_bases, _MOST_PAGES))
             is_first = file in self._pages or reference.base is Base.PUBLIC
             directories = [base, *others] if is_first else [*others, base]
@@ -253,7 +247,7 @@ class _Tracer:
 
 
 def _directories(url: str, root: str) -> Iterator[str]:
-    """Yield the mount, then the directories below it in which a file is, the deepest first."""
+    """Yield the mount, then the directories of a file below it, the deepest first."""
     yield root
     end = url.rfind("/")
     while end >= len(root):

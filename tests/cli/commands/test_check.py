@@ -54,9 +54,9 @@ def test_broken(site: Site) -> None:
     kind = "<script src>"
     assert (
         "\n/about.html\n"
-        f"  2  broken  {kind} {ENTRY['v1']}: no file is there (it is in v1)\n"
-        "  3  broken  <img src> /api/me.png: no file is there\n"
-        "  3  broken  <img src> /gone.png: no file is there\n"
+        f"  2  broken  {kind} {ENTRY['v1']}: the file does not exist (it is in v1)\n"
+        "  3  broken  <img src> /api/me.png: the file does not exist\n"
+        "  3  broken  <img src> /gone.png: the file does not exist\n"
     ) in result.stdout
     assert (
         f"\nFingerprinted names with other bytes in a known version\n  broken  {COLLISION}  also in v1\n"
@@ -107,14 +107,14 @@ def test_inherited(site: Site) -> None:
     site.run("versions", "deploy", "v0", "-y", "--force")
     build = str(site.build("v3", more))
     shown = site.run("check", build).stdout
-    assert "/gone.png: no file is there; v0 has it too" in shown
+    assert "/gone.png: the file does not exist; it is broken in v0 too" in shown
     assert "Against v0, which 100 % of the users have: " in shown
     assert "1 broken reference" in site.run("check", build, "--against", "v1", code=1).stderr
     site.upload("v3", more=more)
     site.run("versions", "deploy", "v3@10%", "v0@90%", "-y")
     other = str(site.root / "builds" / "v0")
     told = site.json("check", build, "--against", other)
-    assert [found["doubt"] for found in told["doubtful"]] == [f"{other} has it too"]
+    assert [found["doubt"] for found in told["doubtful"]] == [f"it is broken in {other} too"]
     assert f"Against {other}: " in site.run("check", build, "--against", other).stdout
     assert "version 'v9' is not in" in site.run("check", build, "--against", "v9", code=1).stderr
     assert "it is empty" in site.run("check", build, "--against", "", code=2).stderr
@@ -125,10 +125,12 @@ def test_traps(site: Site) -> None:
     worker = "caches.open('v1').then(cache => cache.addAll(['/', '/index.html']))"
     build = str(site.build("v3", {"sw.js": worker}))
     shown = site.run("check", build).stdout
-    assert "\n/sw.js\n  1  warning  the worker keeps /index.html, which is redirected to /: Chromium shows" in shown
+    assert "\n/sw.js\n  1  warning  the worker caches /index.html, which is redirected to /: Chromium shows" in shown
     assert "Fit to be deployed, with" in shown
     (site.root / "builds" / "v3" / "index.html").unlink()
-    assert re.search("\nThe build\n +warning  it has no HTML and no manifest", site.run("check", build).stdout)
+    assert re.search(
+        "\nThe build\n +warning  it has no HTML page and no build manifest", site.run("check", build).stdout
+    )
 
 
 def test_origins(site: Site) -> None:
@@ -142,9 +144,9 @@ def test_origins(site: Site) -> None:
     told = site.json("check", build)
     assert (told["ok"], told["unchecked"]) == (True, [{"origin": "https://cdn.example", "references": 2, "path": ""}])
     result = site.run("check", build, "--origin", "https://cdn.example", code=1)
-    assert "  1  broken  <img src> https://cdn.example/b.png: no file is there\n" in result.stdout
+    assert "  1  broken  <img src> https://cdn.example/b.png: the file does not exist\n" in result.stdout
     assert line not in result.stdout
-    assert "'cdn' is no origin" in site.run("check", build, "--origin", "cdn", code=2).stderr
+    assert "'cdn' is not an origin" in site.run("check", build, "--origin", "cdn", code=2).stderr
 
 
 def test_where_an_origin_has_the_build(site: Site) -> None:
@@ -155,7 +157,7 @@ def test_where_an_origin_has_the_build(site: Site) -> None:
     told = site.run("check", build).stdout
     options = "--prefix /shop/ --origin https://cdn.example"
     assert f"\n2 references to https://cdn.example were not checked: {options}\n" in told
-    assert f"{urls[1]}: no file is there" in site.run("check", build, *options.split(), code=1).stdout
+    assert f"{urls[1]}: the file does not exist" in site.run("check", build, *options.split(), code=1).stdout
     told = site.run("check", build, "--prefix", "/app/").stdout
     assert "were not checked: the build's files seem to be below /shop/ there, and not below the prefix /app/\n" in told
 

@@ -175,7 +175,7 @@ def test_broken_reference(site: Site) -> None:
     site.upload("v3", more={"about.html": '<!doctype html>\n<link rel="stylesheet" href="/assets/gone-BX4CeNGm.css">'})
     reason = refused(site, "broken-reference", "v3@10", "v1")
     assert reason.startswith("v3 has 1 broken reference; ")
-    assert "\n/about.html:2  /assets/gone-BX4CeNGm.css: no file is there" in reason
+    assert "\n/about.html:2  /assets/gone-BX4CeNGm.css: the file does not exist" in reason
     assert "check v3" in reason
 
 

@@ -1,7 +1,7 @@
-"""References that bundlers write in their own ways: Vite, VitePress, SystemJS, Workbox, webpack, Rspack, Turbopack.
+"""References in the formats of bundlers: Vite, VitePress, SystemJS, Workbox, webpack, Rspack, Turbopack.
 
-A finder gets a node and the script, and is called only where its marker stands in the script: nearly every script comes
-from one bundler. The lines of the references count from 0.
+A finder gets a node and the script. It is used only if the script contains its marker: nearly every script is of one
+bundler. The lines of the references count from 0.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
     from tree_sitter import Node
 
-#: The kind of what a service worker loads when it is installed; without one of them, it is not.
+#: The kind of the files that a service worker loads when it is installed; if one is missing, it is not installed.
 PRECACHE: Final = "precache list"
 
 _MAP: Final = "__vite__mapDeps"
-# Where the map keeps its files: Vite 5.2 and later, 5.0.
+# The fields with the files of the map: Vite 5.2 and later, 5.0.
 _MAP_FIELDS: Final = ("f", "viteFileDeps")
 #: Bytes of the function that loads a chunk, before Vite 5.
 _LONGEST_LOAD: Final = 2000
@@ -35,16 +35,16 @@ _RELATIVE: Final = ("./", "../")
 _ABSOLUTE: Final = ("/", *_RELATIVE)
 _WORKBOX: Final = "./workbox-"
 _TURBOPACK: Final = "static/chunks/"
-#: A map of chunks that have a style sheet, and an id in it.
+#: A map of the chunks with a style sheet, and an id in it.
 _STYLES: Final = re.compile(rb"\{((?:[\w\"'-]+:1,?)+)\}\)?\[")
 _ID: Final = re.compile(rb"([\w-]+)[\"']?:1")
-#: The same of webpack's own loader of style sheets, where one chunk alone has one: ``r.f.css=(e,t)=>{...if(391==e)``.
+#: The same of webpack's own loader of style sheets, if only one chunk has one: ``r.f.css=(e,t)=>{...if(391==e)``.
 _LOADER: Final = b".f.css="
 _ONLY_STYLE: Final = re.compile(rb"\.f\.css=[^\0]{0,400}?\([\"']?([\w-]+)[\"']?\s*==")
 
 
 def _dependencies(node: Node, _: bytes) -> Iterator[Reference]:
-    """Yield the files of Vite's map (``m.f=["assets/a.js", ...]``) from the function that holds it."""
+    """Yield the files of Vite's map, ``m.f=["assets/a.js", ...]``."""
     if name(node.child_by_field_name("name")) != _MAP:
         return
     pending = [node]
@@ -65,7 +65,7 @@ def _dependencies(node: Node, _: bytes) -> Iterator[Reference]:
 
 
 def _preload(node: Node, _: bytes) -> Iterator[Reference]:
-    """Yield what Vite, before version 5, loads with a chunk: ``p(() => import("./a.js"), ["assets/a.js"])``."""
+    """Yield the files that Vite before 5 loads with a chunk: ``p(() => import("./a.js"), ["assets/a.js"])``."""
     arguments = arguments_of(node)
     if len(arguments) < 2 or arguments[0].type != "arrow_function" or arguments[1].type != "array":  # noqa: PLR2004
         return
@@ -79,7 +79,7 @@ def _preload(node: Node, _: bytes) -> Iterator[Reference]:
 
 
 def _system(node: Node, _: bytes) -> Iterator[Reference]:
-    """Yield what ``System.register(["./a.js"], ...)`` and ``module.import("./b.js")`` name."""
+    """Yield the files of ``System.register(["./a.js"], ...)`` and ``module.import("./b.js")``."""
     function = node.child_by_field_name("function")
     owner, called = ("", "") if function is None else member(function)
     if called == "register" and owner == "System":
@@ -95,7 +95,7 @@ def _system(node: Node, _: bytes) -> Iterator[Reference]:
 
 
 def _workbox(node: Node, _: bytes) -> Iterator[Reference]:
-    """Yield the library that a service worker made by Workbox loads: ``define(["./workbox-1a2b3c4d"], ...)``."""
+    """Yield the library of Workbox's service workers: ``define(["./workbox-1a2b3c4d"], ...)``."""
     if name(node.child_by_field_name("function")) != "define":
         return
     for argument in arguments_of(node)[:1]:
@@ -106,7 +106,7 @@ def _workbox(node: Node, _: bytes) -> Iterator[Reference]:
 
 
 def _precached(node: Node, _: bytes) -> Iterator[Reference]:
-    """Yield what an entry of Workbox's list names: ``{url: "index.html", revision: "1a2b"}``."""
+    """Yield the file of an entry of Workbox's list: ``{url: "index.html", revision: "1a2b"}``."""
     fields = {
         (string(key) or name(key)): pair.child_by_field_name("value")
         for pair in node.named_children
@@ -119,10 +119,10 @@ def _precached(node: Node, _: bytes) -> Iterator[Reference]:
 
 
 def _added(node: Node, _: bytes) -> Iterator[Reference]:
-    """Yield what a hand-written service worker keeps: ``cache.addAll(["/", "/app.js"])``, ``cache.add("/")``."""
+    """Yield the files that other service workers cache: ``cache.addAll(["/", "/app.js"])``, ``cache.add("/")``."""
     function = node.child_by_field_name("function")
     owner, called = ("", "") if function is None else member(function)
-    # Sets and lists of classes have add(), too: only the name of what it is called on tells, or a minified one.
+    # Sets have add(), too: the object has to be named like a cache, or be minified.
     is_cache = called == "addAll" or (called == "add" and ("cache" in owner.lower() or len(owner) == 1))
     for argument in arguments_of(node)[:1] if is_cache else ():
         for url in elements_of(argument) if argument.type == "array" else [argument]:
@@ -146,13 +146,13 @@ def _chunks(node: Node, data: bytes) -> Iterator[Reference]:
 
 @lru_cache(maxsize=1)
 def _style_ids(data: bytes) -> tuple[str, ...]:
-    """Return the ids of the chunks that have a style sheet: ``{7: 1, 9: 1}[id]``, or ``7 == id``."""
+    """Return the ids of the chunks with a style sheet: ``{7: 1, 9: 1}[id]``, or ``7 == id``."""
     ids = [name for found in _STYLES.findall(data) for name in _ID.findall(found)]
     return tuple(name.decode("utf-8", "replace") for name in ids + _ONLY_STYLE.findall(data))
 
 
 def _turbopack(node: Node, _: bytes) -> Iterator[Reference]:
-    """Yield the chunks in a list of Turbopack's: ``["static/chunks/0cz1d0mv5g_q7.js"].map(t => e.l(t))``."""
+    """Yield the chunks in a list of Turbopack: ``["static/chunks/0cz1d0mv5g_q7.js"].map(t => e.l(t))``."""
     for element in elements_of(node):
         text = string(element) or ""
         if text.startswith(_TURBOPACK) and is_media(text):
@@ -181,7 +181,7 @@ def _file(kind: str, node: Node, base: Base) -> Iterator[Reference]:
         yield Reference(kind, text, node.start_point.row, Need.FILE, base)
 
 
-#: A text that the script holds, the type of node, and what finds references in such a node.
+#: A marker in the script, the type of node, and what finds references in such a node.
 FINDERS: Final[tuple[tuple[bytes, str, Callable[[Node, bytes], Iterator[Reference]]], ...]] = (
     (_MAP.encode(), "variable_declarator", _dependencies),
     (_MAP.encode(), "function_declaration", _dependencies),

@@ -1,4 +1,4 @@
-"""The names of webpack's chunks: what the function that makes them returns for each id that is written in it.
+"""The names of webpack's chunks: the results of the function that makes them, for each id that it contains.
 
 >>> from version_affinity.checking.languages.syntax import nodes, parsed
 >>> made = parsed(b'id => "js/" + (7 === id ? "about" : id) + "." + {7: "1a2b", 9: "3c4d"}[id] + ".js"')
@@ -19,27 +19,22 @@ if TYPE_CHECKING:
 
 _FUNCTIONS: Final = ("arrow_function", "function_expression")
 _EQUAL: Final = ("===", "==")
-#: How deep an expression is read: a chunk's name is a sum of a dozen parts, a chain of conditions may have some more.
+#: The greatest depth of an expression: a name is a sum of a dozen parts, a chain of conditions may have more.
 _DEPTH: Final = 200
 _CHUNKS: Final = 10_000
-#: Below it, a number with an exponent is written out (ECMA-262, Number::toString).
+#: JavaScript writes smaller numbers without an exponent (ECMA-262, Number::toString).
 _EXACT: Final = 1e21
 
 
 class _Call(NamedTuple):
-    """A call of the function: the name of its parameter, and the id that it is called with."""
+    """A call of the function: the name of its parameter, and the id that is its argument."""
 
     parameter: str
     id: str
 
 
 def chunk_names(function: Node, ids: Iterable[str] = ()) -> Iterator[str]:
-    """Yield the names that a function makes of the ids in it; none for a function that is not understood.
-
-    Args:
-        function: The function.
-        ids: The ids of a function that holds none itself.
-    """
+    """Yield the names that a function makes of its ids, or of ``ids`` if it has none; none if it is not understood."""
     body = function.child_by_field_name("body")
     parameter = _parameter(function)
     if function.type not in _FUNCTIONS or body is None or not parameter:
@@ -62,7 +57,7 @@ def _parameter(function: Node) -> str:
 
 
 def _ids(body: Node, parameter: str) -> dict[str, None]:
-    """Return the ids in a function, each once: the keys of its maps, and what it compares its parameter with."""
+    """Return the ids in a function, each once: the keys of its maps, and values that it compares its parameter with."""
     found: dict[str, None] = {}
     for node in nodes(body, ("pair", "binary_expression")):
         if node.type == "pair":
@@ -78,7 +73,7 @@ def _ids(body: Node, parameter: str) -> dict[str, None]:
 
 
 def _value(node: Node | None, call: _Call, depth: int) -> str | None:  # noqa: C901, PLR0911 - one for each kind of node
-    """Return the text that an expression makes; None for one that is not understood, or undefined."""
+    """Return the text that an expression makes; None if it is undefined or not understood."""
     if node is None or depth == 0:
         return None
     kind = node.type
@@ -115,7 +110,7 @@ def _part(node: Node, call: _Call, depth: int) -> str | None:
 
 
 def _looked_up(node: Node, call: _Call, depth: int) -> str | None:
-    """Return what a map that is written out, ``{7: "1a2b"}[id]``, has for the id."""
+    """Return the value of a literal map, ``{7: "1a2b"}[id]``, for the id."""
     mapped, index = node.child_by_field_name("object"), _value(node.child_by_field_name("index"), call, depth)
     while mapped is not None and mapped.type == "parenthesized_expression" and mapped.named_child_count == 1:
         mapped = mapped.named_children[0]
@@ -128,7 +123,7 @@ def _looked_up(node: Node, call: _Call, depth: int) -> str | None:
 
 
 def _is_equal(node: Node | None, call: _Call) -> bool | None:
-    """Return whether the id is what a condition compares it with; None for another condition."""
+    """Return whether the id equals the value that a condition compares it with; None for another condition."""
     if node is None or node.type != "binary_expression" or _operator(node) not in _EQUAL:
         return None
     sides = (node.child_by_field_name("left"), node.child_by_field_name("right"))

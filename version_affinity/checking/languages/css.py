@@ -1,4 +1,4 @@
-"""References of a style sheet: ``url()``, ``@import`` and the strings of ``image-set()``; read by tinycss2."""
+"""The references of a style sheet: ``url()``, ``@import`` and the strings of ``image-set()``. Parsed by tinycss2."""
 
 from __future__ import annotations
 
@@ -15,24 +15,23 @@ if TYPE_CHECKING:
 
 _IMAGE_SETS: Final = ("image-set", "-webkit-image-set")
 _BLOCKS: Final = ("() block", "[] block", "{} block")
-_REASONS: Final = {"bad-url": "a url() that is not closed or holds what it may not", "bad-string": "an open string"}
-#: Faults of one file that are told: one open quote can make hundreds.
+_REASONS: Final = {
+    "bad-url": "a url() that is not closed or has invalid characters",
+    "bad-string": "a string that is not closed",
+}
+#: Reported faults of one file: one open quote can make hundreds.
 _FAULTS: Final = 10
 
 
 def css_references(text: str, first_line: int = 1) -> Document:
-    """Return the references of a style sheet, or of the declarations of a ``style`` attribute.
-
-    Args:
-        text: The CSS.
-        first_line: The line of its first line.
+    """Return the references of a style sheet, or of a ``style`` attribute, whose text begins at a line.
 
     >>> [(found.kind, found.text) for found in css_references('@import "a.css"; a { src: url(b.png) }').references]
     [('@import', 'a.css'), ('url()', 'b.png')]
     """
     references: list[Reference] = []
     faults: list[Fault] = []
-    rule = ""  # the one whose URL comes next
+    rule = ""  # the rule that the next URL belongs to
     for token in _tokens(tinycss2.parse_component_value_list(text, skip_comments=True)):
         kind, line = token.type, first_line + token.source_line - 1
         if kind == "whitespace" or (kind == "ident" and rule == "namespace"):
@@ -44,7 +43,7 @@ def css_references(text: str, first_line: int = 1) -> Document:
             continue  # a condition loads nothing
         if kind == "error" and token.kind in _REASONS and len(faults) < _FAULTS:
             faults.append(Fault(line, _REASONS[token.kind]))
-        # A namespace's name looks like a URL, and is not fetched.
+        # The name of a namespace looks like a URL and is not loaded.
         if rule != "namespace":
             need = Need.FILE if rule == "import" else Need.CONTENT
             found_as, names = _named(token, is_import=rule == "import")
@@ -54,7 +53,7 @@ def css_references(text: str, first_line: int = 1) -> Document:
 
 
 def decoded(data: bytes) -> str:
-    r"""Return a text file's text as a browser reads it that is told ``charset=utf-8``: a byte order mark outranks that.
+    r"""Return text as browsers decode ``charset=utf-8``: a byte order mark outranks it.
 
     >>> decoded(b"\xff\xfea\x00"), decoded(b"\xef\xbb\xbfa\xff")
     ('a', 'a\ufffd')
@@ -65,7 +64,7 @@ def decoded(data: bytes) -> str:
 
 
 def _tokens(tokens: Iterable[Node]) -> Iterator[Node]:
-    """Yield all tokens in their order, those of blocks and functions after what holds them."""
+    """Yield all tokens in their order, those of blocks and functions included."""
     pending = [iter(tokens)]
     while pending:
         token = next(pending[-1], None)
@@ -80,7 +79,7 @@ def _tokens(tokens: Iterable[Node]) -> Iterator[Node]:
 
 
 def _named(token: Node, *, is_import: bool) -> tuple[str, list[str]]:
-    """Return what a token's URLs are, and the URLs that it names itself."""
+    """Return the kind of a token's URLs, and the URLs."""
     if token.type == "url" or (is_import and token.type == "string"):
         return "@import" if is_import else "url()", [token.value]
     if token.type == "function" and token.lower_name == "url":

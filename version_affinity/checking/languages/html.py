@@ -1,11 +1,12 @@
-"""References of an HTML file, its inline styles and scripts included; read by JustHTML, a parser of the HTML standard.
+"""The references of an HTML file, its inline styles and scripts included. Parsed by JustHTML.
 
-The standard library's ``html.parser`` is none: it takes minutes for some hostile files, and knows nothing of foreign
-content and templates. What a ``<template>`` holds is not loaded, unless it is a declarative shadow root.
+The standard library's ``html.parser`` does not follow the HTML standard: it takes minutes for some files, and does not
+know foreign content and templates. The content of a ``<template>`` is not loaded, except in a declarative shadow root.
 """
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from justhtml import Element, JustHTML
@@ -50,7 +51,7 @@ _ATTRIBUTES: Final = {
 }
 _SETS: Final = (("img", "srcset"), ("source", "srcset"), ("link", "imagesrcset"))
 
-#: The first of a link's relations that stands here says what it is; others (``canonical``) load nothing.
+#: The first of a link's relations that is a key here counts; others (``canonical``) load nothing.
 _RELATIONS: Final = {
     "stylesheet": _FILE,
     "modulepreload": _FILE,
@@ -76,14 +77,13 @@ MINOR: Final = frozenset(
         *(f"<link {relation}>" for relation in _RELATIONS if "icon" in relation or "startup" in relation),
     )
 )
-# Whitespace of the HTML standard, and what stands between the candidates of a set.
-_SPACES: Final = " \t\n\f\r"
-_BETWEEN: Final = f"{_SPACES},"
+#: The URL of a candidate of a set, after the whitespace and commas before it.
+_CANDIDATE: Final = re.compile(r"[ \t\n\f\r,]*([^ \t\n\f\r]+)")
 _CODE: Final = ("script", "style")
-#: The script in which Vite's plugin for old browsers leaves the URL of what is loaded by SystemJS there.
+#: The script of Vite's plugin for old browsers whose attribute has the URL that SystemJS loads there.
 _LEGACY_ENTRY: Final = "vite-legacy-entry"
 
-#: What ``<script type>`` says of JavaScript (HTML standard, MIME Sniffing section 4.6); other types hold data.
+#: The types of scripts with JavaScript (HTML standard, MIME Sniffing section 4.6); others hold data.
 _SCRIPTS: Final = frozenset(
     (
         *("", "module"),
@@ -102,10 +102,7 @@ class _Tag(NamedTuple):
 
 
 def html_references(data: bytes) -> Document:
-    """Return the references of an HTML file.
-
-    Args:
-        data: The file. It is UTF-8, as it is sent, unless a byte order mark says otherwise.
+    """Return the references of an HTML file, which is UTF-8 unless it has another byte order mark.
 
     >>> page = b'<script src="/a.js"></script><img srcset="b.png 1x, c.png 2x">'
     >>> [(found.kind, found.text) for found in html_references(page).references]
@@ -149,7 +146,7 @@ def _elements(root: Node) -> Iterator[_Tag]:
 
 
 def _own(element: _Tag) -> Iterator[Reference]:
-    """Yield what an element's own attributes refer to."""
+    """Yield the references of an element's own attributes."""
     name, attributes, line = element.name, element.attributes, element.line
     if name == "link":
         yield from _link(element)
@@ -183,7 +180,7 @@ def _link(element: _Tag) -> Iterator[Reference]:
 
 
 def _inner(element: _Tag) -> Iterator[Document]:
-    """Yield what is found in an element's style sheet or script, and in its ``style`` attribute."""
+    """Yield the references of an element's style sheet or script, and of its ``style`` attribute."""
     if element.name == "style":
         yield css.css_references(element.text, element.text_line)
     elif element.name == "script" and element.text.strip() and _kind(element) in _SCRIPTS:
@@ -208,17 +205,17 @@ def _refreshed(content: str) -> str:
 def _candidates(srcset: str) -> Iterator[str]:
     """Yield the URLs of a ``srcset`` (HTML standard, parsing a srcset attribute)."""
     at = 0
-    while (start := _skip(srcset, at, _BETWEEN)) < len(srcset):
-        end = _find(srcset, start, _SPACES)
+    while found := _CANDIDATE.match(srcset, at):
+        start, end = found.span(1)
         url = srcset[start:end].rstrip(",")
         if url:
             yield url
-        # A comma at its end ends the candidate; otherwise descriptors follow.
+        # A comma at the end of a URL ends the candidate; otherwise descriptors follow.
         at = end if len(url) < end - start else _after_descriptors(srcset, end)
 
 
 def _after_descriptors(srcset: str, at: int) -> int:
-    """Return where the descriptors of one candidate end; a comma in parentheses does not end them."""
+    """Return the end of a candidate's descriptors; a comma in parentheses does not end them."""
     depth = 0
     for position in range(at, len(srcset)):
         character = srcset[position]
@@ -229,17 +226,3 @@ def _after_descriptors(srcset: str, at: int) -> int:
         elif character == "," and not depth:
             return position
     return len(srcset)
-
-
-def _skip(text: str, at: int, characters: str) -> int:
-    """Return the first position from one on where none of some characters stands."""
-    while at < len(text) and text[at] in characters:
-        at += 1
-    return at
-
-
-def _find(text: str, at: int, characters: str) -> int:
-    """Return the first position from one on where one of some characters stands."""
-    while at < len(text) and text[at] not in characters:
-        at += 1
-    return at

@@ -1,4 +1,4 @@
-"""Import maps (HTML standard, import maps): which URL a module specifier means."""
+"""Import maps (HTML standard, import maps): the URL that a module specifier means."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ if TYPE_CHECKING:
 
 _RELATIVE: Final = ("/", "./", "../")
 
-#: From a specifier to a path; ``EXTERNAL`` for another origin's URL, None for what must not be loaded.
+#: Specifiers and paths; ``EXTERNAL`` for a URL of another origin, None for a module that must not be loaded.
 Addresses: TypeAlias = "tuple[tuple[str, str | None], ...]"
 
 
 class ImportMap(NamedTuple):
-    """The import maps of a page, as one.
+    """The import maps of a page, merged.
 
     Attributes:
         imports: The specifiers of every module. Those that are URLs are resolved.
-        scopes: The paths, the longest first, in whose modules other specifiers come before these.
+        scopes: The paths, the longest first, whose modules have specifiers that outrank these.
     """
 
     imports: Addresses = ()
     scopes: tuple[tuple[str, Addresses], ...] = ()
 
     def address_of(self, specifier: str, base: str) -> str | None:
-        """Return the path that a specifier means in the module at a path; ``EXTERNAL`` for another origin's URL.
+        """Return the path that a specifier means in the module at a path; ``EXTERNAL`` for a URL of another origin.
 
-        None: the specifier is no URL and stands in no map, or a map says that it must not be loaded.
+        None if the specifier is neither a URL nor in a map, or if a map forbids it.
 
         >>> found = ImportMap(imports=(("lit", "/vendor/lit.js"), ("lit/", "/vendor/lit/")))
         >>> [found.address_of(name, "/c/a.js") for name in ("lit", "lit/html.js", "./b.js")]
@@ -49,23 +49,23 @@ class ImportMap(NamedTuple):
             return found[0]
         if name.startswith("/"):
             return name
-        # A relative one may be of another origin, too: that of its base.
+        # A relative URL may be of another origin, too: that of its base.
         return EXTERNAL if name == EXTERNAL or has_scheme(name) else None
 
 
-#: Of a page that has none.
+#: The import map of a page without one.
 NO_IMPORTS: Final = ImportMap()
 
 
 def parse_import_maps(
     texts: Iterable[tuple[int, str]], base: str, local: Callable[[str], str] = str
 ) -> tuple[ImportMap, tuple[Reference, ...], tuple[Fault, ...]]:
-    """Return the import maps of a page as one, with the addresses that they refer to and what cannot be used.
+    """Return the import maps of a page, merged, with their references and faults.
 
     Args:
-        texts: The text of each map with its line; of two that name a specifier, the first one counts.
+        texts: The line and the text of each map. The first one with a specifier counts.
         base: The path of the page's base URL.
-        local: Returns the path of a URL of the build's own origins, and any other text as it is.
+        local: Returns the path of a URL of the build's own origins, and any other text unchanged.
     """
     imports: dict[str, str | None] = {}
     scopes: dict[str, dict[str, str | None]] = {}
@@ -75,10 +75,10 @@ def parse_import_maps(
         try:
             document = json.loads(text)
         except (ValueError, RecursionError) as error:
-            faults.append(Fault(line, f"an import map that is no JSON: {error!s:.100}"))
+            faults.append(Fault(line, f"an import map that is not valid JSON: {error!s:.100}"))
             continue
         if not isinstance(document, dict):
-            faults.append(Fault(line, "an import map that is no JSON object"))
+            faults.append(Fault(line, "an import map that is not a JSON object"))
             continue
         parts = [(imports, document.get("imports"))]
         scoped = document.get("scopes")
@@ -100,22 +100,17 @@ def parse_import_maps(
     )
 
 
-def is_relative(specifier: str) -> bool:
-    """Tell whether a specifier is a URL without a scheme, so that it needs no import map."""
-    return specifier.startswith(_RELATIVE)
-
-
 def _frozen(addresses: dict[str, str | None]) -> Addresses:
-    """Return addresses with the longest specifier first: of two prefixes that match, it counts."""
+    """Return addresses with the longest specifier first: it counts if two prefixes match."""
     return tuple(sorted(addresses.items(), key=lambda item: item[0], reverse=True))
 
 
 def _normalised(specifier: str, base: str) -> str:
-    return resolve(specifier, base) if is_relative(specifier) else specifier
+    return resolve(specifier, base) if specifier.startswith(_RELATIVE) else specifier
 
 
 def _match(name: str, addresses: Addresses) -> tuple[str | None] | None:
-    """Return the address of a specifier, in a tuple; None where no address is for it."""
+    """Return the address of a specifier, in a tuple; None if it has none."""
     for specifier, address in addresses:
         if specifier == name:
             return (address,)

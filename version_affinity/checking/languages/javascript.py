@@ -1,8 +1,8 @@
-"""References of a script or module.
+"""The references of a script or module that are literals.
 
-Found are those that are written out: static and dynamic imports, ``export ... from``, ``import.meta.resolve()``,
-``new URL(..., import.meta.url)``, workers and worklets, ``importScripts()``, what bundlers write of their own
-(``bundlers.py``), and strings that look like the URL of a file. Source maps are none: no page loads them.
+These are static and dynamic imports, ``export ... from``, ``import.meta.resolve()``, ``new URL(..., import.meta.url)``,
+workers and worklets, ``importScripts()``, the formats of bundlers (``bundlers.py``), and strings that look like the URL
+of a file. Source maps do not count: no page loads them.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from version_affinity.assets.loading.media import is_media
-from version_affinity.checking.origins import split
+from version_affinity.checking.origins import split_origin
 from version_affinity.checking.references import Base, Document, Fault, Need, Reference, has_scheme, is_fragment
 
 from .bundlers import FINDERS as BUNDLERS
@@ -25,37 +25,33 @@ if TYPE_CHECKING:
 
     Finder = Callable[[Node], Iterator[Reference]]
 
-#: The kind of what registers a service worker. Libraries do that too, and not every application uses it.
+#: The kind of a service worker that is registered. A library may do that in a part that the application does not use.
 SERVICE_WORKER: Final = "serviceWorker.register()"
-#: The kind of a string that nothing but its own text tells to be a URL.
+#: The kind of a string that only its own text makes a URL.
 _STRING: Final = "string"
 _STRINGS: Final = ("string", "template_string")
-#: What a string is that names a property and no file: a key of an object, a method's name, an index.
+#: The fields of strings that name a property, not a file: a key of an object, the name of a method, an index.
 _NAMES: Final = ("key", "name", "index")
 _CATCH: Final = b".catch("
-#: Kinds that scripts and libraries also use for files that are there in some environments only.
+#: Kinds that libraries also use for files that exist only in some environments.
 _FALLIBLE: Final = ("import()", "import.meta.resolve()", "new URL()", "new Worker()", "importScripts()", "addModule()")
-#: What a whole URL may be added to: webpack's public path, and nothing.
+#: What a whole URL may be added to: webpack's public path, or an empty string.
 _PUBLIC_PATH: Final = (b".p+", b".p +")
 _STARTS: Final = (b".p", b'""', b"''", b"``")
 _DIRECTORIES: Final = ("/", "/.", "/..")
 _WORKERS: Final = ("Worker", "SharedWorker")
 _IMPORT_SCRIPTS: Final = "importScripts"
 _GLOBALS: Final = ("self", "globalThis")
-#: Bytes of a string that may be a URL of a build's file, and of the second argument of ``new URL()``.
+#: Bytes of the longest string that may be the URL of a file, and of the second argument of ``new URL()``.
 _LONGEST_URL: Final = 300
-#: A name that may carry a hash. Whether it does, its directory says (``site.py``).
+#: A name that may contain a hash. Its directory decides (``site.py``).
 _HASHED: Final = re.compile(r"(?:\A|\.)(?=[\w-]*[0-9A-Z])[\w-]{8,}\.")
-#: What tells a file's URL from a text that happens to end like one.
+#: Characters of a text that only ends like a URL.
 _NOT_IN_URLS: Final = frozenset(" \t\n\r\"'`<>{}()*|,;")
 
 
 def script_references(data: bytes, first_line: int = 1) -> Document:
-    """Return the references of a script or module.
-
-    Args:
-        data: Its text in UTF-8.
-        first_line: The line of its first line.
+    """Return the references of a script or module in UTF-8 that begins at a line.
 
     >>> [(found.kind, found.text) for found in script_references(b"import './a.js'; import(`./b.js`)").references]
     [('import', './a.js'), ('import()', './b.js')]
@@ -67,27 +63,27 @@ def script_references(data: bytes, first_line: int = 1) -> Document:
     tree = parsed(data)
     references: list[Reference] = []
     bases: set[int] = set()
-    for node, where in placed_nodes(tree, finders):
-        if node.start_byte in bases or (where.field in _NAMES and node.type in _STRINGS):
+    for node, position in placed_nodes(tree, finders):
+        if node.start_byte in bases or (position.field in _NAMES and node.type in _STRINGS):
             continue
         if node.type == "new_expression":
             bases.update(argument.start_byte for argument in arguments_of(node)[1:2] if argument.type == node.type)
-        is_fallible = _may_fail(data, node, where)
+        is_fallible = _may_fail(data, node, position)
         references += (
             found._replace(line=found.line + first_line, is_conditional=is_fallible and found.kind in _FALLIBLE)
             for found in finders[node.type](node)
             if not is_fragment(found.text)
         )
-    told = {found.text for found in references if found.kind != _STRING}
-    kept = (found for found in references if found.kind != _STRING or found.text not in told)
+    certain = {found.text for found in references if found.kind != _STRING}
+    kept = (found for found in references if found.kind != _STRING or found.text not in certain)
     row = first_error(tree)
     faults = () if row is None else (Fault(first_line + row, "it cannot be parsed as JavaScript"),)
     return Document(tuple(dict.fromkeys(kept)), faults)
 
 
-def _may_fail(data: bytes, node: Node, where: Position) -> bool:
-    """Tell whether a script is prepared for what stands at a node not to be there: a condition, try or catch()."""
-    return where.is_conditional or data.startswith(_CATCH, node.end_byte)
+def _may_fail(data: bytes, node: Node, position: Position) -> bool:
+    """Return whether a script expects that a node may fail: it is in a condition or try, or has a catch()."""
+    return position.is_conditional or data.startswith(_CATCH, node.end_byte)
 
 
 def _both(first: Finder | None, second: Callable[[Node, bytes], Iterator[Reference]], data: bytes) -> Finder:
@@ -100,7 +96,7 @@ def _both(first: Finder | None, second: Callable[[Node, bytes], Iterator[Referen
 
 
 def _static(node: Node) -> Iterator[Reference]:
-    """Yield what an ``import`` or an ``export ... from`` names."""
+    """Yield the module of an ``import`` or an ``export ... from``."""
     source = node.child_by_field_name("source")
     kind = "import" if node.type == "import_statement" else "export from"
     yield from _literal(kind, source, Need.FILE, Base.SPECIFIER)
@@ -148,16 +144,16 @@ def _new(node: Node) -> Iterator[Reference]:
 
 
 def _is_directory(node: Node) -> bool:
-    """Tell whether a string is the URL of a directory, from which a script makes other URLs: ``"../"``, ``"."``."""
+    """Return whether a string is the URL of a directory, from which a script makes other URLs: ``"../"``, ``"."``."""
     text = string(node) or ""
     return text in (".", "..") or text.endswith(_DIRECTORIES)
 
 
 def _is_own_url(node: Node) -> bool:
-    """Tell whether an expression is the URL of the file that it stands in, in one of the ways that bundlers write it.
+    """Return whether an expression is the URL of its own file, in one of the ways that bundlers write it.
 
-    As ``import.meta.url``, ``"" + import.meta.url`` (Vite), ``module.meta.url`` (SystemJS), and by
-    ``document.currentScript`` in scripts that are no modules. Not by ``location``: that makes the URLs of an API, too.
+    As ``import.meta.url``, ``"" + import.meta.url`` (Vite), ``module.meta.url`` (SystemJS), and with
+    ``document.currentScript`` in classic scripts. Not with ``location``: URLs of an API are made with it, too.
     """
     if node.end_byte - node.start_byte > _LONGEST_URL:
         return False
@@ -166,11 +162,11 @@ def _is_own_url(node: Node) -> bool:
 
 
 def _named(data: bytes, node: Node) -> Iterator[Reference]:
-    """Yield a string that may be the URL of a file, as bundlers put it where a script imports an image."""
+    """Yield a string that may be the URL of a file: bundlers write one where a script imports an image."""
     if node.end_byte - node.start_byte > _LONGEST_URL or b"." not in (node.text or b""):
         return
     text = string(node)
-    if text is None or (has_scheme(text) and split(text) is None) or not _NOT_IN_URLS.isdisjoint(text):
+    if text is None or (has_scheme(text) and split_origin(text) is None) or not _NOT_IN_URLS.isdisjoint(text):
         return
     path = text.partition("#")[0].partition("?")[0]
     last = path[path.rfind("/") + 1 :]
@@ -182,9 +178,9 @@ def _named(data: bytes, node: Node) -> Iterator[Reference]:
 
 
 def _is_ending(before: bytes) -> bool:
-    """Tell from the bytes before a string whether it is the end of a name that is put together.
+    """Return whether a string is the end of a concatenated name, by the bytes before it.
 
-    To ask the tree for what stands before a node takes longer the deeper that is.
+    The tree would need more time for that the deeper the node is.
     """
     return before.endswith(b"+") and not before[:-1].rstrip().endswith(_STARTS)
 
@@ -195,7 +191,7 @@ def _literal(kind: str, node: Node | None, need: Need, base: Base) -> Iterator[R
         yield Reference(kind, text, node.start_point.row, need, base)
 
 
-#: What may be found, by the type of node. The lines of what they yield count from 0.
+#: The finders by type of node. The lines of their references count from 0.
 _FINDERS: Final[dict[str, Finder]] = {
     "import_statement": _static,
     "export_statement": _static,

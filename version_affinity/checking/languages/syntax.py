@@ -1,6 +1,6 @@
-"""A script as a tree, read by tree-sitter: its nodes, and what names, strings and arguments among them say.
+"""A script as a tree, parsed by tree-sitter: its nodes, and the values of names, strings and arguments.
 
-The tree is walked with a cursor: queries take quadratic time on a deep one.
+The tree is walked with a cursor: queries take quadratic time on a deep tree.
 """
 
 from __future__ import annotations
@@ -17,29 +17,24 @@ if TYPE_CHECKING:
     from tree_sitter import Node, Tree
 
 _LANGUAGE: Final = Language(tree_sitter_javascript.language())
-#: Bytes of the longest name that is looked for: ``navigator.serviceWorker``, ``document.currentScript.src``.
+#: Bytes of the longest name of interest: ``navigator.serviceWorker``, ``document.currentScript.src``.
 _LONGEST_NAME: Final = 64
-#: After one of these tokens, the rest of the statement or expression runs only under some condition.
+#: After one of these tokens, the rest of the statement or expression runs only under a condition.
 _CONDITIONS: Final = frozenset(("if", "try", "case", "?", "&&", "||", "??", "&&=", "||=", "??="))
-#: Names that modules import and export may be reserved words (ECMA-262, ModuleExportName); the grammar refuses them.
+#: Modules may import and export reserved words (ECMA-262, ModuleExportName); the grammar refuses them.
 _MODULE_NAMES: Final = re.compile(rb"\b(?:import|export)[\s\w$,*]{0,100}\{[\s\w$,'\"./-]*\}|\*\s*as\s+\w+\s+from\b")
 _RESERVED: Final = re.compile(
     rb"\b(?:break|case|catch|class|const|continue|debugger|delete|do|else|export|extends|finally|for|function|if|import|in"
     rb"|instanceof|new|null|return|super|switch|this|throw|true|try|typeof|var|void|while|with)\b"
 )
-#: What the grammar does not know: import phases, and the former keyword of import attributes.
+#: The grammar does not know import phases, and the former keyword of import attributes.
 _PHASE: Final = re.compile(rb"\bimport\s+(source|defer)(?=\s+(?!from\b)[\w$*{])")
 _ASSERT: Final = re.compile(rb"([\"'])(\s*)assert(?=\s*\{\s*type\s*:)")
 _ESCAPES: Final = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f", "v": "\v", "0": "\0", "\n": "", "\r\n": ""}
 
 
 class Position(NamedTuple):
-    """Where a node stands.
-
-    Attributes:
-        field: What it is to the node that holds it, such as "key"; "" for nothing of a name.
-        is_conditional: Whether a condition or an exception may keep it from running.
-    """
+    """The position of a node: its field in its parent, such as "key", and whether it may be kept from running."""
 
     field: str
     is_conditional: bool
@@ -51,7 +46,7 @@ def parsed(data: bytes) -> Tree:
     >>> parsed(b"import {in as a} from './a.js'; export {a as do}; export default {b: new C}").root_node.has_error
     False
     """
-    # What is put in place of something has its length: nodes are looked up in the script by their position.
+    # Replacements have the same length: nodes are looked up in the script by their position.
     plain = _MODULE_NAMES.sub(_without_reserved, data)
     plain = _PHASE.sub(lambda phase: b"import".ljust(len(phase[0])), plain)
     return Parser(_LANGUAGE).parse(_ASSERT.sub(rb"\1\2with  ", plain))
@@ -63,9 +58,9 @@ def nodes(tree: Tree | Node, kinds: Container[str]) -> Iterator[Node]:
 
 
 def placed_nodes(tree: Tree | Node, kinds: Container[str]) -> Iterator[tuple[Node, Position]]:
-    """Yield the nodes of some kinds in a tree or below a node, and where each stands."""
+    """Yield the nodes of some kinds in a tree or below a node, each with its position."""
     cursor = tree.walk()
-    # For each level, whether its nodes stand under a condition.
+    # For each level, whether its nodes depend on a condition.
     levels = [False]
     while True:
         node = cursor.node
@@ -98,12 +93,12 @@ def first_error(tree: Tree) -> int | None:
 
 
 def _is_raw_escape(node: Node) -> bool:
-    r"""Tell whether an error is an escape that only a tagged template may hold: ``String.raw`\ufoo` ``."""
+    r"""Return whether an error is an escape that only a tagged template may have: ``String.raw`\ufoo` ``."""
     return node.is_error and (node.text or b"")[:2] in (rb"\u", rb"\x")
 
 
 def _without_reserved(names: re.Match[bytes]) -> bytes:
-    """Return the names that a module imports or exports, with reserved words replaced by others of the same length."""
+    """Return the names that a module imports or exports, with reserved words replaced by names of the same length."""
     head, brace, rest = names[0].partition(b"{" if b"{" in names[0] else b"as")
     return head + brace + _RESERVED.sub(lambda word: b"_" * len(word[0]), rest)
 
@@ -117,19 +112,19 @@ def arguments_of(node: Node) -> list[Node]:
 
 
 def elements_of(array: Node) -> list[Node]:
-    """Return what stands in an array."""
+    """Return the elements of an array."""
     return [element for element in array.named_children if element.type != "comment"]
 
 
 def member(node: Node) -> tuple[str, str]:
-    """Return what stands before and after the last dot of a member expression; "" for what is long."""
+    """Return the texts before and after the last dot of a member expression; "" for a long one."""
     if node.type != "member_expression":
         return "", ""
     return name(node.child_by_field_name("object")), name(node.child_by_field_name("property"))
 
 
 def name(node: Node | None) -> str:
-    """Return a name as it is written, "" for what is too long to be one that is looked for."""
+    """Return a name as it is written; "" for one that is too long to be of interest."""
     if node is None or node.end_byte - node.start_byte > _LONGEST_NAME:
         return ""
     return (node.text or b"").decode("utf-8", "replace")
@@ -152,7 +147,7 @@ def string(node: Node | None) -> str | None:
 
 
 def _unescaped(escape: str) -> str:
-    """Return what an escape sequence stands for, given without its backslash (ECMA-262 section 12.9.4)."""
+    """Return the character of an escape sequence, given without its backslash (ECMA-262 section 12.9.4)."""
     if escape in _ESCAPES:
         return _ESCAPES[escape]
     if escape[:1] in ("x", "u"):

@@ -1,4 +1,4 @@
-"""References of a web app manifest (W3C Web Application Manifest): its icons, screenshots and pages."""
+"""The references of a web app manifest (W3C Web Application Manifest): its icons, screenshots and pages."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ def manifest_references(data: bytes) -> Document:
     try:
         manifest = json.loads(text)
     except json.JSONDecodeError as error:
-        return Document(faults=(Fault(error.lineno, f"it is no JSON: {error.msg}"),))
+        return Document(faults=(Fault(error.lineno, f"it is not valid JSON: {error.msg}"),))
     except (ValueError, RecursionError):
-        return Document(faults=(Fault(1, "it is no JSON that can be read"),))
+        return Document(faults=(Fault(1, "it is not JSON that can be parsed"),))
     if not isinstance(manifest, dict):
-        return Document(faults=(Fault(1, "it is no JSON object"),))
+        return Document(faults=(Fault(1, "it is not a JSON object"),))
     found = (
         Reference(kind, value, _line(text, value), need)
         for kind, value, need in _values(manifest)
@@ -58,5 +58,5 @@ def _objects(values: object) -> Iterator[dict[str, object]]:
 
 
 def _line(text: str, value: str) -> int:
-    """Return the line of the first place where a manifest holds a string: the JSON parser does not tell."""
+    """Return the line of the first occurrence of a string: the JSON parser does not give it."""
     return text.count("\n", 0, max(text.find(json.dumps(value, ensure_ascii=False)), 0)) + 1
