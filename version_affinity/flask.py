@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from .assets.handover import HandOver
     from .decision.keys import KeySource
-    from .responses.exchange import Exchange
+    from .responses.applications import Exchange
     from .rollout.source import Source
     from .rollout.version import Version
 

@@ -10,12 +10,12 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from .app_first import app_first as compiled_patterns
 from .app_first import listed_rules
-from .assets.build import ALL_METHODS, APP, FILE, MISSING
-from .assets.loading.asset import Asset
+from .assets.build import MISSING
+from .assets.http.response import NOT_MODIFIED, OK
 from .assets.loading.index import DEFAULT_IGNORE
 from .assets.loading.memory import Memory
 from .assets.routing import check_handling
@@ -40,15 +40,14 @@ from .counters import Counters
 from .decision.decider import DECISION, VERSION
 from .decision.keys import Header, check_keys
 from .decision.overrides import DEFAULT_HEADERS, Overrides
-from .decision.request import READING, SHOWING, Request, is_for_html, is_of_server, path_of
+from .decision.request import Request, path_of
 from .decision.service_workers import configured as service_workers_by
 from .deployment import check_name
-from .responses.applications import ORIGINAL, answer_preflight, call, no_file, not_allowed, take_conditional
-from .responses.exchange import Exchange
+from .responses.applications import Applications, Exchange
 from .responses.explanation import explain
 from .responses.finish import Finisher
-from .responses.override_links import PARAMETER, OverrideLinks
-from .responses.route import allowed, look_up
+from .responses.override_links import OverrideLinks
+from .responses.route import APPLICATIONS, route
 from .responses.serve import FileServer
 from .rollout.rollout import Rollout
 from .rollout.source import Source
@@ -64,10 +63,11 @@ if TYPE_CHECKING:
 
     from .assets.handover import HandOver
     from .counters import Counts
+    from .decision.decider import Decision
     from .decision.keys import KeySource
     from .deployment import Deployment
     from .responses.explanation import Explanation
-    from .responses.headers import DecisionHeaders
+    from .rollout.named_files import NamedFile
     from .rollout.version import Version
 
 
@@ -177,9 +177,11 @@ class VersionAffinity(TemplateFunctions):
             log_key_error=key_error_log(),
         )
         self._headers = self._finisher.headers
-        links = OverrideLinks(overrides, forcing, self._finisher, self._counters)
-        self._links = None if overrides.cookie is None else links
-        self._everywhere = settings.prefix == "/"
+        self._links = (
+            None if overrides.cookie is None else OverrideLinks(overrides, forcing, self._finisher, self._counters)
+        )
+        self._has_app = app is not None
+        self._applications = Applications(self._app, self._finisher)
         self._files = FileServer(self._finisher, self._counters, self._cookie, check_hand_over(hand_over))
         if isinstance(versions, Source):
             state = State.of(settings, versions.load(load), None)
@@ -188,131 +190,69 @@ class VersionAffinity(TemplateFunctions):
         self._rollout = Rollout(state, load, held, self._source, (self._finisher.forget, self._counters.forget))
         self._autorefresh = check_switch("autorefresh", autorefresh)
 
-    # The request path.
-
-    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:  # noqa: C901, PLR0911, PLR0912 - the five steps, whole
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer a request (PEP 3333)."""
-        state = self._rollout.state if not self._autorefresh else self._rollout.refreshed()
-        path = environ.get("PATH_INFO") or path_of(environ)
-        reading = environ["REQUEST_METHOD"] in READING
-        # 1. serve by name
+        state = self._rollout.refreshed() if self._autorefresh else self._rollout.state
         catalog = state.catalog
-        named = catalog.named.get(path)
-        if named is None and path in catalog.names:  # as ``named_file`` does it, which would be a call on each request
-            named = catalog.make(path)
-        if named is not None:
-            by_name = self._files.by_name if reading else self._files.preflight_by_name
-            body = by_name(state, named, environ, start_response)
-            if body is not None:
-                return body
-        # 2. decide
+        path = environ.get("PATH_INFO") or path_of(environ)
+        # 1. Serve by name: a fingerprinted file, from any known version that has it.
+        named = catalog.named.get(path) or (catalog.named_file(path) if path in catalog.names else None)
+        if named is not None and (body := self._by_name(state, named, environ, start_response)) is not None:
+            return body
+        # 2. Decide: the version, by the kind of request.
         exchange = Exchange(environ, self._cookie, state.workers)
-        if self._links is not None and PARAMETER in environ.get("QUERY_STRING", ""):
-            body = self._links.answer(state, exchange, start_response)
-            if body is not None:
-                return body
+        if self._links is not None and (body := self._links.answer(state, exchange, start_response)) is not None:
+            return body
         decision = state.decider.decide(exchange)
-        if catalog.guarded and (named := catalog.guarded_file(path, decision.version)) is not None:
-            by_name = self._files.by_name if reading else self._files.preflight_by_name
-            body = by_name(state, named, environ, start_response)
-            if body is not None:
-                return body
+        named = catalog.guarded_file(path, decision.version) if catalog.guarded else None
+        if named is not None and (body := self._by_name(state, named, environ, start_response)) is not None:
+            return body
         environ[VERSION] = decision.version
         environ[DECISION] = decision
         decided = self._headers[exchange.kind][decision]
         if decision.refused:
-            self._counters.refused[decision.refused].advance()
-            if self._links is not None:
-                start_response = self._links.clearing(exchange, start_response)
-        # 3. app_first
-        local = path if self._everywhere else state.settings.local(path)
-        if local is None or self._app_first(path):
-            return self._pass_on(state, exchange, decided, start_response)
-        # 4. serve, and 5. finish
-        build = state.builds[decision.version]
-        if build is None:
-            return self._dispatch(state, exchange, decided, local, start_response)
-        if not reading:
-            if answer_preflight(build.preflight(local, environ), decided.count_success, start_response):
-                return ()
-            if self._app is None:
-                methods = ALL_METHODS if named is not None else allowed(local, build, catalog, environ)
-                changes = build.changes_at(local, environ)
-                return not_allowed(environ, decided, start_response, methods, changes)
-            return self._pass_on(state, exchange, decided, start_response)
-        at = build.find(local, environ)
-        if isinstance(at, Asset):
-            return self._files.under_decision(
-                state, exchange, decided, FILE, local, at, decision.version, start_response
-            )
-        found, target, served = look_up(
-            at, local, decision.version, build, catalog, environ, has_app=self._app is not None
-        )
-        if found == APP:
-            depends, negotiated = catalog.is_disputed(local, environ), build.shows_page(local, environ)
-            return self._pass_on(state, exchange, decided, start_response, depends, negotiated)
-        if isinstance(target, Asset):
-            return self._files.under_decision(state, exchange, decided, found, local, target, served, start_response)
-        if target is not None:
-            return self._files.redirect(state, exchange, decided, local, target, start_response)
-        changes = build.changes_at(local, environ)
-        if found == MISSING:
-            body = None if self._source is None else self._arrived(self._source, state, path, environ, start_response)
-            if body is not None:
-                return body
-            return self._files.missing(path, exchange, decided, changes, start_response)
-        return no_file(environ, decided, start_response, changes)
+            start_response = self._refuse(exchange, decision, start_response)
+        # 3. The paths of app_first, and 4. what the path means in the decided version.
+        found = route(state, path, decision.version, environ, self._app_first, self._has_app)
+        # 5. Send it, and finish: caching headers, Vary, trace, cookie.
+        if found[0] in APPLICATIONS:
+            return self._applications.call(state, exchange, decided, found, start_response)
+        named = self._arrived(state, path, decision.version) if found[0] == MISSING else None
+        if named is not None and (body := self._by_name(state, named, environ, start_response)) is not None:
+            return body
+        return self._files.serve(state, exchange, decided, found, start_response)
 
-    def _arrived(
-        self, source: Source, state: State, path: str, environ: WSGIEnvironment, start_response: StartResponse
+    def _by_name(
+        self, state: State, named: NamedFile, environ: WSGIEnvironment, start_response: StartResponse
     ) -> Iterable[bytes] | None:
-        """Send a fingerprinted file of a version that was uploaded a moment ago; None where there is none."""
-        source.look()
+        """Send a fingerprinted file; None if no copy of it is left, and for methods that files do not understand."""
+        sent = named.answer(environ) or self._files.rare_answer(state, named, environ)
+        if sent is None:
+            return None
+        if not named.owners & state.settled:
+            self._files.count_rescue(state, named, environ)
+        status, headers, body = sent
+        if status is OK:
+            named.count_ok()
+        elif status is NOT_MODIFIED:
+            named.count_not_modified()
+        else:
+            named.tally[status[0]].advance()
+        start_response(status, headers)
+        return body
+
+    def _refuse(self, exchange: Exchange, decision: Decision, start_response: StartResponse) -> StartResponse:
+        """Count an override that was refused, and remove the cookie of a link that is not valid any more."""
+        self._counters.refused[decision.refused].advance()
+        return start_response if self._links is None else self._links.clearing(exchange, start_response)
+
+    def _arrived(self, state: State, path: str, version: str) -> NamedFile | None:
+        """Return a fingerprinted file of a version that was uploaded a moment ago; None without one."""
+        if self._source is None:
+            return None
+        self._source.look()
         after = self._rollout.state
-        named = None if after is state else after.catalog.named_file(path)
-        return None if named is None else self._files.by_name(after, named, environ, start_response)
-
-    def _pass_on(
-        self,
-        state: State,
-        exchange: Exchange,
-        decided: DecisionHeaders,
-        start_response: StartResponse,
-        depends: bool = False,
-        negotiated: bool = False,
-    ) -> Iterable[bytes]:
-        """Give a request to the wrapped application, and complete its answer."""
-        environ = exchange.environ
-        app = self._app
-        if app is None:
-            methods = ALL_METHODS if is_of_server(environ) else ""
-            return not_allowed(environ, decided, start_response, methods)
-        if (
-            exchange.kind in SHOWING
-            and ("HTTP_IF_NONE_MATCH" in environ or "HTTP_IF_MODIFIED_SINCE" in environ)
-            and len(state.versions) > 1
-            and is_for_html(exchange)
-        ):
-            # The copy that the browser holds may be another version's page, whatever the pin says: it follows all tabs.
-            take_conditional(environ)
-        exchange.begin(state, decided.decision, depends=depends, negotiated=negotiated)
-        return call(app, environ, exchange, decided, self._finisher, start_response)
-
-    def _dispatch(
-        self, state: State, exchange: Exchange, decided: DecisionHeaders, local: str, start_response: StartResponse
-    ) -> Iterable[bytes]:
-        """Give a request to the version's own application; its answer is final."""
-        environ = exchange.environ
-        exchange.begin(state, decided.decision, own=len(state.versions) > 1)
-        app = cast("WSGIApplication", state.versions[decided.decision.version].app)
-        if not self._everywhere:
-            script_name = exchange.script_name
-            environ[ORIGINAL] = {"SCRIPT_NAME": script_name, "PATH_INFO": environ.get("PATH_INFO", "")}
-            environ["SCRIPT_NAME"] = script_name + state.settings.prefix[:-1]
-            environ["PATH_INFO"] = local
-        if exchange.own and exchange.method in READING:
-            take_conditional(environ)
-        return call(app, environ, exchange, decided, self._finisher, start_response)
+        return None if after is state else after.catalog.named_file(path, version)
 
     # What changes while the application runs.
 

@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from html import escape
 from typing import TYPE_CHECKING, Final
 
-from .responses.exchange import EXCHANGE, Exchange
+from .responses.applications import EXCHANGE, Exchange
 from .wire import quoted_as_browsers, wsgi_text
 
 if TYPE_CHECKING:

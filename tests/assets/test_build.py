@@ -466,7 +466,7 @@ def test_a_rule_that_raises(tree: Tree, caplog: pytest.LogCaptureFixture) -> Non
     static = StaticAssets(root, autorefresh=True, fingerprinted=fingerprinted)
     write(root / "new.txt", "2")
     assert [ask(static, path).status for path in ("/a.txt", "/new.txt")] == [200, 404]
-    assert {(record.levelno, "is served as it was" in record.message) for record in caplog.records} == {
+    assert {(record.levelno, "last good state" in record.message) for record in caplog.records} == {
         (logging.ERROR, True)
     }
     (root / "new.txt").unlink()

@@ -1,8 +1,9 @@
-"""What a path stands for in the decided version: the whole table of step 4."""
+"""What answers at a path under a decision: the whole table of step 4."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from werkzeug.test import create_environ
@@ -10,10 +11,11 @@ from werkzeug.test import create_environ
 from tests.builds import COLLISION, DIFFERING, ENTRY, EQUAL, OWN, write_builds
 from tests.harness import NAVIGATION, SCRIPT, write_build
 from version_affinity import StaticAssets
+from version_affinity.app_first import app_first
 from version_affinity.assets.loading.index import Asset
 from version_affinity.assets.routing import Redirect
 from version_affinity.counters import Tally
-from version_affinity.responses.route import look_up
+from version_affinity.responses.route import route
 from version_affinity.rollout.catalog import Catalog
 
 if TYPE_CHECKING:
@@ -31,7 +33,7 @@ FETCH = {"Sec-Fetch-Mode": "cors", "Sec-Fetch-Dest": "empty"}
 
 @pytest.fixture(scope="module")
 def ask(tmp_path_factory: pytest.TempPathFactory) -> Ask:
-    """Return the function that asks v1 for a path: what was found, its path, and whose it is."""
+    """Return the function that asks v1 for a path: what answers, its path, and the version that it is from."""
     directories = write_builds(tmp_path_factory.mktemp("builds"))
     write_build(directories["v1"], {"404.html": "gone", "docs/404.html": "no such page"})
     loaded = {
@@ -53,11 +55,10 @@ def ask(tmp_path_factory: pytest.TempPathFactory) -> Ask:
         path: str, headers: dict[str, str], handling: str = "none", method: str = "GET", *, has_app: bool = True
     ) -> tuple[str, str, str]:
         environ = create_environ(path, method=method, headers=headers)
-        build = loaded[handling]["v1"]
-        at = build.find(path, environ)
-        found, target, served = look_up(at, path, "v1", build, catalog, environ, has_app=has_app)
+        state: Any = SimpleNamespace(settings=SimpleNamespace(prefix="/"), builds=loaded[handling], catalog=catalog)
+        what, target, served, _ = route(state, path, "v1", environ, app_first([]), has_app)
         named = target.path if isinstance(target, Asset | Redirect) else ""
-        return found, named, served
+        return what, named, served
 
     return asked
 
@@ -88,7 +89,7 @@ def test_what_a_version_has(
 
 
 DOCUMENT, MISSING = ("single-page document", "/index.html", "v1"), ("missing asset", "", "v1")
-APP, NOTHING = ("wrapped application", "", "v1"), ("not found", "", "v1")
+APP, NOTHING = ("wrapped application", "", ""), ("not found", "", "v1")
 GONE, NO_DOCS = ("not found", "/404.html", "v1"), ("not found", "/docs/404.html", "v1")
 LOST, STAGED = "/assets/index-N0tHere1.js", OWN["v2"]
 

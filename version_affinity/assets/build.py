@@ -1,7 +1,7 @@
 """One build as it is served: its files, the paths that lead to them, and its rules. No WSGI, no I/O after loading.
 
-A path is looked up in two steps, between which somebody may know better: ``find`` tells what the build has at the very
-path, ``stand_in`` what answers where it has nothing.
+A path is looked up in two steps: ``find`` returns what the build has at the path, and ``stand_in`` returns what answers
+if the build has nothing there. Between the two, the caller may find the file elsewhere.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from .rules.files import (
 from .rules.headers import HeaderRules, parse_headers
 from .rules.protection import Protection
 from .rules.redirects import Redirected, RedirectRules, Rewritten, parse_redirects
-from .sending import ALLOW_ALL_ORIGINS, preflight_headers
+from .sending import ALL_METHODS, ALLOW_ALL_ORIGINS, preflight_headers
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator
@@ -46,10 +46,10 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("version_affinity")
 
-#: What a path stands for.
+#: What answers at a path.
 FILE: Final = "file"
 REDIRECT: Final = "redirect"
-#: What answers requests for pages at paths that are not its own, by the mode of a single-page application or by a rule.
+#: An HTML file at a path that is not its own: of a single-page application, or by a rule.
 DOCUMENT: Final = "single-page document"
 MISSING: Final = "missing asset"
 APP: Final = "wrapped application"
@@ -58,62 +58,67 @@ NO_FILE: Final = "not found"
 SINGLE_PAGE: Final = "single-page-application"
 NOT_FOUND_PAGE: Final = "404-page"
 
-#: A redirect to another path of the build, or wherever a rule says.
+#: A redirect to another path of the build, or to the target of a rule.
 Leading: TypeAlias = "Redirect | Redirected"
-
-#: The methods that a file understands, as in Allow.
-ALL_METHODS: Final = "GET, HEAD, OPTIONS"
 
 _DOCUMENT: Final = "/index.html"
 _PROTECTED: Final = "Basic-Auth in _headers protects it, which is not implemented"
-_LONGEST: Final = 2_000  # characters of a path whose empty segments are looked at
+_LONGEST: Final = 2_000  # characters of a path whose empty segments are removed
 _LEAD_ON: Final = "redirect despite status 200"
-# What shows another page in a page; "object" and "embed" show media, too.
+# "object" and "embed" are left out: they show media too.
 _FRAMES: Final = frozenset(("iframe", "frame"))
 
 
 class Found(NamedTuple):
-    """What a path stands for, and the file or redirect where it is one."""
+    """What answers at a path, with the file or redirect if it is one."""
 
     what: str
     target: Asset | Leading | None = None
 
+    @classmethod
+    def of(cls, at: Asset | Leading | Found) -> Found:
+        """Return what ``find`` or ``stand_in`` returned, in one form."""
+        if isinstance(at, Found):
+            return at
+        return cls(FILE if isinstance(at, Asset) else REDIRECT, at)
 
-#: What a build has at a path: a file, a redirect, or, by a rule, what it shows there; None for nothing.
+
+#: What a build has at a path: a file, a redirect, or what a rule shows there; None for nothing.
 At: TypeAlias = "Asset | Leading | Found | None"
 
 
 class Build:
-    """One build. Not changed once made, but for what is prepared.
+    """One build. Immutable, except for ``prepared``.
 
     Args:
         index: Its files.
         html_handling: The paths at which HTML files are shown.
-        not_found_handling: What answers where no file does.
+        not_found_handling: What answers where the build has no file.
         allow_all_origins: Whether pages of other origins may use its fingerprinted files.
-        reported: Reports that are known: those of the build as it was before.
+        reported: Reports that were logged before, for an earlier state of the directory.
 
     Raises:
-        ConfigurationError: a mode is unknown, or a single-page application has no document.
+        ConfigurationError: A mode is unknown, or a single-page application has no /index.html.
 
     Attributes:
         index: Its files.
-        kept: What a fingerprinted file carries besides what describes it.
+        kept: The headers of each fingerprinted file besides the file's own.
         routes: Request path to a file or a redirect.
-        not_found_handling: What answers where no file does.
-        document: What a single-page application shows at every path; None where the build is none.
+        direct: The part of ``routes`` for which there is no rule: ``find`` returns these, whatever the request.
+        not_found_handling: What answers where the build has no file.
+        document: The page that a single-page application shows at every path; None in other modes.
         redirects: The rules of ``_redirects``, None without any.
         header_rules: The rules of ``_headers``, None without any.
-        protection: The paths that ``Basic-Auth`` protects, which are answered with 404; None without any.
-        prepared: Path to the frequent answers with a fingerprinted file, of those that have been asked for.
-        reports: What was logged: files that are not served, and lines of rule files that are not used.
+        protection: The paths that ``Basic-Auth`` protects and that are answered with 404; None without any.
+        prepared: Path to the prepared answers with a fingerprinted file, once it was requested.
+        reports: Warnings that were logged: files that are not served, and lines of rule files that are not used.
     """
 
     __slots__ = (
         "_changes",
-        "_ruled_paths",
         "_stamps",
         "_withheld",
+        "direct",
         "document",
         "header_rules",
         "index",
@@ -164,13 +169,17 @@ class Build:
         header_rules = parse_headers(headers_text)
         self.redirects: Final[RedirectRules | None] = redirects or None
         self.header_rules: Final[HeaderRules | None] = header_rules or None
-        # The paths of files for which there is a rule. A fingerprinted file is not among them: no page misses it.
-        self._ruled_paths: Final = frozenset(
-            path
-            for path, answer in (self.routes.items() if redirects else ())
-            if redirects.match(path) is not None and not (isinstance(answer, Asset) and answer.fingerprinted)
+        # A fingerprinted file is served whatever the rules say: no page may miss it.
+        self.direct: Final = (
+            {
+                path: answer
+                for path, answer in self.routes.items()
+                if (isinstance(answer, Asset) and answer.fingerprinted) or redirects.match(path) is None
+            }
+            if redirects
+            else self.routes
         )
-        # The same on each request for a path of the build, unless a rule names hosts.
+        # The same for each request, unless a rule names hosts.
         self._changes: Final = (
             {path: header_rules.for_path(path) for path in self.routes}
             if header_rules and not header_rules.host_bound
@@ -191,45 +200,36 @@ class Build:
                 logger.warning("%s", report)
 
     def _leading_on(self) -> Iterator[InvalidLine]:
-        """Yield the rules that are to show a file and lead to the path at which it is shown."""
+        """Yield the rules that should show a file and redirect instead, to the path at which the file is shown."""
         for line, path in self.redirects.shown() if self.redirects else ():
             home = self.routes.get(path)
             if isinstance(home, Redirect):
                 yield InvalidLine(line, "leads_on", f"{path!r} is shown at {home.path!r}: write {home.path!r} instead")
 
     def is_protected(self, path: str) -> bool:
-        """Tell whether a path is answered with 404 because ``Basic-Auth`` names it, or another path of its file."""
+        """Return whether a path is answered with 404 because ``Basic-Auth`` protects it or another path of its file."""
         return self.protection is not None and (path in self._withheld or self.protection.covers(path))
 
     def why_not_served(self, path: str) -> str:
-        """Return why a path has no file although the build holds one there, or would not serve one; "" for no reason.
-
-        Args:
-            path: As in ``PATH_INFO``, below the mount.
-        """
+        """Return why a path below the mount has no file although the directory holds one there; "" for no reason."""
         return _PROTECTED if self.is_protected(path) else self.index.why_not_served(path)
 
     def has_changed_rules(self) -> bool:
-        """Tell whether a rule file has changed since this build was loaded."""
+        """Return whether a rule file has changed since this build was loaded."""
         return stamps(self.index.directory) != self._stamps
 
     def find(self, path: str, environ: WSGIEnvironment) -> At:
         """Return what this build has at a path.
 
         Args:
-            path: The path in the build, as in ``PATH_INFO``; "" for its mount without the slash.
+            path: The path in the build, as in ``PATH_INFO``; "" for the mount without its slash.
             environ: The request.
         """
+        answer = self.direct.get(path)
+        if answer is not None:
+            return answer
         if self.protection is not None and self.is_protected(path):
             return _NO_FILE
-        if path not in self._ruled_paths:
-            answer = self.routes.get(path)
-            if answer is not None or (self.redirects is None and path):
-                return answer
-        return self._find(path, environ)
-
-    def _find(self, path: str, environ: WSGIEnvironment) -> At:
-        """Return what this build has at a path that a rule may be for."""
         if not path:
             # The mount without its slash: relative references in a page at "/app" would miss "/app/".
             return Redirect("/") if "/" in self.routes or self.document is not None else None
@@ -243,14 +243,14 @@ class Build:
         return self.routes.get(path)
 
     def _ruled(self, path: str, environ: WSGIEnvironment) -> Redirected | Rewritten | None:
-        """Return what the rules of ``_redirects`` make of a path."""
+        """Return what the rules of ``_redirects`` say of a path."""
         if self.redirects is None:
             return None
         host, query = environ.get("HTTP_HOST", ""), environ.get("QUERY_STRING", "")
         return self.redirects.match(path, query, host=host, mount=_mount(environ, path))
 
     def _rewritten(self, path: str, environ: WSGIEnvironment) -> Asset | Leading | Found:
-        """Return what answers when a rule says that a request is for this path: always something of the build."""
+        """Return what answers at the path that a rule rewrites a request to: always something of the build."""
         answer = self.routes.get(path)
         if answer is not None:
             return Found(DOCUMENT if answer.is_html else FILE, answer) if isinstance(answer, Asset) else answer
@@ -259,18 +259,18 @@ class Build:
         return Found(NO_FILE, self._not_found_page(path))
 
     def stand_in(self, path: str, environ: WSGIEnvironment, directories: Container[str] | None) -> Found | Leading:
-        """Return what answers a GET or HEAD where ``find`` has found nothing.
+        """Return what answers a GET or HEAD where ``find`` returns None.
 
-        A path with empty segments ("//about") leads to the path without them, if the build has something there.
+        A path with empty segments ("//about") redirects to the path without them, if the build has something there.
 
         Args:
             path: The path in the build.
             environ: The request.
-            directories: In front of an application, which gets what no build claims: the directories that builds have
-                (``looks_like_asset``). None where there is no application.
+            directories: The directories of all builds, by which ``looks_like_asset`` tells a missing asset from a path
+                of the wrapped application; None without an application.
         """
-        if "//" in path and path[0] == "/" and len(path) <= _LONGEST:
-            merged = merge_slashes(path)
+        merged = _merged(path)
+        if merged != path:
             at = self.find(merged, environ) or self.stand_in(merged, environ, directories)
             if isinstance(at, Redirect | Redirected) or (isinstance(at, Found) and at.target is None):
                 return at
@@ -289,19 +289,14 @@ class Build:
         return Found(NO_FILE if document is None else DOCUMENT, page)
 
     def shows_page(self, path: str, environ: WSGIEnvironment) -> bool:
-        """Tell whether a navigation is shown a page at a path at which another request found nothing."""
+        """Return whether a navigation gets a page at a path where another request found nothing."""
         if self.document is not None or self.redirects is None or not self.redirects.rewrites:
             return self.document is not None
         return isinstance(self._ruled(path, environ), Rewritten)
 
     def allowed(self, path: str, environ: WSGIEnvironment) -> str:
-        """Return the methods that are allowed at a path (RFC 9110 section 10.2.1); "" where nothing answers.
-
-        Args:
-            path: The path in the build.
-            environ: A request of another method than GET and HEAD.
-        """
-        at = self.find(merge_slashes(path), environ)
+        """Return the methods that are allowed at a path (RFC 9110 section 10.2.1); "" where nothing answers a GET."""
+        at = self.find(_merged(path), environ)
         if at is _NO_FILE:
             return ""
         if self.document is not None or at is not None:
@@ -312,7 +307,7 @@ class Build:
         return not_found(self.index.assets, path) if self.not_found_handling == NOT_FOUND_PAGE else None
 
     def changes_at(self, path: str, environ: WSGIEnvironment) -> HeaderChanges | None:
-        """Return what the rules of ``_headers`` change in the answer at a path; None for nothing."""
+        """Return the changes that the rules of ``_headers`` make to the answer at a path; None for none."""
         rules = self.header_rules
         if rules is None:
             return None
@@ -323,14 +318,7 @@ class Build:
     def changes_elsewhere(
         self, path: str, page: Asset, environ: WSGIEnvironment, *, private: bool = False
     ) -> HeaderChanges | None:
-        """Return what the rules of ``_headers`` change in the answer with a page at a path that is not its own.
-
-        Args:
-            path: The path in the build.
-            page: The page.
-            environ: The request.
-            private: Whether the answer is for one user only.
-        """
+        """Return the changes for a page at a path that is not its own; ``private``: the answer is for one user."""
         if self.header_rules is None:
             return None
         home = page.path
@@ -340,16 +328,16 @@ class Build:
         return shown_elsewhere(*(each and each.private if private else each for each in changes))
 
     def preflight(self, path: str, environ: WSGIEnvironment) -> list[HeaderField] | None:
-        """Return the headers that answer a preflight of a fingerprinted file at a path; None where there is none."""
+        """Return the headers that answer a preflight of a fingerprinted file; None where the path has none."""
         asset = self.index.assets.get(path)
         if "HTTP_ACCESS_CONTROL_REQUEST_METHOD" not in environ or asset is None or not asset.fingerprinted:
             return None
         return preflight_headers(environ, self.kept, self.changes_at(path, environ))
 
     def prepare(self, asset: Asset) -> None:
-        """Prepare the frequent answers with a fingerprinted file if it is in memory and they are the same for all.
+        """Prepare the answers with a fingerprinted file, if it is in memory and they are the same for all requests.
 
-        When it is first asked for, and not before: most builds are served by ``VersionAffinity``, which has its own.
+        Called on the first request for the file: ``VersionAffinity`` has its own (``NamedFile``).
         """
         path = asset.path
         if asset.data is not None and not asset.variants and (self.header_rules is None or path in self._changes):
@@ -362,29 +350,34 @@ _NO_FILE: Final = Found(NO_FILE)
 
 
 def _wants_document(path: str, environ: WSGIEnvironment, *, has_app: bool) -> bool:
-    """Tell whether the document of a single-page application is the answer: to pages, never to what they load."""
+    """Return whether the document of a single-page application is the answer: for pages, never for what they load."""
     mode, destination = environ.get("HTTP_SEC_FETCH_MODE"), environ.get("HTTP_SEC_FETCH_DEST")
     if mode is not None or destination is not None:
         if is_shown_in_tab(environ, mode, destination, path):
             return True
         if mode == "navigate":
-            # What a frame of the same origin shows may well be something of the application's own.
+            # A frame of the same origin may show a page of the application.
             return (
                 destination is None
                 or (destination in _FRAMES and not has_app)
                 or (is_framed_by_other_site(environ, mode, destination) and not is_media(path))
             )
         return mode is None and destination == "document"
-    # The client does not tell; "text/html" among what it accepts may ask for any file.
+    # A client without Fetch Metadata. One that accepts "text/html" may ask for any file.
     return not is_media(path) and (not has_app or "text/html" in environ.get("HTTP_ACCEPT", ""))
 
 
+def _merged(path: str) -> str:
+    """Return a path without empty segments; a very long one, and one without a leading slash, as it is."""
+    return merge_slashes(path) if "//" in path and path[0] == "/" and len(path) <= _LONGEST else path
+
+
 def _is_page(shown: Asset | Leading | Found) -> bool:
-    """Tell whether what a rule shows is HTML, or leads there: HTML files alone are shown elsewhere."""
+    """Return whether a rule shows HTML, or redirects to HTML: only HTML files are shown at other paths."""
     return isinstance(shown, Redirect) or (isinstance(shown, Found) and shown.what == DOCUMENT)
 
 
 def _mount(environ: WSGIEnvironment, path: str) -> str:
-    """Return what stands before a path of the build in its URL."""
+    """Return the part of the URL's path before a path of the build."""
     whole: str = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
     return whole.removesuffix(path)

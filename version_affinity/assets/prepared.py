@@ -1,46 +1,42 @@
-"""The frequent answers with a file that is served by its name, made before anybody asks: the whole of it, 304, a part.
+"""The frequent answers with a fingerprinted file, prepared before a request: all of it, a 304 or a part.
 
-What makes an answer a rare one is left to ``respond`` and ``send``, which give the same answers to all the rest.
+Any other answer is left to ``respond`` and ``send``.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 from .http.ranges import single_range
-from .http.response import CONDITIONAL, NOT_MODIFIED, OK, PARTIAL, Response
+from .http.response import NOT_MODIFIED, OK, PARTIAL, Response
 from .loading.asset import CONTENT_LENGTH
-from .sending import VARY_ENCODING, changed
+from .sending import NO_CONTENT, VARY_ENCODING, changed, preflight_headers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from _typeshed.wsgi import WSGIEnvironment
 
     from .loading.asset import Asset, HeaderField
     from .rules.changes import HeaderChanges
-
-    #: What a WSGI application starts and returns: status, headers to keep, body.
-    Sent: TypeAlias = "tuple[str, list[HeaderField], Iterable[bytes]]"
+    from .sending import Sent
 
 
 class Prepared:
-    """A fingerprinted file's frequent answers. Only ``data`` ever changes, and it changes no answer.
+    """The frequent answers with a fingerprinted file. Only ``data`` ever changes, and that changes no answer.
 
     Args:
         asset: The file.
-        kept: What any answer with it carries besides what describes it: Cache-Control, and Vary where its form depends
-            on the request.
+        kept: What each answer carries besides the file's own headers: Cache-Control, and Vary where the file has
+            compressed forms.
         changes: What the rules of ``_headers`` change in its answers; None for nothing.
 
     Attributes:
         kept: As given.
         changes: As given.
-        last_modified: When it was modified, as an HTTP-date; "" for none.
-        headers: Those of a 200 with all of the file.
-        not_modified_headers: Those of a 304.
-        etag: The entity tag; None where it depends on the encoding, so that nothing is prepared.
-        data: The content; None where it is not in memory, or depends on the encoding.
+        last_modified: When the file was modified, as an HTTP-date; "" for none.
+        headers: The headers of a 200.
+        not_modified_headers: The headers of a 304.
+        etag: The entity tag; None for a file with compressed forms, of which no answer is prepared.
+        data: The content; None where it is not in memory, and for a file with compressed forms.
     """
 
     __slots__ = ("changes", "data", "etag", "headers", "kept", "last_modified", "not_modified_headers")
@@ -64,37 +60,36 @@ class Prepared:
             self.etag, self.data = asset.etag, asset.data
 
     def answer(self, environ: WSGIEnvironment) -> Sent | None:
-        """Return the answer to a GET or HEAD; None where it is a rare one."""
-        if not environ.keys().isdisjoint(CONDITIONAL):
-            return self.conditional(environ)
+        """Return the answer to a GET, HEAD or preflight; None where none is prepared, and for any other request."""
+        method = environ["REQUEST_METHOD"]
+        if method != "GET" and method != "HEAD":  # noqa: PLR1714 - faster
+            allowing = preflight_headers(environ, self.kept, self.changes)
+            return None if allowing is None else (NO_CONTENT, allowing, ())
         data = self.data
-        if data is None:
-            return None
-        # A list, which some servers send at once.
-        return OK, [*self.headers], [] if environ["REQUEST_METHOD"] == "HEAD" else [data]
-
-    def conditional(self, environ: WSGIEnvironment) -> Sent | None:
-        """Return the answer where a field of ``CONDITIONAL`` is there: 304, or a part; None where it is a rare one."""
+        if data is not None and not (
+            "HTTP_IF_NONE_MATCH" in environ
+            or "HTTP_RANGE" in environ
+            or "HTTP_IF_MODIFIED_SINCE" in environ
+            or "HTTP_IF_MATCH" in environ
+            or "HTTP_IF_UNMODIFIED_SINCE" in environ
+        ):
+            # A list, which some servers send at once.
+            return OK, [*self.headers], [data] if method == "GET" else []
         if "HTTP_IF_MATCH" in environ or "HTTP_IF_UNMODIFIED_SINCE" in environ:
             return None
-        etag = self.etag
         known = environ.get("HTTP_IF_NONE_MATCH")
         if known is not None:
-            return (NOT_MODIFIED, [*self.not_modified_headers], []) if known == etag else None
-        data = self.data
+            return (NOT_MODIFIED, [*self.not_modified_headers], []) if known == self.etag else None
         wanted = environ.get("HTTP_RANGE")
-        if (
-            data is None
-            or wanted is None
-            or self.changes is not None
-            or environ["REQUEST_METHOD"] != "GET"
-            or environ.get("HTTP_IF_RANGE", etag) != etag
-            or "HTTP_IF_MODIFIED_SINCE" in environ
-        ):
+        if data is None or wanted is None or method == "HEAD" or "HTTP_IF_MODIFIED_SINCE" in environ:
             return None
+        return self._part(data, wanted, environ.get("HTTP_IF_RANGE"))
+
+    def _part(self, data: bytes, wanted: str, condition: str | None) -> Sent | None:
+        """Return the answer with a single range; None if another answer is right or a rule changes the headers."""
         size = len(data)
         span = single_range(wanted, size)
-        if span is None:
+        if span is None or self.changes is not None or condition not in (None, self.etag):
             return None
         start, stop = span
         headers = [*self.headers]

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import errno
 from io import FileIO
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from .http.ranges import Span
-from .http.response import ACCEPT_ENCODING, CONDITIONAL, Parts
+from .http.response import ACCEPT_ENCODING, CONDITIONAL, OK, Parts, text_response
 from .loading.asset import Representation
 from .loading.memory import cached_content, open_same
 from .loading.tree import BLOCK
@@ -25,6 +25,14 @@ if TYPE_CHECKING:
     from .http.response import Body, Response
     from .loading.asset import Asset, HeaderField
     from .rules.changes import HeaderChanges
+
+    #: What a WSGI application starts and returns: the status, the headers (a list of its own) and the body.
+    Sent: TypeAlias = "tuple[str, list[HeaderField], Iterable[bytes]]"
+
+#: The methods that a file understands, as in Allow.
+ALL_METHODS: Final = "GET, HEAD, OPTIONS"
+NOT_FOUND: Final = "404 Not Found"
+NO_CONTENT: Final = "204 No Content"
 
 #: Goes with every form of a file that has several (RFC 9110 section 12.5.5).
 VARY_ENCODING: Final = ("Vary", "Accept-Encoding")
@@ -49,29 +57,27 @@ LOST: Final = (
 )
 
 
-def send(
-    response: Response, environ: WSGIEnvironment, hand_over: HandOver | None = None
-) -> tuple[list[HeaderField], Iterable[bytes]] | None:
-    """Return the headers and the body of a response; None when its file is gone or is not the one that was indexed.
+def send(response: Response, environ: WSGIEnvironment, hand_over: HandOver | None = None) -> Sent | None:
+    """Return a response as WSGI wants it; None if its file is gone or is not the one that was indexed.
 
     Args:
-        response: The response, complete: a server in front may not be able to send it with all of its headers.
+        response: The complete response: whether it can be handed over depends on its headers.
         environ: The request.
-        hand_over: How a server in front is told to send a file that is not in memory; None where there is none.
+        hand_over: Hands a file that is not in memory over to the server in front; None without one.
     """
-    body = response.body
+    status, headers, body = response
     if (
         hand_over is not None
-        and response.status == "200 OK"
+        and status == OK
         and isinstance(body, Representation)  # whole, and to be sent
         and environ.keys().isdisjoint(CONDITIONAL)
         and cached_content(body) is None
     ):
-        handed = hand_over(body, response.headers)
+        handed = hand_over(body, headers)
         if handed is not None:
-            return handed, ()
+            return status, handed, ()
     opened = wsgi_body(body, environ)
-    return None if opened is None else (response.headers, opened)
+    return None if opened is None else (status, headers, opened)
 
 
 def newly_lost(response: Response) -> Representation | None:
@@ -108,6 +114,38 @@ def changed(response: Response, changes: HeaderChanges) -> Response:
         added = tuple(header for header in changes.added if header[0].lower() != _TYPE)
         changes = changes._replace(removed=changes.removed - {_TYPE}, added=added)
     return response._replace(headers=changes.applied_to(headers))
+
+
+def text_answer(status: str, method: str, headers: Iterable[HeaderField], changes: HeaderChanges | None = None) -> Sent:
+    """Return an answer whose body is its status line; ``changes`` are those of the ``_headers`` rules."""
+    response = text_response(status, method, *headers)
+    if changes is not None:
+        response = changed(response, changes)
+    return status, response.headers, wsgi_body(response.body, {}) or ()
+
+
+def is_of_server(environ: WSGIEnvironment) -> bool:
+    """Return whether a request asks for the methods of the server as a whole: OPTIONS * (RFC 9110 section 9.3.7)."""
+    return environ["REQUEST_METHOD"] == "OPTIONS" and environ.get("PATH_INFO") == "*"
+
+
+def method_answer(
+    allowed: str, method: str, headers: Iterable[HeaderField], changes: HeaderChanges | None = None
+) -> Sent:
+    """Return the answer to a method that files do not understand (RFC 9110 section 15.5.6).
+
+    Args:
+        allowed: The allowed methods, as in Allow; "" where nothing answers a GET, which is a 404.
+        method: The request's.
+        headers: Cache-Control, and what else the answer carries.
+        changes: What the rules of ``_headers`` change in a 404.
+    """
+    if not allowed:
+        return text_answer(NOT_FOUND, method, headers, changes)
+    headers = (("Allow", allowed), *headers)
+    if method == "OPTIONS" and allowed == ALL_METHODS:
+        return NO_CONTENT, [*headers], ()
+    return text_answer("405 Method Not Allowed", method, headers)
 
 
 def preflight_headers(

@@ -3,11 +3,11 @@
     app = StaticAssets("dist", not_found_handling="single-page-application")    # alone
     app.wsgi_app = StaticAssets("dist", app.wsgi_app)                           # in front of an application
 
-Files are indexed when it is made and never looked for afterwards: what is not in the index does not exist, whatever the
-request's path spells. Small files are sent from memory, large ones through the server's ``wsgi.file_wrapper``.
+Files are indexed when the object is made. A file that is not in the index is never served, whatever the request's path.
+Small files are sent from memory, large ones through the server's ``wsgi.file_wrapper``.
 
-Fingerprinted files may be kept for a year; every other answer is checked with its content's ETag. What nobody has is a
-``404`` that no cache keeps: a missing script is never answered with an HTML document.
+Caches may keep fingerprinted files for a year; every other answer is revalidated by the content's ETag. A missing file
+is a ``404`` that no cache keeps: a missing script is never answered with an HTML document.
 """
 
 from __future__ import annotations
@@ -21,17 +21,30 @@ from typing import TYPE_CHECKING, Final, cast
 from version_affinity.errors import ConfigurationError
 from version_affinity.wire import wsgi_text
 
-from .build import APP, DOCUMENT, FILE, REDIRECT, Build, Found
+from .build import APP, DOCUMENT, NO_FILE, Build, Found
 from .http.response import NO_STORE, REVALIDATE, Parts, Response, respond, text_headers
 from .loading.asset import Asset
 from .loading.ignore import DEFAULT_IGNORE
 from .loading.index import refresh, scan
 from .loading.memory import Memory, is_misdescribed
-from .refusals import missing, outside, refused
 from .routing import check_handling, location
 from .rules.changes import NEGOTIATED, negotiated
 from .rules.redirects import Redirected
-from .sending import LOST, VARY_ENCODING, changed, newly_lost, send, stand_in_headers, uncoded, wsgi_body
+from .sending import (
+    ALL_METHODS,
+    LOST,
+    NO_CONTENT,
+    NOT_FOUND,
+    VARY_ENCODING,
+    changed,
+    is_of_server,
+    method_answer,
+    newly_lost,
+    send,
+    stand_in_headers,
+    text_answer,
+    uncoded,
+)
 
 if TYPE_CHECKING:
     import os
@@ -47,54 +60,56 @@ if TYPE_CHECKING:
     from .loading.inventory import Inventory
     from .routing import Redirect
     from .rules.changes import HeaderChanges
+    from .sending import Sent
 
 logger = logging.getLogger("version_affinity")
 
-#: Bytes of file content that a process holds, unless told otherwise.
+#: The default number of bytes of file content that a process holds.
 DEFAULT_MEMORY: Final = 64 * 1024 * 1024
 
-# Caches may keep these for as long as they like, unless told otherwise (RFC 9110 section 15.1).
+# Heuristically cacheable (RFC 9110 section 15.1): caches keep these unless Cache-Control says otherwise.
 _LASTING: Final = ("301", "308")
 #: What a prefix must be.
 ASKABLE: Final = "write one such as '/shop/', without '?', '#' and '%', and without '//', '.' and '..' between slashes"
 _READS: Final = frozenset(("GET", "HEAD"))
-# What tells a page's request from that of what it loads (W3C Fetch Metadata).
+# These tell the request for a page from those for what the page loads (W3C Fetch Metadata).
 _FETCH: Final = "Sec-Fetch-Mode, Sec-Fetch-Dest"
 _OF_OTHERS: Final = (REVALIDATE,), (REVALIDATE, VARY_ENCODING)
 
 
 class StaticAssets:
-    """Serves the files of one directory.
+    """Serves the files of one directory: a complete WSGI application, or middleware in front of one.
 
     Args:
-        directory: The build.
-        app: Gets every request that no file answers, other methods than GET and HEAD included. Without it, such a
-            request is answered by ``not_found_handling``.
-        prefix: Where the files are mounted below ``SCRIPT_NAME``.
-        html_handling: ``auto-trailing-slash``, ``force-trailing-slash``, ``drop-trailing-slash`` or ``none``: the paths
-            at which HTML files are shown (``routing.py``).
+        directory: The directory of the build.
+        app: The application that gets every request that no file answers, and all methods except GET and HEAD. Without
+            it, ``not_found_handling`` says what answers.
+        prefix: The path at which the files are mounted, below ``SCRIPT_NAME``.
+        html_handling: The paths at which HTML files are shown: ``auto-trailing-slash``, ``force-trailing-slash``,
+            ``drop-trailing-slash`` or ``none``.
         not_found_handling: ``none``; ``404-page``: the nearest ``404.html``; ``single-page-application``:
-            ``/index.html`` with status 200, for pages and for nothing that a page loads.
-        memory: Bytes of content to hold, or a ``Memory`` that several builds share.
+            ``/index.html`` with status 200, for pages and never for what a page loads.
+        memory: How many bytes of content to hold in this process, or a ``Memory`` that several builds share.
         ignore: Shell patterns of files that are not served.
-        fingerprinted: Adds to the rule of which names carry their content's hash: a regular expression, or a callable.
-        content_types: Adds to the built-in types, or changes them: ``{".mdl": "model/vnd.mdl"}``.
-        manifest: A file where a load leaves what it found, so that the next one reads only what has changed; see
-            ``scan``.
-        allow_all_origins: Whether pages of other origins may use the fingerprinted files, as fonts and modules behind
-            an asset host need it (``Access-Control-Allow-Origin: *``).
-        hand_over: ``XAccelRedirect(…)`` or ``XSendfile(…)`` where the server in front sends large files.
+        fingerprinted: Which further files carry a hash of their content in the name: a regular expression or a
+            callable.
+        content_types: Content types by extension, which add to the built-in ones or replace them:
+            ``{".mdl": "model/vnd.mdl"}``.
+        manifest: A file in which a load notes what it found, so that the next load reads only changed files.
+        allow_all_origins: Whether pages of other origins may use the fingerprinted files, such as fonts
+            (``Access-Control-Allow-Origin: *``).
+        hand_over: ``XAccelRedirect(...)`` or ``XSendfile(...)`` if the server in front sends large files.
         allow_source: Whether the directory may be a project's source directory, which is refused otherwise.
-        autorefresh: For development: look at every request whether the directory has changed.
+        autorefresh: For development: check on every request whether the directory has changed.
 
     Raises:
-        ConfigurationError: a setting cannot be used.
+        ConfigurationError: An option cannot be used.
 
     Attributes:
-        autorefresh: Whether it looks for changes at every request. ``hand_over`` likewise is as given.
+        autorefresh: As given, like ``app`` and ``hand_over``.
         build: The files, the paths that lead to them, and the rules.
-        memory: What holds the content.
-        prefix: Where the files are mounted, as in ``PATH_INFO``, with "/" at both ends.
+        memory: Holds the content.
+        prefix: As in ``PATH_INFO``, with "/" at both ends.
 
     >>> import tempfile, pathlib
     >>> from werkzeug.test import Client
@@ -125,7 +140,7 @@ class StaticAssets:
     ) -> None:
         check_handling(html_handling, not_found_handling)
         if app is not None and not callable(app):
-            raise ConfigurationError(f"app={app!r} is no WSGI application: give a callable, or None to go without one")
+            raise ConfigurationError(f"app={app!r} is not a WSGI application: give a callable, or None")
         self.app: Final = app
         self.prefix: Final = _mounted(prefix)
         self.memory: Final = memory if isinstance(memory, Memory) else Memory(memory)
@@ -158,65 +173,81 @@ class StaticAssets:
         self._of_document: Final = (REVALIDATE, ("Vary", vary)), (REVALIDATE, ("Vary", f"{vary}, Accept-Encoding"))
         self._of_fingerprinted: Final = self.build.kept, (*self.build.kept, VARY_ENCODING)
 
-    def __call__(  # noqa: C901, PLR0911, PLR0912 - one return for each thing that a path can stand for
-        self, environ: WSGIEnvironment, start_response: StartResponse
-    ) -> Iterable[bytes]:
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request (PEP 3333)."""
         path = environ.get("PATH_INFO", "") or _root(environ)
+        reading = environ["REQUEST_METHOD"] in _READS
         mount = self._mount
-        if mount:
-            if path != mount and not path.startswith(self.prefix):
-                return (self.app or outside)(environ, start_response)
-            path = path[len(mount) :]
-        if self.autorefresh:
-            self.refresh()
+        is_inside = not mount or path == mount or path.startswith(self.prefix)
+        sent: Sent | None = None
+        if is_inside:
+            path = path[len(mount) :] if mount else path
+            if self.autorefresh:
+                self.refresh()
+            prepared = self.build.prepared.get(path)
+            sent = None if prepared is None else prepared.answer(environ)
+            if sent is None and reading:
+                sent = self._read(path, environ)
+            elif sent is None and (allowing := self.build.preflight(path, environ)) is not None:
+                sent = NO_CONTENT, allowing, ()
+        if sent is None:
+            if self.app is not None:
+                if reading and is_inside and self.build.shows_page(path, environ):
+                    start_response = partial(_start_negotiated, start_response)
+                return self.app(environ, start_response)
+            sent = self._refused(path if is_inside else None, environ)
+        status, headers, body = sent
+        start_response(status, headers)
+        return body
+
+    def _read(self, path: str, environ: WSGIEnvironment) -> Sent | None:
+        """Return the answer to a GET or HEAD; None for a request of the application."""
         build = self.build
-        if environ["REQUEST_METHOD"] not in _READS:
-            allowing = build.preflight(path, environ)
-            if allowing is not None:
-                start_response("204 No Content", allowing)
-                return ()
-            return (self.app or partial(refused, build, path))(environ, start_response)
-        prepared = build.prepared.get(path)
-        sent = None if prepared is None else prepared.answer(environ)
-        if sent is not None:
-            status, headers, body = sent
-            start_response(status, headers)
-            return body
-        answer = build.find(path, environ)
-        if answer.__class__ is Asset:
-            if answer.fingerprinted and prepared is None and path == answer.path:
-                build.prepare(answer)
-            caching = self._of_fingerprinted if answer.fingerprinted else _OF_OTHERS
-            return self._send(answer, caching, build.changes_at(path, environ), environ, start_response)
-        if answer is None:
-            answer = build.stand_in(path, environ, build.index.directories if self.app else None)
-        what, target = answer if isinstance(answer, Found) else (REDIRECT, answer)
-        if what == APP and self.app is not None:
-            if build.shows_page(path, environ):
-                start_response = partial(_start_negotiated, start_response)
-            return self.app(environ, start_response)
+        at = build.find(path, environ)
+        if isinstance(at, Asset):
+            if at.fingerprinted and path == at.path and path not in build.prepared:
+                build.prepare(at)
+            caching = self._of_fingerprinted if at.fingerprinted else _OF_OTHERS
+            return self._file(path, at, caching, build.changes_at(path, environ), environ)
+        if at is None:
+            at = build.stand_in(path, environ, build.index.directories if self.app else None)
+        what, target = Found.of(at)
+        if what == APP:
+            return None
         changes = build.changes_at(path, environ)
         if isinstance(target, Asset):
-            if what == DOCUMENT:
-                changes = build.changes_elsewhere(path, target, environ)
-                return self._send(target, self._of_document, changes, environ, start_response)
-            if what == FILE:
-                # The path at which a rule shows a file carries no hash.
-                return self._send(target, _OF_OTHERS, changes, environ, start_response)
-            return _send_not_found(target, changes, environ, start_response)
+            if what == NO_FILE:
+                return _not_found_page(target, changes, environ)
+            if what != DOCUMENT:  # shown by a rule, at a path without a hash
+                return self._file(path, target, _OF_OTHERS, changes, environ)
+            changes = build.changes_elsewhere(path, target, environ)
+            return self._file(path, target, self._of_document, changes, environ)
+        return self._without_file(target, changes, environ)
+
+    def _without_file(self, target: Leading | None, changes: HeaderChanges | None, environ: WSGIEnvironment) -> Sent:
+        """Return the answer with a redirect, or a plain 404."""
         if target is None:
-            return missing(environ, start_response, changes)
-        redirect = redirected(target, self.prefix, environ)
-        if redirect.status[:3] in _LASTING:
-            redirect.headers.append(REVALIDATE)
-        redirect = redirect if changes is None else changed(redirect, changes)
-        start_response(redirect.status, redirect.headers)
-        return ()
+            return text_answer(NOT_FOUND, environ["REQUEST_METHOD"], (NO_STORE,), changes)
+        response = redirected(target, self.prefix, environ)
+        if response.status[:3] in _LASTING:
+            response.headers.append(REVALIDATE)
+        response = response if changes is None else changed(response, changes)
+        return response.status, response.headers, ()
+
+    def _refused(self, path: str | None, environ: WSGIEnvironment) -> Sent:
+        """Return the answer where there is no application: outside the mount (None), or to another method."""
+        changes = None
+        allowed = ""
+        if path is not None:
+            allowed = self.build.allowed(path, environ)
+            changes = self.build.changes_at(path, environ)
+        if not allowed and is_of_server(environ):
+            allowed = ALL_METHODS
+        return method_answer(allowed, environ["REQUEST_METHOD"], (NO_STORE,), changes)
 
     @property
     def index(self) -> Index:
-        """The files."""
+        """The index of the files."""
         return self.build.index
 
     @property
@@ -225,10 +256,10 @@ class StaticAssets:
         return self.build.routes
 
     def refresh(self) -> bool:
-        """Look whether the directory has changed, and serve it as it is now; tell whether it has.
+        """Read the directory again if it has changed, and return whether it has.
 
-        Nothing changes while the directory is in no state to be served, as in the middle of a build, nor when a
-        callable given as ``fingerprinted`` fails, which is logged.
+        The last good state stays while the directory cannot be served, for example in the middle of a build, and when
+        a ``fingerprinted`` callable fails, which is logged.
         """
         with self._refreshing:
             before = self.build
@@ -240,76 +271,71 @@ class StaticAssets:
                 self.build = self._make(index, reported=before.reports)
             except ConfigurationError:
                 return False
-            except Exception:  # a request may be waiting for its answer
-                logger.exception("%r is served as it was: it cannot be read again", before.index.directory)
+            except Exception:  # a request waits for its answer
+                logger.exception("%r cannot be read again: its last good state is still served", before.index.directory)
                 return False
             return True
 
     def release(self) -> None:
-        """Give the content held in ``memory`` back when this build is no longer served; again, it does nothing."""
+        """Release the content in ``memory``, once this build is no longer served. May be called again."""
         with self._refreshing:
             self._newest.release()
 
-    def _send(
+    def _file(
         self,
+        path: str,
         asset: Asset,
         caching: tuple[tuple[HeaderField, ...], tuple[HeaderField, ...]],
         changes: HeaderChanges | None,
         environ: WSGIEnvironment,
-        start_response: StartResponse,
-    ) -> Iterable[bytes]:
-        """Send a file; ``caching`` is for one without variants, and for one with variants."""
-        response = respond(
-            asset,
-            environ["REQUEST_METHOD"],
-            environ.get,
-            caching[1 if asset.variants else 0],
-            asset.last_modified,
-        )
-        if changes is not None:
-            response = changed(response, changes)
-        sent = send(response, environ, self.hand_over)
-        if sent is None:
+    ) -> Sent | None:
+        """Return the answer with a file; ``caching`` is for one without compressed forms, and for one with them."""
+        extra = caching[1 if asset.variants else 0]
+        asked: WSGIEnvironment | None = environ
+        while asked is not None:
+            response = respond(asset, asked["REQUEST_METHOD"], asked.get, extra, asset.last_modified)
+            if changes is not None:
+                response = changed(response, changes)
+            sent = send(response, asked, self.hand_over)
+            if sent is not None:
+                return sent
             lost = newly_lost(response)
             if lost is not None:
                 logger.error("%r %s", lost.file, LOST)
-            plain = uncoded(environ) if asset.variants else None
-            if plain is not None:
-                return self._send(asset, caching, changes, plain, start_response)
-            if is_misdescribed(asset):
-                self.refresh()
-                if self.index.assets.get(asset.path) is not asset:
-                    return self(environ, start_response)
-            return missing(environ, start_response, changes)
-        headers, body = sent
-        start_response(response.status, headers)
-        return body
+            asked = uncoded(asked) if asset.variants else None
+        if is_misdescribed(asset):
+            self.refresh()
+            if self.index.assets.get(asset.path) is not asset:
+                return self._read(path, environ)
+        return text_answer(NOT_FOUND, environ["REQUEST_METHOD"], (NO_STORE,), changes)
 
 
 def _start_negotiated(
     start_response: StartResponse, status: str, headers: list[HeaderField], exc_info: OptExcInfo | None = None
 ) -> Callable[[bytes], object]:
-    """Start an application's answer at a URL at which a navigation is shown a page."""
+    """Start an application's response at a URL where a navigation gets a page of the build."""
     marked = negotiated(status, headers)
     return start_response(status, marked) if exc_info is None else start_response(status, marked, exc_info)
 
 
 def check_hand_over(hand_over: object) -> HandOver | None:
-    """Return the way to hand files over, or raise ``ConfigurationError``."""
+    """Return the option ``hand_over``, or raise ``ConfigurationError``."""
     if hand_over is not None and (not callable(hand_over) or isinstance(hand_over, type)):
-        raise ConfigurationError(f"hand_over={hand_over!r} hands nothing over: write XAccelRedirect('/srv/builds')")
+        raise ConfigurationError(
+            f"hand_over={hand_over!r} is not a way to hand files over: write XAccelRedirect('/srv/builds')"
+        )
     return cast("HandOver | None", hand_over)
 
 
 def check_switch(name: str, value: object) -> bool:
-    """Return a setting that is on or off, or raise ``ConfigurationError``."""
+    """Return a boolean option, or raise ``ConfigurationError``."""
     if not isinstance(value, bool):
-        raise ConfigurationError(f"{name}={value!r} is neither on nor off: write {name}=True or {name}=False")
+        raise ConfigurationError(f"{name}={value!r} is not a boolean: write {name}=True or {name}=False")
     return value
 
 
 def redirected(target: Leading, prefix: str, environ: WSGIEnvironment) -> Response:
-    """Return the response that redirects, without a word on how long it is kept."""
+    """Return the response that redirects, without Cache-Control."""
     if isinstance(target, Redirected):
         status, to = f"{target.status} {HTTPStatus(target.status).phrase}", target.location
     else:
@@ -319,12 +345,12 @@ def redirected(target: Leading, prefix: str, environ: WSGIEnvironment) -> Respon
 
 
 def _root(environ: WSGIEnvironment) -> str:
-    """Return what an empty path means: the mount without its slash, or, where nothing is mounted, the root."""
+    """Return the meaning of an empty path: the mount without its slash, or the root if nothing is mounted."""
     return "" if environ.get("SCRIPT_NAME") else "/"
 
 
 def is_askable(prefix: str) -> bool:
-    """Tell whether a prefix is one that a path from a browser can begin with."""
+    """Return whether a browser's path can begin with a prefix."""
     segments = prefix.strip("/").split("/")
     return "//" not in prefix and not set(prefix) & set("?#%") and {".", ".."}.isdisjoint(segments)
 
@@ -332,18 +358,14 @@ def is_askable(prefix: str) -> bool:
 def _mounted(prefix: object) -> str:
     """Return a prefix as PATH_INFO shows it: with "/" at both ends, its UTF-8 decoded as latin-1 (PEP 3333)."""
     if not isinstance(prefix, str) or not is_askable(prefix):
-        raise ConfigurationError(f"prefix={prefix!r} is no path: {ASKABLE}")
+        raise ConfigurationError(f"prefix={prefix!r} is not a path: {ASKABLE}")
     segments = wsgi_text(prefix.strip("/"))
     return f"/{segments}/" if segments else "/"
 
 
-def _send_not_found(
-    page: Asset, changes: HeaderChanges | None, environ: WSGIEnvironment, start_response: StartResponse
-) -> Iterable[bytes]:
-    """Send a 404 page: never kept, and without an ETag or ranges, since it is not the file at this path."""
-    body = wsgi_body(Parts(page, ()) if environ["REQUEST_METHOD"] == "HEAD" else page, environ)
-    if body is None:
-        return missing(environ, start_response, changes)
-    response = Response("404 Not Found", [*stand_in_headers(page), NO_STORE], b"")
-    start_response(response.status, response.headers if changes is None else changed(response, changes).headers)
-    return body
+def _not_found_page(page: Asset, changes: HeaderChanges | None, environ: WSGIEnvironment) -> Sent:
+    """Return the answer with a 404 page: never cached, without an ETag or ranges, since it is not the file here."""
+    method = environ["REQUEST_METHOD"]
+    response = Response(NOT_FOUND, [*stand_in_headers(page), NO_STORE], Parts(page, ()) if method == "HEAD" else page)
+    sent = send(response if changes is None else changed(response, changes), environ)
+    return text_answer(NOT_FOUND, method, (NO_STORE,), changes) if sent is None else sent

@@ -75,11 +75,6 @@ def kind_of(environ: WSGIEnvironment) -> Kind:
     return Request(environ, None).kind
 
 
-def is_of_server(environ: WSGIEnvironment) -> bool:
-    """Tell whether a request asks for the methods of the server as a whole (RFC 9110 section 9.3.7)."""
-    return environ["REQUEST_METHOD"] == "OPTIONS" and environ.get("PATH_INFO") == "*"
-
-
 def is_for_html(request: Request) -> bool:
     """Tell whether a request of a kind in ``SHOWING`` may be for HTML: for a tab, a frame, or a service worker."""
     environ = request.environ

@@ -1,15 +1,13 @@
-"""Answers that are no file: what applications say, with its headers completed, and the short refusals."""
+"""Call the wrapped application and versions that are applications, and complete and count their responses."""
 
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
-from version_affinity.assets.build import ALL_METHODS
-from version_affinity.assets.http.response import Response
-from version_affinity.assets.sending import changed
+from version_affinity.decision.request import READING, SHOWING, Request, is_for_html
 
-from .finish import PRECONDITIONS
+from .route import VERSION_APP
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -17,37 +15,116 @@ if TYPE_CHECKING:
     from _typeshed import OptExcInfo
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-    from version_affinity.assets.rules.changes import HeaderChanges
+    from version_affinity.decision.decider import Decision
+    from version_affinity.rollout.state import State
 
-    from .exchange import Exchange
     from .finish import Finisher
     from .headers import DecisionHeaders
+    from .route import Route
 
-#: Where the environ holds what was taken out of it or changed in it.
+#: Where the environ holds the ``Exchange`` while an application answers. Of two front ends around one application it is
+#: the inner one's; each one's own is at ``Settings.exchange_key``.
+EXCHANGE: Final = "version_affinity.exchange"
+#: Where the environ holds the original values that were removed from it or changed in it.
 ORIGINAL: Final = "version_affinity.original"
+#: Removed from a request if a 304 might confirm another version's page (RFC 9110 section 13.1).
+_PRECONDITIONS: Final[tuple[str, ...]] = (
+    "HTTP_IF_NONE_MATCH",
+    "HTTP_IF_MODIFIED_SINCE",
+    "HTTP_IF_MATCH",
+    "HTTP_IF_UNMODIFIED_SINCE",
+    "HTTP_IF_RANGE",
+)
 
-OK: Final = "200 OK"
-NOT_FOUND: Final = "404 Not Found"
 
-_TEXT = ("Content-Type", "text/plain; charset=utf-8")
-_NOSNIFF = ("X-Content-Type-Options", "nosniff")
+class Exchange(Request):
+    """A request, and notes about an application's response to it. One object for both: one is made on every request.
+
+    The attributes below are set by ``begin``.
+
+    Attributes:
+        state: The versions and the deployment when the request came.
+        decision: The decision under that state.
+        script_name: Where the middleware is mounted. An application may change the environ's own.
+        depends: Whether the response depends on the version.
+        served: The version whose files the response names; "" as long as it names none.
+        own: Whether the application is the version itself, while other versions are known.
+        negotiated: Whether a browser's navigation to the same URL would get a page of the build.
+        counted: The first digit of the status under which the response was counted; "" before.
+    """
+
+    __slots__ = ("counted", "decision", "depends", "negotiated", "own", "script_name", "served", "state")
+
+    def begin(
+        self, state: State, decision: Decision, *, own: bool = False, depends: bool = False, negotiated: bool = False
+    ) -> None:
+        """Start the notes, and put this object into the environ, which it does not hold from then on.
+
+        A cycle would keep every request, its socket and its upload until the next garbage collection.
+        """
+        environ = self.environ
+        del self.environ
+        self.state = state
+        self.decision = decision
+        self.script_name = environ.get("SCRIPT_NAME", "")
+        self.own = own
+        self.depends = depends
+        self.negotiated = negotiated
+        self.served = ""
+        self.counted = ""
+        environ[EXCHANGE] = environ[state.settings.exchange_key] = self
 
 
-def call(
-    app: WSGIApplication,
-    environ: WSGIEnvironment,
-    exchange: Exchange,
-    decided: DecisionHeaders,
-    finisher: Finisher,
-    start_response: StartResponse,
-) -> Iterable[bytes]:
-    """Call an application with its headers completed and its response counted; its iterable is returned as it is."""
-    try:
-        # A partial costs less than half of a closure over as many variables.
-        return app(environ, partial(_start, environ, exchange, decided, finisher, start_response))
-    except BaseException:
-        _count(exchange, decided, "5")  # the server answers 500 for it
-        raise
+class Applications:
+    """Calls applications.
+
+    Args:
+        app: The wrapped application; None without one.
+        finisher: Completes the headers of responses.
+    """
+
+    __slots__ = ("_app", "_finisher")
+
+    def __init__(self, app: WSGIApplication | None, finisher: Finisher) -> None:
+        self._app = app
+        self._finisher = finisher
+
+    def call(
+        self, state: State, exchange: Exchange, decided: DecisionHeaders, found: Route, start_response: StartResponse
+    ) -> Iterable[bytes]:
+        """Call the application that answers, which ``route`` has found; its iterable is returned as it is."""
+        what, _, version, path = found
+        environ = exchange.environ
+        several = len(state.versions) > 1
+        if what == VERSION_APP:
+            app = cast("WSGIApplication", state.versions[version].app)
+            exchange.begin(state, decided.decision, own=several)
+            if state.settings.prefix != "/":
+                _mount(environ, exchange.script_name, state.settings.prefix, path)
+            if several and exchange.method in READING:
+                _remove_preconditions(environ)
+        else:
+            app = cast("WSGIApplication", self._app)
+            depends = negotiated = False
+            if path is not None:  # a version may answer here, or a navigation get a page
+                depends = state.catalog.is_disputed(path, environ)
+                build = state.builds[decided.decision.version]
+                negotiated = build is not None and build.shows_page(path, environ)
+            if (
+                several
+                and ("HTTP_IF_NONE_MATCH" in environ or "HTTP_IF_MODIFIED_SINCE" in environ)
+                and exchange.kind in SHOWING
+                and is_for_html(exchange)
+            ):
+                # The browser's copy may be another version's page, whatever the pin says: the pin follows all tabs.
+                _remove_preconditions(environ)
+            exchange.begin(state, decided.decision, depends=depends, negotiated=negotiated)
+        try:
+            # A partial costs less than half of a closure over as many variables.
+            return app(environ, partial(_start, environ, exchange, decided, self._finisher, start_response))
+        except BaseException:
+            _count(exchange, decided, "5")  # the server answers 500
+            raise
 
 
 def _start(
@@ -71,7 +148,7 @@ def _start(
 
 
 def _count(exchange: Exchange, decided: DecisionHeaders, digit: str) -> None:
-    """Count a response, or, where it was counted already, under another status than before."""
+    """Count a response, or move one that was counted under another status."""
     if exchange.counted:
         decided.tally.move(exchange.counted, digit)
     else:
@@ -79,78 +156,19 @@ def _count(exchange: Exchange, decided: DecisionHeaders, digit: str) -> None:
     exchange.counted = digit
 
 
-def take_conditional(environ: WSGIEnvironment) -> None:
-    """Take the conditional headers out of a request; what they were is kept under a key of ours."""
-    if environ.keys().isdisjoint(PRECONDITIONS):
+def _mount(environ: WSGIEnvironment, script_name: str, prefix: str, path: str | None) -> None:
+    """Move the prefix from PATH_INFO to SCRIPT_NAME."""
+    environ[ORIGINAL] = {"SCRIPT_NAME": script_name, "PATH_INFO": environ.get("PATH_INFO", "")}
+    environ["SCRIPT_NAME"] = script_name + prefix[:-1]
+    environ["PATH_INFO"] = path
+
+
+def _remove_preconditions(environ: WSGIEnvironment) -> None:
+    """Remove the conditional headers from a request, and keep them under ``ORIGINAL``."""
+    if environ.keys().isdisjoint(_PRECONDITIONS):
         return
-    taken = {name: environ.pop(name) for name in PRECONDITIONS if name in environ}
+    taken = {name: environ.pop(name) for name in _PRECONDITIONS if name in environ}
     if "HTTP_IF_RANGE" in taken and "HTTP_RANGE" in environ:
-        # A range of other bytes than it was asked for (RFC 9110 section 13.1.5).
+        # A range of other bytes than the client has a part of (RFC 9110 section 13.1.5).
         taken["HTTP_RANGE"] = environ.pop("HTTP_RANGE")
     environ[ORIGINAL] = {**environ.get(ORIGINAL, {}), **taken}
-
-
-def no_file(
-    environ: WSGIEnvironment,
-    decided: DecisionHeaders,
-    start_response: StartResponse,
-    changes: HeaderChanges | None = None,
-) -> Iterable[bytes]:
-    """Answer 404, never to be kept: a cached one would outlive the cause.
-
-    ``changes`` is what the rules of ``_headers`` say of the path.
-    """
-    return plain(environ, decided, start_response, NOT_FOUND, decided.missing, changes)
-
-
-def not_allowed(
-    environ: WSGIEnvironment,
-    decided: DecisionHeaders,
-    start_response: StartResponse,
-    allowed: str,
-    changes: HeaderChanges | None = None,
-) -> Iterable[bytes]:
-    """Answer another method than GET and HEAD, where no application is wrapped (RFC 9110 section 15.5.6).
-
-    Args:
-        environ: The request.
-        decided: What follows from its decision.
-        start_response: As the server gave it.
-        allowed: The methods that are allowed; "" where there is nothing.
-        changes: What the rules of ``_headers`` say of the path, for a 404.
-    """
-    if not allowed:
-        return no_file(environ, decided, start_response, changes)
-    headers = [("Allow", allowed), *decided.missing]
-    if environ["REQUEST_METHOD"] == "OPTIONS" and allowed == ALL_METHODS:
-        decided.count_success()
-        start_response("204 No Content", headers)
-        return ()
-    return plain(environ, decided, start_response, "405 Method Not Allowed", headers)
-
-
-def answer_preflight(
-    headers: list[tuple[str, str]] | None, count: Callable[[], object], start_response: StartResponse
-) -> bool:
-    """Answer a preflight with its headers; tell whether there are any."""
-    if headers is None:
-        return False
-    count()
-    start_response("204 No Content", headers)
-    return True
-
-
-def plain(
-    environ: WSGIEnvironment,
-    decided: DecisionHeaders,
-    start_response: StartResponse,
-    status: str,
-    headers: list[tuple[str, str]],
-    changes: HeaderChanges | None = None,
-) -> Iterable[bytes]:
-    """Answer with the status line as a short text."""
-    text = f"{status}\n".encode("ascii")
-    decided.count(status)
-    response = Response(status, [_TEXT, _NOSNIFF, ("Content-Length", str(len(text))), *headers], text)
-    start_response(status, response.headers if changes is None else changed(response, changes).headers)
-    return () if environ["REQUEST_METHOD"] == "HEAD" else (text,)

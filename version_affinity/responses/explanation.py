@@ -1,18 +1,17 @@
-"""Why a request gets what it gets: the steps of the request path, told instead of taken."""
+"""Explain the response to a request without serving it: the steps of the request path up to the sending."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping  # noqa: TC003 - of a public dataclass
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-from version_affinity.assets.build import ALL_METHODS, APP, NO_FILE
 from version_affinity.decision.decider import BUCKET, MINTED
-from version_affinity.decision.request import READING, is_of_server, path_of
+from version_affinity.decision.request import READING, path_of
 
-from .exchange import Exchange
-from .route import allowed, look_up
+from .applications import Exchange
+from .route import route
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,26 +20,25 @@ if TYPE_CHECKING:
     from version_affinity.decision.request import Kind, Request
     from version_affinity.rollout.state import State
 
-NOT_ALLOWED: Final = "not allowed"
-ALLOWED_METHODS: Final = "allowed methods"
+BY_NAME = "served by name"
 
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """Why a request gets what it gets.
+    """The response to a request, and how it is found.
 
     Attributes:
-        decision: The decision. Where it is drawn at random, another request may draw another.
+        decision: The decision. If it is a random draw, another request may get another one.
         kind: The kind of request.
         steps: What was tried, in order.
         answer: What answers: "file", "rescue", "single-page document", "redirect", "missing asset", "not found",
-            "not allowed", "allowed methods" (to OPTIONS), "wrapped application", "application of the version" or
-            "served by name".
-        served: The version that the answer is from, "" for the wrapped application's.
-        bucket: The bucket that the decision was made by, "" where none was. One that was drawn for a request that is
-            being answered is not known any more.
-        scores: By version id, ``-ln(u) / percentage`` of the key or bucket that the decision was made by (``hashing``):
-            the smallest wins. Empty where neither decided.
+            "not allowed", "allowed methods" (to OPTIONS), "preflight", "wrapped application", "application of the
+            version" or "served by name".
+        served: The version that the answer is from; "" for the wrapped application.
+        bucket: The bucket by which was decided, "" for none. A bucket that was drawn for a request that is being
+            answered is not known any more.
+        scores: By version id, ``-ln(u) / percentage`` of the key or bucket by which was decided: the smallest wins.
+            Empty if neither decided.
     """
 
     decision: Decision
@@ -52,7 +50,7 @@ class Explanation:
     scores: Mapping[str, float] = field(hash=False)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return it as lists and objects that JSON can carry."""
+        """Return the explanation as lists and objects for JSON."""
         return {
             "decision": self.decision._asdict(),
             "kind": self.kind,
@@ -64,47 +62,24 @@ class Explanation:
         }
 
 
-def explain(state: State, request: Request, app_first: Callable[[str], bool], *, has_app: bool) -> Explanation:
-    """Return the explanation of a request under a state.
-
-    For a request that is being answered, that is the state and the decision that it is answered by.
-    """
+def explain(state: State, request: Request, app_first: Callable[[str], object], *, has_app: bool) -> Explanation:
+    """Return the explanation of a request under a state; of one that is being answered, under its own state."""
     environ = request.environ
     path = path_of(environ)
     answered = environ.get(state.settings.exchange_key)
     made = None
     if isinstance(answered, Exchange):
         state, made = answered.state, answered.decision
-        # What is mounted inside sees its own part of the path alone (PEP 3333).
+        # An application that is mounted inside sees its own part of the path only (PEP 3333).
         whole: str = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
         path = whole.removeprefix(answered.script_name) or path
     decision, steps = state.decider.explain(request, made)
-    answer, served = _answer(state, request, path, decision, app_first, has_app=has_app)
+    version = decision.version
+    named = state.catalog.named_file(path, version)
+    if named is not None and (request.method in READING or named.answer(environ) is not None):
+        answer, served = BY_NAME, named.version
+    else:
+        answer, _, served, _ = route(state, path, version, environ, app_first, has_app)
     scores = MappingProxyType(state.decider.scores(request, decision))
     bucket = request.bucket if decision.reason in (MINTED, BUCKET) else ""
     return Explanation(decision, request.kind, steps, answer, served, bucket, scores)
-
-
-def _answer(
-    state: State, request: Request, path: str, decision: Decision, app_first: Callable[[str], bool], *, has_app: bool
-) -> tuple[str, str]:
-    reading = request.method in READING
-    named = state.catalog.named_file(path, decision.version)
-    if named is not None and reading:
-        return "served by name", named.version
-    local = state.settings.local(path)
-    refused = ALLOWED_METHODS if request.method == "OPTIONS" else NOT_ALLOWED
-    if local is None or app_first(path):
-        return APP if has_app else refused if is_of_server(request.environ) else NO_FILE, ""
-    build = state.builds[decision.version]
-    if build is None:
-        return "application of the version", decision.version
-    if not reading:
-        if has_app:
-            return APP, ""
-        methods = ALL_METHODS if named is not None else allowed(local, build, state.catalog, request.environ)
-        return (refused if methods == ALL_METHODS else NOT_ALLOWED if methods else NO_FILE), ""
-    environ = request.environ
-    at = build.find(local, environ)
-    found, _, served = look_up(at, local, decision.version, build, state.catalog, environ, has_app=has_app)
-    return found, "" if found == APP else served

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import re
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from version_affinity.assets.rules.changes import CACHING, NEGOTIATED, is_targeted, negotiated
 from version_affinity.counters import LimitedLog
@@ -29,17 +29,8 @@ if TYPE_CHECKING:
     from version_affinity.decision.decider import Decision
     from version_affinity.decision.request import Request
 
-    from .exchange import Exchange
+    from .applications import Exchange
     from .headers import DecisionHeaders, Headers
-
-#: Taken from a request whose answer of another version must not be confirmed with a 304 (RFC 9110 section 13.1).
-PRECONDITIONS: Final[tuple[str, ...]] = (
-    "HTTP_IF_NONE_MATCH",
-    "HTTP_IF_MODIFIED_SINCE",
-    "HTTP_IF_MATCH",
-    "HTTP_IF_UNMODIFIED_SINCE",
-    "HTTP_IF_RANGE",
-)
 
 _HTML = ("text/html", "application/xhtml+xml")
 # RFC 9111 section 5.2.2: what keeps a response out of shared caches, and what invites them.

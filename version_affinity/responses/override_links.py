@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import unquote
 
 from version_affinity.assets.build import NO_FILE, REDIRECT
+from version_affinity.assets.sending import NOT_FOUND, text_answer
 from version_affinity.decision.decider import OVERRIDE, Decision, Step
 from version_affinity.decision.overrides import MAX_LENGTH, Refused, checked, sign_override
 from version_affinity.decision.request import OTHER, PAGE, READING, path_of
 from version_affinity.errors import ConfigurationError
 from version_affinity.wire import quoted_path, requoted_path, requoted_query, wsgi_text
 
-from .applications import no_file
 from .headers import PRIVATE_NO_STORE, TRACE
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ class OverrideLinks:
         A link that cannot be applied takes the cookie away, and the trace says why. Where it is no address that
         somebody opens, nothing is there.
         """
-        opened = self._open(state, request)
+        opened = self._open(state, request) if PARAMETER in request.environ.get("QUERY_STRING", "") else None
         if opened is None:
             return None
         decision = opened.decision
@@ -130,7 +130,10 @@ class OverrideLinks:
         if decision.refused:
             self._counters.refused[decision.refused].advance()
         if opened.query is None:
-            return no_file(request.environ, decided, start_response)
+            status, fields, body = text_answer(NOT_FOUND, request.method, decided.missing)
+            decided.count(status)
+            start_response(status, fields)
+            return body
         decided.tally["3"].advance()
         headers = [
             *_REDIRECT,

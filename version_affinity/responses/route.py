@@ -1,58 +1,99 @@
-"""What a path stands for under a decision: step 4 of the request path, apart from the sending."""
+"""Steps 3 and 4 of the request path without sending: what answers a request under a decision.
+
+The middleware sends the answer, ``explain`` reports it.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from version_affinity.assets.build import ALL_METHODS, FILE, REDIRECT, Found
+from version_affinity.assets.build import APP, FILE, NO_FILE, Found
 from version_affinity.assets.loading.asset import Asset
-from version_affinity.decision.request import is_of_server
+from version_affinity.assets.sending import ALL_METHODS, is_of_server
+from version_affinity.decision.request import READING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from _typeshed.wsgi import WSGIEnvironment
 
-    from version_affinity.assets.build import At, Build, Leading
-    from version_affinity.rollout.catalog import Catalog
+    from version_affinity.assets.build import Build, Leading
+    from version_affinity.rollout.state import State
 
-    #: What answers, the file or redirect where it is one, and the version that it is from.
-    Answer: TypeAlias = tuple[str, Asset | Leading | None, str]
+    #: What answers; the file, the redirect, the headers of a preflight or the allowed methods; the version that it is
+    #: from, "" for none; and the path inside the version, None where no build could answer.
+    Route: TypeAlias = tuple[str, "Asset | Leading | list[tuple[str, str]] | str | None", str, str | None]
 
 RESCUE: Final = "rescue"
+VERSION_APP: Final = "application of the version"
+#: What ``Applications`` answer; ``FileServer`` answers all else.
+APPLICATIONS: Final = frozenset((APP, VERSION_APP))
+PREFLIGHT: Final = "preflight"
+NOT_ALLOWED: Final = "not allowed"
+ALLOWED_METHODS: Final = "allowed methods"
 
 
-def look_up(
-    at: At, path: str, version: str, build: Build, catalog: Catalog, environ: WSGIEnvironment, *, has_app: bool
-) -> Answer:
-    """Return what answers a GET or HEAD.
+def route(
+    state: State,
+    path: str,
+    version: str,
+    environ: WSGIEnvironment,
+    app_first: Callable[[str], object],
+    has_app: bool,
+) -> Route:
+    """Return what answers a request under a decision, if it is not a file that is served by name.
 
     Args:
-        at: What the build has at the path (``build.find``).
-        path: The path inside the version, beginning with "/"; "" for the prefix without its last "/".
+        state: The versions and the deployment.
+        path: The path of the request below where the middleware is mounted.
         version: The decided version.
-        build: Its files.
-        catalog: The files of all known versions.
         environ: The request.
-        has_app: Whether an application is wrapped, which gets what no version claims.
+        app_first: Matches the paths that go to the wrapped application first.
+        has_app: Whether there is a wrapped application, which gets what no version claims.
     """
+    settings = state.settings
+    local = path if settings.prefix == "/" else settings.local(path)
+    if local is None or app_first(path):
+        return (APP, None, "", None) if has_app else _refusal("", None, environ)
+    build = state.builds[version]
+    if build is None:
+        return VERSION_APP, None, version, local
+    if environ["REQUEST_METHOD"] not in READING:
+        return _other_method(state, path, local, version, build, environ, has_app=has_app)
+    at = build.direct.get(local) or build.find(local, environ)
+    if isinstance(at, Asset):
+        return FILE, at, version, local
     if at is None:
-        rescuer = catalog.rescues.get(path)
+        catalog = state.catalog
+        rescuer = catalog.rescues.get(local)
         if rescuer is not None:
-            return RESCUE, catalog.builds[rescuer].index.assets[path], rescuer
-        at = build.stand_in(path, environ, catalog.directories if has_app else None)
-    if isinstance(at, Found):
-        return at.what, at.target, version
-    return (FILE if isinstance(at, Asset) else REDIRECT), at, version
+            return RESCUE, catalog.builds[rescuer].index.assets[local], rescuer, local
+        at = build.stand_in(local, environ, catalog.directories if has_app else None)
+    what, target = Found.of(at)
+    return what, target, "" if what == APP else version, local
 
 
-def allowed(path: str, build: Build, catalog: Catalog, environ: WSGIEnvironment) -> str:
-    """Return the methods that are allowed at a path; "" where nothing of a build answers a GET there.
+def _other_method(
+    state: State, path: str, local: str, version: str, build: Build, environ: WSGIEnvironment, *, has_app: bool
+) -> Route:
+    """Return what answers another method than GET and HEAD at a path of a build."""
+    headers = build.preflight(local, environ)
+    if headers is not None:
+        return PREFLIGHT, headers, version, local
+    if has_app:
+        return APP, None, "", None
+    catalog = state.catalog
+    rescued = local in catalog.rescues and not build.is_protected(local)
+    if rescued or catalog.named_file(path, version) is not None:
+        return _refusal(ALL_METHODS, local, environ)
+    return _refusal(build.allowed(local, environ), local, environ)
 
-    Args:
-        path: The path inside the version.
-        build: The files of the decided version.
-        catalog: The files of all known versions.
-        environ: The request, of another method.
-    """
-    if is_of_server(environ) or (path in catalog.rescues and not build.is_protected(path)):
-        return ALL_METHODS
-    return build.allowed(path, environ)
+
+def _refusal(allowed: str, local: str | None, environ: WSGIEnvironment) -> Route:
+    """Return what answers where neither a file nor an application does."""
+    if is_of_server(environ):
+        allowed = ALL_METHODS
+    if not allowed:
+        return NO_FILE, "", "", local
+    is_told = environ["REQUEST_METHOD"] == "OPTIONS" and allowed == ALL_METHODS
+    return ALLOWED_METHODS if is_told else NOT_ALLOWED, allowed, "", local

@@ -194,10 +194,10 @@ class Catalog:
 
         Args:
             path: The name, as in ``PATH_INFO``.
-            version: The decided version. It counts for ``guarded`` names only.
+            version: The decided version, for which there are the ``guarded`` names too; "" before the decision.
         """
         named = self.named.get(path) or (self.make(path) if path in self.names else None)
-        return self.guarded_file(path, version) if named is None else named
+        return self.guarded_file(path, version) if named is None and version else named
 
     def guarded_file(self, name: str, version: str) -> NamedFile | None:
         """Return the file that is served by one of ``guarded``; None for a version that has other bytes there."""

@@ -16,7 +16,7 @@ from version_affinity.counters import LimitedLog
 from version_affinity.decision.decider import Decider
 from version_affinity.deployment import Deployment
 from version_affinity.errors import ConfigurationError
-from version_affinity.responses.exchange import EXCHANGE
+from version_affinity.responses.applications import EXCHANGE
 
 from .catalog import Catalog
 from .named_files import EVERYBODY

@@ -123,7 +123,7 @@ def respond(
     outcome = evaluate(method, field, etag, modified)
     if outcome is not None:
         if outcome is Outcome.FAILED:
-            return _error(_FAILED, method)
+            return text_response(_FAILED, method, NO_STORE)
         # Without Last-Modified: there is an ETag (section 15.4.5).
         return Response(NOT_MODIFIED, [("ETag", etag), *extra], b"")
     dated = (*extra, ("Last-Modified", last_modified)) if last_modified else extra
@@ -145,7 +145,7 @@ def _part(chosen: Representation, wanted: str, extra: Iterable[HeaderField]) -> 
     if spans is None:
         return None
     if not spans:
-        return _error(_UNSATISFIABLE, "GET", ("Content-Range", f"bytes */{size}"))
+        return text_response(_UNSATISFIABLE, "GET", NO_STORE, ("Content-Range", f"bytes */{size}"))
     kind, _, *described = chosen.headers
     if len(spans) == 1:
         ((start, stop),) = spans
@@ -166,9 +166,10 @@ def _part(chosen: Representation, wanted: str, extra: Iterable[HeaderField]) -> 
     return Response(PARTIAL, headers, Parts(chosen, pieces))
 
 
-def _error(status: str, method: str, *more: HeaderField) -> Response:
-    body = status.encode("ascii") + b"\n"
-    return Response(status, [*text_headers(body), NO_STORE, *more], b"" if method == "HEAD" else body)
+def text_response(status: str, method: str, *headers: HeaderField) -> Response:
+    """Return a response whose body is its status line."""
+    body = f"{status}\n".encode("ascii")
+    return Response(status, [*text_headers(body), *headers], b"" if method == "HEAD" else body)
 
 
 def text_headers(body: bytes) -> tuple[HeaderField, ...]:
