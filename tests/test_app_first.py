@@ -8,7 +8,7 @@ import pytest
 
 from tests.harness import NAVIGATION, client, conformance, needs_conformance, write_build
 from version_affinity import ConfigurationError, StaticAssets, Version, VersionAffinity
-from version_affinity.app_first import app_first
+from version_affinity.app_first import compile_patterns
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -72,20 +72,20 @@ RULES = [
 )
 def test_match(path: str, first: bool) -> None:
     """A "*" stands for any characters, "/" and line breaks included; an exception outranks; nothing else is special."""
-    assert app_first(RULES)(path) is first
+    assert compile_patterns(RULES)(path) is first
 
 
 @pytest.mark.parametrize("path", ["/", "/api/", "", "/x"])
 def test_without_rules(path: str) -> None:
     """Without rules nothing goes to the application first; with "/*", every path does."""
-    assert app_first()(path) is False
-    assert app_first(["/*"])(path) is path.startswith("/")
+    assert compile_patterns([])(path) is False
+    assert compile_patterns(["/*"])(path) is path.startswith("/")
 
 
 @pytest.mark.parametrize("rules", [[f"/rule/{number}" for number in range(100)], ["/" + "a" * 99], iter(["/api/*"])])
 def test_limits_are_inclusive(rules: list[str]) -> None:
     """100 rules, 100 characters and any iterable are fine."""
-    app_first(rules)
+    compile_patterns(rules)
 
 
 class Watched(str):
@@ -114,7 +114,7 @@ def test_a_long_path_is_searched_once(rule: str, path: str, first: bool) -> None
     """However many "*" a rule has, each of its parts is searched for once, from where the one before it ended."""
     watched = Watched(path)
     watched.searched = []
-    assert app_first([rule])(watched) is first
+    assert compile_patterns([rule])(watched) is first
     assert watched.searched == sorted(watched.searched)
     assert len(watched.searched) <= rule.count("*")
     assert bool(watched.searched) is first  # the end is compared first
@@ -141,7 +141,7 @@ def test_a_long_path_is_searched_once(rule: str, path: str, first: bool) -> None
 )
 def test_parts_do_not_overlap(rule: str, path: str, first: bool) -> None:
     """The parts between "*" follow each other in the path, each on characters of its own."""
-    assert app_first([rule])(path) is first
+    assert compile_patterns([rule])(path) is first
 
 
 @pytest.mark.parametrize(
@@ -163,9 +163,9 @@ def test_redundant(rules: list[str], redundant: bool) -> None:
     """A rule that another one of its kind covers is a mistake, and told: nobody would notice that it does nothing."""
     if redundant:
         with pytest.raises(ConfigurationError, match="is redundant"):
-            app_first(rules)
+            compile_patterns(rules)
     else:
-        app_first(rules)
+        compile_patterns(rules)
 
 
 def cases_of(kind: str) -> list[dict[str, Any]]:
@@ -191,7 +191,7 @@ def test_conformance_parse() -> None:
     for case in cases:
         valid = case["expected"]["valid"] or case["expected"]["reasons"] == ["empty"]
         try:
-            app_first(case["rules"])
+            compile_patterns(case["rules"])
         except ConfigurationError as error:
             if valid or not any(remedies.get(reason, "?") in str(error) for reason in case["expected"]["reasons"]):
                 wrong.append((case["id"], case["expected"], str(error)[:80]))
@@ -208,7 +208,7 @@ def test_conformance_match() -> None:
     wrong = [
         case["id"]
         for case in cases
-        if app_first(case["rules"])(case["request_path"].partition("?")[0]) is not (case["expected"] == "worker")
+        if compile_patterns(case["rules"])(case["request_path"].partition("?")[0]) is not (case["expected"] == "worker")
     ]
     assert (wrong, len(cases) > 10) == ([], True)
 

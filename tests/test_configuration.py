@@ -322,7 +322,7 @@ CHANGES: list[tuple[Callable[[VersionAffinity, Path], object], tuple[str, ...]]]
         ("percentage=5", "'v3'", "no effect", "deploy()"),
     ),
     (lambda affinity, root: affinity.add(Version("v3", root / "nothing")), ("'v3'", "does not exist")),
-    (lambda affinity, root: affinity.add("v3"), ("'v3' is no Version", "add(Version('v3', 'builds/v3'))")),  # type: ignore[arg-type]
+    (lambda affinity, root: affinity.add("v3"), ("'v3' is not a Version", "add(Version('v3', 'builds/v3'))")),  # type: ignore[arg-type]
     (lambda affinity, root: affinity.retire([]), ("[]", "not known", "v1, v2, v0")),  # type: ignore[arg-type]
     (lambda affinity, root: affinity.retire("v9"), ("'v9'", "not known", "v1, v2, v0", "nothing is to be retired")),
     (lambda affinity, root: affinity.retire("v1"), ("'v1'", "deployment with 90 %", "deploy() without it")),

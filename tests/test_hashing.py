@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from math import log
-
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.harness import conformance, needs_conformance
 from version_affinity import hashing
-from version_affinity.hashing import ALGORITHM, assigner, scores
+from version_affinity.hashing import assigner, scores
 
 CANARY = {"v1": 90.0, "v2": 10.0}
 HALVES = {"v1": 50.0, "v2": 50.0}
@@ -67,7 +65,7 @@ def test_vector(salt: str, weights: dict[str, float], key: bytes, expected: str)
 def test_conformance_vectors() -> None:
     """Every vector of the conformance data holds, under the algorithm's name."""
     data = conformance("wrh1_vectors.json")
-    assert data["algorithm"].split()[0] == ALGORITHM
+    assert data["algorithm"].split()[0] == "wrh-1"
     wrong = [
         case["id"]
         for case in data["cases"]
@@ -112,29 +110,16 @@ def test_zero_reaches_nobody(weights: dict[str, float], reached: set[str]) -> No
 @pytest.mark.parametrize(("one", "other"), [("v1", "v2"), ("v10", "v9"), ("V", "a"), ("a-b", "a.b")])
 def test_tie(monkeypatch: pytest.MonkeyPatch, one: str, other: str) -> None:
     """A tie goes to the id that is smaller as bytes; its chance is 2**-52, so the hash is made to yield one."""
-    monkeypatch.setattr(hashing, "_words", lambda _data: (1 << 63, 0))
+    monkeypatch.setattr(hashing, "words", lambda _data: (1 << 63, 0))
     assert assigner("app", {other: 50, one: 50})(b"key") == one
     assert assigner("app", {one: 50, other: 50})(b"key") == one
-
-
-@given(
-    word=st.integers(0, (1 << 52) - 2) | st.integers(0, 200).map(lambda below: (1 << 52) - 2 - below),
-    weight=st.floats(1e-3, 100.0),
-)
-@example(word=1 << 51, weight=50.0)
-@example(word=(1 << 51) - 1, weight=100 / 3)
-@example(word=0, weight=10.0)
-def test_words_order_like_scores(word: int, weight: float) -> None:
-    """Two words that differ by one have different scores, so equal shares may compare the words themselves."""
-    lower, upper = (-log((number + 0.5) / 2**52) / weight for number in (word, word + 1))
-    assert upper < lower
 
 
 @pytest.mark.parametrize("weights", [HALVES, CANARY])
 @pytest.mark.parametrize("word", [0, (1 << 64) - 1])
 def test_extreme_words(monkeypatch: pytest.MonkeyPatch, word: int, weights: dict[str, float]) -> None:
     """The lowest and the highest hash still score finitely: u is never 0 or 1."""
-    monkeypatch.setattr(hashing, "_words", lambda _data: (word, 0))
+    monkeypatch.setattr(hashing, "words", lambda _data: (word, 0))
     assert assigner("app", weights)(b"key") == "v1"
 
 
@@ -153,13 +138,13 @@ def test_extreme_words(monkeypatch: pytest.MonkeyPatch, word: int, weights: dict
 @example(words=(4350428950703620096, 1025993095556304896), weight=20.0, times=2.0, swapped=False)
 @example(words=(1299637203782150913, 1299637203782150913), weight=83.4909935628614, times=1 + 2**-52, swapped=False)
 def test_two_versions(words: tuple[int, int], weight: float, times: float, swapped: bool) -> None:
-    """Two versions may be told apart by their words alone: always as the scores and the smaller id would tell."""
+    """The smallest score wins and the smaller id a tie, also where two words or percentages are nearly the same."""
     weights = {"v1": weight, "v2": weight * times}
     if swapped:
         weights = {"v1": weights["v2"], "v2": weights["v1"]}
-    drawn = dict(zip((hashing._digest(b"v\0" + version.encode()) for version in weights), words, strict=True))
+    drawn = dict(zip((hashing.digest(b"v\0" + version.encode()) for version in weights), words, strict=True))
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(hashing, "_words", lambda data: (drawn[data[16:]], 0))
+        patched.setattr(hashing, "words", lambda data: (drawn[data[16:]], 0))
         assigned = assigner("app", weights)(b"key")
         found = scores("app", weights, b"key")
     assert assigned == min(found, key=lambda version: (found[version], version))

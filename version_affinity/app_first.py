@@ -1,65 +1,40 @@
-"""Patterns of paths: ``app_first``, ``unpinned`` and ``service_workers``."""
+"""Patterns of paths, for the options ``app_first``, ``unpinned`` and ``service_workers``."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
 
 from .errors import ConfigurationError
 from .wire import unquoted, wsgi_text
 
-# The limits of the platform that this syntax comes from; they keep the matcher small.
+# The limits of the platform that the syntax comes from; they keep the matcher small.
 MAX_RULES = 100
 MAX_LENGTH = 100
 
 
-class Patterns(NamedTuple):
-    """Compiled patterns of paths.
-
-    Attributes:
-        match: Tells whether a path matches.
-        prefixes: A path that matches begins with one of these, or ends with one of ``endings``.
-        endings: See ``prefixes``.
-    """
-
-    match: Callable[[str], bool]
-    prefixes: tuple[str, ...]
-    endings: tuple[str, ...]
-
-    def below(self, prefix: str) -> Patterns:
-        """Return the same patterns for paths below a prefix, which ends with "/"."""
-        mount, match = prefix[:-1], self.match
-        return Patterns(
-            lambda path: path.startswith(prefix) and match(path[len(mount) :]),
-            tuple(mount + beginning for beginning in self.prefixes),
-            self.endings,
-        )
-
-
-def app_first(rules: Iterable[str] = ()) -> Callable[[str], bool]:
-    """Return the function that tells whether a PATH_INFO goes to the wrapped application first; see ``compiled``.
-
-    >>> goes_first = app_first(["/api/*", "!/api/docs/*"])
-    >>> goes_first("/api/users"), goes_first("/api/docs/intro"), goes_first("/api")
-    (True, False, False)
-    """
-    return compiled(rules, "app_first").match
-
-
-def compiled(rules: Iterable[str], option: str) -> Patterns:
-    """Return patterns of paths, as in PATH_INFO, compiled.
+def compile_patterns(rules: Iterable[str], option: str = "app_first") -> Callable[[str], bool]:
+    """Return the function from a path, as in ``PATH_INFO``, to whether it matches.
 
     Args:
         rules: Paths that begin with "/", percent-encoded or not, in which "*" stands for any characters, "/" included.
-            A rule that begins with "!" excepts paths, and outranks the others.
+            A rule that begins with "!" is an exception, which outranks the other rules.
         option: The name of the option, for messages.
 
     Raises:
         ConfigurationError: a rule that cannot be used, one that another makes redundant, or only exceptions.
+
+    >>> goes_first = compile_patterns(["/api/*", "!/api/docs/*"])
+    >>> goes_first("/api/users"), goes_first("/api/docs/intro"), goes_first("/api")
+    (True, False, False)
     """
     listed = listed_rules(rules, option)
     for rule in listed:
-        _check(rule, option)
+        if not isinstance(rule, str) or not rule.removeprefix("!").startswith("/"):
+            raise ConfigurationError(f"{option} rule {rule!r} must begin with '/' or, as an exception, with '!/'")
+        if len(rule) > MAX_LENGTH:
+            raise ConfigurationError(
+                f"{option} rule {rule!r} is longer than {MAX_LENGTH} characters: shorten it with '*'"
+            )
     if len(listed) > MAX_RULES:
         raise ConfigurationError(f"{option} has {len(listed)} rules, more than {MAX_RULES}: join some with '*'")
     excepted = [rule[1:] for rule in listed if rule.startswith("!")]
@@ -70,25 +45,15 @@ def compiled(rules: Iterable[str], option: str) -> Patterns:
         )
     for group in (included, excepted):
         _check_redundant(group, option)
-    patterns = _any_of(included)
-    if not excepted:
-        return patterns
-    matches, is_excepted = patterns.match, _any_of(excepted).match
-    return patterns._replace(match=lambda path: matches(path) and not is_excepted(path))
+    matches, is_excepted = _any_of(included), _any_of(excepted)
+    return (lambda path: matches(path) and not is_excepted(path)) if excepted else matches
 
 
 def listed_rules(rules: Iterable[str], option: str = "app_first") -> tuple[str, ...]:
-    """Return the rules of an option, which may be given by any iterable, or raise ``ConfigurationError``."""
+    """Return the rules of an option, which may be any iterable, or raise ``ConfigurationError``."""
     if isinstance(rules, str) or not isinstance(rules, Iterable):
         raise ConfigurationError(f"{option}={rules!r} is not a list of patterns: write {option}=['/api/*']")
     return tuple(rules)
-
-
-def _check(rule: object, option: str) -> None:
-    if not isinstance(rule, str) or not rule.removeprefix("!").startswith("/"):
-        raise ConfigurationError(f"{option} rule {rule!r} must begin with '/' or, as an exception, with '!/'")
-    if len(rule) > MAX_LENGTH:
-        raise ConfigurationError(f"{option} rule {rule!r} is longer than {MAX_LENGTH} characters: shorten it with '*'")
 
 
 def _check_redundant(rules: list[str], option: str) -> None:
@@ -100,27 +65,19 @@ def _check_redundant(rules: list[str], option: str) -> None:
                 raise ConfigurationError(f"{option} rule {rule!r} is redundant: {other!r} covers it; remove one")
 
 
-def _any_of(rules: list[str]) -> Patterns:
-    """Return patterns that match where any of the rules does. Of many rules, few are tried one by one."""
-    # str.startswith and str.endswith take all prefixes and suffixes at once.
+def _any_of(rules: list[str]) -> Callable[[str], bool]:
+    """Return whether any of the rules matches. ``startswith`` and ``endswith`` test many rules in one call."""
     prefixes = tuple(_decoded(rule[:-1]) for rule in rules if _is_prefix(rule))
-    others = [rule for rule in rules if not _is_prefix(rule)]
+    exact = frozenset(_decoded(rule) for rule in rules if "*" not in rule)
+    others = [rule for rule in rules if "*" in rule and not _is_prefix(rule)]
+    endings = tuple(_decoded(rule.rpartition("*")[2]) for rule in others)
+    matchers = [_matcher(rule) for rule in others]
     if not others:
-        return Patterns(lambda path: path.startswith(prefixes), prefixes, ())
-    exact = frozenset(_decoded(rule) for rule in others if "*" not in rule)
-    patterns = [rule for rule in others if "*" in rule]
-    if not patterns:
-        return Patterns(lambda path: path in exact or path.startswith(prefixes), prefixes, tuple(exact))
-    endings = tuple(_decoded(rule.rpartition("*")[2]) for rule in patterns)
-    matchers = [_matcher(rule) for rule in patterns]
-    return Patterns(
-        lambda path: (
-            path in exact
-            or path.startswith(prefixes)
-            or (path.endswith(endings) and any(match(path) for match in matchers))
-        ),
-        prefixes,
-        (*exact, *endings),
+        return lambda path: path in exact or path.startswith(prefixes)
+    return lambda path: (
+        path in exact
+        or path.startswith(prefixes)
+        or (path.endswith(endings) and any(match(path) for match in matchers))
     )
 
 
@@ -129,16 +86,12 @@ def _is_prefix(rule: str) -> bool:
 
 
 def _decoded(text: str) -> str:
-    """Return a part of a pattern as PATH_INFO holds it."""
+    """Return a part of a pattern as ``PATH_INFO`` has it."""
     return unquoted(wsgi_text(text))
 
 
 def _matcher(rule: str) -> Callable[[str], bool]:
-    """Return a function that matches a path in linear time; a regular expression would try each way to split it.
-
-    Args:
-        rule: A rule with a "*" in it.
-    """
+    """Return a matcher of a rule with "*" that takes linear time; a regular expression would try each way to split."""
     start, *middle, end = map(_decoded, rule.split("*"))
 
     def match(path: str) -> bool:

@@ -99,7 +99,8 @@ def first_state(
             )
     deployment = Deployment(name, {version.id: version.percentage for version in deployed})
     loaded = {version.id: loaded_version(version, load) for version in known.values()}
-    return State.first(settings, deployment, loaded, frozenset(version.id for version in kept))
+    published = deployment.live.union(version.id for version in kept)
+    return State(settings, loaded, deployment, deployment.only, published)
 
 
 def followed_name(source: Source, root: str, name: str, *, retained: Iterable[Version], autorefresh: bool) -> str:

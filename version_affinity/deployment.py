@@ -109,20 +109,22 @@ class Deployment:
     name: str
     percentages: Mapping[str, float]
     revision: int = field(compare=False)
-    #: The one version that has more than 0 %, or None during a split.
+    #: The versions that have more than 0 %.
+    live: frozenset[str] = field(repr=False, compare=False)
+    #: The only version that has more than 0 %; None during a split.
     only: str | None = field(repr=False, compare=False)
-    #: ``assign`` for bytes alone, without the check of the type: the request path calls it.
+    #: ``assign`` for bytes, without the check of the type.
     assign_bytes: Callable[[bytes], str] = field(repr=False, compare=False)
 
     def __init__(self, name: str, percentages: Mapping[str, float | None], *, revision: int = 1) -> None:
         shares = share(percentages)
-        live = [version for version, percentage in shares.items() if percentage > 0]
-        # Frozen for its users; its own fields are set here, once.
+        live = frozenset(version for version, percentage in shares.items() if percentage > 0)
         set_field = partial(object.__setattr__, self)
         set_field("name", check_name(name))
         set_field("percentages", MappingProxyType(shares))
         set_field("revision", revision)
-        set_field("only", live[0] if len(live) == 1 else None)
+        set_field("live", live)
+        set_field("only", next(iter(live)) if len(live) == 1 else None)
         set_field("assign_bytes", assigner(name, shares))
 
     def assign(self, key: str | bytes) -> str:

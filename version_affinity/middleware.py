@@ -12,8 +12,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from .app_first import app_first as compiled_patterns
-from .app_first import listed_rules
+from .app_first import compile_patterns, listed_rules
 from .assets.build import MISSING
 from .assets.http.response import NOT_MODIFIED, OK
 from .assets.loading.index import DEFAULT_IGNORE
@@ -40,8 +39,7 @@ from .counters import Counters
 from .decision.decider import DECISION, VERSION
 from .decision.keys import Header, check_keys
 from .decision.overrides import DEFAULT_HEADERS, Overrides
-from .decision.request import Request, path_of
-from .decision.service_workers import configured as service_workers_by
+from .decision.request import Request, path_of, service_workers_by
 from .deployment import check_name
 from .responses.applications import Applications, Exchange
 from .responses.explanation import explain
@@ -145,7 +143,7 @@ class VersionAffinity(TemplateFunctions):
         sources = check_keys(keys)
         warn_of_session_cookie(sources)
         self._patterns = listed_rules(app_first)
-        self._app_first = compiled_patterns(self._patterns)
+        self._app_first = compile_patterns(self._patterns)
         pin = pin_cookie(cookie, name, secure=secure, keys=sources)
         forcing = override_cookie(pin, name, secure=secure)
         overrides = Overrides(name, override_headers, override_secret, forcing)
@@ -229,7 +227,7 @@ class VersionAffinity(TemplateFunctions):
         sent = named.answer(environ) or self._files.rare_answer(state, named, environ)
         if sent is None:
             return None
-        if not named.owners & state.settled:
+        if not named.owners & state.not_rescues:
             self._files.count_rescue(state, named, environ)
         status, headers, body = sent
         if status is OK:

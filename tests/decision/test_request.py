@@ -15,7 +15,6 @@ from version_affinity.decision.request import (
     SUBRESOURCE,
     Kind,
     Request,
-    kind_of,
     path_of,
 )
 
@@ -110,8 +109,8 @@ KINDS: list[tuple[str, dict[str, str], Kind]] = [
 @pytest.mark.parametrize("headers", [fetch("cors", "empty"), SCRIPT, {"Accept": "*/*"}])
 def test_polls_for_a_version(path: str, headers: dict[str, str]) -> None:
     """The files that frameworks poll are asked for like a worker's script, unless a tab or a frame shows them."""
-    assert kind_of(create_environ(path, headers=headers)) == "service-worker"
-    assert kind_of(create_environ(path, headers=NAVIGATION)) == "page"
+    assert Request(create_environ(path, headers=headers), None).kind == "service-worker"
+    assert Request(create_environ(path, headers=NAVIGATION), None).kind == "page"
 
 
 @pytest.mark.parametrize(
@@ -119,7 +118,7 @@ def test_polls_for_a_version(path: str, headers: dict[str, str]) -> None:
 )
 def test_other_data_is_not_polled(path: str) -> None:
     """Other data belongs to the page that asks for it."""
-    assert kind_of(create_environ(path, headers=fetch("cors", "empty"))) == "subresource"
+    assert Request(create_environ(path, headers=fetch("cors", "empty")), None).kind == "subresource"
 
 
 @pytest.mark.parametrize("mode", ["navigate", "same-origin"])
@@ -129,14 +128,16 @@ def test_other_data_is_not_polled(path: str) -> None:
 )
 def test_downloads_are_not_pages(path: str, is_page: bool, mode: str) -> None:
     """``<a download>`` looks like a worker's fetch of a page: a media type's extension tells them apart."""
-    assert kind_of(create_environ(path, headers=fetch(mode, "empty", **HTML))) == ("page" if is_page else "subresource")
-    assert kind_of(create_environ(path, headers=NAVIGATION)) == "page"
+    assert Request(create_environ(path, headers=fetch(mode, "empty", **HTML)), None).kind == (
+        "page" if is_page else "subresource"
+    )
+    assert Request(create_environ(path, headers=NAVIGATION), None).kind == "page"
 
 
 @pytest.mark.parametrize(("method", "headers", "kind"), KINDS)
 def test_kind(method: str, headers: dict[str, str], kind: Kind) -> None:
     """The first kind of the table that fits counts; without Fetch Metadata, a GET or HEAD for HTML is a page."""
-    assert kind_of(create_environ(method=method, headers=headers)) == kind
+    assert Request(create_environ(method=method, headers=headers), None).kind == kind
 
 
 @pytest.mark.parametrize(

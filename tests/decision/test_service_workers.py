@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import json
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import assume, given
-from hypothesis import strategies as st
 
 from tests.builds import SPLIT, Answer, bucket_of, key_of, pinned, rollout
 from tests.harness import NAVIGATION, client, write_build
 from version_affinity import ConfigurationError, Cookie, Version, VersionAffinity
-from version_affinity.app_first import compiled
 from version_affinity.assets.loading.worker_script import handles_worker_events
-from version_affinity.decision.service_workers import ServiceWorkers
+from version_affinity.decision.request import service_workers_by
 from version_affinity.releases import Releases
 from version_affinity.releases.log.entries import open_log
 from version_affinity.releases.store.directory import ReleasesDirectory
@@ -109,21 +105,14 @@ def test_options_replace_the_defaults(workers: dict[str, Path]) -> None:
     assert reason(nothing, "/sw.js", **SCRIPT_REQUEST) == ("v2", "bucket")
 
 
-@given(
-    rules=st.sets(st.text("a/*", max_size=4).map("/{}".format), min_size=1, max_size=3),
-    prefix=st.sampled_from(("/", "/a/")),
-    path=st.text("a/", max_size=8).map("/{}".format),
-)
-def test_look_ups_of_ends(rules: set[str], prefix: str, path: str) -> None:
-    """The look-ups by which most paths are passed over leave out no path that matches."""
-    try:
-        patterns = compiled(rules, "unpinned").below(prefix)
-    except ConfigurationError:  # one rule makes another redundant
-        assume(False)
-    assert ServiceWorkers(patterns).ask({}, None, None, path) is patterns.match(path)
-    assert patterns.match(path) is (
-        path.startswith(prefix) and any(fnmatchcase(path[len(prefix) - 1 :], rule) for rule in rules)
-    )
+@pytest.mark.parametrize("prefix", ["/", "/shop/"])
+def test_polled_below_the_prefix(prefix: str) -> None:
+    """The version files that frameworks poll are those below the prefix; patterns of one's own are whole paths."""
+    by_default, own = (service_workers_by(prefix, unpinned, None)(()) for unpinned in (None, ["/version.json"]))
+    polled = {"version.json", "de/ngsw.json", "shop/de/ngsw.json", "_nuxt/builds/meta/1.json"}
+    for path in ("/version.json", "/shop/version.json", "/shop/de/ngsw.json", "/_nuxt/builds/meta/1.json", "/a.json"):
+        assert by_default.ask({}, None, None, path) is (path.removeprefix(prefix) in polled), path
+        assert own.ask({}, None, None, path) is (path == "/version.json")
 
 
 @pytest.mark.parametrize("option", ["unpinned", "service_workers"])

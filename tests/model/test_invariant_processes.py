@@ -245,13 +245,11 @@ def _order(*order: str) -> Callable[[pytest.MonkeyPatch], None]:
 
 
 def _polls_are_pinned(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr("version_affinity.decision.service_workers.UNPINNED", ("/other.json",))
+    patch.setattr("version_affinity.decision.request.UNPINNED", ("/other.json",))
 
 
 def _precache_is_pinned(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(
-        "version_affinity.decision.service_workers.ServiceWorkers._is_worker", lambda self, environ, referer: False
-    )
+    patch.setattr("version_affinity.decision.request.referer_path", lambda environ: "")
 
 
 MUTATIONS = {

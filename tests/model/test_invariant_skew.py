@@ -47,8 +47,8 @@ from version_affinity.decision import decider as decisions
 from version_affinity.decision.decider import Decider, Decision
 from version_affinity.decision.request import OTHER, PAGE, PREFETCH, SUBRESOURCE, Kind, Request
 from version_affinity.responses.finish import Finisher
-from version_affinity.rollout.catalog import Catalog
-from version_affinity.rollout.state import State
+from version_affinity.rollout.catalog import Catalog, compare_files
+from version_affinity.rollout.state import baseline_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -858,17 +858,9 @@ def _referer_of_any_owner(patch: pytest.MonkeyPatch) -> None:
 
 
 def _baseline_is_the_largest(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(State, "__post_init__", _with_largest_baseline(State.__post_init__))
-
-
-def _with_largest_baseline(make: Callable[[State], None]) -> Callable[[State], None]:
-    def made(self: State) -> None:
-        complete = self.complete
-        object.__setattr__(self, "complete", None)
-        make(self)
-        object.__setattr__(self, "complete", complete)
-
-    return made
+    patch.setattr(
+        "version_affinity.rollout.state.baseline_of", lambda deployment, _complete: baseline_of(deployment, None)
+    )
 
 
 def _stale_pin_kept_at_100_percent(patch: pytest.MonkeyPatch) -> None:
@@ -909,12 +901,14 @@ def _overrides_stamp(patch: pytest.MonkeyPatch) -> None:
 
 
 def _no_rescues(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Catalog, "rescues", property(lambda self: {}, lambda self, value: None))
+    patch.setattr(Catalog, "rescues", property(lambda self: {}, lambda self, value: None), raising=False)
 
 
 def _collisions_overlooked(patch: pytest.MonkeyPatch) -> None:
-    owners = Catalog._owners
-    patch.setattr(Catalog, "_owners", lambda self: (owners(self)[0], frozenset()))
+    patch.setattr(
+        "version_affinity.rollout.catalog.compare_files",
+        lambda builds, bits: compare_files(builds, bits)._replace(different_bytes=frozenset()),
+    )
 
 
 def _collisions_of_staged_versions_counted(patch: pytest.MonkeyPatch) -> None:

@@ -27,7 +27,7 @@ from tests.harness import NAVIGATION, SCRIPT, checked, write_build
 from version_affinity import Cookie, Deployment
 from version_affinity.cli.commands.explain import HEADERS as CLIENTS
 from version_affinity.cli.commands.explain import environ_of
-from version_affinity.decision.request import kind_of
+from version_affinity.decision.request import Request
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -236,4 +236,4 @@ def test_as_dict(builds: dict[str, Path]) -> None:
 def test_command_line_kinds(kind: str) -> None:
     """``explain --as`` makes a request of the kind that is asked for."""
     environ, chosen = environ_of("/app.js", method="GET", kind=kind, cookies=(), headers=())
-    assert (kind_of(environ), chosen) == (kind, kind)
+    assert (Request(environ, None).kind, chosen) == (kind, kind)

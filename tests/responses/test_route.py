@@ -11,7 +11,7 @@ from werkzeug.test import create_environ
 from tests.builds import COLLISION, DIFFERING, ENTRY, EQUAL, OWN, write_builds
 from tests.harness import NAVIGATION, SCRIPT, write_build
 from version_affinity import StaticAssets
-from version_affinity.app_first import app_first
+from version_affinity.app_first import compile_patterns
 from version_affinity.assets.loading.index import Asset
 from version_affinity.assets.routing import Redirect
 from version_affinity.counters import Tally
@@ -56,7 +56,7 @@ def ask(tmp_path_factory: pytest.TempPathFactory) -> Ask:
     ) -> tuple[str, str, str]:
         environ = create_environ(path, method=method, headers=headers)
         state: Any = SimpleNamespace(settings=SimpleNamespace(prefix="/"), builds=loaded[handling], catalog=catalog)
-        what, target, served, _ = route(state, path, "v1", environ, app_first([]), has_app)
+        what, target, served, _ = route(state, path, "v1", environ, compile_patterns([]), has_app)
         named = target.path if isinstance(target, Asset | Redirect) else ""
         return what, named, served
 

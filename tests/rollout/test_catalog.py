@@ -13,7 +13,7 @@ from tests.harness import write_build
 from version_affinity import StaticAssets
 from version_affinity.counters import Tally
 from version_affinity.rollout.catalog import Catalog, report
-from version_affinity.rollout.named_files import EVERYBODY
+from version_affinity.rollout.named_files import IN_ALL_VERSIONS
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -46,7 +46,9 @@ def catalog(
 def owners(of: Catalog, path: str) -> set[str]:
     """Return who has a file that is served by name."""
     bits = of.names[path]
-    return {version for version, bit in of.bits.items() if bits & bit} | ({"everybody"} if bits & EVERYBODY else set())
+    return {version for version, bit in of.bits.items() if bits & bit} | (
+        {"everybody"} if bits & IN_ALL_VERSIONS else set()
+    )
 
 
 @pytest.mark.parametrize(
@@ -62,8 +64,8 @@ def test_owners(assets: dict[str, StaticAssets], path: str, expected: set[str]) 
     """A file that is served by name knows who has it; the copy that is served is the first owner's."""
     known = catalog(assets)
     assert owners(known, path) == expected
-    assert known.make(path).version == min(expected - {"everybody"})
-    assert len(known.make(path).copies) == len(expected - {"everybody"})
+    assert known.make_named(path).version == min(expected - {"everybody"})
+    assert len(known.make_named(path).copies) == len(expected - {"everybody"})
 
 
 @pytest.mark.parametrize("path", [COLLISION, DIFFERING, EQUAL, "/index.html", *OWN.values()])
@@ -78,7 +80,7 @@ def test_the_copy_in_memory_is_served(tmp_path: Path) -> None:
         version: StaticAssets(write_build(tmp_path / version, {SHARED[1:]: "shared"}), memory=memory)
         for version, memory in (("v1", 0), ("v2", 100))
     }
-    file = catalog(builds).make(SHARED)
+    file = catalog(builds).make_named(SHARED)
     assert [copy.data for copy in file.copies] == [b"shared", None]
     assert (file.version, file.data) == ("v1", b"shared")
 
@@ -93,11 +95,11 @@ def test_the_copy_with_compressed_forms_is_served(tmp_path: Path) -> None:
             write_build(tmp_path / "v2", {**plain, f"{SHARED[1:]}.gz": gzip.compress(content, mtime=0)}), memory=0
         ),
     }
-    file = catalog(builds).make(SHARED)
+    file = catalog(builds).make_named(SHARED)
     assert [bool(copy.variants) for copy in file.copies] == [True, False]
     assert (file.version, file.data, file.etag) == ("v1", None, None)
     assert ("Vary", "Accept-Encoding") in file.headers
-    assert ("Vary", "Accept-Encoding") not in catalog({"v1": builds["v1"]}).make(SHARED).headers
+    assert ("Vary", "Accept-Encoding") not in catalog({"v1": builds["v1"]}).make_named(SHARED).headers
 
 
 def test_an_application_has_no_files(assets: dict[str, StaticAssets]) -> None:
@@ -110,7 +112,7 @@ def test_an_application_has_no_files(assets: dict[str, StaticAssets]) -> None:
 def test_disagreement(assets: dict[str, StaticAssets]) -> None:
     """Differing paths are those of unequal bytes, and collisions those of them that carry a fingerprint."""
     known = catalog(assets)
-    assert known.differing == {COLLISION, DIFFERING, "/index.html", "/about.html"}
+    assert known.different_bytes == {COLLISION, DIFFERING, "/index.html", "/about.html"}
     assert known.collisions == {COLLISION}
 
 
@@ -120,16 +122,16 @@ def test_disagreement(assets: dict[str, StaticAssets]) -> None:
 )
 def test_agreement(assets: dict[str, StaticAssets], staged: tuple[str, ...], expected: set[str]) -> None:
     """Versions answer alike with what they all have, and with what serves those that lack it; pages all differ here."""
-    assert catalog(assets, staged).alike == expected
-    assert catalog(assets).under(staged, set(ENTRY).difference(staged)).alike == expected
-    assert catalog({**assets, "app": None}, staged).alike == set()
+    assert catalog(assets, staged).same_everywhere == expected
+    assert catalog(assets).under(staged, set(ENTRY).difference(staged)).same_everywhere == expected
+    assert catalog({**assets, "app": None}, staged).same_everywhere == set()
 
 
 @pytest.mark.parametrize("version", ENTRY)
 def test_one_version_agrees(assets: dict[str, StaticAssets], version: str) -> None:
     """A version alone differs from nobody and rescues nobody."""
     known = catalog({version: assets[version]})
-    assert (known.differing, known.collisions, known.rescues) == (frozenset(), set(), {})
+    assert (known.different_bytes, known.collisions, known.rescues) == (frozenset(), set(), {})
     assert owners(known, COLLISION) == {version, "everybody"}
 
 
@@ -276,7 +278,10 @@ def test_report(
     caplog.clear()
     report(known, before)
     records = [(record.name, record.levelno, record.getMessage()) for record in caplog.records]
-    told = {"bytes": "fingerprinted names stand for different bytes", "fields": "fingerprinted files have other fields"}
+    told = {
+        "bytes": "fingerprinted names have different bytes",
+        "fields": "fingerprinted files have different header fields",
+    }
     assert len(records) == (logged is not None)
     for name, level, message in records:
         assert (name, level) == ("version_affinity", logging.WARNING)

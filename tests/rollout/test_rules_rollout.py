@@ -462,9 +462,9 @@ def test_the_newest_live_owner_decides(
         response = client(affinity).get(SHARED, headers={**SCRIPT, **pinned(version)})
         assert (response.text, response.headers["Cache-Control"]) == ("worker", FOREVER)
         assert policy(response) == ("require-corp" if expected == "v2" else None)
-    (report,) = [record for record in caplog.records if "other fields" in record.getMessage()]
+    (report,) = [record for record in caplog.records if "different header fields" in record.getMessage()]
     assert (report.levelno, "own-" in report.getMessage()) == (logging.WARNING, False)
-    assert report.getMessage().startswith("1 fingerprinted files have other fields in the _headers")
+    assert report.getMessage().startswith("1 fingerprinted files have different header fields in the _headers")
     assert report.getMessage().endswith(f": {SHARED!r}")
 
 
@@ -580,7 +580,7 @@ def test_where_another_version_answers(of: Builds, of_v1: dict[str, str], path: 
     assert told(affinity, path, on("v2")) == expected
 
 
-def test_beside_an_application_everything_is_disputed(of: Builds, tmp_path: Path) -> None:
+def test_beside_an_application_everything_is_answered_elsewhere(of: Builds, tmp_path: Path) -> None:
     """A version that is an application answers at every path: what the wrapped one says depends on the decision."""
     build = write_build(tmp_path / "v1", INDEX)
     shares = {"v1": 50.0, "own": 50.0}
@@ -588,7 +588,7 @@ def test_beside_an_application_everything_is_disputed(of: Builds, tmp_path: Path
     assert told(affinity, "/api", {"Version-Key": key_of("v1", shares)}) == PRIVATE
 
 
-def test_beside_a_single_page_application_everything_is_disputed(of: Builds, tmp_path: Path) -> None:
+def test_beside_a_single_page_application_everything_is_answered_elsewhere(of: Builds, tmp_path: Path) -> None:
     """Beside a build that shows its document at every path, what the application says depends on the decision."""
     builds = {
         version: StaticAssets(
@@ -617,7 +617,7 @@ def test_a_deployment_makes_nothing_anew_that_does_not_depend_on_it(of: Builds) 
     for percentages in ({"v1": 90, "v2": 10}, {"v2": 100}, {"v1": 100}, {"v1": 50, "v2": 50}):
         affinity.deploy(percentages)
         catalog = affinity._state.catalog
-        for kept in ("named", "directories", "disputed", "differing", "builds", "bits"):
+        for kept in ("named", "directories", "app_in_some_versions", "different_bytes", "builds", "bits"):
             assert getattr(catalog, kept) is getattr(first, kept), kept
         assert asked.get("/b.txt", headers={"Version-Key": "a"}).text == "2"
         assert asked.get("/a.txt", headers={"Version-Key": "a"}).text == "1"
@@ -636,7 +636,7 @@ def test_what_the_collector_walks(of: Builds) -> None:
     catalog = affinity._state.catalog
     assert catalog.named == {}
     for name in catalog.names:
-        catalog.make(name)
+        catalog.make_named(name)
     for _ in range(3):  # it finds out what need not be walked from the inside outwards
         gc.collect()
     assert len(catalog.named) == count

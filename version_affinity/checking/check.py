@@ -6,7 +6,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
-from version_affinity.app_first import app_first as compiled_patterns
+from version_affinity.app_first import compile_patterns
 from version_affinity.assets.loading.fingerprint import has_hash
 from version_affinity.assets.static import StaticAssets
 from version_affinity.configuration import check_prefix
@@ -82,7 +82,7 @@ def check_build(
         raise ConfigurationError(f"live={live!r} is not among the known versions ({', '.join(builds) or 'none'})")
     if progress is not None and not callable(progress):
         raise ConfigurationError(f"progress={progress!r} cannot be called: give a function that takes two numbers")
-    mount, is_apps = check_prefix(prefix), compiled_patterns(app_first)
+    mount, is_apps = check_prefix(prefix), compile_patterns(app_first)
     ours = _build_of(build)
     own = Origins(origins)
     directories = ours.index.directories.union(*(other.index.directories for other in builds.values()))

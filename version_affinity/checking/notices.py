@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from version_affinity.assets.build import SINGLE_PAGE
 from version_affinity.assets.loading.ignore import doubt_of
 from version_affinity.assets.rules.files import HEADERS_FILE, REDIRECTS_FILE
-from version_affinity.decision.service_workers import USUAL_NAMES
+from version_affinity.decision.request import USUAL_NAMES
 from version_affinity.wire import quoted_components, shown
 
 from .languages.bundlers import PRECACHE

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import click
 
-from version_affinity.app_first import app_first as compiled_patterns
+from version_affinity.app_first import compile_patterns
 from version_affinity.configuration import check_prefix
 from version_affinity.errors import ConfigurationError
 from version_affinity.releases.log.entries import LogUnavailableError, is_continued, open_log
@@ -212,7 +212,7 @@ def build_options(command: _Decorated) -> _Decorated:
         "--app-first",
         metavar="PATTERN",
         multiple=True,
-        callback=form(compiled_patterns),
+        callback=form(compile_patterns),
         help="Paths of the application's own, such as '/api/*'.",
     )
     origins = click.option(

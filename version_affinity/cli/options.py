@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeVar, cast
 
 import click
 
-from version_affinity.app_first import app_first as compiled_patterns
+from version_affinity.app_first import compile_patterns
 from version_affinity.configuration import check_prefix
 from version_affinity.decision.keys import Cookie, Header
 from version_affinity.errors import ConfigurationError
@@ -137,7 +137,7 @@ def serving_options(command: _Decorated) -> _Decorated:
             "--app-first",
             metavar="PATTERN",
             multiple=True,
-            callback=form(compiled_patterns),
+            callback=form(compile_patterns),
             help="Paths of the application: '/api/*'.",
         ),
         click.option("--spa", is_flag=True, help="A single-page application: its document answers at every page."),

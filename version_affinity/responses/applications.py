@@ -107,7 +107,7 @@ class Applications:
             app = cast("WSGIApplication", self._app)
             depends = negotiated = False
             if path is not None:  # a version may answer here, or a navigation get a page
-                depends = state.catalog.is_disputed(path, environ)
+                depends = state.catalog.is_answered_elsewhere(path, environ)
                 build = state.builds[decided.decision.version]
                 negotiated = build is not None and build.shows_page(path, environ)
             if (

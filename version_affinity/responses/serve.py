@@ -25,8 +25,7 @@ from version_affinity.assets.sending import (
 )
 from version_affinity.assets.static import redirected
 from version_affinity.counters import LimitedLog
-from version_affinity.decision.request import OTHER, READING, SERVICE_WORKER, Request
-from version_affinity.decision.service_workers import is_script_request
+from version_affinity.decision.request import OTHER, READING, SERVICE_WORKER, Request, is_script_request
 
 from .finish import is_page
 from .headers import retraced, trace
@@ -116,12 +115,14 @@ class FileServer:
         elif what == DOCUMENT:  # at the same URL, other requests may get another answer
             headers = decided.document_variants if asset.variants else decided.document
         elif (
-            stamp is None and path in state.catalog.alike and not (state.catalog.ruled and state.catalog.is_ruled(path))
+            stamp is None
+            and path in state.catalog.same_everywhere
+            and not (state.catalog.with_redirects and state.catalog.has_redirect(path))
         ):
             headers = decided.shared_variants if asset.variants else decided.shared
         else:
             headers = decided.private_variants if asset.variants else decided.private
-        if request.kind == SERVICE_WORKER and is_script_request(environ, environ.get("HTTP_SEC_FETCH_DEST")):
+        if request.kind == SERVICE_WORKER and is_script_request(environ):
             headers = [*headers, _NAMED]
         rescued = served != decision.version
         if rescued:

@@ -1,8 +1,8 @@
-"""All known versions as one map: which file a path stands for, who has it, and where they disagree.
+"""The files of all known versions: who has which file, where versions differ, and which file stands in for another.
 
-Made when the known versions change. Afterwards requests add to it what they ask for first (``Catalog.named``), which
-changes no answer: the catalogs of several deployments share it. A deployment changes little (``Catalog.under``). The
-garbage collector walks all of it while requests wait, so it is kept in few containers.
+A catalog is made when the known versions change; a new deployment changes little of it (``Catalog.under``). Requests
+add to ``Catalog.named`` only, which changes no answer. The garbage collector walks all of a catalog while requests
+wait, so a catalog consists of few containers.
 """
 
 from __future__ import annotations
@@ -13,19 +13,18 @@ from copy import copy
 from functools import reduce
 from heapq import nsmallest
 from operator import or_
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from version_affinity.assets.loading.asset import Asset
 from version_affinity.assets.loading.media import is_source_map
-from version_affinity.assets.rules.redirects import REWRITE, RedirectRules
-from version_affinity.decision.service_workers import referer_path
+from version_affinity.assets.rules.redirects import RedirectRules
+from version_affinity.decision.request import referer_path
 from version_affinity.wire import merge_slashes
 
-from .agreement import Agreement, agree, agreement, have_equal_rules
-from .named_files import EVERYBODY, NamedFile
+from .named_files import IN_ALL_VERSIONS, NamedFile
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Hashable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from _typeshed.wsgi import WSGIEnvironment
 
@@ -34,75 +33,40 @@ if TYPE_CHECKING:
     from version_affinity.assets.rules.changes import HeaderChanges
     from version_affinity.counters import Tally
 
-    #: What a version's fingerprinted files carry besides what describes them.
-    Fields = tuple[tuple[HeaderField, ...], HeaderChanges | None]
-
 logger = logging.getLogger("version_affinity")
 
-_REPORTED = 5  # paths that a log line names, which is enough to find the cause
+_REPORTED = 5  # paths that a log line names
 
 
 class Catalog:
-    """The files of all known versions.
+    """The files of all known versions under one deployment. "Path" is a path in a build, "name" a request path.
 
     Args:
         builds: Version id to its build, the newest last; None for a version that is a WSGI application.
-        staged: The ids of versions that never had a share: they rescue nobody.
-        live: The ids that have a share.
+        staged: The ids of versions that never had a share.
+        live: The ids of versions that have a share.
         prefix: The path under which the versions are served, with "/" at both ends.
         tallies: From a version's id to the counters of what is served by name.
 
     Attributes:
-        builds: Version id to its build, applications left out.
-        names: Request path of each file that is served by that name, to the bits of its owners.
-        named: Of those, the files that have been asked for: made in advance, tens of thousands would hold requests up
-            while a version becomes known, and at each garbage collection.
-        guarded: Request path of each file that would be in ``names`` if a staged version did not have other bytes under
-            that name, to the bits of the versions that have the same bytes as those with a share. A request that gets
-            the staged version gets its file; all other requests are served by name.
-        contested: The paths in builds of those of them to which the ``_headers`` of their owners give different fields:
-            those of the newest live owner go to everybody.
-        rescues: Path in a build to the version whose file serves those whose version lacks it.
-        alike: The paths in builds at which every known version answers with a file of the same bytes and fields, rules
-            of ``_redirects`` and what is served by name apart.
-        differing: The paths in builds under which known versions have different bytes.
-        collisions: The fingerprinted ones of them that differ between versions that have or had a share, without source
-            maps: no page loads them.
-        directories: The directories that builds have.
-        disputed: The paths in builds at which some versions answer, and others leave it to the wrapped application.
+        builds: Version id to its build, without the applications.
         bits: Version id to its bit in ``NamedFile.owners``.
-        ruled: Where several versions are known, the rules of all their ``_redirects`` as one; None without any.
+        names: Name of each file that is served by that name to anyone, to the bits of the versions that have it.
+        named: The files of ``names`` that were requested so far. Making all of them in advance would hold up requests.
+        guarded: Names that would be in ``names`` if a staged version did not have other bytes there, to the bits of the
+            versions with the common bytes. Requests that get the staged version get its file.
+        collisions: Paths of fingerprinted files with different bytes in versions that have or had a share. Source maps
+            are left out: no page loads them.
+        conflicting_headers: Paths of files served by name for which the ``_headers`` of versions set different fields.
+        different_bytes: Paths at which known versions have different bytes.
+        rescues: Path to the version whose file is served to requests whose own version lacks the file.
+        same_everywhere: Paths at which all versions answer with the same bytes and fields, apart from ``_redirects``.
+        app_in_some_versions: Paths that some versions answer and others leave to the wrapped application.
+        with_redirects: The rules of all ``_redirects`` as one, where several versions are known; None without any.
+        directories: The directories that builds have.
     """
 
-    __slots__ = (
-        "_agreement",
-        "_contested",
-        "_deciding",
-        "_guarded_files",
-        "_lacking",
-        "_prefix",
-        "_ruled_differently",
-        "_sole_owner",
-        "_staged",
-        "_tallies",
-        "_uneven",
-        "_voices",
-        "alike",
-        "bits",
-        "builds",
-        "collisions",
-        "contested",
-        "differing",
-        "directories",
-        "disputed",
-        "guarded",
-        "named",
-        "names",
-        "rescues",
-        "ruled",
-    )
-
-    alike: Collection[str]
+    same_everywhere: Collection[str]
 
     def __init__(
         self,
@@ -113,261 +77,304 @@ class Catalog:
         prefix: str,
         tallies: Callable[[str], Tally],
     ) -> None:
-        self.bits = {version: 2 << position for position, version in enumerate(builds)}
         self.builds = {version: build for version, build in builds.items() if build is not None}
+        self.bits = {version: 2 << position for position, version in enumerate(builds)}
         self._sole_owner = {bit: version for version, bit in self.bits.items()}
         self._prefix = prefix
         self._tallies = {version: tallies(version) for version in builds}
-        loaded = tuple(self.builds.values())
-        self.directories = frozenset().union(*(build.index.directories for build in loaded))
-        owners, self.differing = self._owners()
-        fingerprinted = {path for build in loaded for path, asset in build.index.assets.items() if asset.fingerprinted}
-        divided = fingerprinted & self.differing
-        guarded, collisions = self._divide({path: owners[path] for path in divided}, staged)
-        self.collisions = {path for path in collisions if not is_source_map(path)}
-        # What serves by name asks for no version, and so for no version's protection. A staged version withholds
-        # nothing from the others.
-        protecting = [version for version, build in self.builds.items() if build.protection is not None]
-        guards = [self.builds[version] for version in protecting if version not in staged]
-        withheld = {path for path in fingerprinted for build in guards if build.is_protected(path)}
-        by_name = fingerprinted - self.differing - withheld
-        guarded = {path: held for path, held in guarded.items() if path not in withheld}
-        self._contested = self._contests({path: owners[path] for path in by_name} | guarded)
-        self.contested = self._contested.keys()
-        everybody = sum(self.bits.values())
-        self.names = {
-            self._name(path): held | EVERYBODY if held == everybody else held
-            for path, held in owners.items()
-            if path in by_name
-        }
+        self.directories = frozenset().union(*(build.index.directories for build in self.builds.values()))
         self.named: dict[str, NamedFile] = {}
-        self.guarded = {self._name(path): held for path, held in guarded.items()}
         self._guarded_files: dict[str, NamedFile] = {}
-        # What is served by name depends on whether these versions are staged.
-        dividing = self._held_by(reduce(or_, (owners[path] for path in divided), 0))
-        self._deciding = frozenset(protecting).union(dividing)
-        self._lacking = {path: held for path, held in owners.items() if held != everybody and path not in by_name}
-        if len(loaded) < len(builds):
-            self._agreement = Agreement(frozenset(), frozenset())  # an application answers as it likes
-        else:
-            others = (path for path in owners if path not in by_name and path not in self.differing)
-            self._agreement = agreement(loaded, others)
-        answering = Counter(path for build in loaded for path in build.routes)
-        disputed = {path for path, answers in answering.items() if answers < len(builds) and path not in by_name}
-        # The mount without its slash redirects to its page.
-        self.disputed = frozenset(disputed | {""} if "/" in disputed else disputed)
-        ruled = [build for build in loaded if build.redirects is not None] if len(builds) > 1 else []
-        every = [rule for build in ruled if build.redirects for rule in build.redirects.rules]
-        rules = {(rule.source, rule.target): rule for rule in every}
-        self.ruled = RedirectRules(rules.values()) if rules else None
-        self._ruled_differently = tuple({_by_rules(build): build for build in ruled}.values())
-        # A version that is an application answers at every path, and a single-page application every page.
-        self._uneven = 0 < len(loaded) < len(builds) or len({build.document is None for build in loaded}) > 1
-        self._uneven = self._uneven or (len(loaded) > 1 and bool(protecting))
-        self._voices = self._heard(staged, live)
-        self._settle(frozenset(staged))
+        files = compare_files(self.builds, self.bits)
+        self.different_bytes = files.different_bytes
+        by_name = self._serve_by_name(files, staged)
+        self._compare_answers(files, by_name)
+        self._apply(frozenset(staged), self._by_preference(staged, live))
 
     def under(self, staged: Collection[str], live: Collection[str]) -> Catalog:
-        """Return the catalog under another deployment. What does not depend on that is not made anew.
-
-        Args:
-            staged: The ids of versions that never had a share.
-            live: The ids that have a share.
-        """
+        """Return the catalog under another deployment. What the deployment does not change is shared."""
         if not self._deciding.isdisjoint(self._staged.symmetric_difference(staged)):
-            versions = {version: self.builds.get(version) for version in self.bits}
+            builds = {version: self.builds.get(version) for version in self.bits}
             tallies = self._tallies.__getitem__
-            return Catalog(versions, staged=staged, live=live, prefix=self._prefix, tallies=tallies)
-        voices = self._heard(staged, live)
-        if self._staged == frozenset(staged) and (self._voices == voices or not self._contested):
+            return Catalog(builds, staged=staged, live=live, prefix=self._prefix, tallies=tallies)
+        preferred = self._by_preference(staged, live)
+        if self._staged == frozenset(staged) and (self._preferred == preferred or not self.conflicting_headers):
             return self
         other = copy(self)
-        if self._contested and self._voices != voices:
-            other.named = {}
-            other._guarded_files = {}  # noqa: SLF001
-        other._voices = voices  # noqa: SLF001 - of the same class, and not yet anybody's
-        other._settle(frozenset(staged))  # noqa: SLF001
+        other._apply(frozenset(staged), preferred)  # noqa: SLF001 - of the same class, and not in use yet
         return other
 
-    def named_file(self, path: str, version: str = "") -> NamedFile | None:
-        """Return the file that is served by a name to a request that gets a version; None where there is none.
+    # The steps of the constructor.
 
-        Args:
-            path: The name, as in ``PATH_INFO``.
-            version: The decided version, for which there are the ``guarded`` names too; "" before the decision.
-        """
-        named = self.named.get(path) or (self.make(path) if path in self.names else None)
-        return self.guarded_file(path, version) if named is None and version else named
+    def _serve_by_name(self, files: Files, staged: Collection[str]) -> set[str]:
+        """Find the files that are served by name; return the paths of ``names``."""
+        # A file that is served by name needs no version, and so no version's password.
+        protecting = [version for version, build in self.builds.items() if build.protection is not None]
+        guards = [self.builds[version] for version in protecting if version not in staged]
+        protected = {path for path in files.fingerprinted for build in guards if build.is_protected(path)}
+        by_name = files.fingerprinted - self.different_bytes - protected
+        divided = files.fingerprinted & self.different_bytes
+        guarded: dict[str, int] = {}
+        self.collisions: set[str] = set()
+        for path in divided:
+            copies = {
+                version: self.builds[version].index.assets[path] for version in self._versions(files.owners[path])
+            }
+            shared = [asset for version, asset in copies.items() if version not in staged]
+            if not any(asset.fingerprinted for asset in shared):
+                continue
+            if _have_equal_bytes(shared):
+                if path not in protected:
+                    same = (version for version, asset in copies.items() if asset.digest == shared[0].digest)
+                    guarded[path] = sum(self.bits[version] for version in same)
+            elif not is_source_map(path):
+                self.collisions.add(path)
+        everybody = sum(self.bits.values())
+        self.names = {
+            self._name(path): held | IN_ALL_VERSIONS if held == everybody else held
+            for path, held in files.owners.items()
+            if path in by_name
+        }
+        self.guarded = {self._name(path): held for path, held in guarded.items()}
+        self.conflicting_headers = self._conflicts({path: files.owners[path] for path in by_name} | guarded)
+        # What is served by name depends on whether these versions are staged.
+        self._deciding = frozenset(protecting).union(
+            self._versions(reduce(or_, (files.owners[path] for path in divided), 0))
+        )
+        return by_name
+
+    def _compare_answers(self, files: Files, by_name: Collection[str]) -> None:
+        """Find where the answer does not depend on the version, and where only some versions answer."""
+        builds = tuple(self.builds.values())
+        has_applications = len(builds) < len(self.bits)
+        everybody = sum(self.bits.values())
+        self._lacking = {path: held for path, held in files.owners.items() if held != everybody and path not in by_name}
+        others = (path for path in files.owners if path not in by_name and path not in self.different_bytes)
+        self._same = (frozenset[str](), frozenset[str]()) if has_applications else same_answers(builds, others)
+        answering = Counter(path for build in builds for path in build.routes)
+        some = {path for path, answers in answering.items() if answers < len(self.bits) and path not in by_name}
+        # The mount without its slash redirects to its page.
+        self.app_in_some_versions = frozenset(some | {""} if "/" in some else some)
+        self._redirecting = [build for build in builds if build.redirects is not None] if len(self.bits) > 1 else []
+        rules = [rule for build in self._redirecting if build.redirects for rule in build.redirects.rules]
+        once = {(rule.source, rule.target): rule for rule in rules}
+        self.with_redirects = RedirectRules(once.values()) if once else None
+        # An application as a version answers at every path, a single-page application every page.
+        self._app_anywhere = (
+            (has_applications and bool(builds))
+            or len({build.document is None for build in builds}) > 1
+            or (len(builds) > 1 and any(build.protection is not None for build in builds))
+        )
+
+    def _apply(self, staged: frozenset[str], preferred: Sequence[str]) -> None:
+        """Find what depends on the deployment."""
+        if self.conflicting_headers:
+            self.named, self._guarded_files = {}, {}
+        self._staged = staged
+        self._preferred = preferred
+        able = sum(bit for version, bit in self.bits.items() if version not in staged)
+        self.rescues: dict[str, str] = {}
+        for path, held in self._lacking.items():
+            versions = self._versions(held & able)
+            copies = [self.builds[version].index.assets[path] for version in versions]
+            if copies and _have_equal_bytes(copies) and not copies[0].is_html:
+                self.rescues[path] = versions[0]
+        always, if_rescued = self._same
+        self.same_everywhere = frozenset(always).union(if_rescued.intersection(self.rescues)) if if_rescued else always
+
+    def _by_preference(self, staged: Collection[str], live: Collection[str]) -> list[str]:
+        """Return the versions; of those that have a named file, the first decides on the fields of ``_headers``."""
+        return sorted(
+            self.builds,
+            key=lambda version: (version in live, version not in staged, self.bits[version]),
+            reverse=True,
+        )
+
+    def _conflicts(self, owners: Mapping[str, int]) -> set[str]:
+        builds = list(self.builds.values())
+        if have_equal_rules(builds) and len({build.kept for build in builds}) <= 1:
+            return set()
+        return {
+            path
+            for path, held in owners.items()
+            if not _all_equal(self._fields(version, path) for version in self._versions(held))
+        }
+
+    # Files that are served by name.
+
+    def named_file(self, name: str, version: str = "") -> NamedFile | None:
+        """Return the file that is served by a name to a request that gets a version, "" before the decision."""
+        named = self.named.get(name) or (self.make_named(name) if name in self.names else None)
+        return self.guarded_file(name, version) if named is None and version else named
 
     def guarded_file(self, name: str, version: str) -> NamedFile | None:
-        """Return the file that is served by one of ``guarded``; None for a version that has other bytes there."""
+        """Return the file of a name in ``guarded``; None if there is none, or the version has other bytes there."""
         owners = self.guarded.get(name)
         if owners is None:
             return None
         build = None if owners & self.bits.get(version, 0) else self.builds.get(version)
-        if build is not None and f"/{name.removeprefix(self._prefix)}" in build.index.assets:
+        if build is not None and self._path(name) in build.index.assets:
             return None
         made = self._guarded_files.get(name)
         if made is None:
             self._guarded_files[name] = made = self._made(name, owners)
         return made
 
-    def make(self, name: str) -> NamedFile:
-        """Return the file that is served by one of ``names``, made for good.
-
-        Of two threads that make it at once, either's is right.
-        """
+    def make_named(self, name: str) -> NamedFile:
+        """Return the file of a name in ``names``, and keep it. Two threads may both make it; either file is right."""
         self.named[name] = made = self._made(name, self.names[name])
         return made
 
     def _made(self, name: str, owners: int) -> NamedFile:
-        path = f"/{name.removeprefix(self._prefix)}"
-        versions = self._held_by(owners)
-        kept, changes = self._fields(next(voice for voice in self._voices if voice in versions), path)
+        path = self._path(name)
+        versions = self._versions(owners)
+        kept, changes = self._fields(next(version for version in self._preferred if version in versions), path)
         copies = [self.builds[version].index.assets[path] for version in versions]
         return NamedFile(versions[0], copies, owners, kept, changes, self._tallies[versions[0]])
 
-    def _name(self, path: str) -> str:
-        """Return the request path of a path in a build."""
-        return path if self._prefix == "/" else self._prefix + path[1:]
-
-    def _settle(self, staged: frozenset[str]) -> None:
-        """Find out what depends on the deployment."""
-        self._staged = staged
-        self.rescues = self._rescues()
-        always, rescued = self._agreement
-        self.alike = frozenset().union(always, rescued.intersection(self.rescues)) if rescued else always
-
-    def _heard(self, staged: Collection[str], live: Collection[str]) -> tuple[str, ...]:
-        """Return the versions, first those whose ``_headers`` count where several have a fingerprinted file."""
-        return tuple(
-            sorted(
-                self.builds,
-                key=lambda version: (version in live, version not in staged, self.bits[version]),
-                reverse=True,
-            )
-        )
-
-    def _owners(self) -> tuple[dict[str, int], frozenset[str]]:
-        """Return the bits of those who have the file at each path, and the paths at which its bytes differ."""
-        owners: dict[str, int] = {}
-        first: dict[str, Asset] = {}
-        differing = set()
-        for version, build in self.builds.items():
-            bit = self.bits[version]
-            for path, asset in build.index.assets.items():
-                owners[path] = owners.get(path, 0) | bit
-                if first.setdefault(path, asset).digest != asset.digest:
-                    differing.add(path)
-        return owners, frozenset(differing)
-
-    def _divide(self, owners: Mapping[str, int], staged: Collection[str]) -> tuple[dict[str, int], list[str]]:
-        """Return what differs from staged versions alone, to the bits of those that agree; and what collides.
-
-        Args:
-            owners: The fingerprinted names that stand for different bytes, to the bits of their owners.
-            staged: The staged versions.
-        """
-        guarded = {}
-        collisions = []
-        for path, held in owners.items():
-            copies = {version: self.builds[version].index.assets[path] for version in self._held_by(held)}
-            shown = [asset for version, asset in copies.items() if version not in staged]
-            if not any(asset.fingerprinted for asset in shown):
-                continue
-            if agree(shown):
-                digest = shown[0].digest
-                guarded[path] = sum(self.bits[version] for version, asset in copies.items() if asset.digest == digest)
-            else:
-                collisions.append(path)
-        return guarded, collisions
-
-    def _held_by(self, held: int) -> list[str]:
-        """Return the versions of some bits, in their order."""
-        return [version for version in self.builds if held & self.bits[version]]
-
-    def _fields(self, version: str, path: str) -> Fields:
+    def _fields(self, version: str, path: str) -> tuple[tuple[HeaderField, ...], HeaderChanges | None]:
         build = self.builds[version]
         changes = build.changes_at(path, {})
-        # A shared cache keeps what is served by name, and gives a cookie to everybody.
+        # A shared cache keeps what is served by name, and would give a cookie to everybody.
         return build.kept, None if changes is None else changes.cookieless
 
-    def _contests(self, owners: Mapping[str, int]) -> dict[str, int]:
-        """Return those of the files that carry other fields from one owner than from another."""
-        builds = self.builds.values()
-        if have_equal_rules(builds) and len({build.kept for build in builds}) <= 1:
-            return {}
-        contested = {}
-        for path, held in owners.items():
-            first, *others = (self._fields(version, path) for version in self._held_by(held))
-            if any(fields != first for fields in others):
-                contested[path] = held
-        return contested
+    def _name(self, path: str) -> str:
+        return path if self._prefix == "/" else self._prefix + path[1:]
 
-    def _rescues(self) -> dict[str, str]:
-        able = sum(bit for version, bit in self.bits.items() if version not in self._staged)
-        rescues = {}
-        for path, held in self._lacking.items():
-            versions = self._held_by(held & able)
-            copies = [self.builds[version].index.assets[path] for version in versions]
-            if copies and agree(copies) and not copies[0].is_html:
-                rescues[path] = versions[0]
-        return rescues
+    def _path(self, name: str) -> str:
+        return f"/{name.removeprefix(self._prefix)}"
 
-    def is_disputed(self, path: str, environ: WSGIEnvironment) -> bool:
-        """Tell whether a path that the decided version leaves to the wrapped application is answered by another one.
+    def _versions(self, held: int) -> list[str]:
+        return [version for version in self.builds if held & self.bits[version]]
 
-        What the application answers there depends on the decision, so that no cache may give it to everybody.
+    # Questions of requests.
+
+    def is_answered_elsewhere(self, path: str, environ: WSGIEnvironment) -> bool:
+        """Return whether some version answers a path that the decided version leaves to the wrapped application.
+
+        The application's answer depends on the decision then, so no shared cache may keep it.
         """
         if "//" in path:
             path = merge_slashes(path)
-        if path in self.disputed or self._uneven:
+        if path in self.app_in_some_versions or self._app_anywhere:
             return True
-        return self.is_ruled(path) and any(build.find(path, environ) is not None for build in self._ruled_differently)
+        return self.has_redirect(path) and any(build.find(path, environ) is not None for build in self._redirecting)
 
-    def is_ruled(self, path: str) -> bool:
-        """Tell whether a rule of ``_redirects``, perhaps of one version alone, says what a path leads to."""
-        return self.ruled is not None and self.ruled.match(path) is not None
+    def has_redirect(self, path: str) -> bool:
+        """Return whether a rule in the ``_redirects`` of any version matches a path."""
+        return self.with_redirects is not None and self.with_redirects.match(path) is not None
 
     def referer_version(self, environ: WSGIEnvironment) -> str:
-        """Return the version that a request's Referer proves: the one that has the fingerprinted file it names, or "".
+        """Return the only version that has the fingerprinted file that the Referer names; "" if there is none.
 
-        A nested import, an image in CSS and a font carry the importing file's URL as Referer, in every tab and without
-        a cookie.
+        Nested imports, images in CSS and fonts carry the importing file's URL as Referer, also without a cookie.
         """
         owners = self.names.get(referer_path(environ), 0)
-        return self._sole_owner.get(owners & ~EVERYBODY, "")
+        return self._sole_owner.get(owners & ~IN_ALL_VERSIONS, "")
 
 
-def _by_rules(build: Build) -> Hashable:
-    """Return a key that is equal for builds whose rules are for the same paths and show files of the same kind."""
-    rules = build.redirects
-    if rules is None:
-        return None
-    shown = [build.routes.get(path) for _, path in rules.shown()]
-    if sum(rule.status == REWRITE for rule in rules.rules) > len(shown):
-        return build.index.directory  # the request says which file is shown
-    return rules.rules, tuple(at is not None and (not isinstance(at, Asset) or at.is_html) for at in shown)
+class Files(NamedTuple):
+    """The files of several builds.
+
+    Attributes:
+        owners: Path to the bits of the versions that have a file there.
+        different_bytes: The paths at which the files differ.
+        fingerprinted: The paths at which a file is fingerprinted.
+    """
+
+    owners: dict[str, int]
+    different_bytes: frozenset[str]
+    fingerprinted: set[str]
+
+
+def compare_files(builds: Mapping[str, Build], bits: Mapping[str, int]) -> Files:
+    """Return the files of all builds, compared by their bytes."""
+    owners: dict[str, int] = {}
+    first: dict[str, Asset] = {}
+    different = set()
+    fingerprinted = set()
+    for version, build in builds.items():
+        bit = bits[version]
+        for path, asset in build.index.assets.items():
+            owners[path] = owners.get(path, 0) | bit
+            if first.setdefault(path, asset).digest != asset.digest:
+                different.add(path)
+            if asset.fingerprinted:
+                fingerprinted.add(path)
+    return Files(owners, frozenset(different), fingerprinted)
+
+
+def same_answers(builds: Sequence[Build], files: Iterable[str]) -> tuple[Collection[str], frozenset[str]]:
+    """Return the paths at which all builds answer alike, apart from ``_redirects``.
+
+    Args:
+        builds: The builds.
+        files: The paths of files whose bytes are equal in all builds that have them.
+
+    Returns:
+        The paths at which every build answers; and those at which some do, and a rescue answers for the others.
+    """
+    if len(builds) == 1:
+        return builds[0].routes, frozenset()
+    rules_differ = not have_equal_rules(builds)
+    if any(
+        build.protection is not None  # a 404 in one version, a file in another
+        or (rules_differ and build.header_rules is not None and build.header_rules.host_bound)
+        for build in builds
+    ):
+        return frozenset(), frozenset()
+    # Where a build shows a page, or redirects to one.
+    pages = {path for build in builds for path, at in build.routes.items() if build.index.assets.get(path) is not at}
+    always = {path for path in pages if _answer_alike(builds, path, rules_differ=rules_differ)}
+    if_rescued: set[str] = set()
+    for path in files:
+        if path not in pages:
+            owners = [build for build in builds if path in build.index.assets]
+            if _answer_alike(owners, path, rules_differ=rules_differ):
+                (always if len(owners) == len(builds) else if_rescued).add(path)
+    return frozenset(always), frozenset(if_rescued)
+
+
+def _answer_alike(builds: Sequence[Build], path: str, *, rules_differ: bool) -> bool:
+    answers = (build.routes.get(path) for build in builds)
+    shown = {(at.digest, at.content_type) if isinstance(at, Asset) else None for at in answers}
+    if len(shown) > 1 or None in shown:
+        return False
+    return not rules_differ or _all_equal(build.changes_at(path, {}) for build in builds)
+
+
+def have_equal_rules(builds: Iterable[Build]) -> bool:
+    """Return whether the ``_headers`` of builds are the same."""
+    return len({() if build.header_rules is None else build.header_rules.rules for build in builds}) <= 1
+
+
+def _have_equal_bytes(copies: Collection[Asset]) -> bool:
+    return len(copies) == 1 or len({asset.digest for asset in copies}) == 1
+
+
+def _all_equal(values: Iterable[object]) -> bool:
+    first, *others = values
+    return all(value == first for value in others)
 
 
 def report(catalog: Catalog, before: Catalog | None = None) -> None:
-    """Log, once, where known versions are at odds; what was so before was reported then."""
+    """Log where known versions conflict, except what the catalog before reported."""
     _report(
-        "%d fingerprinted names stand for different bytes in known versions, so the page pin decides whose are "
-        "served and no cache may keep them: %s",
+        "%d fingerprinted names have different bytes in known versions, so each page gets its own version's file and "
+        "no shared cache may keep it: %s",
         catalog.collisions,
         () if before is None else before.collisions,
     )
     _report(
-        "%d fingerprinted files have other fields in the _headers of one known version than of another; caches give "
+        "%d fingerprinted files have different header fields in the _headers of known versions. A shared cache gives "
         "one answer to everybody, so the newest version with a share decides: %s",
-        catalog.contested,
-        () if before is None else before.contested,
+        catalog.conflicting_headers,
+        () if before is None else before.conflicting_headers,
     )
 
 
-def _report(message: str, paths: Collection[str], reported: Collection[str]) -> None:
+def _report(message: str, paths: Iterable[str], reported: Collection[str]) -> None:
     new = [path for path in paths if path not in reported]
     if new:
-        told = ", ".join(map(repr, nsmallest(_REPORTED, new)))
-        logger.warning(message, len(new), f"{told} ..." if len(new) > _REPORTED else told)
+        listed = ", ".join(map(repr, nsmallest(_REPORTED, new)))
+        logger.warning(message, len(new), f"{listed} ..." if len(new) > _REPORTED else listed)

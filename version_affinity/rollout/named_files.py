@@ -1,4 +1,4 @@
-"""A fingerprinted file without collision: served by its name, to anyone, from whichever version has it."""
+"""A fingerprinted file without collision: served by its name, to anyone, from any version that has it."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ if TYPE_CHECKING:
     from version_affinity.assets.rules.changes import HeaderChanges
     from version_affinity.counters import Tally
 
-#: In ``NamedFile.owners``, that every known version has the file. The versions' own bits follow.
-EVERYBODY: Final = 1
+#: The bit in ``NamedFile.owners`` of a file that every known version has. The versions' own bits follow.
+IN_ALL_VERSIONS: Final = 1
 
 
 class NamedFile(Prepared):
     """A file that is served by its name.
 
-    There may be one for each such file, and the garbage collector walks them all while requests wait: it holds no
-    container of its own that could do without.
+    There are tens of thousands of these, and the garbage collector walks them while requests wait, so each holds as few
+    containers as possible.
 
     Attributes:
         copy: The copy that is prepared: one with compressed forms if there is any, else one in memory.
         others: The other versions' copies, all of equal bytes, in the same order.
-        owners: A bit for each version that has it, and ``EVERYBODY`` when all have.
+        owners: A bit for each version that has it, and ``IN_ALL_VERSIONS`` when all have it.
         version: The version whose copy is served.
         tally: Counts the answers by the first digit of their status. ``count_ok`` counts a 200,
             ``count_not_modified`` a 304.

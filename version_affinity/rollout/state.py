@@ -1,14 +1,14 @@
 """The state that a request reads: the known versions, the deployment, and what follows from both.
 
-A state never changes; ``deploy``, ``add`` and ``retire`` return the next one, and the middleware swaps it in with one
-assignment under running requests.
+``deploy``, ``add`` and ``retire`` return the next state, and ``Rollout`` swaps it in with one assignment while requests
+run.
 """
 
 from __future__ import annotations
 
 import logging
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from version_affinity.assets.static import StaticAssets
@@ -19,18 +19,18 @@ from version_affinity.errors import ConfigurationError
 from version_affinity.responses.applications import EXCHANGE
 
 from .catalog import Catalog
-from .named_files import EVERYBODY
+from .named_files import IN_ALL_VERSIONS
 from .version import Version
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from version_affinity.assets.build import Build
     from version_affinity.counters import Tally
     from version_affinity.decision.cookies import PinCookie
     from version_affinity.decision.keys import KeySource
     from version_affinity.decision.overrides import Overrides
-    from version_affinity.decision.service_workers import ServiceWorkers
+    from version_affinity.decision.request import ServiceWorkers
 
     from .source import Snapshot
 
@@ -74,99 +74,95 @@ class Settings:
         return "" if path == self.prefix[:-1] else None
 
 
-@dataclass(frozen=True, slots=True)
 class State:
-    """The known versions under one deployment.
+    """The known versions under one deployment. It never changes.
+
+    Args:
+        settings: What stays the same from state to state.
+        versions: The known versions by id, in the order in which they became known; their directories are loaded.
+        deployment: The percentages.
+        complete: The version that last had 100 %, None if none had.
+        published: The ids of versions that have had a share or were retained at the start. A known version that is not
+            published is staged: it rescues no page, and templates name none of its files.
+        catalog: The catalog of the versions under the deployment, if there is one already.
 
     Attributes:
-        settings: What stays the same.
-        versions: The known versions by id, in the order in which they became known; directories loaded.
-        deployment: The percentages.
-        complete: The version that last had 100 %, None when none had.
-        published: The ids that have had a share or were retained at the start: their pages are out there. One that
-            is known and not among them is staged: it rescues nobody, and templates name none of its files.
+        baseline: The version of pages that were loaded before the split began.
         builds: Version id to its build, None for a version that is a WSGI application.
         catalog: The files of all known versions.
         workers: Recognises requests that decide the next page.
         decider: Decides requests.
-        pins: Version id to what our cookie says of a page of it.
-        settled: The bits of the owners for which a file served by name is no rescue, whoever asks.
+        pins: Version id to what our cookie says of a page of that version.
+        not_rescues: The bits of the owners whose files, served by name, are not a rescue for anybody.
     """
 
-    settings: Settings
-    versions: Mapping[str, Version]
-    deployment: Deployment
-    complete: str | None
-    published: frozenset[str]
-    catalog: Catalog
-    #: The version of the pages that were loaded before the split began.
-    baseline: str = field(init=False)
-    builds: Mapping[str, Build | None] = field(init=False)
-    workers: ServiceWorkers = field(init=False)
-    decider: Decider = field(init=False)
-    pins: Mapping[str, str] = field(init=False)
-    settled: int = field(init=False)
+    __slots__ = (
+        "baseline",
+        "builds",
+        "catalog",
+        "complete",
+        "decider",
+        "deployment",
+        "not_rescues",
+        "pins",
+        "published",
+        "settings",
+        "versions",
+        "workers",
+    )
 
-    def __post_init__(self) -> None:
-        settings, catalog = self.settings, self.catalog
-        object.__setattr__(self, "builds", _builds(self.versions))
-        only = self.deployment.only
-        object.__setattr__(self, "baseline", self.complete or _largest(self.deployment))
-        object.__setattr__(self, "settled", EVERYBODY | (catalog.bits[only] if only is not None else 0))
+    def __init__(
+        self,
+        settings: Settings,
+        versions: Mapping[str, Version],
+        deployment: Deployment,
+        complete: str | None,
+        published: frozenset[str],
+        catalog: Catalog | None = None,
+    ) -> None:
+        self.settings = settings
+        self.versions = versions
+        self.deployment = deployment
+        self.complete = complete
+        self.published = published
+        self.builds: dict[str, Build | None] = {
+            version.id: version.app.build if isinstance(version.app, StaticAssets) else None
+            for version in versions.values()
+        }
+        staged, live = versions.keys() - published, deployment.live
+        self.catalog = (
+            Catalog(self.builds, staged=staged, live=live, prefix=settings.prefix, tallies=settings.tally_by_name)
+            if catalog is None
+            else catalog.under(staged, live)
+        )
+        self.baseline = baseline_of(deployment, complete)
+        only = deployment.only
+        self.not_rescues = IN_ALL_VERSIONS | (0 if only is None else self.catalog.bits[only])
         # A pin is honoured for every known version: a process that is behind knows less of the deployment than the
-        # browser that brings it.
+        # browser that sends the pin.
         cookie = settings.cookie
-        values = {version: (version,) if cookie is None else cookie.values(version) for version in self.versions}
-        object.__setattr__(self, "pins", {version: accepted[-1] for version, accepted in values.items()})
-        object.__setattr__(self, "workers", settings.workers(self._worker_paths()))
-        decider = Decider(
-            self.deployment,
-            known=frozenset(self.versions),
+        values = {version: (version,) if cookie is None else cookie.values(version) for version in versions}
+        self.pins = {version: accepted[-1] for version, accepted in values.items()}
+        builds = (build for build in self.builds.values() if build is not None)
+        self.workers = settings.workers(settings.prefix + path[1:] for build in builds for path in build.index.workers)
+        self.decider = Decider(
+            deployment,
+            known=frozenset(versions),
             pins={pin: version for version, accepted in values.items() for pin in accepted if cookie is not None},
             baseline=self.baseline,
             keys=settings.keys,
             overrides=settings.overrides,
             cookie_label="" if cookie is None else f"cookie:{cookie.name}",
-            referer_version=catalog.referer_version,
+            referer_version=self.catalog.referer_version,
             log=settings.log_key_error,
         )
-        object.__setattr__(self, "decider", decider)
-
-    def _worker_paths(self) -> Iterator[str]:
-        """Yield the request paths of the service workers' scripts that builds have."""
-        for build in self.builds.values():
-            if build is not None:
-                yield from (self.settings.prefix + path[1:] for path in build.index.workers)
-
-    @classmethod
-    def first(
-        cls,
-        settings: Settings,
-        deployment: Deployment,
-        versions: Mapping[str, Version],
-        retained: frozenset[str],
-    ) -> State:
-        """Return the state that an application starts in."""
-        published = retained | _live(deployment)
-        catalog = _catalog(settings, versions, published, deployment)
-        return cls(settings, versions, deployment, deployment.only, published, catalog)
 
     @classmethod
     def of(cls, settings: Settings, snapshot: Snapshot, before: State | None) -> State:
-        """Return the state that a source's snapshot describes.
-
-        Args:
-            settings: What stays the same.
-            snapshot: The versions and the deployment.
-            before: The state until now, None at the start. Where the files are the same, its catalog is kept; else
-                nothing follows from it.
-        """
+        """Return the state of a source's snapshot. Keeps the catalog of the state before if no version changed."""
         versions, deployment, complete, published = snapshot
-        if before is not None and list(before.versions.values()) == list(versions.values()):
-            catalog = before.catalog.under(frozenset(versions) - published, _live(deployment))
-        else:
-            catalog = _catalog(settings, versions, published, deployment)
-        return cls(settings, versions, deployment, complete, published, catalog)
+        same = before is not None and list(before.versions.values()) == list(versions.values())
+        return cls(settings, versions, deployment, complete, published, before.catalog if before and same else None)
 
     def deploy(self, percentages: Mapping[str, float | None]) -> State:
         """Return the state under other percentages. Opens no file.
@@ -177,19 +173,17 @@ class State:
         deployment = Deployment(self.deployment.name, percentages, revision=self.deployment.revision + 1)
         for version in deployment.percentages:
             self._check_known(version, "add it first: affinity.add(Version(...))")
-        published = self.published | _live(deployment)
-        catalog = self.catalog.under(frozenset(self.versions) - published, _live(deployment))
         complete = deployment.only or self.complete
-        return replace(self, deployment=deployment, complete=complete, published=published, catalog=catalog)
+        return State(self.settings, self.versions, deployment, complete, self.published | deployment.live, self.catalog)
 
     def check_new(self, version: Version) -> None:
         """Check that a version may be added, before its directory is read.
 
         Raises:
-            ConfigurationError: it is no version, its id is known already, or it asks for a share.
+            ConfigurationError: it is not a version, its id is known already, or it has a percentage.
         """
         if not isinstance(version, Version):
-            raise ConfigurationError(f"{version!r} is no Version: write add(Version('v3', 'builds/v3'))")
+            raise ConfigurationError(f"{version!r} is not a Version: write add(Version('v3', 'builds/v3'))")
         if version.id in self.versions:
             raise ConfigurationError(
                 f"version {version.id!r} is known already, and a version never changes: give the new build a new id",
@@ -202,13 +196,11 @@ class State:
 
     def add(self, version: Version) -> State:
         """Return the state in which one more version, whose directory is loaded, is known. It has no share yet."""
-        versions = {**self.versions, version.id: version}
-        catalog = _catalog(self.settings, versions, self.published, self.deployment)
-        return replace(self, versions=versions, catalog=catalog)
+        return self._with_versions({**self.versions, version.id: version})
 
     def refreshed(self) -> State:
         """Return the state after the directories of versions have changed, as they do in development."""
-        return replace(self, catalog=_catalog(self.settings, self.versions, self.published, self.deployment))
+        return self._with_versions(self.versions)
 
     def retire(self, version: str) -> State:
         """Return the state in which a version is no longer known.
@@ -222,11 +214,11 @@ class State:
                 f"version {version!r} is in the deployment with {self.deployment.percentages[version]:g} %: "
                 "deploy() without it before you retire it",
             )
-        versions = {known: kept for known, kept in self.versions.items() if known != version}
-        published = self.published - {version}
-        complete = None if self.complete == version else self.complete
-        catalog = _catalog(self.settings, versions, published, self.deployment)
-        return replace(self, versions=versions, published=published, complete=complete, catalog=catalog)
+        return self._with_versions({known: kept for known, kept in self.versions.items() if known != version})
+
+    def _with_versions(self, versions: Mapping[str, Version]) -> State:
+        complete = self.complete if self.complete in versions else None
+        return State(self.settings, versions, self.deployment, complete, self.published.intersection(versions))
 
     def _check_known(self, version: str, remedy: str) -> None:
         if not isinstance(version, str) or version not in self.versions:
@@ -235,29 +227,6 @@ class State:
             )
 
 
-def _builds(versions: Mapping[str, Version]) -> dict[str, Build | None]:
-    return {
-        version.id: version.app.build if isinstance(version.app, StaticAssets) else None
-        for version in versions.values()
-    }
-
-
-def _catalog(
-    settings: Settings, versions: Mapping[str, Version], published: frozenset[str], deployment: Deployment
-) -> Catalog:
-    return Catalog(
-        _builds(versions),
-        staged=frozenset(versions) - published,
-        live=_live(deployment),
-        prefix=settings.prefix,
-        tallies=settings.tally_by_name,
-    )
-
-
-def _live(deployment: Deployment) -> frozenset[str]:
-    return frozenset(version for version, percentage in deployment.percentages.items() if percentage > 0)
-
-
-def _largest(deployment: Deployment) -> str:
-    """Return the version with the largest share, the first listed on a tie."""
-    return max(deployment.percentages, key=lambda version: deployment.percentages[version])
+def baseline_of(deployment: Deployment, complete: str | None) -> str:
+    """Return the version that last had 100 %; if none had, the one with the largest share, the first on a tie."""
+    return complete or max(deployment.percentages, key=deployment.percentages.__getitem__)

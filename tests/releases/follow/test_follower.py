@@ -550,7 +550,7 @@ def told(affinity: VersionAffinity) -> tuple[object, ...]:
         for user in range(10)
         for headers in ({"Cookie": f"user={user}"}, {**NAVIGATION, "Cookie": f"user={user}"}, SCRIPT)
     )
-    files = {path: state.catalog.make(path).version for path in state.catalog.names}, state.catalog.names
+    files = {path: state.catalog.make_named(path).version for path in state.catalog.names}, state.catalog.names
     rescues = state.catalog.rescues
     facts = state.deployment, state.deployment.revision, state.complete, state.baseline, state.published
     return (*facts, affinity.known, files, rescues, decided)
@@ -584,7 +584,7 @@ def test_a_worker_that_starts_is_like_one_that_ran_all_along(
             assert (state.complete, state.baseline) == (expected.complete, expected.baseline)
             assert state.published == expected.published
             assert state.catalog.rescues.keys() == expected.catalog.rescues.keys()
-            assert state.catalog.differing == expected.catalog.differing
+            assert state.catalog.different_bytes == expected.catalog.different_bytes
             assert told(running)[-1] == told(listed)[-1]
 
 

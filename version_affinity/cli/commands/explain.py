@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import click
 
-from version_affinity.app_first import app_first as compiled_patterns
+from version_affinity.app_first import compile_patterns
 from version_affinity.assets.build import APP
 from version_affinity.assets.loading.media import content_type, is_media
 from version_affinity.cli.application import app_option, load_affinity
@@ -230,7 +230,7 @@ def _tell(affinity: VersionAffinity, explanation: Explanation, environ: WSGIEnvi
 
 def _of_the_application(affinity: VersionAffinity, environ: WSGIEnvironment) -> str:
     """Return why no version answers what the wrapped application does."""
-    if compiled_patterns(affinity.app_first)(path_of(environ)):
+    if compile_patterns(affinity.app_first)(path_of(environ)):
         return "this path is its own (app_first)"
     if environ["REQUEST_METHOD"] not in READING:
         return "versions answer GET and HEAD only"
