@@ -281,6 +281,24 @@ def test_errors() -> None:
     assert len(named) > 3
 
 
+def test_architecture() -> None:
+    """The page about the code names only modules and folders that exist."""
+    page = (ROOT / "docs/explanation/architecture.md").read_text("utf-8")
+    found, folder = [], ""
+    for line in page.splitlines():
+        names = re.findall(r"`([\w/]+(?:\.py|/))`", line)
+        folder = names[0] if line.startswith("| `") and names and names[0].endswith("/") else ""
+        found += [(name, folder) for name in names]
+    package = Path(version_affinity.__file__).parent
+    roots = (package, ROOT)
+    assert [
+        name
+        for name, folder in found
+        if not any((root / it).exists() for root in roots for it in (name, folder + name))
+    ] == []
+    assert len(found) > 20
+
+
 def test_what_is_said_of_clients(tmp_path: Path) -> None:
     """Sentences on link previews, files of Unity, payloads of Next.js, rewrites to index.html and placeholder keys."""
     files = {"Build/game.wasm.br": "compressed", "about.html": "<h1>About</h1>", "about.txt": "payload"}
