@@ -188,7 +188,7 @@ OPTIONS: list[tuple[Callable[[Path], dict[str, Any]], tuple[str, ...]]] = [
     (lambda root: {"prefix": "/../shop"}, ("prefix='/../shop'", "no path", "'..'")),
     (lambda root: {"versions": [Version("v1", "")]}, ("version 'v1'", "directory=''", "such as 'dist'")),
     (lambda root: {"versions": [Version("v1", "")], "root": root}, ("version 'v1'", "directory=''")),
-    (lambda root: {"autorefresh": "no"}, ("autorefresh='no'", "neither on nor off", "autorefresh=True")),
+    (lambda root: {"autorefresh": "no"}, ("autorefresh='no'", "not a boolean", "autorefresh=True")),
     (lambda root: {"fingerprinted": 5}, ("fingerprinted=5", "neither a regular expression", "leave it out")),
     (lambda root: {"root": 7}, ("root=7", "no directory's name", "str or pathlib.Path")),
     (lambda root: {"root": b"/srv"}, ("root=b'/srv'", "no directory's name")),
@@ -287,10 +287,10 @@ def test_sign_override_name(name: Any) -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"prefix": None}, ("prefix=None", "no path", "'/shop/'")),
-        ({"prefix": 7}, ("prefix=7", "no path")),
-        ({"prefix": "shop/./"}, ("prefix='shop/./'", "no path", "'.'")),
-        ({"app": "index.html"}, ("app='index.html'", "no WSGI application", "None to go without")),
+        ({"prefix": None}, ("prefix=None", "not a path", "'/shop/'")),
+        ({"prefix": 7}, ("prefix=7", "not a path")),
+        ({"prefix": "shop/./"}, ("prefix='shop/./'", "not a path", "'.'")),
+        ({"app": "index.html"}, ("app='index.html'", "not a WSGI application", "None")),
     ],
 )
 def test_static_assets(root: Path, options: dict[str, Any], words: tuple[str, ...]) -> None:
