@@ -15,7 +15,7 @@ from .responses.override_links import override_link
 from .rollout.version import Version
 from .templating import asset_tags, asset_url, current_version
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "ConfigurationError",
