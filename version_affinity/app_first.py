@@ -72,6 +72,8 @@ def _any_of(rules: list[str]) -> Callable[[str], bool]:
     others = [rule for rule in rules if "*" in rule and not _is_prefix(rule)]
     endings = tuple(_decoded(rule.rpartition("*")[2]) for rule in others)
     matchers = [_matcher(rule) for rule in others]
+    if not prefixes and not others:
+        return exact.__contains__
     if not others:
         return lambda path: path in exact or path.startswith(prefixes)
     return lambda path: (

@@ -24,7 +24,7 @@ from tests.builds import (
 )
 from tests.harness import NAVIGATION, SCRIPT, client
 from version_affinity import Cookie, Decision, Deployment, Header, current_version
-from version_affinity.responses.finish import _joined_before
+from version_affinity.responses.finish import joined_before
 from version_affinity.responses.headers import trace
 
 if TYPE_CHECKING:
@@ -603,9 +603,9 @@ def test_public_page_that_depends_on_the_version_is_reported(
 
 def test_what_is_remembered_of_vary_is_short(builds: dict[str, Path]) -> None:
     """However many and however long the values of an application's Vary are, little of them is kept."""
-    kept = _joined_before.cache_info().currsize
+    kept = joined_before.cache_info().currsize
     for number in range(5):
         names = ", ".join(f"X-{number}-{other}" for other in range(50))
         affinity = rollout(builds, html(Vary=names))
         assert client(affinity).get("/api", headers=KEY).headers["Vary"] == f"{VARY}, {names}"
-    assert _joined_before.cache_info().currsize == kept
+    assert joined_before.cache_info().currsize == kept

@@ -75,13 +75,6 @@ class Found(NamedTuple):
     what: str
     target: Asset | Leading | None = None
 
-    @classmethod
-    def of(cls, at: Asset | Leading | Found) -> Found:
-        """Return what ``find`` or ``stand_in`` returned, in one form."""
-        if isinstance(at, Found):
-            return at
-        return cls(FILE if isinstance(at, Asset) else REDIRECT, at)
-
 
 #: What a build has at a path: a file, a redirect, or what a rule shows there; None for nothing.
 At: TypeAlias = "Asset | Leading | Found | None"
@@ -226,9 +219,9 @@ class Build:
             environ: The request.
         """
         answer = self.direct.get(path)
-        if answer is not None:
+        if answer is not None or (path and self.redirects is None and self.protection is None):
             return answer
-        if self.protection is not None and self.is_protected(path):
+        if self.is_protected(path):
             return _NO_FILE
         if not path:
             # The mount without its slash: relative references in a page at "/app" would miss "/app/".
@@ -269,8 +262,7 @@ class Build:
             directories: The directories of all builds, by which ``looks_like_asset`` tells a missing asset from a path
                 of the wrapped application; None without an application.
         """
-        merged = _merged(path)
-        if merged != path:
+        if "//" in path and (merged := _merged(path)) != path:
             at = self.find(merged, environ) or self.stand_in(merged, environ, directories)
             if isinstance(at, Redirect | Redirected) or (isinstance(at, Found) and at.target is None):
                 return at
@@ -369,7 +361,7 @@ def _wants_document(path: str, environ: WSGIEnvironment, *, has_app: bool) -> bo
 
 def _merged(path: str) -> str:
     """Return a path without empty segments; a very long one, and one without a leading slash, as it is."""
-    return merge_slashes(path) if "//" in path and path[0] == "/" and len(path) <= _LONGEST else path
+    return merge_slashes(path) if path[:1] == "/" and len(path) <= _LONGEST else path
 
 
 def _is_page(shown: Asset | Leading | Found) -> bool:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Final, cast
 from version_affinity.errors import ConfigurationError
 from version_affinity.wire import wsgi_text
 
-from .build import APP, DOCUMENT, NO_FILE, Build, Found
+from .build import APP, DOCUMENT, NO_FILE, REDIRECT, Build, Found
 from .http.response import NO_STORE, REVALIDATE, Parts, Response, respond, text_headers
 from .loading.asset import Asset
 from .loading.ignore import DEFAULT_IGNORE
@@ -211,7 +211,7 @@ class StaticAssets:
             return self._file(path, at, caching, build.changes_at(path, environ), environ)
         if at is None:
             at = build.stand_in(path, environ, build.index.directories if self.app else None)
-        what, target = Found.of(at)
+        what, target = at if isinstance(at, Found) else (REDIRECT, at)
         if what == APP:
             return None
         changes = build.changes_at(path, environ)

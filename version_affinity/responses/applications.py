@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final
 
 from version_affinity.decision.request import READING, SHOWING, Request, is_for_html
 
@@ -97,14 +97,14 @@ class Applications:
         environ = exchange.environ
         several = len(state.versions) > 1
         if what == VERSION_APP:
-            app = cast("WSGIApplication", state.versions[version].app)
+            app: WSGIApplication = state.versions[version].app  # type: ignore[assignment]  # it has no build
             exchange.begin(state, decided.decision, own=several)
             if state.settings.prefix != "/":
                 _mount(environ, exchange.script_name, state.settings.prefix, path)
             if several and exchange.method in READING:
                 _remove_preconditions(environ)
         else:
-            app = cast("WSGIApplication", self._app)
+            app = self._app  # type: ignore[assignment]  # ``route`` knows that there is one
             depends = negotiated = False
             if path is not None:  # a version may answer here, or a navigation get a page
                 depends = state.catalog.is_answered_elsewhere(path, environ)

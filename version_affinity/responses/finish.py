@@ -1,4 +1,4 @@
-"""What each response carries besides what follows from the decision alone: the application's own word, and the cookie.
+"""Complete the headers of responses: what depends on the application's own headers, and the cookie.
 
 A response that a shared cache may keep never depends on the cookie, the key or an override, and never sets the cookie.
 """
@@ -8,9 +8,9 @@ from __future__ import annotations
 import logging
 import re
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from version_affinity.assets.rules.changes import CACHING, NEGOTIATED, is_targeted, negotiated
+from version_affinity.assets.rules.changes import CACHING, is_targeted, joined_vary, negotiated
 from version_affinity.counters import LimitedLog
 from version_affinity.decision.cookies import draw_bucket
 from version_affinity.decision.decider import ONLY, OVERRIDE
@@ -32,22 +32,34 @@ if TYPE_CHECKING:
     from .applications import Exchange
     from .headers import DecisionHeaders, Headers
 
-_HTML = ("text/html", "application/xhtml+xml")
-# RFC 9111 section 5.2.2: what keeps a response out of shared caches, and what invites them.
-_UNSHARED = re.compile(r"(?:^|[\s,])(?:private|no-store)(?:$|[\s,])", re.IGNORECASE)
-# To CDNs: Akamai's word, and nginx's "0" as well.
-_UNSHARED_BY_CDN = re.compile(rf"{_UNSHARED.pattern}|(?:^|[\s,])bypass-cache(?:$|[\s,])|^\s*0\s*$", re.IGNORECASE)
-_PUBLIC = re.compile(r"(?:^|[\s,])(?:public|s-maxage)(?:$|[\s,=])", re.IGNORECASE)
+_HTML: Final = ("text/html", "application/xhtml+xml")
+_READ: Final = frozenset(("content-type", "cache-control", "vary", "content-disposition"))
+_TARGETED: Final = "targeted"
+_REPLACED: Final = frozenset((*CACHING, "vary"))
+_VALIDATORS: Final = ("etag", "last-modified")
+# Cache-Control directives that keep a response out of shared caches, and that admit it (RFC 9111 section 5.2.2).
+_UNSHARED: Final = re.compile(r"(?:^|[\s,])(?:private|no-store)(?:$|[\s,])", re.IGNORECASE)
+# The same in headers for CDNs: Akamai has "bypass-cache", nginx has "0".
+_UNSHARED_BY_CDN: Final = re.compile(
+    rf"{_UNSHARED.pattern}|(?:^|[\s,])bypass-cache(?:$|[\s,])|^\s*0\s*$", re.IGNORECASE
+)
+_PUBLIC: Final = re.compile(r"(?:^|[\s,])(?:public|s-maxage)(?:$|[\s,=])", re.IGNORECASE)
+_LONG: Final = 256
+#: Remembers values of Vary that were joined.
+joined_before: Final = lru_cache(maxsize=256)(joined_vary)
 
 
 class Finisher:
-    """Says what each response of one ``VersionAffinity`` carries.
+    """Completes the responses of one ``VersionAffinity``.
 
     Args:
-        vary: Every request header that a decision may consult.
-        cookie: The affinity cookie, None when it is switched off.
-        counters: Where responses are counted.
-        app: The wrapped application, None where there is none.
+        vary: Every request header that a decision may depend on.
+        cookie: The affinity cookie; None without one.
+        counters: Count the responses.
+        app: The wrapped application; None without one.
+
+    Attributes:
+        headers: By kind and decision, the headers that follow from them.
     """
 
     __slots__ = ("_cookie", "_public_log", "headers")
@@ -58,83 +70,52 @@ class Finisher:
         names = ", ".join(dict.fromkeys(vary))
         self._cookie = cookie
         self._public_log = LimitedLog(logging.WARNING)
-        #: By kind and decision.
         self.headers = {kind: HeadersByDecision(kind, names, counters, has_app=app is not None) for kind in KINDS}
 
     def forget(self, known: Container[str]) -> None:
-        """Drop what was made for versions that are not known any more."""
+        """Drop the headers of all versions but the known ones."""
         for headers in self.headers.values():
             headers.forget(known)
 
     def stamp(self, request: Request, decision: Decision, pin: str) -> tuple[str, str] | None:
-        """Return the Set-Cookie header for a page that was served, None where the cookie stays as it is.
+        """Return the Set-Cookie header for a page that was served; None if the cookie need not change.
 
         Args:
-            request: A GET or HEAD. The answer to HEAD leaves the header out: the page is not shown.
-            decision: What was decided.
-            pin: What the cookie says of the version that was served (``State.pins``). That is the version whose page
-                the browser got, not the one that was decided.
+            request: A GET or HEAD. The answer to HEAD leaves the header out: the browser shows no page.
+            decision: The decision.
+            pin: The cookie's value for the version that was served (``State.pins``), which need not be the decided one.
         """
         if self._cookie is None or request.kind not in STAMPED:
             return None
         reason = decision.reason
         if reason == ONLY:
-            # With one version alone no cookie is needed; a stale pin would lead the page's files astray.
+            # With a single version no cookie is needed. A stale pin is corrected: the page's files would follow it.
             if not request.pin or request.pin == pin:
                 return None
         elif reason == OVERRIDE or (request.pin == pin and request.bucket):
             return None
         return self._cookie.write(request.scheme, request.bucket or draw_bucket(), pin, framed=request.kind == FRAME)
 
-    def finish(  # noqa: C901, PLR0912 - the headers are gone through once, here: on each response a call less
+    def finish(
         self, environ: WSGIEnvironment, exchange: Exchange, decided: DecisionHeaders, status: str, headers: Headers
     ) -> Headers:
-        """Return the headers of an application's response, completed.
+        """Return the completed headers of an application's response; the given ones are not changed.
 
-        The wrapped application's are untouched, unless the response is HTML, depends on the version, or is forced by an
-        override.
-
-        Args:
-            environ: The request.
-            exchange: What was read of it, and what the response depends on.
-            decided: What follows from its decision.
-            status: The application's status line.
-            headers: The application's headers; they are not changed.
+        The wrapped application's headers stay as they are, unless the response is HTML, depends on the version, or an
+        override was applied.
         """
-        html = attachment = False
-        cache_control = vary = ""
-        for name, value in headers:
-            role = _role_of(name)
-            if role is None:
-                role = _role_of(name.lower(), "targeted" if is_targeted(name.lower()) else "")
-            if not role:
-                continue
-            if role == "content-type":
-                html = value.startswith(_HTML) or _is_html(value)
-            elif role == "cache-control":
-                cache_control = f"{cache_control}, {value}" if cache_control else value
-            elif role == "vary":
-                vary = f"{vary}, {value}" if vary else value
-            elif role == "content-disposition":
-                attachment = _is_attachment(value)
-            elif not _UNSHARED_BY_CDN.search(value):
-                cache_control = f"{cache_control}, public" if cache_control else "public"
-        page = html and not attachment
+        page, cache_control, vary = _read(headers)
         if exchange.own:
             return self._finish_own(exchange, decided, status, headers, page, cache_control, vary)
         private = decided.private_negotiated if exchange.negotiated else decided.private
         if decided.forced:
             forced = retraced(private, decided.decision, exchange.served)
-            return [*_unkept(headers), *_varying(vary, forced)]
+            return [*_without(headers, _REPLACED, targeted=True), *_varying(vary, forced)]
         public = cache_control and _PUBLIC.search(cache_control)
         if public and exchange.depends:
             self._report_public(environ, cache_control)
         if public or not (page or exchange.depends):
-            if not exchange.negotiated:
-                return headers.copy()
-            if status[0] in "45":
-                return negotiated(status, headers)
-            return [*_without(headers, ("vary",)), *_varying(vary, [NEGOTIATED])] if vary else [*headers, NEGOTIATED]
+            return negotiated(status, headers) if exchange.negotiated else headers.copy()
         decision = decided.decision
         version = exchange.served or decision.version
         stamp = self._stamp_of(exchange, decision, version, status) if page else None
@@ -142,7 +123,7 @@ class Finisher:
         if cache_control:
             added = added[1:]
             if not _UNSHARED.search(cache_control):
-                # The application allows caching without a word on whose: then it is the browser's own.
+                # The application allows caching and does not say to whom: then only to the browser.
                 headers = _without(headers, ("cache-control",))
                 added = [("Cache-Control", f"{cache_control}, private"), *added]
         elif exchange.negotiated and status[0] in "45":
@@ -170,11 +151,12 @@ class Finisher:
         cache_control: str,
         vary: str,
     ) -> Headers:
-        """Return the headers of a version that is a WSGI application, completed, while others are known.
+        """Return the completed headers of a version that is a WSGI application, while other versions are known.
 
-        Its validators and its word on caching know nothing of versions.
+        Its validators and its caching headers do not take other versions into account.
         """
-        finished = _unkept(headers, _VALIDATORS if exchange.method in READING else ())
+        replaced = _REPLACED.union(_VALIDATORS) if exchange.method in READING else _REPLACED
+        finished = _without(headers, replaced, targeted=True)
         finished.append(PRIVATE_NO_STORE if decided.forced or "no-store" in cache_control.lower() else PRIVATE)
         finished += _varying(vary, decided.private)[1:]
         decision = decided.decision
@@ -182,60 +164,44 @@ class Finisher:
         return finished if stamp is None else [*finished, stamp]
 
     def _stamp_of(self, exchange: Exchange, decision: Decision, version: str, status: str) -> tuple[str, str] | None:
-        """Return the Set-Cookie header for a page of an application, None where the cookie stays as it is."""
+        """Return the Set-Cookie header for a page of an application; None if the cookie need not change."""
         pin = exchange.state.pins[version]
         if (exchange.pin == pin and exchange.bucket) or exchange.method != "GET" or not _shows(status):
             return None  # an unsafe method may come without our cookie
         return self.stamp(exchange, decision, pin)
 
 
-# The headers that are looked at, also as they are commonly written, and common ones that are not: most names are found
-# at once.
-_UNREAD = (
-    "Access-Control-Allow-Origin",
-    "Allow",
-    "Content-Encoding",
-    "Content-Language",
-    "Content-Length",
-    "Content-Security-Policy",
-    "Cross-Origin-Opener-Policy",
-    "Date",
-    "ETag",
-    "Last-Modified",
-    "Link",
-    "Location",
-    "Permissions-Policy",
-    "Referrer-Policy",
-    "Server-Timing",
-    "Set-Cookie",
-    "Strict-Transport-Security",
-    "X-Content-Type-Options",
-    "X-Frame-Options",
-    "X-Request-ID",
-)
-_ROLES = {
-    spelled: name
-    for name in ("content-type", "cache-control", "vary", "content-disposition")
-    for spelled in (name, name.title())
-} | dict.fromkeys(_UNREAD, "")
-_role_of = _ROLES.get
-_LONG = 256
-_REPLACED = frozenset((*CACHING, "vary"))
-_VALIDATORS = ("etag", "last-modified")
+def _read(headers: Headers) -> tuple[bool, str, str]:
+    """Return whether a response is a page that a browser shows, and its Cache-Control and Vary.
 
-
-def _joined(ours: str, theirs: str) -> str:
-    """Return two values of Vary as one, each name once.
-
-    >>> _joined("Cookie, Version-Override", "Accept, cookie"), _joined("Cookie", "*")
-    ('Cookie, Version-Override, Accept', '*')
+    A header for CDNs that lets them keep the response counts as ``public``.
     """
-    known = {name.strip() for name in ours.lower().split(",")}
-    own = [name for name in map(str.strip, theirs.split(",")) if name and name.lower() not in known]
-    return "*" if "*" in own else ", ".join([ours, *own])
+    html = attachment = False
+    cache_control = vary = ""
+    for name, value in headers:
+        role = _role_of(name)
+        if not role:
+            continue
+        if role == "content-type":
+            html = value.startswith(_HTML) or _is_html(value)
+        elif role == "cache-control":
+            cache_control = f"{cache_control}, {value}" if cache_control else value
+        elif role == "vary":
+            vary = f"{vary}, {value}" if vary else value
+        elif role == "content-disposition":
+            attachment = _is_attachment(value)
+        elif not _UNSHARED_BY_CDN.search(value):
+            cache_control = f"{cache_control}, public" if cache_control else "public"
+    return html and not attachment, cache_control, vary
 
 
-_joined_before = lru_cache(maxsize=256)(_joined)
+@lru_cache(maxsize=256)
+def _role_of(name: str) -> str:
+    """Return a header's name in lower case, "targeted" for one that speaks to CDNs, and "" for one without meaning."""
+    lowered = name.lower()
+    if lowered in _READ:
+        return lowered
+    return _TARGETED if is_targeted(lowered) else ""
 
 
 def _varying(vary: str, headers: Headers) -> Headers:
@@ -243,22 +209,21 @@ def _varying(vary: str, headers: Headers) -> Headers:
     if not vary:
         return headers
     # An application repeats itself; a longer value is not worth remembering.
-    join = _joined_before if len(vary) < _LONG else _joined
+    join = joined_before if len(vary) < _LONG else joined_vary
     return [(name, join(value, vary)) if name == "Vary" else (name, value) for name, value in headers]
 
 
-def _without(headers: Headers, names: tuple[str, ...]) -> Headers:
-    return [header for header in headers if header[0].lower() not in names]
-
-
-def _unkept(headers: Headers, names: tuple[str, ...] = ()) -> Headers:
-    """Return headers without those that tell a cache whether it may keep the response, and without these names."""
-    replaced = _REPLACED.union(names)
-    return [header for header in headers if (lowered := header[0].lower()) not in replaced and not is_targeted(lowered)]
+def _without(headers: Headers, names: Container[str], *, targeted: bool = False) -> Headers:
+    """Return headers without some names (in lower case) and, if ``targeted``, without those for CDNs."""
+    return [
+        header
+        for header in headers
+        if (lowered := header[0].lower()) not in names and not (targeted and is_targeted(lowered))
+    ]
 
 
 def is_page(changes: HeaderChanges) -> bool:
-    """Tell whether HTML is still a page that a browser shows when the rules of ``_headers`` have changed its answer."""
+    """Return whether a browser still shows an HTML file as a page after the rules of ``_headers`` were applied."""
     fields = [(name.lower(), value) for name, value in changes.added]
     if any(name == "content-disposition" and _is_attachment(value) for name, value in fields):
         return False
@@ -276,5 +241,5 @@ def _is_attachment(disposition: str) -> bool:
 
 
 def _shows(status: str) -> bool:
-    """Tell whether a browser shows a response's body as the page: not that of a redirect, 204 or 205."""
+    """Return whether a browser shows a response's body as the page: not that of a redirect, 204 or 205."""
     return status[0] != "3" and status[:3] not in ("204", "205")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from version_affinity.assets.build import APP, FILE, NO_FILE, Found
+from version_affinity.assets.build import APP, FILE, NO_FILE, REDIRECT, Found
 from version_affinity.assets.loading.asset import Asset
 from version_affinity.assets.sending import ALL_METHODS, is_of_server
 from version_affinity.decision.request import READING
@@ -63,13 +63,13 @@ def route(
     at = build.direct.get(local) or build.find(local, environ)
     if isinstance(at, Asset):
         return FILE, at, version, local
+    catalog = state.catalog
     if at is None:
-        catalog = state.catalog
         rescuer = catalog.rescues.get(local)
         if rescuer is not None:
             return RESCUE, catalog.builds[rescuer].index.assets[local], rescuer, local
         at = build.stand_in(local, environ, catalog.directories if has_app else None)
-    what, target = Found.of(at)
+    what, target = at if isinstance(at, Found) else (REDIRECT, at)
     return what, target, "" if what == APP else version, local
 
 

@@ -210,11 +210,19 @@ def negotiated(status: str, headers: Sequence[HeaderField]) -> list[HeaderField]
 
 
 def _varying(headers: Sequence[HeaderField], vary: str) -> list[HeaderField]:
-    """Return headers with one Vary that names theirs and these; "*" outranks names (RFC 9110 section 12.5.5)."""
-    lines = [value for name, value in headers if name.lower() == "vary"]
+    """Return headers with one Vary that names theirs and these."""
+    own = ",".join(value for name, value in headers if name.lower() == "vary")
+    return [*(header for header in headers if header[0].lower() != "vary"), ("Vary", joined_vary(own, vary))]
+
+
+def joined_vary(first: str, second: str) -> str:
+    """Return two values of Vary as one, each name once; "*" outranks names (RFC 9110 section 12.5.5).
+
+    >>> joined_vary("Cookie, Version-Override", "Accept, cookie"), joined_vary("Cookie", "*")
+    ('Cookie, Version-Override, Accept', '*')
+    """
     names: dict[str, str] = {}
-    for name in map(str.strip, ",".join([*lines, vary]).split(",")):
+    for name in map(str.strip, f"{first},{second}".split(",")):
         if name:
             names.setdefault(name.lower(), name)
-    joined = "*" if "*" in names else ", ".join(names.values())
-    return [*(header for header in headers if header[0].lower() != "vary"), ("Vary", joined)]
+    return "*" if "*" in names else ", ".join(names.values())

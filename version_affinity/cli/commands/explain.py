@@ -40,6 +40,7 @@ _ANSWERS: Final = {
     "not found": "404: nobody has it",
     "not allowed": "405: a file knows GET and HEAD only",
     "allowed methods": "204, with the methods that are allowed",
+    "preflight": "204: pages of other origins may use this file of {served}",
     APP: "the wrapped application, since {reason}",
     "application of the version": "the application that {served} is",
     "served by name": "a fingerprinted file, the same for everybody, from {served}",
