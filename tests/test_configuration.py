@@ -174,18 +174,18 @@ OPTIONS: list[tuple[Callable[[Path], dict[str, Any]], tuple[str, ...]]] = [
     (lambda root: {"keys": "user_id"}, ("keys='user_id'", "not a list", "keys=[Cookie('user_id')")),
     (lambda root: {"keys": Cookie("user_id")}, ("keys=Cookie(name='user_id')", "not a list")),
     (lambda root: {"keys": None}, ("keys=None", "not a list")),
-    (lambda root: {"keys": ["user_id"]}, ("keys contains 'user_id'", "no key source", "Cookie(name)")),
-    (lambda root: {"keys": [Cookie]}, ("keys contains <class", "Cookie'>", "no key source", "Cookie(name)")),
+    (lambda root: {"keys": ["user_id"]}, ("keys contains 'user_id'", "not a key source", "Cookie(name)")),
+    (lambda root: {"keys": [Cookie]}, ("keys contains <class", "Cookie'>", "not a key source", "Cookie(name)")),
     # paths
-    (lambda root: {"prefix": "shop"}, ("prefix='shop'", "no path", "'/shop/'")),
-    (lambda root: {"prefix": ""}, ("prefix=''", "no path")),
-    (lambda root: {"prefix": "//shop"}, ("prefix='//shop'", "no path")),
-    (lambda root: {"prefix": "/shop?a"}, ("prefix='/shop?a'", "no path")),
-    (lambda root: {"prefix": "/shop#a"}, ("prefix='/shop#a'", "no path")),
-    (lambda root: {"prefix": None}, ("prefix=None", "no path")),
-    (lambda root: {"prefix": "/caf%C3%A9/"}, ("prefix='/caf%C3%A9/'", "no path")),
-    (lambda root: {"prefix": "/a//b"}, ("prefix='/a//b'", "no path", "without '//'")),
-    (lambda root: {"prefix": "/../shop"}, ("prefix='/../shop'", "no path", "'..'")),
+    (lambda root: {"prefix": "shop"}, ("prefix='shop'", "not a path", "'/shop/'")),
+    (lambda root: {"prefix": ""}, ("prefix=''", "not a path")),
+    (lambda root: {"prefix": "//shop"}, ("prefix='//shop'", "not a path")),
+    (lambda root: {"prefix": "/shop?a"}, ("prefix='/shop?a'", "not a path")),
+    (lambda root: {"prefix": "/shop#a"}, ("prefix='/shop#a'", "not a path")),
+    (lambda root: {"prefix": None}, ("prefix=None", "not a path")),
+    (lambda root: {"prefix": "/caf%C3%A9/"}, ("prefix='/caf%C3%A9/'", "not a path")),
+    (lambda root: {"prefix": "/a//b"}, ("prefix='/a//b'", "not a path", "without '//'")),
+    (lambda root: {"prefix": "/../shop"}, ("prefix='/../shop'", "not a path", "'..'")),
     (lambda root: {"versions": [Version("v1", "")]}, ("version 'v1'", "directory=''", "such as 'dist'")),
     (lambda root: {"versions": [Version("v1", "")], "root": root}, ("version 'v1'", "directory=''")),
     (lambda root: {"autorefresh": "no"}, ("autorefresh='no'", "not a boolean", "autorefresh=True")),
@@ -231,19 +231,19 @@ OPTIONS: list[tuple[Callable[[Path], dict[str, Any]], tuple[str, ...]]] = [
     # overrides
     (lambda root: {"override_headers": "X-Try"}, ("override_headers='X-Try'", "not a list", "() to switch")),
     (lambda root: {"override_headers": None}, ("override_headers=None", "not a list")),
-    (lambda root: {"override_headers": ["X Try"]}, ("Header('X Try')", "name on the wire")),
-    (lambda root: {"override_headers": [7]}, ("Header(7)", "name on the wire")),
+    (lambda root: {"override_headers": ["X Try"]}, ("Header('X Try')", "name of a cookie or header")),
+    (lambda root: {"override_headers": [7]}, ("Header(7)", "name of a cookie or header")),
     (lambda root: {"override_secret": ""}, ("override_secret", "empty", "long random text")),
     (lambda root: {"override_secret": b""}, ("override_secret", "empty")),
     (lambda root: {"override_secret": []}, ("override_secret", "empty", "list of them")),
     (lambda root: {"override_secret": ["a", ""]}, ("override_secret", "empty")),
-    (lambda root: {"override_secret": ["a", 7]}, ("override_secret", "no text")),
-    (lambda root: {"override_secret": 7}, ("override_secret", "no text", "long random text")),
+    (lambda root: {"override_secret": ["a", 7]}, ("override_secret", "not text")),
+    (lambda root: {"override_secret": 7}, ("override_secret", "not text", "long random text")),
     (lambda root: {"override_secret": "0123456789abcde"}, ("override_secret", "16 characters", "token_urlsafe(32)")),
     (lambda root: {"override_secret": b"0123456789abcde"}, ("override_secret", "16 characters")),
     (lambda root: {"override_secret": ["0123456789abcdef", "short"]}, ("override_secret", "16 characters")),
-    (lambda root: {"ignore": "*.map"}, ("ignore='*.map'", "no list of patterns", "ignore=['*.map']")),
-    (lambda root: {"ignore": None}, ("ignore=None", "no list of patterns")),
+    (lambda root: {"ignore": "*.map"}, ("ignore='*.map'", "not a list of patterns", "ignore=['*.map']")),
+    (lambda root: {"ignore": None}, ("ignore=None", "not a list of patterns")),
 ]
 
 
@@ -258,7 +258,7 @@ def test_options(root: Path, options: Callable[[Path], dict[str, Any]], words: t
 @pytest.mark.parametrize("name", ["", "a b", "a=b", "a;b", "a,b", "a:b", "é", "a\r\nb", None, 7, b"a"])
 def test_source_name(source: type[Cookie | Header], name: Any) -> None:
     """A name that could not be on the wire is no cookie's and no header's."""
-    refused(lambda: source(name), f"{source.__name__}({name!r})", "name on the wire", "e.g. ")
+    refused(lambda: source(name), f"{source.__name__}({name!r})", "name of a cookie or header", "e.g. ")
 
 
 @pytest.mark.parametrize("secret", ["", b"", None, 7, "0123456789abcde"])
@@ -270,7 +270,7 @@ def test_sign_override_secret(secret: Any) -> None:
 @pytest.mark.parametrize("lifetime", [0, -1, NAN, float("inf"), None, "60", 1j])
 def test_sign_override_lifetime(lifetime: Any) -> None:
     """An override is not signed for a time that is over, has no end or is no number."""
-    words = (f"lifetime={lifetime!r}", "no number of seconds", "3600")
+    words = (f"lifetime={lifetime!r}", "not a number of seconds", "3600")
     refused(lambda: sign_override("v2", name="app", secret=b"0123456789abcdef", lifetime=lifetime), *words)
 
 
@@ -306,7 +306,7 @@ def test_no_directory() -> None:
 @pytest.mark.parametrize("percentages", ["v1", 5, None, [("v1", 100)], {"v1"}])
 def test_no_mapping(percentages: Any, root: Path) -> None:
     """Percentages that are no mapping are refused, wherever they are given."""
-    words = ("percentages=", "no mapping", "{'v1': 90, 'v2': 10}")
+    words = ("percentages=", "not a mapping", "{'v1': 90, 'v2': 10}")
     refused(lambda: Deployment("app", percentages), *words)
     affinity = VersionAffinity(None, [Version("v1", root / "v1")])
     refused(lambda: affinity.deploy(percentages), *words)

@@ -1,4 +1,4 @@
-"""Checks of what is configured, with errors that say what to do."""
+"""Checks of the options of ``VersionAffinity``. The errors name the option, the value and the remedy."""
 
 from __future__ import annotations
 
@@ -9,16 +9,15 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from .assets.static import ASKABLE, StaticAssets, is_askable
+from .assets.static import StaticAssets, mounted
 from .counters import LimitedLog
-from .decision.cookies import PinCookie
+from .decision.cookies import OverrideCookie, PinCookie
 from .decision.keys import Cookie, Header
-from .decision.overrides import OverrideCookie
 from .deployment import Deployment
 from .errors import ConfigurationError
 from .rollout.state import State
 from .rollout.version import Version
-from .wire import is_token, wsgi_text
+from .wire import is_token
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
     from .rollout.state import Settings
 
 
-#: Where middleware commonly keeps the application that it wraps.
+# Where middleware commonly keeps the application that it wraps.
 _WRAPPED: Final = ("_app", "app", "wsgi_app", "application", "wrapped")
 _DEEPEST: Final = 100  # middleware around one application; a mock has any attribute, without end
 
@@ -38,10 +37,10 @@ DEFAULT_NAME: Final = "app"
 
 
 def check_app(app: object) -> WSGIApplication | None:
-    """Return the application that is wrapped, None without one, or raise ``ConfigurationError``."""
+    """Return the wrapped application, None without one, or raise ``ConfigurationError``."""
     if app is None:
         return None
-    # By its class: middleware commonly keeps the application that it wraps in an attribute of this name.
+    # Of its class: middleware may keep the application that it wraps in an attribute of this name.
     if callable(getattr(app.__class__, "wsgi_app", None)):
         raise ConfigurationError(
             f"app={app!r} would call itself: give its wsgi_app, as in app.wsgi_app = VersionAffinity(app.wsgi_app, ...)"
@@ -53,17 +52,7 @@ def check_app(app: object) -> WSGIApplication | None:
 
 
 def check_wrapped_once(app: object, kind: type, name: str, prefix: str) -> None:
-    """Check that an application does not have the same front end around it already.
-
-    Args:
-        app: The application.
-        kind: ``VersionAffinity``.
-        name: The name that is to be put around it.
-        prefix: The path under which the versions are served.
-
-    Raises:
-        ConfigurationError: a ``VersionAffinity`` with this name or prefix is around it, perhaps below other middleware.
-    """
+    """Raise ``ConfigurationError`` if a ``VersionAffinity`` (``kind``) with this name or prefix is around the app."""
     for _ in range(_DEEPEST):
         if isinstance(app, kind):
             around: Any = app
@@ -83,7 +72,7 @@ def first_state(
     retained: Iterable[Version],
     load: Callable[[str | os.PathLike[str]], StaticAssets],
 ) -> State:
-    """Return the state that an application starts in; all is checked before the first directory is read."""
+    """Return the first state of listed versions. Everything is checked before a directory is read."""
     deployed = _listed(versions, "versions")
     kept = _listed(retained, "retained")
     known: dict[str, Version] = {}
@@ -104,33 +93,25 @@ def first_state(
 
 
 def followed_name(source: Source, root: str, name: str, *, retained: Iterable[Version], autorefresh: bool) -> str:
-    """Return the name of a source that is followed, beside which some settings have no meaning.
-
-    Raises:
-        ConfigurationError: one of them is given, another name is, or the source cannot be opened.
-    """
+    """Return the name of a source, or raise ``ConfigurationError`` for options that have no effect with a source."""
     if _listed(retained, "retained"):
         raise ConfigurationError(
-            "retained has no effect beside releases, which say themselves how long a version stays known: leave it out",
+            "retained has no effect with releases, whose retention says how long a version stays known: leave it out",
         )
     if autorefresh:
         raise ConfigurationError(
-            "autorefresh has no effect beside releases: an uploaded version never changes; leave it out",
+            "autorefresh has no effect with releases, because an uploaded version never changes: leave it out",
         )
     followed = source.open(root)
     if name not in (DEFAULT_NAME, followed):
         raise ConfigurationError(
-            f"name={name!r} is not the name of the releases, {followed!r}, which salts the hash: leave it out",
+            f"name={name!r} is not the name of the releases, {followed!r}, which is part of the hash: leave it out",
         )
     return followed
 
 
 def loaded_version(version: Version, load: Callable[[str | os.PathLike[str]], StaticAssets]) -> Version:
-    """Return a version with its directory, where it has one, read.
-
-    Raises:
-        ConfigurationError: the directory cannot be used, or its ``StaticAssets`` has settings that have no effect here.
-    """
+    """Return a version with its directory read, or raise ``ConfigurationError``."""
     if isinstance(version.app, StaticAssets) and (version.app.autorefresh or version.app.hand_over is not None):
         raise ConfigurationError(
             f"the StaticAssets of version {version.id!r} has autorefresh or hand_over of its own: leave both out "
@@ -150,14 +131,14 @@ def _listed(versions: object, field: str) -> list[Version]:
     listed = list(versions)
     for version in listed:
         if not isinstance(version, Version):
-            raise ConfigurationError(f"{field} contains {version!r}, which is no Version: write Version('v1', path)")
+            raise ConfigurationError(f"{field} contains {version!r}, which is not a Version: write Version('v1', path)")
     return listed
 
 
 def check_root(root: object) -> str:
     """Return the directory from which relative ones count, or raise ``ConfigurationError``."""
     if not isinstance(root, str | os.PathLike) or not isinstance(os.fspath(root), str):
-        raise ConfigurationError(f"root={root!r} is no directory's name: give a str or pathlib.Path")
+        raise ConfigurationError(f"root={root!r} is not the name of a directory: give a str or pathlib.Path")
     return str(os.fspath(root))
 
 
@@ -170,18 +151,15 @@ def load_build(root: str, directory: str | os.PathLike[str], **options: Any) -> 
 def check_prefix(prefix: object) -> str:
     """Return the prefix as a WSGI path with "/" at both ends, or raise ``ConfigurationError``."""
     if not isinstance(prefix, str) or not prefix.startswith("/"):
-        raise ConfigurationError(f"prefix={prefix!r} is no path: write it with a '/' at its beginning, as in '/shop/'")
-    if not is_askable(prefix):
-        raise ConfigurationError(f"prefix={prefix!r} is no path: {ASKABLE}")
-    wire = wsgi_text(prefix)
-    return wire if wire.endswith("/") else f"{wire}/"
+        raise ConfigurationError(f"prefix={prefix!r} is not a path: begin it with '/', as in '/shop/'")
+    return mounted(prefix)
 
 
 def listed_patterns(ignore: object) -> tuple[str, ...]:
     """Return the patterns of files that are not served, or raise ``ConfigurationError``."""
     patterns = [None] if isinstance(ignore, str) or not isinstance(ignore, Iterable) else list(ignore)
     if not all(isinstance(pattern, str) for pattern in patterns):
-        raise ConfigurationError(f"ignore={ignore!r} is no list of patterns: write ignore=['*.map']")
+        raise ConfigurationError(f"ignore={ignore!r} is not a list of patterns: write ignore=['*.map']")
     return tuple(map(str, patterns))
 
 
@@ -190,18 +168,20 @@ def pin_cookie(cookie: object, name: str, *, secure: bool | None, keys: Iterable
     if cookie is None:
         return None
     if not isinstance(cookie, str):
-        raise ConfigurationError(f"cookie={cookie!r} is no name: give a str, or None to switch minting and pinning off")
+        raise ConfigurationError(
+            f"cookie={cookie!r} is not a name: give a str, or None to switch minting and pinning off"
+        )
     cookie_name = cookie.replace("{name}", name)
     if not is_token(cookie_name):
         raise ConfigurationError(f"cookie={cookie!r} cannot be a cookie's name: write letters, digits, '-' and '_'")
     if cookie_name.startswith(("__Host-", "__Secure-")):
         raise ConfigurationError(
-            f"cookie={cookie!r} has a prefix that browsers take on https only: leave it out, it is added there",
+            f"cookie={cookie!r} has a prefix that browsers accept on https only: leave it out, it is added on https",
         )
     if Cookie(cookie_name) in keys:
         raise ConfigurationError(
-            f"keys contains {Cookie(cookie_name)!r}, which is the affinity cookie itself: its value changes with the "
-            "version; leave it out, its bucket is used anyway where no key is found",
+            f"keys contains {Cookie(cookie_name)!r}, which is the affinity cookie itself, whose value changes with the "
+            "version: leave it out; its bucket is used anyway when no key is found",
         )
     return PinCookie(cookie_name, secure=secure)
 
@@ -209,21 +189,21 @@ def pin_cookie(cookie: object, name: str, *, secure: bool | None, keys: Iterable
 def override_cookie(cookie: PinCookie | None, name: str, *, secure: bool | None) -> OverrideCookie:
     """Return the cookie that an override link sets, where the affinity cookie is switched off too."""
     affinity = f"version-affinity-{name}" if cookie is None else cookie.name
-    # No name has a dot: no application's affinity cookie is called so.
+    # A name has no dots, so no application's affinity cookie has this name.
     return OverrideCookie(f"{affinity}.override", secure=secure)
 
 
 def consulted(cookie: PinCookie | None, keys: Iterable[KeySource], overrides: Overrides) -> tuple[str, ...]:
     """Return the request headers that a decision may consult, for Vary."""
     fields = [source.name for source in keys if isinstance(source, Header)]
-    # A callable may read anything; what it most likely reads is a cookie.
+    # A callable may read anything; most likely it reads a cookie.
     cookieless = cookie is None and overrides.cookie is None and all(isinstance(source, Header) for source in keys)
     cookies = () if cookieless else ("Cookie",)
     return (*cookies, *fields, *overrides.headers, "Sec-Fetch-Mode", "Sec-Fetch-Dest")
 
 
 def key_error_log() -> Callable[[str, Exception], None]:
-    """Return the function that reports a key source that failed, without the error's text: that may hold the key."""
+    """Return the function that logs that a key source failed, without the error's text, which may hold the key."""
     log = LimitedLog(logging.ERROR)
     return lambda label, error: log("key source %s counts as absent: it raised %s", label, type(error).__qualname__)
 

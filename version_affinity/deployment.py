@@ -74,7 +74,7 @@ def share(percentages: Mapping[str, object]) -> dict[str, float]:
         ConfigurationError: no version, an unusable id or percentage, or a sum that is not 100 (within 0.001).
     """
     if not isinstance(percentages, Mapping):
-        raise ConfigurationError(f"percentages={percentages!r} is no mapping: write {{'v1': 90, 'v2': 10}}")
+        raise ConfigurationError(f"percentages={percentages!r} is not a mapping: write {{'v1': 90, 'v2': 10}}")
     if not percentages:
         raise ConfigurationError("a deployment needs at least one version, for example {'v1': 100}")
     given = {check_version_id(version): check_percentage(version, value) for version, value in percentages.items()}

@@ -271,7 +271,8 @@ class VersionAffinity(TemplateFunctions):
     @property
     def override_secret(self) -> bytes | None:
         """The secret that signs overrides and their links, None without one."""
-        return self._state.settings.overrides.secret
+        secrets = self._state.settings.overrides.secrets
+        return secrets[-1] if secrets else None
 
     @property
     def prefix(self) -> str:

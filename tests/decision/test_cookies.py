@@ -1,10 +1,64 @@
-"""The affinity cookie: what is read, what is written, on http and on https."""
+"""The scan of a Cookie header, and the affinity cookie: what is read and written, on http and on https."""
 
 from __future__ import annotations
 
 import pytest
 
-from version_affinity.decision.cookies import PinCookie, bucket_key, draw_bucket
+from version_affinity.decision.cookies import PinCookie, bucket_key, cookie_finder, draw_bucket
+
+
+@pytest.mark.parametrize(
+    ("header", "value"),
+    [
+        ("id=42", "42"),
+        ("a=1; id=42", "42"),
+        ("id=42; a=1", "42"),
+        ("a=1;id=42;b=2", "42"),
+        ("a=1;  id=42 ; b=2", "42"),
+        ("a=1;\tid=42\t", "42"),
+        (" id=42", "42"),
+        ('id="42"', "42"),
+        ('a="1"; id="4 2"; b=3', "4 2"),
+        ("id=4=2", "4=2"),
+        ("id=42; id=43", "42"),
+        ("id=; id=43", ""),
+        ("id=", ""),
+        ('id=""', ""),
+        ("id", ""),
+        ("", ""),
+        (";;;", ""),
+        ("ID=42", ""),
+        ("xid=42", ""),
+        ("xid=1; id=42", "42"),
+        ("xid=1; yid=2; id=42", "42"),
+        ("x-id=1;id=42", "42"),
+        ("a=id=1", ""),
+        ("a=id=1; id=42", "42"),
+        ("x; id=42", "42"),
+        ("a b id=1", ""),
+        ("id=\xff\xfe", "\xff\xfe"),
+        ('id="\\377"', "\\377"),
+        ("id=" + "x" * 8192, "x" * 8192),
+        # odd blanks: the first of duplicates wins all the same
+        ("a=1;id=first; id=second", "first"),
+        ("a=1;\tid=first; id=second", "first"),
+        ("a=1;id=first;id=second", "first"),
+        ("xid=1;id=first; id=second", "first"),
+        (" id=first; id=second", "first"),
+        ("a=id=0;id=first; id=second", "first"),
+        ("xid=1; id=first;id=second", "first"),
+        ("a=1;id=; id=second", ""),
+        # long, of near misses only
+        ("xid=" * 20_000, ""),
+        ("xid=" * 20_000 + "; id=42", "42"),
+        ("; xid=" * 20_000 + ";id=42", "42"),
+        (";" * 80_000 + "id=42", "42"),
+        (" \t" * 40_000 + "id=42", "42"),
+    ],
+)
+def test_cookie_finder(header: str, value: str) -> None:
+    """The scan finds a cookie by its whole name; the first of duplicates wins, quotes and blanks are stripped."""
+    assert cookie_finder("id")(header) == value
 
 
 @pytest.mark.parametrize(

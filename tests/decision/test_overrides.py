@@ -9,7 +9,8 @@ from itsdangerous import URLSafeSerializer
 
 from tests.harness import conformance, needs_conformance
 from version_affinity import sign_override
-from version_affinity.decision.overrides import DEFAULT_HEADERS, MAX_LENGTH, OverrideCookie, Overrides, Refused
+from version_affinity.decision.cookies import OverrideCookie
+from version_affinity.decision.overrides import DEFAULT_HEADERS, MAX_LENGTH, Overrides, Refused
 
 DEPLOYED = {"v1", "v2", "1.4.2", "20240601", "1a2b3c4", "2024-01-15", "shop"}
 KNOWN = {*DEPLOYED, "v0"}
@@ -288,8 +289,8 @@ def test_cookie_without_a_secret() -> None:
 def test_headers_are_configured() -> None:
     """Only the configured headers are read, by whatever name; none switches overrides off."""
     overrides = Overrides("shop", ["X-Try"], None)
-    assert overrides.environ_keys == ("HTTP_X_TRY",)
+    assert overrides.are_in({"HTTP_X_TRY": "v2"}) is True
     assert overrides.read({"HTTP_X_TRY": "v2"}, KNOWN, DEPLOYED) == ("v2", "header:X-Try")
-    assert Overrides("shop", (), None).environ_keys == ()
+    assert Overrides("shop", (), None).are_in({"HTTP_VERSION_OVERRIDE": "v2"}) is False
     with pytest.raises(Refused):
         overrides.read({OURS: "v2"}, KNOWN, DEPLOYED)

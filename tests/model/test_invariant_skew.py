@@ -826,8 +826,10 @@ def _only_before_pin(patch: pytest.MonkeyPatch) -> None:
 
 
 def _not_minted_before_routing(patch: pytest.MonkeyPatch) -> None:
-    minted = Decider._minted
-    patch.setattr(Decider, "_minted", lambda self, request: minted(self, request) if request.bucket else None)
+    minted = Decider.STEPS["minted"]
+    patch.setitem(
+        Decider.STEPS, "minted", lambda decider, request: minted(decider, request) if request.bucket else None
+    )
 
 
 def _decided_stamped(patch: pytest.MonkeyPatch) -> None:
@@ -846,7 +848,7 @@ def _key_before_pin(patch: pytest.MonkeyPatch) -> None:
 
 
 def _no_referer(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Decider, "_referer", lambda self, request: None)
+    patch.setitem(Decider.STEPS, "referer", lambda decider, request: None)
 
 
 def _referer_of_any_owner(patch: pytest.MonkeyPatch) -> None:

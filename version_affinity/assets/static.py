@@ -142,7 +142,7 @@ class StaticAssets:
         if app is not None and not callable(app):
             raise ConfigurationError(f"app={app!r} is not a WSGI application: give a callable, or None")
         self.app: Final = app
-        self.prefix: Final = _mounted(prefix)
+        self.prefix: Final = mounted(prefix)
         self.memory: Final = memory if isinstance(memory, Memory) else Memory(memory)
         self.hand_over: Final = check_hand_over(hand_over)
         self.autorefresh: Final = check_switch("autorefresh", autorefresh)
@@ -355,7 +355,7 @@ def is_askable(prefix: str) -> bool:
     return "//" not in prefix and not set(prefix) & set("?#%") and {".", ".."}.isdisjoint(segments)
 
 
-def _mounted(prefix: object) -> str:
+def mounted(prefix: object) -> str:
     """Return a prefix as PATH_INFO shows it: with "/" at both ends, its UTF-8 decoded as latin-1 (PEP 3333)."""
     if not isinstance(prefix, str) or not is_askable(prefix):
         raise ConfigurationError(f"prefix={prefix!r} is not a path: {ASKABLE}")

@@ -1,11 +1,13 @@
-"""The affinity cookie: ``<bucket>.<version>``, with a signature behind where there is a secret.
+"""Cookies: the scan of a Cookie header, the affinity cookie, and the cookie of an override link.
 
-The bucket is the key that this package mints for a browser that has none: a random number below 2**20, shared by many
-browsers and so not an identifier. The version is the page pin: the version of the page that this browser last loaded.
+The affinity cookie is ``<bucket>.<version>``, followed by a signature if there is a secret. The bucket is the key that
+this package mints for a browser without one: a random number below 2**20, shared by many browsers, so it identifies
+nobody. The version is the page pin: the version of the page that this browser loaded last.
 """
 
 from __future__ import annotations
 
+import re
 from hashlib import sha256
 from random import getrandbits
 from typing import TYPE_CHECKING, Final
@@ -14,17 +16,45 @@ from itsdangerous import Signer
 
 from version_affinity.errors import ConfigurationError
 
-from .keys import AROUND, Cookie, odd_finder
-
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
-_BUCKET_BITS = 20
-_LAST_BUCKET = str((1 << _BUCKET_BITS) - 1)
-_BUCKET_DIGITS = len(_LAST_BUCKET)
-_NOTHING = ("", "")
+    from _typeshed.wsgi import WSGIEnvironment
+
+_BUCKET_BITS: Final = 20
+_LAST_BUCKET: Final = (1 << _BUCKET_BITS) - 1
+_BUCKET_DIGITS: Final = len(str(_LAST_BUCKET))
 # 96 bits in base64url: guessing one takes longer than any session.
 _SIGNATURE: Final = 16
+# SameSite=Lax: with Strict, an arrival from another site lacks the cookie on the page and has it on the page's assets.
+_ATTRIBUTES: Final = ("; Path=/; HttpOnly; SameSite=Lax", "; Path=/; Secure; HttpOnly; SameSite=Lax")
+# A page that another site frames has a cookie jar of its own (CHIPS). Browsers accept "Secure" on localhost.
+_FRAMED: Final = "; Path=/; Secure; HttpOnly; SameSite=None; Partitioned"
+
+
+def cookie_finder(name: str) -> Callable[[str], str]:
+    """Return the function from a raw Cookie header to one cookie's value, "" if it is absent or empty.
+
+    The header is scanned, not parsed: a full parse takes several microseconds on each request and raises on bytes that
+    are not UTF-8. Of duplicates the first wins; surrounding blanks and double quotes are stripped.
+
+    >>> cookie_finder("session_id")('a=1; session_id="x"; b=2')
+    'x'
+    """
+    pair = f"{name}="
+    # Only needed for what browsers do not send: other blanks between cookies, and text such as "xname=".
+    search = re.compile(rf"(?:\A|;)[ \t]*{re.escape(name)}=").search
+
+    def find(header: str) -> str:
+        before, found, rest = header.partition(pair)
+        if not found:
+            return ""
+        if before and not before.endswith("; "):
+            match = search(header)
+            rest = header[match.end() :] if match else ""
+        return rest.partition(";")[0].strip(' \t"')
+
+    return find
 
 
 def draw_bucket() -> str:
@@ -38,32 +68,35 @@ def bucket_key(bucket: str) -> bytes:
 
 
 class HostCookie:
-    """A cookie of one application: what the affinity cookie and that of an override link have in common.
+    """A cookie of one application.
 
-    On https the cookie has the ``__Host-`` prefix and ``Secure``, so no other host and no plain-http response can have
-    set it, and only that name is read there. Browsers accept it for the path ``/`` only.
+    On https the cookie has the ``__Host-`` prefix and ``Secure``, and only that name is read there, so no other host
+    and no plain-http response can have set it. Browsers accept that prefix for the path ``/`` only.
 
     Args:
         name: The cookie's name without a prefix.
-        secure: True where a TLS proxy in front does not tell (``wsgi.url_scheme`` stays "http"); False for plain http
-            always; None to go by the request's scheme.
+        secure: Whether requests come by https; None follows ``wsgi.url_scheme``.
     """
 
-    __slots__ = ("_around", "_names", "_secure", "name")
+    __slots__ = ("_finders", "_secure", "name")
 
     def __init__(self, name: str, *, secure: bool | None = None) -> None:
-        Cookie(name)  # the same grammar
         if secure not in (None, True, False):
-            raise ConfigurationError(f"secure={secure!r} is none of True, False and None (by the request's scheme)")
+            raise ConfigurationError(
+                f"secure={secure!r} cannot be used: give True, False, or None to follow wsgi.url_scheme"
+            )
         self.name = name
         self._secure = secure
-        # Indexed by whether the request came over TLS, as is what follows from it.
-        self._names = names = (name, f"__Host-{name}")
-        # SameSite=Lax: with Strict, an arrival from another site lacks the cookie on the page and has it on its assets.
-        self._around = (
-            (f"{names[False]}=", "; Path=/; HttpOnly; SameSite=Lax"),
-            (f"{names[True]}=", "; Path=/; Secure; HttpOnly; SameSite=Lax"),
-        )
+        self._finders = (cookie_finder(name), cookie_finder(f"__Host-{name}"))
+
+    def find(self, header: str, scheme: str | None) -> str:
+        """Return the cookie's value in a Cookie header of a request with this scheme, "" without one."""
+        return self._finders[scheme == "https" if self._secure is None else self._secure](header)
+
+    def _header(self, scheme: str | None, value: str, more: str = "", *, framed: bool = False) -> tuple[str, str]:
+        tls = scheme == "https" if self._secure is None else self._secure
+        attributes = _FRAMED if framed else _ATTRIBUTES[tls]
+        return "Set-Cookie", f"{'__Host-' if tls else ''}{self.name}={value}{more}{attributes}"
 
 
 class PinCookie(HostCookie):
@@ -73,20 +106,16 @@ class PinCookie(HostCookie):
         name: The cookie's name without a prefix.
         secure: As of ``HostCookie``.
         application: The application's name, which is signed together with the version.
-        secrets: What signs pins, so that a browser cannot make one up; the last one signs, all of them verify. Without
-            any, pins are not signed.
+        secrets: Sign pins, so that a browser cannot forge one; the last one signs, all of them verify. Without secrets,
+            pins are not signed.
     """
 
-    __slots__ = ("_around_framed", "_scans", "_signers")
+    __slots__ = ("_signers",)
 
     def __init__(
         self, name: str, *, secure: bool | None = None, application: str = "", secrets: Iterable[bytes] = ()
     ) -> None:
         super().__init__(name, secure=secure)
-        self._scans = tuple((f"{full_name}=", odd_finder(full_name)) for full_name in self._names)
-        # What a page of another site frames has a cookie jar of its own (CHIPS). Browsers take "Secure" on localhost.
-        framed = "; Path=/; Secure; HttpOnly; SameSite=None; Partitioned"
-        self._around_framed = tuple((before, framed) for before, _ in self._around)
         salt = f"version-affinity.pin.{application}"
         self._signers = tuple(Signer(secret, salt, digest_method=sha256) for secret in secrets)
 
@@ -109,38 +138,41 @@ class PinCookie(HostCookie):
 
         Args:
             header: The request's Cookie field, None without one.
-            scheme: The request's.
+            scheme: The request's scheme.
 
         >>> read = PinCookie("pin").read
         >>> read("pin=4711.v1.2", "http"), read("pin=9999999.v1", "http")
         (('4711', 'v1.2'), ('', 'v1'))
         """
         if not header:
-            return _NOTHING
-        secure = self._secure
-        pair, find_oddly = self._scans[scheme == "https" if secure is None else secure]
-        before, found, rest = header.partition(pair)  # as in ``cookie_finder``
-        if not found:
-            return _NOTHING
-        if before and not before.endswith("; "):
-            rest = find_oddly(header)
-        bucket, _, version = rest.partition(";")[0].strip(AROUND).partition(".")
-        # Texts of one length compare like the numbers they stand for.
-        if bucket.isdecimal() and (
-            (length := len(bucket)) < _BUCKET_DIGITS or (length == _BUCKET_DIGITS and bucket <= _LAST_BUCKET)
-        ):
+            return "", ""
+        bucket, _, version = self.find(header, scheme).partition(".")
+        if len(bucket) <= _BUCKET_DIGITS and bucket.isdecimal() and int(bucket) <= _LAST_BUCKET:
             return bucket, version
         return "", version
 
     def write(self, scheme: str | None, bucket: str, pin: str, *, framed: bool = False) -> tuple[str, str]:
-        """Return the Set-Cookie header that makes a browser hold this bucket and pin for its session.
+        """Return the Set-Cookie header that makes a browser keep this bucket and pin for its session.
 
         Args:
-            scheme: That of the request as it came, by which its cookie was read; an application may change the environ.
+            scheme: That of the request as it came; an application may change the environ.
             bucket: The bucket.
-            pin: What it says of the version of the page that is served.
+            pin: What the cookie says of the version of the page that is served.
             framed: Whether a page of another site shows that page in a frame.
         """
-        tls = scheme == "https" if self._secure is None else self._secure
-        before, after = (self._around_framed if framed else self._around)[tls]
-        return "Set-Cookie", f"{before}{bucket}.{pin}{after}"
+        return self._header(scheme, f"{bucket}.{pin}", framed=framed)
+
+
+class OverrideCookie(HostCookie):
+    """Holds a signed override in a browser, for as long as its signature counts."""
+
+    __slots__ = ()
+
+    def read(self, environ: WSGIEnvironment) -> str:
+        """Return the signed override of a request's cookie, not yet verified; "" without one."""
+        header = environ.get("HTTP_COOKIE")
+        return self.find(header, environ.get("wsgi.url_scheme")) if header else ""
+
+    def write(self, scheme: str | None, signed: str, seconds: int) -> tuple[str, str]:
+        """Return the Set-Cookie header that makes a browser keep a signed override; 0 seconds remove the cookie."""
+        return self._header(scheme, signed, f"; Max-Age={seconds}")

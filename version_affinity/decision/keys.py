@@ -1,7 +1,7 @@
 """Key sources: where the version key of a request is found.
 
-A key source is ``Cookie(name)``, ``Header(name)`` or any callable ``(environ) -> str | bytes | None``. What it yields
-stands for a user; the hash turns it into a version. None or nothing means that the request does not carry it.
+A key source is ``Cookie(name)``, ``Header(name)`` or any callable ``(environ) -> str | bytes | None``. It returns the
+version key, which identifies a user; None or nothing if the request has none.
 """
 
 from __future__ import annotations
@@ -9,56 +9,17 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from version_affinity.errors import ConfigurationError
 from version_affinity.wire import is_token, wire_bytes
+
+from .cookies import cookie_finder
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
 KeySource: TypeAlias = "Callable[[WSGIEnvironment], str | bytes | None]"
-
-#: What is stripped from a cookie's value.
-AROUND: Final = ' \t"'
-
-
-def cookie_finder(name: str) -> Callable[[str], str]:
-    """Return the function from a raw Cookie header to one cookie's value, "" when it is absent or empty.
-
-    The header is scanned, not parsed: a full parse costs several microseconds on each request and raises on bytes that
-    are no UTF-8. Of duplicates the first wins; surrounding blanks and double quotes are stripped.
-
-    ``Cookie`` and ``PinCookie`` hold these lines once more: they save a call on every request.
-
-    >>> cookie_finder("session_id")('a=1; session_id="x"; b=2')
-    'x'
-    """
-    pair, find_oddly = f"{name}=", odd_finder(name)
-
-    def find(header: str) -> str:
-        before, found, rest = header.partition(pair)
-        if not found:
-            return ""
-        if before and not before.endswith("; "):
-            rest = find_oddly(header)
-        return rest.partition(";")[0].strip(AROUND)
-
-    return find
-
-
-def odd_finder(name: str) -> Callable[[str], str]:
-    """Return the function from a raw Cookie header to what stands behind the "=" of one cookie, "" when it is absent.
-
-    For what browsers do not send: other blanks between cookies, or none, and text such as "xname=" of another cookie.
-    """
-    search = re.compile(rf"(?:\A|;)[ \t]*{re.escape(name)}=").search
-
-    def find_oddly(header: str) -> str:
-        match = search(header)
-        return header[match.end() :] if match else ""
-
-    return find_oddly
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,34 +41,24 @@ class Cookie:
 
     name: str
     label: str = field(init=False, repr=False, compare=False)
-    _pair: str = field(init=False, repr=False, compare=False)
-    _find_oddly: Callable[[str], str] = field(init=False, repr=False, compare=False)
+    _find: Callable[[str], str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         _check_token("Cookie", self.name, "user_id")
         object.__setattr__(self, "label", f"cookie:{self.name}")
-        object.__setattr__(self, "_pair", f"{self.name}=")
-        object.__setattr__(self, "_find_oddly", odd_finder(self.name))
+        object.__setattr__(self, "_find", cookie_finder(self.name))
 
     def __call__(self, environ: WSGIEnvironment) -> bytes | None:
         """Return the key of a request, None or nothing without one."""
         header = environ.get("HTTP_COOKIE")
-        if not header:
-            return None
-        rest: str  # an environ is of anything
-        before, found, rest = header.partition(self._pair)  # as in ``cookie_finder``
-        if not found:
-            return b""
-        if before and not before.endswith("; "):
-            rest = self._find_oddly(header)
-        return wire_bytes(rest.partition(";")[0].strip(AROUND))
+        return wire_bytes(self._find(header)) if header else None
 
 
 @dataclass(frozen=True, slots=True)
 class Header:
     """A request header whose value is the version key.
 
-    A client can send any header: whoever may choose the version key chooses among the versions, no more.
+    A client can send any header. A client that chooses its version key chooses its version, no more.
 
     Args:
         name: The field's name, in any case.
@@ -176,7 +127,7 @@ def check_keys(keys: object) -> tuple[KeySource, ...]:
     for source in sources:
         if not callable(source) or isinstance(source, type):
             raise ConfigurationError(
-                f"keys contains {source!r}, which is no key source: use Cookie(name), Header(name) or a callable "
+                f"keys contains {source!r}, which is not a key source: use Cookie(name), Header(name) or a callable "
                 "that takes the environ",
             )
     return sources
@@ -184,4 +135,6 @@ def check_keys(keys: object) -> tuple[KeySource, ...]:
 
 def _check_token(kind: str, name: object, example: str) -> None:
     if not is_token(name):
-        raise ConfigurationError(f"{kind}({name!r}) cannot be a name on the wire: write it as sent, e.g. {example!r}")
+        raise ConfigurationError(
+            f"{kind}({name!r}) cannot be the name of a cookie or header: write it as it is sent, e.g. {example!r}"
+        )

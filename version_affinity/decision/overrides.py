@@ -1,8 +1,8 @@
 """Overrides: a request header that forces a version, for testing, or a cookie that an override link has set.
 
 The header's value is a version's id, or an RFC 9651 structured field: an Item (a String), or a Dictionary of
-application name to String, in which other applications' entries are ignored. The cookie's is a signed override as it
-stands. What cannot be applied is no error: the request is decided as if it were absent, and the trace header says why.
+application name to String, in which other applications' entries are ignored. The cookie's value is a signed override.
+An override that cannot be applied is not an error: the request is decided without it, and the trace header says why.
 """
 
 from __future__ import annotations
@@ -20,27 +20,28 @@ from version_affinity.deployment import check_name, check_version_id
 from version_affinity.errors import ConfigurationError
 from version_affinity.wire import wire_bytes
 
-from .cookies import HostCookie
-from .keys import Header, cookie_finder, environ_key
+from .keys import Header, environ_key
 
 if TYPE_CHECKING:
     from collections.abc import Container
 
     from _typeshed.wsgi import WSGIEnvironment
 
+    from .cookies import OverrideCookie
+
 DEFAULT_HEADERS = ("Version-Override", "Cloudflare-Workers-Version-Overrides")
 
-# Cloudflare defines this header as a Dictionary; a bare id in it is somebody's mistake that should be seen.
+# Cloudflare defines this header as a Dictionary; a bare id in it is a mistake, and is refused.
 _DICTIONARY_ONLY = "cloudflare-workers-version-overrides"
 
 #: Longer values are refused unread: a dictionary of 64 KiB takes 20 ms to parse.
 MAX_LENGTH = 1024
 
-# An id or a signed value as it stands. A git commit or a date is no RFC 9651 Token, or reads as a number, so this is
-# recognised before the grammar.
+# An id or a signed value as it stands. A git commit or a date is not an RFC 9651 Token, or reads as a number, so this
+# is tested before the grammar.
 _BARE = re.compile(r"[A-Za-z0-9._-]+\Z")
 
-#: Characters of the shortest secret that is taken: a shorter one can be guessed.
+#: Characters of the shortest secret: a shorter one can be guessed.
 SHORTEST_SECRET = 16
 
 UNKNOWN_VERSION = "unknown-version"
@@ -49,45 +50,12 @@ BAD_SYNTAX = "bad-syntax"
 BAD_SIGNATURE = "bad-signature"
 OTHER_APP = "other-app"
 
-
-# Its declared result is the union of all that any field may hold; the kind of field that is asked for says which.
+# Declared to return the union of all that any field may hold.
 _parse: Any = http_sf.parse
 
 
 class Refused(Exception):  # noqa: N818 - a verdict, not an error
     """An override that cannot be applied; its text is the reason, as the trace header shows it."""
-
-
-class OverrideCookie(HostCookie):
-    """Holds a signed override in a browser, for as long as its signature counts."""
-
-    __slots__ = ("_find", "label")
-
-    def __init__(self, name: str, *, secure: bool | None = None) -> None:
-        super().__init__(name, secure=secure)
-        #: How decisions name it.
-        self.label = f"cookie:{name}"
-        self._find = tuple(map(cookie_finder, self._names))
-
-    def read(self, environ: WSGIEnvironment) -> str:
-        """Return the signed override of a request's cookie, not yet verified; "" without one."""
-        header = environ.get("HTTP_COOKIE")
-        if not header:
-            return ""
-        secure = self._secure
-        return self._find[environ.get("wsgi.url_scheme") == "https" if secure is None else secure](header)
-
-    def write(self, scheme: str | None, signed: str, seconds: int) -> tuple[str, str]:
-        """Return the Set-Cookie header that makes a browser hold a signed override.
-
-        Args:
-            scheme: That of the request as it came, by which its cookie was read.
-            signed: The override.
-            seconds: For how long; 0 takes the cookie away.
-        """
-        tls = scheme == "https" if self._secure is None else self._secure
-        before, after = self._around[tls]
-        return "Set-Cookie", f"{before}{signed}; Max-Age={seconds}{after}"
 
 
 class Overrides:
@@ -96,15 +64,20 @@ class Overrides:
     Args:
         name: This application's name: its key in a Dictionary.
         headers: The headers to read, in order; the first that can be applied counts.
-        secret: With one, of at least 16 characters, only values made by ``sign_override`` with it count. A list of
-            secrets rotates: the last one signs, all of them verify.
-        cookie: Read after the headers, where there is a secret.
+        secret: With a secret of at least 16 characters, only values made by ``sign_override`` with it count. Of a list
+            of secrets the last one signs, and all of them verify.
+        cookie: Read after the headers, if there is a secret.
 
     Raises:
         ConfigurationError: a header name or secret that cannot be used.
+
+    Attributes:
+        headers: The names of the headers, as configured.
+        cookie: The cookie that is read; None without a secret, because no link could set it.
+        secrets: The secrets; none without any.
     """
 
-    __slots__ = ("_headers", "_name", "_serializer", "cookie", "environ_keys", "headers")
+    __slots__ = ("_headers", "_name", "_serializer", "cookie", "headers", "secrets")
 
     def __init__(
         self,
@@ -119,27 +92,23 @@ class Overrides:
                 "or () to switch overrides off",
             )
         self._name = check_name(name)
-        #: The names of the headers, as configured.
         self.headers = tuple(headers)
+        # Each header's name in an environ, its name in decisions, and whether only a Dictionary counts.
         self._headers = tuple(
             (environ_key(Header(header).name), f"header:{header}", header.lower() == _DICTIONARY_ONLY)
             for header in self.headers
         )
-        #: Where the headers stand in an environ.
-        self.environ_keys = tuple(key for key, _, _ in self._headers)
         self._serializer = None if secret is None else _serializer(name, secret)
-        #: The cookie that is read; None without a secret: nobody could set it by a link.
         self.cookie = None if secret is None else cookie
+        self.secrets: tuple[bytes, ...] = () if self._serializer is None else tuple(self._serializer.secret_keys)
 
-    @property
-    def secrets(self) -> tuple[bytes, ...]:
-        """The secrets, the last of which signs; none without any."""
-        return () if self._serializer is None else tuple(self._serializer.secret_keys)
-
-    @property
-    def secret(self) -> bytes | None:
-        """The secret that signs, None without one."""
-        return None if self._serializer is None else self._serializer.secret_keys[-1]
+    def are_in(self, environ: WSGIEnvironment) -> bool:
+        """Return whether a request may have an override."""
+        for key, _, _ in self._headers:
+            if key in environ:
+                return True
+        cookie = self.cookie
+        return cookie is not None and "HTTP_COOKIE" in environ and cookie.name in environ["HTTP_COOKIE"]
 
     def read(self, environ: WSGIEnvironment, known: Container[str], deployed: Container[str]) -> tuple[str, str]:
         """Return the id of the version that a request may force, and what forced it.
@@ -150,23 +119,20 @@ class Overrides:
             deployed: The ids in the deployment, those at 0 % included: only they can be forced.
 
         Raises:
-            Refused: what is there cannot be applied; the reason is that of the first header, else of the cookie.
+            Refused: there is no override that can be applied; the reason is that of the first one.
         """
         reason = ""
         for key, label, dictionary_only in self._headers:
             value = environ.get(key)
-            if not value:
-                continue
-            try:
-                version = self._version(value, dictionary_only=dictionary_only)
-                return checked(version, known, deployed), label
-            except Refused as refusal:
-                reason = reason or str(refusal)
+            if value:
+                try:
+                    return checked(self._version(value, dictionary_only=dictionary_only), known, deployed), label
+                except Refused as refusal:
+                    reason = reason or str(refusal)
         signed = "" if self.cookie is None else self.cookie.read(environ)
         if self.cookie is not None and signed:
             try:
-                version, _ = self.verify(signed)
-                return checked(version, known, deployed), self.cookie.label
+                return checked(self.verify(signed)[0], known, deployed), f"cookie:{self.cookie.name}"
             except Refused as refusal:
                 reason = reason or str(refusal)
         raise Refused(reason)
@@ -179,7 +145,7 @@ class Overrides:
         """
         if len(signed) > MAX_LENGTH:
             raise Refused(BAD_SYNTAX)
-        # Base64 is read leniently: what follows its padding could be anything, and a link's value goes into a header.
+        # Base64 is decoded leniently: anything could follow its padding, and the value of a link goes into a header.
         if self._serializer is None or not _BARE.match(signed):
             raise Refused(BAD_SIGNATURE)
         try:
@@ -254,7 +220,9 @@ def sign_override(version: str, *, name: str, secret: str | bytes, lifetime: flo
     except TypeError:
         usable = False
     if not usable:
-        raise ConfigurationError(f"lifetime={lifetime!r} is no number of seconds from now, for example 3600")
+        raise ConfigurationError(
+            f"lifetime={lifetime!r} is not a number of seconds from now: give one above 0, for example 3600"
+        )
     expires = int(time.time() + lifetime)
     signed = _serializer(check_name(name), secret).dumps([check_version_id(version), expires])
     return signed if isinstance(signed, str) else signed.decode()
@@ -264,7 +232,7 @@ def _serializer(name: str, secret: object) -> URLSafeSerializer:
     given = [secret] if isinstance(secret, str | bytes) else secret
     secrets = list(given) if isinstance(given, Iterable) else []
     if not secrets or not all(isinstance(part, str | bytes) and part for part in secrets):
-        raise ConfigurationError("override_secret is empty or no text: give a long random text, or a list of them")
+        raise ConfigurationError("override_secret is empty or not text: give a long random text, or a list of them")
     if any(len(part) < SHORTEST_SECRET for part in secrets):
         raise ConfigurationError(
             f"override_secret is shorter than {SHORTEST_SECRET} characters, so it could be guessed: give a long random "

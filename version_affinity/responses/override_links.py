@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
     from version_affinity.counters import Counters
-    from version_affinity.decision.overrides import OverrideCookie, Overrides
+    from version_affinity.decision.cookies import OverrideCookie
+    from version_affinity.decision.overrides import Overrides
     from version_affinity.decision.request import Request
     from version_affinity.rollout.state import State
 
