@@ -168,9 +168,7 @@ def pin_cookie(cookie: object, name: str, *, secure: bool | None, keys: Iterable
     if cookie is None:
         return None
     if not isinstance(cookie, str):
-        raise ConfigurationError(
-            f"cookie={cookie!r} is not a name: give a str, or None to switch minting and pinning off"
-        )
+        raise ConfigurationError(f"cookie={cookie!r} is not a name: give a str, or None for no cookie")
     cookie_name = cookie.replace("{name}", name)
     if not is_token(cookie_name):
         raise ConfigurationError(f"cookie={cookie!r} cannot be a cookie's name: write letters, digits, '-' and '_'")

@@ -136,5 +136,5 @@ def check_keys(keys: object) -> tuple[KeySource, ...]:
 def _check_token(kind: str, name: object, example: str) -> None:
     if not is_token(name):
         raise ConfigurationError(
-            f"{kind}({name!r}) cannot be the name of a cookie or header: write it as it is sent, e.g. {example!r}"
+            f"{kind}({name!r}) cannot be the name of a cookie or header: write it as sent, e.g. {example!r}"
         )
