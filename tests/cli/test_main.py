@@ -123,8 +123,8 @@ def test_errors(site: Site, arguments: list[str], code: int, words: str) -> None
     ("option", "value", "words"),
     [
         ("--origin", "cdn.example", "is not an origin"),
-        ("--prefix", "no slash", "is no path"),
-        ("--prefix", "", "is no path"),
+        ("--prefix", "no slash", "is not a path"),
+        ("--prefix", "", "is not a path"),
         ("--app-first", "foo", "must begin with '/'"),
         ("--app-first", "", "must begin with '/'"),
     ],
