@@ -1,7 +1,6 @@
 """StaticAssets as a WSGI application."""
 
 import logging
-import os
 import re
 import threading
 from email.utils import parsedate_to_datetime
@@ -104,27 +103,6 @@ def test_large_files_go_through_the_servers_wrapper(root, file_wrapper):
         assert ask_raw(app, environ_of(path, method, **{"wsgi.file_wrapper": file_wrapper})).body == content
     assert all(wrapper.file.closed for wrapper in file_wrapper.made)
     assert len(file_wrapper.made) == 1  # GET's: HEAD only checks that the file is still there
-
-
-@pytest.mark.parametrize("method", ["GET", "HEAD"])
-@pytest.mark.parametrize("path", ["/favicon.ico", "/assets/index-BX4CeNGm.js", "/about"])
-def test_a_manifest_that_is_wrong(root, tmp_path, caplog, path, method):
-    """A file that is found not to hold what the manifest of an earlier load says is read again, and sent as it is."""
-    manifest = tmp_path / "manifest.json"
-    before = ask(StaticAssets(root, manifest=manifest), path)
-    for file in (root / "favicon.ico", root / "assets/index-BX4CeNGm.js", root / "about.html"):
-        status = file.stat()
-        file.write_bytes(file.read_bytes().swapcase())
-        os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))
-    app = StaticAssets(root, manifest=manifest)
-    answers = [ask(app, path, method) for _ in range(2)]
-    for answer in answers:
-        assert (answer.status, answer.body) == (200, before.body.swapcase() if method == "GET" else b"")
-        assert answer["ETag"] == ask(StaticAssets(root), path)["ETag"] != before["ETag"]
-        assert answer["Cache-Control"] == before["Cache-Control"]
-    assert ask(app, path, method, {"If-None-Match": before["ETag"]}).status == 200
-    assert [record.levelname for record in caplog.records] == ["ERROR"]
-    assert "what the manifest of an earlier load says" in caplog.text
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])

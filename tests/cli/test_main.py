@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 #: What an installation without extras cannot import.
-EXTRAS = ("flask", "redis", "waitress", "brotli", "zstandard", "justhtml", "tinycss2", "tree_sitter", "werkzeug")
+EXTRAS = ("flask", "redis", "waitress", "brotli", "zstandard", "justhtml", "tinycss2", "tree_sitter")
 
 
 def commands(group: click.Command = cli, *path: str) -> Iterator[tuple[tuple[str, ...], click.Command]]:

@@ -26,7 +26,7 @@ from .http.response import NO_STORE, REVALIDATE, Parts, Response, respond, text_
 from .loading.asset import Asset
 from .loading.ignore import DEFAULT_IGNORE
 from .loading.index import refresh, scan
-from .loading.memory import Memory, is_misdescribed
+from .loading.memory import Memory
 from .routing import check_handling, location
 from .rules.changes import NEGOTIATED, negotiated
 from .rules.redirects import Redirected
@@ -208,7 +208,7 @@ class StaticAssets:
             if at.fingerprinted and path == at.path and path not in build.prepared:
                 build.prepare(at)
             caching = self._of_fingerprinted if at.fingerprinted else _OF_OTHERS
-            return self._file(path, at, caching, build.changes_at(path, environ), environ)
+            return self._file(at, caching, build.changes_at(path, environ), environ)
         if at is None:
             at = build.stand_in(path, environ, build.index.directories if self.app else None)
         what, target = at if isinstance(at, Found) else (REDIRECT, at)
@@ -219,9 +219,9 @@ class StaticAssets:
             if what == NO_FILE:
                 return _not_found_page(target, changes, environ)
             if what != DOCUMENT:  # shown by a rule, at a path without a hash
-                return self._file(path, target, _OF_OTHERS, changes, environ)
+                return self._file(target, _OF_OTHERS, changes, environ)
             changes = build.changes_elsewhere(path, target, environ)
-            return self._file(path, target, self._of_document, changes, environ)
+            return self._file(target, self._of_document, changes, environ)
         return self._without_file(target, changes, environ)
 
     def _without_file(self, target: Leading | None, changes: HeaderChanges | None, environ: WSGIEnvironment) -> Sent:
@@ -283,12 +283,11 @@ class StaticAssets:
 
     def _file(
         self,
-        path: str,
         asset: Asset,
         caching: tuple[tuple[HeaderField, ...], tuple[HeaderField, ...]],
         changes: HeaderChanges | None,
         environ: WSGIEnvironment,
-    ) -> Sent | None:
+    ) -> Sent:
         """Return the answer with a file; ``caching`` is for one without compressed forms, and for one with them."""
         extra = caching[1 if asset.variants else 0]
         asked: WSGIEnvironment | None = environ
@@ -303,10 +302,6 @@ class StaticAssets:
             if lost is not None:
                 logger.error("%r %s", lost.file, LOST)
             asked = uncoded(asked) if asset.variants else None
-        if is_misdescribed(asset):
-            self.refresh()
-            if self.index.assets.get(asset.path) is not asset:
-                return self._read(path, environ)
         return text_answer(NOT_FOUND, environ["REQUEST_METHOD"], (NO_STORE,), changes)
 
 

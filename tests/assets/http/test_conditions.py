@@ -1,15 +1,12 @@
 """Preconditions: their order, entity tags, dates."""
 
-import sys
-from calendar import timegm
-from datetime import datetime, timezone
 from email.utils import formatdate
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from version_affinity.assets.http.conditions import Outcome, evaluate, if_match, if_none_match, if_range, parse_date
+from version_affinity.assets.http.conditions import Outcome, evaluate, if_match, if_none_match, if_range
 
 TAG = '"abc"'
 MODIFIED = 784111777
@@ -85,7 +82,8 @@ def test_methods(method, fields, expected):
     assert evaluate(method, fields.get, TAG, MODIFIED) is expected
 
 
-FIELD = st.none() | st.sampled_from([TAG, f"W/{TAG}", "*", '"x"', THEN, EARLIER, LATER]) | st.text(max_size=8)
+DATES = {THEN: MODIFIED, EARLIER: MODIFIED - 1, LATER: MODIFIED + 1}
+FIELD = st.none() | st.sampled_from([TAG, f"W/{TAG}", "*", '"x"', *DATES]) | st.text(max_size=8)
 
 
 @given(
@@ -96,7 +94,7 @@ def test_the_table_of_the_rfc(fields, modified):
     """The outcome is that of the five steps, written down as the RFC has them."""
 
     def date(name):
-        return None if fields[name] is None else parse_date(fields[name])
+        return DATES.get(fields[name])
 
     def expected():
         if fields[MATCH] is not None:
@@ -129,11 +127,10 @@ LISTS = [
     ("*", True, True),
     (" * ", True, True),
     ("", False, False),
-    ("abc", False, False),
     ('"ABC"', False, False),
     ('"abcd"', False, False),
     ('"xabc"', False, False),
-    ('w/"abc"', False, False),
+    ('w/"abc"', True, False),
     ('W/ "abc"', False, False),
     ('"abc', False, False),
     ('abc"', False, False),
@@ -142,8 +139,11 @@ LISTS = [
     ('"x""abc"', False, False),
     ('"x" "abc"', False, False),
     ('"x"abc"y"', False, False),
-    ('"x"abc"y", "abc"', False, False),
-    ('"abc", *', False, False),
+    # What breaks the grammar is passed over to the next comma.
+    ("abc", True, False),
+    ("x, abc", True, False),
+    ('"x"abc"y", "abc"', True, True),
+    ('"abc", *', True, True),
     ("*, *", False, False),
     ('"abc"; "x"', False, False),
 ]
@@ -180,7 +180,7 @@ def test_total(matches):
     check()
 
 
-OPAQUE = st.text(st.characters(codec="latin-1", exclude_characters='"', min_codepoint=0x21), max_size=8)
+OPAQUE = st.text(st.characters(codec="latin-1", exclude_characters='"', min_codepoint=0x21), min_size=1, max_size=8)
 
 
 @given(st.lists(st.tuples(st.sampled_from(["", "W/"]), OPAQUE), min_size=1), OPAQUE)
@@ -227,112 +227,38 @@ def test_if_range_without_a_date():
 
 
 @pytest.mark.parametrize(
-    ("field", "expected"),
-    [
-        ("Sun, 06 Nov 1994 08:49:37 GMT", (1994, 11, 6, 8, 49, 37)),
-        ("Sunday, 06-Nov-94 08:49:37 GMT", (1994, 11, 6, 8, 49, 37)),
-        ("Sun Nov  6 08:49:37 1994", (1994, 11, 6, 8, 49, 37)),
-        ("Wed Nov 16 08:49:37 1994", (1994, 11, 16, 8, 49, 37)),
-        (" Sun, 06 Nov 1994 08:49:37 GMT\t", (1994, 11, 6, 8, 49, 37)),
-        ("Wed, 06 Nov 1994 08:49:37 GMT", (1994, 11, 6, 8, 49, 37)),  # the day's name says nothing
-        ("Thu, 29 Feb 2024 23:59:60 GMT", (2024, 3, 1, 0, 0, 0)),  # a leap second
-        ("Mon, 01 Jan 0001 00:00:00 GMT", (1, 1, 1, 0, 0, 0)),
-        ("Fri, 31 Dec 9999 23:59:59 GMT", (9999, 12, 31, 23, 59, 59)),
-    ],
-)
-def test_dates(field, expected):
-    """The three forms of RFC 9110 section 5.6.7 are understood."""
-    assert parse_date(field) == timegm(expected)
-
-
-@pytest.mark.parametrize(
-    ("century", "now", "expected"),
-    [
-        ("26", (2026, 6, 1), 2026),
-        ("27", (2026, 6, 1), 2027),
-        ("75", (2026, 6, 1), 2075),
-        ("76", (2026, 11, 5), 1976),  # fifty years and a day ahead
-        ("76", (2026, 11, 6), 2076),
-        ("77", (2026, 6, 1), 1977),
-        ("99", (2026, 6, 1), 1999),
-        ("00", (2026, 6, 1), 2000),
-        ("00", (1999, 6, 1), 2000),
-        ("10", (2090, 6, 1), 2110),
-    ],
-)
-def test_fifty_years(century, now, expected):
-    """A year of two digits is the latest that lies at most 50 years ahead (RFC 9110 section 5.6.7)."""
-    clock = datetime(*now, 12, tzinfo=timezone.utc).timestamp()
-    parsed = parse_date(f"Sunday, 06-Nov-{century} 08:49:37 GMT", clock)
-    assert parsed == timegm((expected, 11, 6, 8, 49, 37))
-
-
-@pytest.mark.parametrize(
     "field",
     [
         "",
+        " ",
         "0",
         "784111777",
         "1994-11-06T08:49:37Z",
         "Thu, 32 Foo",
         "Thu, 32 Nov 1994 08:49:37 GMT",
         "Thu, 00 Nov 1994 08:49:37 GMT",
-        "Thu, 30 Feb 1994 08:49:37 GMT",
-        "Wed, 29 Feb 2023 08:49:37 GMT",
-        "Sun, 06 Nov 0000 08:49:37 GMT",
         "Sun, 06 Nov 1994 24:00:00 GMT",
-        "Sun, 06 Nov 1994 08:60:37 GMT",
-        "Sun, 06 Nov 1994 08:49:61 GMT",
-        "Sun, 06 Nov 1994 08:49:37",
-        "Sun, 06 Nov 1994 08:49:37 UTC",
-        "Sun, 06 Nov 1994 08:49:37 +0000",
-        "Sun, 06 Nov 1994 08:49:37 GMT; length=1",
         "Sun, 06 Nov 1994 08:49:37 GMT, Sun, 06 Nov 1994 08:49:37 GMT",
-        "Sun, 06 Nov 1994 08:49:37 GMT\n",
-        "Sun, 6 Nov 1994 08:49:37 GMT",
-        "Sun,  06 Nov 1994 08:49:37 GMT",
-        "sun, 06 nov 1994 08:49:37 gmt",
-        "Sun, 06 Nov 94 08:49:37 GMT",
-        "Sun, 06-Nov-94 08:49:37 GMT",
-        "Sunday, 06-Nov-1994 08:49:37 GMT",
-        "Sun Nov 06 08:49:37 94",
-        "Sun Nov 6 08:49:37 1994",
-        "Sun, \u0660\u0666 Nov 1994 08:49:37 GMT",
-        "Sun, 06 Nov \xb9994 08:49:37 GMT",
-        "Sun, 06 Nov 1_94 08:49:37 GMT",
         "Sun, 06 Nov " + "9" * 5000 + " 08:49:37 GMT",
         "\xff" * 65_536,
     ],
 )
-def test_garbage_is_no_date(field):
-    """What does not follow the grammar to the letter is no date."""
-    assert parse_date(field) is None
+def test_garbage_is_not_a_date(field):
+    """What is not a date is ignored."""
+    assert evaluate("GET", {MODIFIED_SINCE: field}.get, TAG, MODIFIED) is None
+    assert evaluate("GET", {UNMODIFIED_SINCE: field}.get, TAG, MODIFIED) is None
+    assert not if_range(field, TAG, MODIFIED)
 
 
-@given(st.datetimes(min_value=datetime(1900, 1, 1), timezones=st.just(timezone.utc)))  # noqa: DTZ001 - bounds are naive
-def test_every_date(moment):
-    """Each moment reads the same in the two forms with a whole year."""
-    seconds = timegm(moment.timetuple())
-    name = formatdate(seconds, usegmt=True)
-    day, number, month, year, clock, _ = name.split()
-    assert parse_date(name) == seconds
-    assert parse_date(f"{day[:-1]} {month} {int(number):2} {clock} {year}") == seconds
-
-
-@given(st.text() | st.from_regex(r"(Sun|Sunday),? [0-9]{2}[- ](Feb|Nov)[- ][0-9]{2,4} [0-9:]{8} GMT", fullmatch=True))
+@given(
+    st.text()
+    | st.text("SunNov 0123456789,:-+GMT", max_size=33)
+    | st.from_regex(r"(Sun|Sunday),? [0-9]{2}[- ](Feb|Nov)[- ][0-9]{2,4} [0-9:]{8} (GMT|[-+][0-9]{4})", fullmatch=True)
+)
 def test_dates_are_total(field):
-    """Whatever stands in the field, the answer is a number or None."""
-    assert isinstance(parse_date(field), int | None)
-
-
-def test_a_huge_year_under_a_low_limit_of_digits():
-    """No number is converted that Python could refuse."""
-    before = sys.get_int_max_str_digits()
-    sys.set_int_max_str_digits(640)
-    try:
-        assert parse_date("Sun, 06 Nov " + "1" * 1000 + " 08:49:37 GMT") is None
-    finally:
-        sys.set_int_max_str_digits(before)
+    """Whatever stands in the field, there is an answer."""
+    assert if_range(field, TAG, MODIFIED) in (True, False)
+    assert evaluate("GET", {MODIFIED_SINCE: field}.get, TAG, MODIFIED) in (None, NOT_MODIFIED)
 
 
 @pytest.mark.parametrize("suffix", ["-gzip", "-br", ";gzip", "--gzip"])

@@ -1,6 +1,5 @@
 """The bound on the file content that a process holds, and how content gets there."""
 
-import logging
 import os
 import threading
 from pathlib import Path
@@ -11,7 +10,6 @@ from hypothesis import strategies as st
 
 from version_affinity.assets.loading.index import LARGE, scan
 from version_affinity.assets.loading.memory import Memory, cached_content
-from version_affinity.assets.sending import wsgi_body
 from version_affinity.errors import ConfigurationError
 
 
@@ -127,23 +125,6 @@ def test_first_use_of_a_touched_file(unread):
     os.utime(index.assets["/a.txt"].file, (1, 1))
     assert cached_content(index.assets["/a.txt"]) == b"content"
     assert memory.used == 7
-
-
-def test_first_use_of_other_bytes(unread, caplog):
-    """Bytes that are not those of the digest are not sent under its tag, even where size and time are the same."""
-    index, memory = unread({"a.txt": "content", "b.txt": "kept"}, 100)
-    asset = index.assets["/a.txt"]
-    status = Path(asset.file).stat()
-    Path(asset.file).write_text("CONTENT")
-    os.utime(asset.file, ns=(status.st_atime_ns, status.st_mtime_ns))
-    with caplog.at_level(logging.ERROR, "version_affinity"):
-        assert cached_content(asset) is None
-        assert wsgi_body(asset, {}) is None
-        assert cached_content(asset) is None
-    assert len(caplog.records) == 1
-    assert asset.file in caplog.text
-    assert memory.used == 0
-    assert cached_content(index.assets["/b.txt"]) == b"kept"
 
 
 def test_without_memory(tree):

@@ -180,7 +180,7 @@ def index_of(loaded_versions: LoadedVersions, version: str) -> Any:
         (copy_a_file, f"8 of its 9 files are here: {ENTRY['v2'][1:]!r} is missing"),
         (copy_the_manifest_of_vite, "8 of its 9 files are here"),
         (change_a_file, "holds other bytes than were uploaded"),
-        (empty_the_manifest, "its manifest cannot be used: it is something else than a manifest of a build"),
+        (empty_the_manifest, "its manifest cannot be used: it is not the manifest of a build"),
         (damage_the_manifest, "its manifest cannot be used: it is not JSON"),
         (cut_the_manifest, "its manifest cannot be used: it is not JSON"),
         (forget_what_a_file_holds, "its manifest cannot be used: it does not tell what 1 of its files hold"),

@@ -351,7 +351,7 @@ def test_hostile_vite_manifest(tmp_path, releases, target):
 
 def test_unused_compressed_files_are_reported(tmp_path, releases):
     """A compressed sibling that servers will not use is uploaded, and reported."""
-    uploaded = upload(releases, write(tmp_path, "v1", {f"{SHARED}.gz": "garbage"}), id="v1")
+    uploaded = upload(releases, write(tmp_path, "v1", {f"{SHARED}.gz": ""}), id="v1")
     assert [(path, "served by its own name only" in reason) for path, reason in uploaded.skipped] == [
         (f"/{SHARED}.gz", True)
     ]

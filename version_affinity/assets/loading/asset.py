@@ -28,13 +28,12 @@ _URLSAFE: Final = bytes.maketrans(b"+/", b"-_")
 
 
 class Representation:
-    """One form of a file's content (RFC 9110 section 8): as it lies on disk, or compressed beforehand.
+    """One form of a file's content (RFC 9110 section 8): the file itself, or the file compressed beforehand.
 
     Attributes:
         file: The absolute name for ``os.open``, all links resolved.
         size: The length in bytes.
-        mtime_ns: When the file was last modified, in nanoseconds; -1, which no file is, once it was found to hold other
-            bytes than those that the digest is of.
+        mtime_ns: When the file was last modified, in nanoseconds.
         digest: 16 bytes of the SHA-256 of these bytes.
         encoding: The content coding (RFC 9110 section 8.4.1): "br", "zstd", "gzip"; "" for none.
         etag: The strong entity tag, made of the digest and the encoding: equal bytes, equal tag, on any host and in any
@@ -95,16 +94,14 @@ class Representation:
 class Asset(Representation):
     """One file of a build, as read when the build was loaded; equal only to itself.
 
-    ``data``, ``memory`` and what is known of the file on disk change afterwards; the content stays the same.
-
     Attributes:
         path: As in ``PATH_INFO``: a slash, then the relative path, whose bytes are decoded as latin-1 (PEP 3333).
         content_type: The complete Content-Type.
-        is_html: Whether it is a document.
+        is_html: Whether it is HTML or XHTML.
         fingerprinted: Whether its name carries its content's hash.
-        is_worker: Whether it is a script that handles a service worker's events; None where that is not asked: of a
-            file that is fingerprinted, or not a script.
-        why: Why it is fingerprinted, such as "manifest"; "configured" also where the configuration says that it is not.
+        is_worker: Whether it is a script that handles a service worker's events; None for a file that is fingerprinted
+            or not a script.
+        why: Why it is fingerprinted, such as "manifest"; "configured" also if the configuration says that it is not.
         variants: The same content compressed beforehand, the smallest first.
     """
 
@@ -146,17 +143,17 @@ class Asset(Representation):
 
     @property
     def last_modified(self) -> str:
-        """When the file was modified, as an HTTP-date (RFC 9110 section 5.6.7).
+        """When the file was modified, as an HTTP-date (RFC 9110 section 5.6.7); "" for none.
 
-        A document has none, "": it is what a rollback changes, and a date cannot tell an older build from a newer one.
-        Nor has a file from the future, as it looked when it was first asked for, or from before 1970.
+        HTML has none: a rollback changes it, and a date cannot tell that an older build replaced a newer one. Neither
+        has a file from the future or from before 1970.
         """
         return "" if self.is_html else _http_date(self.mtime_ns // 1_000_000_000)
 
 
 @lru_cache(maxsize=1024)  # the files of a build were written within seconds
 def _http_date(seconds: int) -> str:
-    # RFC 9110 section 8.8.2.1: not later than now. File systems hold years that a date cannot say, too.
+    # RFC 9110 section 8.8.2.1: not later than now. File systems also hold years that a date cannot express.
     return formatdate(seconds, usegmt=True) if 0 <= seconds <= time.time() else ""
 
 

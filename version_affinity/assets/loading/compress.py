@@ -1,45 +1,44 @@
-"""Compressed siblings of a build's files, written once where the front end is built: ``app.js.br`` beside ``app.js``.
+"""Compressed siblings of a build's files, written once when the front end is built: ``app.js.br`` beside ``app.js``.
 
     python -c 'from version_affinity.assets import compress; print(compress("dist"))'
 
-Compressing when the build is made costs nothing later, so it is done at the best levels. A sibling belongs to its
-original: it is as old, has the same permissions, appears under its name only when it is complete, and is replaced when
-it holds something else. Equal originals give equal siblings, on any day.
+Compressing at build time costs requests nothing, so the best levels are used. A sibling is as old as its original, has
+the same permissions, gets its name only when it is complete, and is replaced if it holds something else. Equal
+originals give equal siblings.
 """
 
 from __future__ import annotations
 
+import gzip
 import os
 import stat
 import sys
-import tempfile
+import zlib
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import starmap
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from version_affinity.errors import ConfigurationError
+from version_affinity.errors import ConfigurationError, install
 from version_affinity.wire import file_name
 
-from .codings import codings
 from .ignore import DEFAULT_IGNORE, DELIBERATE, Exclusions, matcher
 from .media import content_type
-from .siblings import compare, is_older
-from .tree import File, Skipped, UnservableError, read, walk
+from .siblings import SUFFIXES
+from .tree import File, Skipped, UnservableError, build_directory, read, replace_file, walk
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
-    from .codings import Coding
     from .tree import Content
 
-#: Bytes below which a file is left alone: with its headers it fits into one packet of a common network as it is.
+#: Bytes below which a file is left alone: with its headers it fits into one packet of a common network.
 MINIMUM_SIZE: Final = 1024
 
-#: The part of a file that a sibling must save to be kept. Below it, the disk and memory that it takes, and the work of
-#: decompressing it, are a poor bargain.
+#: The part of a file that a sibling must save. Below it, the disk, the memory and the work of decompressing are not
+#: worth it.
 MINIMUM_SAVING: Final = 0.05
 
 # What is compressible beside text; as the table mime-db has it. Images, sound, video, WOFF and archives are compressed.
@@ -57,37 +56,52 @@ _COMPRESSIBLE: Final = frozenset(
         "model/stl",
     )
 )
+_ZSTD_WINDOW: Final = 8 * 1024 * 1024  # the most that a browser takes (RFC 9659 section 3)
+
+
+class Codec(NamedTuple):
+    """A content coding (RFC 9110 section 8.4.1).
+
+    Attributes:
+        name: As in Content-Encoding.
+        encode: Compresses bytes into one stream; equal bytes always to equal bytes.
+        decode: Decompresses one stream; raises an exception for anything else.
+    """
+
+    name: str
+    encode: Callable[[bytes], bytes]
+    decode: Callable[[bytes], bytes]
 
 
 class CompressedFile(NamedTuple):
-    """One more file is done.
+    """A file whose siblings are up to date; passed to ``progress``.
 
     Attributes:
         path: The file, as requests name it.
         size: Its length in bytes.
-        sizes: The lengths in bytes of the siblings that it has now, by content coding.
+        sizes: The lengths in bytes of its siblings, by content coding.
         done: How many files are done, this one included.
-        total: How many there are.
+        total: How many files there are.
     """
 
     path: str
     size: int
-    sizes: dict[str, int]
+    sizes: Mapping[str, int]
     done: int
     total: int
 
 
 @dataclass(frozen=True, slots=True)
 class Compressed:
-    """What ``compress`` did.
+    """The result of ``compress``.
 
     Attributes:
-        files: The files that were looked at: of a type and size that compression is for.
-        written: The siblings that were written.
-        skipped: The siblings that were not: there already, or not small enough to be worth having.
-        removed: The siblings that were removed, because they were not worth having, or stale and no longer so.
-        saved: The bytes that a client saves which asks for each file once and takes its smallest sibling.
-        errors: What could not be done, and why; the rest was.
+        files: How many files are of a type and a size that compression is for.
+        written: How many siblings were written.
+        skipped: How many siblings were not written: they exist, or do not save enough.
+        removed: How many siblings were removed because they do not save enough.
+        saved: The bytes that a client saves that asks for each file once and takes its smallest sibling.
+        errors: What could not be done, and why.
     """
 
     files: int = 0
@@ -99,15 +113,13 @@ class Compressed:
 
 
 class _Outcome(NamedTuple):
-    """What became of one file."""
+    """The result for one file; ``done`` counts "written", "skipped" and "removed"."""
 
     path: str
-    size: int
-    sizes: dict[str, int]
-    written: int
-    skipped: int
-    removed: int
-    errors: list[Skipped]
+    size: int = 0
+    sizes: Mapping[str, int] = MappingProxyType({})
+    done: tuple[str, ...] = ()
+    errors: tuple[Skipped, ...] = ()
 
 
 def compress(
@@ -121,21 +133,21 @@ def compress(
     """Write compressed siblings of a build's files, for a build script.
 
     Files of a compressible type (text, WebAssembly, uncompressed fonts and the like) of at least ``MINIMUM_SIZE`` bytes
-    get a sibling for each encoding that saves at least ``MINIMUM_SAVING``. A sibling that is there and holds the same
-    content stays. Hidden files, rule files, and links out of the directory are left alone; so is a sibling's name that
-    something other than a regular file has. A file may have several siblings: a client takes what it understands.
+    get a sibling for each encoding that saves at least ``MINIMUM_SAVING``. An existing sibling with the same content
+    stays. Hidden files, rule files, and links out of the directory are left alone; so is a sibling's name if something
+    other than a regular file has it.
 
     Args:
         directory: The build.
-        encodings: The content codings: "br" and "zstd", which the extra ``version_affinity[compress]`` is for, "gzip".
-        ignore: Shell patterns (``*.map``, ``drafts/*``) of files that are left alone: those that are not served.
+        encodings: The content codings: "br" and "zstd", which need the extra ``version_affinity[compress]``, "gzip".
+        ignore: Shell patterns (``*.map``, ``drafts/*``) of files that are not served, and so are left alone.
         jobs: How many files are compressed at a time, each in a thread; None: as many as there are processors.
-        progress: Called in this thread after each file, the largest file first as a rule. What it raises ends the
-            work, and leaves what is written.
+        progress: Called in this thread after each file, usually the largest file first. An exception that it raises
+            ends the work; what is written stays.
 
     Raises:
         ConfigurationError: the directory is missing, an encoding is unknown or its library is not installed, or another
-            argument cannot be used. What happens to a single file is no exception but one of the result's ``errors``.
+            argument cannot be used. A problem with a single file is not raised: it is one of the result's ``errors``.
 
     >>> import pathlib, tempfile
     >>> with tempfile.TemporaryDirectory() as build:
@@ -146,17 +158,16 @@ def compress(
     >>> result.files, result.written, result.saved > 17_000, result.errors
     (1, 1, True, ())
     """
-    root = _root(directory)
-    chosen = codings(encodings)
+    root = build_directory(directory)
+    chosen = codecs(encodings)
     exclusions = Exclusions(root, matcher(ignore))
     workers = _workers(jobs)
     if progress is not None and not callable(progress):
         raise ConfigurationError(f"progress={progress!r} cannot be called: give a function that takes one value")
-    errors: list[Skipped] = []
-    files = _candidates(root, exclusions, errors)
-    errors = [error for error in errors if error.reason not in DELIBERATE]
+    skipped: list[Skipped] = []
+    files = _candidates(root, exclusions, skipped)
     outcomes: list[_Outcome] = []
-    # Threads will do: zlib, brotli and zstandard let go of the interpreter while they compress.
+    # Threads are enough: zlib, brotli and zstandard release the interpreter's lock while they compress.
     with ThreadPoolExecutor(workers, "compress") as pool:
         pending = [pool.submit(_compress, root, file, chosen) for file in files]
         try:
@@ -168,18 +179,75 @@ def compress(
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+    steps = [step for outcome in outcomes for step in outcome.done]
+    errors = [error for error in skipped if error.reason not in DELIBERATE]
     return Compressed(
         files=len(files),
-        written=sum(outcome.written for outcome in outcomes),
-        skipped=sum(outcome.skipped for outcome in outcomes),
-        removed=sum(outcome.removed for outcome in outcomes),
+        written=steps.count("written"),
+        skipped=steps.count("skipped"),
+        removed=steps.count("removed"),
         saved=sum(outcome.size - min(outcome.sizes.values()) for outcome in outcomes if outcome.sizes),
         errors=tuple(sorted([*errors, *(error for outcome in outcomes for error in outcome.errors)])),
     )
 
 
+def codecs(names: Iterable[str]) -> tuple[Codec, ...]:
+    """Return content codings by their names, each at its best level.
+
+    Raises:
+        ConfigurationError: there is no name, a name is unknown, or a library is not installed.
+
+    >>> (codec,) = codecs(["gzip"])
+    >>> codec.decode(codec.encode(b"const answer = 42;"))
+    b'const answer = 42;'
+    """
+    chosen = [] if isinstance(names, str) else list(dict.fromkeys(names))
+    if not chosen or not set(chosen) <= set(_CODECS):
+        raise ConfigurationError(f"encodings={names!r} is not a list of encodings: choose from {list(_CODECS)}")
+    try:
+        return tuple(_CODECS[name]() for name in chosen)
+    except ImportError as error:
+        raise ConfigurationError(
+            f"encodings={chosen!r} needs a library that is not installed ({error}): "
+            f"{install('compress')}, or write encodings=['gzip'], which needs none"
+        ) from None
+
+
+def _brotli() -> Codec:
+    import brotli  # type: ignore[import-untyped] # noqa: PLC0415 - an extra
+
+    # 11 is the best quality; every decoder takes its window of 4 MiB (RFC 7932 section 9.1).
+    return Codec("br", lambda data: brotli.compress(data, quality=11), brotli.decompress)
+
+
+def _zstandard() -> Codec:
+    import zstandard  # noqa: PLC0415 - an extra
+
+    def decode(data: bytes) -> bytes:
+        stream = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW).decompressobj()
+        decoded = stream.decompress(data)
+        if not stream.eof or stream.unused_data:
+            raise ValueError("not one frame")
+        return decoded
+
+    # Level 19 is the last one whose window a browser takes. Each use has its own compressor: threads cannot share one.
+    return Codec("zstd", lambda data: zstandard.ZstdCompressor(level=19).compress(data), decode)
+
+
+def _gzip() -> Codec:
+    def encode(data: bytes) -> bytes:
+        # 31: in gzip's frame, into which zlib writes neither name nor time (RFC 1952 section 2.3); 9: the most memory.
+        compressor = zlib.compressobj(9, zlib.DEFLATED, 31, 9)
+        return compressor.compress(data) + compressor.flush()
+
+    return Codec("gzip", encode, gzip.decompress)
+
+
+_CODECS: Final = {"br": _brotli, "zstd": _zstandard, "gzip": _gzip}
+
+
 def is_compressible(path: str) -> bool:
-    """Tell by a file's name whether compression is for its content.
+    """Return by a file's name whether compression is for its content.
 
     >>> is_compressible("/app.js"), is_compressible("/photo.avif"), is_compressible("/app.js.br")
     (True, False, False)
@@ -189,7 +257,7 @@ def is_compressible(path: str) -> bool:
 
 
 def is_worth_it(size: int, compressed: int) -> bool:
-    """Tell whether a sibling of this many bytes saves enough of its original's.
+    """Return whether a sibling of this many bytes saves enough of its original's.
 
     >>> is_worth_it(10_000, 9_500), is_worth_it(10_000, 9_501)
     (True, False)
@@ -198,10 +266,10 @@ def is_worth_it(size: int, compressed: int) -> bool:
 
 
 def _candidates(root: str, exclusions: Exclusions, skipped: list[Skipped]) -> list[File]:
-    """Return the files to compress, the largest first: no thread is left with it when the others have finished."""
+    """Return the files to compress, the largest first, so that no thread works on it after the others have finished."""
     sized: list[tuple[int, File]] = []
     for _, files in walk(root, exclusions, skipped):
-        for file in starmap(File, files):
+        for file in files:
             if not is_compressible(file.path):
                 continue
             try:
@@ -214,79 +282,64 @@ def _candidates(root: str, exclusions: Exclusions, skipped: list[Skipped]) -> li
     return [file for _, file in sorted(sized)]
 
 
-def _compress(root: str, file: File, chosen: tuple[Coding, ...]) -> _Outcome:
+def _compress(root: str, file: File, chosen: tuple[Codec, ...]) -> _Outcome:
     """Bring one file's siblings up to date."""
-    sizes: dict[str, int] = {}
-    errors: list[Skipped] = []
-    counts = {"written": 0, "skipped": 0, "removed": 0}
     try:
         content = read(file.file, sys.maxsize)
         mode = Path(file.file).lstat().st_mode & 0o777  # never setuid: run by root, that would be root's
     except (OSError, MemoryError, UnservableError) as error:
-        return _Outcome(file.path, 0, sizes, **counts, errors=[_failure(file.path, error)])
-    for coding in chosen:
-        # The sibling of a link lies beside the link, where requests look for it.
-        path = file.path + coding.suffix
-        name = root.rstrip(os.sep) + file_name(path)
+        return _Outcome(file.path, errors=(_failure(file.path, error),))
+    sizes: dict[str, int] = {}
+    done: list[str] = []
+    errors: list[Skipped] = []
+    for codec in chosen:
+        # The sibling of a link is beside the link, where requests look for it.
+        path = file.path + SUFFIXES[codec.name]
         try:
-            did, size = _update(name, content, mode, coding)
+            did, size = _update(root.rstrip(os.sep) + file_name(path), content, mode, codec)
         except (OSError, MemoryError, UnservableError) as error:
             errors.append(_failure(path, error))
             continue
-        counts[did] += 1
+        done.append(did)
         if size:
-            sizes[coding.name] = size
-    return _Outcome(file.path, content.size, sizes, **counts, errors=errors)
+            sizes[codec.name] = size
+    return _Outcome(file.path, content.size, sizes, tuple(done), tuple(errors))
 
 
-def _update(name: str, content: Content, mode: int, coding: Coding) -> tuple[str, int]:
+def _update(name: str, content: Content, mode: int, codec: Codec) -> tuple[str, int]:
     """Write, keep or remove one sibling; return which, and the length of what is there now, 0 for nothing."""
-    there = _held(name, content, coding)
-    if there is not None and there and is_worth_it(content.size, there):
-        return "skipped", there
-    compressed = coding.encode(content.data or b"")
+    held = _held(name, content, codec)
+    if held and is_worth_it(content.size, held):
+        return "skipped", held
+    compressed = codec.encode(content.data or b"")
     if is_worth_it(content.size, len(compressed)):
-        _write(name, compressed, content.mtime_ns, mode)
+        replace_file(name, [compressed], mode=mode, mtime_ns=content.mtime_ns)
         return "written", len(compressed)
-    if there is None:
+    if held is None:
         return "skipped", 0
     Path(name).unlink()
     return "removed", 0
 
 
-def _held(name: str, content: Content, coding: Coding) -> int | None:
-    """Return the length of a sibling that may stay, 0 for a stale one, None where there is none."""
+def _held(name: str, content: Content, codec: Codec) -> int | None:
+    """Return the length of a sibling that may stay, 0 for one that may not, None if there is none."""
     try:
         status = Path(name).lstat()
     except FileNotFoundError:
         return None
     if not stat.S_ISREG(status.st_mode):
         raise UnservableError("in the way of a compressed file, and not a regular file: remove it")
-    held = read(name)
-    if compare(name, held, coding.name, content):
+    sibling = read(name, sys.maxsize)
+    try:
+        if codec.decode(sibling.data or b"") != content.data:
+            return 0
+    except Exception:  # noqa: BLE001 - each library has its own for what is not a stream
         return 0
-    if is_older(held, content):
-        # A server that cannot read this coding goes by the time.
+    if sibling.mtime_ns < content.mtime_ns:
+        # A server trusts a sibling only if it is not older than its original.
         with suppress(OSError):
             os.utime(name, ns=(content.mtime_ns, content.mtime_ns))
-    return held.size
-
-
-def _write(name: str, data: bytes, mtime_ns: int, mode: int) -> None:
-    """Write a file that appears under its name when it is complete; it is hidden until then."""
-    directory, base = os.path.split(name)
-    descriptor, temporary = tempfile.mkstemp(prefix=".", suffix=".tmp", dir=directory)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-        # As old as its original: younger would do, older would be taken for another content's.
-        os.utime(temporary, ns=(mtime_ns, mtime_ns))
-        Path(temporary).chmod(mode)
-        Path(temporary).replace(Path(directory, base))
-    except BaseException:
-        with suppress(OSError):
-            Path(temporary).unlink()
-        raise
+    return sibling.size
 
 
 def _failure(path: str, error: Exception) -> Skipped:
@@ -295,21 +348,13 @@ def _failure(path: str, error: Exception) -> Skipped:
     return Skipped(path, str(error) or "it does not fit into memory")
 
 
-def _root(directory: str | os.PathLike[str]) -> str:
-    root = os.path.realpath(directory)
-    if isinstance(root, str) and Path(root).is_dir():
-        return root
-    raise ConfigurationError(
-        f"directory={os.fspath(directory)!r} is no directory: build the front end first, or name the directory "
-        "that the build writes to"
-    )
-
-
 def _workers(jobs: int | None) -> int:
     if jobs is None:
         # What this process may use, which in a container is less than what the machine has.
         affinity = getattr(os, "sched_getaffinity", None)
         return len(affinity(0)) if affinity else os.cpu_count() or 1
     if not isinstance(jobs, int) or isinstance(jobs, bool) or jobs < 1:
-        raise ConfigurationError(f"jobs={jobs!r} is no number of threads: write jobs=4, or None for one per processor")
+        raise ConfigurationError(
+            f"jobs={jobs!r} is not a number of threads: write jobs=4, or None for one per processor"
+        )
     return jobs

@@ -16,7 +16,6 @@ from collections.abc import Iterable
 from collections.abc import Mapping as MappingABC
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -25,12 +24,11 @@ from version_affinity.wire import file_name
 
 from .asset import Asset
 from .ignore import DEFAULT_IGNORE, Exclusions, check_is_build, doubt_of, matcher, why_hidden
-from .inventory import NOTHING_KNOWN, Inventory, InventoryError, inventory_from
-from .inventory_file import InventoryFile
+from .inventory import NOTHING_KNOWN, Inventory, InventoryError, InventoryFile, inventory_from
 from .loader import Loader
 from .media import checked_additions
 from .memory import Memory
-from .tree import LARGE, Skipped
+from .tree import LARGE, Skipped, build_directory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterator, Mapping
@@ -168,7 +166,7 @@ def scan(
     'text/plain; charset=utf-8'
     """
     file = None if manifest is None or isinstance(manifest, MappingABC | Inventory) else InventoryFile(manifest)
-    root, ignored = _root(directory), matcher(ignore)
+    root, ignored = build_directory(directory), matcher(ignore)
     loader = Loader(
         root,
         ignored=ignored,
@@ -194,7 +192,7 @@ def scan(
             "directory that the build writes to",
         )
     if file is not None:
-        found = Inventory(loaded.assets, loaded.verdicts, loaded.vite, known.about)
+        found = Inventory(loaded.assets, loaded.vite, known.about)
         if not known.agrees(found):
             file.write(found)
     return _Source(loader, loaded).latest
@@ -224,7 +222,7 @@ def refresh(index: Index) -> Index:
     source = index._source  # noqa: SLF001 - of this module
     with source.lock:
         latest, before, loader = source.latest, source.loaded, source.loader
-        loaded = loader.load(Inventory(before.assets, before.verdicts, before.vite))
+        loaded = loader.load(Inventory(before.assets, before.vite))
         if not loaded.assets or (
             len(loaded.assets) == len(before.assets)
             and all(before.assets.get(path) is asset for path, asset in loaded.assets.items())
@@ -278,28 +276,6 @@ def _given(manifest: object) -> Inventory:
     except InventoryError as error:
         logger.warning("the manifest that was given is not used, and all files are read: %s", error)
         return NOTHING_KNOWN
-
-
-def _root(directory: str | os.PathLike[str]) -> str:
-    name = os.fspath(directory) if isinstance(directory, (str, os.PathLike)) else None
-    if not isinstance(name, str):
-        raise ConfigurationError(
-            f"directory={directory!r} is no text: give the directory's name as str or pathlib.Path"
-        )
-    if not name:
-        raise ConfigurationError("directory='' names none: give the one that the build writes to, such as 'dist'")
-    try:
-        root = Path(os.path.realpath(name))
-        if root.is_dir():
-            return str(root)
-        exists = root.exists()
-    except (OSError, ValueError) as error:
-        raise ConfigurationError(f"directory={name!r} cannot be looked at: {error}") from None
-    if exists:
-        raise ConfigurationError(f"directory={name!r} is a file: name the directory that the build writes to")
-    raise ConfigurationError(
-        f"directory={name!r} does not exist (it means {str(root)!r} here): build the front end first"
-    )
 
 
 def _rule(fingerprinted: FingerprintRule | None) -> Callable[[str], bool | None] | None:

@@ -42,7 +42,7 @@ from .fingerprint import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
-    from .tree import FileFields
+    from .tree import File
 
 #: Why a file is fingerprinted, beside the reasons of ``fingerprint``.
 BY_MANIFEST: Final = "manifest"
@@ -163,7 +163,7 @@ def why_not(path: str) -> str:
 
 
 def by_name(
-    directories: Iterable[tuple[str, Collection[FileFields]]],
+    directories: Iterable[tuple[str, Collection[File]]],
     hashed: Collection[str] = (),
     listed: Collection[str] | None = None,
 ) -> Names:
@@ -203,7 +203,7 @@ def by_name(
 
 
 def _group(
-    parent: str, files: Iterable[FileFields], reasons: dict[str, str], groups: _Groups, listed: Collection[str] | None
+    parent: str, files: Iterable[File], reasons: dict[str, str], groups: _Groups, listed: Collection[str] | None
 ) -> None:
     """Judge each name of a directory alone, and put it where its neighbours are."""
     place = directory_kind(parent)

@@ -1,8 +1,7 @@
-"""Reading a build directory: what each file holds, what is known of it already, and the assets that come of both."""
+"""Loading a build directory: what each file holds, what an earlier load knows of it, and the assets made of both."""
 
 from __future__ import annotations
 
-from itertools import starmap
 from operator import attrgetter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -14,8 +13,8 @@ from .inference import BY_MANIFEST, CONFIGURED, EVIDENCE, Names, by_content, by_
 from .inventory import RULES, Inventory, KnownFile
 from .manifests import find_vite_manifest, hashed_paths
 from .media import GZIPPED, content_type, extension, is_html
-from .siblings import ENDINGS, Verdict, can_compare, coding_of, compare, is_older, own_coding, uncompressed
-from .tree import Content, File, Skipped, UnservableError, is_unchanged, read, walk
+from .siblings import ENDINGS, siblings_of, uncompressed, why_unused
+from .tree import File, Skipped, UnservableError, is_unchanged, read, walk
 from .worker_script import handles_worker_events
 
 if TYPE_CHECKING:
@@ -23,46 +22,45 @@ if TYPE_CHECKING:
 
     from .manifests import ViteFile, ViteManifest
     from .memory import Memory
-    from .tree import Described, FileFields
+    from .tree import Described
 
-# Rules for the server, not files for a browser; nor are they when compressed.
+# Rules for the server, not files for a browser; neither are their compressed forms.
 _RULE_FILES: Final = frozenset(("/_headers", "/_redirects"))
-#: Why a file is left out that holds something else than a binding manifest says.
+#: Why a file is left out that holds something else than a binding inventory says.
 OTHER_BYTES: Final = "it holds other bytes than were uploaded"
 _SCRIPTS: Final = (".js", ".mjs")
-_FORGOTTEN_AT_ONCE: Final = 2000
-_SEARCHED: Final = 32 * 1024 * 1024  # bytes of the largest file that is searched for names
+_SEARCHED: Final = 32 * 1024 * 1024  # bytes of the largest file that is searched
 _DIRECTORY_ENDINGS: Final = tuple(f"{ending}/" for ending in ENDINGS)
+_GZIPPED: Final = f".{GZIPPED}"
+_GZIP_MAGIC: Final = b"\x1f\x8b"  # RFC 1952 section 2.3.1
 
 
 class Loaded(NamedTuple):
-    """What one reading of a directory gave.
+    """The result of loading a directory.
 
     Attributes:
         assets: Request path to file.
-        verdicts: Request path of a compressed sibling to what came of comparing it with its original.
-        vite: Where Vite's manifest may lie, and what was found there.
+        vite: Where Vite's manifest may be, and what was found there.
         skipped: What is not served, or not used, and why.
     """
 
     assets: dict[str, Asset]
-    verdicts: dict[str, Verdict]
     vite: ViteFile | None
     skipped: tuple[Skipped, ...]
 
 
 class Loader:
-    """How one directory is read: its settings, and what its files have in common.
+    """Loads one directory, any number of times.
 
     Args:
         root: The real, absolute name of the directory.
-        ignored: Whether a path and its last segment are left out, and what the file is compressed to with it; None
-            leaves out nothing. ``.assetsignore`` counts besides, as it is at each load.
-        rule: Whether a path is fingerprinted; None leaves it to the built-in rule.
+        ignored: Whether a path and its last segment are left out, together with the compressed forms; None leaves out
+            nothing. ``.assetsignore`` counts besides, as it is at each load.
+        rule: Whether a path is fingerprinted; None leaves it to the built-in rules.
         types: Content types beside the built-in ones, by extension.
-        memory: Where the content of small files is held.
-        apart: The absolute name of a file that is left out, wherever it lies: a manifest of the load itself. What it is
-            compressed to is left out too.
+        memory: Holds the content of small files.
+        apart: The absolute name of a file that is left out together with its compressed forms: the inventory of the
+            build itself.
     """
 
     def __init__(
@@ -85,9 +83,9 @@ class Loader:
         self._lengths: dict[int, HeaderField] = {}
 
     def load(self, known: Inventory) -> Loaded:
-        """Read the directory: of each file what is not known yet.
+        """Read of each file what is not known yet.
 
-        Where the index as it was has what a new one would say of a file, the same object stands in the new one.
+        If the inventory holds assets of an earlier load, an asset that would be equal is taken over.
         """
         reading = _Reading(self, known)
         try:
@@ -97,7 +95,7 @@ class Loader:
             raise
 
     def kind(self, name: str) -> tuple[HeaderField, bool]:
-        """Return the Content-Type by a file's name, and whether it is a document's."""
+        """Return the Content-Type by a file's name, and whether it is HTML."""
         ending = name[name.rfind(".") :]  # as it is written: no call for nearly every file
         known = self._types.get(ending) if ending != name else None
         if known is None:
@@ -108,7 +106,7 @@ class Loader:
         return known
 
     def length(self, size: int) -> HeaderField:
-        """Return the Content-Length of so many bytes."""
+        """Return the Content-Length; files of one size share it."""
         length = self._lengths.get(size)
         if length is None:
             length = self._lengths[size] = ("Content-Length", str(size))
@@ -116,75 +114,76 @@ class Loader:
 
 
 class _Reading:
-    """One reading of a directory."""
+    """One load of a directory."""
 
     def __init__(self, loader: Loader, known: Inventory) -> None:
         self._loader = loader
         self._known = known
         self._assets: dict[str, Asset] = {}
-        self._verdicts: dict[str, Verdict] = {}
         self._skipped: list[Skipped] = []
-        # Compressed files that were read for their original's sake, until it is their own turn.
-        self._ahead: dict[str, Described] = {}
         self._made: list[Representation] = []
-        self.exclusions = Exclusions(loader.root, loader.ignored)
         self._apart: set[str] = set()
-        # Whether a file was read, and whether Vite's manifest says what it did.
-        self._has_news = False
-        self._same_vite = True
+        self._has_news = False  # whether a file was read
+        self._same_vite = True  # whether Vite's manifest says what it said
 
     def run(self) -> Loaded:
-        loader, assets, skipped = self._loader, self._assets, self._skipped
-        vite = find_vite_manifest(loader.root, self._known.known_vite, skipped)
+        loader = self._loader
+        vite = find_vite_manifest(loader.root, self._known.known_vite, self._skipped)
         self._same_vite = vite == self._known.vite
-        directories = list(walk(loader.root, self.exclusions, skipped))
+        directories = list(walk(loader.root, Exclusions(loader.root, loader.ignored), self._skipped))
+        if loader.apart is not None:
+            all_files = (file for _, files in directories for file in files)
+            self._apart.update(file.path for file in all_files if loader.apart in (file.file, uncompressed(file.file)))
         names = self._names(directories, vite.manifest if vite else None)
-        sure = {} if loader.rule else names.reasons
-        apart = loader.apart
         for parent, files in directories:
-            siblings = _siblings(files)
-            if parent.endswith(_DIRECTORY_ENDINGS):
-                self._report_directory(parent)
-            for path, name, file in files:
-                original = uncompressed(path) if name.endswith(ENDINGS) else path
-                if original in _RULE_FILES:
-                    skipped.append(Skipped(path, "a rule file, which is not served"))
-                    continue
-                if apart is not None and self._is_left_out(path, original, file):
-                    continue
-                content = self._content(path, file)
-                if content is None:
-                    continue
-                kind, document = loader.kind(name)
-                if document:
-                    fingerprinted, why = False, ""
-                else:
-                    fingerprinted, why = (
-                        (True, sure[path]) if path in sure else self._judge(path, content, names.reasons)
-                    )
-                is_worker = None if fingerprinted or not name.endswith(_SCRIPTS) else self._is_worker(file, content)
-                variants = self._variants(path, content, kind, siblings[name]) if name in siblings else ()
-                assets[path] = self._asset(path, file, content, kind, document, fingerprinted, is_worker, why, variants)
-            # To forget tens of thousands at once keeps other threads waiting.
-            while files:
-                del files[-_FORGOTTEN_AT_ONCE:]
+            original = parent[: parent.rindex(".")] if parent.endswith(_DIRECTORY_ENDINGS) else ""
+            if original in self._assets:
+                self._skipped.append(Skipped(parent, f"a directory, not {original} compressed"))
+            siblings = siblings_of(files)
+            compressed = {file.name for forms in siblings.values() for _, file in forms}
+            # First the compressed files: a file's variants are made of the assets that these are.
+            for file in sorted(files, key=lambda file: file.name not in compressed) if siblings else files:
+                self._take(file, siblings.get(file.name, ()), names.reasons)
         if self._has_news or self._known.rules != RULES:
             self._search(names.undecided)
-        return Loaded(assets, self._verdicts, vite, tuple(skipped))
+        return Loaded(self._assets, vite, tuple(self._skipped))
 
-    def _names(self, directories: list[tuple[str, list[FileFields]]], vite: ViteManifest | None) -> Names:
+    def forget(self) -> None:
+        """Give back the memory of what was made."""
+        if self._loader.memory is not None:
+            self._loader.memory.forget(self._made)
+
+    def _names(self, directories: list[tuple[str, list[File]]], vite: ViteManifest | None) -> Names:
         """Judge the names of all files."""
-        hashed = hashed_paths(
-            self._loader.root,
-            directories,
-            lambda path, file: self._known.rules == RULES and self._known_content(path, file) is not None,
-        )
+
+        def is_known(file: File) -> bool:
+            return self._known.rules == RULES and self._known_content(file) is not None
+
+        hashed = hashed_paths(self._loader.root, directories, is_known)
         if vite is None:
             return by_name(directories, hashed)
         return by_name(directories, hashed | _paths(vite.hashed), _paths(vite.files))
 
+    def _take(self, file: File, siblings: Iterable[tuple[str, File]], reasons: Mapping[str, str]) -> None:
+        """Make the asset of a file, or report why there is none."""
+        path, name = file.path, file.name
+        original = uncompressed(path) if name.endswith(ENDINGS) else path
+        if original in _RULE_FILES:
+            self._skipped.append(Skipped(path, "a rule file, which is not served"))
+            return
+        if path in self._apart or original in self._apart:
+            return
+        content = self._content(file)
+        if content is None:
+            return
+        kind, document = self._loader.kind(name)
+        fingerprinted, why = (False, "") if document else self._judge(path, content, reasons)
+        is_worker = None if fingerprinted or not name.endswith(_SCRIPTS) else self._is_worker(file.file, content)
+        variants = self._variants(path, content, kind, siblings) if siblings else ()
+        self._assets[path] = self._asset(file, content, kind, document, fingerprinted, is_worker, why, variants)
+
     def _judge(self, path: str, content: Described, reasons: Mapping[str, str]) -> tuple[bool, str]:
-        """Return whether a file is fingerprinted, as far as its name says it or an earlier load found out, and why."""
+        """Return whether a file is fingerprinted, as far as its name or an earlier load says it, and why."""
         said = self._loader.rule(path) if self._loader.rule else None
         if said is not None:
             return bool(said), CONFIGURED
@@ -204,84 +203,57 @@ class _Reading:
         waiting = {name: left for name, paths in undecided.items() if (left := list(filter(self._is_left, paths)))}
         hashed = (path for path in reversed(assets) if assets[path].fingerprinted)
         pages = (path for path, asset in assets.items() if asset.is_html)
-        for path, why in by_content(waiting, hashed, pages, self._text).items():
+
+        def text(path: str) -> bytes:
+            return _data(assets[path].file, assets[path])
+
+        for path, why in by_content(waiting, hashed, pages, text).items():
             asset = assets[path]
-            kind, _ = self._loader.kind(path)
-            assets[path] = self._asset(path, asset.file, asset, kind, False, True, None, why, asset.variants)
+            file = File(path, path[path.rindex("/") + 1 :], asset.file)
+            kind, _ = self._loader.kind(file.name)
+            assets[path] = self._asset(file, asset, kind, False, True, None, why, asset.variants)
             if self._loader.memory is not None and self._known.files.get(path) is not asset:
                 self._loader.memory.forget((asset,))
 
     def _is_left(self, path: str) -> bool:
-        """Return whether a file is served and nothing yet says whether it is fingerprinted."""
+        """Return whether a file is served and nothing says yet whether it is fingerprinted."""
         asset = self._assets.get(path)
         return asset is not None and not asset.why and not asset.is_html
 
-    def _text(self, path: str) -> bytes:
-        """Return the content of a file that is searched, b"" when it cannot be read or is huge."""
-        asset = self._assets[path]
+    def _content(self, file: File) -> Described | None:
+        """Return what a file holds, read only if that is unknown; None if it cannot be served."""
+        path = file.path
         try:
-            return asset.data or read(asset.file, _SEARCHED).data or b""
-        except (OSError, UnservableError):
-            return b""
-
-    def _is_left_out(self, path: str, original: str, file: str) -> bool:
-        """Tell whether a file is the manifest of the load, or what that is compressed to."""
-        apart = self._loader.apart
-        if apart is not None and apart in (file, uncompressed(file)):
-            self._apart.add(path)
-            return True
-        # A link to the manifest has compressed siblings of its own.
-        return original != path and original in self._apart
-
-    def forget(self) -> None:
-        """Give back the memory of what was made."""
-        if self._loader.memory is not None:
-            self._loader.memory.forget(self._made)
-
-    def _content(self, path: str, file: str) -> Described | None:
-        """Return what a file holds, read only if that is unknown; None when it cannot be served."""
-        try:
-            if path in self._ahead:
-                return self._ahead.pop(path)
-            if path in self._known.files:
-                content = self._known_content(path, file) or self._read(file)
-                if not self._known.is_binding or content.digest == self._known.digest(path):
-                    return content
-                self._skipped.append(Skipped(path, OTHER_BYTES))
-                return None
-            return self._read(file)
+            content = self._known_content(file)
+            if content is None:
+                self._has_news = True
+                content = read(file.file)
         except UnservableError as error:
             self._skipped.append(Skipped(path, str(error)))
+            return None
         except OSError as error:
             self._skipped.append(Skipped(path, f"it cannot be read: {error.strerror}"))
-        return None
-
-    def _read(self, file: str) -> Content:
-        self._has_news = True
-        return read(file)
-
-    def _known_content(self, path: str, file: str) -> Described | None:
-        known = self._known.known(path)
-        if known is None or (isinstance(known, Asset) and known.file != file):
             return None
-        return known if is_unchanged(file, known.size, known.mtime_ns) else None
+        if self._known.is_binding and self._known.digest(path) not in (None, content.digest):
+            self._skipped.append(Skipped(path, OTHER_BYTES))
+            return None
+        return content
+
+    def _known_content(self, file: File) -> Described | None:
+        known = self._known.known(file.path)
+        if known is None or (isinstance(known, Asset) and known.file != file.file):
+            return None
+        return known if is_unchanged(file.file, known.size, known.mtime_ns) else None
 
     def _is_worker(self, file: str, content: Described) -> bool:
-        """Tell whether a script handles a service worker's events, by its bytes where that is not known."""
+        """Return whether a script handles a service worker's events, by its bytes if that is not known."""
         if isinstance(content, Asset | KnownFile) and content.is_worker is not None:
             return content.is_worker
-        data = content.data
-        if data is None:
-            try:
-                data = read(file, content.size).data
-            except (OSError, UnservableError):
-                data = None
-        return data is not None and handles_worker_events(data)
+        return handles_worker_events(_data(file, content))
 
     def _asset(
         self,
-        path: str,
-        file: str,
+        file: File,
         content: Described,
         kind: HeaderField,
         document: bool,
@@ -290,7 +262,9 @@ class _Reading:
         why: str,
         variants: tuple[Representation, ...],
     ) -> Asset:
-        encoding = own_coding(path, file, content)
+        # An .svgz that is gzipped is shown only with its Content-Encoding.
+        is_gzipped = file.name[-len(_GZIPPED) :].lower() == _GZIPPED and _data(file.file, content)[:2] == _GZIP_MAGIC
+        encoding = "gzip" if is_gzipped else ""
         if (
             isinstance(content, Asset)
             and content.encoding == encoding
@@ -301,14 +275,13 @@ class _Reading:
             and content.variants == variants
         ):
             return content
-        loader = self._loader
-        memory = loader.memory
+        memory = self._loader.memory
         asset = Asset(
-            path,
-            file,
+            file.path,
+            file.file,
             content,
             content_type=kind,
-            content_length=loader.length(content.size),
+            content_length=self._loader.length(content.size),
             fingerprinted=fingerprinted,
             why=why,
             is_html=document,
@@ -322,85 +295,55 @@ class _Reading:
         return asset
 
     def _variants(
-        self, path: str, original: Described, kind: HeaderField, siblings: list[tuple[str, File]]
+        self, path: str, original: Described, kind: HeaderField, siblings: Iterable[tuple[str, File]]
     ) -> tuple[Representation, ...]:
-        """Return the siblings that are smaller than a file and hold its content, the smallest first."""
+        """Return the siblings that are smaller than a file and are trusted, the smallest first."""
         found = []
         for coding, sibling in siblings:
-            content = self._content_ahead(sibling)
+            content = self._assets.get(sibling.path)
             if content is None or content.size >= original.size:
                 continue
-            fault = self._fault(sibling, content, coding, original)
-            if fault:
-                self._skipped.append(Skipped(sibling.path, f"served by its own name only, not for {path}: {fault}"))
+            why = why_unused(content, original)
+            if why:
+                self._skipped.append(Skipped(sibling.path, f"served by its own name only, not for {path}: {why}"))
             else:
-                found.append(self._variant(path, sibling.file, content, coding, kind))
+                found.append(self._variant(path, content, coding, kind))
         return tuple(sorted(found, key=attrgetter("size")))
 
-    def _content_ahead(self, sibling: File) -> Described | None:
-        """Return what a compressed file holds before its own turn; then it is reported if it cannot be served."""
-        try:
-            content = self._known_content(sibling.path, sibling.file) or self._read(sibling.file)
-        except (OSError, UnservableError):
-            return None
-        self._ahead[sibling.path] = content
-        return content
-
-    def _fault(self, sibling: File, content: Described, coding: str, original: Described) -> str:
-        """Return why a sibling is not the compressed form of a file, "" when it is."""
-        verdict = self._known.verdicts.get(sibling.path)
-        if verdict is not None and (verdict.original != original.digest or isinstance(content, Content)):
-            verdict = None  # one of them has changed since
-        if verdict is None:
-            # Its content decides, whatever its time is. The time counts only where the content cannot be read.
-            if not can_compare(coding) and is_older(content, original):
-                return "it is older"
-            verdict = Verdict(original.digest, compare(sibling.file, content, coding, original))
-        self._verdicts[sibling.path] = verdict
-        return verdict.fault
-
-    def _variant(self, path: str, file: str, content: Described, coding: str, kind: HeaderField) -> Representation:
+    def _variant(self, path: str, sibling: Asset, coding: str, kind: HeaderField) -> Representation:
+        """Return a file's compressed form, that of an earlier load if it is equal."""
         before = self._known.files.get(path)
         for variant in before.variants if isinstance(before, Asset) else ():
             if (
-                variant.file == file
-                and variant.encoding == coding
-                and variant.headers[0] == kind
-                and variant.mtime_ns == content.mtime_ns
-                and variant.digest == content.digest
+                (variant.file, variant.encoding, variant.headers[0]) == (sibling.file, coding, kind)
+                and variant.mtime_ns == sibling.mtime_ns
+                and variant.digest == sibling.digest
             ):
                 return variant
         memory = self._loader.memory
         variant = Representation(
-            file,
-            content,
+            sibling.file,
+            sibling,
             content_type=kind,
-            content_length=self._loader.length(content.size),
+            content_length=self._loader.length(sibling.size),
             encoding=coding,
-            data=None if memory is None else memory.keep(content.digest, content.data),
+            data=None if memory is None else memory.keep(sibling.digest, sibling.data),
             memory=memory,
         )
         self._made.append(variant)
         return variant
 
-    def _report_directory(self, parent: str) -> None:
-        """Report a directory that has the name of a file's compressed sibling."""
-        original = parent[: parent.rindex(".")]
-        if original in self._assets:
-            self._skipped.append(Skipped(parent, f"a directory, not {original} compressed"))
 
-
-def _siblings(files: Iterable[FileFields]) -> dict[str, list[tuple[str, File]]]:
-    """Return the files of a directory that are named as others are compressed, by the name of the other."""
-    compressed = [file for file in files if file[1].endswith(ENDINGS)]
-    siblings: dict[str, list[tuple[str, File]]] = {}
-    for file in starmap(File, compressed):
-        coding, original = coding_of(file.name), file.name[: file.name.rindex(".")]
-        if coding is not None and extension(original) != GZIPPED:
-            siblings.setdefault(original, []).append((coding, file))
-    return siblings
+def _data(file: str, content: Described) -> bytes:
+    """Return the bytes of a file that is searched, b"" if it cannot be read or is huge."""
+    if content.data is not None:
+        return content.data
+    try:
+        return read(file, _SEARCHED).data or b""
+    except (OSError, UnservableError):
+        return b""
 
 
 def _paths(files: Iterable[str]) -> frozenset[str]:
-    """Return a manifest's file names, which are UTF-8 wherever they were written, as request paths."""
+    """Return the file names of a build tool's manifest as request paths."""
     return frozenset("/" + wsgi_text(file) for file in files)

@@ -1,8 +1,7 @@
 """Manifests of build tools: which output files a source file became.
 
-Vite writes ``.vite/manifest.json`` with ``build.manifest: true``
-(https://vite.dev/guide/backend-integration); before version 5 it was ``manifest.json`` at the root. Manifests of other
-tools only say which names are hashed.
+Vite writes ``.vite/manifest.json`` with ``build.manifest: true`` (https://vite.dev/guide/backend-integration); before
+version 5 it was ``manifest.json`` at the root. Manifests of other tools only say which names are hashed.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from .tree import Skipped, UnservableError, read, stamp_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
-    from .tree import FileFields
+    from .tree import File
 
 # Where Vite writes its manifest, and where it did before version 5.
 _PLACE = ".vite/manifest.json"
@@ -44,21 +43,21 @@ _KINDS: Final = frozenset(
 
 
 class ManifestError(ValueError):
-    """The text is no Vite manifest; the message says why."""
+    """The text is not a Vite manifest; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """One entry of the manifest.
+    """One entry of Vite's manifest.
 
     Attributes:
         file: The output file, relative to the build directory.
         css: The style sheets that this chunk itself brings.
         assets: Other files that it refers to.
         imports: Names (manifest keys) of the chunks that it imports statically.
-        name: The name that the output file begins with, "" where Vite gives none.
-        integrity: The file's hash for ``integrity=``, "" where no plugin adds one.
-        is_entry: Whether it is an entry, which pages load, and not a chunk that others import.
+        name: The name that the output file begins with, "" if Vite gives none.
+        integrity: The file's hash for ``integrity=``, "" if no plugin adds one.
+        is_entry: Whether pages load it, and not only other chunks.
     """
 
     file: str
@@ -79,34 +78,28 @@ class Closure(NamedTuple):
 
 
 class ViteManifest:
-    """A parsed manifest; immutable.
+    """A Vite manifest.
 
     Attributes:
         chunks: Manifest key (``src/main.ts``, ``_shared-B7PI925R.js``) to chunk.
         files: Every output file that the manifest names, relative to the build directory.
-        hashed: Those among them whose name is that of a source, a dash and a hash: fingerprinted beyond doubt.
+        hashed: Those whose name is that of a source, a dash and a hash: they are certainly fingerprinted.
     """
 
     __slots__ = ("chunks", "files", "hashed")
 
-    chunks: Mapping[str, Chunk]
-    files: frozenset[str]
-    hashed: frozenset[str]
-
     def __init__(self, chunks: Mapping[str, Chunk]) -> None:
-        self.chunks = MappingProxyType(dict(chunks))
-        self.files = frozenset(
-            file for chunk in self.chunks.values() for file in (chunk.file, *chunk.css, *chunk.assets)
+        self.chunks: Final[Mapping[str, Chunk]] = MappingProxyType(dict(chunks))
+        self.files: Final = frozenset(
+            file for chunk in chunks.values() for file in (chunk.file, *chunk.css, *chunk.assets)
         )
-        sources = {name for key, chunk in self.chunks.items() for name in (chunk.name, *_stems(key))}
-        self.hashed = frozenset(
-            [file for file in self.files if _is_hashed(file, sources)]
-            + [
-                chunk.file
-                for key, chunk in self.chunks.items()
-                if _stems(chunk.file)[0] not in sources and (_added(key, chunk.file) or _added(chunk.name, chunk.file))
-            ]
-        )
+        sources = {name for key, chunk in chunks.items() for name in (chunk.name, *_stems(key))}
+        added = [
+            chunk.file
+            for key, chunk in chunks.items()
+            if _stems(chunk.file)[0] not in sources and (_added(key, chunk.file) or _added(chunk.name, chunk.file))
+        ]
+        self.hashed: Final = frozenset([*added, *(file for file in self.files if _is_hashed(file, sources))])
 
     @classmethod
     def parse(cls, text: str | bytes) -> ViteManifest:
@@ -137,7 +130,7 @@ class ViteManifest:
         return cls({key: _chunk(key, value) for key, value in document.items()})
 
     def document(self) -> dict[str, dict[str, object]]:
-        """Return what ``from_document`` makes an equal manifest of: JSON's types, without what is empty.
+        """Return the manifest as JSON's types, without what is empty; ``from_document`` reads it back.
 
         >>> ViteManifest({"src/main.ts": Chunk("assets/main-BX4CeNGm.js")}).document()
         {'src/main.ts': {'file': 'assets/main-BX4CeNGm.js'}}
@@ -148,7 +141,7 @@ class ViteManifest:
         }
 
     def entry(self, name: str) -> Chunk | None:
-        """Return the chunk of a source file (a manifest key), None when the build has none of that name.
+        """Return the chunk of a source file (a manifest key), None if the build has none of that name.
 
         A leading slash is allowed: ``/src/main.ts`` is how the same file is written during development.
         """
@@ -156,7 +149,7 @@ class ViteManifest:
 
     @property
     def entries(self) -> tuple[str, ...]:
-        """The names of the entries; of all chunks, where none is marked as an entry."""
+        """The names of the entries; of all chunks, if none is marked as an entry."""
         marked = tuple(key for key, chunk in self.chunks.items() if chunk.is_entry)
         return marked or tuple(self.chunks)
 
@@ -166,7 +159,7 @@ class ViteManifest:
         return {chunk.file: chunk.integrity for chunk in self.chunks.values() if chunk.integrity}
 
     def is_legacy(self, name: str) -> bool:
-        """Tell whether an entry is for browsers without modules: @vitejs/plugin-legacy adds "-legacy" to its name.
+        """Return whether an entry is for browsers without modules: @vitejs/plugin-legacy adds "-legacy" to its name.
 
         >>> manifest = ViteManifest({
         ...     "src/main.ts": Chunk("assets/main-B4s9Kd1x.js"),
@@ -180,7 +173,7 @@ class ViteManifest:
         stem, ending = (stem, dot + ending) if dot and "/" not in ending else (key, "")
         if not stem.endswith(_LEGACY) or _LEGACY not in self.chunks[key].file:
             return False
-        # An entry may be called so without the plugin, which adds another entry of the same source or its polyfills.
+        # An entry may have this name without the plugin, which adds another entry of the same source or its polyfills.
         return stem.removesuffix(_LEGACY) + ending in self.chunks or any(
             other.endswith("/legacy-polyfills-legacy") for other in self.chunks
         )
@@ -188,9 +181,8 @@ class ViteManifest:
     def closure(self, name: str) -> Closure | None:
         """Return an entry's file, its style sheets and its module preloads; None for an unknown name.
 
-        Static imports are followed transitively, lazily loaded chunks are not. An imported chunk comes before the one
-        that imports it, its style sheets too, which is the order of the cascade that Vite gives its own HTML. Nothing
-        is named twice; chunks that import each other are visited once.
+        Static imports are followed transitively, lazily loaded chunks are not. An imported chunk and its style sheets
+        come before the chunk that imports it: this is the order of the cascade in Vite's own HTML.
 
         >>> manifest = ViteManifest({
         ...     "main.js": Chunk("assets/main-B4s9Kd1x.js", css=("assets/main-D2f8Lm3q.css",), imports=("_shared.js",)),
@@ -230,7 +222,7 @@ class ViteManifest:
 
 
 class ViteFile(NamedTuple):
-    """Where a manifest may lie in a build, and what was found there: None when it was something else."""
+    """A file where Vite's manifest may be, and the manifest found there; None if the file is something else."""
 
     name: str
     size: int
@@ -241,27 +233,26 @@ class ViteFile(NamedTuple):
 def find_vite_manifest(
     root: str, known: Callable[[str, tuple[int, int]], ViteFile | None], skipped: list[Skipped]
 ) -> ViteFile | None:
-    """Return a build's manifest, None when there is none.
+    """Return a build's manifest, None if there is none.
 
     Args:
         root: The build directory.
-        known: What was found in a file of this name, size and time of modification earlier; it is not read then.
+        known: What was found earlier in a file of this name, size and time of modification; the file is not read then.
         skipped: Gets a manifest that cannot be used.
     """
     for name in (_PLACE, _PLACE_BEFORE_5):
-        file = f"{root}/{name}"
-        stamp = stamp_of(file)
+        stamp = stamp_of(f"{root}/{name}")
         if stamp is None:
             continue
         found = known(name, stamp)
         if found is not None:
             return found
         try:
-            content = read(file, _LIMIT)
+            content = read(f"{root}/{name}", _LIMIT)
             return ViteFile(name, content.size, content.mtime_ns, ViteManifest.parse(content.data or b""))
         except (ManifestError, UnservableError, OSError) as error:
             if name == _PLACE_BEFORE_5:
-                # A manifest.json of another shape is a web app's, and no fault.
+                # A manifest.json of another shape is a web app manifest.
                 return ViteFile(name, *stamp, None)
             reason = f"it cannot be read: {error.strerror}" if isinstance(error, OSError) else str(error)
             skipped.append(Skipped(f"/{name}", reason))
@@ -361,14 +352,14 @@ def _added(source: str, output: str) -> str:
 
 
 def hashed_paths(
-    root: str, directories: Collection[tuple[str, Collection[FileFields]]], is_known: Callable[[str, str], bool]
+    root: str, directories: Collection[tuple[str, Collection[File]]], is_known: Callable[[File], bool]
 ) -> set[str]:
     """Return the paths of a build's files that manifests of other tools than Vite map an unhashed source to.
 
     Args:
         root: The build directory.
         directories: Each directory's path and its files.
-        is_known: Whether a file, by its path and its absolute name, is as an earlier load read it; it is not read then.
+        is_known: Whether an earlier load has read a file as it is now; it is not read then.
     """
     paths: set[str] = set()
     hashed: set[str] = set()
@@ -378,19 +369,19 @@ def hashed_paths(
         except (UnservableError, OSError, ValueError, RecursionError):
             continue  # a file of that name may be anything
         if outputs and not paths:
-            paths = {path for _, files in directories for path, _, _ in files}
+            paths = {file.path for _, files in directories for file in files}
         hashed.update(found for output in outputs if (found := _path_of(output, parent, paths)))
     return hashed
 
 
 def _others(
-    root: str, directories: Iterable[tuple[str, Iterable[FileFields]]], is_known: Callable[[str, str], bool]
+    root: str, directories: Iterable[tuple[str, Iterable[File]]], is_known: Callable[[File], bool]
 ) -> Iterator[tuple[str, str]]:
     """Yield the directory and the absolute name of each file that may be a manifest of another tool than Vite."""
     for parent, files in directories:
-        for path, name, file in [fields for fields in files if fields[1].endswith(".json")]:
-            if _NAME.match(name) and not is_known(path, file):
-                yield parent, file
+        for file in files:
+            if file.name.endswith(".json") and _NAME.match(file.name) and not is_known(file):
+                yield parent, file.file
     for parent in ("/", "/assets/"):
         with suppress(OSError):
             for name in os.listdir(root + parent):  # noqa: PTH208 - names are enough
@@ -399,7 +390,7 @@ def _others(
 
 
 def _path_of(output: str, parent: str, paths: set[str]) -> str:
-    """Return the path of a manifest's output, which may stand below the manifest or below a public path; "" if none."""
+    """Return the path of a manifest's output, relative to the manifest or below a public path; "" if there is none."""
     output = wsgi_text(_PUBLIC.sub("", output).partition("?")[0])
     candidates = [parent + output.lstrip("/")]
     while output:

@@ -146,7 +146,8 @@ _BINARY = {
     "video/x-msvideo": ("avi",),
 }
 
-_TYPES = {
+#: Extension to Content-Type.
+TYPES = {
     **{extension: kind + _UTF8 for kind, extensions in _TEXT.items() for extension in extensions},
     **{extension: kind for kind, extensions in _BINARY.items() for extension in extensions},
 }
@@ -226,7 +227,7 @@ def content_type(path: str, additions: Mapping[str, str] | None = None) -> str:
     ending = extension(path)
     if additions is not None and ending in additions:
         return additions[ending]
-    return _TYPES.get(ending) or _NAMES.get(path[path.rfind("/") + 1 :], UNKNOWN_TYPE)
+    return TYPES.get(ending) or _NAMES.get(path[path.rfind("/") + 1 :], UNKNOWN_TYPE)
 
 
 def is_html(content_type: str) -> bool:
@@ -253,7 +254,7 @@ def is_media(path: str, additions: Mapping[str, str] | None = None) -> bool:
     ending = extension(path)
     if additions and ending in additions:
         return not is_html(additions[ending])
-    kind = _TYPES.get(ending)
+    kind = TYPES.get(ending)
     return kind is not None and not kind.startswith(_HTML)
 
 

@@ -1,9 +1,9 @@
-"""A directory on disk, read without trusting it: which files there are, and what each one holds.
+"""Reading a directory on disk without trusting it: which files there are, and what each file holds.
 
-Only regular files below the root count. Links are followed to such files and to nothing else, except that a Kubernetes
-volume's links to directories are followed too. Neither a pipe (it could
-block) nor a link that takes a file's place between the look and the opening is opened. A directory on the way to the
-file that is swapped for a link meanwhile is followed: who can do that decides what the build holds anyway.
+Only regular files below the root are served. A link is followed if it leads to such a file; the links of a Kubernetes
+volume are followed to directories, too. A pipe is never opened, because it could block, and neither is a link that
+replaces a file between the look and the opening. A directory that is replaced by a link meanwhile is followed: whoever
+can do that decides what the build holds anyway.
 """
 
 from __future__ import annotations
@@ -11,13 +11,14 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from bisect import bisect_left
+from contextlib import suppress
 from hashlib import sha256
-from itertools import islice
-from operator import attrgetter, itemgetter
+from operator import attrgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeAlias
+from secrets import token_hex
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
+from version_affinity.errors import ConfigurationError
 from version_affinity.wire import wsgi_path
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from .ignore import Exclusions
 
 #: Bytes above which a file is hashed in blocks and never held in memory. Nearly every script, style sheet and font of a
-#: build is smaller; above it, opening the file is a small part of sending it, and ``sendfile`` is the better way.
+#: build is smaller. Above it, opening the file is a small part of sending it, and ``sendfile`` is better.
 LARGE: Final = 256 * 1024
 
 #: Bytes per read of a large file.
@@ -36,8 +37,8 @@ BLOCK: Final = 64 * 1024
 #: hardware: for 4 KiB it was measured at 2.7 µs, BLAKE2b at 4.6 µs.
 DIGEST_SIZE: Final = 16
 
-#: How every file is opened, by its name with all links resolved. O_NONBLOCK: a pipe that took its place must not hang
-#: the process. O_NOFOLLOW: nor must a link there lead out of the tree.
+#: How every file is opened, by its name with all links resolved. O_NONBLOCK: a pipe that took the file's place must not
+#: block the process. O_NOFOLLOW: a link that took its place must not lead out of the tree.
 OPEN_FLAGS: Final = (
     os.O_RDONLY
     | getattr(os, "O_CLOEXEC", 0)
@@ -46,11 +47,9 @@ OPEN_FLAGS: Final = (
     | getattr(os, "O_NOCTTY", 0)
     | getattr(os, "O_BINARY", 0)
 )
-_MORE_ATTEMPTS = 2
+_ATTEMPTS = 3
 _PROJECTED = "..data"
 _NAME = attrgetter("name")
-_SORTED_AT_ONCE = 2000
-_SAMPLES = 20  # names of each part that tell how all are spread
 _MOUNT_POINT = 0xA0000003  # stat.IO_REPARSE_TAG_MOUNT_POINT, which exists on Windows alone
 
 
@@ -62,7 +61,7 @@ class Skipped(NamedTuple):
 
 
 class File(NamedTuple):
-    """A servable file: where requests find it, and where the disk has it.
+    """A servable file.
 
     Attributes:
         path: As in ``PATH_INFO``: a slash, then the relative path, whose bytes are decoded as latin-1 (PEP 3333).
@@ -75,10 +74,6 @@ class File(NamedTuple):
     file: str
 
 
-#: A ``File`` among thousands. Of plain tuples the garbage collector keeps no account once it has seen them.
-FileFields: TypeAlias = "tuple[str, str, str]"
-
-
 class Content(NamedTuple):
     """What a file held when it was read; ``data`` is None for a file above the limit."""
 
@@ -89,30 +84,56 @@ class Content(NamedTuple):
 
 
 class Described(Protocol):
-    """What a file holds, as far as it is known: read just now (``Content``), by an earlier load, or in an index."""
+    """What is known of a file's content: read just now (``Content``), by an earlier load, or as an ``Asset``."""
 
     @property
     def size(self) -> int:
-        """Its length in bytes."""
+        """The length in bytes."""
 
     @property
     def mtime_ns(self) -> int:
-        """When it was last modified, in nanoseconds."""
+        """The time of the last modification, in nanoseconds."""
 
     @property
     def digest(self) -> bytes:
-        """16 bytes of its SHA-256."""
+        """The first 16 bytes of the SHA-256."""
 
     @property
     def data(self) -> bytes | None:
-        """Its bytes, where they are at hand."""
+        """The bytes, where they are at hand."""
 
 
 class UnservableError(Exception):
     """A file cannot be served; the message says why."""
 
 
-def walk(root: str, exclusions: Exclusions, skipped: list[Skipped]) -> Iterator[tuple[str, list[FileFields]]]:
+def build_directory(name: str | os.PathLike[str], option: str = "directory") -> str:
+    """Return the real, absolute name of a build's directory.
+
+    Raises:
+        ConfigurationError: there is no such directory. The message names the option.
+    """
+    text = os.fspath(name) if isinstance(name, (str, os.PathLike)) else None
+    if not isinstance(text, str):
+        raise ConfigurationError(f"{option}={name!r} is not text: give the directory's name as str or pathlib.Path")
+    if not text:
+        raise ConfigurationError(f"{option}='' is empty: give the directory that the build writes to, such as 'dist'")
+    try:
+        root = Path(os.path.realpath(text))
+        if root.is_dir():
+            return str(root)
+        exists = root.exists()
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(f"{option}={text!r} cannot be looked at: {error}") from None
+    if exists:
+        raise ConfigurationError(f"{option}={text!r} is a file: name the directory that the build writes to")
+    raise ConfigurationError(
+        f"{option}={text!r} does not exist (it means {str(root)!r} here): build the front end first, or name the "
+        "directory that the build writes to, such as 'dist'"
+    )
+
+
+def walk(root: str, exclusions: Exclusions, skipped: list[Skipped]) -> Iterator[tuple[str, list[File]]]:
     """Yield each directory's path and its servable files, in the order of their names.
 
     Names that begin with a dot are left out silently, except ``/.well-known/`` (RFC 8615) and what a build tool wrote.
@@ -127,14 +148,14 @@ def walk(root: str, exclusions: Exclusions, skipped: list[Skipped]) -> Iterator[
         parent, directory = pending.pop()
         try:
             with os.scandir(directory) as listing:
-                parts = _parts(listing)
+                entries = sorted(listing, key=_NAME)
         except OSError as error:
             skipped.append(Skipped(parent, f"the directory cannot be read: {error.strerror}"))
             continue
-        files: list[FileFields] = []
-        dotted: list[FileFields] = []
+        files: list[File] = []
+        dotted: list[File] = []
         are_plain = exclusions.are_none and parent != "/"
-        for entry in _merged(parts):
+        for entry in entries:
             name = wsgi_path(entry.name)
             path = parent + name
             try:
@@ -150,22 +171,18 @@ def walk(root: str, exclusions: Exclusions, skipped: list[Skipped]) -> Iterator[
                     pending.append((path + "/", target))
                 elif target:
                     hidden = name[0] == "." and path != "/.well-known"
-                    (dotted if hidden else files).append((path, name, target))
+                    (dotted if hidden else files).append(File(path, name, target))
         if dotted:
-            names = [name for _, name, _ in files]
-            files += [file for file in dotted if exclusions.shows(parent, file[1], names)]
-            files.sort(key=itemgetter(1))
+            names = [file.name for file in files]
+            files += [file for file in dotted if exclusions.shows(parent, file.name, names)]
+            files.sort(key=_NAME)
         yield parent, files
 
 
 def _found(root: str, path: str, name: str, entry: os.DirEntry[str], exclusions: Exclusions) -> tuple[str, bool]:
     """Return the name of the file or directory that an entry stands for, and whether it is a directory.
 
-    The name is "" where the entry is left out silently.
-
-    Raises:
-        UnservableError: it is left out for a reason that is reported.
-        OSError: it cannot be looked at.
+    The name is "" if the entry is left out silently. ``UnservableError`` carries a reason that is reported.
     """
     is_directory = entry.is_dir(follow_symlinks=False) and not _is_junction(entry)
     is_file = not is_directory and entry.is_file(follow_symlinks=False)
@@ -184,56 +201,33 @@ def _found(root: str, path: str, name: str, entry: os.DirEntry[str], exclusions:
     return ("", False) if is_directory and exclusions.leaves_out(f"{path}/", name) else (target, is_directory)
 
 
-def _parts(listing: Iterable[os.DirEntry[str]]) -> list[list[os.DirEntry[str]]]:
-    """Return entries in parts, each in the order of its names."""
-    rest = iter(listing)
-    return list(iter(lambda: sorted(islice(rest, _SORTED_AT_ONCE), key=_NAME), []))
-
-
-def _merged(parts: list[list[os.DirEntry[str]]]) -> Iterator[os.DirEntry[str]]:
-    """Yield the entries of all parts in the order of their names, and leave nothing in the parts.
-
-    Sorting 50,000 at once was measured to keep all other threads waiting for 30 ms, and forgetting them at once for 20.
-    """
-    sampled = sorted(entry.name for part in parts for entry in part[:: -(-_SORTED_AT_ONCE // _SAMPLES)])
-    for bound in (*sampled[_SAMPLES::_SAMPLES], None):
-        below = []
-        for part in parts:
-            end = len(part) if bound is None else bisect_left(part, bound, key=_NAME)
-            below += part[:end]
-            del part[:end]
-        yield from sorted(below, key=_NAME)
-
-
 def _is_junction(entry: os.DirEntry[str]) -> bool:
-    """Tell whether an entry is Windows' other kind of link to a directory, which passes for a directory."""
+    """Return whether an entry is Windows' other kind of link to a directory, which passes for a directory."""
     if not entry.is_dir(follow_symlinks=False):
         return False
     return getattr(entry.stat(follow_symlinks=False), "st_reparse_tag", 0) == _MOUNT_POINT
 
 
 def _target(root: str, link: os.DirEntry[str]) -> tuple[str, bool]:
-    """Return the name of what a link leads to and whether that is a directory; raise when it must not be served."""
+    """Return the name of what a link leads to and whether that is a directory; raise if it must not be served."""
     try:
         mode = link.stat().st_mode
     except OSError as error:
         reasons = {errno.ENOENT: "a dangling link", errno.ELOOP: "a link that leads to itself"}
-        raise UnservableError(
-            reasons.get(error.errno or 0, f"a link that cannot be followed: {error.strerror}")
-        ) from None
+        reason = reasons.get(error.errno or 0, f"a link that cannot be followed: {error.strerror}")
+        raise UnservableError(reason) from None
     projected = through_projection(link.path)
     if projected != link.path and (stat.S_ISDIR(mode) or stat.S_ISREG(mode)):
         return projected, stat.S_ISDIR(mode)
     target = os.path.realpath(link.path)
-    inside = root.rstrip(os.sep) + os.sep
-    if not target.startswith(inside):
+    if not target.startswith(root.rstrip(os.sep) + os.sep):
         raise UnservableError("a link that leads out of the directory")
     if stat.S_ISDIR(mode):
         raise UnservableError("a link to a directory, which is not followed")
     if not stat.S_ISREG(mode):
-        raise UnservableError("a link to something that is no regular file")
-    first, *rest = Path(target).relative_to(root).parts
-    if (first[0] == "." and first != ".well-known") or any(part[0] == "." for part in rest):
+        raise UnservableError("a link to something that is not a regular file")
+    first, *others = Path(target).relative_to(root).parts
+    if (first[0] == "." and first != ".well-known") or any(part[0] == "." for part in others):
         raise UnservableError("a link to a hidden file")
     return target, False
 
@@ -260,7 +254,7 @@ def through_projection(name: str) -> str:
 
 
 def stamp_of(file: str) -> tuple[int, int] | None:
-    """Return a file's size and time of modification, None when there is none; opens nothing."""
+    """Return the size and the time of modification of a regular file or link, None if there is none; opens nothing."""
     try:
         status = os.stat(file, follow_symlinks=False)  # noqa: PTH116 - pathlib takes twice the time
     except (OSError, ValueError):
@@ -269,7 +263,7 @@ def stamp_of(file: str) -> tuple[int, int] | None:
 
 
 def is_unchanged(file: str, size: int, mtime_ns: int) -> bool:
-    """Tell whether a file has a size and a time of modification; opens nothing."""
+    """Return whether a regular file still has a size and a time of modification; opens nothing."""
     try:
         status = os.stat(file, follow_symlinks=False)  # noqa: PTH116 - pathlib takes twice the time
     except (OSError, ValueError):
@@ -278,44 +272,34 @@ def is_unchanged(file: str, size: int, mtime_ns: int) -> bool:
 
 
 def open_unchanged(file: str, size: int, mtime_ns: int) -> int | None:
-    """Open a file that still has a size and a time of modification; None when it has not, or cannot be opened."""
+    """Open a regular file that still has a size and a time of modification; return None otherwise."""
     try:
         descriptor = os.open(file, OPEN_FLAGS)
     except (OSError, ValueError):
         return None
-    try:
+    with suppress(OSError):
         status = os.fstat(descriptor)
-    except OSError:
-        os.close(descriptor)
-        return None
-    if stat.S_ISREG(status.st_mode) and status.st_size == size and status.st_mtime_ns == mtime_ns:
-        return descriptor
+        if stat.S_ISREG(status.st_mode) and status.st_size == size and status.st_mtime_ns == mtime_ns:
+            return descriptor
     os.close(descriptor)
     return None
 
 
 def digest_of(data: bytes) -> bytes:
-    """Return the content hash of bytes.
-
-    >>> digest_of(b"").hex()
-    'e3b0c44298fc1c149afbf4c8996fb924'
-    """
+    """Return the content hash of bytes."""
     return sha256(data).digest()[:DIGEST_SIZE]
 
 
 def read(file: str, limit: int = LARGE) -> Content:
     """Read and hash a file; its content is returned up to ``limit`` bytes.
 
-    The size is that of the bytes that were hashed, even while somebody writes to the file.
+    The size is that of the bytes that were hashed, even if the file is written to meanwhile.
 
     Raises:
         OSError: it cannot be opened or read.
-        UnservableError: it is no regular file, or changes all the time.
+        UnservableError: it is not a regular file, or changes each time that it is read.
     """
-    content = _read(file, limit)
-    if content is not None:
-        return content
-    for _ in range(_MORE_ATTEMPTS):
+    for _ in range(_ATTEMPTS):
         content = _read(file, limit)
         if content is not None:
             return content
@@ -323,7 +307,7 @@ def read(file: str, limit: int = LARGE) -> Content:
 
 
 def _read(file: str, limit: int) -> Content | None:
-    """Read a file once; None when its length changed meanwhile."""
+    """Read a file once; None if its length changed meanwhile."""
     descriptor = os.open(file, OPEN_FLAGS)
     try:
         status = os.fstat(descriptor)
@@ -332,18 +316,43 @@ def _read(file: str, limit: int) -> Content | None:
         size = status.st_size
         if size <= limit:
             data = os.read(descriptor, size + 1)  # one more: shows that it has grown
-            if len(data) != size:
-                return None
-            return Content(size, status.st_mtime_ns, digest_of(data), data)
+            return Content(size, status.st_mtime_ns, digest_of(data), data) if len(data) == size else None
         digest = sha256()
         length = 0
-        while block := os.read(descriptor, BLOCK):
+        while length <= size and (block := os.read(descriptor, BLOCK)):
             digest.update(block)
             length += len(block)
-            if length > size:
-                return None
-        if length != size:
-            return None
-        return Content(size, status.st_mtime_ns, digest.digest()[:DIGEST_SIZE], None)
+        return Content(size, status.st_mtime_ns, digest.digest()[:DIGEST_SIZE], None) if length == size else None
     finally:
         os.close(descriptor)
+
+
+def replace_file(file: str, chunks: Iterable[bytes], *, mode: int | None = None, mtime_ns: int | None = None) -> None:
+    """Write a file completely, or leave it as it was. Readers never see a part of it.
+
+    Args:
+        file: The absolute name.
+        chunks: The content.
+        mode: The permissions; None follows the umask.
+        mtime_ns: The time of modification in nanoseconds; None is now.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    target = Path(file)
+    # Hidden: a build directory does not serve what a crash leaves behind. Short: the name may be as long as allowed.
+    unfinished = target.with_name(f".{token_hex(8)}.tmp")
+    try:
+        with unfinished.open("xb") as writer:
+            writer.writelines(chunks)
+            writer.flush()
+            os.fsync(writer.fileno())
+        if mtime_ns is not None:
+            os.utime(unfinished, ns=(mtime_ns, mtime_ns))
+        if mode is not None:
+            unfinished.chmod(mode)
+        unfinished.replace(target)
+    except BaseException:
+        with suppress(OSError):
+            unfinished.unlink()
+        raise

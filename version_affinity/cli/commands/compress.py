@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from version_affinity.assets.loading.codings import codings
+from version_affinity.assets.loading.compress import codecs
 from version_affinity.assets.loading.compress import compress as compress_build
 from version_affinity.cli.errors import RefusedError, missing_extra
 from version_affinity.cli.groups import command
@@ -43,7 +43,7 @@ def compress(directory: str, encodings: tuple[str, ...], jobs: int | None, as_js
     """
     chosen = encodings or ("br", "zstd", "gzip")
     try:
-        codings(chosen)
+        codecs(chosen)
     except ConfigurationError:  # the names are right, so a library is missing
         raise RefusedError(
             f"{missing_extra('compress', 'compress')}; or write --encoding gzip, which needs none"

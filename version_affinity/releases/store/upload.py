@@ -16,7 +16,13 @@ from datetime import timedelta
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
-from version_affinity.assets.loading.inventory import Inventory, InventoryError, inventory_lines, parse_inventory
+from version_affinity.assets.loading.inventory import (
+    Inventory,
+    InventoryError,
+    KnownFile,
+    inventory_lines,
+    parse_inventory,
+)
 from version_affinity.assets.loading.loader import Loader
 from version_affinity.assets.loading.tree import DIGEST_SIZE, OPEN_FLAGS, Skipped, UnservableError, read
 from version_affinity.errors import ConfigurationError
@@ -274,16 +280,16 @@ def _load(
     for file in files:
         if file.is_served:
             status = os.stat(f"{root}{os.sep}{file.name}")  # noqa: PTH116 - pathlib takes twice the time
-            known[file.path] = (status.st_size, status.st_mtime_ns, digests[file.path], "", False, None, "")
+            known[file.path] = KnownFile(status.st_size, status.st_mtime_ns, digests[file.path])
     loader = Loader(root, ignored=None, rule=None, types={}, memory=None, apart=None)
-    loaded = loader.load(Inventory(known, {}, rules=0))  # the names are not judged yet
-    for path, (_, _, digest, *_) in known.items():
+    loaded = loader.load(Inventory(known, rules=0))  # the names are not judged yet
+    for path, entry in known.items():
         asset = loaded.assets.get(path)
-        if asset is None or asset.digest != digest:
+        if asset is None or asset.digest != entry.digest:
             raise UploadError(f"{root + path!r} does not hold what was written there: the disk may be faulty")
     rules = {file.path for file in files if not file.is_served}
     unused = tuple(skipped for skipped in loaded.skipped if skipped.path not in rules)
-    return Inventory(loaded.assets, loaded.verdicts, loaded.vite), unused
+    return Inventory(loaded.assets, loaded.vite), unused
 
 
 def _publish(
