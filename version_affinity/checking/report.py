@@ -38,14 +38,7 @@ class Collision(NamedTuple):
 
 
 class Unstable(NamedTuple):
-    """A file that pages load under a stable name, though its bytes differ in known versions.
-
-    Attributes:
-        path: The file.
-        versions: The known versions in which it has different bytes.
-        file: A file that refers to it.
-        line: The line of the reference, from 1.
-    """
+    """A file that pages load under a stable name, the known versions with different bytes, and a reference to it."""
 
     path: str
     versions: tuple[str, ...]
@@ -62,13 +55,7 @@ class Unread(NamedTuple):
 
 
 class Notice(NamedTuple):
-    """A warning about a version that is not about one reference.
-
-    Attributes:
-        file: The file that it is about; "" for the version as a whole.
-        line: The line, from 1; 0 for the whole file.
-        text: What goes wrong, and what helps.
-    """
+    """A warning about a file or a line of it; about the whole version if ``file`` is "", the whole file if 0."""
 
     file: str
     line: int
@@ -104,14 +91,7 @@ class Sizes(NamedTuple):
 
 
 class Churn(NamedTuple):
-    """The difference between a version and the live one. Files are compared by their bytes, whatever their names.
-
-    Attributes:
-        live: The id of the live version.
-        new: Files that the live version does not have.
-        shared: Files that both versions have.
-        removed: Files that only the live version has.
-    """
+    """The files that a version adds to the live one, shares with it and lacks, compared by bytes, not by name."""
 
     live: str
     new: Amount

@@ -30,12 +30,7 @@ NO_SUCH_FILE: Final = "the file does not exist"
 
 
 class Answer(NamedTuple):
-    """What answers at a path.
-
-    Attributes:
-        reason: Why it is not what a reference needs; "" if it is, or if something other than the version answers.
-        asset: The file of the version that answers, if one does.
-    """
+    """What answers at a path: the file of the version, if one does, and why it is not what a reference needs."""
 
     reason: str
     asset: Asset | None = None
@@ -53,10 +48,6 @@ class Site:
         is_apps: Returns whether a path goes to the application before files.
         directories: The directories of all known versions.
         origins: The origins that serve it.
-
-    Attributes:
-        origins: The origins that serve it.
-        root: The prefix, percent-encoded.
     """
 
     def __init__(
@@ -68,6 +59,7 @@ class Site:
         origins: Origins,
     ) -> None:
         self.origins: Final = origins
+        #: The prefix, percent-encoded.
         self.root: Final = quoted_components(prefix)
         self._build = build
         self._prefix = prefix
@@ -93,50 +85,45 @@ class Site:
     def above(self, text: str) -> tuple[str, ...]:
         """Return the URL paths from which a relative URL leads into a directory of a known version."""
         inner = "/" + text[: text.rfind("/") + 1]
-        found = self._above.get(inner)
-        if found is None:
-            found = self._above[inner] = tuple(
+        if inner not in self._above:
+            self._above[inner] = tuple(
                 self._url(directory[: -len(inner)] + "/")
                 for directory in sorted(self._directories, key=len)
                 if len(inner) > 1 and directory.endswith(inner)
             )
-        return found
+        return self._above[inner]
 
     def redirect(self, url: str) -> str:
         """Return the path to which the version redirects requests for a URL path; "" if it does not."""
-        whole = request_path(url)
-        path = self._below_prefix(whole)
-        if url == EXTERNAL or path is None or self._is_apps(whole):
-            return ""
-        at, _ = self._look_up(whole, path, _LOADED)
-        if isinstance(at, Redirect):
-            return self._url(at.path)
-        return at.location if isinstance(at, Redirected) else ""
+        found = self._look_up(url, _LOADED)
+        return "" if found is None else self._target(found[1])
 
     def answer(self, url: str, need: Need) -> Answer:
         """Return what answers at a URL path, for a reference with a need."""
-        found = self._answers.get((url, need))
-        if found is None:
-            found = self._answers[url, need] = self._answer(url, need)
-        return found
+        if (url, need) not in self._answers:
+            self._answers[url, need] = self._answer(url, need)
+        return self._answers[url, need]
 
     def _answer(self, url: str, need: Need) -> Answer:
         for _ in range(_HOPS):
-            whole = request_path(url)
-            path = self._below_prefix(whole)
-            if url == EXTERNAL or path is None or self._is_apps(whole):
+            found = self._look_up(url, _SHOWN if need is Need.PAGE else _LOADED)
+            if found is None:
                 return _NOT_OURS
-            at, answered = self._look_up(whole, path, _SHOWN if need is Need.PAGE else _LOADED)
-            if isinstance(at, Redirect):
-                url = self._url(at.path)
-            elif isinstance(at, Redirected):
-                url = resolve(self.origins.local(at.location), url)
-            elif isinstance(at, Asset):
+            path, at, answered = found
+            if isinstance(at, Asset):
                 is_page = need is Need.FILE and at.is_html
                 return Answer("an HTML page is there, not a script or style sheet" if is_page else "", at)
-            else:
+            target = self._target(at)
+            if not target:
                 return self._missing(path, need, answered)
+            url = resolve(self.origins.local(target), url)
         return Answer("it redirects in a loop")
+
+    def _target(self, at: At) -> str:
+        """Return the URL to which a redirect leads; "" for anything else."""
+        if isinstance(at, Redirect):
+            return self._url(at.path)
+        return at.location if isinstance(at, Redirected) else ""
 
     def _url(self, path: str) -> str:
         return self.root + quoted_components(path)[1:]
@@ -152,18 +139,25 @@ class Site:
         above = directory[: directory.rfind("/", 0, -1) + 1]
         return directory in self._directories or (above != "/" and above in self._directories)
 
-    def _look_up(self, whole: str, path: str, headers: dict[str, str]) -> tuple[At, str]:
-        """Return the file or redirect at a path, and what answers where there is neither."""
+    def _look_up(self, url: str, headers: dict[str, str]) -> tuple[str, At, str] | None:
+        """Return a URL path as the build has it, the file or redirect there, and what answers if there is neither.
+
+        None if something other than the version answers.
+        """
+        whole = request_path(url)
+        path = self._below_prefix(whole)
+        if url == EXTERNAL or path is None or self._is_apps(whole):
+            return None
         environ = {"REQUEST_METHOD": "GET", "SCRIPT_NAME": "", "PATH_INFO": whole, **headers}
         at = self._build.find(path, environ)
         if at is None:
             # A rule for hosts, or a document in place of a missing file, is not a file.
             at = self._build.stand_in(path, environ, self._directories)
             if isinstance(at, Found):
-                return (at.target if isinstance(at.target, Redirect) else None), at.what
+                return path, (at.target if isinstance(at.target, Redirect) else None), at.what
         if isinstance(at, Found):
-            return (None if at.what == NO_FILE else at.target), at.what
-        return at, ""
+            return path, (None if at.what == NO_FILE else at.target), at.what
+        return path, at, ""
 
     def _missing(self, path: str, need: Need, answered: str) -> Answer:
         """Return the answer at a path without a file of the version."""

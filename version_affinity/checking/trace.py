@@ -32,14 +32,7 @@ _MOST_PAGES: Final = 100
 
 
 class Followed(NamedTuple):
-    """A reference and where it leads.
-
-    Attributes:
-        file: The file that contains it.
-        reference: The reference.
-        url: The URL path that it means, the likeliest one of several; "" for none.
-        answer: What answers there.
-    """
+    """A reference of a file, the URL path that it means (the likeliest one, "" for none), and what answers there."""
 
     file: str
     reference: Reference
@@ -80,8 +73,8 @@ def follow_references(
         site: What answers.
         documents: The references in its files.
         pages: The files that are pages.
-        entries: Other files that are loaded, though no page of the version refers to them.
-        parse_manifest: Returns the references of a web app manifest, whatever its name.
+        entries: Other files that are loaded without a reference in a page.
+        parse_manifest: Returns the references of a web app manifest.
     """
     tracer = _Tracer(site, documents, parse_manifest)
     by_map: dict[ImportMap, list[str]] = {}
@@ -89,11 +82,7 @@ def follow_references(
         by_map.setdefault(tracer.add_page(page), []).append(page)
     for imports, roots in by_map.items():
         tracer.follow(roots, imports)
-    workers = [
-        file
-        for file, document in documents.items()
-        if any(reference.kind == PRECACHE for reference in document.references)
-    ]
+    workers = (file for file, document in documents.items() if any(one.kind == PRECACHE for one in document.references))
     tracer.follow([*entries, *workers], None)
     return tracer.finished()
 
@@ -240,10 +229,9 @@ class _Tracer:
             yield resolve(text, directory)
 
     def _base_of(self, file: str) -> str:
-        base = self._bases.get(file)
-        if base is None:
-            base = self._bases[file] = self._site.url_of(file)
-        return base
+        if file not in self._bases:
+            self._bases[file] = self._site.url_of(file)
+        return self._bases[file]
 
 
 def _directories(url: str, root: str) -> Iterator[str]:

@@ -15,7 +15,7 @@ from version_affinity.assets.loading.media import is_media
 from version_affinity.checking.references import Base, Need, Reference
 
 from .chunk_names import chunk_names
-from .syntax import arguments_of, elements_of, member, name, string
+from .syntax import arguments_of, elements_of, literal, member, name, string
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -50,16 +50,10 @@ def _dependencies(node: Node, _: bytes) -> Iterator[Reference]:
     pending = [node]
     while pending:
         inner = pending.pop()
-        left, right = inner.child_by_field_name("left"), inner.child_by_field_name("right")
-        if (
-            inner.type == "assignment_expression"
-            and left is not None
-            and member(left)[1] in _MAP_FIELDS
-            and right is not None
-            and right.type == "array"
-        ):
-            for element in elements_of(right):
-                yield from _file(_MAP, element, Base.PUBLIC)
+        files = elements_of(inner.child_by_field_name("right")) if inner.type == "assignment_expression" else []
+        if files and member(inner.child_by_field_name("left"))[1] in _MAP_FIELDS:
+            for file in files:
+                yield from literal(_MAP, file, Need.FILE, Base.PUBLIC)
         else:
             pending += inner.named_children
 
@@ -67,31 +61,29 @@ def _dependencies(node: Node, _: bytes) -> Iterator[Reference]:
 def _preload(node: Node, _: bytes) -> Iterator[Reference]:
     """Yield the files that Vite before 5 loads with a chunk: ``p(() => import("./a.js"), ["assets/a.js"])``."""
     arguments = arguments_of(node)
-    if len(arguments) < 2 or arguments[0].type != "arrow_function" or arguments[1].type != "array":  # noqa: PLR2004
+    if len(arguments) < 2 or arguments[0].type != "arrow_function":  # noqa: PLR2004
         return
-    load, listed = arguments[:2]
+    load, files = arguments[0], elements_of(arguments[1])
     if load.end_byte - load.start_byte > _LONGEST_LOAD or b"import(" not in (load.text or b""):
         return
-    files = elements_of(listed)
     if all((string(file) or "").endswith(_PRELOADED) for file in files):
         for file in files:
-            yield from _file("preload list", file, Base.PUBLIC)
+            yield from literal("preload list", file, Need.FILE, Base.PUBLIC)
 
 
 def _system(node: Node, _: bytes) -> Iterator[Reference]:
     """Yield the files of ``System.register(["./a.js"], ...)`` and ``module.import("./b.js")``."""
-    function = node.child_by_field_name("function")
-    owner, called = ("", "") if function is None else member(function)
+    owner, called = member(node.child_by_field_name("function"))
     if called == "register" and owner == "System":
-        modules = next((argument for argument in arguments_of(node) if argument.type == "array"), None)
-        for module in [] if modules is None else elements_of(modules):
+        for module in next((list_ for argument in arguments_of(node) if (list_ := elements_of(argument))), []):
             if (string(module) or "").startswith(_RELATIVE):
-                yield from _file("System.register()", module, Base.FILE)
+                yield from literal("System.register()", module, Need.FILE)
     elif called == "import":
         for module in arguments_of(node)[:1]:
             text = string(module) or ""
             if text.startswith(_RELATIVE) and is_media(text):
-                yield from _file(f"{owner or '...'}.import()", module, Base.PAGE if owner == "System" else Base.FILE)
+                base = Base.PAGE if owner == "System" else Base.FILE
+                yield from literal(f"{owner or '...'}.import()", module, Need.FILE, base)
 
 
 def _workbox(node: Node, _: bytes) -> Iterator[Reference]:
@@ -99,7 +91,7 @@ def _workbox(node: Node, _: bytes) -> Iterator[Reference]:
     if name(node.child_by_field_name("function")) != "define":
         return
     for argument in arguments_of(node)[:1]:
-        for module in elements_of(argument) if argument.type == "array" else ():
+        for module in elements_of(argument):
             text = string(module) or ""
             if text.startswith(_WORKBOX):
                 yield Reference("define()", f"{text.removesuffix('.js')}.js", module.start_point.row, Need.FILE)
@@ -112,32 +104,26 @@ def _precached(node: Node, _: bytes) -> Iterator[Reference]:
         for pair in node.named_children
         if pair.type == "pair" and (key := pair.child_by_field_name("key")) is not None
     }
-    url = fields.get("url")
-    text = string(url)
-    if url is not None and text is not None and "revision" in fields:
-        yield Reference(PRECACHE, text, url.start_point.row, Need.CONTENT)
+    if "revision" in fields:
+        yield from literal(PRECACHE, fields.get("url"), Need.CONTENT)
 
 
 def _added(node: Node, _: bytes) -> Iterator[Reference]:
     """Yield the files that other service workers cache: ``cache.addAll(["/", "/app.js"])``, ``cache.add("/")``."""
-    function = node.child_by_field_name("function")
-    owner, called = ("", "") if function is None else member(function)
+    owner, called = member(node.child_by_field_name("function"))
     # Sets have add(), too: the object has to be named like a cache, or be minified.
     is_cache = called == "addAll" or (called == "add" and ("cache" in owner.lower() or len(owner) == 1))
     for argument in arguments_of(node)[:1] if is_cache else ():
-        for url in elements_of(argument) if argument.type == "array" else [argument]:
-            text = string(url)
-            if text is not None and (text.startswith(_ABSOLUTE) or is_media(text)):
-                yield Reference(PRECACHE, text, url.start_point.row, Need.CONTENT)
+        for url in elements_of(argument) or [argument]:
+            text = string(url) or ""
+            if text.startswith(_ABSOLUTE) or is_media(text):
+                yield from literal(PRECACHE, url, Need.CONTENT)
 
 
 def _chunks(node: Node, data: bytes) -> Iterator[Reference]:
     """Yield the files that webpack's functions name: ``r.u = id => "js/" + id + "." + {7: "1a2b3c4d"}[id] + ".js"``."""
-    left, right = node.child_by_field_name("left"), node.child_by_field_name("right")
-    if left is None or right is None:
-        return
-    called = member(left)[1]
-    if called in ("u", "miniCssF") or (called == "k" and _LOADER in data):
+    called, right = member(node.child_by_field_name("left"))[1], node.child_by_field_name("right")
+    if right is not None and (called in ("u", "miniCssF") or (called == "k" and _LOADER in data)):
         ids = () if called == "u" else _style_ids(data)
         for text in chunk_names(right, ids):
             if called != "k" or text.endswith(".css"):
@@ -156,13 +142,13 @@ def _turbopack(node: Node, _: bytes) -> Iterator[Reference]:
     for element in elements_of(node):
         text = string(element) or ""
         if text.startswith(_TURBOPACK) and is_media(text):
-            yield Reference("Turbopack chunk", text, element.start_point.row, Need.CHUNK, Base.PUBLIC)
+            yield from literal("Turbopack chunk", element, Need.CHUNK, Base.PUBLIC)
 
 
 def _vitepress(node: Node, _: bytes) -> Iterator[Reference]:
     """Yield the chunks of VitePress's pages: ``__VP_HASH_MAP__ = JSON.parse('{"guide_a.md": "BX4CeNGm"}')``."""
-    left, right = node.child_by_field_name("left"), node.child_by_field_name("right")
-    if left is None or right is None or member(left)[1] != "__VP_HASH_MAP__":
+    right = node.child_by_field_name("right")
+    if right is None or member(node.child_by_field_name("left"))[1] != "__VP_HASH_MAP__":
         return
     for argument in arguments_of(right)[:1]:
         try:
@@ -173,12 +159,6 @@ def _vitepress(node: Node, _: bytes) -> Iterator[Reference]:
             for ending in (".js", ".lean.js"):
                 text = f"assets/{page}.{digest}{ending}"
                 yield Reference("VitePress page", text, node.start_point.row, Need.FILE, Base.PUBLIC)
-
-
-def _file(kind: str, node: Node, base: Base) -> Iterator[Reference]:
-    text = string(node)
-    if text is not None:
-        yield Reference(kind, text, node.start_point.row, Need.FILE, base)
 
 
 #: A marker in the script, the type of node, and what finds references in such a node.

@@ -91,8 +91,7 @@ def _value(node: Node | None, call: _Call, depth: int) -> str | None:  # noqa: C
     if kind == "subscript_expression":
         return _looked_up(node, call, depth - 1)
     if kind == "template_string":
-        parts = [_part(child, call, depth - 1) for child in node.named_children]
-        return _joined(parts)
+        return _joined([_part(child, call, depth - 1) for child in node.named_children])
     if kind == "binary_expression":
         first = _value(node.child_by_field_name("left"), call, depth - 1)
         if _operator(node) == "||" and first:
@@ -133,9 +132,7 @@ def _is_equal(node: Node | None, call: _Call) -> bool | None:
 
 def _key(pair: Node) -> str | None:
     key = pair.child_by_field_name("key")
-    if key is not None and key.type == "property_identifier":
-        return name(key)
-    return _constant(key)
+    return name(key) if key is not None and key.type == "property_identifier" else _constant(key)
 
 
 def _constant(node: Node | None) -> str | None:

@@ -20,65 +20,31 @@ if TYPE_CHECKING:
 
     from justhtml import Node
 
-_FILE, _CONTENT, _PAGE = Need.FILE, Need.CONTENT, Need.PAGE
-
 _ATTRIBUTES: Final = {
-    ("script", "src"): _FILE,
-    ("script", "href"): _FILE,  # SVG's
-    ("script", "xlink:href"): _FILE,
-    ("img", "src"): _CONTENT,
-    ("input", "src"): _CONTENT,
-    ("audio", "src"): _CONTENT,
-    ("video", "src"): _CONTENT,
-    ("video", "poster"): _CONTENT,
-    ("source", "src"): _CONTENT,
-    ("track", "src"): _CONTENT,
-    ("embed", "src"): _CONTENT,
-    ("object", "data"): _CONTENT,
-    ("body", "background"): _CONTENT,
-    ("image", "href"): _CONTENT,  # SVG's, as the four below
-    ("image", "xlink:href"): _CONTENT,
-    ("use", "href"): _CONTENT,
-    ("use", "xlink:href"): _CONTENT,
-    ("feImage", "href"): _CONTENT,
-    ("iframe", "src"): _PAGE,
-    ("frame", "src"): _PAGE,
-    ("a", "href"): _PAGE,
-    ("area", "href"): _PAGE,
-    ("form", "action"): _PAGE,
-    ("button", "formaction"): _PAGE,
-    ("input", "formaction"): _PAGE,
+    (element, attribute): need
+    for need, names in {
+        Need.FILE: "script src, script href, script xlink:href",
+        Need.CONTENT: "img src, input src, audio src, video src, video poster, source src, track src, embed src, "
+        "object data, body background, image href, image xlink:href, use href, use xlink:href, feImage href",
+        Need.PAGE: "iframe src, frame src, a href, area href, form action, button formaction, input formaction",
+    }.items()
+    for element, attribute in (name.split() for name in names.split(", "))
 }
 _SETS: Final = (("img", "srcset"), ("source", "srcset"), ("link", "imagesrcset"))
-
+_ICONS: Final = ("icon", "mask-icon", "apple-touch-icon", "apple-touch-icon-precomposed", "apple-touch-startup-image")
 #: The first of a link's relations that is a key here counts; others (``canonical``) load nothing.
 _RELATIONS: Final = {
-    "stylesheet": _FILE,
-    "modulepreload": _FILE,
-    "preload": _CONTENT,
-    "prefetch": _PAGE,
-    "prerender": _PAGE,
-    "icon": _CONTENT,
-    "mask-icon": _CONTENT,
-    "apple-touch-icon": _CONTENT,
-    "apple-touch-icon-precomposed": _CONTENT,
-    "apple-touch-startup-image": _CONTENT,
-    "manifest": _CONTENT,
-    "search": _CONTENT,
-    "alternate": _PAGE,
+    **dict.fromkeys(("stylesheet", "modulepreload"), Need.FILE),
+    **dict.fromkeys(("preload", "manifest", "search", *_ICONS), Need.CONTENT),
+    **dict.fromkeys(("prefetch", "prerender", "alternate"), Need.PAGE),
 }
 #: The kind of the link that loads a web app manifest.
 MANIFEST_LINK: Final = "<link manifest>"
-#: Kinds that no page needs.
-MINOR: Final = frozenset(
-    (
-        MANIFEST_LINK,
-        "<link search>",
-        *(f"<link {relation}>" for relation in _RELATIONS if "icon" in relation or "startup" in relation),
-    )
-)
-#: The URL of a candidate of a set, after the whitespace and commas before it.
-_CANDIDATE: Final = re.compile(r"[ \t\n\f\r,]*([^ \t\n\f\r]+)")
+#: The kinds of references that no page needs.
+MINOR: Final = frozenset((MANIFEST_LINK, "<link search>", *(f"<link {icon}>" for icon in _ICONS)))
+#: A candidate of a set: its URL, and the descriptors after it, in which a comma may be in parentheses.
+_URL: Final = re.compile(r"[ \t\n\f\r,]*([^ \t\n\f\r]+)")
+_DESCRIPTORS: Final = re.compile(r"(?:[^,(]|\([^)]*\)?)*")
 _CODE: Final = ("script", "style")
 #: The script of Vite's plugin for old browsers whose attribute has the URL that SystemJS loads there.
 _LEGACY_ENTRY: Final = "vite-legacy-entry"
@@ -205,24 +171,10 @@ def _refreshed(content: str) -> str:
 def _candidates(srcset: str) -> Iterator[str]:
     """Yield the URLs of a ``srcset`` (HTML standard, parsing a srcset attribute)."""
     at = 0
-    while found := _CANDIDATE.match(srcset, at):
-        start, end = found.span(1)
-        url = srcset[start:end].rstrip(",")
+    while found := _URL.match(srcset, at):
+        url = found[1].rstrip(",")
         if url:
             yield url
-        # A comma at the end of a URL ends the candidate; otherwise descriptors follow.
-        at = end if len(url) < end - start else _after_descriptors(srcset, end)
-
-
-def _after_descriptors(srcset: str, at: int) -> int:
-    """Return the end of a candidate's descriptors; a comma in parentheses does not end them."""
-    depth = 0
-    for position in range(at, len(srcset)):
-        character = srcset[position]
-        if character == "(":
-            depth += 1
-        elif character == ")" and depth:
-            depth -= 1
-        elif character == "," and not depth:
-            return position
-    return len(srcset)
+        at = found.end()
+        descriptors = _DESCRIPTORS.match(srcset, at) if url == found[1] else None  # a comma ends the candidate
+        at = at if descriptors is None else descriptors.end()

@@ -8,7 +8,6 @@ of a file. Source maps do not count: no page loads them.
 from __future__ import annotations
 
 import re
-from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from version_affinity.assets.loading.media import is_media
@@ -16,14 +15,14 @@ from version_affinity.checking.origins import split_origin
 from version_affinity.checking.references import Base, Document, Fault, Need, Reference, has_scheme, is_fragment
 
 from .bundlers import FINDERS as BUNDLERS
-from .syntax import Position, arguments_of, first_error, member, name, parsed, placed_nodes, string
+from .syntax import arguments_of, first_error, literal, member, name, parsed, placed_nodes, string
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from tree_sitter import Node
 
-    Finder = Callable[[Node], Iterator[Reference]]
+    Finder = Callable[[Node, bytes], Iterator[Reference]]
 
 #: The kind of a service worker that is registered. A library may do that in a part that the application does not use.
 SERVICE_WORKER: Final = "serviceWorker.register()"
@@ -56,10 +55,10 @@ def script_references(data: bytes, first_line: int = 1) -> Document:
     >>> [(found.kind, found.text) for found in script_references(b"import './a.js'; import(`./b.js`)").references]
     [('import', './a.js'), ('import()', './b.js')]
     """
-    finders: dict[str, Finder] = {**_FINDERS, **dict.fromkeys(_STRINGS, partial(_named, data))}
+    finders = {kind: [finder] for kind, finder in _FINDERS.items()}
     for marker, kind, finder in BUNDLERS:
         if marker in data:
-            finders[kind] = _both(finders.get(kind), finder, data)
+            finders.setdefault(kind, []).append(finder)
     tree = parsed(data)
     references: list[Reference] = []
     bases: set[int] = set()
@@ -68,10 +67,12 @@ def script_references(data: bytes, first_line: int = 1) -> Document:
             continue
         if node.type == "new_expression":
             bases.update(argument.start_byte for argument in arguments_of(node)[1:2] if argument.type == node.type)
-        is_fallible = _may_fail(data, node, position)
+        # The script expects that the file may be missing: it is in a condition or try, or has a catch().
+        is_fallible = position.is_conditional or data.startswith(_CATCH, node.end_byte)
         references += (
             found._replace(line=found.line + first_line, is_conditional=is_fallible and found.kind in _FALLIBLE)
-            for found in finders[node.type](node)
+            for finder in finders[node.type]
+            for found in finder(node, data)
             if not is_fragment(found.text)
         )
     certain = {found.text for found in references if found.kind != _STRING}
@@ -81,66 +82,42 @@ def script_references(data: bytes, first_line: int = 1) -> Document:
     return Document(tuple(dict.fromkeys(kept)), faults)
 
 
-def _may_fail(data: bytes, node: Node, position: Position) -> bool:
-    """Return whether a script expects that a node may fail: it is in a condition or try, or has a catch()."""
-    return position.is_conditional or data.startswith(_CATCH, node.end_byte)
-
-
-def _both(first: Finder | None, second: Callable[[Node, bytes], Iterator[Reference]], data: bytes) -> Finder:
-    def both(node: Node) -> Iterator[Reference]:
-        if first is not None:
-            yield from first(node)
-        yield from second(node, data)
-
-    return both
-
-
-def _static(node: Node) -> Iterator[Reference]:
+def _static(node: Node, _: bytes) -> Iterator[Reference]:
     """Yield the module of an ``import`` or an ``export ... from``."""
     source = node.child_by_field_name("source")
     kind = "import" if node.type == "import_statement" else "export from"
-    yield from _literal(kind, source, Need.FILE, Base.SPECIFIER)
+    yield from literal(kind, source, Need.FILE, Base.SPECIFIER)
 
 
-def _call(node: Node) -> Iterator[Reference]:
+def _call(node: Node, _: bytes) -> Iterator[Reference]:
     function = node.child_by_field_name("function")
-    if function is None or function.type not in ("import", "identifier", "member_expression"):
-        return
     arguments = arguments_of(node)
-    if not arguments:
+    if function is None or not arguments:
         return
     first = arguments[0]
+    owner, called = member(function)
     if function.type == "import":
-        yield from _literal("import()", first, Need.FILE, Base.SPECIFIER)
-    elif function.type == "identifier":
-        if name(function) == _IMPORT_SCRIPTS:
-            yield from _imported_scripts(arguments)
-    else:
-        owner, called = member(function)
-        if called == "resolve" and owner == "import.meta":
-            yield from _literal("import.meta.resolve()", first, Need.CONTENT, Base.SPECIFIER)
-        elif called == "register" and owner.endswith("serviceWorker"):
-            yield from _literal(SERVICE_WORKER, first, Need.FILE, Base.PAGE)
-        elif called == "addModule" and owner.endswith("Worklet"):
-            yield from _literal("addModule()", first, Need.FILE, Base.PAGE)
-        elif called == _IMPORT_SCRIPTS and owner in _GLOBALS:
-            yield from _imported_scripts(arguments)
+        yield from literal("import()", first, Need.FILE, Base.SPECIFIER)
+    elif _IMPORT_SCRIPTS in (name(function), called if owner in _GLOBALS else ""):
+        for argument in arguments:
+            yield from literal("importScripts()", argument, Need.FILE)
+    elif called == "resolve" and owner == "import.meta":
+        yield from literal("import.meta.resolve()", first, Need.CONTENT, Base.SPECIFIER)
+    elif called == "register" and owner.endswith("serviceWorker"):
+        yield from literal(SERVICE_WORKER, first, Need.FILE, Base.PAGE)
+    elif called == "addModule" and owner.endswith("Worklet"):
+        yield from literal("addModule()", first, Need.FILE, Base.PAGE)
 
 
-def _imported_scripts(arguments: list[Node]) -> Iterator[Reference]:
-    for argument in arguments:
-        yield from _literal("importScripts()", argument, Need.FILE, Base.FILE)
-
-
-def _new(node: Node) -> Iterator[Reference]:
+def _new(node: Node, _: bytes) -> Iterator[Reference]:
     constructor, arguments = node.child_by_field_name("constructor"), arguments_of(node)
     if constructor is None or not arguments:
         return
     called = member(constructor)[1] or name(constructor)
     if called in _WORKERS:
-        yield from _literal(f"new {called}()", arguments[0], Need.FILE, Base.PAGE)
+        yield from literal(f"new {called}()", arguments[0], Need.FILE, Base.PAGE)
     elif called == "URL" and len(arguments) > 1 and _is_own_url(arguments[1]) and not _is_directory(arguments[0]):
-        yield from _literal("new URL()", arguments[0], Need.CONTENT, Base.FILE)
+        yield from literal("new URL()", arguments[0], Need.CONTENT)
 
 
 def _is_directory(node: Node) -> bool:
@@ -161,7 +138,7 @@ def _is_own_url(node: Node) -> bool:
     return text.endswith(b"meta.url") or b"currentScript" in text
 
 
-def _named(data: bytes, node: Node) -> Iterator[Reference]:
+def _named(node: Node, data: bytes) -> Iterator[Reference]:
     """Yield a string that may be the URL of a file: bundlers write one where a script imports an image."""
     if node.end_byte - node.start_byte > _LONGEST_URL or b"." not in (node.text or b""):
         return
@@ -185,16 +162,11 @@ def _is_ending(before: bytes) -> bool:
     return before.endswith(b"+") and not before[:-1].rstrip().endswith(_STARTS)
 
 
-def _literal(kind: str, node: Node | None, need: Need, base: Base) -> Iterator[Reference]:
-    text = string(node)
-    if node is not None and text is not None:
-        yield Reference(kind, text, node.start_point.row, need, base)
-
-
 #: The finders by type of node. The lines of their references count from 0.
 _FINDERS: Final[dict[str, Finder]] = {
     "import_statement": _static,
     "export_statement": _static,
     "call_expression": _call,
     "new_expression": _new,
+    **dict.fromkeys(_STRINGS, _named),
 }

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import tree_sitter_javascript
 from tree_sitter import Language, Parser
 
+from version_affinity.checking.references import Base, Need, Reference
+
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator
 
@@ -111,14 +113,16 @@ def arguments_of(node: Node) -> list[Node]:
     return [argument for argument in arguments.named_children if argument.type != "comment"]
 
 
-def elements_of(array: Node) -> list[Node]:
-    """Return the elements of an array."""
-    return [element for element in array.named_children if element.type != "comment"]
+def elements_of(node: Node | None) -> list[Node]:
+    """Return the elements of an array; none of anything else."""
+    if node is None or node.type != "array":
+        return []
+    return [element for element in node.named_children if element.type != "comment"]
 
 
-def member(node: Node) -> tuple[str, str]:
-    """Return the texts before and after the last dot of a member expression; "" for a long one."""
-    if node.type != "member_expression":
+def member(node: Node | None) -> tuple[str, str]:
+    """Return the texts before and after the last dot of a member expression; "" for a long one or another node."""
+    if node is None or node.type != "member_expression":
         return "", ""
     return name(node.child_by_field_name("object")), name(node.child_by_field_name("property"))
 
@@ -144,6 +148,13 @@ def string(node: Node | None) -> str | None:
         else:
             return None
     return "".join(parts)
+
+
+def literal(kind: str, node: Node | None, need: Need, base: Base = Base.FILE) -> Iterator[Reference]:
+    """Yield the reference whose URL is the value of a string; none for another node. Its line counts from 0."""
+    text = string(node)
+    if node is not None and text is not None:
+        yield Reference(kind, text, node.start_point.row, need, base)
 
 
 def _unescaped(escape: str) -> str:
