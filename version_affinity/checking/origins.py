@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from version_affinity.assets.loading.asset import Asset
 
-    from .references import Document, Reference
+    from .references import Document
 
 # With the default port (URL standard, special schemes). A URL may omit the scheme of its page.
 _SCHEMES: Final = {"https:": ":443", "http:": ":80", "": ""}
@@ -89,12 +89,6 @@ def unlisted_origins(
 
     Such an origin is the ``<base>`` of a page, or a reference to it ends like the path of a fingerprinted file of the
     build. All references to the origin are counted: one to a missing file ends like no path.
-
-    Args:
-        documents: The references in the files of the build.
-        files: The files of the build.
-        own: The origins that are known to serve it.
-        mount: The path under which it is served, with "/" at both ends.
     """
     named: dict[str, list[str]] = {}
     for file, asset in files.items():
@@ -125,17 +119,13 @@ def _references_elsewhere(document: Document, base: tuple[str, str] | None, own:
     """Yield the other origins that a file refers to, and the paths on them."""
     for reference in document.references:
         there = own.other(reference.text)
+        text = cleaned(reference.text).replace("\\", "/")
         if there is not None:
             yield there
-        elif base is not None and _is_relative_to_base(reference):
-            yield base[0], resolve(reference.text, resolve(base[1], "/"))
-
-
-def _is_relative_to_base(reference: Reference) -> bool:
-    text = cleaned(reference.text).replace("\\", "/")
-    if text.startswith("//") or has_scheme(text):
-        return False
-    return reference.base in (Base.FILE, Base.PAGE) or text.startswith(("/", "."))
+        elif base is None or text.startswith("//") or has_scheme(text):
+            continue
+        elif reference.base in (Base.FILE, Base.PAGE) or text.startswith(("/", ".")):
+            yield base[0], resolve(text, resolve(base[1], "/"))
 
 
 def _checked(origin: object) -> str:

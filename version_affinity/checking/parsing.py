@@ -115,11 +115,8 @@ def parse_files(
 ) -> dict[Task, Document]:
     """Return the references in files. A file whose parser hangs or crashes has a fault.
 
-    Args:
-        tasks: The files.
-        progress: Called in this thread after each file with the number of parsed files and of all files. An exception
-            that it raises ends the work, after the files that are being parsed.
-        parse: Parses one file; a function of a module, since other processes call it.
+    ``progress`` is called in this thread after each file. An exception that it raises ends the work, after the files
+    that are being parsed. Other processes call ``parse``, so it is a function of a module.
     """
     waiting = sorted(dict.fromkeys(tasks), key=lambda task: task.cost)
     total = len(waiting)

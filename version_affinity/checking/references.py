@@ -47,22 +47,14 @@ class Base(Enum):
 
 
 class Reference(NamedTuple):
-    """A reference as a file contains it.
-
-    Attributes:
-        kind: The syntax, as people write it: ``<script src>``, ``@import``, ``import()``.
-        text: The URL or specifier.
-        line: The line in the file, from 1.
-        need: What must exist.
-        base: What it is relative to.
-        is_conditional: Whether a condition or an exception may keep the browser from following it.
-    """
+    """A reference as a file contains it: its syntax, such as ``@import``, its URL or specifier, its line from 1."""
 
     kind: str
     text: str
     line: int
     need: Need
     base: Base = Base.FILE
+    #: Whether a condition or an exception may keep the browser from following it.
     is_conditional: bool = False
 
 
@@ -74,20 +66,13 @@ class Fault(NamedTuple):
 
 
 class Document(NamedTuple):
-    """What parsing one file found.
-
-    Attributes:
-        references: The references, in the order in which they were found.
-        faults: The places that could not be parsed.
-        base: The URL of HTML's ``<base href>``; None without one.
-        import_maps: The line and the text of each import map.
-        is_partial: Whether it is HTML without a doctype, which is often put into another page.
-    """
+    """The result of parsing one file; of HTML, with its ``<base href>``, and the line and text of each import map."""
 
     references: tuple[Reference, ...] = ()
     faults: tuple[Fault, ...] = ()
     base: str | None = None
     import_maps: tuple[tuple[int, str], ...] = ()
+    #: Whether it is HTML without a doctype, which is often put into another page.
     is_partial: bool = False
 
 

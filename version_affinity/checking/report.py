@@ -63,16 +63,11 @@ class Notice(NamedTuple):
 
 
 class Unchecked(NamedTuple):
-    """An origin that seems to serve the build: it has a fingerprinted file of the build, or is a page's base.
-
-    Attributes:
-        origin: The origin, such as "https://cdn.example".
-        references: The number of references to it.
-        path: The path on it that seems to hold the build; "" for the prefix of the check.
-    """
+    """An origin that seems to serve the build, such as "https://cdn.example", and the number of references to it."""
 
     origin: str
     references: int
+    #: The path on it that seems to hold the build; "" for the prefix of the check.
     path: str
 
 

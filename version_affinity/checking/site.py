@@ -44,7 +44,7 @@ class Site:
 
     Args:
         build: Its files.
-        prefix: The path under which they are served, with "/" at both ends.
+        prefix: The path under which it is served, with "/" at both ends.
         is_apps: Returns whether a path goes to the application before files.
         directories: The directories of all known versions.
         origins: The origins that serve it.

@@ -67,15 +67,7 @@ def follow_references(
     entries: Iterable[str],
     parse_manifest: Callable[[Asset], Document],
 ) -> Trace:
-    """Follow all references of a version.
-
-    Args:
-        site: What answers.
-        documents: The references in its files.
-        pages: The files that are pages.
-        entries: Other files that are loaded without a reference in a page.
-        parse_manifest: Returns the references of a web app manifest.
-    """
+    """Follow all references of a version, from its pages and from files that are loaded without a reference in one."""
     tracer = _Tracer(site, documents, parse_manifest)
     by_map: dict[ImportMap, list[str]] = {}
     for page in pages:

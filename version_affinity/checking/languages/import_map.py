@@ -62,10 +62,8 @@ def parse_import_maps(
 ) -> tuple[ImportMap, tuple[Reference, ...], tuple[Fault, ...]]:
     """Return the import maps of a page, merged, with their references and faults.
 
-    Args:
-        texts: The line and the text of each map. The first one with a specifier counts.
-        base: The path of the page's base URL.
-        local: Returns the path of a URL of the build's own origins, and any other text unchanged.
+    The first map with a specifier counts. ``local`` returns the path of a URL of the build's own origins, and any other
+    text unchanged.
     """
     imports: dict[str, str | None] = {}
     scopes: dict[str, dict[str, str | None]] = {}
