@@ -216,8 +216,8 @@ OPTIONS: list[tuple[Callable[[Path], dict[str, Any]], tuple[str, ...]]] = [
         lambda root: {"versions": [Version("v1", Answer())], "not_found_handling": "spa"},
         ("not_found_handling='spa'", "use one of none"),
     ),
-    (lambda root: {"memory": -1}, ("memory=-1", "no number of bytes", "0 for none")),
-    (lambda root: {"memory": "64M"}, ("memory='64M'", "no number of bytes")),
+    (lambda root: {"memory": -1}, ("memory=-1", "is not a number of bytes", "0 for none")),
+    (lambda root: {"memory": "64M"}, ("memory='64M'", "is not a number of bytes")),
     (lambda root: {"fingerprinted": "("}, ("fingerprinted='('", "neither a regular expression nor a callable")),
     # the cookie
     (lambda root: {"cookie": ""}, ("cookie=''", "cannot be a cookie's name", "letters, digits")),
@@ -300,7 +300,7 @@ def test_static_assets(root: Path, options: dict[str, Any], words: tuple[str, ..
 
 def test_no_directory() -> None:
     """An empty name, as from a variable that is not set, is not the working directory."""
-    refused(lambda: StaticAssets(""), "directory=''", "names none", "such as 'dist'")
+    refused(lambda: StaticAssets(""), "directory=''", "is empty", "such as 'dist'")
 
 
 @pytest.mark.parametrize("percentages", ["v1", 5, None, [("v1", 100)], {"v1"}])
