@@ -1,10 +1,10 @@
-"""``VersionAffinity``: the WSGI middleware, five steps over one state.
+"""``VersionAffinity``: the WSGI middleware. A request takes five steps over one immutable state.
 
-1. serve by name: a fingerprinted file, whoever asks, from whichever known version has it
-2. decide: the version, by the kind of request
-3. app_first: paths that belong to the wrapped application
-4. serve: the decided version's file, a rescue, the single-page document, a 404, or the wrapped application
-5. finish: caching headers, Vary, trace, cookie
+1. Serve by name: a fingerprinted file, to anyone, from any known version that has it.
+2. Decide: the version, by the kind of request.
+3. ``app_first``: paths that belong to the wrapped application.
+4. Serve: the decided version's file, a rescue, the single-page document, a 404, or the wrapped application.
+5. Finish: caching headers, Vary, trace, cookie.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from .counters import Counters
 from .decision.decider import DECISION, VERSION
 from .decision.keys import Header, check_keys
 from .decision.overrides import DEFAULT_HEADERS, Overrides
-from .decision.request import Request, path_of, service_workers_by
+from .decision.request import Request, service_workers_by
 from .deployment import check_name
 from .responses.applications import Applications, Exchange
 from .responses.explanation import explain
@@ -51,6 +51,7 @@ from .rollout.rollout import Rollout
 from .rollout.source import Source
 from .rollout.state import Settings, State
 from .templating import TemplateFunctions
+from .wire import path_of
 
 if TYPE_CHECKING:
     import os
@@ -70,39 +71,45 @@ if TYPE_CHECKING:
 
 
 class VersionAffinity(TemplateFunctions):
-    """Serves several versions of a front end by percentage, and never lets a page miss a file of its own.
+    """Serves several versions of a front end by percentage; a page always gets the files of its own version.
 
     Args:
-        app: The WSGI application that gets whatever no version claims; None to serve the versions alone.
-        versions: The versions of the first deployment; or a ``Releases``, which the command line changes.
-        retained: Versions that have no share any more and are kept for the pages that they have given out.
-        name: Part of the hash, of the override header and of the cookie's name. Leave it out beside ``Releases``.
-        keys: The key sources; the first that yields something is the version key.
-        prefix: The path under which the versions are served. Outside it, everything goes to ``app``.
-        app_first: Patterns of paths that go to ``app`` before a file is looked for; see ``patterns.py``.
-        unpinned: Patterns of paths by which a page looks for a newer version; None: those that frameworks poll.
-        service_workers: Patterns of the paths of service workers' scripts; the pin does not answer what these ask for.
+        app: The WSGI application that gets every request that no version answers; None to serve the versions alone.
+        versions: The versions of the first deployment, or a ``Releases``, which the command line changes.
+        retained: Versions without a share that stay known, for pages that were delivered earlier.
+        name: Part of the hash that assigns users, of the override header and of the cookie's name. Leave it out with
+            ``Releases``.
+        keys: The key sources. The first one that yields a value is the version key.
+        prefix: The path under which the versions are served. All other paths go to ``app``.
+        app_first: Patterns of paths that go to ``app`` before a file is looked up, such as ``/api/*``.
+        unpinned: Patterns of paths that a page polls for a newer version. None: those that frameworks poll.
+        service_workers: Patterns of the paths of service workers' scripts, whose requests the pin does not decide.
             None: the usual names, and the scripts in builds that handle a service worker's events.
-        html_handling, not_found_handling: See ``StaticAssets``.
-        cookie: The affinity cookie's name, in which "{name}" stands for ``name``; None: no bucket, no pin.
-        secure: Whether the cookie is ``Secure``; None follows wsgi.url_scheme.
+        html_handling: As in ``StaticAssets``, like ``not_found_handling``, ``ignore`` and ``content_types``.
+        cookie: The name of the affinity cookie, in which "{name}" stands for ``name``. None: no bucket and no pin.
+        secure: Whether the cookie is Secure. None follows wsgi.url_scheme. Set True behind a TLS proxy that does not
+            forward the scheme.
         override_headers: The request headers that may force a version.
-        override_secret: Signs pins, overrides (``sign_override``) and links (``override_link``): no others count then.
-            16 characters or more; of a list, the last one signs, all verify. None: any user may see a staged version.
-        fingerprinted: Which files carry their content hash in the name, where no convention tells; see ``scan``.
-        memory: How many bytes of file content are held in this process, for all versions together.
-        ignore: Patterns of files that are not served; see ``scan``.
-        content_types: Adds to the built-in types, or changes them: ``{".mdl": "model/vnd.mdl"}``.
+        override_secret: Signs pins, overrides (``sign_override``) and links (``override_link``); unsigned ones do not
+            count. 16 characters or more. In a list, the last one signs and all of them verify. None: anybody may see
+            a staged version.
+        fingerprinted: Which further files carry a hash of their content in the name, where no convention says so.
+        memory: How many bytes of file content this process holds, for all versions together.
         allow_all_origins: Whether pages of other origins may use the fingerprinted files, such as fonts.
-        hand_over: ``XAccelRedirect(…)`` or ``XSendfile(…)`` where the server in front sends large files.
+        hand_over: ``XAccelRedirect(...)`` or ``XSendfile(...)`` if the server in front sends large files.
         allow_source: Whether a version's directory may be a project's source directory, which is refused otherwise.
-        autorefresh: For development: look at every request whether the directories of versions have changed.
-        root: The directory from which relative directories of versions count; the working directory where it is "".
+        autorefresh: For development: check on every request whether the versions' directories have changed.
+        root: The directory that relative directories of versions start from. "": the working directory.
 
     Raises:
-        ConfigurationError: anything that cannot be used, when it is configured and never on a request.
+        ConfigurationError: An option cannot be used. Raised here, never on a request.
 
-    The decision is in ``environ["version_affinity.decision"]``, its version in ``environ["version_affinity.version"]``.
+    The application finds the decision in ``environ["version_affinity.decision"]``, and the id of its version in
+    ``environ["version_affinity.version"]``.
+
+    >>> from version_affinity import Cookie, StaticAssets, Version, VersionAffinity
+    >>> versions = [Version("v1", "builds/v1", percentage=90), Version("v2", "builds/v2", percentage=10)]
+    >>> app.wsgi_app = VersionAffinity(app.wsgi_app, versions, keys=[Cookie("user_id")])  # doctest: +SKIP
     """
 
     def __init__(
@@ -245,7 +252,7 @@ class VersionAffinity(TemplateFunctions):
         return start_response if self._links is None else self._links.clearing(exchange, start_response)
 
     def _arrived(self, state: State, path: str, version: str) -> NamedFile | None:
-        """Return a fingerprinted file of a version that was uploaded a moment ago; None without one."""
+        """Look for versions that were uploaded a moment ago; return the fingerprinted file if one of them has it."""
         if self._source is None:
             return None
         self._source.look()
@@ -270,7 +277,7 @@ class VersionAffinity(TemplateFunctions):
 
     @property
     def override_secret(self) -> bytes | None:
-        """The secret that signs overrides and their links, None without one."""
+        """The secret that signs overrides and their links; None without one."""
         secrets = self._state.settings.overrides.secrets
         return secrets[-1] if secrets else None
 
@@ -286,52 +293,51 @@ class VersionAffinity(TemplateFunctions):
 
     @property
     def source(self) -> Source | None:
-        """The ``Releases`` that are followed, None where the versions were listed."""
+        """The ``Releases`` that are followed; None where the versions were listed."""
         return self._source
 
     def deploy(self, percentages: Mapping[str, float | None]) -> Deployment:
-        """Replace the deployment, under running requests; every request sees one or the other. Opens no file.
+        """Replace the deployment. Running requests see either the old or the new one; no file is opened.
 
-        Versions that are left out stay known: their pages still get their files.
+        Versions that are left out stay known, so that their pages still get their files.
 
         Args:
-            percentages: Version id to percentage, in sum 100 (within 0.001); None shares the remainder.
-
-        Returns:
-            The new deployment.
+            percentages: Version id to percentage. The sum is 100 (within 0.001); None shares the remainder.
 
         Raises:
-            ConfigurationError: unusable percentages, an unknown id, or ``Releases``. Nothing has changed then.
+            ConfigurationError: The percentages cannot be used, an id is unknown, or the versions are those of
+                ``Releases``. Nothing has changed then.
         """
         return self._rollout.deploy(percentages)
 
     def add(self, version: Version) -> None:
-        """Make a version known: its files are served by name from now on, and ``deploy`` may give it a share.
+        """Make a version known: its files are served by name, and ``deploy`` may give it a share.
 
-        The directory is read before anything changes, so requests are served meanwhile.
+        Requests are served while its directory is read.
 
         Raises:
-            ConfigurationError: a known id, a percentage, an unusable directory, or versions of ``Releases``.
+            ConfigurationError: The id is known, the version has a percentage, its directory cannot be used, or the
+                versions are those of ``Releases``.
         """
         self._rollout.add(version)
 
     def retire(self, version: str) -> None:
-        """Forget a version that is not in the deployment; its files are not served any more.
+        """Forget a version that is not in the deployment. Its files are not served any more.
 
         Raises:
-            ConfigurationError: it is not known, is in the deployment, or belongs to ``Releases``.
+            ConfigurationError: The version is not known, is in the deployment, or is one of ``Releases``.
         """
         self._rollout.retire(version)
 
     def counters(self) -> Counts:
-        """Return what this process has counted since it started."""
+        """Return the counters of this process since its start."""
         return self._counters.read()
 
     def explain(self, environ: WSGIEnvironment) -> Explanation:
-        """Return which version a request would get, and why, step by step. Nothing is served, counted or changed.
+        """Return which version a request would get, and why. Nothing is served, counted or changed.
 
         Args:
-            environ: The request. It may be made by hand, for example by ``werkzeug.test.create_environ``.
+            environ: The request, for example made by ``werkzeug.test.create_environ``.
         """
         state, asked = self._state, {"REQUEST_METHOD": "GET", **environ}
         request, again = (Request(asked, self._cookie, state.workers) for _ in range(2))

@@ -9,8 +9,11 @@ from __future__ import annotations
 import os
 import re
 import unicodedata
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import quote_from_bytes, unquote_to_bytes
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
 
 # --- text and bytes ---------------------------------------------------------------------------------------------------
 
@@ -21,6 +24,11 @@ def wire_bytes(text: str) -> bytes:
         return text.encode("latin-1")
     except UnicodeEncodeError:  # an environ made by hand
         return text.encode("utf-8", "surrogatepass")
+
+
+def path_of(environ: WSGIEnvironment) -> str:
+    """Return a request's path below the mount; "" for the mount without its slash."""
+    return environ.get("PATH_INFO") or ("" if environ.get("SCRIPT_NAME") else "/")
 
 
 def utf8(text: str) -> bytes:

@@ -15,8 +15,8 @@ from version_affinity.decision.request import (
     SUBRESOURCE,
     Kind,
     Request,
-    path_of,
 )
+from version_affinity.wire import path_of
 
 HTML = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 

@@ -15,6 +15,7 @@ from .http.response import ACCEPT_ENCODING, CONDITIONAL, OK, Parts, text_respons
 from .loading.asset import Representation
 from .loading.memory import cached_content, open_same
 from .loading.tree import BLOCK
+from .rules.changes import without
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -39,7 +40,8 @@ VARY_ENCODING: Final = ("Vary", "Accept-Encoding")
 #: Lets pages of other origins use a file (WHATWG Fetch).
 ALLOW_ALL_ORIGINS: Final = ("Access-Control-Allow-Origin", "*")
 
-_READS: Final = ("GET", "HEAD")
+#: The methods that a file answers with itself.
+READS: Final = ("GET", "HEAD")
 _PREFLIGHT: Final = (
     ("Access-Control-Allow-Methods", "GET, HEAD"),
     ("Access-Control-Allow-Headers", "*"),
@@ -47,8 +49,8 @@ _PREFLIGHT: Final = (
 )
 
 # What says of a file that it is the one at the path, and may be asked for in parts.
-_OF_THE_PATH: Final = ("ETag", "Accept-Ranges")
-_TYPE: Final = "content-type"
+_OF_THE_PATH: Final = ("etag", "accept-ranges")
+_TYPE: Final = ("content-type",)
 
 #: What is logged of a file that ``send`` could not send.
 LOST: Final = (
@@ -111,8 +113,8 @@ def changed(response: Response, changes: HeaderChanges) -> Response:
     if status[0] == "4":
         changes = changes.uncached
     if status[0] != "2" or headers[0][1].startswith("multipart/byteranges"):
-        added = tuple(header for header in changes.added if header[0].lower() != _TYPE)
-        changes = changes._replace(removed=changes.removed - {_TYPE}, added=added)
+        added = tuple(without(changes.added, _TYPE))
+        changes = changes._replace(removed=changes.removed.difference(_TYPE), added=added)
     return response._replace(headers=changes.applied_to(headers))
 
 
@@ -161,7 +163,7 @@ def preflight_headers(
         changes: What the rules of ``_headers`` change in its answers.
     """
     asked = environ.get("HTTP_ACCESS_CONTROL_REQUEST_METHOD")
-    if asked not in _READS or environ["REQUEST_METHOD"] != "OPTIONS" or ALLOW_ALL_ORIGINS not in kept:
+    if asked not in READS or environ["REQUEST_METHOD"] != "OPTIONS" or ALLOW_ALL_ORIGINS not in kept:
         return None
     headers = [ALLOW_ALL_ORIGINS] if changes is None else changes.applied_to([ALLOW_ALL_ORIGINS])
     allowed = [header for header in headers if header[0].lower() == "access-control-allow-origin"]
@@ -170,7 +172,7 @@ def preflight_headers(
 
 def stand_in_headers(page: Asset) -> list[HeaderField]:
     """Return what describes a page that stands in for a missing file: it is not the file at this path."""
-    return [header for header in page.headers if header[0] not in _OF_THE_PATH]
+    return without(page.headers, _OF_THE_PATH)
 
 
 class SizedFile(FileIO):

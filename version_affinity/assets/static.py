@@ -19,7 +19,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Final, cast
 
 from version_affinity.errors import ConfigurationError
-from version_affinity.wire import wsgi_text
+from version_affinity.wire import path_of, wsgi_text
 
 from .build import APP, DOCUMENT, NO_FILE, REDIRECT, Build, Found
 from .http.response import NO_STORE, REVALIDATE, Parts, Response, respond, text_headers
@@ -35,6 +35,7 @@ from .sending import (
     LOST,
     NO_CONTENT,
     NOT_FOUND,
+    READS,
     VARY_ENCODING,
     changed,
     is_of_server,
@@ -69,9 +70,6 @@ DEFAULT_MEMORY: Final = 64 * 1024 * 1024
 
 # Heuristically cacheable (RFC 9110 section 15.1): caches keep these unless Cache-Control says otherwise.
 _LASTING: Final = ("301", "308")
-#: What a prefix must be.
-ASKABLE: Final = "write one such as '/shop/', without '?', '#' and '%', and without '//', '.' and '..' between slashes"
-_READS: Final = frozenset(("GET", "HEAD"))
 # These tell the request for a page from those for what the page loads (W3C Fetch Metadata).
 _FETCH: Final = "Sec-Fetch-Mode, Sec-Fetch-Dest"
 _OF_OTHERS: Final = (REVALIDATE,), (REVALIDATE, VARY_ENCODING)
@@ -175,8 +173,8 @@ class StaticAssets:
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request (PEP 3333)."""
-        path = environ.get("PATH_INFO", "") or _root(environ)
-        reading = environ["REQUEST_METHOD"] in _READS
+        path = environ.get("PATH_INFO") or path_of(environ)
+        reading = environ["REQUEST_METHOD"] in READS
         mount = self._mount
         is_inside = not mount or path == mount or path.startswith(self.prefix)
         sent: Sent | None = None
@@ -339,23 +337,15 @@ def redirected(target: Leading, prefix: str, environ: WSGIEnvironment) -> Respon
     return Response(status, [*text_headers(b""), ("Location", to)], b"")
 
 
-def _root(environ: WSGIEnvironment) -> str:
-    """Return the meaning of an empty path: the mount without its slash, or the root if nothing is mounted."""
-    return "" if environ.get("SCRIPT_NAME") else "/"
-
-
-def is_askable(prefix: str) -> bool:
-    """Return whether a browser's path can begin with a prefix."""
-    segments = prefix.strip("/").split("/")
-    return "//" not in prefix and not set(prefix) & set("?#%") and {".", ".."}.isdisjoint(segments)
-
-
 def mounted(prefix: object) -> str:
-    """Return a prefix as PATH_INFO shows it: with "/" at both ends, its UTF-8 decoded as latin-1 (PEP 3333)."""
-    if not isinstance(prefix, str) or not is_askable(prefix):
-        raise ConfigurationError(f"prefix={prefix!r} is not a path: {ASKABLE}")
-    segments = wsgi_text(prefix.strip("/"))
-    return f"/{segments}/" if segments else "/"
+    """Return a prefix as in PATH_INFO, with "/" at both ends, or raise ``ConfigurationError``."""
+    segments = prefix.strip("/") if isinstance(prefix, str) and "//" not in prefix else "?"
+    if set(segments) & set("?#%") or not {".", ".."}.isdisjoint(segments.split("/")):
+        raise ConfigurationError(
+            f"prefix={prefix!r} is not a path: write one such as '/shop/', without '?', '#' and '%', and without '//', "
+            "'.' and '..' between slashes"
+        )
+    return f"/{wsgi_text(segments)}/" if segments else "/"
 
 
 def _not_found_page(page: Asset, changes: HeaderChanges | None, environ: WSGIEnvironment) -> Sent:

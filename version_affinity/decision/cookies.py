@@ -146,7 +146,8 @@ class PinCookie(HostCookie):
         """
         if not header:
             return "", ""
-        bucket, _, version = self.find(header, scheme).partition(".")
+        find = self._finders[scheme == "https" if self._secure is None else self._secure]
+        bucket, _, version = find(header).partition(".")
         if len(bucket) <= _BUCKET_DIGITS and bucket.isdecimal() and int(bucket) <= _LAST_BUCKET:
             return bucket, version
         return "", version

@@ -125,6 +125,8 @@ class Decider:
         self._assign = deployment.assign_bytes
         self._known = known
         self._overrides = overrides
+        self._override_keys = overrides.environ_keys
+        self._override_cookie = "" if overrides.cookie is None else overrides.cookie.name
         self._cookie_label = cookie_label
         self._referer_version = referer_version
         self._log = log
@@ -160,8 +162,12 @@ class Decider:
 
     def decide(self, request: Request) -> Decision:
         """Return the version that a request gets, and why. May draw a bucket into ``request``."""
-        decision = self._override(request) if self._overrides.are_in(request.environ) else None
-        return self.decide_without_override(request) if decision is None else decision
+        environ, cookie = request.environ, self._override_cookie
+        if not environ.keys().isdisjoint(self._override_keys) or (cookie and cookie in environ.get("HTTP_COOKIE", "")):
+            decision = self._override(request)
+            if decision is not None:
+                return decision
+        return self.decide_without_override(request)
 
     def decide_without_override(self, request: Request) -> Decision:
         """Return the version that a request would get without an override. May draw a bucket into ``request``."""

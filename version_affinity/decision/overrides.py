@@ -77,7 +77,7 @@ class Overrides:
         secrets: The secrets; none without any.
     """
 
-    __slots__ = ("_headers", "_name", "_serializer", "cookie", "headers", "secrets")
+    __slots__ = ("_headers", "_name", "_serializer", "cookie", "environ_keys", "headers", "secrets")
 
     def __init__(
         self,
@@ -98,17 +98,10 @@ class Overrides:
             (environ_key(Header(header).name), f"header:{header}", header.lower() == _DICTIONARY_ONLY)
             for header in self.headers
         )
+        self.environ_keys = tuple(key for key, _, _ in self._headers)
         self._serializer = None if secret is None else _serializer(name, secret)
         self.cookie = None if secret is None else cookie
         self.secrets: tuple[bytes, ...] = () if self._serializer is None else tuple(self._serializer.secret_keys)
-
-    def are_in(self, environ: WSGIEnvironment) -> bool:
-        """Return whether a request may have an override."""
-        for key, _, _ in self._headers:
-            if key in environ:
-                return True
-        cookie = self.cookie
-        return cookie is not None and "HTTP_COOKIE" in environ and cookie.name in environ["HTTP_COOKIE"]
 
     def read(self, environ: WSGIEnvironment, known: Container[str], deployed: Container[str]) -> tuple[str, str]:
         """Return the id of the version that a request may force, and what forced it.

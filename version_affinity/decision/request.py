@@ -237,11 +237,6 @@ def _kind(environ: WSGIEnvironment, mode: str | None, destination: str | None, w
     return SERVICE_WORKER if workers.ask(environ, mode, destination, path) else kind
 
 
-def path_of(environ: WSGIEnvironment) -> str:
-    """Return a request's path below where this middleware is mounted; "" for the mount without its slash."""
-    return environ.get("PATH_INFO") or ("" if environ.get("SCRIPT_NAME") else "/")
-
-
 def referer_path(environ: WSGIEnvironment) -> str:
     """Return the path that a request's Referer names, as ``PATH_INFO`` would have it here; "" if there is none."""
     # scheme://authority/path?query: everything but the path is left out without a parse that could raise.

@@ -8,7 +8,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from version_affinity.decision.decider import BUCKET, MINTED
-from version_affinity.decision.request import READING, path_of
+from version_affinity.decision.request import READING
+from version_affinity.wire import path_of
 
 from .applications import Exchange
 from .route import route

@@ -10,7 +10,7 @@ import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
-from version_affinity.assets.rules.changes import CACHING, is_targeted, joined_vary, negotiated
+from version_affinity.assets.rules.changes import CACHING, is_targeted, joined_vary, negotiated, without
 from version_affinity.counters import LimitedLog
 from version_affinity.decision.cookies import draw_bucket
 from version_affinity.decision.decider import ONLY, OVERRIDE
@@ -110,7 +110,7 @@ class Finisher:
         private = decided.private_negotiated if exchange.negotiated else decided.private
         if decided.forced:
             forced = retraced(private, decided.decision, exchange.served)
-            return [*_without(headers, _REPLACED, targeted=True), *_varying(vary, forced)]
+            return [*_uncached(headers), *_varying(vary, forced)]
         public = cache_control and _PUBLIC.search(cache_control)
         if public and exchange.depends:
             self._report_public(environ, cache_control)
@@ -124,12 +124,12 @@ class Finisher:
             added = added[1:]
             if not _UNSHARED.search(cache_control):
                 # The application allows caching and does not say to whom: then only to the browser.
-                headers = _without(headers, ("cache-control",))
+                headers = without(headers, ("cache-control",))
                 added = [("Cache-Control", f"{cache_control}, private"), *added]
         elif exchange.negotiated and status[0] in "45":
             added = [PRIVATE_NO_STORE, *added[1:]]
         if vary:
-            headers = _without(headers, ("vary",))
+            headers = without(headers, ("vary",))
             added = _varying(vary, added)
         return [*headers, *added] if stamp is None else [*headers, *added, stamp]
 
@@ -156,7 +156,7 @@ class Finisher:
         Its validators and its caching headers do not take other versions into account.
         """
         replaced = _REPLACED.union(_VALIDATORS) if exchange.method in READING else _REPLACED
-        finished = _without(headers, replaced, targeted=True)
+        finished = _uncached(headers, replaced)
         finished.append(PRIVATE_NO_STORE if decided.forced or "no-store" in cache_control.lower() else PRIVATE)
         finished += _varying(vary, decided.private)[1:]
         decision = decided.decision
@@ -213,13 +213,9 @@ def _varying(vary: str, headers: Headers) -> Headers:
     return [(name, join(value, vary)) if name == "Vary" else (name, value) for name, value in headers]
 
 
-def _without(headers: Headers, names: Container[str], *, targeted: bool = False) -> Headers:
-    """Return headers without some names (in lower case) and, if ``targeted``, without those for CDNs."""
-    return [
-        header
-        for header in headers
-        if (lowered := header[0].lower()) not in names and not (targeted and is_targeted(lowered))
-    ]
+def _uncached(headers: Headers, names: Container[str] = _REPLACED) -> Headers:
+    """Return headers without some names (in lower case) and without those that speak to CDNs."""
+    return [header for header in without(headers, names) if not is_targeted(header[0].lower())]
 
 
 def is_page(changes: HeaderChanges) -> bool:

@@ -10,6 +10,7 @@ from version_affinity.assets.build import DOCUMENT, MISSING, NO_FILE
 from version_affinity.assets.http.response import NOT_MODIFIED, OK, REVALIDATE, Parts, Response, respond
 from version_affinity.assets.loading.asset import ETAG, Asset
 from version_affinity.assets.routing import Redirect
+from version_affinity.assets.rules.changes import without
 from version_affinity.assets.rules.redirects import Redirected
 from version_affinity.assets.sending import (
     LOST,
@@ -211,8 +212,7 @@ class FileServer:
                 # Without dates: they cannot tell one version's file from another's.
                 response = respond(asset, request.method, environ.get, headers)
                 if response.status[0] == "4":
-                    described = [header for header in response.headers if header[0] != "Cache-Control"]
-                    response.headers[:] = [*described, *decided.missing]
+                    response.headers[:] = [*without(response.headers, ("cache-control",)), *decided.missing]
             else:
                 whole = Parts(asset, ()) if request.method == "HEAD" else asset
                 response = Response(status, [*stand_in_headers(asset), *headers], whole)

@@ -10,7 +10,7 @@ from version_affinity.assets.http.response import NO_STORE
 from version_affinity.wire import TOKEN
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Container, Iterable, Sequence
 
     from version_affinity.assets.loading.asset import HeaderField
 
@@ -55,7 +55,7 @@ class HeaderChanges(NamedTuple):
         [('Vary', 'Accept, Origin'), ('X-A', '1')]
         """
         removed = self.removed
-        changed = [header for header in headers if header[0].lower() not in removed]
+        changed = without(headers, removed)
         if self.vary:
             changed = _varying(changed, self.vary)
         changed += self.added
@@ -84,7 +84,7 @@ class HeaderChanges(NamedTuple):
         """The same without cookies, for what a shared cache keeps: many keep nothing that sets one."""
         if not any(name.lower() == "set-cookie" for name, _ in self.added):
             return self
-        return self._replace(added=tuple(header for header in self.added if header[0].lower() != "set-cookie"))
+        return self._replace(added=tuple(without(self.added, ("set-cookie",))))
 
     @property
     def lifetimes(self) -> tuple[float, float]:
@@ -173,6 +173,11 @@ def _divided(changes: HeaderChanges) -> tuple[HeaderChanges, HeaderChanges]:
 _NOTHING: Final = HeaderChanges(frozenset(), ())
 
 
+def without(headers: Iterable[HeaderField], names: Container[str]) -> list[HeaderField]:
+    """Return headers without some names, which are in lower case."""
+    return [header for header in headers if header[0].lower() not in names]
+
+
 def is_targeted(lowered: str) -> bool:
     """Tell whether a field, its name in lower case, speaks to caches of one kind (RFC 9213), which obey it alone."""
     return lowered.endswith("-cache-control") or lowered in _TARGETED
@@ -212,7 +217,7 @@ def negotiated(status: str, headers: Sequence[HeaderField]) -> list[HeaderField]
 def _varying(headers: Sequence[HeaderField], vary: str) -> list[HeaderField]:
     """Return headers with one Vary that names theirs and these."""
     own = ",".join(value for name, value in headers if name.lower() == "vary")
-    return [*(header for header in headers if header[0].lower() != "vary"), ("Vary", joined_vary(own, vary))]
+    return [*without(headers, ("vary",)), ("Vary", joined_vary(own, vary))]
 
 
 def joined_vary(first: str, second: str) -> str:

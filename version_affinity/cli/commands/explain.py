@@ -17,10 +17,10 @@ from version_affinity.cli.groups import command
 from version_affinity.cli.options import middleware_options, serving_options
 from version_affinity.cli.terminal.output import aligned, emit, json_option, note, say, styled
 from version_affinity.decision.keys import environ_key
-from version_affinity.decision.request import READING, path_of
+from version_affinity.decision.request import READING
 from version_affinity.middleware import VersionAffinity
 from version_affinity.releases.releases import Releases, observing
-from version_affinity.wire import printable, unquoted, wsgi_text
+from version_affinity.wire import path_of, printable, unquoted, wsgi_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
