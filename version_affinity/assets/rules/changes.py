@@ -1,4 +1,4 @@
-"""What ``_headers`` changes in one response, and what is left of it where the response is not for everybody."""
+"""What ``_headers`` changes in one response, and what remains of it if the response is not for everyone."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ if TYPE_CHECKING:
     from version_affinity.assets.loading.asset import HeaderField
 
 _PRIVATE: Final = ("private", "no-store")
-# What invites shared caches, or lets them pass over the rest: "must-understand" outranks "no-store" (RFC 9111 section
+# Directives that invite shared caches or outrank others: "must-understand" outranks "no-store" (RFC 9111 section
 # 5.2.2.3), and "private" with names in it is not about the whole response (section 5.2.2.7).
 _INVITING: Final = ("public", "s-maxage", "must-understand", "proxy-revalidate")
-# A token, perhaps with another one (RFC 9111 section 5.2); what is quoted is for no cache to misread.
+# A token, perhaps with another one (RFC 9111 section 5.2). Caches may misread quoted values, so they do not count.
 _DIRECTIVE: Final = re.compile(f"({TOKEN})(={TOKEN})?")
-#: What tells caches how long they may keep a response, in lower case; ``is_targeted`` is true of further names.
+#: Fields that say how long caches may keep a response, in lower case; ``is_targeted`` is true of further names.
 CACHING: Final = frozenset(
     ("cache-control", "expires", "pragma", "age", "surrogate-control", "edge-control", "x-accel-expires"),
 )
 _TARGETED: Final = frozenset(("surrogate-control", "edge-control", "x-accel-expires"))
-# A rule's tag or date is the same in each version: with it, a cache would take one's page for another's.
+# A rule's tag or date is the same in each version: with it, a cache would take one version's page for another's.
 _VALIDATORS: Final = frozenset(("etag", "last-modified"))
 _KEPT: Final = frozenset(("cache-control", "vary"))
-#: For both answers of a URL at which a navigation is shown a page and other requests reach the application. The page is
-#: shown in another site's frame too, not in one of the same origin. A client that does not send Sec-Fetch-* is
-#: recognised by the types that it accepts.
+#: For both responses of a URL where a navigation gets a page and other requests reach the application. Another site's
+#: frame gets the page, too, a frame of the same origin does not. A client that does not send Sec-Fetch-* is recognised
+#: by the types that it accepts.
 NEGOTIATED: Final = ("Vary", "Sec-Fetch-Mode, Sec-Fetch-Dest, Sec-Fetch-Site, Accept")
 
 
@@ -63,11 +63,11 @@ class HeaderChanges(NamedTuple):
 
     @property
     def private(self) -> HeaderChanges:
-        """The same for an answer that depends on who asks: nothing in it lets a shared cache keep the answer.
+        """The changes for a response that depends on who asks: no shared cache may keep it.
 
-        A Cache-Control is left where it says ``private`` or ``no-store``, without what contradicts that. Fields for
-        caches of one kind, Expires and the like are left out, and validators, which know nothing of versions. Neither
-        Cache-Control nor Vary is removed. A cookie stays: it is the same for all who ask for this path.
+        A Cache-Control stays if it says ``private`` or ``no-store``, without directives that contradict it. Fields for
+        caches of one kind, Expires and the like are left out, and so are validators, which are the same in each
+        version. Neither Cache-Control nor Vary is removed. A cookie stays: it is the same for everyone at this path.
 
         >>> HeaderChanges(frozenset(("cache-control",)), (("Cache-Control", "public, max-age=9"),)).private
         HeaderChanges(removed=frozenset(), added=(), vary='')
@@ -76,12 +76,12 @@ class HeaderChanges(NamedTuple):
 
     @property
     def uncached(self) -> HeaderChanges:
-        """The same for an answer whose caching is settled: a miss that no cache keeps, an answer under an override."""
+        """The changes without caching: for a missing file, and for a response under an override."""
         return self._limited(lambda _value: "")
 
     @property
     def cookieless(self) -> HeaderChanges:
-        """The same without cookies, for what a shared cache keeps: many keep nothing that sets one."""
+        """The changes without cookies: many shared caches do not keep a response that sets cookies."""
         if not any(name.lower() == "set-cookie" for name, _ in self.added):
             return self
         return self._replace(added=tuple(without(self.added, ("set-cookie",))))
@@ -90,7 +90,7 @@ class HeaderChanges(NamedTuple):
     def lifetimes(self) -> tuple[float, float]:
         """For how many seconds shared caches and a browser may use the response unchecked, by its Cache-Control.
 
-        -1 where they may not even keep it; infinity where the field sets no limit (RFC 9111 section 4.2.2).
+        -1 means that they may not keep it, infinity that the field sets no limit (RFC 9111 section 4.2.2).
 
         >>> twice = ("Cache-Control", "max-age=600, max-age=0")
         >>> HeaderChanges(frozenset(), (twice,)).lifetimes
@@ -107,7 +107,7 @@ class HeaderChanges(NamedTuple):
             return -1, -1
         if ("no-cache", "") in words:
             return 0, 0
-        # Of a directive that stands twice, some caches use the first and some the last.
+        # If a directive stands twice, some caches use the first and some the last.
         seconds: dict[str, float] = {}
         for word, text in words:
             seconds[word] = max(seconds.get(word, 0), int(text) if text.isascii() and text.isdigit() else math.inf)
@@ -116,7 +116,7 @@ class HeaderChanges(NamedTuple):
         return -1 if "private" in seconds else seconds.get("s-maxage", private - stale) + stale, private
 
     def _limited(self, caching: Callable[[str], str]) -> HeaderChanges:
-        """Return the changes with what ``caching`` leaves of a Cache-Control."""
+        """Return the changes with a Cache-Control passed through a function, and without other caching."""
         added: list[HeaderField] = []
         spared = set(_KEPT)
         for name, value in self.added:
@@ -134,14 +134,14 @@ class HeaderChanges(NamedTuple):
 
 
 def shown_elsewhere(here: HeaderChanges | None, home: HeaderChanges | None) -> HeaderChanges | None:
-    """Return what rules change in the answer with a page at a path that is not its own; None for nothing.
+    """Return what rules change in a response with a page at a path that is not its own; None for nothing.
 
-    Rules for the path apply, but no cache keeps the page for longer than at its own path: a rule for ``/static/*`` that
-    allows a year is not meant for the page that answers where a script is missing. ``Vary`` stays.
+    Rules for the path apply, but no cache may keep the page for longer than at its own path: a rule for ``/static/*``
+    that allows a year is not meant for the page that answers for a missing script. ``Vary`` stays.
 
     Args:
-        here: What they change at the requested path.
-        home: What they change at the page's own path.
+        here: What rules change at the requested path.
+        home: What rules change at the page's own path.
     """
     here, home = here or _NOTHING, home or _NOTHING
     kept, away = _divided(here)
@@ -161,7 +161,7 @@ def shown_elsewhere(here: HeaderChanges | None, home: HeaderChanges | None) -> H
 
 
 def _divided(changes: HeaderChanges) -> tuple[HeaderChanges, HeaderChanges]:
-    """Return changes without those of caching, and those; Vary is not removed."""
+    """Divide changes into those of other fields and those of caching; Vary is not removed."""
     caching = frozenset(name for name in changes.removed if name in CACHING or is_targeted(name))
     added: dict[bool, list[HeaderField]] = {False: [], True: []}
     for name, value in changes.added:
@@ -179,12 +179,12 @@ def without(headers: Iterable[HeaderField], names: Container[str]) -> list[Heade
 
 
 def is_targeted(lowered: str) -> bool:
-    """Tell whether a field, its name in lower case, speaks to caches of one kind (RFC 9213), which obey it alone."""
+    """Return whether a field, its name in lower case, is for caches of one kind (RFC 9213), which obey it alone."""
     return lowered.endswith("-cache-control") or lowered in _TARGETED
 
 
 def _unshared(cache_control: str) -> str:
-    """Return the directives under which no shared cache keeps a response; "" when they do not say so.
+    """Return the directives with which no shared cache keeps a response; "" if they do not forbid it.
 
     >>> _unshared("public, no-store"), _unshared('private="x", max-age=9'), _unshared("private, max-age=9")
     ('no-store', '', 'private, max-age=9')
@@ -199,10 +199,10 @@ def _unshared(cache_control: str) -> str:
 
 
 def negotiated(status: str, headers: Sequence[HeaderField]) -> list[HeaderField]:
-    """Return the headers of an application's answer at a URL at which a navigation is shown a page of a build.
+    """Return the headers of an application's response at a URL where a navigation gets a page of a build.
 
-    ``Vary`` keeps a cache from answering the navigation with it, and a cache keeps an error only if the application
-    says so: a 404 may be kept without any header (RFC 9111 section 4.2.2), and some caches ignore ``Vary``.
+    ``Vary`` keeps a cache from answering the navigation with it. An error is not kept unless the application says so:
+    caches may keep a 404 without any header (RFC 9111 section 4.2.2), and some caches ignore ``Vary``.
 
     >>> negotiated("404 Not Found", [("Vary", "Cookie")])
     [('Vary', 'Cookie, Sec-Fetch-Mode, Sec-Fetch-Dest, Sec-Fetch-Site, Accept'), ('Cache-Control', 'no-store')]
@@ -215,7 +215,7 @@ def negotiated(status: str, headers: Sequence[HeaderField]) -> list[HeaderField]
 
 
 def _varying(headers: Sequence[HeaderField], vary: str) -> list[HeaderField]:
-    """Return headers with one Vary that names theirs and these."""
+    """Return headers with one Vary that has their names and further ones."""
     own = ",".join(value for name, value in headers if name.lower() == "vary")
     return [*without(headers, ("vary",)), ("Vary", joined_vary(own, vary))]
 

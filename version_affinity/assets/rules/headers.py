@@ -1,6 +1,6 @@
 r"""``_headers``: header fields of a build's responses.
 
-    # A path, and below it what its responses carry
+    # A path, and below it the fields of its responses
     /assets/*
       Cross-Origin-Resource-Policy: same-origin
       Link: </assets/:splat.map>; rel=describedby
@@ -9,11 +9,11 @@ r"""``_headers``: header fields of a build's responses.
     /*.txt
       ! X-Robots-Tag
 
-All rules that match apply, in the order of the file. A field takes the place of the response's own; of several values
-for one field, the later ones are added behind a comma, but each ``Set-Cookie`` is a line of its own, and ``Vary`` is
-added to what the response varies on already. ``! Name`` removes a field, also one that an earlier rule has set.
+All rules that match apply, in the order of the file. A field replaces the response's own; several values of one field
+are joined by commas, except that each ``Set-Cookie`` is a field of its own, and ``Vary`` is added to the response's own
+``Vary``. ``! Name`` removes a field, also a field that an earlier rule has set.
 
-What frames a message or says how its content is coded is not for rules, and neither is what leads elsewhere.
+Rules cannot set or remove fields that frame a message, say how its content is encoded, or lead elsewhere.
 
 >>> rules = parse_headers("/*\n  Cache-Control: public, max-age=60\n  X-Frame-Options: DENY\n/a\n  ! X-Frame-Options")
 >>> rules.for_path("/a").applied_to([("Content-Length", "0"), ("Cache-Control", "no-cache")])
@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from version_affinity.wire import is_token, quoted_path, without_dots, wsgi_text
 
 from .changes import HeaderChanges
-from .files import MAX_LINE, InvalidLine, RuleSource, Template, rule_lines
+from .files import MAX_LINE, InvalidLine, RuleSource, Template, UnusableError, rule_lines
 from .urls import hostname, read_url
 
 if TYPE_CHECKING:
@@ -41,18 +41,14 @@ if TYPE_CHECKING:
 #: Rules in a file.
 MAX_HEADER_RULES: Final = 100
 
-# The platforms take such a line for a path, also "Name:https://example.com": only a blank tells the two apart.
+# The platforms take such a line for a path, also "Name:https://example.com": only a blank makes it a field.
 _PATH_LINE: Final = re.compile(r"/|\S+://")
 _PORT: Final = re.compile(r":[0-9]+$")
 _SPLAT: Final = re.compile(r":splat\b", re.IGNORECASE | re.ASCII)
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-# Answers whose rules are the same are given the same value; paths are many, the combinations of rules few.
+# Responses with the same rules get the same value; paths are many, the combinations of rules few.
 _COMBINATIONS: Final = 1024
 
-_HOP_BY_HOP: Final = "it is for the server, which speaks for this connection alone (RFC 9110 section 7.6.1)"
-_FRAMING: Final = "it tells where the content ends and how it is coded (RFC 9110 section 8), and would belie it"
-_LEADING: Final = "it leads elsewhere: write a rule in _redirects"
-_HAND_OVER: Final = "it makes a front server send another file"
 #: Protects paths on Netlify (``protection.py``); never sent, because it holds passwords.
 PROTECTING: Final = "basic-auth"
 #: Fields that no rule sets or removes, and why.
@@ -63,11 +59,17 @@ PROTECTED: Final[Mapping[str, str]] = {
             *("connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection"),
             *("te", "trailer", "trailers", "transfer-encoding", "upgrade", "status"),
         ),
-        _HOP_BY_HOP,
+        "it is for the server, which speaks for this connection alone (RFC 9110 section 7.6.1)",
     ),
-    **dict.fromkeys(("content-length", "content-encoding", "content-range"), _FRAMING),
-    **dict.fromkeys(("location", "refresh"), _LEADING),
-    **dict.fromkeys(("x-accel-redirect", "x-sendfile", "x-lighttpd-send-file", "x-reproxy-url"), _HAND_OVER),
+    **dict.fromkeys(
+        ("content-length", "content-encoding", "content-range"),
+        "it says where the content ends and how it is encoded (RFC 9110 section 8), and would be wrong",
+    ),
+    **dict.fromkeys(("location", "refresh"), "it leads elsewhere: write a rule in _redirects"),
+    **dict.fromkeys(
+        ("x-accel-redirect", "x-sendfile", "x-lighttpd-send-file", "x-reproxy-url"),
+        "it makes a front server send another file",
+    ),
 }
 
 
@@ -75,9 +77,9 @@ class HeaderRule(NamedTuple):
     """A rule as it was read.
 
     Attributes:
-        source: What it is for: a path with placeholders; behind ``https://`` and a host, for that host only.
-        fields: What it sets, with placeholders; names as they were written.
-        removed: The names that it removes, before it sets its own.
+        source: A path with placeholders; after ``https://`` and a host, it is for that host only.
+        fields: The fields that it sets, with placeholders; names as they were written.
+        removed: The names of fields that it removes before it sets its own.
         line: The line of its path.
     """
 
@@ -92,13 +94,13 @@ class HeaderRules:
 
     Args:
         rules: The rules, in their order.
-        invalid: The lines that could not be used.
+        invalid: The lines that cannot be used.
 
     Attributes:
         rules: The rules.
-        invalid: The lines that could not be used.
-        idle: The lines of rules that never match, since a placeholder stands twice in them.
-        host_bound: Whether a rule names hosts. Where none does, a path's changes are the same on each request.
+        invalid: The lines that cannot be used.
+        idle: The lines of rules that never match, because a placeholder stands twice in them.
+        host_bound: Whether a rule names hosts. If none does, a path's changes are the same on each request.
     """
 
     __slots__ = ("_compiled", "_made", "host_bound", "idle", "invalid", "rules")
@@ -106,22 +108,20 @@ class HeaderRules:
     def __init__(self, rules: Iterable[HeaderRule], invalid: Iterable[InvalidLine] = ()) -> None:
         self.rules: Final = tuple(rules)
         self.invalid: Final = tuple(invalid)
-        compiled = [_Compiled(rule) for rule in self.rules]
+        compiled = [(rule, _Compiled(rule)) for rule in self.rules]
         self.idle: Final = tuple(
-            InvalidLine(rule.line, "never_matches", made.source.fault)
-            for rule, made in zip(self.rules, compiled, strict=True)
-            if made.source.fault
+            InvalidLine(rule.line, "never_matches", made.source.fault) for rule, made in compiled if made.source.fault
         )
-        self._compiled: Final = tuple(made for made in compiled if not made.source.fault)
+        self._compiled: Final = tuple(made for _, made in compiled if not made.source.fault)
         self.host_bound: Final = any(made.source.host_bound for made in self._compiled)
         self._made: Final[dict[tuple[int, ...], HeaderChanges]] = {}
 
     def __bool__(self) -> bool:
-        """Whether there is any rule that may match."""
+        """Whether any rule can match."""
         return bool(self._compiled)
 
     def for_path(self, path: str, host: str = "") -> HeaderChanges | None:
-        """Return what the rules change in the response at a path; None when none matches.
+        """Return what the rules change in the response at a path; None if no rule matches.
 
         Args:
             path: The path below the mount, as in ``PATH_INFO``.
@@ -131,36 +131,34 @@ class HeaderRules:
             return None
         path = without_dots(path)
         name = hostname(host) if host else ""
-        numbers: list[int] = []
-        matches: list[tuple[_Compiled, Mapping[str, str]]] = []
-        constant = True
-        for number, rule in enumerate(self._compiled):
-            values = rule.source.match(path, name)
-            if values is not None:
-                numbers.append(number)
-                matches.append((rule, values))
-                constant = constant and rule.is_constant
+        matches = {
+            number: values
+            for number, rule in enumerate(self._compiled)
+            if (values := rule.source.match(path, name)) is not None
+        }
         if not matches:
             return None
-        if not constant:
-            return _combined(matches)
-        key = tuple(numbers)
+        key = tuple(matches)
         made = self._made.get(key)
         if made is None:
-            made = _combined(matches)
-            if len(self._made) < _COMBINATIONS:
+            made = _combined([(self._compiled[number], values) for number, values in matches.items()])
+            is_constant = all(self._compiled[number].is_constant for number in key)
+            if is_constant and len(self._made) < _COMBINATIONS:
                 self._made[key] = made
         return made
 
 
 class _Compiled:
-    """A rule, with all that does not depend on the request computed once."""
+    """A rule, with everything computed that does not depend on the request."""
 
     __slots__ = ("fields", "is_constant", "removed", "source")
 
     def __init__(self, rule: HeaderRule) -> None:
         self.source: Final = RuleSource(rule.source)
-        self.fields: Final = tuple((name, Template(_wire(value), self.source.names)) for name, value in rule.fields)
+        # A tab is a blank (RFC 9110 section 5.5).
+        self.fields: Final = tuple(
+            (name, Template(wsgi_text(value.replace("\t", " ")), self.source.names)) for name, value in rule.fields
+        )
         self.removed: Final = frozenset(name.lower() for name in rule.removed)
         self.is_constant: Final = all(template.is_constant for _, template in self.fields)
 
@@ -168,7 +166,7 @@ class _Compiled:
 def _combined(matches: Iterable[tuple[_Compiled, Mapping[str, str]]]) -> HeaderChanges:
     """Return what rules change together, each after the one before it."""
     removed: set[str] = set()
-    # By name in lower case: as it was written first, and the values.
+    # By name in lower case: the name as it was written first, and the values.
     fields: dict[str, tuple[str, list[str]]] = {}
     for rule, values in matches:
         removed |= rule.removed
@@ -185,127 +183,114 @@ def _combined(matches: Iterable[tuple[_Compiled, Mapping[str, str]]]) -> HeaderC
     return HeaderChanges(frozenset(removed), tuple(added), ", ".join(vary[1]) if vary else "")
 
 
-def _wire(value: str) -> str:
-    """Return the bytes of the file as a header's text (PEP 3333); a tab is a blank (RFC 9110 section 5.5)."""
-    return wsgi_text(value.replace("\t", " "))
-
-
 def parse_headers(text: str, *, max_rules: int = MAX_HEADER_RULES, max_line: int = MAX_LINE) -> HeaderRules:
-    """Read a ``_headers`` file; nothing in it raises.
+    """Read a ``_headers`` file. Never raises.
 
     Args:
         text: The file, its bytes decoded as UTF-8 with ``surrogateescape``.
-        max_rules: How many rules are used; the file is not read on from the first further one.
+        max_rules: How many rules are used; reading ends at the first further rule.
         max_line: Characters that a line may have.
     """
-    invalid: list[InvalidLine] = []
-    return HeaderRules(_Reader(invalid).read(text, max_rules, max_line), invalid)
+    reader = _Reader()
+    for number, line in rule_lines(text, max_line, reader.invalid):
+        is_path = _PATH_LINE.match(line) is not None
+        if is_path:
+            reader.end(number)
+        try:
+            if is_path and len(reader.rules) >= max_rules:
+                message = f"the lines from here on are not read: {max_rules} rules precede them"
+                reader.invalid.append(InvalidLine(number, "too_many_rules", message))
+                break
+            (reader.begin if is_path else reader.add)(number, line)
+        except UnusableError as error:
+            reader.invalid.append(InvalidLine(number, *error.args))
+    else:
+        reader.end(text.count("\n") + 1)
+    return HeaderRules(reader.rules, reader.invalid)
 
 
 class _Reader:
-    """Reads a file line by line: which rule a field belongs to is told by the path above it."""
+    """Reads a file line by line: the path above a field says which rule the field belongs to."""
 
-    def __init__(self, invalid: list[InvalidLine]) -> None:
-        self._invalid: Final = invalid
-        self._rules: Final[list[HeaderRule]] = []
+    def __init__(self) -> None:
+        self.rules: Final[list[HeaderRule]] = []
+        self.invalid: Final[list[InvalidLine]] = []
         self._path = ""
         self._line = 0
         self._fields: list[HeaderField] = []
         self._removed: list[str] = []
-        # Whether the rule protects its path, which is a reason to be there.
-        self._protects = False
-        # Below a path that cannot be used, its fields are not reported one by one.
-        self._skips = False
+        self._protects = False  # whether the rule has Basic-Auth, which is a reason to be there
+        self._skips = False  # below a path that cannot be used, fields are not reported one by one
 
-    def read(self, text: str, max_rules: int, max_line: int) -> list[HeaderRule]:
-        for number, line in rule_lines(text, max_line, self._invalid):
-            if _PATH_LINE.match(line):
-                self._end(number)
-                if len(self._rules) >= max_rules:
-                    self._report(
-                        number,
-                        "too_many_rules",
-                        f"the lines from here on are not read: there are {max_rules} rules before them",
-                    )
-                    return self._rules
-                self._begin(number, line)
-            elif not self._skips:
-                self._add(number, line)
-        self._end(text.count("\n") + 1)
-        return self._rules
-
-    def _report(self, line: int, reason: str, message: str) -> None:
-        self._invalid.append(InvalidLine(line, reason, message))
-
-    def _begin(self, number: int, line: str) -> None:
+    def begin(self, number: int, line: str) -> None:
+        """Read a line with a path."""
         url = read_url(line)
         self._skips = True
         if url is None:
-            advice = "begin it with '/' or 'https://' and a host; if it is a field, put a blank behind its colon"
-            self._report(number, "not_relative_or_https", f"{line!r} is no path: {advice}")
-        elif _PORT.search(url.host):
-            self._report(number, "port_in_url", f"{line!r} names a port, and rules are for all of them: leave it out")
-        elif url.source.count("*") > 1:
-            self._report(number, "multiple_wildcards", f"{line!r} has several '*': use one, and ':name' for segments")
-        elif "*" in url.source and _SPLAT.search(url.source):
-            self._report(
-                number, "wildcard_plus_splat", f"{line!r} has '*' and ':splat', which is its name: leave one out"
-            )
-        else:
-            self._skips = False
-            self._path, self._line, self._fields, self._removed = url.source, number, [], []
-            self._protects = False
+            advice = "begin it with '/' or 'https://' and a host; if it is a field, put a blank after its colon"
+            raise UnusableError("not_relative_or_https", f"{line!r} is not a path: {advice}")
+        if _PORT.search(url.host):
+            raise UnusableError("port_in_url", f"{line!r} names a port: leave it out, rules are for all ports")
+        if url.source.count("*") > 1:
+            raise UnusableError("multiple_wildcards", f"{line!r} has several '*': use one, and ':name' for segments")
+        if "*" in url.source and _SPLAT.search(url.source):
+            raise UnusableError("wildcard_plus_splat", f"{line!r} has '*' and ':splat', its name: leave one out")
+        self._skips = self._protects = False
+        self._path, self._line = url.source, number
 
-    def _end(self, number: int) -> None:
+    def end(self, number: int) -> None:
+        """End the rule of the last path."""
         if self._fields or self._removed:
-            self._rules.append(HeaderRule(self._path, _joined(self._fields), tuple(self._removed), self._line))
+            self.rules.append(HeaderRule(self._path, _joined(self._fields), tuple(self._removed), self._line))
         elif self._path and not self._protects:
-            self._report(number, "rule_without_headers", f"the rule for {self._path!r} ends here and has no fields")
+            message = f"the rule for {self._path!r} ends here and has no fields"
+            self.invalid.append(InvalidLine(number, "rule_without_headers", message))
         self._path, self._fields, self._removed = "", [], []
 
-    def _add(self, number: int, line: str) -> None:
-        """Read a line that is no path. The checks are in the platforms' order, which decides what is reported."""
+    def add(self, _number: int, line: str) -> None:
+        """Read a line that is not a path. The checks are in the platforms' order, which decides what is reported."""
+        if self._skips:
+            return
         name, colon, value = (part.strip() for part in line.partition(":"))
         if name.lower() == PROTECTING:
             self._protects = True
         elif not colon:
-            self._remove(number, line)
+            self._removed.append(self._removal(line))
         elif " " in name:
-            self._report(
-                number, "name_has_spaces", f"the name {name!r} has blanks in it; '! {name[2:]}' alone would remove it"
+            raise UnusableError(
+                "name_has_spaces", f"the name {name!r} has blanks; '! {name[2:]}' alone would remove it"
             )
         elif not name:
-            self._report(number, "empty_name", "nothing stands before the colon: write 'Name: value'")
+            raise UnusableError("empty_name", "nothing precedes the colon: write 'Name: value'")
         elif not value:
-            self._report(number, "empty_value", f"{name} has no value; '! {name}' would remove it")
+            raise UnusableError("empty_value", f"{name} has no value; '! {name}' would remove it")
         elif not self._path:
-            self._report(number, "header_before_any_path", f"{name} belongs to no path: write one above it")
-        elif self._may_name(number, name):
-            if _CONTROL.search(value.replace("\t", " ")):
-                self._report(number, "control_character", f"the value of {name} has control characters in it")
-            else:
-                self._fields.append((name, value))
-
-    def _remove(self, number: int, line: str) -> None:
-        if not self._path:
-            self._report(number, "header_before_any_path", f"{line!r} is no path: begin it with '/' or 'https://'")
-        elif not line.startswith("! "):
-            self._report(number, "no_colon", f"{line!r} is no field: write 'Name: value', or '! Name' to remove one")
+            raise UnusableError("header_before_any_path", f"{name} belongs to no path: write one above it")
         else:
-            name = line[2:].strip()
-            if name.lower() == "content-type":
-                self._report(number, "protected", f"{name} is not for rules to remove: content has a type (PEP 3333)")
-            elif self._may_name(number, name):
-                self._removed.append(name)
+            _check_name(name)
+            if _CONTROL.search(value.replace("\t", " ")):
+                raise UnusableError("control_character", f"the value of {name} has control characters")
+            self._fields.append((name, value))
 
-    def _may_name(self, number: int, name: str) -> bool:
-        if not is_token(name):
-            self._report(number, "bad_name", f"{name!r} is no name of a field (RFC 9110 section 5.6.2)")
-            return False
-        why = PROTECTED.get(name.lower(), "")
-        if why:
-            self._report(number, "protected", f"{name} is not for rules: {why}")
-        return not why
+    def _removal(self, line: str) -> str:
+        """Return the name of the field that a line removes."""
+        if not self._path:
+            raise UnusableError("header_before_any_path", f"{line!r} is not a path: begin it with '/' or 'https://'")
+        if not line.startswith("! "):
+            raise UnusableError("no_colon", f"{line!r} is not a field: write 'Name: value', or '! Name' to remove one")
+        name = line[2:].strip()
+        if name.lower() == "content-type":
+            raise UnusableError("protected", f"rules cannot remove {name}: content has a type (PEP 3333)")
+        _check_name(name)
+        return name
+
+
+def _check_name(name: str) -> None:
+    if not is_token(name):
+        raise UnusableError("bad_name", f"{name!r} is not the name of a field (RFC 9110 section 5.6.2)")
+    why = PROTECTED.get(name.lower(), "")
+    if why:
+        raise UnusableError("protected", f"rules cannot set or remove {name}: {why}")
 
 
 def _joined(fields: Iterable[HeaderField]) -> tuple[HeaderField, ...]:

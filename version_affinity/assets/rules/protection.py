@@ -1,8 +1,8 @@
 """``Basic-Auth`` in ``_headers``: paths that Netlify asks a password for.
 
-It is not implemented. Until it is, a path that a build protects so is answered with 404, and its file is left out of
-the build, so that no redirect, rewrite, stand-in or compressed form leads there. Where it is unclear what a line
-protects, it protects more.
+Passwords are not implemented. A protected path is answered with 404, and its file is left out of the build, so that no
+redirect, rewrite, stand-in or compressed form leads to it. A line whose meaning is unclear protects more rather than
+less.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Protection:
     r"""The paths that a build protects with ``Basic-Auth``.
 
     Args:
-        text: The file ``_headers``. No limit on its lines or rules applies here.
+        text: The file ``_headers``. Its lines and rules are not limited here.
 
     Attributes:
         lines: The lines with ``Basic-Auth``, for the report.
@@ -51,7 +51,8 @@ class Protection:
             line = whole.strip()
             if _FIELD.match(line):
                 lines.append(InvalidLine(number, "basic_auth", _message(source)))
-                for pattern in map(_path_pattern, _forms(source) if source else ()):
+                for form in _forms(source) if source else ():
+                    pattern = Pattern(form, "/")
                     if pattern.fixed is None:
                         patterns.append(pattern)
                     else:
@@ -67,7 +68,7 @@ class Protection:
         return bool(self._fixed or self._patterns)
 
     def covers(self, path: str) -> bool:
-        """Tell whether a path is protected.
+        """Return whether a path is protected.
 
         Args:
             path: As in ``PATH_INFO``, below the mount; "" for the mount without its slash.
@@ -76,11 +77,7 @@ class Protection:
         return asked in self._fixed or any(pattern.match(asked) is not None for pattern in self._patterns)
 
     def files(self, assets: Mapping[str, Asset]) -> set[str]:
-        """Return the files that are protected: by their own path, or by one that shows them in any ``html_handling``.
-
-        Args:
-            assets: The files of the build.
-        """
+        """Return the files that are protected by their own path, or by a path that shows them in any html_handling."""
         protected = {path for path in assets if self.covers(path)}
         for handling in HTML_HANDLING:
             found = routes(assets, handling)
@@ -94,10 +91,6 @@ class Protection:
         return {path for path in assets if path in protected or uncompressed(path) in protected}
 
 
-def _path_pattern(text: str) -> Pattern:
-    return Pattern(text, "/")
-
-
 def _message(source: str) -> str:
     if not source:
         return "Basic-Auth belongs to no path: write one above it"
@@ -105,7 +98,7 @@ def _message(source: str) -> str:
 
 
 def _path_of(line: str) -> str:
-    """Return the path of a rule, for whichever host it is. No path has a "#": a comment follows it."""
+    """Return the path of a rule for any host. A comment follows "#"."""
     line = line.partition("#")[0].rstrip()
     url = read_url(line)
     if url is not None:
@@ -115,7 +108,7 @@ def _path_of(line: str) -> str:
 
 def _forms(source: str) -> tuple[str, ...]:
     """Return the patterns that a protected path stands for: with and without its last slash, it is the same page."""
-    if source.count("*") > 1:  # no rule may have several
+    if source.count("*") > 1:  # a rule may have only one
         source = source[: source.index("*") + 1]
     bare = source.removesuffix("*").rstrip("/")
     if source.endswith("/*"):

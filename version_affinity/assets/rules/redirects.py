@@ -5,9 +5,9 @@ r"""``_redirects``: paths of a build that lead elsewhere.
     /user/:id       /profile?id=:id         307     # comment
     /app/*          /app                    200
 
-A rule is a path, a target and a status (302 where there is none); 200 shows the target at the path. The target is a
-path, not a file: where ``/app.html`` is shown at ``/app``, it redirects there. The first rule in the file that matches
-is used, before any file is looked for. The request's query is kept where the target has none.
+A rule is a path, a target and a status (302 by default); 200 shows the target at the path. The target is a path, not a
+file: where ``/app.html`` is shown at ``/app``, it redirects there. The first rule in the file that matches is used,
+before any file is looked for. The request's query is kept unless the target has one.
 
 >>> rules = parse_redirects("/old /new 301\n/user/:id /profile?id=:id\n/app/* /app 200\n/x /y 418")
 >>> rules.match("/old", "a=b"), rules.match("/app/settings")
@@ -21,8 +21,6 @@ is used, before any file is looked for. The request's query is kept where the ta
 from __future__ import annotations
 
 import re
-from itertools import chain
-from operator import attrgetter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from version_affinity.wire import (
@@ -36,7 +34,7 @@ from version_affinity.wire import (
     without_dots,
 )
 
-from .files import MAX_LINE, MAX_PATH, InvalidLine, RuleSource, Template, rule_lines
+from .files import MAX_LINE, MAX_PATH, InvalidLine, RuleSource, Template, UnusableError, rule_lines
 from .urls import hostname, read_url
 
 if TYPE_CHECKING:
@@ -48,8 +46,8 @@ if TYPE_CHECKING:
 MAX_STATIC: Final = 2000
 MAX_DYNAMIC: Final = 100
 
-_STATUSES: Final = {"200": 200, "301": 301, "302": 302, "303": 303, "307": 307, "308": 308}
 REWRITE: Final = 200
+_STATUSES: Final = {"200": REWRITE, "301": 301, "302": 302, "303": 303, "307": 307, "308": 308}
 _AUTHORITY: Final = re.compile(r"(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?")
 
 
@@ -58,7 +56,7 @@ class Redirected(NamedTuple):
 
     Attributes:
         status: 301, 302, 303, 307 or 308.
-        location: The Location field: percent-encoded, a path of the same host unless the rule names another one.
+        location: The Location field, percent-encoded: a path of the same host unless the rule names another host.
     """
 
     status: int
@@ -66,7 +64,7 @@ class Redirected(NamedTuple):
 
 
 class Rewritten(NamedTuple):
-    """The request is answered as if it had come for another path; where nothing is there, with 404.
+    """The request is answered as if it had asked for another path; if nothing is there, with 404.
 
     Attributes:
         path: As in ``PATH_INFO``, below the mount.
@@ -79,10 +77,10 @@ class RedirectRule(NamedTuple):
     """A rule as it was read.
 
     Attributes:
-        source: What it is for: a path with placeholders; behind ``https://`` and a host, for that host only.
-        target: Where it leads.
+        source: A path with placeholders; after ``https://`` and a host, it is for that host only.
+        target: Where the rule leads.
         status: 200 for a rewrite.
-        line: Its line; earlier ones come first.
+        line: The line in the file; earlier lines win.
     """
 
     source: str
@@ -96,12 +94,12 @@ class RedirectRules:
 
     Args:
         rules: The rules.
-        invalid: The lines that could not be used.
+        invalid: The lines that cannot be used.
 
     Attributes:
         rules: The rules in the order of their lines.
-        invalid: The lines that could not be used.
-        idle: The lines of rules that never match, since a placeholder stands twice in them.
+        invalid: The lines that cannot be used.
+        idle: The lines of rules that never match, because a placeholder stands twice in them.
         rewrites: Whether a rule shows one path's answer at another path.
     """
 
@@ -111,43 +109,37 @@ class RedirectRules:
         self.rules: Final = tuple(sorted(rules, key=lambda rule: rule.line))
         self.invalid: Final = tuple(invalid)
         self.rewrites: Final = any(rule.status == REWRITE for rule in self.rules)
-        idle: list[InvalidLine] = []
-        static: dict[str, list[_Compiled]] = {}
-        dynamic: list[_Compiled] = []
-        for rule in self.rules:
-            compiled = _Compiled(rule)
-            if compiled.fault:
-                idle.append(InvalidLine(rule.line, "never_matches", compiled.fault))
-            elif compiled.source.fixed is None:
-                dynamic.append(compiled)
-            else:
-                static.setdefault(compiled.source.fixed, []).append(compiled)
-        self.idle: Final = tuple(idle)
-        self._static: Final = static
-        self._dynamic: Final = tuple(dynamic)
+        compiled = [_Compiled(rule) for rule in self.rules]
+        self.idle: Final = tuple(InvalidLine(rule.line, "never_matches", rule.fault) for rule in compiled if rule.fault)
+        self._static: Final[dict[str, list[_Compiled]]] = {}
+        self._dynamic: Final = tuple(rule for rule in compiled if not rule.fault and rule.source.fixed is None)
+        for rule in compiled:
+            if not rule.fault and rule.source.fixed is not None:
+                self._static.setdefault(rule.source.fixed, []).append(rule)
 
     def __bool__(self) -> bool:
-        """Whether there is any rule that may match."""
+        """Whether any rule can match."""
         return bool(self._static or self._dynamic)
 
     def shown(self) -> Iterator[tuple[int, str]]:
-        r"""Yield the line and the path of each target that a rule shows, but for those that depend on the request.
+        r"""Yield line and path of each target that a rewrite shows, except targets that depend on the request.
 
         >>> [*parse_redirects("/a/* /b 200\n/c /d 301\n/e/* /:splat 200").shown()]
         [(1, '/b')]
         """
-        for rule in sorted((*chain(*self._static.values()), *self._dynamic), key=attrgetter("line")):
+        rules = [*self._dynamic, *(rule for rules in self._static.values() for rule in rules)]
+        for rule in sorted(rules, key=lambda rule: rule.line):
             if rule.shown is not None:
                 yield rule.line, rule.shown
 
     def match(self, path: str, query: str = "", *, host: str = "", mount: str = "") -> Redirected | Rewritten | None:
-        """Return where the first matching rule leads; None where none matches.
+        """Return where the first matching rule leads, None if no rule matches.
 
         Args:
             path: The path below the mount, as in ``PATH_INFO``.
             query: ``QUERY_STRING``.
-            host: The Host field; it matters to rules that name hosts.
-            mount: What stands before the path in a URL, as in ``SCRIPT_NAME`` and ``PATH_INFO``.
+            host: The Host field, for rules that name hosts.
+            mount: What precedes the path in a URL, as in ``SCRIPT_NAME`` and ``PATH_INFO``.
         """
         if not path.startswith("/") or len(path) > MAX_PATH:
             return None
@@ -161,13 +153,11 @@ class RedirectRules:
             answer = None if values is None else rule.answer(values, query, mount)
             if answer is not None:
                 return answer
-        if fixed is None:
-            return None
-        return fixed.answer(fixed.source.match(path, name) or {}, query, mount)
+        return None if fixed is None else fixed.answer(fixed.source.match(path, name) or {}, query, mount)
 
 
 class _Compiled:
-    """A rule, with all that does not depend on the request computed once."""
+    """A rule, with everything computed that does not depend on the request."""
 
     __slots__ = ("_fragment", "_host", "_path", "_query", "_status", "fault", "line", "source")
 
@@ -176,7 +166,7 @@ class _Compiled:
         target = read_url(rule.target)
         self.source: Final = source
         self.line: Final = rule.line
-        self.fault: Final = source.fault or ("" if target else f"{rule.target} is no target")
+        self.fault: Final = source.fault or ("" if target else f"{rule.target} is not a target")
         host, path, query, fragment = target or ("", "", "", "")
         if not host:
             # Two slashes at the start would name another host (RFC 3986 section 4.2).
@@ -189,12 +179,12 @@ class _Compiled:
 
     @property
     def shown(self) -> str | None:
-        """The path that is shown, as in ``PATH_INFO``; None where it depends on the request, and for a redirect."""
+        """The path that a rewrite shows, as in ``PATH_INFO``; None if it depends on the request, and for a redirect."""
         answer = self.answer({}, "", "") if self._status == REWRITE and self._path.is_constant else None
         return answer.path if isinstance(answer, Rewritten) else None
 
     def answer(self, values: Mapping[str, str], query: str, mount: str) -> Redirected | Rewritten | None:
-        """Return where the rule leads; None where what was matched makes no host of a target."""
+        """Return where the rule leads; None if the values of the placeholders do not make a host."""
         origin = self._host.filled(values).lower()
         path = self._path.filled(values, quoted_path)
         if origin:
@@ -211,10 +201,8 @@ class _Compiled:
             below = mount.strip("/")
             path = f"/{quoted_components(below)}{path}" if below else path
         asked = self._query.filled(values, quoted_components) or (query and requoted_query(query))
-        return Redirected(
-            self._status,
-            f"{origin}{path}{'?' if asked else ''}{asked}{self._fragment.filled(values, quoted_components)}",
-        )
+        fragment = self._fragment.filled(values, quoted_components)
+        return Redirected(self._status, f"{origin}{path}{'?' if asked else ''}{asked}{fragment}")
 
 
 def parse_redirects(
@@ -225,14 +213,14 @@ def parse_redirects(
     max_dynamic: int = MAX_DYNAMIC,
     max_line: int = MAX_LINE,
 ) -> RedirectRules:
-    """Read a ``_redirects`` file; nothing in it raises.
+    """Read a ``_redirects`` file. Never raises.
 
     Args:
         text: The file, its bytes decoded as UTF-8 with ``surrogateescape``.
-        html_handling: How the build's HTML files are shown: where ``/index.html`` redirects to ``/``, the opposite rule
-            is reported.
-        max_static: How many rules without placeholders are used; each further one is reported.
-        max_dynamic: How many rules with placeholders are used; the file is not read on from the first further one.
+        html_handling: How the build's HTML files are shown. If ``/index.html`` redirects to ``/``, the opposite rule is
+            reported.
+        max_static: How many rules without placeholders are used; each further rule is reported.
+        max_dynamic: How many rules with placeholders are used; reading ends at the first further rule.
         max_line: Characters that a line may have.
     """
     rules: dict[str, RedirectRule] = {}
@@ -241,55 +229,50 @@ def parse_redirects(
     for line, rule_text in rule_lines(text, max_line, invalid):
         try:
             rule = _read(line, rule_text, html_handling, rules)
-        except _UnusableError as error:
+        except UnusableError as error:
             invalid.append(InvalidLine(line, *error.args))
             continue
         if RuleSource(rule.source).names:
             dynamic += 1
             if dynamic > max_dynamic:
-                message = f"the lines from here on are not read: before them are {max_dynamic} rules with * or :name"
+                message = f"the lines from here on are not read: {max_dynamic} rules with * or :name precede them"
                 invalid.append(InvalidLine(line, "too_many_dynamic", message))
                 break
         else:
             static += 1
             if static > max_static:
-                message = f"the rule is not used: before it are {max_static} without * and :name; join some with *"
+                message = f"the rule is not used: {max_static} rules without * and :name precede it; join some with *"
                 invalid.append(InvalidLine(line, "too_many_static", message))
                 continue
         rules[rule.source] = rule
     return RedirectRules(rules.values(), invalid)
 
 
-class _UnusableError(Exception):
-    """A line cannot be used; the arguments are the reason and the message."""
-
-
 def _read(line: int, text: str, html_handling: str, rules: Mapping[str, RedirectRule]) -> RedirectRule:
     """Read one line. The checks are in the platforms' order, which decides what is reported."""
     words = text.split()
-    comment = next((at for at, word in enumerate(words[2:], 2) if word.startswith("#")), len(words))
-    if comment not in (2, 3):
-        raise _UnusableError("token_count", f"a rule is a path, a target and perhaps a status, not {comment} words")
-    source_text, target_text, status_text = (*words[:comment], "302")[:3]
+    count = next((at for at, word in enumerate(words[2:], 2) if word.startswith("#")), len(words))
+    if count not in (2, 3):
+        raise UnusableError("token_count", f"a rule has a path, a target and optionally a status, not {count} words")
+    source_text, target_text, status_text = (*words[:count], "302")[:3]
     source = _read_source(source_text)
     target = _read_target(target_text, RuleSource(source).names)
     status = _STATUSES.get(status_text)
     if status is None:
-        raise _UnusableError("bad_status", f"{status_text!r} is not one of {', '.join(_STATUSES)}")
+        raise UnusableError("bad_status", f"{status_text!r} is not one of {', '.join(_STATUSES)}")
     if _loops(source, target, html_handling):
         advice = "not_found_handling='single-page-application' shows one page at every path"
-        why = f"{target_text!r} would be for {source_text!r} again, as the platforms have it"
-        raise _UnusableError("infinite_loop", f"{why}; {advice}")
+        raise UnusableError("infinite_loop", f"{target_text!r} redirects to {source_text!r} on the platforms; {advice}")
     if source in rules:
-        raise _UnusableError("duplicate_from", f"line {rules[source].line} has a rule for {source!r} already")
+        raise UnusableError("duplicate_from", f"line {rules[source].line} has a rule for {source!r} already")
     if status == REWRITE and target.host:
-        raise _UnusableError("proxy_absolute_to", f"status 200 shows a path of this build, and {target_text!r} is none")
+        raise UnusableError("proxy_absolute_to", f"status 200 shows a path of this build, not {target_text!r}")
     return RedirectRule(source, str(target), status, line)
 
 
 def _read_source(text: str) -> str:
     if text.startswith("https://"):
-        raise _UnusableError("absolute_from", f"{text!r} names a host: write the path alone")
+        raise UnusableError("absolute_from", f"{text!r} names a host: write the path alone")
     # The platforms take "page" for "/page".
     url = read_url(f"/{text}" if text[0] != "/" else text)
     return url.path if url else "/"
@@ -299,14 +282,14 @@ def _read_target(text: str, names: tuple[str, ...]) -> RuleURL:
     url = read_url(text)
     if url is None:
         advice = "begin it with '/', or with 'https://' and a host"
-        raise _UnusableError("not_relative_or_https", f"{text!r} cannot be a target: {advice}")
+        raise UnusableError("not_relative_or_https", f"{text!r} cannot be a target: {advice}")
     if url.host and not _AUTHORITY.fullmatch(Template(url.host, names).filled(dict.fromkeys(names, "x")).lower()):
-        raise _UnusableError("bad_host", f"{url.host!r} is no host")
+        raise UnusableError("bad_host", f"{url.host!r} is not a host")
     return url
 
 
 def _loops(source: str, target: RuleURL, html_handling: str) -> bool:
-    """Tell whether the target of a rule is shown at the path that the rule is for."""
+    """Return whether the target of a rule is shown at the path that the rule is for."""
     if target.host or not str(target).endswith(("/index", "/index.html")):
         return False
     return source.endswith("/*") or (source.endswith("/") and html_handling != "none")

@@ -1,7 +1,6 @@
-"""The URLs of rules, and the paths that they are matched with: what a URL may hold, and what browsers make of it.
+"""The URLs of rules.
 
-Text is written as a browser's URL parser writes it (WHATWG URL), so that a rule reads as the platforms report it. What
-is sent, in a Location, holds what RFC 3986 allows and nothing else.
+A URL is written as a browser's URL parser writes it (WHATWG URL), so that a rule reads as the platforms report it.
 """
 
 from __future__ import annotations
@@ -19,12 +18,12 @@ _URL_FRAGMENT: Final = _URL_PATH + "?#{}"
 _ABSOLUTE: Final = re.compile(r"https:/{2,}([^/?#]+)(.*)", re.DOTALL)
 # A name or an address, perhaps with a port; "*" and ":name" stand for any. No user: Location would show its password.
 _HOST: Final = re.compile(r"(?:(?:[\w.*-]|:(?=[A-Za-z]))+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?", re.ASCII)
-# The platforms ignore the port. What is no name or address takes no part in rules: it is whatever the client sent.
+# The platforms ignore the port. A client may send anything; what is not a name or an address matches no rule.
 _HOSTNAME: Final = re.compile(r"([a-z0-9._-]+?)\.?(?::[0-9]*)?|(\[[0-9a-f:.]+\])(?::[0-9]*)?")
 
 
 class RuleURL(NamedTuple):
-    """The URL of a rule, in the parts that are treated differently.
+    """The URL of a rule.
 
     Attributes:
         host: With the port; "" for a path of the same host.
@@ -40,7 +39,7 @@ class RuleURL(NamedTuple):
 
     @property
     def source(self) -> str:
-        """What requests are compared with: neither query nor fragment."""
+        """The part that requests are compared with, without query and fragment."""
         return f"https://{self.host}{self.path}" if self.host else self.path
 
     def __str__(self) -> str:
@@ -48,7 +47,7 @@ class RuleURL(NamedTuple):
 
 
 def read_url(text: str) -> RuleURL | None:
-    r"""Read a path, or a URL that begins with ``https://``; None for what is neither.
+    r"""Read a path, or a URL that begins with ``https://``; None for anything else.
 
     >>> str(read_url("/caf\xe9/../men\xfc?a=b c#d"))
     '/men%C3%BC?a=b%20c#d'
@@ -72,15 +71,10 @@ def read_url(text: str) -> RuleURL | None:
     path, _, query = rest.partition("?")
     return RuleURL(
         host,
-        without_dots(_quoted(path, _URL_PATH)),
-        f"?{_quoted(query, _URL_QUERY)}" if query else "",
-        f"#{_quoted(fragment, _URL_FRAGMENT)}" if fragment else "",
+        without_dots(quote_from_bytes(utf8(path), _URL_PATH)),
+        f"?{quote_from_bytes(utf8(query), _URL_QUERY)}" if query else "",
+        f"#{quote_from_bytes(utf8(fragment), _URL_FRAGMENT)}" if fragment else "",
     )
-
-
-def _quoted(text: str, safe: str) -> str:
-    """Return the text of a rule file, percent-encoded but for letters, digits, ``_.-~`` and ``safe``."""
-    return quote_from_bytes(utf8(text), safe)
 
 
 def hostname(host: str) -> str:
