@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, TypedDict
 from flask import current_app, request
 from markupsafe import Markup
 
-from . import templating as tags
 from .decision.keys import Cookie, check_keys
 from .errors import ConfigurationError
 from .middleware import VersionAffinity
+from .templating import page_of
 
 if TYPE_CHECKING:
     import re
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
     from .assets.handover import HandOver
     from .decision.keys import KeySource
-    from .responses.applications import Exchange
     from .rollout.source import Source
     from .rollout.version import Version
+    from .templating import Page
 
 _EXTENSION = "version_affinity"
 
@@ -97,32 +97,24 @@ def init_app(app: Flask, versions: Iterable[Version] | Source, **options: Unpack
 
 def current_version() -> str:
     """Return the id of the version decided for the current request; the response then depends on it."""
-    return tags.version_of(_exchange())
+    return _page().version()
 
 
 def asset_url(path: str) -> str:
     """Return the URL of an entry or file in the current request's version; see ``VersionAffinity.asset_url``."""
-    return tags.url_of(_exchange(), path, debug=_is_debugging())
+    return _page().url(path)
 
 
 def asset_tags(entry: str, **attributes: str | bool | None) -> Markup:
     """Return the tags that load an entry in the current request's version; see ``VersionAffinity.asset_tags``."""
-    return Markup(tags.tags_of(_exchange(), entry, attributes, debug=_is_debugging()))  # noqa: S704 - it is escaped
+    return Markup(_page().tags(entry, attributes))  # noqa: S704 - it is escaped
 
 
-def _is_debugging() -> bool:
-    affinity = current_app.extensions.get(_EXTENSION)
-    return bool(current_app.debug or (affinity is not None and affinity.debug))
-
-
-def _exchange() -> Exchange:
-    affinity = current_app.extensions.get(_EXTENSION)
-    if affinity is None:
-        # Wrapped by hand: the environ says so, or the error does.
-        return tags.exchange_of(request.environ)
-    # A request context of a test has not come through the middleware: then the middleware decides now.
-    exchange: Exchange = affinity.exchange(request.environ)
-    return exchange
+def _page() -> Page:
+    affinity: VersionAffinity | None = current_app.extensions.get(_EXTENSION)
+    if affinity is None:  # the application was wrapped by hand
+        return page_of(request.environ, debug=current_app.debug)
+    return affinity.page(request.environ, debug=current_app.debug)
 
 
 def _warn_of_session_cookie(name: str, keys: Iterable[KeySource]) -> None:

@@ -233,7 +233,7 @@ def test_taken_port(site: Site) -> None:
         (["builds/v1", "--host", "256.0.0.1"], 1, "cannot listen at --host 256.0.0.1"),
         (["builds/v1", "--port", "65536"], 2, "is not in the range"),
         (["builds/v1", "--key", "nope"], 2, "is no key source"),
-        (["builds/v1", "--spa", "--prefix", "shop"], 2, "prefix='shop' is no path"),
+        (["builds/v1", "--spa", "--prefix", "shop"], 2, "prefix='shop' is not a path"),
         ([""], 2, "a name is empty"),
         ([".hidden"], 2, "version id '.hidden' cannot be used"),
     ],
