@@ -1,25 +1,25 @@
-"""Times as the log and the manifests have them: RFC 3339, UTC, such as "2026-11-24T05:00:00Z"."""
+"""Times and durations as text: RFC 3339 in UTC such as ``2026-11-24T05:00:00Z``; ``30d``, ``12h``, ``1h30m``."""
 
 from __future__ import annotations
 
 import re
 from datetime import datetime, timedelta, timezone
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-#: Before all others: what a text says that is no time.
+#: Earlier than all other times: the time of a text that is not a time.
 NEVER: Final = datetime.min.replace(tzinfo=timezone.utc)
+
+_PART: Final = re.compile(r"(\d+(?:\.\d+)?)([wdhms])", re.ASCII)
+_UNITS: Final = {"w": "weeks", "d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
 
 
 def utc_now() -> datetime:
-    """Return the present, by this host's clock, which may be wrong, and may jump."""
+    """Return the present by this host's clock, which may be wrong and may jump."""
     return datetime.now(timezone.utc)
 
 
 def format_time(time: datetime, timespec: str = "seconds") -> str:
-    """Return a time in UTC as text, to the second unless another ``timespec`` is given.
+    """Return a UTC time as text.
 
     >>> format_time(datetime(2026, 11, 24, 5, tzinfo=timezone.utc))
     '2026-11-24T05:00:00Z'
@@ -28,7 +28,7 @@ def format_time(time: datetime, timespec: str = "seconds") -> str:
 
 
 def parse_time(text: str) -> datetime:
-    """Return the time that a text says, ``NEVER`` for another text.
+    """Return the time that a text states, ``NEVER`` if the text is not a time.
 
     >>> parse_time("2026-11-24T05:00:00Z").hour, parse_time("yesterday") == NEVER
     (5, True)
@@ -41,7 +41,7 @@ def parse_time(text: str) -> datetime:
 
 
 def time_before(time: datetime, span: timedelta) -> datetime:
-    """Return the time so long before another one, ``NEVER`` where there is no such time.
+    """Return ``time - span``, ``NEVER`` if that is before the first year.
 
     >>> time_before(NEVER, timedelta(hours=1)) == NEVER
     True
@@ -49,41 +49,37 @@ def time_before(time: datetime, span: timedelta) -> datetime:
     return time - span if time - NEVER > span else NEVER
 
 
-_PART: Final = re.compile(r"(\d+(?:\.\d+)?)([wdhms])", re.ASCII)
-_UNITS: Final[Mapping[str, str]] = {"w": "weeks", "d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
-
-
 def parse_duration(text: str) -> timedelta:
-    """Return a length of time.
+    """Return the duration that a text states.
 
     Raises:
-        ValueError: it is none, or one that no calendar has.
+        ValueError: The text is not a duration, or the duration is too long for ``timedelta``.
 
     >>> parse_duration("30d").days, parse_duration("1h30m").seconds
     (30, 5400)
     """
     parts = _PART.findall(text.replace(" ", ""))
     if not parts or "".join(number + unit for number, unit in parts) != text.replace(" ", ""):
-        raise ValueError(f"{text!r} is no length of time: write one such as 30d, 12h, 90m, 2w or 1h30m")
+        raise ValueError(f"{text!r} is not a duration: write one such as 30d, 12h, 90m, 2w or 1h30m")
     try:
         return sum((timedelta(**{_UNITS[unit]: float(number)}) for number, unit in parts), timedelta())
     except OverflowError:
-        raise ValueError(f"{text!r} is longer than any calendar: write one such as 30d") from None
+        raise ValueError(f"{text!r} is too long: write a duration such as 30d") from None
 
 
 def format_duration(duration: timedelta) -> str:
-    """Return a length of time as it is typed, so that ``parse_duration`` returns it again.
+    """Return a duration as text that ``parse_duration`` reads.
 
-    >>> format_duration(timedelta(days=30)), format_duration(timedelta(minutes=90))
-    ('30d', '1h30m')
+    >>> format_duration(timedelta(days=30)), format_duration(timedelta(minutes=90, seconds=1.5))
+    ('30d', '1h30m1.5s')
     """
     rest, fraction = divmod(duration // timedelta(microseconds=1), 1_000_000)
-    words = ""
+    text = ""
     for unit, seconds in (("d", 86400), ("h", 3600), ("m", 60)):
         count, rest = divmod(rest, seconds)
-        words += f"{count}{unit}" if count else ""
+        text += f"{count}{unit}" if count else ""
     if fraction:
-        words += f"{rest}.{fraction:06}".rstrip("0") + "s"
+        text += f"{rest}.{fraction:06}".rstrip("0") + "s"
     elif rest:
-        words += f"{rest}s"
-    return words or "0s"
+        text += f"{rest}s"
+    return text or "0s"
