@@ -14,7 +14,7 @@ from whitenoise import WhiteNoise
 
 from version_affinity import Cookie, Header, Releases, StaticAssets, Version, VersionAffinity
 from version_affinity.assets.loading.memory import Memory
-from version_affinity.releases.log.entries import open_log
+from version_affinity.releases.releases import open_log
 from version_affinity.releases.store.directory import ReleasesDirectory
 from version_affinity.releases.store.upload import upload
 

@@ -57,7 +57,7 @@ from .decision.overrides import sign_override
 from .deployment import Deployment
 from .errors import ConfigurationError
 from .middleware import VersionAffinity
-from .releases import Releases, Retention
+from .releases import Releases
 from .responses.explanation import Explanation
 from .responses.override_links import override_link
 from .rollout.version import Version
@@ -74,7 +74,6 @@ __all__ = [
     "Explanation",
     "Header",
     "Releases",
-    "Retention",
     "StaticAssets",
     "Step",
     "Version",

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from tests.harness import write_build
 from version_affinity.cli.main import cli
-from version_affinity.releases.log.entries import open_log
+from version_affinity.releases.releases import open_log
 from version_affinity.releases.store.directory import ReleasesDirectory
 from version_affinity.releases.store.upload import upload
 

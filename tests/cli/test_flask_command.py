@@ -16,8 +16,7 @@ if os.environ.get("CI") != "true":  # there the tests fail instead
 from tests.cli.commanding import NAME, Site, environment
 from tests.releases.redis_server import redis_server
 from version_affinity import Deployment
-from version_affinity.releases.log.entries import open_log
-from version_affinity.releases.releases import COPY
+from version_affinity.releases.releases import COPY, open_log
 from version_affinity.releases.reports.presence import Presence
 
 if TYPE_CHECKING:
@@ -126,7 +125,7 @@ def test_application_with_a_list(site: Site) -> None:
     """An application that lists its versions has no releases of its own: those of the default are meant."""
     site.build("v1")
     done = flask(site, "affinity", "deployments", "status", app="listed", code=1)
-    assert f"'{site.root / 'elsewhere' / 'releases'}' is no releases directory" in done.stderr
+    assert f"'{site.root / 'elsewhere' / 'releases'}' is not a releases directory" in done.stderr
     told = json.loads(flask(site, "affinity", "explain", "/", "--json", app="listed").stdout)
     assert told["decision"]["reason"] == "only"
 

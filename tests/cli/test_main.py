@@ -92,12 +92,12 @@ def test_summaries(path: tuple[str, ...]) -> None:
         (["versions", "deploy", "v9", "-y"], 1, "v9 is not uploaded (uploaded: v2, v1)"),
         (["versions", "deploy"], 2, "there is nothing to deploy"),
         (["rollback", "--log", "redis://127.0.0.1:1"], 1, "redis://127.0.0.1:1 cannot be reached"),
-        (["rollback", "--log", "http://x"], 2, "is none of Redis"),
+        (["rollback", "--log", "http://x"], 2, "is not a Redis URL"),
         (["init", "--name", "Store Front"], 2, "name='Store Front' cannot be used"),
         (["init", "--name", "other"], 1, "is named 'storefront', not 'other'"),
         (["init"], 2, "Missing option '--name'"),
         (["prune", "--keep", "-1"], 2, "not in the range"),
-        (["prune", "--older-than", "soon"], 2, "'soon' is no length of time"),
+        (["prune", "--older-than", "soon"], 2, "'soon' is not a duration"),
         (["deployments", "restore", "-y"], 1, "is a file"),
         (["explain", "/", "--app", "nope"], 2, "there is no module 'nope' here"),
         (["explain", "/", "--app-first", "foo"], 2, "must begin with '/'"),
@@ -106,8 +106,8 @@ def test_summaries(path: tuple[str, ...]) -> None:
         (["versions", "deploy", ""], 2, "version id '' cannot be used"),
         (["versions", "deploy", "--version-tag", ""], 2, "a name is empty"),
         (["versions", "list", "--releases", ""], 2, "it is empty"),
-        (["versions", "list", "--log", ""], 2, "is none of Redis"),
-        (["rollback", "--log", "redis://x?nope=1"], 2, "has an option that is no good"),
+        (["versions", "list", "--log", ""], 2, "is not a Redis URL"),
+        (["rollback", "--log", "redis://x?nope=1"], 2, "has an option that cannot be used"),
         (["explain", "about"], 2, "'about' is no path"),
     ],
 )
@@ -169,7 +169,7 @@ def test_one_document(site: Site) -> None:
 def test_no_releases(site: Site, path: str, command: str) -> None:
     """Where there are no releases, every command says how they are made."""
     result = run("--releases", str(site.root / path), *command.split(), code=1)
-    assert "is no releases directory" in result.stderr
+    assert "is not a releases directory" in result.stderr
     assert "init --name storefront" in result.stderr
 
 

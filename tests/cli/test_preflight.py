@@ -18,8 +18,8 @@ from tests.cli.commanding import Site, ran
 from tests.releases.followed import until
 from tests.releases.redis_server import RedisServer, redis_server
 from version_affinity import Releases, VersionAffinity
-from version_affinity.releases.log.entries import open_log
 from version_affinity.releases.log.redis import RedisLog
+from version_affinity.releases.releases import open_log
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

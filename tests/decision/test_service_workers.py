@@ -14,7 +14,7 @@ from version_affinity import ConfigurationError, Cookie, Version, VersionAffinit
 from version_affinity.assets.loading.worker_script import handles_worker_events
 from version_affinity.decision.request import service_workers_by
 from version_affinity.releases import Releases
-from version_affinity.releases.log.entries import open_log
+from version_affinity.releases.releases import open_log
 from version_affinity.releases.store.directory import ReleasesDirectory
 from version_affinity.releases.store.upload import upload
 

@@ -27,7 +27,7 @@ from version_affinity.assets import compress
 from version_affinity.assets.handover import XAccelRedirect
 from version_affinity.cli.main import cli
 from version_affinity.flask import init_app
-from version_affinity.releases.log.entries import open_log
+from version_affinity.releases.releases import open_log
 from version_affinity.releases.store.directory import ReleasesDirectory
 from version_affinity.releases.store.upload import upload
 

@@ -10,13 +10,16 @@ import time
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
 
+import pytest
+
 from tests.builds import build_of
 from tests.harness import write_build
 from tests.servers.servers import ROOT
 from version_affinity import Cookie, VersionAffinity
 from version_affinity.releases import Releases
-from version_affinity.releases.follow import threads as forks
-from version_affinity.releases.log.entries import open_log
+from version_affinity.releases.follow.threads import pause_all
+from version_affinity.releases.log.file import FileLog
+from version_affinity.releases.releases import open_log
 from version_affinity.releases.store.directory import ReleasesDirectory
 from version_affinity.releases.store.upload import upload
 
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
 
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
+    from version_affinity.releases.follow.follower import Follower
     from version_affinity.releases.log.entries import Entry
 
 NAME = "storefront"
@@ -83,46 +87,41 @@ class Site:
             releases.close()
 
 
-class _HangingLog:
-    """A log whose readings wait for an event."""
-
-    def __init__(self, log: Any, process: int | None) -> None:
-        self._log = log
-        self._process = process
-        self.reached, self.end = threading.Event(), threading.Event()
-
-    def read(self, after: int = 0) -> list[Entry]:
-        """Return what the log returns, when the event has come."""
-        if self._process in (None, os.getpid()):
-            self.reached.set()
-            self.end.wait(PATIENCE)
-        return self._log.read(after)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._log, name)
-
-
 @contextlib.contextmanager
 def hanging_log(releases: Releases, *, also_in_children: bool = True) -> Iterator[None]:
-    """Let a worker's reading of its log hang within the block, as with a file system whose server is away."""
-    assert releases._follower is not None
-    deployments = releases._follower._reader
-    log = deployments._log
-    deployments._log = hanging = _HangingLog(log, None if also_in_children else os.getpid())  # type: ignore[assignment]
-    try:
-        assert hanging.reached.wait(PATIENCE)
-        yield
-    finally:
-        hanging.end.set()
-        deployments._log = log
+    """Let a worker's readings of its file log hang within the block, as on a file system whose server is away."""
+    log = follower_of(releases).reader.log
+    process = None if also_in_children else os.getpid()
+    reached, end = threading.Event(), threading.Event()
+    read = FileLog.read
+
+    def read_later(self: FileLog, after: int = 0) -> list[Entry]:
+        if self is log and process in (None, os.getpid()):
+            reached.set()
+            end.wait(PATIENCE)
+        return read(self, after)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(FileLog, "read", read_later)
+        try:
+            assert reached.wait(PATIENCE)
+            yield
+        finally:
+            end.set()
+
+
+def follower_of(releases: Releases) -> Follower:
+    """Return what follows the releases."""
+    assert releases.follower is not None
+    return releases.follower
 
 
 def pause(releases: Releases) -> None:
     """End the thread that follows, as before a fork, in a moment in which it is idle."""
 
     def is_paused() -> bool:
-        forks._pause()
-        return releases._follower is not None and not releases._follower._is_running()
+        pause_all()
+        return not follower_of(releases).is_running()
 
     until(is_paused)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import sys
 
-from version_affinity.releases.log.entries import open_log
+from version_affinity.releases.releases import open_log
 from version_affinity.releases.store.directory import ReleasesDirectory
 from version_affinity.releases.store.upload import upload
 

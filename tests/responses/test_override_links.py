@@ -36,7 +36,7 @@ from tests.model.browser_model import Browser, environ_of, send
 from version_affinity import ConfigurationError, Cookie, Header, VersionAffinity, override_link, sign_override
 from version_affinity.decision.overrides import MAX_LENGTH
 from version_affinity.releases import Releases
-from version_affinity.releases.log.entries import open_log
+from version_affinity.releases.releases import open_log
 from version_affinity.releases.store.directory import ReleasesDirectory
 from version_affinity.releases.store.upload import upload
 from version_affinity.responses.override_links import PARAMETER

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +16,6 @@ from version_affinity import (
     Explanation,
     Header,
     Releases,
-    Retention,
     StaticAssets,
     Step,
     Version,
@@ -115,8 +113,7 @@ def switched_off() -> VersionAffinity:
 
 def followed(app: WSGIApplication, flask_app: Flask) -> tuple[VersionAffinity, VersionAffinity]:
     """Follow releases, in any application and in Flask."""
-    retention = Retention(keep=20, younger_than=timedelta(days=30))
-    releases = Releases("releases/", log="redis://localhost", retention=retention, interval=0.5, host="web-1")
+    releases = Releases("releases/", log="redis://localhost", interval=0.5, host="web-1")
     releases.close()
     return VersionAffinity(app, releases), init_app(flask_app, Releases(Path("releases")))
 

@@ -15,9 +15,9 @@ import click
 from version_affinity.app_first import compile_patterns
 from version_affinity.configuration import check_prefix
 from version_affinity.errors import ConfigurationError
-from version_affinity.releases.log.entries import LogUnavailableError, is_continued, open_log
+from version_affinity.releases.log.entries import LogUnavailableError, is_continued
 from version_affinity.releases.log.local_copy import COPY, LocalCopy
-from version_affinity.releases.releases import LOG, RELEASES, Releases
+from version_affinity.releases.releases import LOG, RELEASES, Releases, open_log
 from version_affinity.releases.store.directory import ReleasesDirectory
 
 from .errors import RefusedError

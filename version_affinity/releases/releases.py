@@ -1,4 +1,4 @@
-"""``Releases``: what ``VersionAffinity`` follows in place of a list of versions."""
+"""``Releases``, which ``VersionAffinity`` follows in place of a list of versions, and ``open_log``."""
 
 from __future__ import annotations
 
@@ -12,22 +12,21 @@ from typing import TYPE_CHECKING, Final
 from version_affinity.errors import ConfigurationError
 
 from .follow.follower import Follower
-from .follow.in_force import RetentionInForce
 from .follow.loaded import LoadedVersions
 from .follow.reading import LogReader
-from .log.entries import open_log
-from .log.local_copy import COPY, LocalCopy
+from .log.file import FILE_NAME, FileLog
+from .log.local_copy import COPY, LocalCopy, check_same_name
 from .store.directory import ReleasesDirectory
-from .store.retention import Retention
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from version_affinity.rollout.source import Load, Snapshot
 
-    from .follow.status import Status
+    from .follow.follower import WorkerStatus
+    from .log.entries import DeploymentLog
 
-#: The environment's variables that say where the releases and their log are.
+#: The environment variables for the releases directory and the log.
 RELEASES: Final = "VERSION_AFFINITY_RELEASES"
 LOG: Final = "VERSION_AFFINITY_LOG"
 
@@ -42,9 +41,9 @@ _observing: Final = ContextVar("version_affinity_observing", default=False)
 
 @contextmanager
 def observing() -> Iterator[None]:
-    """Have the releases that are loaded meanwhile leave no trace: neither a report of this host nor a copy of the log.
+    """Let ``Releases`` that are loaded in this block write nothing: no report of this host, no copy of the log.
 
-    For an application that is loaded for an operator's question, and serves nobody.
+    For a command that loads the application to inspect it, and serves no user.
 
     >>> with observing():
     ...     releases = Releases("releases/")
@@ -56,31 +55,55 @@ def observing() -> Iterator[None]:
         _observing.reset(token)
 
 
+def open_log(directory: ReleasesDirectory | str | os.PathLike[str], url: str | None = None) -> DeploymentLog:
+    """Return the log of a releases directory. It is not read and not connected to yet.
+
+    Args:
+        directory: The releases directory, or its name.
+        url: The URL of the log, such as ``redis://host``; None is the file in the directory.
+
+    Raises:
+        ConfigurationError: The directory is not a releases directory, its deployments were made under another name, or
+            the URL cannot be used.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as name:
+    ...     log = open_log(ReleasesDirectory.init(name, name="storefront"))
+    ...     log.append({"v1": 100}, expected=0).revision, len(log.read())
+    (1, 1)
+    """
+    releases = directory if isinstance(directory, ReleasesDirectory) else ReleasesDirectory(directory)
+    check_same_name(releases)
+    if url is None:
+        return FileLog(releases.path / FILE_NAME, name=releases.name)
+    from .log.redis import RedisLog  # noqa: PLC0415 - an extra
+
+    return RedisLog(url, name=releases.name)
+
+
 class Releases:
     """Uploaded versions and their deployments, followed while the application runs.
 
         app.wsgi_app = affinity = VersionAffinity(app.wsgi_app, Releases("releases/"))
 
-    Every worker looks at the directory and the log a few times in a second, in a thread of its own, and serves what
-    has changed at once. What cannot be read or loaded changes nothing: the last good state keeps serving. A version
-    that this host does not have yet gets no traffic here; its users get the deployment's other versions.
+    A thread of each worker checks the log and the directory a few times per second, and changes are served at once. If
+    something cannot be read or loaded, the last good state keeps serving. A version that is not on this host yet gets
+    no traffic here; its users get the other versions of the deployment.
 
     Args:
-        path: The releases directory; it counts from the ``root`` of ``VersionAffinity`` where it is relative. None: as
-            the environment's ``VERSION_AFFINITY_RELEASES`` says.
-        log: ``"redis://…"`` for a log that several hosts share. None: as ``VERSION_AFFINITY_LOG`` says, else the file
-            in the directory.
-        retention: How long versions stay known after their deployment. None: as the directory says, which the command
-            line goes by (``version-affinity retention``); where this differs from it, a warning is logged.
-        interval: Seconds between two looks.
-        host: What this host is called where hosts report; its network name unless given.
-        reports: Whether this host reports. False where nobody is served, as by an operator's look at the releases: no
-            deployment waits for what such a host lacks.
+        path: The releases directory. A relative path starts at the ``root`` of ``VersionAffinity``. None reads the
+            environment variable ``VERSION_AFFINITY_RELEASES``.
+        log: ``"redis://…"`` for a log that several hosts share. None reads ``VERSION_AFFINITY_LOG``; without that, the
+            log is the file in the directory.
+        interval: Seconds between two checks, 0.01 to 3600.
+        host: The name of this host in its reports; by default its network name.
+        reports: Whether this host reports to the other hosts. False for a process that serves no users, so that no
+            deployment waits for it.
 
     Raises:
-        ConfigurationError: a setting cannot be used. The directory and the log are opened by ``VersionAffinity``.
+        ConfigurationError: An argument cannot be used. ``VersionAffinity`` opens the directory and the log.
 
-    One of it is for one ``VersionAffinity``.
+    Each ``VersionAffinity`` needs its own ``Releases``.
 
     >>> Releases("releases/").status() is None
     True
@@ -91,7 +114,6 @@ class Releases:
         path: str | os.PathLike[str] | None = None,
         *,
         log: str | None = None,
-        retention: Retention | None = None,
         interval: float = 0.25,
         host: str | None = None,
         reports: bool = True,
@@ -103,23 +125,22 @@ class Releases:
             )
         if path is not None and not isinstance(path, str | os.PathLike):
             raise ConfigurationError(f"Releases({path!r}) names no directory: write Releases('releases/')")
-        # Of the environment's, the working directory is meant.
+        # A path in the environment starts at the working directory.
         self._path: Final = os.path.abspath(given) if given else path  # noqa: PTH100
-        self._log: Final = _url(os.environ.get(LOG) or None if log is None else log)
-        self._retention: Final = _checked(retention)
-        self._interval: Final = _seconds(interval)
-        self._host: Final = _host(host)
+        self._log: Final = _checked_url(os.environ.get(LOG) or None if log is None else log)
+        self._interval: Final = _checked_interval(interval)
+        self._host: Final = _checked_host(host)
         self._reports: Final = reports
         self._directory: ReleasesDirectory | None = None
-        self._follower: Follower | None = None
+        self.follower: Follower | None = None
 
     def open(self, root: str) -> str:
-        """Return the deployments' name; see ``version_affinity.rollout.source.Source``."""
-        if self._follower is not None:
+        """Return the name of the deployments; see ``version_affinity.rollout.source.Source``."""
+        if self.follower is not None:
             raise ConfigurationError(
                 f"Releases({os.fspath(self._path or '')!r}) is given to a second VersionAffinity: make one for each",
             )
-        directory = ReleasesDirectory(os.path.join(root, self._path or ""))  # noqa: PTH118 - it checks what it is
+        directory = ReleasesDirectory(os.path.join(root, self._path or ""))  # noqa: PTH118 - it checks the path
         self._directory = directory
         return directory.name
 
@@ -127,8 +148,8 @@ class Releases:
         """Return the first snapshot; see ``version_affinity.rollout.source.Source``."""
         directory = self._directory
         assert directory is not None  # noqa: S101 - it was opened
-        # Beside a file log, it is for the day on which that is damaged: where nothing can be written, one does without.
         observed = _observing.get()
+        # A copy of a file log only helps if that file is damaged, so failing to write the copy is no cause for alarm.
         level = logging.INFO if self._log is None else logging.WARNING
         log = open_log(directory, self._log)
         copy = LocalCopy(directory.path / COPY, level=level, writes=not observed, name=directory.name)
@@ -136,7 +157,6 @@ class Releases:
             directory,
             LogReader(log, interval=self._interval, copy=copy),
             LoadedVersions(directory, load),
-            retention=RetentionInForce(directory, self._retention),
             interval=self._interval,
             host=self._host if self._reports and not observed else "",
         )
@@ -145,30 +165,30 @@ class Releases:
         except BaseException:
             follower.close()
             raise
-        self._follower = follower
+        self.follower = follower
         return snapshot
 
     def follow(self, take: Callable[[Snapshot], None]) -> None:
-        """Begin to follow; see ``version_affinity.rollout.source.Source``."""
-        assert self._follower is not None  # noqa: S101 - it was loaded
-        self._follower.follow(take)
+        """Start to follow; see ``version_affinity.rollout.source.Source``."""
+        assert self.follower is not None  # noqa: S101 - it was loaded
+        self.follower.follow(take)
 
     def look(self) -> None:
-        """Look for an upload now; see ``version_affinity.rollout.source.Source``."""
-        if self._follower is not None:
-            self._follower.look()
+        """Check for an upload now; see ``version_affinity.rollout.source.Source``."""
+        if self.follower is not None:
+            self.follower.ask()
 
     def refusal(self, method: str) -> ConfigurationError:
-        """Return why a method of ``VersionAffinity`` does nothing here."""
+        """Return the error for a method of ``VersionAffinity`` that cannot be used with ``Releases``."""
         path = self._directory.path if self._directory is not None else self._path
         return ConfigurationError(
-            f"{method}() would change this process alone, and the next look at the releases would undo it: run "
+            f"{method}() would change this process alone, and the next check of the releases would undo it: run "
             f"`version-affinity --releases {path} {_COMMANDS[method]}`, which all workers follow",
         )
 
     @property
     def path(self) -> str | None:
-        """The releases directory: its absolute name once a ``VersionAffinity`` has it."""
+        """The releases directory. It is absolute once a ``VersionAffinity`` has opened it."""
         return str(self._directory.path) if self._directory is not None else os.fspath(self._path or "") or None
 
     @property
@@ -176,37 +196,31 @@ class Releases:
         """The URL of the log, None for the file in the directory."""
         return self._log
 
-    def status(self) -> Status | None:
-        """Return how this worker stands; None before a ``VersionAffinity`` has it."""
-        return None if self._follower is None else self._follower.status()
+    def status(self) -> WorkerStatus | None:
+        """Return the state of this worker; None before a ``VersionAffinity`` has loaded it."""
+        return None if self.follower is None else self.follower.status()
 
     def close(self) -> None:
-        """Follow nothing any more, for example at the end of a test. What is served stays."""
-        if self._follower is not None:
-            self._follower.close()
+        """Stop following, for example at the end of a test. The served versions stay."""
+        if self.follower is not None:
+            self.follower.close()
 
 
-def _url(log: object) -> str | None:
+def _checked_url(log: object) -> str | None:
     if log is not None and not (isinstance(log, str) and log):
-        raise ConfigurationError(f"log={log!r} is no URL: write log='redis://host', or leave it out for the file")
+        raise ConfigurationError(f"log={log!r} is not a URL: write log='redis://host', or leave it out for the file")
     return log
 
 
-def _checked(retention: object) -> Retention | None:
-    if retention is not None and not isinstance(retention, Retention):
-        raise ConfigurationError(f"retention={retention!r} is none: write retention=Retention(keep=10), or none")
-    return retention
-
-
-def _seconds(interval: object) -> float:
+def _checked_interval(interval: object) -> float:
     if isinstance(interval, bool) or not isinstance(interval, int | float) or not 0.01 <= interval <= 3600:  # noqa: PLR2004
-        raise ConfigurationError(f"interval={interval!r} is no time in seconds: write one such as interval=0.25")
+        raise ConfigurationError(f"interval={interval!r} cannot be used: write seconds, such as interval=0.25")
     return float(interval)
 
 
-def _host(host: object) -> str:
+def _checked_host(host: object) -> str:
     if host is None:
         return socket.gethostname()
     if not isinstance(host, str) or not host:
-        raise ConfigurationError(f"host={host!r} is no name: write host='web-1', or leave it out")
+        raise ConfigurationError(f"host={host!r} is not a name: write host='web-1', or leave it out")
     return host

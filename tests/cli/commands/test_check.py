@@ -169,8 +169,8 @@ def test_without_releases(site: Site, tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.chdir(nowhere)
     told = json.loads(run("check", build, "--json").stdout)
     assert (told["known"], told["live"], told["churn"]) == ([], None, None)
-    assert "is no releases directory" in run("check", "v1", code=1).stderr
-    assert "is no releases directory" in run("check", build, "--releases", str(nowhere), code=1).stderr
+    assert "is not a releases directory" in run("check", "v1", code=1).stderr
+    assert "is not a releases directory" in run("check", build, "--releases", str(nowhere), code=1).stderr
 
 
 def test_unknown(site: Site) -> None:

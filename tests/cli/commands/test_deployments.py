@@ -15,10 +15,9 @@ from tests.cli.commanding import AUTHOR, Site
 from tests.releases.redis_server import RedisServer, redis_server
 from version_affinity.cli.context import Target
 from version_affinity.cli.preflight import hosts_ahead
-from version_affinity.releases.log.entries import open_log
 from version_affinity.releases.log.local_copy import LocalCopy
 from version_affinity.releases.log.redis import RedisLog
-from version_affinity.releases.releases import COPY
+from version_affinity.releases.releases import COPY, open_log
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -116,7 +116,7 @@ def test_not_deployed(site: Site) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (["v2", "--expires", "soon"], 2, "is no length of time"),
+        (["v2", "--expires", "soon"], 2, "is not a duration"),
         (["v2", "--expires", "0s"], 2, "it would have expired when it is made"),
         (["v2", "--path", "//evil.example/"], 2, "is no path of this host"),
         (["v2", "--base", "shop.example"], 2, "is not the beginning of a URL"),

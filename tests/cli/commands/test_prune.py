@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.cli.commanding import Site
-from version_affinity import Retention
+from version_affinity.releases.store.retention import Retention
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.cli.commanding import COLLISION, ENTRY, Site, run
-from version_affinity import Releases, Retention, VersionAffinity
+from version_affinity import Releases, VersionAffinity
 from version_affinity.releases.store.directory import ReleasesDirectory
+from version_affinity.releases.store.retention import Retention
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -116,7 +117,7 @@ def test_what_is_not_named_stays(site: Site, options: list[str], after: Retentio
     [
         (["--keep", "-1"], "-1 is not in the range x>=0"),
         (["--keep", "none"], "'none' is not a valid integer"),
-        (["--younger-than", "30"], "'30' is no length of time: write one such as 30d"),
+        (["--younger-than", "30"], "'30' is not a duration: write one such as 30d"),
     ],
 )
 def test_unusable_options(site: Site, options: list[str], words: str) -> None:
@@ -128,7 +129,7 @@ def test_unusable_options(site: Site, options: list[str], words: str) -> None:
 def test_unusable_settings(site: Site) -> None:
     """A retention that somebody has broken is named by every command, with what to write; those go on that can."""
     (site.path / "affinity.json").write_text('{"name": "storefront", "layout": 1, "retention": {"keep": "ten"}}')
-    wrong = f"{str(site.path / 'affinity.json')!r}: keep='ten' is no number of versions: write one from 0"
+    wrong = f"{str(site.path / 'affinity.json')!r}: keep='ten' is not a number of versions: write one from 0"
     for command in (["retention"], ["retention", "--keep", "5"], ["prune", "-y"], ["prune", "--keep", "0", "-y"]):
         reason = site.run(*command, code=1).stderr
         assert f"Error: {wrong}" in reason
@@ -147,7 +148,7 @@ def test_unusable_settings(site: Site) -> None:
 def test_keys_of_a_later_release(site: Site) -> None:
     """A key that is not known may be a typing error: that is told."""
     (site.path / "affinity.json").write_text('{"name": "storefront", "layout": 1, "retention": {"keeps": 50}}')
-    assert "retention has 'keeps', which is left out" in site.run("versions", "list").stderr
+    assert "retention has the unknown key 'keeps', which is ignored" in site.run("versions", "list").stderr
 
 
 def test_when_the_log_is_away(site: Site) -> None:

@@ -60,7 +60,7 @@ def test_nowhere(tmp_path: Path) -> None:
     other = run(*nowhere, "--from", "v1@90%", "--from", "v2@10%", "v2").stdout
     assert json.loads(one) == json.loads(other)
     assert json.loads(one)["steps"][0]["moved"] == 90.0
-    assert "is no releases directory" in run(*nowhere, "v2", code=1).stderr
+    assert "is not a releases directory" in run(*nowhere, "v2", code=1).stderr
 
 
 @pytest.mark.parametrize(

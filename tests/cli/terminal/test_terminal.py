@@ -20,11 +20,10 @@ from tests.cli.commanding import Site, environment, program, ran
 from tests.cli.terminal.screen import CTRL_C, CTRL_D, terminal
 from tests.harness import write_build
 from version_affinity.cli.terminal.text import width
-from version_affinity.releases import Retention
-from version_affinity.releases.log.entries import open_log
 from version_affinity.releases.log.local_copy import LocalCopy
-from version_affinity.releases.releases import COPY
+from version_affinity.releases.releases import COPY, open_log
 from version_affinity.releases.store.directory import ReleasesDirectory, publishing
+from version_affinity.releases.store.retention import Retention
 
 if TYPE_CHECKING:
     from pathlib import Path

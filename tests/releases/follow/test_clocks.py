@@ -17,12 +17,12 @@ from tests.releases.followed import Site, until
 from tests.releases.places import redis_place
 from tests.releases.redis_server import redis_server
 from tests.releases.uploading import age, at_step, hidden, kill, releases_in, write
-from version_affinity.releases import Retention, times
+from version_affinity.releases import times
 from version_affinity.releases.follow import loaded as known_module
-from version_affinity.releases.log.entries import open_log
+from version_affinity.releases.releases import open_log
 from version_affinity.releases.store import retention as retention_module
 from version_affinity.releases.store.prune import prune_versions
-from version_affinity.releases.store.retention import known_versions, prune_plan
+from version_affinity.releases.store.retention import Retention, known_versions, prune_plan
 from version_affinity.releases.store.upload import upload
 
 if TYPE_CHECKING:
@@ -164,11 +164,12 @@ def test_the_age_is_looked_at_without_an_upload(
     tmp_path: Path, clock: Callable[[timedelta], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A version that gets too old is forgotten by a worker in which nothing else happens; the deployed one never."""
-    monkeypatch.setattr(known_module, "_AGEING", 0.05)
+    monkeypatch.setattr(known_module, "AGEING", 0.05)
     site = Site(tmp_path)
     site.upload("v1", "v2")
     site.deploy(V1)
-    with site.followed(retention=Retention(keep=0, younger_than=DAY)) as (affinity, _):
+    site.directory.change_retention(Retention(keep=0, younger_than=DAY))
+    with site.followed() as (affinity, _):
         assert affinity.known == ("v1", "v2")
         clock(2 * DAY)
         until(lambda: affinity.known == ("v1",))
@@ -243,7 +244,7 @@ def test_a_deployment_of_the_future(
     wrong_ones: set[int],
 ) -> None:
     """A deployment that is dated in the future keeps versions no longer than others do; one warning names each."""
-    retention_module._warn.cache_clear()
+    retention_module.warn_of_future.cache_clear()
     now = times.utc_now()
     uploaded = [f"v{number}" for number in range(6)]
     for number, version in enumerate(uploaded):

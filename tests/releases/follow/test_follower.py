@@ -10,7 +10,6 @@ import shutil
 import signal
 import threading
 import weakref
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -23,9 +22,10 @@ from tests.builds import ENTRY, write_builds
 from tests.harness import NAVIGATION, SCRIPT, client, write_build
 from tests.releases.followed import NAME, Site, pause, until
 from version_affinity import ConfigurationError, Cookie, Version, VersionAffinity
-from version_affinity.releases import Releases, Retention
+from version_affinity.releases import Releases
+from version_affinity.releases.follow.threads import pause_all, resume_all
 from version_affinity.releases.store.prune import prune_versions
-from version_affinity.releases.store.retention import prune_plan
+from version_affinity.releases.store.retention import Retention, prune_plan
 from version_affinity.releases.store.upload import upload
 
 if TYPE_CHECKING:
@@ -154,7 +154,8 @@ def test_requests_that_miss_at_once_share_a_look(site: Site) -> None:
 def test_the_retention_ends_what_is_known(site: Site) -> None:
     """An old version is forgotten when newer ones come, and its memory given back; the deployed one never."""
     site.upload("v2")
-    with site.followed(retention=Retention(keep=1)) as (affinity, _):
+    site.directory.change_retention(Retention(keep=1))
+    with site.followed() as (affinity, _):
         client(affinity).get(ENTRY["v2"])
         version = affinity._state.versions["v2"].app
         (asset,) = (it for path, it in version.index.assets.items() if path == ENTRY["v2"])  # type: ignore[union-attr]
@@ -213,7 +214,7 @@ def test_a_retention_that_cannot_be_used(site: Site, caplog: pytest.LogCaptureFi
         assert affinity.known == ("v1", "v2")
         (told,) = [record for record in caplog.records if record.levelno == logging.ERROR]
         assert "the retention stays as it is (keep all): " in told.getMessage()
-        assert f"{str(settings)!r}: keep='ten' is no number of versions: write one from 0" in told.getMessage()
+        assert f"{str(settings)!r}: keep='ten' is not a number of versions: write one from 0" in told.getMessage()
         assert "keep='ten'" in status_of(releases).error
         settings.write_text(fewer)
         until(lambda: affinity.known == ("v1",))
@@ -221,34 +222,6 @@ def test_a_retention_that_cannot_be_used(site: Site, caplog: pytest.LogCaptureFi
         settings.write_text(broken)
         until(lambda: "the retention stays as it is (keep 0): " in caplog.text)
         assert affinity.known == ("v1",)
-
-
-@pytest.mark.parametrize(
-    ("own", "options"),
-    [
-        (Retention(keep=0), "--keep 0 --younger-than none"),
-        (Retention(keep=5, younger_than=timedelta(hours=36)), "--keep 5 --younger-than 1d12h"),
-    ],
-)
-def test_a_retention_of_the_application_s_own(
-    site: Site, caplog: pytest.LogCaptureFixture, own: Retention, options: str
-) -> None:
-    """It holds, and its difference from the directory's is told once, with the command that ends it."""
-    site.upload("v2")
-    with site.followed(retention=own) as (affinity, _):
-        expected = ("v1", "v2") if own.keep else ("v1",)
-        assert affinity.known == expected
-        (told,) = [record.getMessage() for record in caplog.records if "retention" in record.getMessage()]
-        assert f"Releases(retention=...) is {own.in_words()}" in told
-        assert f"that of '{site.directory.path}' is keep 10" in told
-        assert f"`version-affinity --releases {site.directory.path} retention {options}`" in told
-        site.directory.change_retention(Retention(keep=0, younger_than=timedelta(days=3)))
-        until(lambda: caplog.text.count("Releases(retention=...)") == 2)
-        site.directory.change_retention(own)
-        site.deploy(V1)
-        until(lambda: affinity.deployment.revision == 2)
-        assert affinity.known == expected
-    assert caplog.text.count("Releases(retention=...)") == 2
 
 
 def test_a_pruned_version_is_forgotten(site: Site) -> None:
@@ -445,7 +418,7 @@ def no_releases(site: Site) -> None:
         (no_deployment, {}, ("nothing is deployed yet", "uploaded: v1", "versions deploy v1@100%")),
         (no_version, {}, ("no version of the deployment", "lacks (v1)", "upload")),
         (no_uploads, {}, ("cannot be looked at", "let this user read")),
-        (no_releases, {}, ("is no releases directory", "version-affinity", "init")),
+        (no_releases, {}, ("is not a releases directory", "version-affinity", "init")),
         (broken_log, {}, ("the log of deployments cannot be read", "deployments.jsonl")),
         (nothing, {"name": "other"}, ("name='other'", "'storefront'", "leave it out")),
         (nothing, {"retained": [Version("v0", "builds/v0")]}, ("retained has no effect", "leave it out")),
@@ -475,7 +448,6 @@ def test_refused_at_the_start(
         (("releases",), {"interval": 0}, ("interval=0", "seconds")),
         (("releases",), {"interval": True}, ("interval=True", "seconds")),
         (("releases",), {"interval": float("nan")}, ("interval=nan", "seconds")),
-        (("releases",), {"retention": 5}, ("retention=5", "Retention(keep=10)")),
         (("releases",), {"host": ""}, ("host=''", "leave it out")),
     ],
 )
@@ -640,18 +612,16 @@ def test_the_thread_gets_no_signals(site: Site) -> None:
 def test_a_fork_finds_no_thread(site: Site) -> None:
     """At the moment of a fork there is no thread that could hold a lock; afterwards it runs again."""
     with site.followed() as (affinity, releases):
-        from version_affinity.releases.follow import threads as forks  # noqa: PLC0415 - what the interpreter calls around a fork
-
         pause(releases)
         assert not [thread for thread in threading.enumerate() if thread.name == "version-affinity"]
         assert page(affinity) == "v1"
         assert asked(affinity, "v2") == 404
-        forks._resume()
+        resume_all()
         site.deploy(V1)
         until(lambda: affinity.deployment.revision == 2)
         releases.close()
-        forks._pause()
-        forks._resume()
+        pause_all()
+        resume_all()
         assert not [thread for thread in threading.enumerate() if thread.name == "version-affinity"]
 
 

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.builds import ENTRY
-from tests.releases.followed import Site, until
+from tests.releases.followed import Site, follower_of, until
 from tests.releases.redis_server import redis_server
 from version_affinity import Cookie, VersionAffinity
 from version_affinity.releases import Releases
 from version_affinity.releases.follow import reading as deployments
-from version_affinity.releases.releases import COPY, observing
+from version_affinity.releases.log.local_copy import COPY
+from version_affinity.releases.releases import observing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -122,13 +123,12 @@ def test_a_deployment_s_versions_are_loaded_first(tmp_path: Path) -> None:
     site.upload("v1")
     site.deploy(V1)
     with slow(site) as (affinity, releases, gate):
-        assert releases._follower is not None
-        releases._follower.stop()
+        following = follower_of(releases)
+        following.stop()
         site.upload("v0", "v2")
         site.deploy(V2)
-        releases._follower._reader.expire()
-        releases._follower._reader.refresh()
-        releases._follower.resume()
+        following.reader.refresh(now=True)
+        following.resume()
         until(lambda: affinity.deployment.percentages == V2)
         assert gate.reached.is_set()
         assert affinity.known == ("v1", "v2")

@@ -183,7 +183,7 @@ def index_of(loaded_versions: LoadedVersions, version: str) -> Any:
         (empty_the_manifest, "its manifest cannot be used: it is not the manifest of a build"),
         (damage_the_manifest, "its manifest cannot be used: it is not JSON"),
         (cut_the_manifest, "its manifest cannot be used: it is not JSON"),
-        (forget_what_a_file_holds, "its manifest cannot be used: it does not tell what 1 of its files hold"),
+        (forget_what_a_file_holds, "its manifest cannot be used: it does not describe 1 of its files"),
     ],
 )
 def test_a_version_that_is_not_whole(
@@ -195,7 +195,7 @@ def test_a_version_that_is_not_whole(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """It is no version until it is; the others are. It is told once, and tried again after a pause that grows."""
-    monkeypatch.setattr(module, "_FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(module, "FIRST_PAUSE", 0.01)
     kept = releases.path / "kept"
     shutil.copytree(releases.uploads, kept)
     listed = known(releases)

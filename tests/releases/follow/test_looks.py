@@ -19,15 +19,15 @@ class Looking:
         self.going_on = threading.Event()
         self.going_on.set()
         self.in_a_look = threading.Event()
-        self._turns = turns
+        self._looks_of = turns
         self.thread = threading.Thread(target=self._run)
 
     def _run(self) -> None:
-        while self._turns.next():
+        while self._looks_of.next():
             self.in_a_look.set()
             assert self.going_on.wait(60)
             self.looks += 1
-            self._turns.done()
+            self._looks_of.done()
 
     def __enter__(self) -> Looking:  # noqa: PYI034 - Python 3.10 has no Self
         self.thread.start()
@@ -35,7 +35,7 @@ class Looking:
 
     def __exit__(self, *_: object) -> None:
         self.going_on.set()
-        self._turns.end()
+        self._looks_of.end()
         self.thread.join(60)
         assert not self.thread.is_alive()
 
@@ -66,11 +66,11 @@ def test_a_look_that_has_begun_does_not_count() -> None:
         assert looking.in_a_look.wait(60)
         asking = threading.Thread(target=turns.ask)
         asking.start()
-        until(lambda: turns._wanted)
-        assert turns._wanted == looking.looks + 2
+        until(lambda: turns.wanted)
+        assert turns.wanted == looking.looks + 2
         looking.going_on.set()
         asking.join(60)
-        until(lambda: looking.looks >= turns._wanted)
+        until(lambda: looking.looks >= turns.wanted)
 
 
 def test_nobody_waits_for_a_thread_that_hangs() -> None:

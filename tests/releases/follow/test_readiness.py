@@ -9,7 +9,7 @@ import pytest
 
 from tests.builds import ENTRY
 from tests.harness import NAVIGATION, SCRIPT, client
-from tests.releases.followed import Site, until
+from tests.releases.followed import Site, follower_of, until
 from version_affinity.releases.follow import readiness as module
 from version_affinity.releases.follow.readiness import Loading, Readiness
 
@@ -36,74 +36,74 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
 
 def test_what_others_have_at_the_start(clock: Callable[[float], None]) -> None:
     """A process that starts does not wait for what the others have, however long it took to load; it waits for more."""
-    settling = Readiness(INTERVAL)
+    readiness = Readiness(INTERVAL)
     loadings = {"v1": Loading(999.0, 60.0), "v2": Loading(1000.0, 60.0), "v3": Loading(1000.0, 1.0)}
-    settling.begin(spread={"v1", "v2"}, ready={"v1"})
-    assert settling.ready({"v1", "v2", "v3"}, loadings) == {"v1"}
-    assert [settling.has_spread(version, loadings) for version in loadings] == [True, True, False]
-    assert settling.remaining == 0.5
+    readiness.begin(spread={"v1", "v2"}, ready={"v1"})
+    assert readiness.ready({"v1", "v2", "v3"}, loadings) == {"v1"}
+    assert [readiness.has_spread(version, loadings) for version in loadings] == [True, True, False]
+    assert readiness.remaining == 0.5
     clock(0.6)
-    assert settling.ready({"v1", "v2", "v3"}, loadings) == {"v1", "v2"}
+    assert readiness.ready({"v1", "v2", "v3"}, loadings) == {"v1", "v2"}
     clock(2)
-    assert settling.ready({"v1", "v2", "v3"}, loadings) == {"v1", "v2", "v3"}
-    assert settling.has_spread("v3", loadings)
-    assert settling.remaining == math.inf
+    assert readiness.ready({"v1", "v2", "v3"}, loadings) == {"v1", "v2", "v3"}
+    assert readiness.has_spread("v3", loadings)
+    assert readiness.remaining == math.inf
 
 
 def test_a_version_with_its_first_share(clock: Callable[[float], None]) -> None:
     """It waits for two looks of the others; then it is due, once, and what was ready before stays so."""
-    settling = Readiness(INTERVAL)
-    settling.begin(spread={"v1"}, ready={"v1"})
+    readiness = Readiness(INTERVAL)
+    readiness.begin(spread={"v1"}, ready={"v1"})
     clock(10)
     for _ in range(4):
-        assert settling.ready({"v1", "v2"}, {}) == {"v1"}
-        assert not settling.is_due()
+        assert readiness.ready({"v1", "v2"}, {}) == {"v1"}
+        assert not readiness.is_due()
         clock(2 * INTERVAL / 4)
-    assert settling.is_due()
-    assert settling.ready({"v1", "v2"}, {}) == {"v1", "v2"}
-    assert not settling.is_due()
+    assert readiness.is_due()
+    assert readiness.ready({"v1", "v2"}, {}) == {"v1", "v2"}
+    assert not readiness.is_due()
 
 
 @pytest.mark.parametrize(("seconds", "wait"), [(0.0, 0.5), (0.1, 0.7), (2.0, 4.5), (60.0, 10.0)])
 def test_a_version_that_takes_long_to_load(clock: Callable[[float], None], seconds: float, wait: float) -> None:
     """The others may take longer than this process did: it waits twice as long again, but not for ever."""
-    settling = Readiness(INTERVAL)
-    settling.begin(spread={"v1"}, ready={"v1"})
+    readiness = Readiness(INTERVAL)
+    readiness.begin(spread={"v1"}, ready={"v1"})
     clock(100 + seconds)
     loadings = {"v2": Loading(1100.0 + seconds, seconds)}
-    assert settling.ready({"v1", "v2"}, loadings) == {"v1"}
+    assert readiness.ready({"v1", "v2"}, loadings) == {"v1"}
     clock(wait - 0.01)
-    assert settling.ready({"v1", "v2"}, loadings) == {"v1"}
-    assert not settling.has_spread("v2", loadings)
+    assert readiness.ready({"v1", "v2"}, loadings) == {"v1"}
+    assert not readiness.has_spread("v2", loadings)
     clock(0.02)
-    assert settling.ready({"v1", "v2"}, loadings) == {"v1", "v2"}
-    assert settling.has_spread("v2", loadings)
+    assert readiness.ready({"v1", "v2"}, loadings) == {"v1", "v2"}
+    assert readiness.has_spread("v2", loadings)
 
 
 def test_a_version_that_comes_again(clock: Callable[[float], None]) -> None:
     """What was forgotten meanwhile is new again."""
-    settling = Readiness(INTERVAL)
-    settling.begin(spread={"v1", "v2"}, ready={"v1", "v2"})
+    readiness = Readiness(INTERVAL)
+    readiness.begin(spread={"v1", "v2"}, ready={"v1", "v2"})
     clock(10)
-    assert settling.ready({"v1"}, {}) == {"v1"}
-    assert settling.ready({"v1", "v2"}, {}) == {"v1"}
+    assert readiness.ready({"v1"}, {}) == {"v1"}
+    assert readiness.ready({"v1", "v2"}, {}) == {"v1"}
 
 
 def test_a_log_that_goes_away_meanwhile(clock: Callable[[float], None]) -> None:
     """While it cannot be told whether others have read what this process has, what is new waits on."""
-    settling = Readiness(INTERVAL)
-    settling.begin(spread={"v1"}, ready={"v1"})
+    readiness = Readiness(INTERVAL)
+    readiness.begin(spread={"v1"}, ready={"v1"})
     clock(10)
-    assert settling.ready({"v1", "v2"}, {}, not_before=math.inf) == {"v1"}
+    assert readiness.ready({"v1", "v2"}, {}, not_before=math.inf) == {"v1"}
     clock(60)
-    assert not settling.is_due(math.inf)
-    assert settling.ready({"v1", "v2"}, {}, not_before=math.inf) == {"v1"}
-    assert not settling.is_due(1080.0)
-    assert settling.ready({"v1", "v2"}, {}, not_before=1080.0) == {"v1"}
+    assert not readiness.is_due(math.inf)
+    assert readiness.ready({"v1", "v2"}, {}, not_before=math.inf) == {"v1"}
+    assert not readiness.is_due(1080.0)
+    assert readiness.ready({"v1", "v2"}, {}, not_before=1080.0) == {"v1"}
     clock(10)
-    assert settling.is_due(1080.0)
-    assert settling.ready({"v1", "v2"}, {}, not_before=1080.0) == {"v1", "v2"}
-    assert settling.ready({"v1", "v2"}, {}, not_before=math.inf) == {"v1", "v2"}
+    assert readiness.is_due(1080.0)
+    assert readiness.ready({"v1", "v2"}, {}, not_before=1080.0) == {"v1", "v2"}
+    assert readiness.ready({"v1", "v2"}, {}, not_before=math.inf) == {"v1", "v2"}
 
 
 def test_ramps_and_rollbacks_wait_for_nobody(tmp_path: Path) -> None:
@@ -112,8 +112,7 @@ def test_ramps_and_rollbacks_wait_for_nobody(tmp_path: Path) -> None:
     site.upload("v1", "v2")
     site.deploy(SPLIT)
     with site.followed() as (affinity, releases):
-        assert releases._follower is not None
-        releases._follower._readiness._pause = 3600.0  # type: ignore[misc] # a wait would not end
+        follower_of(releases).readiness.pause = 3600.0  # a wait would not end
         for shares in (V2, V1, {"v1": 10.0, "v2": 90.0}):
             entry = site.deploy(shares)
             until(lambda: affinity.deployment.revision == entry.revision)  # noqa: B023

@@ -19,10 +19,9 @@ from tests.servers.servers import HOST
 from version_affinity import ConfigurationError, VersionAffinity
 from version_affinity.releases import Releases
 from version_affinity.releases.follow.reading import LogReader
-from version_affinity.releases.log.entries import open_log
 from version_affinity.releases.log.file import FILE_NAME, FileLog
 from version_affinity.releases.log.local_copy import LocalCopy
-from version_affinity.releases.releases import COPY
+from version_affinity.releases.releases import COPY, open_log
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -16,8 +16,8 @@ from tests.harness import NAVIGATION, SCRIPT, client
 from tests.releases.followed import Site, hanging_log, until
 from tests.releases.redis_server import RedisServer, Wire, redis_server
 from tests.releases.site_servers import gunicorn, load, workers
-from version_affinity.releases import Retention
-from version_affinity.releases.follow import follower
+from version_affinity.releases.follow import threads
+from version_affinity.releases.store.retention import Retention
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -216,7 +216,7 @@ def test_a_line_that_is_slow(far_site: Site, wire: Wire) -> None:
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 def test_a_fork_while_the_disk_hangs(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """A fork waits for the thread for a while only; parent and child serve, and both follow when the disk is back."""
-    monkeypatch.setattr(follower, "_END", 0.2)
+    monkeypatch.setattr(threads, "STOP_TIMEOUT", 0.2)
     with site.followed() as (affinity, _):
         with stuck(site.directory.path / "deployments.jsonl"):
             time.sleep(0.1)

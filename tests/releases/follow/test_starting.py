@@ -13,7 +13,7 @@ import pytest
 
 from tests.builds import DIFFERING, ENTRY
 from tests.harness import NAVIGATION, SCRIPT, client
-from tests.releases.followed import Site
+from tests.releases.followed import Site, follower_of
 from version_affinity import Cookie, VersionAffinity
 from version_affinity.releases import Releases
 from version_affinity.releases.follow import follower
@@ -107,7 +107,7 @@ def first_share(site: Site, version: str, percentages: dict[str, float]) -> Call
 
 def test_a_first_share_while_it_starts(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """Pages of the new version get their files at once; this worker sends none before all others are ready for it."""
-    monkeypatch.setattr(follower, "_START", 0.0)
+    monkeypatch.setattr(follower, "START_PATIENCE", 0.0)
     with starting(site, {"v1": first_share(site, "v2", SPLIT)}) as (affinity, releases):
         status = releases.status()
         assert status is not None
@@ -118,7 +118,7 @@ def test_a_first_share_while_it_starts(site: Site, monkeypatch: pytest.MonkeyPat
 
 def test_two_first_shares_in_a_row(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """The second one comes while the first one's version is loaded: both wait, and both have their files."""
-    monkeypatch.setattr(follower, "_START", 0.0)
+    monkeypatch.setattr(follower, "START_PATIENCE", 0.0)
     meanwhile = {"v1": first_share(site, "v2", SPLIT), "v2": first_share(site, "v0", THREE)}
     with starting(site, meanwhile) as (affinity, releases):
         status = releases.status()
@@ -130,7 +130,7 @@ def test_two_first_shares_in_a_row(site: Site, monkeypatch: pytest.MonkeyPatch) 
 
 def test_first_shares_just_before_the_start(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """Other workers may not have seen them yet either."""
-    monkeypatch.setattr(follower, "_START", 0.0)
+    monkeypatch.setattr(follower, "START_PATIENCE", 0.0)
     first_share(site, "v2", SPLIT)()
     first_share(site, "v0", THREE)()
     with starting(site, {}) as (affinity, _):
@@ -140,7 +140,7 @@ def test_first_shares_just_before_the_start(site: Site, monkeypatch: pytest.Monk
 
 def test_a_short_wait_is_part_of_the_start(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """The worker rather starts a moment later than with a deployment that others have left."""
-    monkeypatch.setattr(follower, "_START", 60.0)
+    monkeypatch.setattr(follower, "START_PATIENCE", 60.0)
     first_share(site, "v2", SPLIT)()
     began = time.monotonic()
     with starting(site, {}, interval=0.25) as (affinity, _):
@@ -151,7 +151,7 @@ def test_a_short_wait_is_part_of_the_start(site: Site, monkeypatch: pytest.Monke
 
 def test_what_others_have_known_for_long(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """A deployment of yesterday is served with the first request, without a wait."""
-    monkeypatch.setattr(follower, "_START", 0.0)
+    monkeypatch.setattr(follower, "START_PATIENCE", 0.0)
     site.upload("v2")
     site.log.append(SPLIT, expected=1, created="2026-01-02T03:04:05Z")
     with starting(site, {}) as (affinity, _):
@@ -160,7 +160,7 @@ def test_what_others_have_known_for_long(site: Site, monkeypatch: pytest.MonkeyP
 
 def test_a_first_share_that_is_dated_in_the_future(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the clock of who deployed is fast, workers that start wait for a minute, not until that time has come."""
-    monkeypatch.setattr(follower, "_START", 0.0)
+    monkeypatch.setattr(follower, "START_PATIENCE", 0.0)
     site.upload("v2")
     manifest = site.directory.manifest_path("v2")
     manifest.write_text(re.sub(r'"created": ?"[^"]+"', '"created":"2126-01-02T03:04:05Z"', manifest.read_text()))
@@ -217,12 +217,11 @@ def test_an_upload_while_the_first_state_is_made(site: Site, monkeypatch: pytest
 def test_a_worker_forked_by_uwsgi_hours_later(site: Site) -> None:
     """A new worker of uWSGI is forked from a process without a thread, whose state is old: it catches up."""
     with starting(site, {}) as (affinity, releases):
-        assert releases._follower is not None
-        releases._follower.stop()
+        follower_of(releases).stop()
         site.upload("v2")
         site.deploy(V1)
         before = threading.active_count()
-        releases._follower.catch_up()
+        follower_of(releases).catch_up()
         assert threading.active_count() == before
         assert affinity.known == ("v1", "v2")
         assert affinity.deployment.revision == 2

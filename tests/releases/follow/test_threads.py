@@ -13,12 +13,12 @@ import pytest
 
 from tests.builds import ENTRY
 from tests.harness import SCRIPT, client
-from tests.releases.followed import Site, hanging_log, pause, until
+from tests.releases.followed import Site, follower_of, hanging_log, pause, until
 from version_affinity import Cookie, VersionAffinity
 from version_affinity.assets.loading.memory import Memory
 from version_affinity.releases import Releases
-from version_affinity.releases.follow import follower
-from version_affinity.releases.follow import threads as forks
+from version_affinity.releases.follow import threads
+from version_affinity.releases.follow.threads import resume_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -92,26 +92,23 @@ def test_a_child_s_first_look_is_that_of_its_parent(site: Site) -> None:
 def test_a_process_whose_last_look_is_old(site: Site) -> None:
     """It looks at once, not at the end of another interval."""
     with site.followed(interval=3600) as (affinity, releases):
-        following = releases._follower
-        assert following is not None
+        following = follower_of(releases)
         pause(releases)
         site.deploy(V2)
-        following._looked -= 7200
-        following._reader.expire()
-        forks._resume()
+        following.looked -= 7200
+        following.reader.refresh(now=True)
+        resume_all()
         until(lambda: affinity.deployment.percentages == V2)
 
 
 def test_a_fork_does_not_wait_for_the_log(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """A reading that hangs goes on in the parent; the child follows the log by itself."""
-    monkeypatch.setattr(follower, "_END", 3600)  # a fork that waited would see the end of the reading
+    monkeypatch.setattr(threads, "STOP_TIMEOUT", 3600)  # a fork that waited would see the end of the reading
     with site.followed() as (affinity, releases):
-        assert releases._follower is not None
+        reader = follower_of(releases).reader
         with hanging_log(releases, also_in_children=False):
             child = forked(lambda: until(lambda: affinity.deployment.percentages == V2))
-            asking = releases._follower._asking
-            assert asking is not None
-            assert not asking.has_ended(0)
+            assert reader.is_reading
             site.deploy(V2)
             check(child)
             assert affinity.deployment.percentages == V1
@@ -120,26 +117,19 @@ def test_a_fork_does_not_wait_for_the_log(site: Site, monkeypatch: pytest.Monkey
 
 def test_a_reading_of_the_parent(site: Site) -> None:
     """One that hangs while the thread is idle is not waited for in the child, where it may never end (gevent)."""
-
-    class Endless:
-        def has_ended(self, seconds: float) -> bool:
-            time.sleep(seconds)
-            return False
-
     with site.followed(interval=0.3) as (affinity, releases):
-        following = releases._follower
-        assert following is not None
-        pause(releases)
-        following._asking = Endless()  # type: ignore[assignment]
-        site.deploy(V2)
-        check(forked(lambda: until(lambda: affinity.deployment.percentages == V2)))
-        assert affinity.deployment.percentages == V1
-        following._asking = None
+        following = follower_of(releases)
+        with hanging_log(releases, also_in_children=False):
+            pause(releases)
+            assert following.reader.is_reading
+            site.deploy(V2)
+            check(forked(lambda: until(lambda: affinity.deployment.percentages == V2)))
+            assert affinity.deployment.percentages == V1
 
 
 def test_a_fork_does_not_wait_for_a_load(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """A version that is being loaded in the parent is loaded in the child too, each by itself."""
-    monkeypatch.setattr(follower, "_END", 3600)  # a fork that waited would see the end of the load
+    monkeypatch.setattr(threads, "STOP_TIMEOUT", 3600)  # a fork that waited would see the end of the load
     reached, end = threading.Event(), threading.Event()
     process = os.getpid()
 

@@ -109,7 +109,6 @@ def test_what_is_appended_is_read(place: Place) -> None:
 def test_an_empty_log(place: Place) -> None:
     """A log that nobody has written to has no deployments, and reading makes none."""
     assert place.log().read() == []
-    assert not place.log().wait(0, 0)
     assert place.history() == []
 
 
@@ -331,7 +330,6 @@ def test_a_log_that_is_lost(place: Place) -> None:
     log = filled(place)
     history = log.read()
     place.lose()
-    assert log.wait(2, 0)  # there is news: read() tells which
     for read in (lambda: log.read(2), log.read, lambda: place.log().read(2)):
         with pytest.raises(LogLostError, match="revision 2 was there"):
             read()
@@ -356,7 +354,6 @@ def test_another_history(place: Place, more: int) -> None:
     other = place.log()
     for revision in range(2 + more):
         other.append({"v9": 100}, expected=revision)
-    assert log.wait(2, 0)
     for after in (0, 1, 2):
         with pytest.raises(LogLostError):
             log.read(after)
@@ -384,37 +381,6 @@ def test_a_closed_log_opens_again(place: Place) -> None:
     log.close()
     log.close()
     assert len(log.read()) == 2
-
-
-# --- waiting ----------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(("known", "after", "news"), [(2, 2, False), (2, 1, True), (0, 0, False), (2, 0, True)])
-def test_wait_returns_at_once(place: Place, known: int, after: int, news: bool) -> None:
-    """With no time to wait, wait says whether there is something after a revision, to whoever asks."""
-    log = filled(place, known)
-    assert log.wait(after, 0) is place.log().wait(after, 0) is news
-
-
-def test_wait_ends(place: Place) -> None:
-    """Without a deployment wait ends when its time is over."""
-    began = time.monotonic()
-    assert filled(place).wait(2, 0.5) is False
-    assert time.monotonic() - began > 0.4
-
-
-def test_wait_is_woken(place: Place) -> None:
-    """A deployment ends the wait of whoever follows, long before its time is over."""
-    writer, waiter = filled(place), place.log()
-    outcomes: list[Any] = []
-    thread = threading.Thread(target=lambda: outcomes.append(waiter.wait(2, 3600)), daemon=True)
-    thread.start()
-    time.sleep(0.1)  # most likely it waits by now; if it does not, it is answered at once
-    assert outcomes == []
-    writer.append(SPLIT, expected=2)
-    thread.join(60)
-    assert outcomes == [True]
-    assert [entry.revision for entry in waiter.read(2)] == [3]
 
 
 def test_entries_stay_as_they_are(place: Place) -> None:

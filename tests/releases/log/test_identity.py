@@ -15,10 +15,10 @@ from tests.releases.followed import NAME, Site, until
 from tests.releases.redis_server import redis_server
 from version_affinity import ConfigurationError, VersionAffinity
 from version_affinity.releases import Releases
-from version_affinity.releases.log.entries import open_log
 from version_affinity.releases.log.file import FILE_NAME, FileLog
 from version_affinity.releases.log.local_copy import COPY, LocalCopy
 from version_affinity.releases.log.redis import RedisLog
+from version_affinity.releases.releases import open_log
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -87,31 +87,6 @@ def filled(log: RedisLog, count: int = 2) -> RedisLog:
     return log
 
 
-class Waiting:
-    """A thread that waits an hour for a deployment."""
-
-    def __init__(self, log: RedisLog, after: int) -> None:
-        self._outcomes: list[Any] = []
-        self._thread = threading.Thread(target=self._wait, args=(log, after), daemon=True)
-        self._thread.start()
-
-    def _wait(self, log: RedisLog, after: int) -> None:
-        try:
-            self._outcomes.append(log.wait(after, 3600))
-        except LogError as error:
-            self._outcomes.append(error)
-
-    def until_blocked(self, client: Any) -> None:
-        """Return when its command waits in Redis."""
-        while not client.info("clients")["blocked_clients"]:
-            assert self._thread.is_alive()
-
-    def outcome(self) -> Any:
-        """Return what came of it."""
-        self._thread.join(60)
-        return self._outcomes[0] if self._outcomes else "still waiting"
-
-
 def in_child(target: Callable[[], Any]) -> Any:
     """Return what a function returns in a forked process."""
     context = multiprocessing.get_context("fork")
@@ -180,7 +155,7 @@ def test_a_key_of_another_kind_is_told(server: RedisServer) -> None:
     """A key that is no stream is an error in Redis's own words, and nothing is written."""
     with server.client() as client:
         client.set(STREAM, "taken")
-        for use in (lambda log: log.read(), lambda log: log.append(SPLIT, expected=0), lambda log: log.wait(0, 0)):
+        for use in (lambda log: log.read(), lambda log: log.append(SPLIT, expected=0)):
             with pytest.raises(LogError, match="wrong kind of value"):
                 use(log_of(server))
         assert client.get(STREAM) == b"taken"
@@ -243,7 +218,7 @@ def test_a_restart_with_its_data(own: RedisServer) -> None:
     """While Redis is down every use says so; the same log goes on as soon as it is back, with all deployments."""
     log = filled(log_of(own))
     own.kill()
-    for use in (log.read, lambda: log.wait(2, 0), lambda: log.append(SPLIT, expected=2), log.hosts):
+    for use in (log.read, lambda: log.append(SPLIT, expected=2), log.hosts):
         with pytest.raises(LogUnavailableError, match="cannot be reached"):
             use()
     own.start()
@@ -266,7 +241,6 @@ def test_a_restart_without_its_data(own: RedisServer) -> None:
     own.kill()
     own.forget()
     own.start()
-    assert log.wait(2, 0)  # there is news: read() tells which
     for read in (lambda: log.read(2), log.read, lambda: log_of(own).read(2)):
         with pytest.raises(LogLostError, match="revision 2 was there"):
             read()
@@ -355,19 +329,10 @@ def test_a_server_that_hangs(server: RedisServer) -> None:
     log = log_at(f"{server.url}?socket_timeout=0.2&socket_connect_timeout=0.2")
     filled(log)
     with server.hanging():
-        for use in (log.read, lambda: log.wait(2, 60), lambda: log.report("web1", [], 2)):
+        for use in (log.read, lambda: log.report("web1", [], 2)):
             with pytest.raises(LogUnavailableError, match=r"does not answer within 0\.2 s"):
                 use()
     assert [entry.revision for entry in log.read()] == [1, 2]
-
-
-def test_a_server_that_hangs_while_somebody_waits(server: RedisServer) -> None:
-    """Who waits for a deployment is told that Redis is gone, however long it was to wait."""
-    waiting = Waiting(log_at(f"{server.url}?socket_timeout=1"), 0)
-    with server.client() as client:
-        waiting.until_blocked(client)
-    with server.hanging():
-        assert isinstance(waiting.outcome(), LogUnavailableError)
 
 
 @pytest.mark.parametrize(
@@ -398,25 +363,6 @@ def test_something_else_at_the_port(answer: bytes, error: type[LogError]) -> Non
         with pytest.raises(error) as raised:
             log_at(url).read()
     assert_hidden("".join(traceback.format_exception(raised.value)))
-
-
-# --- waiting ----------------------------------------------------------------------------------------------------------
-
-
-def test_wait_ends(server: RedisServer) -> None:
-    """Without a deployment wait ends when its time is over, also when that is longer than an answer may take."""
-    log = log_at(f"{server.url}?socket_timeout=0.4")
-    assert filled(log).wait(2, 1) is False
-
-
-def test_wait_is_woken(server: RedisServer) -> None:
-    """A deployment ends the wait of whoever follows, long before its time is over."""
-    writer = filled(log_of(server))
-    waiting = Waiting(log_of(server), 2)
-    with server.client() as client:
-        waiting.until_blocked(client)
-    writer.append(SPLIT, expected=2)
-    assert waiting.outcome() is True
 
 
 # --- who may ----------------------------------------------------------------------------------------------------------
@@ -531,8 +477,6 @@ def test_options_of_the_url(server: RedisServer) -> None:
     """Options of redis-py that would change what is read are without effect."""
     log = log_at(f"{server.url}?decode_responses=true&protocol=3")
     filled(log).report("web1", ["v1"], 2)
-    assert not log.wait(2, 0.1)
-    assert log.wait(1, 3600)
     assert len(log.read()) == len(log.hosts()) + 1 == 2
 
 

@@ -38,7 +38,7 @@ def test_init_in_what_is_left(tmp_path, present):
 @pytest.mark.parametrize(
     ("prepare", "name", "message"),
     [
-        (lambda path: ReleasesDirectory.init(path, name="other"), "storefront", "is named 'other'.*salts the hash"),
+        (lambda path: ReleasesDirectory.init(path, name="other"), "storefront", "has the name 'other'.*part of the hash"),
         (lambda path: path.mkdir(), "Not a name", "name='Not a name' cannot be used"),
         (lambda path: (path / "src").mkdir(parents=True), "storefront", r"holds something else \('src'\)"),
         (lambda path: path.touch(), "storefront", "cannot be made: .*exists"),
@@ -57,17 +57,17 @@ def test_init_refuses(tmp_path, prepare, name, message):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        (None, "is no releases directory.*version-affinity --releases .* init"),
+        (None, "is not a releases directory.*version-affinity --releases .* init"),
         ("", "is not JSON.*restore it"),
         ("[" * 100_000, "is not JSON"),
-        ("[]", "is of layout None"),
-        ('{"name": "a", "layout": 2}', "is of layout 2, and this release of version_affinity reads 1"),
+        ("[]", "has layout None"),
+        ('{"name": "a", "layout": 2}', "has layout 2, and this release of version_affinity reads layout 1"),
         ('{"name": "A!", "layout": 1}', "affinity.json.*name='A!' cannot be used"),
         ('{"layout": 1}', "name=None cannot be used"),
     ],
 )
 def test_open_refuses(tmp_path, settings, message):
-    """What is no releases directory, or one of a later layout, is told with the remedy."""
+    """What is not a releases directory, or one of a later layout, is told with the remedy."""
     if settings is not None:
         (tmp_path / "affinity.json").write_text(settings)
     with pytest.raises(ConfigurationError, match=message):
@@ -76,8 +76,8 @@ def test_open_refuses(tmp_path, settings, message):
 
 @pytest.mark.parametrize("path", ["", b"releases", None, "a\0b"])
 def test_no_path(path):
-    """What can be no directory's name is refused."""
-    with pytest.raises(ConfigurationError, match="can be no directory"):
+    """What cannot be the name of a directory is refused."""
+    with pytest.raises(ConfigurationError, match="cannot be a directory"):
         ReleasesDirectory(path)
 
 

@@ -187,7 +187,7 @@ def test_a_lock_of_another_file_system(file: Path, monkeypatch: pytest.MonkeyPat
     device = f"{os.major(status.st_dev) ^ 1:02x}:{os.minor(status.st_dev):02x}"
     locks = file.with_name("locks")
     locks.write_text(f"1: FLOCK  ADVISORY  WRITE 4711 {device}:{status.st_ino} 0 EOF\n")
-    monkeypatch.setattr(durable, "_LOCKS", str(locks))
+    monkeypatch.setattr(durable, "LOCKS", str(locks))
     assert holder_of(file).startswith("an unknown process")
     locks.write_text(locks.read_text().replace(device, f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}"))
     assert holder_of(file).startswith("process 4711 of this host")

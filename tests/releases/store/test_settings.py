@@ -13,9 +13,9 @@ import pytest
 
 from tests.releases.disks import on_a_disk
 from tests.releases.uploading import at_step, fill_disk, kill, releases_in
-from version_affinity import ConfigurationError, Retention
+from version_affinity import ConfigurationError
 from version_affinity.releases.store.directory import ReleasesDirectory, ReleasesError, RetentionConflictError
-from version_affinity.releases.store.retention import KEEP_ALL
+from version_affinity.releases.store.retention import KEEP_ALL, Retention
 from version_affinity.releases.store.workspace import sweep
 
 POSIX = pytest.mark.skipif(os.name != "posix", reason="it is about POSIX processes and users")
@@ -66,14 +66,14 @@ def test_older_settings(releases):
 @pytest.mark.parametrize(
     ("said", "message"),
     [
-        (5, "retention=5 is none: write {"),
-        ({"keep": "5"}, "keep='5' is no number of versions: write one from 0"),
-        ({"keep": -1}, "keep=-1 is no number of versions"),
-        ({"keep": True}, "keep=True is no number of versions"),
-        ({"younger_than": 30}, 'younger_than=30 is no length of time: write one such as "30d", or null'),
-        ({"younger_than": "none"}, "younger_than='none' is no length of time"),
+        (5, "retention=5 cannot be used: write {"),
+        ({"keep": "5"}, "keep='5' is not a number of versions: write one from 0"),
+        ({"keep": -1}, "keep=-1 is not a number of versions"),
+        ({"keep": True}, "keep=True is not a number of versions"),
+        ({"younger_than": 30}, 'younger_than=30 is not a duration: write one such as "30d", or null'),
+        ({"younger_than": "none"}, "younger_than='none' is not a duration"),
         ({"younger_than": "9" * 400 + "d"}, "younger_than='999"),
-        ({"younger_than": ["30d"]}, "younger_than=['30d'] is no length of time"),
+        ({"younger_than": ["30d"]}, "younger_than=['30d'] is not a duration"),
     ],
 )
 def test_unusable(releases, said, message):
@@ -96,7 +96,7 @@ def test_keys_of_a_later_release(releases):
     settle(releases, {"keeps": 5, "later": {"b": 1}})
     found = ReleasesDirectory(releases.path)
     assert found.retention_error == ""
-    assert "affinity.json': retention has 'keeps', which is left out" in found.retention_warning
+    assert "affinity.json': retention has the unknown key 'keeps', which is ignored" in found.retention_warning
     found.change_retention(Retention(5))
     assert settled(releases)["retention"] == {"keeps": 5, "later": {"b": 1}, "keep": 5, "younger_than": None}
 
@@ -198,7 +198,7 @@ def test_change_keeps_mode_and_links(tmp_path, releases):
 
 READ_ONLY = """
 import pathlib, subprocess, sys
-from version_affinity import Retention
+from version_affinity.releases.store.retention import Retention
 from version_affinity.releases.store.directory import ReleasesDirectory, ReleasesError
 mount = pathlib.Path(sys.argv[1])
 releases = ReleasesDirectory.init(mount / "releases", name="storefront")

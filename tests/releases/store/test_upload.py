@@ -149,8 +149,8 @@ def test_damage_does_not_spread(tmp_path, releases, in_secret):
         (lambda build: rewrite(build / SHARED), [("/" + SHARED, "has other content than was uploaded")]),
         (lambda build: rewrite(build / "index.html"), [("/index.html", "has other content than was uploaded")]),
         (lambda build: (build / "new.js").write_text(""), [("/new.js", "was not uploaded")]),
-        (lambda build: rewrite(build / "_headers"), [("/.vite/manifest.json, /_headers, /_redirects", "a file of")]),
-        (lambda build: rewrite(build / ".vite/manifest.json"), [("/.vite/manifest.json, /_hea", "a file of")]),
+        (lambda build: rewrite(build / "_headers"), [("/.vite/manifest.json, /_headers, /_redirects", "a file for")]),
+        (lambda build: rewrite(build / ".vite/manifest.json"), [("/.vite/manifest.json, /_hea", "a file for")]),
         (lambda build: build.with_name("v1.json").write_text("{}"), [("v1.json", "the manifest cannot be used")]),
         (lambda build: [file.unlink() for file in build.rglob("*") if file.is_file()], [("/", "holds no file")]),
     ],
@@ -261,7 +261,7 @@ def test_versions_never_change(tmp_path, releases):
     """An id that is there takes no other content, and the same content changes nothing."""
     first = upload(releases, write(tmp_path, "v1"), id="v1", tag="first")
     before = stamp(releases.manifest_path("v1")), stamp(releases.build_path("v1"))
-    with pytest.raises(ConfigurationError, match=r"'v1' is there already, with other content.*another id"):
+    with pytest.raises(ConfigurationError, match=r"'v1' exists with other content.*another id"):
         upload(releases, write(tmp_path, "v2"), id="v1")
     again = upload(releases, tmp_path / "dist-v1", id="v1", tag="second")
     assert not again.is_new
@@ -305,7 +305,7 @@ def test_unusable_ids(tmp_path, releases, id_):
         ({"a.txt": ""}, ".", "holds the uploaded versions themselves"),
         ({"a.txt": ""}, "releases", "holds the uploaded versions themselves"),
         ({"a.txt": ""}, "releases/versions", "holds the uploaded versions themselves"),
-        ({"a.txt": ""}, "a\0b", "cannot be looked at"),
+        ({"a.txt": ""}, "a\0b", "cannot be read"),
     ],
 )
 def test_unusable_sources(tmp_path, releases, files, source, message):

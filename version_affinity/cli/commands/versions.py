@@ -25,7 +25,7 @@ from version_affinity.deployment import check_version_id
 from version_affinity.errors import ConfigurationError
 from version_affinity.releases.follow.reading import published
 from version_affinity.releases.log.entries import LogError
-from version_affinity.releases.store.contents import uploaded_ids, verify_version
+from version_affinity.releases.store.contents import verify_version
 from version_affinity.releases.store.upload import upload as upload_build
 from version_affinity.wire import plain_text, printable, shown
 
@@ -224,7 +224,7 @@ def verify(ids: tuple[str, ...], as_json: bool) -> None:
     """
     releases = current_target().directory()
     damaged = {}
-    for version in dict.fromkeys(ids or uploaded_ids(releases)):
+    for version in dict.fromkeys(ids or releases.all_ids()):
         check_version_id(version)
         with progress(f"Verifying {printable(version)}") as tell:
             damaged[version] = verify_version(releases, version, tell)

@@ -1,69 +1,89 @@
-"""The thread in which a worker follows the log and the directory of releases, and hands over what it has found.
+"""How a worker learns of a deployment: a thread checks the log and the directory, and hands over snapshots.
 
-It looks at both a few times in a second. What it finds is read and put together here, so that a request sees either
-what was before or what is now, and waits for neither.
+Each look, a few times per second (``threads.py``), goes through these steps:
+
+1. ``KnownVersions.refresh`` (``loaded.py``): which versions are uploaded and known.
+2. ``LogReader.poll`` (``reading.py``): read new deployments, in a thread of its own, so that a hung log stops nothing.
+3. ``LoadedVersions.load`` (``loaded.py``): load new versions, in a thread of its own, so that a rollback can overtake.
+4. ``Readiness.ready`` (``readiness.py``): which versions may get traffic, since all workers have had time to load them.
+5. ``effective_deployment`` (``reading.py``): the newest deployment that can be served here.
+6. If anything has changed, hand a ``Snapshot`` to the middleware, which swaps its state.
+
+A request sees either the state before or the state after, and waits for neither.
 """
 
 from __future__ import annotations
 
 import logging
-import os
-import threading
 import time
-import traceback
-from contextlib import suppress
-from datetime import timedelta
+from dataclasses import asdict, dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakMethod
 
 from version_affinity.counters import LimitedLog
 from version_affinity.errors import ConfigurationError
-from version_affinity.releases.reports.presence import server_of
-from version_affinity.releases.times import parse_time, time_before, utc_now
+from version_affinity.releases.reports.presence import server_id
 from version_affinity.rollout.background import run
 from version_affinity.rollout.source import Snapshot
 
 from .loaded import KnownVersions
 from .readiness import Readiness
-from .reading import effective_deployment, first_shares, missing_versions, published
-from .status import Status
-from .threads import PATIENCE, Aside, Looks, expect_greenlets, run_in_every_process, start
+from .reading import effective_deployment, missing_versions, published
+from .threads import PATIENCE, STOP_TIMEOUT, BackgroundCall, LookingThread
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from version_affinity.releases.log.entries import Entry
     from version_affinity.releases.store.directory import ReleasesDirectory
 
-    from .in_force import RetentionInForce
     from .loaded import LoadedVersions
     from .reading import LogReader
 
 logger = logging.getLogger("version_affinity")
 
-# Seconds that ``close`` waits for the thread to end, which may be loading a large version.
-_END: Final = 10.0
-# Seconds that a process that starts waits at most until a version with its first share may have traffic.
-_START: Final = 2.0
-# Seconds without an answer after which there may be deployments that this process cannot read, and after which an
-# operator should know.
-_LATE: Final = 1.0
-_HANGS: Final = 5.0
-# Other workers have had this time to notice and load a version, whose clocks may differ a little.
-_NOTICED: Final = timedelta(minutes=1)
+#: Seconds that a process waits at its start, at most, until a version with its first share may get traffic.
+START_PATIENCE: Final = 2.0
 
 
-class Follower:
+@dataclass(frozen=True, slots=True)
+class WorkerStatus:
+    """The state of a worker that follows releases.
+
+    Attributes:
+        revision: The newest deployment that it has read, 0 if there is none.
+        serving: The deployment that it serves. It is an earlier one while this host has no version of the newest, or
+            while all workers get ready for a new version.
+        percentages: The percentages that it serves, without the versions that it lacks.
+        versions: The known versions that are loaded.
+        lacking: The versions of the newest deployment that this host does not have.
+        failures: Version id to why the version cannot be loaded.
+        error: Why the log or the directory cannot be read, or reports cannot be written; "" if all can.
+    """
+
+    revision: int
+    serving: int
+    percentages: Mapping[str, float]
+    versions: tuple[str, ...]
+    lacking: tuple[str, ...]
+    failures: Mapping[str, str]
+    error: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the state as a JSON object."""
+        return {**asdict(self), "versions": list(self.versions), "lacking": list(self.lacking)}
+
+
+class Follower(LookingThread):
     """Follows a log and a directory.
 
     Args:
         directory: The uploaded versions.
         reader: The log.
         loaded: The versions that are loaded.
-        retention: Which versions stay known.
         interval: Seconds between two looks.
-        host: What this host is called where hosts report; "" for one that does not.
+        host: The name of this host in its reports; "" for one that does not report.
     """
 
     def __init__(
@@ -72,200 +92,163 @@ class Follower:
         reader: LogReader,
         loaded: LoadedVersions,
         *,
-        retention: RetentionInForce,
         interval: float,
         host: str,
     ) -> None:
+        super().__init__(interval)
         self._directory = directory
-        self._reader = reader
+        self.reader = reader
         self._loaded = loaded
-        self._retention = retention
-        self._known = KnownVersions(directory, reader, retention)
-        # The deployments that were handed over, as far as they could be.
-        self._seen: tuple[Entry, ...] = ()
-        self._readiness = Readiness(interval)
-        self._interval = interval
+        self._known = KnownVersions(directory, reader)
+        self.readiness = Readiness(interval)
         self._host = host
-        self._server = server_of(directory.path) if host else ""
-        self._lacking: tuple[str, ...] = ()
-        self._asking: Aside | None = None
-        self._asked = 0.0
-        self._hang, self._looked = "", 0.0
+        self._server = server_id(directory.path) if host else ""
+        # The deployments, as of the last look at them.
+        self._seen: tuple[Entry, ...] = ()
+        self._missing: tuple[str, ...] = ()
         self._is_unfinished = False
         self._served: Snapshot | None = None
-        self._error_log = LimitedLog(logging.ERROR)
         self._take: WeakMethod[Callable[[Snapshot], None]] | None = None
-        self._turns = Looks(interval)
-        self._thread: threading.Thread | None = None
-        self._process = 0
+        self._error_log = LimitedLog(logging.ERROR)
 
-    # Looking.
+    # The start.
 
     def load(self) -> Snapshot:
-        """Return what is there to begin with.
+        """Return the first snapshot.
 
         Raises:
-            ConfigurationError: no deployment can be served.
+            ConfigurationError: No deployment can be served.
         """
-        self._reader.load()
+        self.reader.load()
         if not self._known.refresh():
             raise ConfigurationError(
                 f"the releases cannot be looked at: {self._known.error}: let this user read "
                 f"{str(self._directory.uploads)!r}",
             )
-        if not self._reader.entries:
+        if not self.reader.entries:
             uploaded = ", ".join(self._known.uploaded) or "none yet"
             raise ConfigurationError(
                 f"nothing is deployed yet in {str(self._directory.path)!r} (uploaded: {uploaded}): deploy a version, "
                 "for example `version-affinity versions deploy v1@100%`",
             )
         self._load_known()
-        self._begin_readiness()
+        self.readiness.begin_with(self._known.uploaded, self.reader, serves_users=bool(self._host))
         snapshot = self._snapshot()
         if snapshot is None:
-            wanted = ", ".join(missing_versions(self._reader.entries, self._loaded.versions))
+            wanted = ", ".join(missing_versions(self.reader.entries, self._loaded.versions))
             failures = "".join(f"; {version}: {it.reason}" for version, it in self._loaded.failures.items())
             raise ConfigurationError(
-                f"no version of the deployment is in {str(self._directory.uploads)!r}: upload or copy there what it "
-                f"lacks ({wanted}){failures}",
+                f"no version of the deployment is in {str(self._directory.uploads)!r}: upload or copy there the "
+                f"versions that it lacks ({wanted}){failures}",
             )
         self._served = snapshot
-        self._report_lacking()
-        self._reader.keep()
+        self._log_missing()
+        self.reader.save_copy()
         return snapshot
 
-    def _safely(self, look: Callable[[], object]) -> None:
-        try:
-            look()
-        except Exception:  # noqa: BLE001 - whatever it is, the last good state keeps serving
-            self._error_log("following the releases failed, and is tried again: %s", traceback.format_exc())
-        self._looked = time.monotonic()
+    def follow(self, take: Callable[[Snapshot], None]) -> None:
+        """Hand over a snapshot whenever something has changed.
 
-    def _look(self) -> None:
-        """Look once at everything, and hand over what has changed."""
-        if self._known.refresh() or self._loaded.is_due() or self._is_unfinished:
-            self._is_unfinished = False
-            self._update()
-        self._turns.done()  # requests ask for files, which have nothing to do with the log
-        if self._look_at_log():
-            self._known.refresh()
-            self._update()
-
-    def _look_at_log(self) -> bool:
-        """Hand over what can be served at once of the log; return whether there was something new in it.
-
-        The log is read in a thread of its own. While a reading hangs, versions are still found and loaded: pages that
-        other processes have sent refer to them.
+        Args:
+            take: A method. It is held weakly: when its object is gone, the thread ends.
         """
-        if self._asking is None:
-            self._asking = Aside(self._ask_log, uses_network=self._reader.uses_network)
-            self._asked = time.monotonic()
-        # Not for the whole of a long interval: a request may ask for a look meanwhile.
-        if self._asking.has_ended(min(self._interval, PATIENCE)):
-            self._asking = None
-        self._note_hang()
-        is_new = self._is_log_new()
-        if (is_new or self._readiness.is_due(self._reader.known_to_all)) and not self._is_loading():
+        self._take = WeakMethod(take)
+        self.catch_up()
+        self.start()
+
+    def catch_up(self) -> None:
+        """Look in the caller's thread until nothing is new, before this process serves."""
+        self.safely(self._catch_up)
+        self._log_missing()
+
+    def _catch_up(self) -> None:
+        until = time.monotonic() + START_PATIENCE
+        while True:
+            while self._load_news():
+                self._hand_over()
+            # Rather wait for the newest deployment than serve one that the other workers have left.
+            wait = self.readiness.remaining
+            if wait > until - time.monotonic() or self.reader.is_away:
+                return
+            time.sleep(min(wait, self.interval))
             self._hand_over()
-        return is_new
-
-    def _is_log_new(self) -> bool:
-        """Return whether the log has changed since this was asked last."""
-        before, self._seen = self._seen, self._reader.entries
-        return self._seen != before
-
-    def _ask_log(self) -> None:
-        """Report how this host stands, as of the last look, and read what is new in the log."""
-        self._tell()
-        self._reader.refresh()
-
-    def _note_hang(self) -> None:
-        since = 0.0 if self._asking is None else time.monotonic() - self._asked
-        is_long = since >= _HANGS
-        if is_long != bool(self._hang):
-            self._hang = "the log of deployments does not answer, and the last good one stays" if is_long else ""
-            logger.error("%s", self._hang) if is_long else logger.warning("the log of deployments answers again")
-        self._reader.note_hang(hangs=since >= _LATE)
-
-    def _is_loading(self) -> bool:
-        """Return whether a version with a share in the newest deployment is here and about to be loaded."""
-        missing = self._wanted() - self._loaded.versions.keys() - self._loaded.failures.keys()
-        try:
-            return bool(missing) and not missing.isdisjoint(self._directory.versions())
-        except (OSError, ConfigurationError):
-            return False  # nothing is loaded while it cannot be looked at
-
-    def _wanted(self) -> set[str]:
-        """Return the versions that have a share in the newest deployment."""
-        entries = self._reader.entries
-        return {version for version, share in entries[-1].percentages.items() if share > 0} if entries else set()
-
-    def _tell(self) -> None:
-        """Keep what is new in the log, and tell the other hosts how this one stands."""
-        self._reader.keep()
-        if self._host:
-            versions, loadings = self._loaded.versions, self._loaded.loadings
-            missing = {release.id for release in self._known.releases} - versions.keys()
-            whole = [
-                it for it in self._known.uploaded if it not in missing and self._readiness.has_spread(it, loadings)
-            ]
-            self._reader.report(self._host, whole, server=self._server)
-
-    def _update(self) -> None:
-        self._load()
-        self._hand_over()
-        self._report_lacking()
-
-    def _load(self) -> None:
-        """Load what is known, in a thread of its own: meanwhile deployments are followed, such as a rollback."""
-        loading = Aside(self._load_known)
-        while not loading.has_ended(self._interval):
-            self._look_at_log()
-            served = self._served
-            if served and served.deployment.revision != self._reader.revision and not self._is_loading():
-                self._hand_over()  # what is still being loaded has no share
-
-    def _load_known(self) -> None:
-        self._loaded.load(self._known.releases, first=self._wanted())
 
     def _load_news(self) -> bool:
-        """Load until nothing is new: a load takes seconds, in which others come. Return whether something was.
+        """Load until nothing is new: other versions may arrive during a load. Return whether anything was new.
 
-        A log that cannot be read is not asked again here: each answer that does not come would be waited for.
+        A log that cannot be read is not tried again here, since each attempt may take seconds.
         """
         is_new = False
         while True:
-            if not self._reader.error:
-                self._reader.expire()
-                self._reader.refresh()
+            if not self.reader.error:
+                self.reader.refresh(now=True)
             if not (self._known.refresh() | self._is_log_new()):  # both
                 return is_new
             is_new = True
             self._load_known()
 
-    def _begin_readiness(self) -> None:
-        """Let those versions have traffic at once for which every running worker has had the time to be ready."""
-        uploaded = self._known.uploaded
-        if not self._host or self._reader.is_away:
-            # It serves no users; or it knows from this host's other workers all that it knows.
-            self._readiness.begin(spread=uploaded.keys(), ready=uploaded.keys())
-            return
-        noticed = time_before(utc_now(), _NOTICED)
-        entries = self._reader.entries
-        kept = self._reader.kept_at(noticed)
-        ready = {
-            version
-            for version, entry in first_shares(entries).items()
-            # Before the first deployment nothing was served. The clock of who deployed may be fast.
-            if entry is entries[0] or parse_time(entry.created) <= noticed or entry.revision <= kept
-        }
-        spread = {version for version, release in uploaded.items() if parse_time(release.created) <= noticed}
-        self._readiness.begin(spread=spread | ready, ready=ready)
+    # A look.
+
+    def look(self) -> None:
+        """Look once at everything, and hand over what has changed."""
+        if self._known.refresh() or self._loaded.is_due() or self._is_unfinished:
+            self._is_unfinished = False
+            self._update()
+        self.done_early()  # requests wait for files, and not for the log
+        if self._look_at_log():
+            self._known.refresh()
+            self._update()
+
+    def _look_at_log(self) -> bool:
+        """Read the log, and hand over what can be served of it at once. Return whether there was anything new."""
+        # A long interval would keep a request waiting that asks for a look meanwhile.
+        self.reader.poll(min(self.interval, PATIENCE), before=self._report)
+        is_new = self._is_log_new()
+        if (is_new or self.readiness.is_due(self.reader.known_to_all)) and not self._is_loading():
+            self._hand_over()
+        return is_new
+
+    def _is_log_new(self) -> bool:
+        """Return whether the log has changed since the last call."""
+        before, self._seen = self._seen, self.reader.entries
+        return self._seen != before
+
+    def _report(self) -> None:
+        """Save what is new in the log, and report the state of this host as of the last look."""
+        self.reader.save_copy()
+        if self._host:
+            versions, loadings = self._loaded.versions, self._loaded.loadings
+            missing = {release.id for release in self._known.releases} - versions.keys()
+            here = [version for version in self._known.uploaded if version not in missing]
+            complete = [version for version in here if self.readiness.has_spread(version, loadings)]
+            self.reader.report(self._host, complete, server=self._server)
+
+    def _is_loading(self) -> bool:
+        """Return whether a version with a share in the newest deployment is here and about to be loaded."""
+        missing = self.reader.live_versions - self._loaded.versions.keys() - self._loaded.failures.keys()
+        try:
+            return bool(missing) and not missing.isdisjoint(self._directory.versions())
+        except (OSError, ConfigurationError):
+            return False  # nothing is loaded while the directory cannot be read
+
+    def _update(self) -> None:
+        """Load the known versions in a thread of their own; meanwhile deployments are followed, such as a rollback."""
+        loading = BackgroundCall(self._load_known)
+        while not loading.has_ended(self.interval):
+            self._look_at_log()
+            served = self._served
+            if served and served.deployment.revision != self.reader.revision and not self._is_loading():
+                self._hand_over()  # the versions that are still being loaded have no share
+        self._hand_over()
+        self._log_missing()
+
+    def _load_known(self) -> None:
+        self._loaded.load(self._known.releases, first=self.reader.live_versions)
 
     def _snapshot(self) -> Snapshot | None:
-        versions, entries = self._loaded.versions, self._reader.entries
-        ready = self._readiness.ready(
-            published(entries, versions), self._loaded.loadings, not_before=self._reader.known_to_all
+        versions, entries = self._loaded.versions, self.reader.entries
+        ready = self.readiness.ready(
+            published(entries, versions), self._loaded.loadings, not_before=self.reader.known_to_all
         )
         found = effective_deployment(self._directory.name, entries, versions, ready)
         return None if found is None else Snapshot(MappingProxyType(dict(versions)), *found)
@@ -281,122 +264,56 @@ class Follower:
             run(take, snapshot)
             self._served = snapshot
 
-    def _report_lacking(self) -> None:
-        missing = missing_versions(self._reader.entries, self._loaded.versions)
-        if missing == self._lacking:
+    def _log_missing(self) -> None:
+        missing = missing_versions(self.reader.entries, self._loaded.versions)
+        if missing == self._missing:
             return
-        self._lacking = missing
+        self._missing = missing
         if missing:
             logger.warning(
                 "deployment %d has versions that are not on this host, and get no traffic here until they are: %s",
-                self._reader.revision,
+                self.reader.revision,
                 ", ".join(missing),
             )
         else:
-            logger.warning("all versions of deployment %d are on this host", self._reader.revision)
+            logger.warning("all versions of deployment %d are on this host", self.reader.revision)
 
-    def status(self) -> Status:
-        """Return how this worker stands."""
-        served, deployments = self._served, self._reader
+    def status(self) -> WorkerStatus:
+        """Return the state of this worker."""
+        served, reader = self._served, self.reader
         versions = dict(self._loaded.versions)
-        return Status(
-            deployments.revision,
+        return WorkerStatus(
+            reader.revision,
             served.deployment.revision if served else 0,
-            served.deployment.percentages if served else {},
+            dict(served.deployment.percentages) if served else {},
             tuple(versions),
-            missing_versions(deployments.entries, versions),
+            missing_versions(reader.entries, versions),
             {version: failure.reason for version, failure in self._loaded.failures.copy().items()},
-            deployments.error or self._hang or self._known.error or self._retention.error or deployments.report_error,
+            reader.error or reader.hang or self._known.error or reader.report_error,
         )
 
     # The thread.
 
-    def follow(self, take: Callable[[Snapshot], None]) -> None:
-        """Hand over a snapshot whenever something has changed.
+    def is_needed(self) -> bool:
+        """Return whether the middleware still exists, and has not been closed."""
+        return self._take is not None and self._take() is not None
 
-        Args:
-            take: A method. It is held weakly: when its object is gone, the thread ends.
-        """
-        self._take = WeakMethod(take)
-        self.catch_up()
-        run_in_every_process(self)
+    def restarted(self, *, is_forked: bool, was_busy: bool) -> None:
+        """Repeat a look that a fork has interrupted, and forget a reading of the parent."""
+        if is_forked:
+            self.reader.forget_call()
+        self._is_unfinished = self._is_unfinished or was_busy
 
-    def catch_up(self) -> None:
-        """Look in the caller's thread until nothing is new, and hand it over, for a process that does not serve yet."""
-        self._safely(self._catch_up)
-        self._report_lacking()
+    def disconnect(self) -> None:
+        """Wait for the log, and close it."""
+        self.reader.disconnect(STOP_TIMEOUT)
 
-    def _catch_up(self) -> None:
-        until = time.monotonic() + _START
-        while True:
-            while self._load_news():
-                self._hand_over()
-            # The newest deployment is waited for, rather than one served that others have left.
-            wait = self._readiness.remaining
-            if wait > until - time.monotonic() or self._reader.is_away:
-                return
-            time.sleep(min(wait, self._interval))
-            self._hand_over()
-
-    def resume(self) -> None:
-        """Begin the thread, anew in a process that was forked."""
-        if self._take is None or self._is_running():
-            return
-        expect_greenlets()
-        first = max(0.0, self._looked + self._interval - time.monotonic())
-        if self._process != os.getpid():
-            self._asking = None  # a reading that hangs is the parent's
-        if self._thread is not None:  # it was busy at the fork, and is not there any more
-            first, self._is_unfinished = 0.0, True
-        # Those of another process may be locked.
-        self._turns = Looks(self._interval, first)
-        self._process = os.getpid()
-        self._thread = threading.Thread(target=self._run, args=(self._turns,), name="version-affinity", daemon=True)
-        start(self._thread)
-
-    def pause(self) -> None:
-        """End the thread if it is idle. A look that is under way goes on, and nobody waits for it."""
-        if self._is_running() and self._turns.end_if_idle():
-            self._join()
+    def report_error(self, details: str) -> None:
+        """Log an unexpected error."""
+        self._error_log("following the releases failed, and is tried again: %s", details)
 
     def close(self) -> None:
-        """Follow nothing any more. What was handed over stays."""
+        """Stop following. The last snapshot stays."""
         self._take = None
         self.stop()
-        self._reader.close()
-
-    def make_way(self) -> None:
-        """End all threads of this process and close their connections."""
-        self.stop()
-        if self._asking is not None:
-            with suppress(Exception):  # which is reported where it is asked for
-                self._asking.has_ended(_END)
-            self._asking = None
-        self._reader.close()
-
-    def stop(self) -> None:
-        """End the thread, and wait for its end, at most some seconds."""
-        if self._is_running():
-            self._turns.end()
-            self._join()
-
-    def _join(self) -> None:
-        thread = self._thread
-        if thread is not None and thread is not threading.current_thread():
-            thread.join(_END)
-            self._thread = None
-
-    def look(self) -> None:
-        """Have the thread look now, and wait for it, for a moment at most."""
-        if self._is_running():
-            self._turns.ask()
-
-    def _is_running(self) -> bool:
-        thread = self._thread
-        # In a process that was forked without a word to Python, the parent's thread seems to be alive.
-        return thread is not None and self._process == os.getpid() and thread.is_alive()
-
-    def _run(self, turns: Looks) -> None:
-        while turns.next() and self._take is not None and self._take() is not None:
-            self._safely(self._look)
-            turns.done()
+        self.reader.close()

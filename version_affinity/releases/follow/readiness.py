@@ -1,36 +1,51 @@
-"""When a version with its first share may have traffic: once all workers of all hosts are ready for it.
+"""When a version may get traffic for the first time: once all workers of all hosts have had time to load it.
 
-Workers look at the log, and load what is new, each for itself, so one of them is always the first. What it gives out
-would come back to others that know nothing of it yet: a page's pin, or a file of a version that is still being loaded.
-So each worker waits for a moment. Meanwhile it is ready for what others give out, and gives out nothing of it yet.
+Each worker checks the log and loads new versions for itself, so one worker is always the first. Without a delay, the
+pins and file names of its pages would reach workers that do not know the version yet. So each worker waits for a
+moment before it sends pages of the version, and serves its files meanwhile.
 """
 
 from __future__ import annotations
 
 import math
 import time
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from version_affinity.releases.times import parse_time, time_before, utc_now
+
+from .reading import first_shares
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from collections.abc import Set as AbstractSet
+
+    from version_affinity.releases.log.entries import Entry
+    from version_affinity.releases.store.directory import Release
+
+    from .reading import LogReader
 
 #: Seconds that a version waits for other workers at most.
 _LONGEST: Final = 10.0
+# After this time, other workers have noticed and loaded a version. Their clocks may differ a little.
+_NOTICED: Final = timedelta(minutes=1)
 
 
 class Loading(NamedTuple):
-    """How a version was loaded: when that was done (``time.monotonic``), and how many seconds it took."""
+    """How a version was loaded: when that ended (``time.monotonic``), and how many seconds it took."""
 
     done: float
     seconds: float
 
 
 class Readiness:
-    """The versions that wait.
+    """The versions that wait for other workers.
 
     Args:
         interval: Seconds between two looks of a worker.
+
+    Attributes:
+        pause: Seconds that a version waits at least.
 
     >>> readiness = Readiness(3600)
     >>> readiness.begin(spread={"v1"}, ready={"v1"})
@@ -38,42 +53,60 @@ class Readiness:
     frozenset({'v1'})
     """
 
-    __slots__ = ("_begun", "_next", "_pause", "_ready", "_spread", "_waiting")
+    __slots__ = ("_next", "_ready", "_spread", "_started", "_waiting", "pause")
 
     def __init__(self, interval: float) -> None:
-        # One look that all others have had, and one for a busy machine.
-        self._pause: Final = min(2 * interval, _LONGEST)
-        self._begun = -math.inf
-        # The versions that the other workers had loaded when this process began.
+        # One look of each other worker, and one more for a busy machine.
+        self.pause = min(2 * interval, _LONGEST)
+        self._started = -math.inf
+        # The versions that the other workers had loaded when this process started.
         self._spread: frozenset[str] = frozenset()
         self._ready: frozenset[str] = frozenset()
-        # Version id to when it was first seen here with a share, of those that wait.
+        # Each version that waits, and when it was first seen here with a share.
         self._waiting: dict[str, float] = {}
         self._next = math.inf
 
+    def begin_with(self, uploaded: Mapping[str, Release], reader: LogReader, *, serves_users: bool) -> None:
+        """Start, once all versions are loaded: versions that the other workers have had time to load do not wait."""
+        if not serves_users or reader.is_away:
+            # While the log is away, this process knows only what this host's other workers know.
+            self.begin(spread=uploaded.keys(), ready=uploaded.keys())
+            return
+        noticed = time_before(utc_now(), _NOTICED)
+        entries: Sequence[Entry] = reader.entries
+        copied = reader.copied_until(noticed)
+        ready = {
+            version
+            for version, entry in first_shares(entries).items()
+            # Nothing was served before the first deployment. The clock of the host that deployed may be fast.
+            if entry is entries[0] or parse_time(entry.created) <= noticed or entry.revision <= copied
+        }
+        spread = {version for version, release in uploaded.items() if parse_time(release.created) <= noticed}
+        self.begin(spread=spread | ready, ready=ready)
+
     def begin(self, *, spread: AbstractSet[str], ready: AbstractSet[str]) -> None:
-        """Note at the start, once all is loaded, how far the other workers are.
+        """Start, once all versions are loaded.
 
         Args:
-            spread: The versions that they have had the time to load.
-            ready: The versions that may have traffic at once.
+            spread: The versions that the other workers have had time to load.
+            ready: The versions that may get traffic at once.
         """
-        self._begun, self._spread, self._ready = time.monotonic(), frozenset(spread), frozenset(ready)
+        self._started, self._spread, self._ready = time.monotonic(), frozenset(spread), frozenset(ready)
 
     def ready(
         self, published: AbstractSet[str], loadings: Mapping[str, Loading], *, not_before: float = 0.0
     ) -> frozenset[str]:
-        """Return the versions that may have traffic. Once a version may, it may for as long as it is known.
+        """Return the versions that may get traffic. A version stays ready for as long as it is known.
 
         Args:
             published: The versions that are here and have had a share.
             loadings: How the versions that are here were loaded.
-            not_before: When those that wait may be ready at the earliest (``time.monotonic``).
+            not_before: The earliest time at which a version can become ready (``time.monotonic``).
         """
         now = time.monotonic()
         waiting = {version: self._waiting.get(version, now) for version in published - self._ready}
         due = {
-            version: max(since + self._pause, self._loaded_everywhere(version, loadings))
+            version: max(since + self.pause, self._loaded_everywhere(version, loadings))
             for version, since in waiting.items()
         }
         done = {version for version, then in due.items() if max(then, not_before) <= now}
@@ -84,20 +117,20 @@ class Readiness:
 
     @property
     def remaining(self) -> float:
-        """Seconds until the next version that waits may be ready, infinite where none waits."""
+        """Seconds until the next version that waits may be ready, infinite if none waits."""
         return max(0.0, self._next - time.monotonic())
 
     def is_due(self, not_before: float = 0.0) -> bool:
-        """Return whether a version that waited at the last answer need not wait any longer."""
+        """Return whether a version that waited at the last call of ``ready`` may be ready now."""
         return max(self._next, not_before) <= time.monotonic()
 
     def has_spread(self, version: str, loadings: Mapping[str, Loading]) -> bool:
-        """Return whether the other workers of this host have loaded by now what this one has."""
+        """Return whether the other workers of this host have had time to load a version that this one has."""
         return self._loaded_everywhere(version, loadings) <= time.monotonic()
 
     def _loaded_everywhere(self, version: str, loadings: Mapping[str, Loading]) -> float:
-        """Return when all have: they began a look later at most, and a busy machine may take longer for it."""
+        """Return when all workers have loaded a version: they start a look later at most, and may take longer."""
         loading = loadings.get(version)
-        if loading is None or (version in self._spread and loading.done <= self._begun):
+        if loading is None or (version in self._spread and loading.done <= self._started):
             return 0.0
-        return loading.done + min(self._pause + 2 * loading.seconds, _LONGEST)
+        return loading.done + min(self.pause + 2 * loading.seconds, _LONGEST)

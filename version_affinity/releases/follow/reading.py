@@ -1,4 +1,4 @@
-"""The deployments of a log as far as a worker could read them, and what it says of itself there."""
+"""The deployments that a worker could read from the log, and the deployment that takes effect on this host."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import logging
 import math
 import random
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from version_affinity.counters import LimitedLog
@@ -15,63 +16,71 @@ from version_affinity.releases.log.entries import LogError, LogLostError, LogUna
 from version_affinity.releases.reports.presence import Presence
 from version_affinity.releases.times import NEVER, parse_time, utc_now
 
+from .threads import BackgroundCall
+
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from datetime import datetime
 
     from version_affinity.releases.log.entries import DeploymentLog, Entry
     from version_affinity.releases.log.local_copy import LocalCopy
 
-
 logger = logging.getLogger("version_affinity")
 
-#: Seconds between two reports of a host that is alive: three are lost before others take it for gone.
+#: Seconds between two reports of a live host. Others take a host for gone when three in a row are missing.
 HEARTBEAT: Final = 5.0
-# Seconds until a log that cannot be read is asked again, at most. Who asks late also follows late.
+# Longest pause in seconds before a log that cannot be read is tried again.
 _LONGEST_PAUSE: Final = 1.0
+# Seconds without an answer after which there may be deployments that this process cannot read.
+_LATE: Final = 1.0
+# Seconds without an answer after which an operator should know.
+_HANGS: Final = 5.0
 
 
 class LogReader:
-    """Reads a log, keeps what was read while it cannot be, and asks again after a pause that grows.
+    """Reads a log. While that fails, it keeps what was read and tries again after a growing pause.
 
-    A log that holds less than was read from it, or something else, is one that cannot be read.
+    A log that has less than was read from it, or something else, counts as one that cannot be read.
 
     Args:
         log: The log.
         interval: Seconds between two readings.
-        copy: Where this host keeps what it has read, to start from: a worker that is restarted while the log cannot be
-            read serves what all others do.
+        copy: This host's copy of the log. A worker that starts while the log cannot be read starts from the copy.
 
     Attributes:
         entries: All deployments, oldest first.
-        error: Why the log cannot be read now; "" when it can.
-        confirmed: When the log was read last (or, where only the copy was, when its newest deployment was made).
-        report_error: Why other hosts cannot be told what this one has; "" when they can.
+        error: Why the log cannot be read now; "" if it can.
+        hang: The error if a reading takes far too long; "" otherwise.
+        confirmed: When the log was last read. If only the copy was, when its newest deployment was made.
+        report_error: Why this host cannot report to the other hosts; "" if it can.
     """
 
     __slots__ = (
+        "_call",
+        "_called",
+        "_copied",
         "_copy",
         "_due",
         "_error_log",
-        "_hangs",
         "_interval",
-        "_is_there",
-        "_kept",
-        "_log",
+        "_is_late",
+        "_is_reachable",
         "_pause",
         "_recovered",
         "_report_due",
         "_reported",
         "_unconfirmed",
-        "_unkept",
+        "_unsaved",
         "confirmed",
         "entries",
         "error",
+        "hang",
+        "log",
         "report_error",
     )
 
     def __init__(self, log: DeploymentLog, *, interval: float, copy: LocalCopy) -> None:
-        self._log = log
+        self.log = log
         self._interval = interval
         self._copy = copy
         self._due = 0.0
@@ -79,57 +88,55 @@ class LogReader:
         self._reported: tuple[object, ...] = ()
         self._report_due = 0.0
         self._recovered = -math.inf
-        # Whether there is somebody to report to, also where the deployments are lost: then it matters most.
-        self._is_there = True
-        # What comes from the copy is not known to be what the log has.
+        # Reports also go to a log that has lost its deployments: then they matter most.
+        self._is_reachable = True
+        # Whether the entries come from the copy, and the log may have others.
         self._unconfirmed = False
-        self._unkept = False
-        # The newest revision of the copy that this process began with, and when that copy was written.
-        self._kept = 0, NEVER
+        self._unsaved = False
+        # The newest revision of the copy at the start of this process, and when the copy was written.
+        self._copied = 0, NEVER
         self._error_log = LimitedLog(logging.ERROR)
-        self._hangs = False
+        # The reading that is going on in a thread of its own, and when it started.
+        self._call: BackgroundCall | None = None
+        self._called = 0.0
+        self._is_late = False
         self.entries: tuple[Entry, ...] = ()
         self.confirmed = NEVER
         self.error = ""
+        self.hang = ""
         self.report_error = ""
 
     @property
     def revision(self) -> int:
-        """The revision of the newest deployment, 0 when there is none."""
+        """The revision of the newest deployment, 0 if there is none."""
         return self.entries[-1].revision if self.entries else 0
 
     @property
-    def known_to_all(self) -> float:
-        """From when on others know what this process has read (``time.monotonic``), so far as that can be told.
-
-        A log that has gone away since may never have told them. When it is back, they may still pause.
-        """
-        return math.inf if self.is_away else self._recovered + _LONGEST_PAUSE + self._interval
+    def live_versions(self) -> set[str]:
+        """The versions with a share in the newest deployment."""
+        return _live(self.entries[-1].percentages) if self.entries else set()
 
     @property
     def is_away(self) -> bool:
         """Whether there may be deployments that this process cannot read now."""
-        return bool(self.error) or self._hangs
-
-    def note_hang(self, *, hangs: bool) -> None:
-        """Note whether a reading in another thread takes far too long."""
-        if self._hangs and not hangs:
-            self._recovered = time.monotonic()
-        self._hangs = hangs
+        return bool(self.error) or self._is_late
 
     @property
-    def uses_network(self) -> bool:
-        """Whether reading waits for the network, not for the disk."""
-        return isinstance(self._log, Presence)
+    def known_to_all(self) -> float:
+        """When other workers know what this process has read (``time.monotonic``); infinite while the log is away.
+
+        A log that goes away may not have told the others. When it is back, they may still be pausing.
+        """
+        return math.inf if self.is_away else self._recovered + _LONGEST_PAUSE + self._interval
 
     def load(self) -> None:
-        """Read the log for the first time, or, where that fails and there is one, this host's copy of it.
+        """Read the log for the first time; if that fails, use this host's copy of it.
 
         Raises:
-            ConfigurationError: neither can be read.
+            ConfigurationError: Neither can be read.
         """
         self.entries = tuple(self._copy.load())
-        self._kept = self.revision, self._copy.written
+        self._copied = self.revision, self._copy.written
         self._unconfirmed = bool(self.entries)
         self.confirmed = parse_time(self.entries[-1].created) if self.entries else NEVER
         if not self.refresh() and self.error:
@@ -140,100 +147,141 @@ class LogReader:
                 )
             logger.warning("starting from revision %d, which this host knew last", self.revision)
 
-    def kept_at(self, time: datetime) -> int:
-        """Return the revision that this host's copy had at a time, 0 where that is not known."""
-        revision, written = self._kept
+    def copied_until(self, time: datetime) -> int:
+        """Return the revision that this host's copy had at a time, 0 if that is unknown."""
+        revision, written = self._copied
         return revision if written <= time else 0
 
-    def expire(self) -> None:
-        """Have the next ``refresh`` read the log."""
-        self._due = 0.0
+    def poll(self, seconds: float, before: Callable[[], None]) -> None:
+        """Read the log in a thread of its own, and wait for that at most some seconds. A hung log stops nothing.
 
-    def refresh(self) -> bool:
-        """Read what is new, if it is time for that; return whether there was something."""
-        if time.monotonic() < self._due:
+        Args:
+            seconds: How long to wait.
+            before: Called in that thread before the reading.
+        """
+
+        def read() -> None:
+            before()
+            self.refresh()
+
+        if self._call is None:
+            self._call = BackgroundCall(read, uses_network=isinstance(self.log, Presence))
+            self._called = time.monotonic()
+        ended = True
+        try:
+            ended = self._call.has_ended(seconds)
+        finally:
+            if ended:
+                self._call = None
+        self._note_hang(0.0 if self._call is None else time.monotonic() - self._called)
+
+    def _note_hang(self, since: float) -> None:
+        if (since >= _HANGS) != bool(self.hang):
+            self.hang = "" if self.hang else "the log of deployments does not answer, and the last good one stays"
+            logger.error("%s", self.hang) if self.hang else logger.warning("the log of deployments answers again")
+        if self._is_late and since < _LATE:
+            self._recovered = time.monotonic()
+        self._is_late = since >= _LATE
+
+    @property
+    def is_reading(self) -> bool:
+        """Whether a reading is going on in a thread of its own."""
+        return self._call is not None
+
+    def forget_call(self) -> None:
+        """Forget a reading that is going on in the parent of this process."""
+        self._call = None
+
+    def disconnect(self, seconds: float) -> None:
+        """Wait for the end of a reading, and close the log."""
+        if self._call is not None:
+            with suppress(Exception):  # the next reading reports it
+                self._call.has_ended(seconds)
+            self._call = None
+        self.log.close()
+
+    def refresh(self, *, now: bool = False) -> bool:
+        """Read new deployments, if it is time to, or ``now``. Return whether there were any."""
+        if time.monotonic() < self._due and not now:
             return False
         before = () if self._unconfirmed else self.entries
-        began = utc_now()
+        started = utc_now()
         try:
-            new = self._log.read(before[-1].revision if before else 0)
+            new = self.log.read(before[-1].revision if before else 0)
             if self._unconfirmed and not is_continued(self.entries, new):
-                self._log.forget()
+                self.log.forget()
                 raise self._lost(len(new))
         except LogError as error:
             self._fail(error)
             return False
         if self.error:
-            logger.warning("%s can be read again", self._log.description)
+            logger.warning("%s can be read again", self.log.description)
             self._recovered = time.monotonic()
             self._report_due = 0.0
-        self._is_there = True
-        self.confirmed = began
+        self._is_reachable = True
+        self.confirmed = started
         self.error, self._pause, self._due = "", 0.0, time.monotonic() + self._interval
         entries = (*before, *new)
         if entries == self.entries:
             self._unconfirmed = False
             return False
-        self.entries, self._unconfirmed, self._unkept = entries, False, True
+        self.entries, self._unconfirmed, self._unsaved = entries, False, True
         return True
 
-    def keep(self) -> None:
-        """Write the copy where there is something new. It waits for the disk, so what is new is to be served first."""
-        if self._unkept:
-            self._unkept = False
+    def save_copy(self) -> None:
+        """Write the copy if there are new deployments. It waits for the disk, so they should be served first."""
+        if self._unsaved:
+            self._unsaved = False
             self._copy.save(self.entries)
 
     def report(self, host: str, versions: Collection[str], *, server: str = "") -> None:
-        """Say that a server of a host is alive, if it is time for that and the log is where hosts say so."""
-        if not self._is_there or not isinstance(self._log, Presence):
+        """Report a server of this host, if the log takes reports and one is due."""
+        if not self._is_reachable or not isinstance(self.log, Presence):
             return
         now, report = time.monotonic(), (host, *versions, self.revision)
         if report == self._reported and now < self._report_due:
             return
         self._reported, self._report_due = report, now + HEARTBEAT
         try:
-            self._log.report(host, versions, self.revision, server=server)
+            self.log.report(host, versions, self.revision, server=server)
         except LogError as error:
-            # It may be one that this host may only read.
+            # For example a log that this host may only read.
             if str(error) != self.report_error:
-                self._error_log("the other hosts cannot be told which versions this one has: %s", error)
+                self._error_log("this host cannot report its versions to the other hosts: %s", error)
             self.report_error = str(error)
         else:
             self.report_error = ""
 
     def close(self) -> None:
         """Close the log."""
-        self._log.close()
+        self.log.close()
 
     def _lost(self, count: int) -> LogLostError:
         return LogLostError(
-            f"{self._log.description} has {count} deployments, and this host has seen {len(self.entries)}, not all of "
+            f"{self.log.description} has {count} deployments, and this host has seen {len(self.entries)}, not all of "
             f"which are among them: restore its data, which the copy {str(self._copy.path)!r} has too; to begin anew "
             "or follow another log instead, remove that copy, on every host",
         )
 
     def _fail(self, error: LogError) -> None:
-        self._is_there = not isinstance(error, LogUnavailableError)
+        self._is_reachable = not isinstance(error, LogUnavailableError)
         self._pause = min(_LONGEST_PAUSE, max(self._interval, self._pause * 2))
-        # Not all workers at once: they all have lost it in the same moment.
+        # At random, so that the workers, which all lose the log at once, do not try again at once.
         self._due = time.monotonic() + self._pause * random.uniform(0.5, 1)
         if str(error) != self.error:
             if isinstance(error, LogLostError):
-                self._report_due = 0.0  # an operator who knows nothing may be about to begin anew
+                self._report_due = 0.0  # before an operator starts a new history
             self._error_log("the log of deployments cannot be read, and the last good one stays: %s", error)
         self.error = str(error)
 
 
-logger = logging.getLogger("version_affinity")
-
-
 class EffectiveDeployment(NamedTuple):
-    """What deployments come to.
+    """The deployment that takes effect on a host.
 
     Attributes:
-        deployment: The newest one of which this host has a version with a share, and has had each that it has for long
-            enough. What it lacks has no share here: the users of those versions fall on the others, by the same hash.
-        complete: The version that last had 100 %, None when none had or this host lacks it.
+        deployment: The newest one that can be served here. The users of versions that are not here get its other
+            versions, by the same hash.
+        complete: The version that last had 100 %; None if there was none, or this host lacks it.
         published: The ids of the versions here that have had a share.
     """
 
@@ -245,14 +293,16 @@ class EffectiveDeployment(NamedTuple):
 def effective_deployment(
     name: str, entries: Sequence[Entry], held: Collection[str], ready: Collection[str] | None = None
 ) -> EffectiveDeployment | None:
-    """Return what the deployments come to; None while this host has no version of any.
+    """Return the deployment that takes effect; None while this host has no version of any.
+
+    It depends on nothing but the log and the versions that are here, so all workers come to the same result.
 
     Args:
         name: The name of the deployments.
         entries: All of them, oldest first.
         held: The ids of the versions that this host has.
-        ready: Those of them that may have traffic; None is all. A deployment with another one is passed over for the
-            one before, if there is one to be served.
+        ready: The ids of those that may get traffic; None is all. A deployment that gives traffic to another one is
+            passed over for the one before, if there is one that can be served.
     """
     unready = () if ready is None else [version for version in held if version not in ready]
     for passed_over in (unready, ()):
@@ -263,7 +313,8 @@ def effective_deployment(
             deployment = _deployment(name, entry, held)
             if deployment is not None:
                 complete = _complete(entries[: position + 1])
-                return EffectiveDeployment(deployment, complete if complete in held else None, published(entries, held))
+                complete = complete if complete in held else None
+                return EffectiveDeployment(deployment, complete, published(entries, held))
     return None
 
 
@@ -287,7 +338,7 @@ def missing_versions(entries: Sequence[Entry], held: Collection[str]) -> tuple[s
 
 
 def _deployment(name: str, entry: Entry, held: Collection[str]) -> Deployment | None:
-    """Return a deployment as far as its versions are here; None when none of them has a share."""
+    """Return a deployment of the versions that are here; None if none of them has a share."""
     percentages = {version: share for version, share in entry.percentages.items() if version in held}
     whole = math.fsum(percentages.values())
     if not whole > 0:
@@ -296,10 +347,8 @@ def _deployment(name: str, entry: Entry, held: Collection[str]) -> Deployment | 
         percentages = {version: 100 * share / whole for version, share in percentages.items()}
     try:
         return Deployment(name, percentages, revision=entry.revision)
-    except ConfigurationError as error:  # the log's writers do not write such a one
-        logger.error(  # noqa: TRY400
-            "deployment %d is left out: %s", entry.revision, error
-        )
+    except ConfigurationError as error:  # the log's writers do not write such a deployment
+        logger.error("deployment %d is left out: %s", entry.revision, error)  # noqa: TRY400
         return None
 
 

@@ -1,7 +1,7 @@
-"""Threads that follow something, across forks: a child process has none of its parent's threads, and needs its own.
+"""Threads that survive forks: a forked process has none of its parent's threads, so each one starts its own.
 
-An idle thread ends before a fork and begins anew afterwards, in both processes: then it holds no lock in the child that
-would never be released. A thread that is busy, perhaps with the network, goes on in the parent; the fork does not wait.
+Before a fork, an idle thread ends, and both processes start it again afterwards. So no lock is held in the child that
+would never be released. A busy thread, which may wait for the network, goes on in the parent; the fork does not wait.
 """
 
 from __future__ import annotations
@@ -12,72 +12,222 @@ import signal
 import sys
 import threading
 import time
+import traceback
 import warnings
+from abc import ABC, abstractmethod
 from importlib import import_module
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakSet
 
 from version_affinity.rollout.background import is_green, pool
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
 
+#: Seconds that a request waits for a look at most.
+PATIENCE: Final = 0.25
+#: Seconds that a stop waits for the thread, which may be loading a large version.
+STOP_TIMEOUT: Final = 10.0
 # What uWSGI calls in a new process.
 _HOOK: Final = "post_fork_hook"
 
 
-class Restartable(Protocol):
-    """An object that has a thread."""
+class Looks:
+    """When a thread looks: once per interval, and once more when a request asks.
 
-    def make_way(self) -> None:
-        """End the thread and close all connections, and wait for that."""
+    Args:
+        interval: Seconds between two looks.
+        first: Seconds until the first look; None is the interval.
+    """
 
-    def pause(self) -> None:
-        """End the thread if it is idle, before a fork."""
+    __slots__ = ("_asked", "_condition", "_due", "_ended", "_ending", "_interval", "_is_idle", "_is_looking", "wanted")
+
+    def __init__(self, interval: float, first: float | None = None) -> None:
+        self._interval = interval
+        self._condition = threading.Condition()
+        self._due = time.monotonic() + (interval if first is None else first)
+        self._ending = False
+        self._is_idle = True
+        self._is_looking = False
+        self._ended = 0  # looks
+        self._asked = -math.inf
+        # The number of the look that requests wait for.
+        self.wanted = 0
+
+    def next(self) -> bool:
+        """Wait until it is time to look. Return False if the thread should end."""
+        with self._condition:
+            self._is_idle = True
+            now = time.monotonic()
+            if self._due == math.inf:
+                self._due = now + self._interval
+            self._condition.wait_for(lambda: self._ending or self._ended < self.wanted, max(0.0, self._due - now))
+            self._due = math.inf
+            self._is_idle = False
+            self._is_looking = not self._ending
+            return self._is_looking
+
+    def done(self) -> None:
+        """Report the end of a look to the requests that wait for it. A second call does nothing."""
+        with self._condition:
+            if self._is_looking:
+                self._is_looking = False
+                self._ended += 1
+                self._condition.notify_all()
+
+    def end(self) -> None:
+        """Have no more looks."""
+        with self._condition:
+            self._ending = True
+            self._condition.notify_all()
+
+    def end_if_idle(self) -> bool:
+        """Have no more looks, unless one is going on or overdue. Return whether the looks have ended."""
+        with self._condition:
+            if self._is_idle and time.monotonic() < self._due:
+                self._ending = True
+                self._condition.notify_all()
+            return self._ending
+
+    def ask(self) -> None:
+        """Ask for a look, and wait for its end, at most ``PATIENCE`` seconds.
+
+        The requests of one interval share one look. If earlier requests have waited in vain, a request does not wait.
+        """
+        now = time.monotonic()
+        with self._condition:
+            since = now - self._asked
+            if self._ended >= self.wanted:  # no request waits
+                if since < self._interval:
+                    return
+                self._asked = now
+                # A look that has started may have seen an older state.
+                self.wanted = self._ended + (2 if self._is_looking else 1)
+                self._condition.notify_all()
+            elif since > PATIENCE:
+                return
+            wanted = self.wanted
+            self._condition.wait_for(lambda: self._ended >= wanted, PATIENCE)
+
+
+class LookingThread(ABC):
+    """Base class: a thread that calls ``look`` once per interval, in this process and in those forked from it.
+
+    Args:
+        interval: Seconds between two looks.
+    """
+
+    def __init__(self, interval: float) -> None:
+        self.interval = interval
+        # When the last look ended (``time.monotonic``).
+        self.looked = 0.0
+        self._looks = Looks(interval)
+        self._thread: threading.Thread | None = None
+        self._process = 0
+
+    @abstractmethod
+    def look(self) -> None:
+        """Look once. ``done_early`` lets waiting requests go on before the end."""
+
+    @abstractmethod
+    def is_needed(self) -> bool:
+        """Return whether the thread should run."""
+
+    @abstractmethod
+    def catch_up(self) -> None:
+        """Look in the caller's thread, in a process that starts with the state of an older one."""
+
+    @abstractmethod
+    def restarted(self, *, is_forked: bool, was_busy: bool) -> None:
+        """Prepare for a new thread.
+
+        Args:
+            is_forked: Whether the last thread, if any, was in another process.
+            was_busy: Whether the fork has interrupted a look.
+        """
+
+    @abstractmethod
+    def disconnect(self) -> None:
+        """Wait for other threads, and close all connections."""
+
+    @abstractmethod
+    def report_error(self, details: str) -> None:
+        """Report an unexpected error of a look."""
+
+    def start(self) -> None:
+        """Start the thread, in this process and in all that are forked from now on."""
+        _threads.add(self)
+        uwsgi = sys.modules.get("uwsgi")
+        if uwsgi is None or not _is_left_to(uwsgi):
+            self.resume()
 
     def resume(self) -> None:
-        """Begin the thread anew, in a child or its parent."""
+        """Start the thread unless it runs."""
+        if not self.is_needed() or self.is_running():
+            return
+        _expect_greenlets()
+        first = max(0.0, self.looked + self.interval - time.monotonic())
+        was_busy = self._thread is not None  # at the fork; it does not exist in this process
+        self.restarted(is_forked=self._process != os.getpid(), was_busy=was_busy)
+        # New locks: those of another process may be held.
+        self._looks = Looks(self.interval, 0.0 if was_busy else first)
+        self._process = os.getpid()
+        self._thread = threading.Thread(target=self._run, args=(self._looks,), name="version-affinity", daemon=True)
+        _start_without_signals(self._thread)
 
-    def catch_up(self) -> None:
-        """Look once, without a thread, in a process that begins with the state of an older one."""
+    def pause(self) -> None:
+        """End the thread if it is idle. A look that is going on continues, and is not waited for."""
+        if self.is_running() and self._looks.end_if_idle():
+            self._join()
+
+    def stop(self) -> None:
+        """End the thread, and wait for its end, at most ``STOP_TIMEOUT`` seconds."""
+        if self.is_running():
+            self._looks.end()
+            self._join()
+
+    def ask(self) -> None:
+        """Have the thread look now, and wait for that, at most ``PATIENCE`` seconds."""
+        if self.is_running():
+            self._looks.ask()
+
+    def done_early(self) -> None:
+        """Let the requests go on that wait for this look."""
+        self._looks.done()
+
+    def is_running(self) -> bool:
+        """Return whether the thread runs in this process."""
+        thread = self._thread
+        # After a fork that Python does not know of, the parent's thread seems to be alive.
+        return thread is not None and self._process == os.getpid() and thread.is_alive()
+
+    def _join(self) -> None:
+        thread = self._thread
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(STOP_TIMEOUT)
+            self._thread = None
+
+    def _run(self, looks: Looks) -> None:
+        while looks.next() and self.is_needed():
+            self.safely(self.look)
+            looks.done()
+
+    def safely(self, look: Callable[[], object]) -> None:
+        """Look. An unexpected error is reported, and the last good state keeps serving."""
+        try:
+            look()
+        except Exception:  # noqa: BLE001
+            self.report_error(traceback.format_exc())
+        self.looked = time.monotonic()
 
 
-_running: WeakSet[Restartable] = WeakSet()
-
-
-def run_in_every_process(thread: Restartable) -> None:
-    """Begin a thread, and have it begin anew in every process that is forked from now on."""
-    _running.add(thread)
-    uwsgi = sys.modules.get("uwsgi")
-    if uwsgi is None or not _is_left_to(uwsgi):
-        thread.resume()
-
-
-def start(thread: threading.Thread) -> None:
-    """Start a thread that gets none of the process's signals: a server's own threads know what to do with them.
-
-    (uWSGI's handlers end the interpreter in whichever thread they run, and wait for that very thread.)
-    """
-    if not hasattr(signal, "pthread_sigmask"):
-        thread.start()
-        return
-    # A thread begins with the mask of the one that starts it. A greenlet has no mask of its own, and the process's
-    # thread gets its mask back.
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-    try:
-        thread.start()
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-class Aside:
-    """A function that runs in a thread of its own, so that its caller can go on if it takes long or hangs.
+class BackgroundCall:
+    """A function that runs in a thread of its own, so that its caller can go on if it hangs or takes long.
 
     Args:
         function: The function.
-        uses_network: Whether it waits for the network, for which a greenlet makes way under gevent. Any other function
-            gets a real thread there.
+        uses_network: Whether it waits for the network. Under gevent such a function runs in a greenlet, any other in a
+            real thread.
     """
 
     __slots__ = ("_error", "_function", "_result", "_thread")
@@ -89,11 +239,11 @@ class Aside:
         self._result: Any = None if threads is None else threads.spawn(self._run)
         self._thread: threading.Thread | None = None
         if threads is None:
-            self._thread = threading.Thread(target=self._run, name="version-affinity-aside", daemon=True)
-            start(self._thread)
+            self._thread = threading.Thread(target=self._run, name="version-affinity-call", daemon=True)
+            _start_without_signals(self._thread)
 
     def has_ended(self, seconds: float) -> bool:
-        """Wait for the end, and return whether it has come. An error of the function is raised here."""
+        """Wait for the end, and return whether the function has ended. An error of the function is raised here."""
         if self._thread is None:
             self._result.wait(seconds)
             if not self._result.ready():
@@ -113,22 +263,46 @@ class Aside:
             self._error = error
 
 
-def _pause() -> None:
-    for thread in list(_running):
+_threads: WeakSet[LookingThread] = WeakSet()
+
+
+def pause_all() -> None:
+    """End all idle threads, before a fork."""
+    for thread in list(_threads):
         thread.pause()
 
 
-def _resume() -> None:
-    for thread in list(_running):
+def resume_all() -> None:
+    """Start all threads again, in the parent and in the child of a fork."""
+    for thread in list(_threads):
         thread.resume()
 
 
-if hasattr(os, "register_at_fork"):  # not on Windows, which knows no fork
-    os.register_at_fork(before=_pause, after_in_parent=_resume, after_in_child=_resume)
+if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
+    os.register_at_fork(before=pause_all, after_in_parent=resume_all, after_in_child=resume_all)
 
 
-def expect_greenlets() -> None:
-    """Have the threads begin anew, as greenlets, should gevent replace threads, as gunicorn lets it in a new worker.
+def _start_without_signals(thread: threading.Thread) -> None:
+    """Start a thread that gets none of the process's signals: the server's own threads handle them.
+
+    (uWSGI's handlers end the interpreter in whichever thread they run, and wait for that very thread.)
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        thread.start()
+        return
+    # A thread inherits the mask of the thread that starts it. The starting thread gets its own mask back.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    try:
+        thread.start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+# gevent
+
+
+def _expect_greenlets() -> None:
+    """Restart the threads as greenlets if gevent replaces threads later, as gunicorn does in a new worker.
 
     A real thread must not outlive that: it would use gevent's sockets, for which gevent makes an event loop in that
     thread, and the end of the process would crash on it (SIGSEGV).
@@ -140,22 +314,26 @@ def expect_greenlets() -> None:
 
 
 def _on_gevent(event: object) -> None:
-    """Make way before gevent replaces threads and sockets, and begin anew afterwards."""
     name = type(event).__name__
     if name == "GeventWillPatchAllEvent":
-        for thread in list(_running):
-            thread.make_way()
+        for thread in list(_threads):
+            thread.stop()
+            thread.disconnect()
     elif name == "GeventDidPatchAllEvent":
-        _resume()
+        resume_all()
+
+
+# uWSGI
 
 
 def _is_left_to(uwsgi: Any) -> bool:
-    """Return whether uWSGI is going to begin the threads, which it is asked to.
+    """Return whether uWSGI starts the threads later, by the hook that is set here.
 
-    It forks without a word to Python, so before that no thread should run that could hold a lock; and threads run there
-    only with its option ``--enable-threads``.
+    uWSGI forks without telling Python, so before that no thread should run that could hold a lock. It runs threads only
+    with its option ``--enable-threads``.
     """
-    if not {"enable-threads", "threads"} & {_text(option) for option in uwsgi.opt}:
+    options = {option.decode("latin-1") if isinstance(option, bytes) else option for option in uwsgi.opt}
+    if not {"enable-threads", "threads"} & options:
         warnings.warn(
             "uWSGI runs no threads of an application unless it is started with --enable-threads; without, deployments "
             "are noticed at the next start only: start it with --enable-threads",
@@ -163,18 +341,16 @@ def _is_left_to(uwsgi: Any) -> bool:
             stacklevel=2,
         )
     before = getattr(uwsgi, _HOOK, None)
-    if not getattr(before, "follows", False):
+    if not isinstance(before, _UwsgiHook):
         setattr(uwsgi, _HOOK, _UwsgiHook(before))
-    return not uwsgi.worker_id()  # it calls the hook wherever it has none yet, also where it does not fork at all
+    return not uwsgi.worker_id()  # it calls the hook in each process that has none yet, also without a fork
 
 
 class _UwsgiHook:
-    """What uWSGI calls in a new process: what it called until now, and then the threads begin anew.
+    """What uWSGI calls in a new process: the hook that was set before, and then the start of the threads.
 
-    The process from which it forks a worker has no thread that follows, so its state may be hours old.
+    uWSGI forks workers from a process without such a thread, whose state may be hours old. So each worker catches up.
     """
-
-    follows = True
 
     def __init__(self, before: Callable[[], object] | None) -> None:
         self._before = before
@@ -182,91 +358,6 @@ class _UwsgiHook:
     def __call__(self) -> None:
         if self._before is not None:
             self._before()
-        for thread in list(_running):
+        for thread in list(_threads):
             thread.catch_up()
-        _resume()
-
-
-def _text(option: str | bytes) -> str:
-    return option.decode("latin-1") if isinstance(option, bytes) else option
-
-
-#: Seconds that a request waits at most.
-PATIENCE: Final = 0.25
-
-
-class Looks:
-    """The looks of one thread: one per interval, and one more when a request asks for it.
-
-    Args:
-        interval: Seconds between two looks.
-        first: Seconds until the first look; None is the interval.
-    """
-
-    __slots__ = ("_asked", "_due", "_ended", "_ending", "_interval", "_is_idle", "_is_looking", "_meeting", "_wanted")
-
-    def __init__(self, interval: float, first: float | None = None) -> None:
-        self._interval = interval
-        self._meeting = threading.Condition()
-        self._due = time.monotonic() + (interval if first is None else first)
-        self._ending = False
-        self._is_idle = True
-        self._is_looking = False
-        self._ended = 0  # looks
-        self._wanted = 0  # the look whose end requests wait for
-        self._asked = -math.inf
-
-    def next(self) -> bool:
-        """Wait until it is time to look; return False when the thread should end."""
-        with self._meeting:
-            self._is_idle = True
-            now = time.monotonic()
-            if self._due == math.inf:
-                self._due = now + self._interval
-            self._meeting.wait_for(lambda: self._ending or self._ended < self._wanted, max(0.0, self._due - now))
-            self._due = math.inf
-            self._is_idle = False
-            self._is_looking = not self._ending
-            return self._is_looking
-
-    def done(self) -> None:
-        """Report the end of a look to the requests that wait for it. A second call does nothing."""
-        with self._meeting:
-            if self._is_looking:
-                self._is_looking = False
-                self._ended += 1
-                self._meeting.notify_all()
-
-    def end(self) -> None:
-        """Have no more looks."""
-        with self._meeting:
-            self._ending = True
-            self._meeting.notify_all()
-
-    def end_if_idle(self) -> bool:
-        """Have no more looks, unless one is under way or overdue; return whether the looks have ended."""
-        with self._meeting:
-            if self._is_idle and time.monotonic() < self._due:
-                self._ending = True
-                self._meeting.notify_all()
-            return self._ending
-
-    def ask(self) -> None:
-        """Ask for a look and wait for its end, at most ``PATIENCE`` seconds.
-
-        All requests of one interval share one look. A request that comes when others have waited in vain does not wait.
-        """
-        now = time.monotonic()
-        with self._meeting:
-            since = now - self._asked
-            if self._ended >= self._wanted:  # no request waits
-                if since < self._interval:
-                    return
-                self._asked = now
-                # A look that has begun already may have seen an older state.
-                self._wanted = self._ended + (2 if self._is_looking else 1)
-                self._meeting.notify_all()
-            elif since > PATIENCE:
-                return
-            wanted = self._wanted
-            self._meeting.wait_for(lambda: self._ended >= wanted, PATIENCE)
+        resume_all()

@@ -1,4 +1,4 @@
-"""One Redis server by its URL: connected to when it is first asked, anew in every process, and not waited for long."""
+"""Connections to the Redis server of a URL: made on the first command, made anew after a fork, with short timeouts."""
 
 from __future__ import annotations
 
@@ -29,27 +29,26 @@ _FORM: Final = (
 
 
 class RedisConnection:
-    """A Redis server, asked through one pool of connections per process.
+    """A Redis server, reached through one pool of connections per process.
 
-    Threads may share it. After a fork, the child opens connections of its own. Nothing is tried twice: who asks knows
-    whether that is harmless.
+    Threads may share it. After a fork, the child opens connections of its own. No command is repeated: only the caller
+    knows whether that is harmless.
 
     Args:
-        url: ``redis://``, ``rediss://`` (TLS, the certificate and its name are checked) or ``unix://``, with user and
-            password where the server wants them. Options of redis-py follow as a query: ``?ssl_ca_certs=ca.pem``.
+        url: ``redis://``, ``rediss://`` (TLS; certificate and host name are checked) or ``unix://``, with user and
+            password if the server needs them. Options of redis-py follow as a query: ``?ssl_ca_certs=ca.pem``.
 
     Raises:
-        ConfigurationError: the URL cannot be used. The message does not repeat it: there may be a password in it.
+        ConfigurationError: The URL cannot be used. The message does not quote it, since it may contain a password.
 
     Attributes:
         description: The URL for messages, without password and options.
-        answer_timeout: Seconds that the server may take to answer.
 
     >>> RedisConnection("redis://deployer:secret@redis.example:6380/2").description
     'redis://deployer@redis.example:6380/2'
     """
 
-    __slots__ = ("_client", "_password", "_process", "answer_timeout", "description")
+    __slots__ = ("_client", "_password", "_process", "_timeout", "description")
 
     def __init__(self, url: str) -> None:
         self.description: Final = _describe(url)
@@ -60,12 +59,12 @@ class RedisConnection:
             # The pool opens nothing now. It keeps the connections of a process from those that the process forks.
             pool = redis.ConnectionPool.from_url(url, **options)
             known = pool.connection_kwargs
-            known["decode_responses"] = False  # whatever the URL says: what is read here is bytes
+            known["decode_responses"] = False  # whatever the URL says: this package reads bytes
             pool.connection_class(**known)  # opens nothing either, and knows which options there are
-            self.answer_timeout: Final = float(known["socket_timeout"])
+            self._timeout: Final = float(known["socket_timeout"])
         except (TypeError, ValueError, redis.RedisError) as error:
-            # Not chained: what lies behind may quote the password. An option's name is none (see _describe).
-            raise ConfigurationError(f"log={self.description!r} has an option that is no good: {error}") from None
+            # Not chained: the original error may quote the password. (An option's name cannot contain one: _describe.)
+            raise ConfigurationError(f"log={self.description!r} has an option that cannot be used: {error}") from None
         self._password = str(known.get("password") or "")
         self._process = os.getpid()
         self._client = redis.Redis(connection_pool=pool)
@@ -74,8 +73,8 @@ class RedisConnection:
         """Return what a command of the client returns.
 
         Raises:
-            LogUnavailableError: the server cannot be reached, does not answer in time, or lets nobody in.
-            LogError: it answers that it will not do this.
+            LogUnavailableError: The server cannot be reached, does not answer in time, or denies access.
+            LogError: The server refuses the command.
         """
         if self._process != os.getpid():
             self._begin_anew()
@@ -88,7 +87,7 @@ class RedisConnection:
         except redis.BusyLoadingError:
             raise LogUnavailableError(f"{self.description} is loading its data: try again in a moment") from None
         except redis.TimeoutError:
-            raise LogUnavailableError(f"{self.description} does not answer within {self.answer_timeout:g} s") from None
+            raise LogUnavailableError(f"{self.description} does not answer within {self._timeout:g} s") from None
         except redis.exceptions.ReadOnlyError:
             raise LogUnavailableError(
                 f"{self.description} is a replica, which takes no writes: name its primary"
@@ -99,39 +98,39 @@ class RedisConnection:
             raise LogUnavailableError(f"{self.description} cannot be reached: {self._redacted(error)}") from None
 
     def _begin_anew(self) -> None:
-        """Leave the pool to the process that forked this one: a thread may have held its locks in that moment."""
+        """Make a new pool after a fork: a thread of the parent may have held the locks of the old one."""
         before = self._client.connection_pool
         pool = redis.ConnectionPool(before.connection_class, before.max_connections, **before.connection_kwargs)
         self._client = redis.Redis(connection_pool=pool)
         self._process = os.getpid()
 
     def close(self) -> None:
-        """Close the connections that nobody uses now. Asking opens new ones."""
+        """Close all idle connections. The next command opens new ones."""
         self._client.connection_pool.disconnect(inuse_connections=False)
 
     def _redacted(self, error: BaseException) -> str:
-        """Return an error's text: a server that does not know AUTH repeats what it was given."""
+        """Return an error's text without the password, which a server that does not know AUTH repeats."""
         text = str(error).rstrip(".") or type(error).__name__
         return text.replace(self._password, "***") if self._password else text
 
 
 def _describe(url: str) -> str:
-    """Return a URL without password and options, or raise an error that quotes none of it."""
+    """Return a URL without password and options, or raise an error that does not quote the URL."""
     try:
         parts = urlsplit(url)
         port = f":{parts.port}" if parts.port else ""
     except (ValueError, TypeError, AttributeError):
-        # The text of this error has a part of the password where that has a '/' in it, unquoted.
+        # This error quotes a part of the password if that contains an unquoted '/'.
         raise ConfigurationError(f"the URL of the log cannot be read: {_FORM}") from None
     if parts.scheme not in {"redis", "rediss", "unix"}:
-        raise ConfigurationError(f"the URL of the log is none of Redis: {_FORM}")
-    # An unquoted '/', '?' or '#' in a password ends the authority early: the host then stands where it should not.
+        raise ConfigurationError(f"the URL of the log is not a Redis URL: {_FORM}")
+    # An unquoted '/', '?' or '#' in a password ends the authority early; the host then stands behind it.
     after = url.partition("://")[2].removeprefix(parts.netloc)
     if "@" in after or parts.fragment or (parts.scheme == "unix") == bool(parts.hostname):
-        raise ConfigurationError(f"the URL of the log has its host in no place where one belongs: {_FORM}")
+        raise ConfigurationError(f"the URL of the log has no host where one belongs: {_FORM}")
     if parts.scheme == "unix" and not parts.path:
         raise ConfigurationError(f"the URL of the log names no socket: {_FORM}")
-    # In redis://PASSWORD@host the password would be taken for a user, and shown. An empty password says what is meant.
+    # In redis://PASSWORD@host the password would be taken for a user, and printed. So a user needs a password.
     if parts.username and parts.password is None and not parse_qs(parts.query).get("password"):
         raise ConfigurationError(
             "the URL of the log has a user and no password: write redis://:password@host for a password alone, with a "

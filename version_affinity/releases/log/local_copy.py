@@ -1,21 +1,21 @@
-"""This host's own copy of the deployments that it last read: what it starts from while the log cannot be read."""
+"""This host's own copy of the log: a worker starts from it while the log cannot be read."""
 
 from __future__ import annotations
 
 import json
 import logging
-import secrets
-from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from version_affinity.errors import ConfigurationError
-from version_affinity.releases.store.durable import sync_directory, write_new
+from version_affinity.releases.store.durable import written_beside
 from version_affinity.releases.store.settings import SETTINGS
 from version_affinity.releases.times import utc_now
 
 from .entries import Entry, LogError, is_continued
+from .file import FILE_NAME, line_of
 
 if TYPE_CHECKING:
     import os
@@ -25,29 +25,25 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("version_affinity")
 
-
-#: This host's copy of a log. Hidden, so that the releases directory holds nothing else.
+#: The copy's name in a releases directory.
 COPY: Final = ".last-known.jsonl"
-_LOG: Final = "deployments.jsonl"
 _LONGEST_LINE: Final = 64 * 1024
 
 
 class LocalCopy:
-    """A copy of a log in a file: JSON lines, as the file log writes them. The log is the truth, and this a help.
-
-    Each line says which log it is of, and under which name the deployments are made.
+    """A copy of a log in a file: JSON lines, as in the file log. Each line has the log's id and name.
 
     Args:
-        path: The file. It need not be there; its directory must.
-        level: How a copy that cannot be written is logged. The log may be all that a host needs to start.
-        writes: Whether it is written. False where it is only to be started from.
-        name: The name that the deployments are made under, for those of a log that does not say so.
+        path: The file. It may be missing; its directory must exist.
+        level: The level at which a copy that cannot be written is logged. A host may need only the log to start.
+        writes: Whether the copy is written, or only read.
+        name: The name of the deployments, for entries of release 0.1.
 
     >>> LocalCopy("no/such/releases/last-known.jsonl").load()
     []
     """
 
-    __slots__ = ("_level", "_name", "_told", "_writes", "path")
+    __slots__ = ("_level", "_logged", "_name", "_writes", "path")
 
     def __init__(
         self, path: str | os.PathLike[str], *, level: int = logging.WARNING, writes: bool = True, name: str = ""
@@ -56,18 +52,18 @@ class LocalCopy:
         self._level: Final = level
         self._writes: Final = writes
         self._name: Final = name
-        self._told = ""
+        self._logged = ""
 
     @property
     def written(self) -> datetime:
-        """When the copy was written, by this host's clock; the present where that is not known."""
+        """When the copy was written, by this host's clock; the present if that is unknown."""
         try:
             return datetime.fromtimestamp(self.path.stat().st_mtime, timezone.utc)
         except (OSError, OverflowError, ValueError):
             return utc_now()
 
     def load(self) -> list[Entry]:
-        """Return the deployments of the copy, oldest first: none without one, or, which is logged, an unusable one."""
+        """Return the copied deployments, oldest first. A copy that cannot be used is logged and counts as empty."""
         try:
             return self._read()
         except FileNotFoundError:
@@ -77,51 +73,46 @@ class LocalCopy:
             return []
 
     def _read(self) -> list[Entry]:
-        documents = [json.loads(line) for line in self.path.read_text("utf-8").splitlines()]
-        entries = [Entry.from_document(document) for document in documents]
+        entries = [Entry.from_document(json.loads(line)) for line in self.path.read_bytes().splitlines()]
         if [entry.revision for entry in entries] != list(range(1, len(entries) + 1)):
             raise ValueError("its revisions are not 1, 2, 3 and so on")
         return entries
 
     def save(self, entries: Sequence[Entry]) -> None:
-        """Replace the copy at once, or, which is logged once, leave it as it is: no reader ever finds a part of it.
+        """Replace the copy atomically. A failure is logged once.
 
-        A copy that has more than the log, or is of another log, stays: it may be the only one of what the log lost.
+        A copy with more deployments than the log, or with those of another log, is left as it is: it may be the only
+        copy of what the log has lost.
 
         Args:
             entries: All deployments, from revision 1 on.
         """
         if not self._writes:
             return
-        documents = ({**entry.as_document(), "name": entry.name or self._name} for entry in entries)
-        text = "".join(json.dumps(document, separators=(",", ":")) + "\n" for document in documents)
-        unfinished = self.path.with_name(f".{self.path.name}.{secrets.token_hex(8)}")
+        text = b"".join(line_of(replace(entry, name=entry.name or self._name)) for entry in entries).decode()
         try:
             if self._holds(text) or not self._is_older(entries):
                 return
-            write_new(unfinished, [text])
-            unfinished.replace(self.path)
-            sync_directory(self.path.parent)
+            with written_beside(self.path, [text]) as unfinished:
+                unfinished.replace(self.path)
         except OSError as error:
-            with suppress(OSError):
-                unfinished.unlink()
-            self._tell("is not written", error.strerror or str(error))
+            self._report("is not written", error.strerror or str(error))
 
     def _is_older(self, entries: Sequence[Entry]) -> bool:
-        """Return whether the copy, if there is one that can be used, has no more than these, and the same."""
+        """Return whether these entries continue the copy. A copy that cannot be used counts as older."""
         try:
-            there = self._read()
+            copied = self._read()
         except (LogError, OSError, ValueError, RecursionError):
             return True
-        if is_continued(there, entries):
+        if is_continued(copied, entries):
             return True
-        if not is_continued(entries, there):  # else another worker of this host has read more
-            self._tell("stays as it is", "it has deployments that the log does not have")
+        if not is_continued(entries, copied):  # otherwise another worker of this host has read more
+            self._report("stays as it is", "it has deployments that the log does not have")
         return False
 
-    def _tell(self, what: str, reason: str) -> None:
-        if reason != self._told:
-            self._told = reason
+    def _report(self, what: str, reason: str) -> None:
+        if reason != self._logged:
+            self._logged = reason
             logger.log(self._level, "The copy of the last known deployments %r %s: %s", str(self.path), what, reason)
 
     def _holds(self, text: str) -> bool:
@@ -132,15 +123,15 @@ class LocalCopy:
 
 
 def check_same_name(releases: ReleasesDirectory) -> None:
-    """Check that the deployments that are known here were made under the name in the settings.
+    """Check that the deployments on this host were made under the name in the settings.
 
-    The name is part of the hash: under another one, many users would get another version.
+    The name is part of the hash: another name would give many users another version.
 
     Raises:
-        ConfigurationError: they were made under another name.
+        ConfigurationError: They were made under another name.
     """
-    for file in (_LOG, COPY):
-        name = _name_in(releases.path / file)
+    for file in (FILE_NAME, COPY):
+        name = _newest_name(releases.path / file)
         if name and name != releases.name:
             raise ConfigurationError(
                 f"{str(releases.path / SETTINGS)!r} has the name {releases.name!r}, and the deployments in "
@@ -149,8 +140,8 @@ def check_same_name(releases: ReleasesDirectory) -> None:
             )
 
 
-def _name_in(file: Path) -> str:
-    """Return the name in the newest deployment of a file that says one; "" where none does, or it cannot be read."""
+def _newest_name(file: Path) -> str:
+    """Return the name in the newest entry of a file that has one, "" if none has or the file cannot be read."""
     try:
         with file.open("rb") as reader:
             reader.seek(max(0, file.stat().st_size - _LONGEST_LINE))

@@ -1,4 +1,4 @@
-"""Which hosts are alive, and which versions each of them holds."""
+"""Which hosts are alive, and which versions each of them has."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from uuid import getnode
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-# Another one after each start of the machine.
+# Changes with each start of the machine.
 _BOOT: Final = Path("/proc/sys/kernel/random/boot_id")
 
 
 class HostReport(NamedTuple):
-    """What a host last said of itself: all servers under its name together, such as containers of one name."""
+    """The last report of a host: of all servers under its name together, such as containers with the same name."""
 
-    #: The ids of the versions that are on the disk of each of its servers, whole.
+    #: The ids of the versions that are complete on the disk of each of its servers.
     versions: frozenset[str]
-    #: The newest deployment that all of them follow.
+    #: The newest deployment that all of its servers follow.
     revision: int
-    #: When it said so, by the clock of the server that the hosts share: RFC 3339, UTC, "2026-11-24T05:00:00Z".
+    #: When the host reported, by the clock of the shared server: RFC 3339, UTC, "2026-11-24T05:00:00Z".
     seen: str
     #: How many servers report under its name.
     servers: int = 1
-    #: Whether it has said nothing for longer than a live host would: it has ended, or cannot reach the log.
+    #: Whether it has not reported for longer than a live host would: it has ended, or cannot reach the log.
     silent: bool = False
 
 
@@ -38,19 +38,26 @@ class Presence(Protocol):
     """
 
     def report(self, host: str, versions: Iterable[str], revision: int, *, server: str = "") -> None:
-        """Say that a host's server is alive and what it has; to be repeated every few seconds."""
+        """Report that a host's server is alive. Repeat every few seconds.
+
+        Args:
+            host: The host's name.
+            versions: The versions on its disk.
+            revision: The deployment that it follows.
+            server: Distinguishes servers of the same host name.
+        """
 
     def hosts(self) -> dict[str, HostReport]:
-        """Return the hosts that are alive, in the order of their names."""
+        """Return the hosts that have reported in the last 15 seconds, sorted by name."""
 
     def silent_hosts(self) -> dict[str, HostReport]:
-        """Return the hosts that were alive some minutes ago and have gone silent, in the order of their names."""
+        """Return the other hosts that have reported in the last 10 minutes, sorted by name."""
 
 
-def server_of(directory: Path) -> str:
-    """Return what tells the server of this directory from others under its host's name, on this machine or another.
+def server_id(directory: Path) -> str:
+    """Return an id that all workers of one server share, and no other server of the same host name has.
 
-    Workers of one server have it in common. Containers may have a name in common, or the path of their releases.
+    Containers may have the same name or the same path of the releases directory.
     """
     status = directory.stat()
     parts = (_machine(), str(directory), str(status.st_dev), str(status.st_ino))

@@ -1,6 +1,6 @@
-"""What each host says of itself in Redis: which versions it has, and which deployment it follows.
+"""What each host reports in Redis: the versions that it has, and the deployment that it follows.
 
-A field of a hash is what one server said last: its host's name, and what tells it from others under that name.
+Each field of a Redis hash is the last report of one server. Its name is the host's name and the server's id.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 #: Seconds after its last report that a host counts as alive: three heartbeats of five.
 EXPIRY: Final = 15
 
-#: Seconds for which a host that has gone silent is not forgotten.
+#: Seconds for which the last report of a silent host is kept.
 KEPT: Final = 600
 
-# Between the names of a host and its server.
+# Between the name of a host and the id of its server.
 _SEPARATOR: Final = "\0"
 
-# The clock is Redis's: those of the hosts may differ and jump. Whoever reports sweeps out who has not for long, and who
-# has in a future that the clock was set back from.
+# The clock is that of Redis: the clocks of the hosts may differ and jump. Each report removes the reports that are too
+# old, and those from a future that the clock was set back from.
 _REPORT: Final = """
 local now = tonumber(redis.call('TIME')[1])
 local reports = redis.call('HGETALL', KEYS[1])
@@ -42,7 +42,7 @@ redis.call('EXPIRE', KEYS[1], ARGV[4])
 
 
 class ServerReport(NamedTuple):
-    """What a server said: when, in seconds since 1970, which versions it holds, and which deployment it follows."""
+    """One server's report: its time in seconds since 1970, the versions on its disk, and the revision it follows."""
 
     seen: int
     versions: frozenset[str]
@@ -50,56 +50,56 @@ class ServerReport(NamedTuple):
 
 
 class RedisPresence:
-    """The hosts of some deployments.
+    """A ``Presence`` in Redis.
 
     Args:
-        connection: Their Redis.
-        name: The deployments' name, which has been checked.
+        connection: The Redis server.
+        name: The name of the deployments.
     """
 
-    __slots__ = ("_connection", "_key")
+    __slots__ = ("_connection", "_hosts")
 
     def __init__(self, connection: RedisConnection, *, name: str) -> None:
         self._connection = connection
-        self._key: Final = f"version-affinity:{name}:hosts"
+        self._hosts: Final = f"version-affinity:{name}:hosts"
 
-    def report(self, host: str, versions: Iterable[str], revision: int, *, server: str) -> None:
-        """Say that a server is alive; see ``RedisLog.report``."""
+    def report(self, host: str, versions: Iterable[str], revision: int, *, server: str = "") -> None:
+        """See ``Presence.report``."""
         field = f"{host}{_SEPARATOR}{server}" if server else host
         text = json.dumps({"versions": sorted(versions), "revision": revision})
-        self._connection.ask(lambda it: it.eval(_REPORT, 1, self._key, field, text, str(EXPIRY), str(KEPT)))
+        self._connection.ask(lambda it: it.eval(_REPORT, 1, self._hosts, field, text, str(EXPIRY), str(KEPT)))
 
     def hosts(self) -> dict[str, HostReport]:
-        """Return the hosts that are alive; see ``RedisLog.hosts``."""
-        return _by_host(self.live())
+        """See ``Presence.hosts``."""
+        return _by_host(self.live_servers())
 
     def silent_hosts(self) -> dict[str, HostReport]:
-        """Return the hosts of which no server is alive any more; see ``RedisLog.silent_hosts``."""
+        """See ``Presence.silent_hosts``."""
         now, reports = self._reports()
         live = {_host(name) for name in _aged(reports, now, -EXPIRY, EXPIRY)}
         silent = _aged(reports, now, EXPIRY, KEPT)
         return _by_host({name: it for name, it in silent.items() if _host(name) not in live}, silent=True)
 
-    def live(self) -> dict[str, ServerReport]:
-        """Return what each server said that is alive, by its name."""
+    def live_servers(self) -> dict[str, ServerReport]:
+        """Return the last report of each server that is alive."""
         now, reports = self._reports()
         return _aged(reports, now, -EXPIRY, EXPIRY)
 
     def _reports(self) -> tuple[int, dict[str, ServerReport]]:
-        """Return Redis's time, and what each server said last."""
+        """Return Redis's time, and the last report of each server."""
 
         def ask(client: Any) -> Any:
             pipeline = client.pipeline(transaction=False)
             pipeline.time()
-            pipeline.hgetall(self._key)
+            pipeline.hgetall(self._hosts)
             return pipeline.execute()
 
         (now, _), reports = self._connection.ask(ask)
-        return now, {name.decode("utf-8", "replace"): _report(text) for name, text in reports.items()}
+        return now, {name.decode("utf-8", "replace"): _parse_report(text) for name, text in reports.items()}
 
 
-def _report(text: bytes) -> ServerReport:
-    """Parse a report; one that cannot be read is as old as can be."""
+def _parse_report(text: bytes) -> ServerReport:
+    """Parse a report. A damaged one counts as older than all others."""
     try:
         seen, _, rest = text.partition(b" ")
         document = json.loads(rest)
@@ -109,12 +109,12 @@ def _report(text: bytes) -> ServerReport:
 
 
 def _aged(reports: Mapping[str, ServerReport], now: int, youngest: int, oldest: int) -> dict[str, ServerReport]:
-    """Return the reports whose age in seconds is more than the one and at most the other."""
+    """Return the reports that are older than ``youngest`` seconds, and not older than ``oldest``."""
     return {name: it for name, it in reports.items() if youngest < now - it.seen <= oldest}
 
 
 def _by_host(reports: Mapping[str, ServerReport], *, silent: bool = False) -> dict[str, HostReport]:
-    """Put the reports of the servers together that are under one host's name."""
+    """Combine the reports of all servers of each host."""
     servers: dict[str, list[ServerReport]] = {}
     for name, report in sorted(reports.items()):
         servers.setdefault(_host(name), []).append(report)
@@ -122,7 +122,7 @@ def _by_host(reports: Mapping[str, ServerReport], *, silent: bool = False) -> di
         host: HostReport(
             frozenset.intersection(*(it.versions for it in found)),
             min(it.revision for it in found),
-            _timestamp(min(it.seen for it in found)),
+            format_time(datetime.fromtimestamp(min(it.seen for it in found), timezone.utc)),
             len(found),
             silent,
         )
@@ -132,7 +132,3 @@ def _by_host(reports: Mapping[str, ServerReport], *, silent: bool = False) -> di
 
 def _host(name: str) -> str:
     return name.partition(_SEPARATOR)[0]
-
-
-def _timestamp(seconds: int) -> str:
-    return format_time(datetime.fromtimestamp(seconds, timezone.utc))

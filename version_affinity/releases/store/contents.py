@@ -1,4 +1,4 @@
-"""What of a build directory is uploaded: the files that can be served, and those that say how they are served."""
+"""The files of a build that are uploaded: those that browsers get, and those that say how they are served."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from version_affinity.assets.loading.tree import Skipped, UnservableError, read,
 from version_affinity.errors import ConfigurationError
 from version_affinity.wire import file_name, wire_bytes
 
-from .directory import Release, UploadError, is_release_id
+from .directory import Release, UploadError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -26,18 +26,19 @@ if TYPE_CHECKING:
 #: Vite's manifest, which is hidden and not served, but read when a version is loaded.
 _VITE: Final = "/.vite/manifest.json"
 _RULE_FILES: Final = frozenset(f"/{name}{ending}" for name in ("_headers", "_redirects") for ending in ("", *ENDINGS))
-#: The files of a build that are for the server, not for browsers: a version's manifest does not list them.
+#: The files of a build that are for the server, not for browsers. The manifest of a version does not list them.
 UNSERVED: Final = frozenset((_VITE, *_RULE_FILES))
+_RULES: Final = "/_headers"
 
 
 class SourceFile(NamedTuple):
-    """A file that is to be uploaded.
+    """A file to upload.
 
     Attributes:
-        path: As in ``PATH_INFO``: a slash, then the relative path, whose bytes are decoded as latin-1 (PEP 3333).
+        path: The request path, as WSGI text (``wire.py``).
         file: The absolute name, all links resolved.
-        size: Its length in bytes.
-        mtime_ns: When it was last modified, in nanoseconds.
+        size: The length in bytes.
+        mtime_ns: The time of the last change, in nanoseconds.
     """
 
     path: str
@@ -47,22 +48,22 @@ class SourceFile(NamedTuple):
 
     @property
     def name(self) -> str:
-        """The relative path as the file system has it."""
+        """The relative path on disk."""
         return file_name(self.path[1:])
 
     @property
     def is_served(self) -> bool:
-        """Whether it is for browsers, not for the server."""
+        """Whether browsers can get the file."""
         return self.path not in UNSERVED
 
 
 class Contents(NamedTuple):
-    """What a build directory holds at one time.
+    """The contents of a build directory at one time.
 
     Attributes:
-        files: What is uploaded; a directory's files in the order of their names.
-        skipped: What is not, and why. Hidden files and those that ``.assetsignore`` names are left out silently.
-        doubt: What casts doubt on its being a build, "" for nothing.
+        files: The files to upload, sorted by name within each directory.
+        skipped: The files that are left out, and why. Hidden files, and files in ``.assetsignore``, are not listed.
+        doubt: Why the directory may not be a build, "" for no doubt.
     """
 
     files: tuple[SourceFile, ...]
@@ -71,20 +72,20 @@ class Contents(NamedTuple):
 
 
 def source_root(source: str | os.PathLike[str], uploads: Path) -> str:
-    """Return the real name of a build directory.
+    """Return the name of a build directory, all links resolved.
 
     Args:
         source: Its name.
-        uploads: The directory of all uploaded versions, which is no build, nor in one.
+        uploads: The directory of all uploaded versions. It must not be in the build.
 
     Raises:
-        ConfigurationError: there is no such directory, or it is not a build's.
+        ConfigurationError: There is no such directory, or it is not a build.
     """
     try:
         root = Path(os.path.realpath(os.fspath(source)))
         is_directory, exists = root.is_dir(), root.exists()
     except (OSError, ValueError, TypeError) as error:
-        raise ConfigurationError(f"source={source!r} cannot be looked at: {error}") from None
+        raise ConfigurationError(f"source={source!r} cannot be read: {error}") from None
     if not is_directory:
         raise ConfigurationError(
             f"source={os.fspath(source)!r} {'is a file' if exists else 'does not exist'}: "
@@ -98,15 +99,15 @@ def source_root(source: str | os.PathLike[str], uploads: Path) -> str:
 
 
 def contents_of(root: str, *, allow_source: bool = True) -> Contents:
-    """List a build directory; no file of it is opened, but for those that say what it is.
+    """List a build directory. Only the files that say what the directory is are opened.
 
     Args:
-        root: The real, absolute name of the directory.
-        allow_source: Whether it may be a project's source directory.
+        root: The absolute name of the directory, all links resolved.
+        allow_source: Whether it may be the source directory of a project.
 
     Raises:
-        UploadError: a directory in it cannot be read, or it changes meanwhile.
-        ConfigurationError: it holds no file to serve, or is no build.
+        UploadError: A directory in it cannot be read, or it changes meanwhile.
+        ConfigurationError: It has no file to serve, or is not a build.
     """
     skipped: list[Skipped] = []
     exclusions = Exclusions(root)
@@ -140,15 +141,15 @@ def _source_file(path: str, file: str) -> SourceFile:
 
 
 def source_changed(file: str) -> UploadError:
-    """Return the error of a build that is written to while it is read."""
+    """Return the error for a build that changes while it is read."""
     return UploadError(f"{file!r} has changed while it was uploaded: upload the build once it is finished")
 
 
 def read_digests(files: Iterable[SourceFile]) -> dict[str, bytes]:
-    """Read all files; return each one's path and the hash of its content.
+    """Read all files, and return the hash of each file's content by its path.
 
     Raises:
-        UploadError: one cannot be read, or has changed since it was listed.
+        UploadError: A file cannot be read, or has changed since it was listed.
     """
     return {file.path: _read(file).digest for file in files}
 
@@ -168,7 +169,7 @@ def _read(file: SourceFile) -> Content:
 
 
 def content_hash(files: Iterable[SourceFile], digests: Mapping[str, bytes]) -> str:
-    """Return the hash of all names and contents in hexadecimal. Times are not in it: a build made again is the same."""
+    """Return the hash of all names and contents in hexadecimal. Times do not count: a build made again is the same."""
     total = sha256()
     for file in sorted(files):
         total.update(b"%b\0%d\0%b\n" % (wire_bytes(file.path), file.size, digests[file.path]))
@@ -178,7 +179,7 @@ def content_hash(files: Iterable[SourceFile], digests: Mapping[str, bytes]) -> s
 def with_stale_siblings(files: Iterable[SourceFile]) -> set[str]:
     """Return the paths of compressed files that are older than their originals, and of these originals.
 
-    That they are older is what tells that they may be compressed forms of something else. So their times matter.
+    An older file may be the compressed form of other content. So the upload must keep the times of both files.
 
     >>> files = [SourceFile("/a.js", "", 9, 7), SourceFile("/a.js.br", "", 5, 6), SourceFile("/a.js.gz", "", 5, 8)]
     >>> sorted(with_stale_siblings(files))
@@ -194,39 +195,23 @@ def with_stale_siblings(files: Iterable[SourceFile]) -> set[str]:
     return found
 
 
-_RULES: Final = "/_headers"
-
-
-def uploaded_ids(releases: ReleasesDirectory) -> list[str]:
-    """Return the ids of all versions of which there is a build or a manifest, also of those that cannot be used.
-
-    Raises:
-        OSError: the directory cannot be read.
-    """
-    with os.scandir(releases.uploads) as entries:
-        names = {
-            entry.name.removesuffix(".json") for entry in entries if entry.is_dir() or entry.name.endswith(".json")
-        }
-    return sorted(filter(is_release_id, names))
-
-
 def verify_version(
     releases: ReleasesDirectory, version: str, progress: Callable[[int, int], object] | None = None
 ) -> tuple[Skipped, ...]:
-    """Hash all files of a version; return those that are not as they were uploaded, and what is wrong with each.
+    """Hash all files of a version, and return the files that differ from the upload, with what is wrong with each.
 
     Args:
         releases: Where the version is.
         version: Its id.
-        progress: Called after each file with how many are done, and how many there are.
+        progress: Called after each file with the number of files done, and the number of all files.
 
     Raises:
-        ConfigurationError: there is no such version.
+        ConfigurationError: There is no such version.
     """
     root = os.path.realpath(releases.build_path(version))
     manifest = releases.manifest_path(version)
     if not os.path.isdir(root) and not manifest.exists():  # noqa: PTH112
-        releases.release(version)  # which says so
+        releases.release(version)  # raises ConfigurationError
     try:
         inventory = parse_inventory(manifest.read_bytes())
         contents = contents_of(root)
@@ -246,14 +231,14 @@ def verify_version(
             progress(done, len(paths))
     content = Release.from_about(version, inventory.about).content
     if not damaged and content and content_hash(contents.files, digests) != content:
-        # The manifest lists served files only; the hash of the whole content covers these, too.
+        # The manifest lists only served files. The hash of the whole content covers the other files, too.
         names = ", ".join(sorted(UNSERVED & found.keys())) or _RULES
-        damaged.append(Skipped(names, "a file of the server's is missing, or has other content than was uploaded"))
+        damaged.append(Skipped(names, "a file for the server is missing, or has other content than was uploaded"))
     return tuple(damaged)
 
 
 def _fault(path: str, file: SourceFile | None, expected: bytes | None, digests: dict[str, bytes]) -> str:
-    """Return what is wrong with a file, "" for nothing, and keep its digest."""
+    """Return what is wrong with a file, "" for nothing, and note its digest."""
     if file is None:
         return "is missing"
     try:

@@ -1,12 +1,13 @@
-"""The releases directory: where uploaded versions lie, and what is known of each without opening its files.
+"""The releases directory: where uploaded versions are, and what is known of each without opening its files.
 
     releases/
-      affinity.json            the name, which salts the hash, and how long versions stay known (``settings.py``)
-      versions/<id>/           a build as uploaded; never changed afterwards
-      versions/<id>.json       its manifest (``assets/inventory.py``), which also says when and by whom it was uploaded
+      affinity.json            the name of the deployments, and the retention (settings.py)
+      versions/<id>/           a build as uploaded; it never changes
+      versions/<id>.json       its manifest (assets/loading/inventory.py): files, and when and by whom it was uploaded
       deployments.jsonl        the file log
 
-A version is there when its manifest and its directory are: the manifest comes last and goes first.
+A version exists if both its manifest and its directory do: an upload writes the manifest last, ``prune`` removes it
+first.
 """
 
 from __future__ import annotations
@@ -36,28 +37,28 @@ logger = logging.getLogger("version_affinity")
 _VERSIONS: Final = "versions"
 _LOG: Final = "deployments.jsonl"
 _MANIFEST: Final = ".json"
-#: Bytes of the longest first line that is read of a manifest: Vite's own manifest is in it.
+#: Bytes of the longest first line that is read of a manifest. Vite's own manifest is in that line.
 _HEAD: Final = 64 * 1024 * 1024
 
 
 class ReleasesError(Exception):
-    """The releases directory could not be changed; the message says why and what helps."""
+    """The releases directory could not be changed. The message names the reason and the remedy."""
 
 
 class RetentionConflictError(ReleasesError):
-    """Somebody else has changed the retention since it was read, and it is as they have left it."""
+    """Another process has changed the retention since it was read. Its change stays."""
 
 
 class BusyError(ReleasesError):
-    """Another process changes the versions for too long; nothing was changed."""
+    """Another process changes the versions for too long. Nothing was changed."""
 
 
 class UploadError(ReleasesError):
-    """A version could not be uploaded, and nothing of it is there."""
+    """A version could not be uploaded. Nothing of it was kept."""
 
 
 class PruneError(ReleasesError):
-    """A version could not be removed, and it is still there."""
+    """A version could not be removed. It is still there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +68,11 @@ class Release:
     Attributes:
         id: The version's id.
         created: When it was uploaded: RFC 3339, UTC, such as "2026-11-24T05:00:00.123456Z".
-        author: Who uploaded it, "" where that is not told.
+        author: Who uploaded it, "" if unknown.
         tag: A name for it, such as that of a branch or a release; "" for none.
         message: What is new in it, "" for nothing.
-        files: How many files it has.
-        size: Their bytes in sum. Those that it shares with other versions take no space of their own.
+        files: The number of its files.
+        size: Their bytes in sum. Files that it shares with other versions take no space of their own.
         content: The SHA-256 of its files' names and contents in hexadecimal: equal builds, equal text.
     """
 
@@ -98,7 +99,7 @@ class Release:
 
     @classmethod
     def from_about(cls, version: str, about: Mapping[str, object]) -> Release:
-        """Return the release that a manifest's head describes; what it does not say is left empty."""
+        """Return the release that the head of a manifest describes. Missing values are empty."""
         created, author, tag, message, content = (
             value if isinstance(value := about.get(key), str) else ""
             for key in ("created", "author", "tag", "message", "content")
@@ -108,21 +109,21 @@ class Release:
 
 
 class ReleasesDirectory:
-    """A releases directory that is there already.
+    """An existing releases directory.
 
     Args:
         path: Its name.
 
     Raises:
-        ConfigurationError: it is no releases directory, or one of a later layout.
+        ConfigurationError: There is no releases directory, or one of a later layout.
 
     Attributes:
         path: Its absolute name, all links resolved.
-        name: The deployment's name.
-        retention: How long versions stay known, as the settings said when they were read: all of them where what they
-            say of it cannot be used.
-        retention_error: Why it cannot, and what helps; "" where it can.
-        retention_warning: What the settings say of it besides; "" for nothing.
+        name: The name of the deployments.
+        retention: How long versions stay known, as of the last reading of the settings. All versions do if that setting
+            cannot be used.
+        retention_error: Why the setting cannot be used, and the remedy; "" if it can.
+        retention_warning: Which unknown key of the setting is ignored; "" for none.
         uploads: The directory of all versions.
 
     >>> import tempfile
@@ -132,7 +133,7 @@ class ReleasesDirectory:
     ('storefront', {})
     """
 
-    __slots__ = ("_heads", "name", "path", "retention", "retention_error", "retention_warning", "uploads")
+    __slots__ = ("_heads", "_stamp", "name", "path", "retention", "retention_error", "retention_warning", "uploads")
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path: Final = _resolved(path)
@@ -140,7 +141,9 @@ class ReleasesDirectory:
         settings = read_settings(self.path)
         self.name: Final = settings.name
         self._take(settings)
-        # Version id to its manifest's inode, size and time, and what was read there; None for what cannot be read.
+        # The settings' file when ``refresh_settings`` read it, by its inode, size and time.
+        self._stamp: tuple[int, int, int] | None = None
+        # Version id to its manifest's inode, size and time, and what was read there; None for an unusable manifest.
         self._heads: dict[str, tuple[tuple[int, int, int], Release | None]] = {}
 
     def _take(self, settings: ReleasesSettings) -> None:
@@ -150,16 +153,17 @@ class ReleasesDirectory:
 
     @classmethod
     def init(cls, path: str | os.PathLike[str], *, name: str, retention: Retention | None = None) -> ReleasesDirectory:
-        """Make a releases directory, or open the one of this name that is there.
+        """Make a releases directory, or open an existing one of the same name.
 
         Args:
-            path: Its name. The directory may be there if it is empty.
-            name: The deployment's name, ``[a-z][a-z0-9_-]*``. It salts the hash: it stays for good.
-            retention: How long versions stay known; None as by default, or as is settled there already.
+            path: Its name. An existing directory must be empty.
+            name: The name of the deployments, ``[a-z][a-z0-9_-]*``. It is part of the hash that assigns users, so it
+                cannot be changed later.
+            retention: How long versions stay known; None for the default, or for the setting of an existing directory.
 
         Raises:
-            ConfigurationError: the name cannot be used; there is a releases directory of another name or retention, or
-                something else; the directory cannot be made.
+            ConfigurationError: The name cannot be used; the directory has another name, another retention or other
+                files; or it cannot be made.
         """
         check_name(name)
         directory = _resolved(path)
@@ -180,30 +184,57 @@ class ReleasesDirectory:
         releases = cls(directory)
         if releases.name != name:
             raise ConfigurationError(
-                f"releases={str(directory)!r} is named {releases.name!r}, not {name!r}: the name salts the hash, so it "
-                "stays; leave it, or name another directory",
+                f"releases={str(directory)!r} has the name {releases.name!r}, not {name!r}. The name is part of the "
+                "hash, so it cannot be changed: leave it, or name another directory",
             )
         if retention is not None and releases.retention_error:
             raise ConfigurationError(releases.retention_error)
         if retention is not None and retention != releases.retention:
             raise ConfigurationError(
-                f"releases={str(directory)!r} is there already, with another retention "
+                f"releases={str(directory)!r} exists already, with another retention "
                 f"({releases.retention.in_words()}): to change it, `version-affinity --releases {directory} retention "
                 f"{retention.as_options()}`",
             )
         return releases
 
+    def refresh_settings(self) -> str:
+        """Read the settings again if they have changed. Return why they cannot be used, "" if they can.
+
+        Settings that cannot be used change nothing here. A changed name is an error too.
+        """
+        try:
+            status = (self.path / SETTINGS).stat()
+            stamp = status.st_ino, status.st_size, status.st_mtime_ns
+            if stamp == self._stamp:
+                return ""
+            self._stamp = None  # a file that becomes readable keeps its time
+            settings = read_settings(self.path)
+        except (OSError, ConfigurationError) as error:
+            return str(error)
+        if settings.name != self.name:
+            return (
+                f"the name in {str(self.path / SETTINGS)!r} was changed from {self.name!r} to {settings.name!r}, which "
+                f"would give many users another version. This process keeps {self.name!r}: write {self.name!r} again"
+            )
+        if settings.error:
+            return settings.error
+        self._stamp = stamp
+        self._take(settings)
+        if settings.warning:
+            logger.warning("%s", settings.warning)
+        return ""
+
     def change_retention(self, retention: Retention, *, expected: Retention | None = None) -> None:
-        """Settle how long versions stay known; all that follow the directory go by it within a moment.
+        """Change how long versions stay known. All processes that follow the directory notice within a moment.
 
         Args:
-            retention: What holds from now on.
-            expected: What has to hold until now, such as the retention that the new one was made of; None for any.
+            retention: The new retention.
+            expected: The retention that the new one is based on; None for any.
 
         Raises:
-            ConfigurationError: the settings cannot be read any more.
-            RetentionConflictError: another one holds than was expected, which is that of this directory now.
-            ReleasesError: they cannot be written.
+            ConfigurationError: The settings cannot be read.
+            RetentionConflictError: The retention is not the expected one. The attribute is the actual one now.
+            ReleasesError: The settings cannot be written.
         """
         try:
             with publishing(self):
@@ -220,10 +251,10 @@ class ReleasesDirectory:
         self.retention_error = ""
 
     def versions(self) -> dict[str, Release]:
-        """Return the uploaded versions by id, the oldest first. Of a manifest that is known already, nothing is read.
+        """Return the uploaded versions by id, the oldest first. A manifest that has not changed is not read again.
 
         Raises:
-            OSError: the directory cannot be read.
+            OSError: The directory cannot be read.
         """
         heads: dict[str, tuple[tuple[int, int, int], Release | None]] = {}
         releases = []
@@ -237,7 +268,7 @@ class ReleasesDirectory:
                 except OSError:
                     continue  # it has just been removed
                 if not stat.S_ISREG(status.st_mode):
-                    continue  # a pipe would be waited for, for ever
+                    continue  # opening a pipe would hang
                 stamp = status.st_ino, status.st_size, status.st_mtime_ns
                 known = self._heads.get(version)
                 head = known if known is not None and known[0] == stamp else (stamp, _head(version, entry.path))
@@ -252,30 +283,40 @@ class ReleasesDirectory:
         """Return an uploaded version.
 
         Raises:
-            ConfigurationError: there is none with this id.
+            ConfigurationError: There is none with this id.
         """
         file = self.manifest_path(version)
         release = _head(version, str(file)) if file.is_file() and self.build_path(version).is_dir() else None
         if release is None:
             raise ConfigurationError(
                 f"version {version!r} is not in {str(self.path)!r}: upload it (version-affinity versions upload), or "
-                "choose one that is there (version-affinity versions list)",
+                "choose an uploaded one (version-affinity versions list)",
             )
         return release
 
-    def build_path(self, version: str) -> Path:
-        """Return the directory of a version's build, which need not be there.
+    def all_ids(self) -> list[str]:
+        """Return the ids of all versions that have a build or a manifest, including those that cannot be used.
 
         Raises:
-            ConfigurationError: the id cannot be used.
+            OSError: The directory cannot be read.
+        """
+        with os.scandir(self.uploads) as entries:
+            found = [entry.name for entry in entries if entry.is_dir() or entry.name.endswith(_MANIFEST)]
+        return sorted(filter(is_release_id, {name.removesuffix(_MANIFEST) for name in found}))
+
+    def build_path(self, version: str) -> Path:
+        """Return the directory of a version's build, which may not exist.
+
+        Raises:
+            ConfigurationError: The id cannot be used.
         """
         return self.uploads / check_release_id(version)
 
     def manifest_path(self, version: str) -> Path:
-        """Return the name of a version's manifest, which need not be there.
+        """Return the file of a version's manifest, which may not exist.
 
         Raises:
-            ConfigurationError: the id cannot be used.
+            ConfigurationError: The id cannot be used.
         """
         return self.uploads / f"{check_release_id(version)}{_MANIFEST}"
 
@@ -284,11 +325,11 @@ class ReleasesDirectory:
 
 
 def publishing(releases: ReleasesDirectory, *, patience: float = PATIENCE) -> FileLock:
-    """Return the lock, once it is free, under which versions come and go, and the retention changes.
+    """Wait for the lock that every change of the versions or the retention holds, and return it.
 
     Raises:
-        BusyError: another process holds it for all these seconds.
-        OSError: its file cannot be made or opened.
+        BusyError: Another process holds it for all these seconds.
+        OSError: Its file cannot be made or opened.
     """
     try:
         return FileLock.acquire(releases.uploads / ".lock", patience=patience, guards=releases.uploads)
@@ -297,7 +338,7 @@ def publishing(releases: ReleasesDirectory, *, patience: float = PATIENCE) -> Fi
 
 
 def check_release_id(version: object) -> str:
-    """Return the id of a version that can lie in a releases directory, or raise ``ConfigurationError``."""
+    """Return an id that a version in a releases directory can have, or raise ``ConfigurationError``."""
     checked = check_version_id(version)
     if checked.lower().endswith(_MANIFEST):
         raise ConfigurationError(
@@ -307,7 +348,7 @@ def check_release_id(version: object) -> str:
 
 
 def is_release_id(version: str) -> bool:
-    """Tell whether a version with this id can lie in a releases directory.
+    """Return whether a version in a releases directory can have this id.
 
     >>> is_release_id("v1"), is_release_id("v1.json"), is_release_id(".upload-1")
     (True, False, False)
@@ -319,22 +360,12 @@ def is_release_id(version: str) -> bool:
     return True
 
 
-def _resolved(path: str | os.PathLike[str]) -> Path:
-    try:
-        text = os.fspath(path)
-        if isinstance(text, str) and text:
-            return Path(os.path.realpath(text))
-    except (OSError, ValueError, TypeError):
-        pass
-    raise ConfigurationError(f"releases={path!r} can be no directory: write its name, such as 'releases/'")
-
-
 def read_head(file: str | os.PathLike[str]) -> Mapping[str, object]:
-    """Return what a manifest says besides its files: its first line is enough for that, as it is written here.
+    """Return what a manifest says besides its files. Its first line is enough for that, as this package writes it.
 
     Raises:
-        OSError: it cannot be read.
-        InventoryError: it is no manifest.
+        OSError: It cannot be read.
+        InventoryError: It is not a manifest.
     """
     with open(file, "rb") as reader:  # noqa: PTH123
         first = reader.readline(_HEAD)
@@ -342,6 +373,16 @@ def read_head(file: str | os.PathLike[str]) -> Mapping[str, object]:
             return parse_inventory(first + b"}}").about
         except InventoryError:
             return parse_inventory(first + reader.read()).about
+
+
+def _resolved(path: str | os.PathLike[str]) -> Path:
+    try:
+        text = os.fspath(path)
+        if isinstance(text, str) and text:
+            return Path(os.path.realpath(text))
+    except (OSError, ValueError, TypeError):
+        pass
+    raise ConfigurationError(f"releases={path!r} cannot be a directory: write its name, such as 'releases/'")
 
 
 def _head(version: str, file: str) -> Release | None:

@@ -1,4 +1,4 @@
-"""What survives a crash: files that are on the disk once they have a name, and locks that end with their process."""
+"""Files that survive a crash, and locks that end with their process."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import errno
 import json
 import os
 import re
+import secrets
 import socket
 import sys
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -21,31 +22,32 @@ else:
     import fcntl
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 _POSIX: Final = os.name == "posix"
 # Windows' FlushFileBuffers wants a file that is open for writing.
 _SYNC_FLAGS: Final = (os.O_RDONLY if _POSIX else os.O_RDWR) | getattr(os, "O_CLOEXEC", 0)
-#: Seconds that a lock is waited for, unless something else is said: its holders need some seconds at most.
+#: Default seconds to wait for a lock. Its holders need some seconds at most.
 PATIENCE: Final = 30.0
-# Seconds between two looks at a lock.
+# Seconds between two attempts to get a lock.
 _INTERVAL: Final = 0.02
 # Characters of a command in a message.
 _LONGEST: Final = 200
-# Where the process and the file stand in a line of the system's locks (proc(5)).
-_LOCKS: Final = "/proc/locks"
+#: Where Linux lists the locks (proc(5)); then the columns of the process and of the file.
+LOCKS: Final = "/proc/locks"
 _PID: Final = 4
 _INODE: Final = 5
-# Windows lets nobody read the bytes that are locked: they are beyond the end of the file.
+# On Windows, locked bytes cannot be read, so the lock is beyond the end of the file.
 _FAR: Final = 1 << 30
 _TAKEN: Final = frozenset((errno.EAGAIN, errno.EWOULDBLOCK, errno.EACCES, errno.EDEADLK))
+_SIGNED: Final = ("pid", "host", "command", "since")
 
 
 def sync(file: str | os.PathLike[str]) -> None:
-    """Wait until what a file holds is on the disk.
+    """Wait until the content of a file is on the disk.
 
     Raises:
-        OSError: the disk does not take it.
+        OSError: The disk does not take it.
     """
     descriptor = os.open(file, _SYNC_FLAGS)
     try:
@@ -55,44 +57,69 @@ def sync(file: str | os.PathLike[str]) -> None:
 
 
 def sync_directory(directory: str | os.PathLike[str]) -> None:
-    """Wait until the names in a directory are on the disk, where the system can do that.
+    """Wait until the names in a directory are on the disk, if the system supports that.
 
     Raises:
-        OSError: the disk does not take it.
+        OSError: The disk does not take them.
     """
     if not _POSIX:
         return
     try:
         sync(directory)
     except OSError as error:
-        if error.errno != errno.EINVAL:  # what file systems answer that cannot do it for directories
+        if error.errno != errno.EINVAL:  # a file system that does not support it
             raise
 
 
 def write_new(file: Path, text: Iterable[str]) -> None:
-    """Write a file that is not there yet, and wait until it is on the disk.
+    """Write a new file, and wait until it is on the disk.
 
     Raises:
-        OSError: it cannot be written, or is there already.
+        OSError: The file cannot be written, or exists already.
     """
-    with file.open("x", encoding="utf-8") as writer:
+    with file.open("x", encoding="utf-8", newline="") as writer:
         writer.writelines(text)
         writer.flush()
         os.fsync(writer.fileno())
 
 
+@contextmanager
+def written_beside(final: Path, text: Iterable[str]) -> Iterator[Path]:
+    """Write a file atomically: the block gets a new file beside ``final``, and renames it.
+
+    Raises:
+        OSError: The file cannot be written.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as directory:
+    ...     file = Path(directory, "settings.json")
+    ...     with written_beside(file, ["{}"]) as unfinished:
+    ...         _ = unfinished.replace(file)
+    ...     file.read_text()
+    '{}'
+    """
+    unfinished = final.with_name(f".{final.name}.{secrets.token_hex(8)}")
+    try:
+        write_new(unfinished, text)
+        yield unfinished
+        sync_directory(final.parent)
+    finally:
+        with suppress(OSError):
+            unfinished.unlink()
+
+
 class LockedError(Exception):
-    """A lock was not free in time; the message names its holder as far as that is known."""
+    """A lock was not free in time. The message names its holder, if known."""
 
 
 class FileLock:
-    """An exclusive lock among processes and threads, on a file made for it. The end of the process ends it.
+    """An exclusive lock among processes and threads, on a file of its own. The end of the process ends it.
 
-    The file says who holds the lock. Who may write what the lock guards may open the file, and nobody else: otherwise
-    anyone who may read it could hold the lock for ever.
+    The file says who holds the lock. Only those who may write what the lock guards may open the file: otherwise anyone
+    who may read it could hold the lock for ever.
 
-    On a file system without locks, each of them is granted: what they guard is also safe by the order of its steps,
-    only less so.
+    A file system without locks grants every lock. What they guard is also protected by the order of its steps, but
+    less well.
     """
 
     __slots__ = ("_descriptor",)
@@ -107,13 +134,13 @@ class FileLock:
         """Wait for the lock.
 
         Args:
-            file: The lock's file, which is made where it is missing.
+            file: The lock's file, which is made if it is missing.
             patience: Seconds to wait at most.
-            guards: The file or directory whose writers share the lock; the lock's directory unless given.
+            guards: The file or directory whose writers share the lock; by default the lock's directory.
 
         Raises:
-            LockedError: another process holds it all that time.
-            OSError: the file cannot be made or opened.
+            LockedError: Another process holds the lock all that time.
+            OSError: The file cannot be made or opened.
         """
         until = time.monotonic() + patience
         while (lock := cls.try_acquire(file, guards=guards)) is None:
@@ -124,10 +151,10 @@ class FileLock:
 
     @classmethod
     def try_acquire(cls, file: str | os.PathLike[str], *, guards: str | os.PathLike[str] = "") -> FileLock | None:
-        """Return the lock, None when another holds it.
+        """Return the lock, None if it is held.
 
         Raises:
-            OSError: the file cannot be made or opened.
+            OSError: The file cannot be made or opened.
         """
         descriptor = _open(file, guards or Path(file).parent)
         try:
@@ -140,12 +167,12 @@ class FileLock:
         return cls(descriptor)
 
     def release(self) -> None:
-        """End the lock; again, it does nothing."""
+        """End the lock. A second call does nothing."""
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:
             _sign(descriptor, b"")
             with suppress(OSError):
-                _unlock(descriptor)  # closing does not, while a process that was forked meanwhile has it open, too
+                _unlock(descriptor)  # closing is not enough while a forked process has the file open, too
             os.close(descriptor)
 
     def __enter__(self) -> None:
@@ -156,31 +183,31 @@ class FileLock:
 
 
 def holder_of(file: str | os.PathLike[str]) -> str:
-    """Return who holds a lock, in words: as the file says, or, on Linux, as the system does."""
+    """Return a phrase that says who holds a lock: as its file says, or, on Linux, as the system says."""
     try:
         said = json.loads(Path(file).read_bytes() or b"{}")
-        signed = {key: str(said.get(key, "")) for key in ("pid", "host", "command", "since")}
+        signed = {key: str(said.get(key, "")) for key in _SIGNED}
     except (OSError, ValueError, AttributeError, RecursionError):
-        signed = dict.fromkeys(("pid", "host", "command", "since"), "")
+        signed = dict.fromkeys(_SIGNED, "")
     pid = _locker(file)
     if pid and (str(pid), socket.gethostname()) != (signed["pid"], signed["host"]):
-        # Not one that has signed: any program can lock a file.
+        # A program that has not signed: any program can lock a file.
         command = _redacted(_command_of(pid))
         return f"process {pid} of this host{f' ({command})' if command else ''} holds the lock {str(file)!r}"
     if not signed["pid"]:
         return f"an unknown process holds the lock {str(file)!r}"
-    pid_, host, command, since = (signed[key][:_LONGEST] for key in ("pid", "host", "command", "since"))
+    pid_, host, command, since = (signed[key][:_LONGEST] for key in _SIGNED)
     return f"process {pid_} on {host} ({command}) holds the lock {str(file)!r}, since {since}"
 
 
 def _signature() -> bytes:
     command = _redacted(" ".join([Path(sys.argv[0]).name, *sys.argv[1:]]) if sys.argv else "")
-    said = {"pid": os.getpid(), "host": socket.gethostname(), "command": command, "since": format_time(utc_now())}
-    return json.dumps(said).encode()
+    values = (os.getpid(), socket.gethostname(), command, format_time(utc_now()))
+    return json.dumps(dict(zip(_SIGNED, values, strict=True))).encode()
 
 
 def _sign(descriptor: int, text: bytes) -> None:
-    """Write into a lock's file who holds it; where it may only be read, it says nothing."""
+    """Write into a lock's file who holds it, if the file can be written."""
     with suppress(OSError):
         os.ftruncate(descriptor, 0)
         os.lseek(descriptor, 0, os.SEEK_SET)
@@ -189,23 +216,21 @@ def _sign(descriptor: int, text: bytes) -> None:
 
 def _redacted(command: str) -> str:
     """Return a command without the user and the password of a URL in it."""
-    return (
-        re.sub(r"(password=|://)[^@&\s]*(?=[@&\s]|$)", r"\1***", command)[:_LONGEST]
-        if "://" in command
-        else command[:_LONGEST]
-    )
+    if "://" in command:
+        command = re.sub(r"(password=|://)[^@&\s]*(?=[@&\s]|$)", r"\1***", command)
+    return command[:_LONGEST]
 
 
 def _locker(file: str | os.PathLike[str]) -> int:
-    """Return the process that has a file locked, as Linux knows it; 0 where that is unknown.
+    """Return the id of the process that has a file locked, as Linux knows it; 0 if unknown.
 
-    Another file system may have a file with the same number, whose holder must not be named. Where the system calls the
-    device otherwise than ``stat`` does (btrfs), no process is named.
+    The device must be the same, too: a file of another file system can have the same number. On btrfs ``stat`` gives
+    another device than the list of locks does, so no process is found there.
     """
     try:
         status = os.stat(file)  # noqa: PTH116
         place = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
-        with open(_LOCKS, encoding="ascii") as locks:  # noqa: PTH123
+        with open(LOCKS, encoding="ascii") as locks:  # noqa: PTH123
             for line in locks:
                 fields = line.split()
                 if len(fields) > _INODE and fields[1] == "FLOCK" and fields[_INODE] == place:
@@ -229,18 +254,18 @@ def _open(file: str | os.PathLike[str], guards: str | os.PathLike[str]) -> int:
     except PermissionError:
         return os.open(file, os.O_RDONLY | cloexec)  # another user made it; flock(2) takes this too
     if _POSIX:
-        with suppress(OSError):  # of another user: its owner does it
+        with suppress(OSError):  # another user's file: its owner does it
             _share(descriptor, guards)
     return descriptor
 
 
 def _share(descriptor: int, guards: str | os.PathLike[str]) -> None:
-    """Give a lock's file to those who may write what it guards, and to nobody else."""
+    """Give the lock's file to those who may write what the lock guards, and to no one else."""
     status = os.fstat(descriptor)
     try:
         guarded = os.stat(guards)  # noqa: PTH116
     except FileNotFoundError:
-        guarded = os.stat(Path(guards).parent)  # noqa: PTH116 - it is not there yet
+        guarded = os.stat(Path(guards).parent)  # noqa: PTH116 - it does not exist yet
     writable = guarded.st_mode & 0o222
     mode = 0o600 | writable | writable << 1
     if status.st_uid != os.geteuid() or (status.st_mode & 0o777, status.st_gid) == (mode, guarded.st_gid):

@@ -1,4 +1,4 @@
-"""Removing versions that are not known any longer, one by one."""
+"""Removing versions that are no longer known, one by one."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ if TYPE_CHECKING:
 
 
 def prune_versions(plan: PrunePlan, log: DeploymentLog | None = None) -> list[str]:
-    """Remove versions, and return the ids of those that are gone.
+    """Remove versions, and return the ids of those that were removed.
 
     Args:
         plan: What to remove.
-        log: Asked again about each version, once nobody can find it any longer: one that was deployed since the plan
+        log: Read again for each version, once nobody can deploy it any more: a version that was deployed since the plan
             was made stays.
 
     Raises:
-        PruneError: the directory cannot be written to. The versions before are gone.
-        LogError: the log cannot be read.
+        PruneError: The directory cannot be written to. Earlier versions of the plan were removed.
+        LogError: The log cannot be read.
     """
     sweep(plan.releases)
     return [release.id for release in plan.removed if _remove(plan.releases, release.id, log)]
 
 
 def _remove(releases: ReleasesDirectory, version: str, log: DeploymentLog | None) -> bool:
-    """Remove a version: its manifest, which makes it invisible, then all of its files."""
+    """Remove a version: first its manifest, so that it disappears, then its files."""
     manifest, build = releases.manifest_path(version), releases.build_path(version)
     with _explained(releases, version), workspace(releases, PRUNE) as work:
         aside = work.manifest(version)
@@ -60,7 +60,7 @@ def _remove(releases: ReleasesDirectory, version: str, log: DeploymentLog | None
 
 @contextmanager
 def _explained(releases: ReleasesDirectory, version: str) -> Iterator[None]:
-    """Turn an error of the file system into one that says what helps."""
+    """Add the remedy to an error of the file system."""
     try:
         yield
     except BusyError as error:

@@ -1,7 +1,7 @@
-"""Which uploaded versions are known, and which can go.
+"""Which uploaded versions are known, and which can be removed.
 
-A version stays known for the pages that it has given out: as long as it is deployed, as long as a rollback may return
-to it, for a day after its last users, and then while it is one of the last, or was in use a short time ago.
+A version stays known for the pages that it has delivered: while it is deployed, while a rollback may return to it, and
+for a day after its last users. After that, the retention decides by rank and age.
 """
 
 from __future__ import annotations
@@ -27,26 +27,25 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("version_affinity")
 
-#: How far the clocks of hosts may differ before it is worth a warning.
+#: How long a version stays after its last users, whatever the retention: a tab can be open for a day and longer.
+OPEN: Final = timedelta(days=1)
+# Clocks of hosts that differ by more than this are worth a warning.
 _SKEW: Final = timedelta(minutes=5)
 _CURRENT: Final = "in the current deployment"
 _WHOLE: Final = 100 - TOLERANCE
 _EXAMPLE: Final = '{"keep": 10, "younger_than": "30d"}'
-#: How long a version stays after it has had users, whatever the retention is: a tab is open for a day and longer.
-OPEN: Final = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """How long a version stays known that is no longer deployed.
+    """How long a version stays known that is not deployed any more.
 
     Args:
-        keep: The last so many versions stay that had users; and the last so many uploads that never had any, which
-            take no place of the others.
-        younger_than: So do all that were uploaded, or in a deployment, less than this time ago. None: no others.
+        keep: How many of the last versions that had users stay; and how many of the last uploads that never had any.
+        younger_than: Versions that were uploaded or deployed within this time stay, too. None: no others.
 
     Raises:
-        ConfigurationError: a number below 0, or a time that is none.
+        ConfigurationError: A value cannot be used.
 
     >>> Retention(keep=5, younger_than=timedelta(days=30)).keep
     5
@@ -57,15 +56,15 @@ class Retention:
 
     def __post_init__(self) -> None:
         if type(self.keep) is not int or self.keep < 0:
-            raise ConfigurationError(f"keep={self.keep!r} is no number of versions: write one from 0, such as keep=10")
+            raise ConfigurationError(
+                f"keep={self.keep!r} is not a number of versions: write one from 0, such as keep=10"
+            )
         time = self.younger_than
         if time is not None and (not isinstance(time, timedelta) or time < timedelta(0)):
-            raise ConfigurationError(
-                f"younger_than={time!r} is no length of time: write younger_than=timedelta(days=30)",
-            )
+            raise ConfigurationError(f"younger_than={time!r} is not a duration: write younger_than=timedelta(days=30)")
 
     def in_words(self) -> str:
-        """Return it for people.
+        """Return the retention for people.
 
         >>> Retention(5, timedelta(days=30)).in_words(), Retention(5).in_words()
         ('keep 5, younger than 30d', 'keep 5')
@@ -76,7 +75,7 @@ class Retention:
         return f"keep {self.keep}{age}"
 
     def as_options(self) -> str:
-        """Return it for the command line, all of it.
+        """Return the retention as options of the command line.
 
         >>> Retention(5).as_options()
         '--keep 5 --younger-than none'
@@ -84,39 +83,37 @@ class Retention:
         return f"--keep {self.keep} --younger-than {self.as_dict()['younger_than'] or 'none'}"
 
     def as_dict(self) -> dict[str, int | str | None]:
-        """Return it for JSON.
+        """Return the retention as a JSON object.
 
         >>> Retention(5, timedelta(days=30)).as_dict()
         {'keep': 5, 'younger_than': '30d'}
         """
-        return {
-            "keep": self.keep,
-            "younger_than": None if self.younger_than is None else format_duration(self.younger_than),
-        }
+        age = self.younger_than
+        return {"keep": self.keep, "younger_than": None if age is None else format_duration(age)}
 
     @classmethod
     def from_dict(cls, settings: object) -> Retention:
-        """Return the retention that JSON says; what it does not say is as by default. Other keys are left out.
+        """Return the retention that a JSON object describes. Missing keys have their defaults, others are ignored.
 
         Raises:
-            ConfigurationError: it says something else.
+            ConfigurationError: A value cannot be used.
 
         >>> Retention.from_dict({"younger_than": "30d"})
         Retention(keep=10, younger_than=datetime.timedelta(days=30))
         """
         if not isinstance(settings, dict):
-            raise ConfigurationError(f"retention={settings!r:.100} is none: write {_EXAMPLE}, or leave it out")
+            raise ConfigurationError(f"retention={settings!r:.100} cannot be used: write {_EXAMPLE}, or leave it out")
         time = settings.get("younger_than")
         try:
             younger_than = None if time is None else parse_duration(time)
         except (TypeError, AttributeError, ValueError):
             raise ConfigurationError(
-                f'younger_than={time!r:.100} is no length of time: write one such as "30d", or null'
+                f'younger_than={time!r:.100} is not a duration: write one such as "30d", or null'
             ) from None
         return cls(settings.get("keep", cls().keep), younger_than)
 
 
-#: Where nobody can tell what is wanted: a version too many costs room, one that is missed breaks open pages.
+#: For a setting that cannot be used: a version too many costs room, a missing one breaks open pages.
 KEEP_ALL: Final = Retention(0, timedelta.max)
 
 
@@ -126,8 +123,8 @@ class PrunePlan:
 
     Attributes:
         releases: The releases directory.
-        removed: The versions that go, the oldest first. Their ``size`` counts files that others share, which stay.
-        kept: Id of each version that stays, to the reason.
+        removed: The versions to remove, the oldest first. Their ``size`` includes files that other versions share.
+        kept: The id of each version that stays, and the reason.
     """
 
     releases: ReleasesDirectory
@@ -138,16 +135,16 @@ class PrunePlan:
 def known_versions(
     releases: ReleasesDirectory, entries: Sequence[Entry], retention: Retention, *, now: datetime | None = None
 ) -> list[str]:
-    """Return the ids of the versions that are uploaded here and known: the current deployment's first, then the newest.
+    """Return the ids of the known versions that are uploaded here: the current deployment's first, then the newest.
 
     Args:
         releases: The uploaded versions.
-        entries: The whole log of deployments, in its order.
+        entries: All deployments, oldest first.
         retention: How long versions stay known.
-        now: The present, with a time zone.
+        now: The present, with a time zone; by default this host's clock.
 
     Raises:
-        OSError: the directory cannot be read.
+        OSError: The directory cannot be read.
     """
     return list(_kept(releases.versions(), entries, retention, now or utc_now()))
 
@@ -155,22 +152,17 @@ def known_versions(
 def prune_plan(
     releases: ReleasesDirectory, entries: Sequence[Entry], retention: Retention, *, now: datetime | None = None
 ) -> PrunePlan:
-    """Return which versions are not known any longer, and why the others are.
-
-    The arguments, and what is raised, are those of ``known_versions``.
-    """
+    """Return which versions are not known any more, and why the others are. See ``known_versions``."""
     versions = releases.versions()
     kept = _kept(versions, entries, retention, now or utc_now())
     return PrunePlan(releases, tuple(release for version, release in versions.items() if version not in kept), kept)
 
 
 def rollback_target(entries: Sequence[Entry]) -> Entry | None:
-    """Return the deployment that a rollback returns to: the newest earlier one with a version at 100 %.
-
-    One whose version has 100 % now is none: nothing would change. None: there is no such deployment.
+    """Return the deployment that a rollback returns to: the newest earlier one with another version at 100 %.
 
     Args:
-        entries: The whole log of deployments, in its order.
+        entries: All deployments, oldest first.
     """
     if not entries:
         return None
@@ -187,10 +179,10 @@ def _whole(entry: Entry) -> str | None:
 
 
 def needed(entries: Sequence[Entry]) -> dict[str, str]:
-    """Return the versions that must stay whatever the retention is, and why: the current deployment's first.
+    """Return the versions that must stay whatever the retention is, and why. The current deployment's come first.
 
     Args:
-        entries: The whole log of deployments, in its order.
+        entries: All deployments, oldest first.
     """
     if not entries:
         return {}
@@ -209,11 +201,11 @@ def needed(entries: Sequence[Entry]) -> dict[str, str]:
 def _kept(
     versions: Mapping[str, Release], entries: Sequence[Entry], retention: Retention, now: datetime
 ) -> dict[str, str]:
-    """Return the known versions and the reasons: the current deployment's first, then those that were in use last."""
+    """Return the known versions and the reasons: the current deployment's first, then the last used."""
     must_stay = needed(entries)
     used = _last_uses(versions.values(), entries, now)
     shown = _last_shares(entries, now)
-    # Of those with equal times, the one that ``versions`` has later is the newer.
+    # Of versions with equal times, the later one in ``versions`` is the newer.
     latest = list(versions)[::-1]
     latest.sort(key=used.__getitem__, reverse=True)
     reasons = {}
@@ -239,16 +231,17 @@ def _kept(
 
 
 def _times(entries: Sequence[Entry], now: datetime) -> list[datetime]:
-    """Return when each deployment was made, as far as the log tells: never in the future, and never before the last.
+    """Return when each deployment was made, as far as the log shows: never in the future, never before the last one.
 
-    One that is dated in the future was made before the next one that is not; it must not keep versions known for years.
+    A deployment that is dated in the future was made before the next one that is not. Otherwise it would keep versions
+    known for years.
     """
     found = [parse_time(entry.created) for entry in entries]
     latest = now
     for position in range(len(found) - 1, -1, -1):
         if found[position] > now:
             if found[position] - now > _SKEW:
-                _warn("deployment", str(entries[position].revision), entries[position].created)
+                warn_of_future("deployment", str(entries[position].revision), entries[position].created)
             found[position] = latest
         else:
             latest = found[position]
@@ -256,7 +249,7 @@ def _times(entries: Sequence[Entry], now: datetime) -> list[datetime]:
 
 
 @lru_cache(maxsize=1024)
-def _warn(what: str, name: str, created: str) -> None:
+def warn_of_future(what: str, name: str, created: str) -> None:
     """Log, once for each, that something is dated in the future."""
     logger.warning(
         "%s %s is dated %s, which is in the future by this host's clock: check the clocks of this host and of the one "
@@ -268,7 +261,7 @@ def _warn(what: str, name: str, created: str) -> None:
 
 
 def _last_shares(entries: Sequence[Entry], now: datetime) -> dict[str, datetime]:
-    """Return when each version had users for the last time; those that have some now have them now."""
+    """Return when each version last had users: ``now`` for those that have some now."""
     shown: dict[str, datetime] = {}
     before: list[str] = []
     for entry, time in zip(entries, _times(entries, now), strict=True):
@@ -279,19 +272,19 @@ def _last_shares(entries: Sequence[Entry], now: datetime) -> dict[str, datetime]
 
 
 def _last_uses(releases: Iterable[Release], entries: Sequence[Entry], now: datetime) -> dict[str, datetime]:
-    """Return when each version was uploaded, or for the last time in the deployment in force, whichever is later.
+    """Return when each version was uploaded or last in the current deployment, whichever is later.
 
-    The log's order is true, its times may not be: a clock that went back ends no version's use before it began.
+    The order of the log is reliable, its times may not be: a clock that went back does not end a use before its start.
     """
     used = {}
     for release in releases:
         created = parse_time(release.created)
         if created - now > _SKEW:
-            _warn("version", release.id, release.created)
+            warn_of_future("version", release.id, release.created)
         used[release.id] = min(created, now)
     before: Iterable[str] = ()
     for entry, time in zip(entries, _times(entries, now), strict=True):
-        # Until this deployment the one before was in force.
+        # Until this deployment, the one before was the current one.
         for version in (*before, *entry.percentages):
             used[version] = max(used.get(version, NEVER), time)
         before = entry.percentages

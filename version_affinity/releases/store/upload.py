@@ -1,8 +1,8 @@
-"""Uploading a build: it becomes a version at once or not at all, and never changes afterwards.
+"""Uploading a build: it becomes a version completely or not at all, and never changes afterwards.
 
-Everything is put together in a hidden directory, waits until the disk has it, and gets its names last. Files that an
-earlier version has are shared by hard link. Files are made read-only, since a change would be one in all versions that
-share them.
+Everything is put together in a hidden directory, goes to the disk, and gets its names last. Files that an earlier
+version has are shared by hard link. All files are read-only, since a change would affect every version that shares
+them.
 """
 
 from __future__ import annotations
@@ -50,17 +50,14 @@ if TYPE_CHECKING:
     from .directory import ReleasesDirectory
     from .workspace import Workspace
 
-
-__all__ = ["UploadError", "UploadProgress", "Uploaded", "upload"]
-
-#: Called with a file's name after each step: how many are done, and how many there are. A file's two are that it is
-#: there, and that the disk has it.
+#: Called with the number of steps done, the number of all steps, and a file's name. Each file takes two steps: it is
+#: written, and it is on the disk.
 UploadProgress: TypeAlias = "Callable[[int, int, str], object]"
 
 _ID_LENGTH: Final = 12
-# On Windows nobody could remove a read-only file.
+# On Windows a read-only file could not be removed.
 _MODE: Final = 0o444 if os.name == "posix" else 0o666
-# A time before 1981 does not tell that a file is unchanged (assets/inventory.py): such a file gets the present one.
+# A time before 1981 does not show that a file is unchanged (assets/loading/inventory.py). Such a file gets the present.
 _TELLING_NS: Final = 11 * 365 * 86_400 * 1_000_000_000
 _MOMENT: Final = timedelta(microseconds=1)
 _BLOCK: Final = 1024 * 1024
@@ -72,11 +69,11 @@ class Uploaded(Release):
     """A release, and what its upload did.
 
     Attributes:
-        is_new: Whether it was not there before, with the same content.
-        is_mended: Whether it was there with damaged files, which were replaced.
+        is_new: Whether this content is new under this id.
+        is_mended: Whether the version existed with damaged files, which were replaced.
         linked: How many of its files are shared with earlier versions.
-        skipped: What of the build directory was left out or will not be used, and why.
-        doubt: What casts doubt on the directory's being a build, "" for nothing.
+        skipped: The files of the build directory that were left out or will not be used, and why.
+        doubt: Why the directory may not be a build, "" for no doubt.
     """
 
     is_new: bool = True
@@ -97,27 +94,26 @@ def upload(
     allow_source: bool = False,
     progress: UploadProgress | None = None,
 ) -> Uploaded:
-    """Upload a build: from now on it is a version, known to all that follow the directory. It is not deployed.
+    """Upload a build as a version. All that follow the directory know the version from now on. It is not deployed.
 
     Args:
-        releases: Where to.
-        source: The directory that the build was written to. Links out of it, pipes and hidden files are left out, but
-            for Vite's manifest and chunks of a build tool; so is what ``.assetsignore`` names. Nobody may write to it
-            meanwhile.
-        id: The version's id. By default it is made of the content: the same build gets the same id.
-        tag: A name for it, such as that of a branch or a release.
+        releases: The releases directory.
+        source: The directory of the build. It must not change meanwhile. Left out: links out of it, pipes, hidden
+            files (except Vite's manifest and chunks of a build tool), and files in ``.assetsignore``.
+        id: The version's id. By default it is derived from the content: the same build gets the same id.
+        tag: A name for the version, such as that of a branch or a release.
         message: What is new in it.
         author: Who uploads it.
-        allow_source: Whether the directory may be a project's source directory, which is refused otherwise.
-        progress: Called with the number of steps done, that of all steps, and a file's name.
+        allow_source: Whether the directory may be the source directory of a project, which is refused otherwise.
+        progress: See ``UploadProgress``.
 
     Returns:
-        The version: the one that is there, when this very content is there under this id. Its files are hashed, and
-        replaced where one is damaged.
+        The version. If this content exists under this id, that version: its files are hashed, and replaced if one is
+        damaged.
 
     Raises:
-        ConfigurationError: the id cannot be used, or is that of a version with other content; the source is no build.
-        UploadError: the source cannot be read or is written to, or the releases directory cannot be written to.
+        ConfigurationError: The id cannot be used, or has other content already; the source is not a build.
+        UploadError: The source cannot be read, or changes; or the releases directory cannot be written to.
 
     >>> import pathlib, tempfile
     >>> from version_affinity.releases.store.directory import ReleasesDirectory
@@ -134,16 +130,9 @@ def upload(
     contents = contents_of(root, allow_source=allow_source)
     digests = read_digests(contents.files)
     content = content_hash(contents.files, digests)
-    release = Release(
-        version or content[:_ID_LENGTH],
-        "",
-        author,
-        tag,
-        message,
-        len(contents.files),
-        sum(file.size for file in contents.files),
-        content,
-    )
+    size = sum(file.size for file in contents.files)
+    id = version or content[:_ID_LENGTH]  # noqa: A001
+    release = Release(id, "", author, tag, message, len(contents.files), size, content)
     with _explained(releases):
         sweep(releases)
         existing = _existing(releases, release)
@@ -172,7 +161,7 @@ def upload(
 
 
 def _existing(releases: ReleasesDirectory, release: Release) -> Release | None:
-    """Return the version of this id when it is there with this content."""
+    """Return the existing version of this id and content."""
     file = releases.manifest_path(release.id)
     try:
         existing = Release.from_about(release.id, read_head(file))
@@ -185,16 +174,16 @@ def _existing(releases: ReleasesDirectory, release: Release) -> Release | None:
         ) from None
     if existing.content != release.content:
         raise ConfigurationError(
-            f"version {release.id!r} is there already, with other content, and versions never change: upload under "
-            "another id, or without one: it is made of the content then",
+            f"version {release.id!r} exists with other content, and versions never change: upload under another id, or "
+            "without one, to derive the id from the content",
         )
     return existing if releases.build_path(release.id).is_dir() else None
 
 
 def _time_after(releases: ReleasesDirectory) -> str:
-    """Return the present, or, where the clock has gone back, a moment after the newest upload: their order is true.
+    """Return the present; if the clock has gone back, the moment after the newest upload.
 
-    A version that seemed to be the oldest would be no longer one of the last that are kept.
+    A version that seemed to be the oldest would not be kept as one of the last.
     """
     newest = max((parse_time(release.created) for release in releases.versions().values()), default=NEVER)
     with suppress(OverflowError):
@@ -210,7 +199,7 @@ def _place(
     progress: UploadProgress | None,
 ) -> int:
     """Put all files into the workspace, on the disk, and return how many of them are links."""
-    shared = find_shared(releases, {(file.size, digests[file.path]) for file in files})
+    shared = _find_shared(releases, {(file.size, digests[file.path]) for file in files})
     stale = with_stale_siblings(files)
     directories = {str(work.build)}
     copies = []
@@ -222,12 +211,11 @@ def _place(
         parent = str(target.parent)
         if parent not in directories:
             target.parent.mkdir(parents=True, exist_ok=True)
-            # Those between are named, too.
             directories.update(str(above) for above in target.parents if above.is_relative_to(work.build))
         earlier = None if file.path in stale else shared.get((file.size, digests[file.path]))
-        if earlier is None or not link(earlier, target):
+        if earlier is None or not _link(earlier, target):
             _copy(file, digests[file.path], target)
-            # A build tool that wants equal archives writes equal times, which would not tell a change.
+            # A build tool that makes equal archives writes equal times, which would not show a change.
             if file.mtime_ns >= _TELLING_NS or file.path in stale:
                 os.utime(target, ns=(file.mtime_ns, file.mtime_ns))
             copies.append(target)
@@ -236,7 +224,7 @@ def _place(
             done += 2
         if progress is not None:
             progress(done, steps, file.name)
-    # Together at the end: one by one, while they are written, was measured to take twice the time.
+    # All at the end: one by one, while they are written, was measured to take twice the time.
     for done, target in enumerate(copies, steps - len(copies) + 1):
         work.stay()
         sync(target)
@@ -247,8 +235,55 @@ def _place(
     return len(files) - len(copies)
 
 
+class Shared(NamedTuple):
+    """A file of an uploaded version: its name, and the size and the content hash in the version's manifest."""
+
+    file: str
+    size: int
+    digest: bytes
+
+
+def _find_shared(releases: ReleasesDirectory, wanted: Collection[tuple[int, bytes]]) -> dict[tuple[int, bytes], Shared]:
+    """Return files of uploaded versions by size and content hash. Of several files, the newest version's is taken."""
+    found: dict[tuple[int, bytes], Shared] = {}
+    for version in reversed(releases.versions()):
+        if len(found) == len(wanted):
+            break
+        try:
+            inventory = parse_inventory(releases.manifest_path(version).read_bytes())
+        except (OSError, InventoryError):
+            continue  # it has just been removed, or was logged already
+        build = str(releases.build_path(version))
+        for path, (size, _, digest, *_) in inventory.entries():
+            key = size, digest
+            if key in wanted and key not in found and ".." not in path.split("/"):
+                found[key] = Shared(build + file_name(path), size, digest)
+    return found
+
+
+def _link(shared: Shared, file: Path) -> bool:
+    """Make a hard link to a file that still has the content that its manifest says. Return whether there is one.
+
+    File systems refuse links for many reasons: another device (EXDEV), too many links (EMLINK), another owner (EPERM),
+    no links at all. A damaged file must not spread into another version. In all these cases the file is copied.
+    """
+    try:
+        os.link(shared.file, file)
+    except OSError:
+        return False
+    try:
+        # The link is hashed, not the name that was linked: that may be another file by now.
+        content = read(str(file), 0)
+    except (OSError, UnservableError):
+        content = None
+    if content is not None and (content.size, content.digest) == (shared.size, shared.digest):
+        return True
+    file.unlink()
+    return False
+
+
 def _copy(file: SourceFile, digest: bytes, target: Path) -> None:
-    """Copy a file whose content is known; its copy is read-only from the start."""
+    """Copy a file, read-only, and check that it still has the content that was hashed."""
     hashed = sha256()
     try:
         source = os.open(file.file, OPEN_FLAGS)
@@ -274,7 +309,7 @@ def _read_only(name: str, flags: int) -> int:
 def _load(
     work: Workspace, files: Iterable[SourceFile], digests: Mapping[str, bytes]
 ) -> tuple[Inventory, tuple[Skipped, ...]]:
-    """Load the build as a server will, but from what is known; return what its manifest says, and what is not used."""
+    """Load the build as a server will, from the known digests. Return its manifest, and the files that are not used."""
     root = os.path.realpath(work.build)
     known = {}
     for file in files:
@@ -295,9 +330,9 @@ def _load(
 def _publish(
     releases: ReleasesDirectory, work: Workspace, release: Release, inventory: Inventory, *, mends: bool
 ) -> Release:
-    """Give the build and its manifest their names. Return the version, which another may just have uploaded.
+    """Give the build and its manifest their names. Return the version, which another process may have uploaded first.
 
-    With ``mends``, they take the place of those that are there, whose files were damaged.
+    With ``mends``, they replace the existing ones, whose files were damaged.
     """
     build, manifest = releases.build_path(release.id), releases.manifest_path(release.id)
     unfinished = work.manifest(release.id)
@@ -312,7 +347,7 @@ def _publish(
             if build.exists():
                 build.rename(work.path / "abandoned")  # damaged, or of an upload that was killed right here
             for before, after in ((work.build, build), (unfinished, manifest)):
-                os.replace(before, after)  # noqa: PTH105 - also of a manifest whose build is gone
+                os.replace(before, after)  # noqa: PTH105 - also over a manifest whose build is gone
                 renamed.append((before, after))
                 sync_directory(releases.uploads)
         except BaseException:
@@ -325,7 +360,7 @@ def _publish(
 
 @contextmanager
 def _explained(releases: ReleasesDirectory) -> Iterator[None]:
-    """Turn an error of the file system into one that says what helps."""
+    """Add the remedy to an error of the file system."""
     try:
         yield
     except BusyError as error:
@@ -338,55 +373,3 @@ def _explained(releases: ReleasesDirectory) -> Iterator[None]:
         raise UploadError(
             f"nothing was uploaded, {str(releases.uploads)!r} cannot be written to: {error.strerror}: {remedy}"
         ) from error
-
-
-class Shared(NamedTuple):
-    """A file of an uploaded version: its name, and the size and the content hash that the version's manifest gives."""
-
-    file: str
-    size: int
-    digest: bytes
-
-
-def find_shared(releases: ReleasesDirectory, wanted: Collection[tuple[int, bytes]]) -> dict[tuple[int, bytes], Shared]:
-    """Return files of uploaded versions by size and content hash; of several, the newest version's.
-
-    Args:
-        releases: Where the versions are.
-        wanted: The sizes and content hashes that are asked for.
-    """
-    found: dict[tuple[int, bytes], Shared] = {}
-    for version in reversed(releases.versions()):
-        if len(found) == len(wanted):
-            break
-        try:
-            inventory = parse_inventory(releases.manifest_path(version).read_bytes())
-        except (OSError, InventoryError):
-            continue  # it has just been removed, or was reported already
-        build = str(releases.build_path(version))
-        for path, (size, _, digest, *_) in inventory.entries():
-            key = size, digest
-            if key in wanted and key not in found and ".." not in path.split("/"):
-                found[key] = Shared(build + file_name(path), size, digest)
-    return found
-
-
-def link(shared: Shared, file: Path) -> bool:
-    """Make a hard link to a file that still holds what its manifest says; False when there is none afterwards.
-
-    File systems refuse it for many reasons: another device (EXDEV), too many links (EMLINK), another owner (EPERM),
-    no links at all. Each time a copy does.
-    """
-    try:
-        os.link(shared.file, file)
-    except OSError:
-        return False
-    try:
-        # The link is hashed, not the name that was linked: that may stand for another file by now.
-        content = read(str(file), 0)
-    except (OSError, UnservableError):
-        content = None
-    if content is not None and (content.size, content.digest) == (shared.size, shared.digest):
-        return True
-    file.unlink()
-    return False

@@ -1,9 +1,9 @@
-"""Hidden directories in which a version is put together before it is shown, or taken apart after it was.
+"""Hidden directories in which a version is put together before it appears, or taken apart after it has gone.
 
     versions/.upload-<random>/     build/   <id>.json   lock
-    versions/.prune-<random>/      the same, the other way round
+    versions/.prune-<random>/      the same, in the reverse order
 
-Its process holds the lock. What a crash leaves is swept later; nothing in it is a version.
+The process at work holds the lock. ``sweep`` removes what a crash leaves; nothing of it is a version.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ logger = logging.getLogger("version_affinity")
 UPLOAD: Final = ".upload-"
 PRUNE: Final = ".prune-"
 
-#: Seconds without a sign of life after which a workspace is a leftover.
-_LEFT: Final = 3600
-#: Seconds from one sign of life to the next, for file systems without locks.
+#: Seconds without a sign of life after which a workspace counts as abandoned.
+_ABANDONED: Final = 3600
+# Seconds between two signs of life, for file systems without locks.
 _SIGN: Final = 60
 _BUILD: Final = "build"
 _LOCK: Final = "lock"
 
 
 class Workspace:
-    """A hidden directory below ``versions/``, so that what is in it can be renamed to become a version.
+    """A hidden directory below ``versions/``, from which a build can be renamed to become a version.
 
     Attributes:
         path: The directory.
@@ -55,11 +55,11 @@ class Workspace:
         self._alive = time.monotonic()
 
     def manifest(self, version: str) -> Path:
-        """Return where a version's manifest is kept meanwhile."""
+        """Return where a version's manifest is meanwhile."""
         return self.path / f"{version}.json"
 
     def stay(self) -> None:
-        """Give a sign of life; to be called at least every few minutes."""
+        """Give a sign of life. Call it at least every few minutes."""
         now = time.monotonic()
         if now - self._alive >= _SIGN:
             self._alive = now
@@ -69,14 +69,10 @@ class Workspace:
 
 @contextmanager
 def workspace(releases: ReleasesDirectory, kind: str) -> Iterator[Workspace]:
-    """Make a workspace, and remove it with all that is still in it.
-
-    Args:
-        releases: Where.
-        kind: ``UPLOAD`` or ``PRUNE``.
+    """Make a workspace of a kind, ``UPLOAD`` or ``PRUNE``. Its contents are removed at the end.
 
     Raises:
-        OSError: it cannot be made.
+        OSError: It cannot be made.
     """
     path = releases.uploads / f"{kind}{secrets.token_hex(8)}"
     path.mkdir()
@@ -88,13 +84,10 @@ def workspace(releases: ReleasesDirectory, kind: str) -> Iterator[Workspace]:
 
 
 def sweep(releases: ReleasesDirectory) -> None:
-    """Remove what was left by uploads, prunings and changes of the settings that were killed more than an hour ago.
-
-    It never fails.
-    """
+    """Remove what interrupted uploads, prunings and changes of settings left more than an hour ago. Never raises."""
     with suppress(OSError):
         for path in unfinished_settings(releases.path):
-            if _is_left(path):
+            if _is_abandoned(path):
                 path.unlink(missing_ok=True)
     try:
         with os.scandir(releases.uploads) as entries:
@@ -103,12 +96,12 @@ def sweep(releases: ReleasesDirectory) -> None:
         return
     for path in found:
         try:
-            if not _is_left(path):
+            if not _is_abandoned(path):
                 continue
             lock = FileLock.try_acquire(path / _LOCK)
             if lock is not None:
                 with lock:
-                    _retreat(releases, Workspace(path))
+                    _retract_build(releases, Workspace(path))
                     _remove(path)
         except BusyError:
             pass  # the next upload or pruning does it
@@ -116,13 +109,13 @@ def sweep(releases: ReleasesDirectory) -> None:
             logger.warning("%r, which an interrupted upload left, cannot be removed: %s", str(path), error.strerror)
 
 
-def _is_left(path: Path) -> bool:
-    # Either way: the clock may have been wrong then.
-    return not path.is_symlink() and abs(time.time() - path.stat().st_mtime) >= _LEFT
+def _is_abandoned(path: Path) -> bool:
+    # abs: the clock may have been wrong then.
+    return not path.is_symlink() and abs(time.time() - path.stat().st_mtime) >= _ABANDONED
 
 
-def _retreat(releases: ReleasesDirectory, left: Workspace) -> None:
-    """Take back a build that was to become a version, or had been one, when its process was killed."""
+def _retract_build(releases: ReleasesDirectory, left: Workspace) -> None:
+    """Take back a build without a manifest, whose process was killed between the renames of both."""
     if left.build.exists():
         return
     for manifest in left.path.glob("*.json"):
@@ -137,4 +130,4 @@ def _retreat(releases: ReleasesDirectory, left: Workspace) -> None:
 def _remove(path: Path) -> None:
     shutil.rmtree(path, ignore_errors=True)
     if path.exists():
-        logger.warning("%r cannot be removed: it is no version, and can go", str(path))
+        logger.warning("%r cannot be removed completely: it is not a version, so you can remove it", str(path))
