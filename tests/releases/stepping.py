@@ -6,6 +6,7 @@ can be when it is killed, and in whichever order the lines of several processes 
 
 from __future__ import annotations
 
+import copyreg
 import os
 import pickle
 import signal
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from version_affinity.releases.log import file as file_log
+from version_affinity.releases.log.entries import Entry
 from version_affinity.releases.store import durable
 
 if TYPE_CHECKING:
@@ -26,6 +28,9 @@ if TYPE_CHECKING:
 LED: tuple[ModuleType, ...] = (file_log, durable)
 #: How many bytes are read and written in one step.
 PIECE = 16
+
+# A process sends its outcome; the percentages of an entry are a view of a mapping, which cannot be pickled.
+copyreg.pickle(Entry, lambda entry: (Entry.from_document, (entry.as_document(),)))  # type: ignore[arg-type]
 
 
 class Led:
@@ -81,7 +86,6 @@ class Led:
 def _be_led(work: Callable[[], Any], files: set[str | None], commands: int, answers: int) -> None:
     """Do some work line by line, as the commands say."""
     Path.open = _open_in_pieces
-    file_log._LOCK_INTERVAL = 0  # whoever waits for the lock looks at it whenever it is led on
     file_log.PATIENCE = 3600
 
     def command() -> int:

@@ -150,7 +150,7 @@ def test_a_redis_that_a_host_may_only_read(site: Site, redis: RedisServer, caplo
         status = releases.status()
         assert status is not None
         assert "no permissions" in status.error
-    told = [record.message for record in caplog.records if "cannot be told which versions" in record.message]
+    told = [record.message for record in caplog.records if "cannot report its versions" in record.message]
     assert len(told) == 1
     assert "can be read again" not in caplog.text
     assert PASSWORD not in caplog.text

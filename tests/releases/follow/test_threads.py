@@ -108,7 +108,7 @@ def test_a_fork_does_not_wait_for_the_log(site: Site, monkeypatch: pytest.Monkey
         reader = follower_of(releases).reader
         with hanging_log(releases, also_in_children=False):
             child = forked(lambda: until(lambda: affinity.deployment.percentages == V2))
-            assert reader.is_reading
+            until(lambda: reader.is_reading)
             site.deploy(V2)
             check(child)
             assert affinity.deployment.percentages == V1
@@ -121,7 +121,7 @@ def test_a_reading_of_the_parent(site: Site) -> None:
         following = follower_of(releases)
         with hanging_log(releases, also_in_children=False):
             pause(releases)
-            assert following.reader.is_reading
+            until(lambda: following.reader.is_reading)
             site.deploy(V2)
             check(forked(lambda: until(lambda: affinity.deployment.percentages == V2)))
             assert affinity.deployment.percentages == V1

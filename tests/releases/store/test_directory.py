@@ -38,7 +38,11 @@ def test_init_in_what_is_left(tmp_path, present):
 @pytest.mark.parametrize(
     ("prepare", "name", "message"),
     [
-        (lambda path: ReleasesDirectory.init(path, name="other"), "storefront", "has the name 'other'.*part of the hash"),
+        (
+            lambda path: ReleasesDirectory.init(path, name="other"),
+            "storefront",
+            "has the name 'other'.*part of the hash",
+        ),
         (lambda path: path.mkdir(), "Not a name", "name='Not a name' cannot be used"),
         (lambda path: (path / "src").mkdir(parents=True), "storefront", r"holds something else \('src'\)"),
         (lambda path: path.touch(), "storefront", "cannot be made: .*exists"),
