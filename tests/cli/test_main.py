@@ -94,7 +94,7 @@ def test_summaries(path: tuple[str, ...]) -> None:
         (["rollback", "--log", "redis://127.0.0.1:1"], 1, "redis://127.0.0.1:1 cannot be reached"),
         (["rollback", "--log", "http://x"], 2, "is not a Redis URL"),
         (["init", "--name", "Store Front"], 2, "name='Store Front' cannot be used"),
-        (["init", "--name", "other"], 1, "is named 'storefront', not 'other'"),
+        (["init", "--name", "other"], 1, "has the name 'storefront', not 'other'"),
         (["init"], 2, "Missing option '--name'"),
         (["prune", "--keep", "-1"], 2, "not in the range"),
         (["prune", "--older-than", "soon"], 2, "'soon' is not a duration"),
