@@ -107,6 +107,13 @@ class VersionAffinity(TemplateFunctions):
     The application finds the decision in ``environ["version_affinity.decision"]``, and the id of its version in
     ``environ["version_affinity.version"]``.
 
+    .. versionadded:: 0.2.0
+       ``unpinned``, ``service_workers`` and ``allow_source``.
+
+    .. versionchanged:: 0.2.0
+       ``override_secret`` has at least 16 characters and signs pins too. A pin counts for every known version, whatever
+       its percentage. An application object in place of ``app.wsgi_app`` is refused.
+
     >>> from version_affinity import Cookie, StaticAssets, Version, VersionAffinity
     >>> versions = [Version("v1", "builds/v1", percentage=90), Version("v2", "builds/v2", percentage=10)]
     >>> app.wsgi_app = VersionAffinity(app.wsgi_app, versions, keys=[Cookie("user_id")])  # doctest: +SKIP

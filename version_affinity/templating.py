@@ -82,6 +82,8 @@ class TemplateFunctions:
 
         Args:
             environ: The request's environ: ``request.environ`` in Flask, ``request.META`` in Django.
+
+        .. versionadded:: 0.2.0
         """
         return self.page(environ).version()
 
@@ -94,6 +96,8 @@ class TemplateFunctions:
 
         Raises:
             LookupError: no version has it, and this is development: ``autorefresh``, or the framework's debug mode.
+
+        .. versionadded:: 0.2.0
         """
         return self.page(environ).url(path)
 
@@ -111,6 +115,8 @@ class TemplateFunctions:
 
         Raises:
             LookupError: no version has the entry, and this is development.
+
+        .. versionadded:: 0.2.0
         """
         return self.page(environ).tags(entry, attributes)
 
@@ -126,7 +132,11 @@ def asset_url(environ: WSGIEnvironment, path: str) -> str:
 
 
 def asset_tags(environ: WSGIEnvironment, entry: str, **attributes: str | bool | None) -> Tags:
-    """Do what ``VersionAffinity.asset_tags`` does, for a request that came through the middleware."""
+    """Do what ``VersionAffinity.asset_tags`` does, for a request that came through the middleware.
+
+    .. versionchanged:: 0.2.0
+       Takes attributes of the tags, such as ``nonce="..."``.
+    """
     return page_of(environ).tags(entry, attributes)
 
 

@@ -109,6 +109,12 @@ class StaticAssets:
         memory: Holds the content.
         prefix: As in ``PATH_INFO``, with "/" at both ends.
 
+    .. versionadded:: 0.2.0
+       ``allow_source``; and ``.assetsignore`` in the directory lists files that are not served.
+
+    .. versionchanged:: 0.2.0
+       Paths are decoded and looked up: there is no redirect to a canonical percent-encoding.
+
     >>> import tempfile, pathlib
     >>> from werkzeug.test import Client
     >>> with tempfile.TemporaryDirectory() as build:
