@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tests.assets.asking import environ_of
 from version_affinity.assets.http.ranges import Span
-from version_affinity.assets.http.response import ACCEPT_ENCODING, CONDITIONAL, NO_STORE, Parts, if_none_match, respond
+from version_affinity.assets.http.response import ACCEPT_ENCODING, CONDITIONAL, NO_STORE, Parts, respond
 from version_affinity.assets.loading.asset import Asset, Representation
 from version_affinity.assets.loading.tree import Content
 from version_affinity.assets.sending import wsgi_body
@@ -289,11 +289,6 @@ def test_bodies():
     assert respond(ASSET, "HEAD", {}.get).body == Parts(ASSET, ())
     assert respond(ASSET, "GET", {"HTTP_IF_NONE_MATCH": "*"}.get).body == b""
     assert respond(ASSET, "GET", {"HTTP_RANGE": "bytes=1-2"}.get).body == Parts(ASSET, (Span(1, 3),))
-
-
-def test_if_none_match_is_here_too():
-    """The callers' fast path compares one tag."""
-    assert if_none_match(ETAG, ETAG)
 
 
 TEXTS = st.text(st.characters(codec="latin-1"), max_size=20)

@@ -1,6 +1,6 @@
-"""Which form of a file a client gets (RFC 9110 section 12.5.3): as it is, or compressed beforehand.
+"""Content negotiation (RFC 9110 section 12.5.3): a client gets a file as it is, or a form compressed beforehand.
 
-The form with the highest q-value that the client gives; among equals, which browsers' always are, the smallest.
+The form with the highest q-value is sent; among equal q-values, which browsers always send, the smallest form.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from version_affinity.assets.loading.asset import Asset, Representation
 
-#: Characters of an Accept-Encoding field above which it is not read. Browsers send about 25; the bound keeps what a
-#: hostile one costs, and what the memo holds, small.
+#: Characters of an Accept-Encoding field above which it is not read. Browsers send about 25. The bound limits the cost
+#: of a hostile field, and the memory of the cache.
 LONGEST: Final = 256
 
 # RFC 9110 section 12.4.2.
@@ -26,20 +26,16 @@ _MEMBER: Final = re.compile(rf"({TOKEN})(?:[ \t]*;[ \t]*[qQ]=(0(?:\.[0-9]{{0,3}}
 _ALIASES: Final = {"x-gzip": "gzip"}  # RFC 9110 section 8.4.1.3
 _IDENTITY: Final = "identity"
 _ANY: Final = "*"
-# Below every q-value that can be written: what is not compressed is acceptable when nothing is said of it, and whoever
-# names a coding prefers it.
+# Below every q-value that can be written: a client that names a coding prefers it to the uncompressed form, which stays
+# acceptable.
 _UNSAID: Final = 0.0005
 
 
 def select_representation(asset: Asset, field: str | None) -> Representation:
-    """Choose the form of a file to send.
+    """Return the form of a file to send.
 
-    Args:
-        asset: The file, with its variants.
-        field: The Accept-Encoding field; None where it is absent: the file as it is, which every client understands.
-
-    Returns:
-        The file itself also where nothing is acceptable: section 12.5.3 lets a server, and it may well be understood.
+    Without an Accept-Encoding field it is the file itself, and also if no form is acceptable: section 12.5.3 permits
+    that, and the client may understand the file all the same.
     """
     if not field or len(field) > LONGEST:
         return asset
@@ -55,9 +51,9 @@ def select_representation(asset: Asset, field: str | None) -> Representation:
 
 
 def parse_accept_encoding(field: str) -> dict[str, float]:
-    """Return the q-values of an Accept-Encoding field by coding, "identity" and "*" (any other) always among them.
+    """Return the q-values of an Accept-Encoding field by coding, always with "identity" and "*" (any other coding).
 
-    A member that breaks the grammar is left out; of several for one coding the first counts.
+    A member that breaks the grammar is left out; of several members for one coding the first counts.
 
     >>> parse_accept_encoding("gzip;q=0.5, BR")
     {'gzip': 0.5, 'br': 1.0, 'identity': 0.0005, '*': 0.0}
@@ -71,7 +67,7 @@ def parse_accept_encoding(field: str) -> dict[str, float]:
             coding, weight = match.groups()
             coding = coding.lower()
             weights.setdefault(_ALIASES.get(coding, coding), 1.0 if weight is None else float(weight))
-    # An asterisk stands for everything unnamed, "identity" too.
+    # An asterisk stands for every coding that is not named, also "identity".
     weights.setdefault(_IDENTITY, weights.get(_ANY, _UNSAID))
     weights.setdefault(_ANY, 0.0)
     return weights
@@ -79,5 +75,5 @@ def parse_accept_encoding(field: str) -> dict[str, float]:
 
 @lru_cache(maxsize=64)
 def _weights(field: str) -> Mapping[str, float]:
-    """Remember the few fields that browsers send, read only: all callers share them."""
+    """Parse a field once; browsers send few different ones. The value is read-only, because callers share it."""
     return MappingProxyType(parse_accept_encoding(field))

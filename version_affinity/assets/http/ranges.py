@@ -1,7 +1,7 @@
-"""Parts of a file (RFC 9110 section 14): the Range field, and the framing of several parts in one answer.
+"""Parts of a file (RFC 9110 section 14): the Range field, and the framing of several parts in one response.
 
-Free of WSGI: a field and a size in, spans out. What is no valid Range of bytes is ignored, as section 14.2 says, and so
-is one whose answer would cost more than the whole file (section 17.15).
+Free of WSGI: a field and a size in, spans out. A Range that is not valid is ignored, as section 14.2 says, and so is a
+Range whose response would cost more than the whole file (section 17.15).
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ MOST_RANGES: Final = 32
 _UNIT: Final = "bytes="
 _SINGLE: Final = re.compile(r"[bB][yY][tT][eE][sS]=([0-9]*)-([0-9]*)")
 _SPEC: Final = re.compile(r"([0-9]*)-([0-9]*)")
-# As every client writes a range of a file that is not enormous.
+# The form that clients write for a file that is not enormous.
 _FREQUENT: Final = re.compile(r"bytes=([0-9]{1,15})-([0-9]{0,15})")
 
-# Python refuses to convert more than 4,300 digits, or as few as 640 where sys.set_int_max_str_digits says so.
+# Python refuses to convert more than 4,300 digits, or more than 640 if sys.set_int_max_str_digits says so.
 _DIGITS: Final = 600
 _BEYOND: Final = 10**_DIGITS
 
@@ -35,17 +35,13 @@ class Span(NamedTuple):
 
 
 def parse_range(field: str, size: int) -> tuple[Span, ...] | None:
-    """Return what a Range field asks of a file, in its order; spans that overlap or touch are one.
-
-    Args:
-        field: The field's value.
-        size: The file's length in bytes.
+    """Return the spans of a file that a Range field asks for, in its order; spans that overlap or touch are joined.
 
     Returns:
-        None when the field is to be ignored and the whole file sent: it is invalid, its unit is unknown, it has more
-        than ``MOST_RANGES`` elements, or several ranges amount to the whole file or more. Empty when it is valid and
-        the file has nothing of what it asks for: 416. A single range is kept also where it is the whole file: players
-        of media learn from its 206 that they can seek.
+        None if the whole file is to be sent: the field is invalid, its unit is unknown, it has more than
+        ``MOST_RANGES`` elements, or several ranges amount to the whole file or more. Empty if the field is valid and
+        the file has none of these bytes: 416. A single range of the whole file is kept: media players learn from its
+        206 that they can seek.
 
     >>> parse_range("bytes=0-4, -3", 10), parse_range("bytes=10-", 10), parse_range("bytes=4-2", 10)
     ((Span(start=0, stop=5), Span(start=7, stop=10)), (), None)
@@ -55,14 +51,9 @@ def parse_range(field: str, size: int) -> tuple[Span, ...] | None:
 
 
 def single_range(field: str, size: int) -> tuple[int, int] | None:
-    """Return what a Range field asks of a file, in its most frequent form: one span that is there.
+    """Return start and stop of the one span that a Range field in its most frequent form asks for.
 
-    Args:
-        field: The field's value.
-        size: The file's length in bytes.
-
-    Returns:
-        The start, and the end, which is the first byte after it; None where only ``parse_range`` knows.
+    None: use ``parse_range``.
 
     >>> single_range("bytes=0-4", 10), single_range("bytes=8-", 10), single_range("bytes=-3", 10)
     ((0, 5), (8, 10), None)
@@ -85,11 +76,11 @@ def multipart(
     Args:
         spans: The parts.
         size: The file's length in bytes.
-        content_type: The file's.
-        boundary: What stands between the parts and must not occur in them: 1 to 70 letters, digits, "-", "_" and ".".
+        content_type: The file's Content-Type.
+        boundary: The separator, which must not occur in the parts: 1 to 70 letters, digits, "-", "_" and ".".
 
     Returns:
-        The body, spans and what stands between them, and its length in bytes. None when the whole file is no longer.
+        The body (spans and the bytes between them) and its length in bytes; None if the whole file is not longer.
 
     >>> pieces, length = multipart([Span(0, 2), Span(8, 10)], 999, "text/plain", "x")
     >>> pieces[:2]
@@ -134,7 +125,7 @@ def _several(field: str, size: int) -> tuple[Span, ...] | None:
 
 
 def _resolve(spec: re.Match[str], size: int) -> tuple[Span, ...] | None:
-    """Return the bytes of one range: none where the file has nothing of it; None where it is invalid."""
+    """Return the bytes of one range: none if the file has none of them; None if the range is invalid."""
     first, last = spec.groups()
     if first:
         start = _number(first)
@@ -146,12 +137,12 @@ def _resolve(spec: re.Match[str], size: int) -> tuple[Span, ...] | None:
         return None
     length = _number(last)
     if length and not size:
-        return None  # satisfiable (section 14.1.2), but an empty part has no Content-Range: the whole it is
+        return None  # satisfiable (section 14.1.2), but an empty part has no Content-Range: the whole file is sent
     return (Span(max(0, size - length), size),) if length else ()
 
 
 def _number(digits: str) -> int:
-    """Return the number that ASCII digits say, or one that is larger than every file."""
+    """Return the value of ASCII digits, or a number that is larger than every file."""
     if len(digits) <= _DIGITS:
         return int(digits)
     significant = digits.lstrip("0")
@@ -159,7 +150,7 @@ def _number(digits: str) -> int:
 
 
 def _coalesced(spans: Sequence[Span]) -> tuple[Span, ...]:
-    """Join spans that overlap or touch; each takes the place of the first that was asked for (section 15.3.7.2)."""
+    """Join spans that overlap or touch; the result has the place of the span that was first (section 15.3.7.2)."""
     merged: list[tuple[int, Span]] = []
     for (start, stop), place in sorted(zip(spans, range(len(spans)), strict=True)):
         if merged and start <= merged[-1][1].stop:

@@ -1,7 +1,7 @@
 """The HTTP rules of answering with a file, free of WSGI: a file and the request's fields in, a response out.
 
-In the order of RFC 9110: the form of the file (section 12.5.3), the preconditions against that form (13.2.2), the range
-of it (14.2). Nothing here opens a file: the body of a response says which bytes of which file it is (``files.py``).
+The order is that of RFC 9110: the form of the file (section 12.5.3), the preconditions of that form (13.2.2), the range
+(14.2). Nothing here opens a file: the body of a response says which bytes of which file it has (``files.py``).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from version_affinity.assets.loading.asset import NOSNIFF, HeaderField, Representation
 
-from .conditions import Outcome, evaluate, if_none_match, if_range
+from .conditions import Outcome, evaluate, if_range
 from .encodings import select_representation
 from .ranges import Span, multipart, parse_range
 
@@ -19,32 +19,15 @@ if TYPE_CHECKING:
 
     from version_affinity.assets.loading.asset import Asset
 
-__all__ = [
-    "ACCEPT_ENCODING",
-    "CONDITIONAL",
-    "IMMUTABLE",
-    "NOT_MODIFIED",
-    "NO_STORE",
-    "OK",
-    "PARTIAL",
-    "REVALIDATE",
-    "Body",
-    "Parts",
-    "Response",
-    "if_none_match",
-    "respond",
-]
-
 #: For a file whose name carries its content's hash. A year is what every cache understands as "forever" (RFC 9111 gives
 #: no upper bound).
 IMMUTABLE: Final = ("Cache-Control", "public, max-age=31536000, immutable")
-#: For any other file: kept, and asked for again on each use.
+#: For any other file: caches keep it and ask again on each use.
 REVALIDATE: Final = ("Cache-Control", "public, max-age=0, must-revalidate")
-#: For what is not there: a 404 without it may be kept heuristically (RFC 9111 section 4.2.2) and outlive its cause.
+#: For a missing file: caches may keep a 404 without it (RFC 9111 section 4.2.2), also after the file has appeared.
 NO_STORE: Final = ("Cache-Control", "no-store")
 
-#: The fields of a request, by their CGI names, of which one must be there for ``respond`` to answer a GET with anything
-#: but 200 and the whole file: ``environ.keys().isdisjoint(CONDITIONAL)`` tells a plain one. If-Range needs a Range.
+#: Request fields by their CGI names. A GET without any of them gets 200 and the whole file. (If-Range needs a Range.)
 CONDITIONAL: Final = (
     "HTTP_IF_NONE_MATCH",
     "HTTP_RANGE",
@@ -52,7 +35,7 @@ CONDITIONAL: Final = (
     "HTTP_IF_MATCH",
     "HTTP_IF_UNMODIFIED_SINCE",
 )
-#: The field that chooses among a file's variants, where it has any.
+#: The field that chooses among a file's variants.
 ACCEPT_ENCODING: Final = "HTTP_ACCEPT_ENCODING"
 
 OK: Final = "200 OK"
@@ -63,23 +46,23 @@ _UNSATISFIABLE: Final = "416 Range Not Satisfiable"
 
 
 class Parts(NamedTuple):
-    """A body made of spans of a file, with literal bytes between them; without any, the file must still be there."""
+    """A body of spans of a file and literal bytes between them. An empty body still requires that the file is there."""
 
     representation: Representation
     pieces: tuple[bytes | Span, ...]
 
 
-#: A whole file, parts of one, or literal bytes, b"" for no body.
+#: A whole file, parts of a file, or literal bytes; b"" is no body.
 Body: TypeAlias = "Representation | Parts | bytes"
 
 
 class Response(NamedTuple):
-    """An answer.
+    """A response.
 
     Attributes:
         status: The status code and its reason.
-        headers: A list of its own: whoever gets it may add to it.
-        body: What to send. The headers tell its length but for 304.
+        headers: The header fields; the caller may change the list.
+        body: What to send. Its length is in the headers, except of a 304.
     """
 
     status: str
@@ -94,17 +77,16 @@ def respond(
     extra: Iterable[HeaderField] = (),
     last_modified: str = "",
 ) -> Response:
-    """Answer a request for a file. Never raises, whatever the request holds.
+    """Answer a request for a file. Never raises.
 
     Args:
         asset: The file.
-        method: GET or HEAD. (Another is answered as GET, but for what RFC 9110 keeps to these two.)
-        field: Looks up a field of the request by its CGI name (RFC 3875 section 4.1.18), ``HTTP_RANGE``; None where it
-            is absent. The ``get`` of an environ does.
-        extra: Headers of the caller's: Cache-Control, Vary, and what else goes with 200, 206 and 304 (RFC 9110 section
-            15.4.5), which is nothing that describes the content. Errors get none of them: a cache may keep any status
-            that comes with a lifetime (RFC 9111 section 3), and would give it to others.
-        last_modified: The file's Last-Modified; "" for none. Dates are no validators then.
+        method: GET or HEAD. Any other method is answered like GET, without what RFC 9110 permits for these two only.
+        field: Returns a field of the request by its CGI name (RFC 3875 section 4.1.18), such as ``HTTP_RANGE``, or
+            None. The ``get`` of an environ does.
+        extra: Fields of 200, 206 and 304 (RFC 9110 section 15.4.5) that do not describe the content: Cache-Control,
+            Vary. Errors do not get them: a cache may keep any status with a lifetime (RFC 9111 section 3).
+        last_modified: The file's Last-Modified; "" for none, and then fields with dates are ignored.
 
     >>> import tempfile, pathlib
     >>> from version_affinity.assets.loading.index import scan
@@ -153,9 +135,9 @@ def _part(chosen: Representation, wanted: str, extra: Iterable[HeaderField]) -> 
         headers = [kind, ("Content-Length", length), *described, *extra, ("Content-Range", place)]
         return Response(PARTIAL, headers, Parts(chosen, spans))
     if chosen.encoding:
-        # Clients decode by the outer Content-Encoding, which framed parts are no stream of: the whole is understood.
+        # Clients decode the body by the outer Content-Encoding. Framed parts are not such a stream; the whole file is.
         return None
-    # The content's hash in its own tag: nobody can make a file that holds it.
+    # The tag has the content's hash: no file can hold its own hash.
     boundary = chosen.etag.strip('"')
     framed = multipart(spans, size, kind[1], boundary)
     if framed is None:
@@ -173,5 +155,5 @@ def text_response(status: str, method: str, *headers: HeaderField) -> Response:
 
 
 def text_headers(body: bytes) -> tuple[HeaderField, ...]:
-    """Return what describes a short text of this package's own."""
+    """Return the fields that describe a short text of this package."""
     return (("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(body))), NOSNIFF)

@@ -1,21 +1,20 @@
-"""Which file names carry a hash of their content, as far as one name can say it.
+"""File names that carry a hash of the content, as far as one name shows it.
 
-A fingerprinted file may be cached for a year and is served to anyone: a false positive shows somebody a wrong file for
-a year, a false negative costs a revalidation. This module judges one path alone. ``inference`` judges a whole build:
-it asks the build's manifests, a name's neighbours, and the scripts and pages that load a file.
+A fingerprinted file may be cached for a year and is served to anyone. A false positive shows a wrong file for a year; a
+false negative costs a revalidation. This module judges one path alone; ``inference`` judges a whole build.
 
 One name is enough in these cases:
 
-* The file lies in a directory that only a tool writes: ``_next/static/``, ``_nuxt/``, ``_app/immutable/``, ``_astro/``.
+* The file is in a directory that only a tool writes: ``_next/static/``, ``_nuxt/``, ``_app/immutable/``, ``_astro/``.
   The frameworks' own servers let browsers keep all files there.
-* The name holds hexadecimal digits, with letters among them: 16 or more as the whole name or after a dash
+* The name has hexadecimal digits with letters among them: 16 or more as the whole name or after a dash
   (``0088fda7f6e1cad253a2.png``), or between dots a length that tools emit (``main.1a2b3c4d.chunk.js``).
-* The file lies in ``assets/``, Vite's default, and its name ends in a dash or a dot and 8 random characters
+* The file is in ``assets/``, Vite's default, and its name ends in a dash or a dot and 8 random characters
   (``index-BX4CeNGm.js``), or in a dash and hexadecimal digits.
 * The name is one that esbuild and Angular make: ``chunk-``, ``main-``, ``polyfills-``, ``styles-``, ``scripts-`` or
   ``worker-``, and 8 characters of base 32.
 
-HTML never is fingerprinted, and neither is a name that holds a UUID.
+HTML and names with a UUID are never fingerprinted.
 """
 
 from __future__ import annotations
@@ -48,14 +47,14 @@ class DirectoryKind(Enum):
 
 _TOOL = re.compile(r"(?:\A|/)(?:_next/static|_nuxt(?!/builds(?:/|\Z))|_app/immutable|_astro)(?:/|\Z)")
 _SHARED = re.compile(r"(?:\A|/)assets(?:/|\Z)")
-# At the top only: below it, "assets" is as likely the wrapped application's own directory.
+# At the top only: deeper, "assets" may be a directory of the wrapped application.
 _BUILD_DIRECTORY = re.compile(r"/(?:assets|_next/static|_nuxt|_app/immutable|_astro)/")
 
 # A word or a number that another one follows.
 _FOLLOWED: Final = r"[A-Z]+(?=[A-Z][a-z]|[0-9])|[A-Z]?[a-z]+(?=[A-Z0-9])|[0-9]+(?=[A-Za-z])"
-#: Most names that Vite writes into ``assets``, of those that may be fingerprinted. ``reason_in`` would give the same
-#: answer more slowly. The hash has both cases. It does not read as words: one of its pieces falls into four words and
-#: numbers or more, and it does not end like ``_NUMBERED``.
+#: Most names that Vite writes into ``assets``. ``reason_in`` would give the same result more slowly. The hash has both
+#: cases and does not read as words: a piece of it falls into four or more words and numbers, and it does not end like
+#: ``_NUMBERED``.
 USUAL_NAME: Final = re.compile(
     r"[^.]*-(?=[A-Za-z0-9_-]{8}\.[^.]*\Z)(?=[^A-Z.]*[A-Z])(?=[^a-z.]*[a-z])"
     rf"((?:[A-Za-z0-9_-]*[_-])?(?:{_FOLLOWED}){{3}}[A-Za-z0-9_-]+)(?=\.)(?<![0-9]{{3}})(?<![vV][0-9])(?<![vV][0-9]{{2}})"
@@ -66,7 +65,7 @@ _HEX = re.compile(
     r"(?=[a-f]*[0-9])(?=[0-9]*[a-f])(?:[0-9a-f]{8}(?:[0-9a-f]{2}|[0-9a-f]{4}|[0-9a-f]{8}|[0-9a-f]{12}"
     r"|[0-9a-f]{24}|[0-9a-f]{32}|[0-9a-f]{56})?)\Z"
 )
-# So many are a hash wherever they stand, except 24, which are an identifier of MongoDB. SHA-512 has 128.
+# This many digits are a hash anywhere, except 24, which are an identifier of MongoDB. SHA-512 has 128.
 _LONG_HEX = re.compile(r"(?=[a-f]*[0-9])(?=[0-9]*[a-f])(?![0-9a-f]{24}\Z)[0-9a-f]{16,128}\Z")
 # "2024dec1" and "feb2024a" are hexadecimal digits and a date.
 _DATE = re.compile(r"(?:19|20)[0-9]{2}(?:feb|dec)|(?:feb|dec)(?:19|20)[0-9]{2}")
@@ -86,7 +85,7 @@ _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12
 # Next.js puts these into a directory that is named after the build, instead of hashing their names.
 _NEXT_BUILD = re.compile(r"_next/static/([^/]+)/\Z")
 
-#: A part of a name where a hash may stand, and what sets it off: the start of the name, a dash or a dot.
+#: A part of a name where a hash may stand, and the separator before it: the start of the name, a dash or a dot.
 TAIL: Final = re.compile(r"(\A|[-.])(?=([\w-]{8}|[0-9a-f]{10,128})\.)", re.ASCII)
 
 _CODE = re.compile(r"\.(?:m?js|cjs|css)(?:\.map|\.LICENSE\.txt|\.gz|\.br|\.zst)*\Z")
@@ -109,7 +108,6 @@ _VOWEL = re.compile("[aeiouy]")
 _SEPARATORS = re.compile("[-_]+")
 _EDGES = re.compile(r"\A[-_]|[-_]{2}|[-_]\Z")
 _LONGEST: Final = 255  # NAME_MAX: no file has a longer name
-_LENGTH: Final = 8  # of a base64url or base32 hash: the default of Vite, Rolldown, SvelteKit, Nuxt, Astro and esbuild
 _DIGITS: Final = "234567"  # of base32; "VERSION2" is a word and a number
 _MIXED: Final = 3  # tokens in eight capitals and digits
 _ACRONYM: Final = 3  # the longest group of consonants that people write as a word: "Tcl", "Js"
@@ -124,7 +122,7 @@ _SHORT = re.compile(
 
 
 def directory_kind(directory: str) -> DirectoryKind:
-    """Return what a directory (with or without surrounding slashes) says about its files.
+    """Return what a directory says about its files.
 
     >>> directory_kind("/_app/immutable/chunks").name, directory_kind("/assets").name, directory_kind("/media").name
     ('TOOL', 'SHARED', 'OTHER')
@@ -147,10 +145,9 @@ def is_fingerprinted(path: str) -> bool:
 
 
 def looks_like_asset(path: str, directories: Container[str] | None = None) -> bool:
-    """Return whether a path without a file asks for a build's file, so that 404 is the answer, not a document.
+    """Return whether a path without a file asks for a build's file; then the answer is 404, not a document.
 
-    It does when its name is fingerprinted, or when it lies in a build tool's directory at the top and its extension is
-    a known media type other than HTML.
+    Such a path has a fingerprinted name, or the extension of a media type other than HTML in a build tool's directory.
 
     Args:
         path: The path.
@@ -170,12 +167,9 @@ def looks_like_asset(path: str, directories: Container[str] | None = None) -> bo
 
 
 def reason(directory: str, name: str, place: DirectoryKind | None = None) -> str:
-    """Return why a name alone shows that a file is fingerprinted, "" when it does not.
+    """Return why a name alone shows that a file is fingerprinted, "" if it does not.
 
-    Args:
-        directory: The path of the file's directory, with "/" at its end.
-        name: The last segment of the file's path.
-        place: What the directory says, where that is known already.
+    ``directory`` ends in "/"; ``place`` saves a look at it.
 
     >>> reason("/img/", "0088fda7f6e1cad253a2.png"), reason("/_nuxt/", "entry.js"), reason("/", "app.js")
     ('hexadecimal', 'directory of a tool', '')
@@ -186,14 +180,7 @@ def reason(directory: str, name: str, place: DirectoryKind | None = None) -> str
 
 
 def reason_in(directory: str, place: DirectoryKind, name: str, tails: list[tuple[str, str]]) -> str:
-    """Return what ``reason`` does, for a name that may be fingerprinted.
-
-    Args:
-        directory: The path of the file's directory, with "/" at its end.
-        place: What the directory says.
-        name: The last segment of the file's path.
-        tails: What ``TAIL`` finds in the name.
-    """
+    """Return what ``reason`` returns for a name that may be fingerprinted; ``tails`` is what ``TAIL`` finds in it."""
     if place is DirectoryKind.TOOL:
         return DIRECTORY if name[0] != "_" or _is_of_build(directory, name) else ""
     if place is DirectoryKind.SHARED:
@@ -209,7 +196,7 @@ def reason_in(directory: str, place: DirectoryKind, name: str, tails: list[tuple
 
 
 def may_be_fingerprinted(name: str) -> bool:
-    """Return whether a name can be fingerprinted at all: it has an extension other than HTML's, and no UUID.
+    """Return whether a name can be fingerprinted: it has an extension other than HTML's, and no UUID.
 
     >>> may_be_fingerprinted("index.html"), may_be_fingerprinted("10633998-c8c5-4e14-8af5-706e6f8a6aa6.json")
     (False, False)
@@ -223,7 +210,7 @@ def may_be_fingerprinted(name: str) -> bool:
 
 
 def is_code(name: str) -> bool:
-    """Return whether a name is a script's or a style sheet's, or that of its source map, licence or compressed form.
+    """Return whether a name is that of a script or a style sheet, or of its source map, licence or compressed form.
 
     >>> is_code("app.js.map"), is_code("app.css.br"), is_code("logo.svg")
     (True, True, False)
@@ -232,7 +219,7 @@ def is_code(name: str) -> bool:
 
 
 def is_hash_like(part: str) -> bool:
-    """Return whether a part can be a hash where something else says that a hash stands there: not a word or a number.
+    """Return whether a part can be a hash if something else says that a hash stands there: not a word or a number.
 
     >>> is_hash_like("Ro_66fij"), is_hash_like("polyfill"), is_hash_like("Settings"), is_hash_like("20240115")
     (True, False, False, False)
@@ -255,7 +242,7 @@ def is_date(digits: str) -> bool:
 def reads_as_words(part: str) -> bool:
     """Return whether a part probably is a name: words and numbers, at most one single letter and one acronym.
 
-    Of random parts, one in twelve reads as words.
+    One in twelve random parts reads as words.
 
     >>> [reads_as_words(part) for part in ("darkMode", "McDonald", "Q3Report", "en_US_v2", "A4_300dp", "iFrameV2")]
     [True, True, True, True, True, True]
@@ -275,7 +262,7 @@ def reads_as_words(part: str) -> bool:
     if _EDGES.search(part) is not None:  # names do not begin or end with a separator
         return False
     for piece in pieces:
-        if len(piece) <= _ACRONYM:  # "v2a" and "300" are so short that anything is natural
+        if len(piece) <= _ACRONYM:  # "v2a" and "300": too short to tell
             continue
         tokens = _TOKEN.findall(piece)
         if sum(map(len, tokens)) > _ACRONYM and (len(tokens) >= _MIXED or not _are_words(tokens)):
@@ -284,7 +271,7 @@ def reads_as_words(part: str) -> bool:
 
 
 def is_plain(part: str) -> bool:
-    """Return whether a part is a name even beside hashes: all its words are long or usual, such as "darkMode".
+    """Return whether a part is a name even among hashes: all its words are long or usual, such as "darkMode".
 
     >>> is_plain("darkMode"), is_plain("to-build"), is_plain("jQueryUI"), is_plain("QoQnRiwu"), is_plain("CUklmyl-")
     (True, True, True, False, False)
@@ -334,7 +321,7 @@ def _are_words(tokens: list[str]) -> bool:
 
 
 def token_count(part: str) -> int:
-    """Return into how many words, numbers and groups of capitals a part falls.
+    """Return the number of words, numbers and groups of capitals in a part.
 
     >>> token_count("d8x3k2mq"), token_count("chapter1")
     (7, 2)
@@ -365,7 +352,7 @@ def _is_of_build(directory: str, name: str) -> bool:
 
 
 def has_hash(name: str) -> bool:
-    """Return whether a name holds a part that looks like a hash, wherever the file may lie.
+    """Return whether a name has a part that looks like a hash, in any directory.
 
     >>> has_hash("index-BX4CeNGm.js"), has_hash("BX4CeNGm.js"), has_hash("index-darkMode.js"), has_hash("app.js")
     (True, True, False, False)

@@ -1,4 +1,4 @@
-"""Which files of a directory are left out of a build, and which directories are not builds at all."""
+"""Files that are left out of a build, and directories that are not builds."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from .tree import UnservableError, read, through_projection
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-#: Patterns of files that are not served. None: a bundler may well write a ``node_modules`` directory or source maps
-#: that its pages refer to, and what a build must not publish is better not put into it.
+#: Patterns of files that are not served. None: a bundler may write a ``node_modules`` directory or source maps that its
+#: pages refer to, and a secret file does not belong into a build in the first place.
 DEFAULT_IGNORE: Final[tuple[str, ...]] = ()
 
-#: Patterns of files that a build itself leaves out, in the syntax of ``.gitignore``, as Cloudflare's wrangler reads it.
+#: The build's own patterns of files to leave out, in the syntax of ``.gitignore``, as Cloudflare's wrangler reads it.
 ASSETSIGNORE: Final = ".assetsignore"
 #: Why a file of another platform's configuration is not served.
 CONTROL_FILE: Final = "it configures a hosting platform or is its server's code, and is not for browsers"
-#: Why a file is not served whose name, or whose directory's name, begins with a dot.
+#: Why a file is not served if its name, or its directory's name, begins with a dot.
 HIDDEN: Final = "it is hidden: a name begins with a dot"
-#: Reasons that follow from a path alone: they say nothing against the build or the disk that it lies on.
+#: Reasons that follow from a path alone and do not indicate a problem of the build or the disk.
 DELIBERATE: Final = frozenset((CONTROL_FILE, HIDDEN))
 
 # At the top of a build. Each is either the platform's configuration or the source of its server.
@@ -43,7 +43,7 @@ _CONTROL_FILES: Final = frozenset(
 )
 _RULES_LIMIT: Final = 1024 * 1024
 _PAGE_LIMIT: Final = 4 * 1024 * 1024
-# What a bundler writes: no configuration in a language of its own, which may hold secrets.
+# Types that a bundler writes, without configuration files, which may hold secrets.
 _BUILT: Final = ("text/javascript", "text/css", "image/", "font/", "audio/", "video/", "application/wasm")
 # ".pnpm-cCnnJdwi.js": a hash after a dash or a dot, and something before that.
 _HASHED: Final = re.compile(r"\.[^.].*?[-.]([A-Za-z0-9_-]{8,64})\.[a-z0-9]+(?:\.map)?\Z")
@@ -52,13 +52,13 @@ _HEXADECIMAL: Final = re.compile(r"[0-9a-f]+\Z")
 
 
 def matcher(ignore: Iterable[str]) -> Callable[[str, str], bool] | None:
-    """Return what tells whether a request path and its last segment match one of some shell patterns, None without any.
+    """Return a function of a request path and its last segment: whether they match a pattern. None without patterns.
 
     Args:
         ignore: Patterns (``*.map``, ``drafts/*``), matched with the path relative to the directory and with each name.
 
     Raises:
-        ConfigurationError: it is no list of patterns, or one can be no file's name.
+        ConfigurationError: it is not a list of patterns, or a pattern cannot be the name of a file.
 
     >>> ignored = matcher(["*.map", "drafts/*"])
     >>> ignored("/app.js.map", "app.js.map"), ignored("/drafts/a.txt", "a.txt"), ignored("/app.js", "app.js")
@@ -68,9 +68,9 @@ def matcher(ignore: Iterable[str]) -> Callable[[str, str], bool] | None:
     try:
         translated = [translate(wsgi_path(pattern).strip("/")) for pattern in patterns if isinstance(pattern, str)]
     except UnicodeEncodeError as error:
-        raise ConfigurationError(f"ignore={ignore!r} has a pattern that can be no file's name: {error}") from None
+        raise ConfigurationError(f"ignore={ignore!r} has a pattern that cannot be a file's name: {error}") from None
     if len(translated) < len(patterns):
-        raise ConfigurationError(f"ignore={ignore!r} is no list of patterns: write ignore=['*.map']")
+        raise ConfigurationError(f"ignore={ignore!r} is not a list of patterns: write ignore=['*.map']")
     if not patterns:
         return None
     match = re.compile("|".join(translated)).match
@@ -78,15 +78,15 @@ def matcher(ignore: Iterable[str]) -> Callable[[str, str], bool] | None:
 
 
 class Exclusions:
-    """Which files of one directory are left out. The directory's ``.assetsignore`` is read now.
+    """The files of one directory that are left out. The directory's ``.assetsignore`` is read now.
 
     Args:
         root: The real, absolute name of the directory.
         ignored: Whether a path and its last segment are left out besides; None leaves out nothing more.
 
     Raises:
-        ConfigurationError: ``.assetsignore`` cannot be read, or has a line that is not a pattern. What it is to hide
-            would be served.
+        ConfigurationError: ``.assetsignore`` cannot be read, or has a line that is not a pattern. The files that it
+            hides would be served.
     """
 
     __slots__ = ("_ignored", "_match")
@@ -101,7 +101,7 @@ class Exclusions:
         return self._ignored is None and self._match is None
 
     def leaves_out(self, path: str, name: str) -> bool:
-        """Tell whether patterns leave out a file, or the file that it was compressed from, or a directory ("/a/")."""
+        """Return whether patterns leave out a file, its uncompressed form, or a directory ("/a/")."""
         if self.are_none:
             return False
         if self._matches(path, name):
@@ -118,7 +118,7 @@ class Exclusions:
 
     @staticmethod
     def control(path: str) -> str:
-        """Return why a platform's control file, or what it is compressed to, is not served; "" for any other file.
+        """Return why a platform's control file, or its compressed form, is not served; "" for any other file.
 
         >>> Exclusions.control("/_worker.js")
         "it configures a hosting platform or is its server's code, and is not for browsers"
@@ -129,15 +129,10 @@ class Exclusions:
 
     @staticmethod
     def shows(directory: str, name: str, siblings: Collection[str]) -> bool:
-        """Tell whether a file is served although its name begins with a dot: a build tool wrote it.
+        """Return whether a build tool wrote a file whose name begins with a dot; then it is served.
 
-        Its name carries a hash, as those of others beside it do. Rollup names a chunk after what ``manualChunks``
-        returns, and with pnpm the widespread recipe returns ".pnpm".
-
-        Args:
-            directory: The path of its directory.
-            name: Its name.
-            siblings: The names of the files beside it.
+        Its name carries a hash, like the names of the files beside it, ``siblings``. Rollup names a chunk after what
+        ``manualChunks`` returns, and with pnpm the widespread recipe returns ".pnpm".
 
         >>> Exclusions.shows("/assets/", ".pnpm-cCnnJdwi.js", ()), Exclusions.shows("/assets/", ".eslintrc.js", ())
         (True, False)
@@ -152,7 +147,7 @@ class Exclusions:
         tail = hashed[1] if _HEXADECIMAL.match(hashed[1]) else hashed[1][-_HASH_LENGTH:]
         if not is_hash_like(tail):
             return False
-        # A hash may read as a word, where only the others tell that hashes stand here.
+        # A hash may read as a word; then only the other names show that hashes stand here.
         return place is not DirectoryKind.OTHER or any(map(has_hash, siblings))
 
 
@@ -162,8 +157,8 @@ def check_is_build(root: str, given: str, exclusions: Exclusions, *, page_is_kno
     Args:
         root: The real, absolute name of the directory.
         given: How the configuration names it: ``directory='dist'``.
-        exclusions: What is not served of it.
-        page_is_known: Whether its index.html was checked before, and is not read again.
+        exclusions: What is left out.
+        page_is_known: Whether index.html was checked before; it is not read again.
 
     Raises:
         ConfigurationError: it is a project.
@@ -182,14 +177,14 @@ def check_is_build(root: str, given: str, exclusions: Exclusions, *, page_is_kno
 
 
 def doubt_of(root: str) -> str:
-    """Return what casts doubt on a directory's being a build, "" for nothing."""
+    """Return why a directory may not be a build, "" for no reason."""
     if Path(root, "package.json").is_file():
         return "/package.json is served like any other file: builds seldom hold one, so check that this is the build"
     return ""
 
 
 def _assetsignore(root: str) -> Callable[[str], bool] | None:
-    """Return what tells whether ``.assetsignore`` leaves a relative path out; None without that file."""
+    """Return a function of a relative path: whether ``.assetsignore`` leaves it out. None without that file."""
     if not Path(root, ASSETSIGNORE).exists():
         return None
     try:
@@ -208,7 +203,7 @@ def _assetsignore(root: str) -> Callable[[str], bool] | None:
 
 
 class _Scripts(HTMLParser):
-    """Finds the first script of a page that lies in ``/src/``."""
+    """Finds the first script of a page that is in ``/src/``."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -236,7 +231,7 @@ def _source_script(root: str) -> str:
 
 
 def why_hidden(path: str) -> str:
-    """Return why a path's name keeps its file from being served, "" if it does not.
+    """Return why a file is not served because of its name, "" for no reason.
 
     >>> why_hidden("/.env"), why_hidden("/.well-known/security.txt"), why_hidden("/app.js")
     ('it is hidden: a name begins with a dot', '', '')

@@ -1,8 +1,7 @@
-"""One build directory as an immutable index: every servable file, its content's hash, type and entity tag.
+"""One build directory as an immutable index: every servable file with its content's hash, type and entity tag.
 
-The directory is read once, when a version is loaded; a request then costs a look in a dict. What cannot be served
-safely (dangling links, loops, links out of the tree, pipes, unreadable files) is left out and listed with its reason:
-nothing in a tree makes the scan fail.
+The directory is read once, when a version is loaded; a request then costs one look-up in a dict. What cannot be served
+safely (dangling links, loops, links out of the tree, pipes, unreadable files) is left out and listed with its reason.
 """
 
 from __future__ import annotations
@@ -52,9 +51,8 @@ class Index:
     Attributes:
         directory: The directory's real, absolute name.
         assets: Request path to file.
-        manifest: Vite's manifest, when the build has one.
-        skipped: What is not served, or not used as a compressed form, and why; for whoever loads the build to report,
-            once.
+        manifest: Vite's manifest, if the build has one.
+        skipped: What is not served, or not used as a compressed form, and why.
         directories: The directories of the files, with "/" at both ends.
         workers: The paths of scripts without a fingerprint that handle a service worker's events.
     """
@@ -74,12 +72,9 @@ class Index:
         object.__setattr__(self, "workers", workers)
 
     def why_not_served(self, path: str) -> str:
-        """Return why a path has no file although the build holds one there, or would not serve one; "" for no reason.
+        """Return why the build does not serve a file at a path (as in ``PATH_INFO``), "" for no reason.
 
-        It looks at the disk, for a report about a reference that leads to nothing.
-
-        Args:
-            path: As in ``PATH_INFO``.
+        This looks at the disk; it is for reports of broken references.
         """
         if path in self.assets:
             return ""
@@ -96,19 +91,19 @@ class Index:
         return "ignore= or .assetsignore leaves it out" if there else ""
 
     def without(self, paths: Container[str]) -> Index:
-        """Return the index without some files. ``refresh`` still takes the whole one."""
+        """Return the index without some files. ``refresh`` still returns all of them."""
         left = {path: asset for path, asset in self.assets.items() if path not in paths}
         return replace(self, assets=MappingProxyType(left))
 
     def release(self) -> None:
-        """Give back the content that is held in memory, when the build is no longer served; again, it does nothing."""
+        """Release the content that is held in memory, once the build is no longer served. May be called again."""
         memory = self._source.loader.memory
         if memory is not None:
             memory.forget(_representations(self.assets))
 
 
 class _Source:
-    """Where an index comes from, and the newest one that came from there."""
+    """The directory of an index, and its newest index."""
 
     __slots__ = ("latest", "loaded", "loader", "lock")
 
@@ -144,19 +139,18 @@ def scan(
             path, or a callable that takes the path and returns True, False, or None for the built-in rule. HTML is
             never fingerprinted.
         ignore: Shell patterns (``*.map``, ``drafts/*``) of files and directories that are not served, matched with the
-            path relative to the directory and with each name. What such files are compressed to is not served either.
+            path relative to the directory and with each name. Their compressed forms are not served either.
         content_types: Adds to the built-in types, or changes them: ``{".mdl": "model/vnd.mdl"}``.
-        memory: Where the content of small files is held; None holds none.
-        manifest: A file where this load leaves what it found, for the next one: whose size and time of modification
-            are the same is not read again. It is written when it is not there or no longer true. Or such a manifest as
-            parsed JSON, or as what that says, which is only used. (Not Vite's, which is found where Vite writes it.)
-        allow_source: Whether the directory may be a project's source directory, which is refused otherwise. A build
-            that was uploaded, and so comes with a parsed manifest, was checked then.
+        memory: Holds the content of small files; None holds none.
+        manifest: A file in which this load leaves the build's inventory. The next load does not read files again whose
+            size and time of modification are the same. The file is written if it is missing or outdated. An inventory
+            that is given as parsed JSON or as ``Inventory`` is used and not written. (This is not Vite's manifest.)
+        allow_source: Whether the directory may be a project's source directory, which is refused otherwise. An uploaded
+            build, which comes with an ``Inventory``, was checked at its upload.
 
     Raises:
-        ConfigurationError: the directory is missing, no directory, a project's source, or holds no file to serve; a
-            pattern, a type or the manifest's name is unusable. A manifest that cannot be used or written is no error,
-            but logged.
+        ConfigurationError: the directory is missing, not a directory, a project's source, or holds no file to serve; a
+            pattern, a type or the manifest's name is unusable. An inventory that cannot be used or written is logged.
 
     >>> import tempfile, pathlib
     >>> with tempfile.TemporaryDirectory() as build:
@@ -199,12 +193,10 @@ def scan(
 
 
 def refresh(index: Index) -> Index:
-    """Return the index of a directory as it is now, for development: what has changed is read, and nothing else.
+    """Return the index of a directory as it is now, reading only what has changed. Thread-safe.
 
-    It looks at the size and time of every file. It returns the same object when nothing has changed, also while there
-    is no file at all, as when a build tool has just emptied the directory. The content that a file of the index held
-    which is no longer in it is given back; what is newest of a directory holds the memory for all. Several threads may
-    ask, one at a time is answered.
+    It is the same object if nothing has changed, also while there is no file at all, as when a build tool has just
+    emptied the directory. The memory of files that are gone is released.
 
     Raises:
         Exception: what a callable given as ``fingerprinted`` raises.
@@ -248,9 +240,9 @@ def _chunks(vite: ViteFile | None) -> Mapping[str, Chunk] | None:
 
 @contextmanager
 def _uncollected() -> Iterator[None]:
-    """Pause cyclic garbage collection: it would walk the index again and again while it grows, and find nothing.
+    """Pause cyclic garbage collection, which would visit the growing index again and again and find nothing.
 
-    Only where no other thread runs: the garbage of requests that are answered meanwhile must not pile up.
+    If other threads run, it is not paused: the garbage of requests must not accumulate.
     """
     pausing = gc.isenabled() and threading.active_count() == 1
     if pausing:
@@ -260,7 +252,7 @@ def _uncollected() -> Iterator[None]:
     finally:
         if pausing:
             if not gc.get_freeze_count():
-                # What has grown counts as old at once: the next look at the young would be at all of it.
+                # Move the new objects to the oldest generation: the next collection would visit them all.
                 gc.freeze()
                 gc.unfreeze()
             gc.enable()
@@ -283,7 +275,7 @@ def _rule(fingerprinted: FingerprintRule | None) -> Callable[[str], bool | None]
         return fingerprinted
     try:
         search = re.compile(fingerprinted).search
-        search("")  # a pattern of bytes cannot
+        search("")  # fails for a pattern of bytes
     except (re.error, TypeError) as error:
         raise ConfigurationError(
             f"fingerprinted={fingerprinted!r} is neither a regular expression nor a callable ({error}): write one that "

@@ -1,18 +1,17 @@
-"""Which files of a build are fingerprinted, and why: what the whole build says, where a name alone does not.
+"""Fingerprinted files of a build, and why they are: what the whole build shows if a name alone does not.
 
-Three sources say it, in this order (measured on 60 builds, see ``tests/assets/loading/test_inference.py``):
+There are three sources, in this order (measured on 60 builds, see ``tests/assets/loading/test_inference.py``):
 
-* **The neighbours.** Files of one directory are grouped by where a hash may stand in their names: 8 characters, or 10
-  and more hexadecimal digits, after a dash, after a dot or as the whole name. A group is a build's when at least half
-  of its tails are surely random. Then the other tails of the same alphabet are hashes too, except words and dates. In
-  other directories of the build only tails that are random themselves count. Public media lie beside hashed media
-  (``flag-en_US_v2.png``), so media need a random tail everywhere.
+* **The neighbours.** Files of one directory are grouped by the place of a possible hash ("tail") in their names: 8
+  characters, or 10 and more hexadecimal digits, after a dash, after a dot or as the whole name. If at least half of a
+  group's tails are surely random, a tool made the group. Then the other tails of the same alphabet are hashes, too,
+  except words and dates. In other directories only tails count that are random themselves. Public media may be beside
+  hashed media (``flag-en_US_v2.png``), so media need a random tail everywhere.
 * **The scripts and style sheets that are recognised.** A build writes the names of its own files into its scripts:
-  ``"./Settings-mOahPUOG.js"``. Such a name counts although it reads as words.
+  ``"./Settings-mOahPUOG.js"``. Such a name counts even if it reads as words.
 * **The pages.** Vite writes ``crossorigin`` into the ``<script>`` and ``<link>`` elements of its own files.
 
-Names are judged when a directory has been listed. Scripts and pages are searched only when names are left that may hold
-a hash.
+Scripts and pages are searched only if names are left that may have a hash.
 """
 
 from __future__ import annotations
@@ -50,16 +49,16 @@ NEIGHBOURS: Final = "like its neighbours"
 IMPORTED: Final = "imported by name"
 LOADED: Final = "loaded by a page"
 CONFIGURED: Final = "configured"
-#: These are known only after a look into other files.
+#: Reasons that are found by searching other files.
 EVIDENCE: Final = frozenset((IMPORTED, LOADED))
 
 _COMPANION = re.compile(r"(?:\.map|\.LICENSE\.txt|\.gz|\.br|\.zst)\Z")
 _SCRIPT = re.compile(r"\.(?:m?js|css)\Z")
 
-# What stands behind and before a file's name in a script or style sheet.
+# The characters after and before a file's name in a script or style sheet.
 _ENDS: Final = frozenset((b'"', b"'", b"`", b")", b"?", b"#", b"\\"))
 _STARTS: Final = (b'"', b"'", b"`", b"(")
-#: So many scripts in a row without a name that is searched for: the build does not write its names into scripts.
+# The search ends after this many scripts in a row without a name that is searched for.
 _IN_VAIN: Final = 500
 _LONGEST: Final = 300  # bytes of a reference that are looked at
 _TAG = re.compile(rb"<(?:script|link)\b[^>]{1,2000}>", re.IGNORECASE)
@@ -69,7 +68,6 @@ _MIXED: Final = 3  # words, numbers and groups of capitals in eight characters
 _SURE: Final = 0.5  # the part of a group's tails that must be surely random
 _SAMPLE: Final = 1000  # the most tails that tell what all are
 _OF_ALPHABET: Final = 0.9  # the part of a group's tails that its alphabet must have
-_TIMESTAMP: Final = (10, 13)  # digits of seconds and milliseconds since 1970
 _CASES = re.compile("(?=.*[a-z])(?=.*[A-Z])")
 
 
@@ -80,7 +78,7 @@ class Alphabet(NamedTuple):
         name: The kind.
         fits: Whether a tail has these characters only.
         is_sure: Whether a tail that fits is surely random.
-        is_hash: Whether a tail that fits is a hash where its neighbours are; for a script, and for any other file.
+        is_hash: Whether a tail that fits is a hash if its neighbours are; the second argument: whether it is of code.
         least: How many sure tails make a group.
     """
 
@@ -134,11 +132,11 @@ _Groups: TypeAlias = "dict[tuple[str, _Shape], list[tuple[str, str]]]"
 
 
 class Names(NamedTuple):
-    """What the names of a build's files say.
+    """The result of judging names.
 
     Attributes:
         reasons: Path to why a file is fingerprinted.
-        undecided: Name to the paths of the files whose name may hold a hash, which only other files can tell.
+        undecided: Name to the paths of files whose name may have a hash; only other files can show it.
     """
 
     reasons: dict[str, str]
@@ -146,7 +144,7 @@ class Names(NamedTuple):
 
 
 def why_not(path: str) -> str:
-    """Return why a file is not fingerprinted that no rule has recognised.
+    """Return why a file is not fingerprinted.
 
     >>> why_not("/about.html"), why_not("/app.js"), why_not("/assets/theme-darkMode.css"), why_not("/a-20240115.js")
     ('HTML', 'no hash in the name', 'reads as words', 'a number or a date')
@@ -172,7 +170,7 @@ def by_name(
     Args:
         directories: Each directory's path and its files.
         hashed: Paths that a manifest maps an unhashed source to.
-        listed: All paths that Vite's manifest names; None: the build has none.
+        listed: All paths in Vite's manifest; None: the build has no such manifest.
     """
     reasons: dict[str, str] = {}
     groups: _Groups = {}
@@ -205,12 +203,12 @@ def by_name(
 def _group(
     parent: str, files: Iterable[File], reasons: dict[str, str], groups: _Groups, listed: Collection[str] | None
 ) -> None:
-    """Judge each name of a directory alone, and put it where its neighbours are."""
+    """Judge each name of a directory alone, and add its tails to their groups."""
     place = directory_kind(parent)
     here: dict[_Shape, list[tuple[str, str]]] = defaultdict(list)
     for path, name, _ in files:
         if listed is not None and place is DirectoryKind.SHARED and path not in listed and not is_code(name):
-            continue  # a public file: of its own files, Vite leaves out just workers, maps and what these load
+            continue  # a public file: Vite's manifest lists its own files, except workers, maps and what these load
         if not may_be_fingerprinted(name):
             continue
         usual = USUAL_NAME.match(name) if place is DirectoryKind.SHARED else None
@@ -245,14 +243,14 @@ def _is_like_neighbours(path: str, tail: str, own: Alphabet | None, elsewhere: I
 
 
 def _may_be_hash(path: str, tail: str, own: Alphabet | None) -> bool:
-    """Return whether a tail can be a hash if another file says so."""
+    """Return whether a tail can be a hash if another file shows it."""
     if is_code(path):
         return is_hash_like(tail) or (own is not None and own.fits(tail) is not None)
     return is_hash_like(tail) and not is_plain(tail)
 
 
 def _alphabet(members: list[tuple[str, str]]) -> Alphabet | None:
-    """Return the alphabet of a group of tails that a build tool made, None when it did not make them."""
+    """Return the alphabet of a group of tails that a build tool made, None if it did not make them."""
     tails = {tail for _, tail in members[:: len(members) // _SAMPLE + 1]}
     for alphabet in _ALPHABETS:
         fitting = [tail for tail in tails if alphabet.fits(tail)]
@@ -270,10 +268,10 @@ def by_content(
     """Return why undecided files are fingerprinted: their names stand in scripts, style sheets and pages of the build.
 
     Args:
-        undecided: Name to the paths of such files.
+        undecided: Name to the paths of undecided files.
         recognised: The paths of fingerprinted files.
-        pages: The paths of documents.
-        read: Returns the content of a file by its path, b"" when it cannot be read.
+        pages: The paths of HTML files.
+        read: Returns the content of a file by its path.
     """
     found: dict[str, str] = {}
     waiting = {name.encode("latin-1"): paths for name, paths in undecided.items()}
@@ -320,10 +318,8 @@ def _loaded(page: bytes) -> Iterator[bytes]:
 def _imported(content: bytes, endings: Iterable[bytes]) -> Iterator[bytes]:
     """Yield the names with certain endings that a script or style sheet refers to, in quotes or ``url()``.
 
-    A script of the build imports others of it relative to itself. So a path from the root must not read as words.
-
-    ``bytes.find`` passes over a megabyte in a fraction of a millisecond, in which no other thread runs; a regular
-    expression took fifty times as long.
+    A script imports other scripts of the build relative to itself, so the name in an absolute path must not read as
+    words. A regular expression took fifty times as long as ``bytes.find``, and no other thread runs meanwhile.
     """
     for ending in endings:
         at = content.find(ending)

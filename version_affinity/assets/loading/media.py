@@ -13,16 +13,16 @@ from collections.abc import Mapping
 from version_affinity.errors import ConfigurationError
 from version_affinity.wire import TOKEN, wsgi_text
 
-#: What a file without a known extension is: bytes, which a browser downloads and never runs.
+#: For a file without a known extension: bytes, which a browser downloads and never runs.
 UNKNOWN_TYPE = "application/octet-stream"
 
-#: The extension of SVG that is gzipped as it lies there. Browsers show it only with Content-Encoding: gzip.
+#: The extension of gzipped SVG. Browsers show it only with Content-Encoding: gzip.
 GZIPPED = "svgz"
 
 _UTF8 = "; charset=utf-8"
 
-# Text: sent with its charset, because a browser otherwise guesses, and guesses differ. RFC 8259 gives JSON no such
-# parameter; clients ignore it there, and the plain-text views of browsers and proxies honour it.
+# Text is sent with its charset, because browsers otherwise guess differently. RFC 8259 defines no charset for JSON;
+# clients ignore it there, and the plain-text views of browsers and proxies use it.
 _TEXT = {
     "text/html": ("html", "htm"),
     "application/xhtml+xml": ("xhtml", "xht"),
@@ -152,14 +152,14 @@ TYPES = {
     **{extension: kind for kind, extensions in _BINARY.items() for extension in extensions},
 }
 
-# Files whose whole name says what they are (Apple's universal links; RFC 9116 and others carry an extension).
+# Files without an extension (Apple's universal links).
 _NAMES = {"apple-app-site-association": "application/json" + _UTF8}
 
 _HTML = ("text/html", "application/xhtml+xml")
 
 
 def extension(path: str) -> str:
-    """Return the extension of a path in lower case, without the dot, "" when it has none.
+    """Return the extension of a path in lower case, without the dot, "" if it has none.
 
     >>> extension("/assets/logo.SVG"), extension("/about"), extension("/.htaccess"), extension("/v1.2/notes")
     ('svg', '', '', '')
@@ -170,7 +170,7 @@ def extension(path: str) -> str:
     return path[dot + 1 :].lower()
 
 
-# RFC 9110 section 8.3.1: type "/" subtype, then parameters. Quoted values hold no ";" here: nobody has needed one.
+# RFC 9110 section 8.3.1: type "/" subtype, then parameters. Quoted values with ";" are not supported.
 _MEDIA_TYPE = re.compile(rf'{TOKEN}/{TOKEN}(?:[ \t]*;[ \t]*{TOKEN}=(?:{TOKEN}|"[ !#-:<-\[\]-~]*"))*\Z')
 
 
@@ -178,11 +178,11 @@ def checked_additions(content_types: Mapping[str, str] | None) -> dict[str, str]
     """Return types that are added to the table, by extension as ``extension`` returns it.
 
     Args:
-        content_types: From an extension with its dot, ``.mdl``, to a complete Content-Type, which is sent as it is
-            written: text wants its ``; charset=utf-8``. Capitals in an extension do not matter.
+        content_types: An extension with its dot (``.mdl``, in any case) to a complete Content-Type, which is sent as it
+            is written: text needs its ``; charset=utf-8``.
 
     Raises:
-        ConfigurationError: an extension or a type is none.
+        ConfigurationError: an extension or a type is not valid.
 
     >>> checked_additions({".mdl": "model/vnd.mdl"})
     {'mdl': 'model/vnd.mdl'}
@@ -191,7 +191,7 @@ def checked_additions(content_types: Mapping[str, str] | None) -> dict[str, str]
         return {}
     if not isinstance(content_types, Mapping):
         raise ConfigurationError(
-            f"content_types={content_types!r} is no mapping: write content_types={{'.mdl': 'model/vnd.mdl'}}"
+            f"content_types={content_types!r} is not a mapping: write content_types={{'.mdl': 'model/vnd.mdl'}}"
         )
     additions = {}
     for ending, kind in content_types.items():
@@ -200,12 +200,12 @@ def checked_additions(content_types: Mapping[str, str] | None) -> dict[str, str]
         key = extension(f"x{shown}")
         if not key or shown != f".{shown[1:]}" or key != shown[1:].lower():
             raise ConfigurationError(
-                f"content_types has {ending!r}, which is no extension: write a dot and what follows a name's last one, "
+                f"content_types has {ending!r}, which is not an extension: write a dot and the letters after it, "
                 "such as '.mdl'"
             )
         if not isinstance(kind, str) or not _MEDIA_TYPE.match(kind):
             raise ConfigurationError(
-                f"content_types has {kind!r} for {ending!r}, which is no media type: write one such as "
+                f"content_types has {kind!r} for {ending!r}, which is not a media type: write one such as "
                 "'text/markdown; charset=utf-8'"
             )
         additions[key] = kind
@@ -216,8 +216,8 @@ def content_type(path: str, additions: Mapping[str, str] | None = None) -> str:
     """Return the Content-Type of a file by its name.
 
     Args:
-        path: A file name or path; only the last segment's extension counts.
-        additions: Extension, in lower case and without the dot, to a complete Content-Type. They win over the table.
+        path: A file name or path.
+        additions: Types that take precedence over the table, as ``checked_additions`` returns them.
 
     >>> content_type("/assets/index-BX4CeNGm.js")
     'text/javascript; charset=utf-8'
@@ -231,7 +231,7 @@ def content_type(path: str, additions: Mapping[str, str] | None = None) -> str:
 
 
 def is_html(content_type: str) -> bool:
-    """Tell whether a Content-Type is a document's: HTML or XHTML.
+    """Return whether a Content-Type is HTML or XHTML.
 
     >>> is_html("text/html; charset=utf-8"), is_html("image/svg+xml; charset=utf-8")
     (True, False)
@@ -240,13 +240,9 @@ def is_html(content_type: str) -> bool:
 
 
 def is_media(path: str, additions: Mapping[str, str] | None = None) -> bool:
-    """Tell whether a path's extension names a known media type other than HTML.
+    """Return whether a path's extension has a known media type other than HTML.
 
-    A request for such a path wants that file: the document of a single-page application is no answer to it.
-
-    Args:
-        path: A file name or path.
-        additions: As for ``content_type``.
+    A request for such a path expects that file, not the document of a single-page application.
 
     >>> is_media("/media/photo.jpg"), is_media("/about"), is_media("/about.html"), is_media("/user/jane.doe")
     (True, False, False, False)
@@ -259,5 +255,5 @@ def is_media(path: str, additions: Mapping[str, str] | None = None) -> bool:
 
 
 def is_source_map(path: str) -> bool:
-    """Tell whether a file is a source map: only development tools load it."""
+    """Return whether a file is a source map, which only development tools load."""
     return path.endswith(".map")

@@ -1,10 +1,9 @@
-"""Which paths a rule is for, and what its placeholders stand for.
+"""Patterns of paths and hosts with placeholders, matched in linear time.
 
-``*`` stands for any characters, ``:name`` for at least one, within a segment of the path or a label of the host.
-Earlier ones take as much as they can. What they matched is put where ``:splat`` and ``:name`` stand.
+``*`` matches any characters, ``:name`` at least one character within a segment of the path or a label of the host.
+Earlier placeholders match as much as they can. Paths are compared decoded, as in ``PATH_INFO``: ``/%61`` is ``/a``.
 
-Paths are compared decoded, as in ``PATH_INFO``: ``/%61`` is ``/a``. A path is gone through once from its end for each
-rule, whatever it holds: a regular expression would try each way to divide it.
+A path is searched once from its end per rule. A regular expression would try every way to divide it.
 """
 
 from __future__ import annotations
@@ -16,22 +15,22 @@ from version_affinity.wire import unquoted
 
 #: The placeholder of "*".
 SPLAT: Final = "splat"
-#: What stands for text that is not known yet.
+#: A placeholder.
 MARK: Final = re.compile(r"(\*|:[A-Za-z]\w*)", re.ASCII)
 
-Span = tuple[int, int]
+Bounds = tuple[int, int]
 
 
 class Pattern:
     """A path with placeholders, or a host.
 
     Args:
-        text: With ``*`` and ``:name`` in it.
-        separator: What placeholders do not match: "/" in a path, "." in a host.
+        text: Text with ``*`` and ``:name``.
+        separator: "/" in a path, "." in a host. ``:name`` does not match it.
 
     Attributes:
         names: The placeholders in their order, "splat" for ``*``.
-        fixed: What it matches alone; None where it has placeholders.
+        fixed: The only text that matches; None if there are placeholders.
 
     >>> Pattern("/blog/:year/*", "/").match("/blog/2024/a/b")
     [(6, 10), (11, 14)]
@@ -51,8 +50,8 @@ class Pattern:
         self._before: Final = _segments(literals[: splat + 1], separator)
         self._after: Final = _segments(literals[splat + 1 :], separator)
 
-    def match(self, text: str) -> list[Span] | None:
-        """Return where what each of ``names`` matches begins and ends; None when the text does not match."""
+    def match(self, text: str) -> list[Bounds] | None:
+        """Return start and end of each placeholder's text; None if the text does not match."""
         if self.fixed is not None:
             return [] if text == self.fixed else None
         if not text.startswith(self._start) or not text.endswith(self._end):
@@ -65,19 +64,19 @@ class Pattern:
             return [(len(self._start), end)] if end >= len(self._start) else None
         return self._match_around(text)
 
-    def _match_around(self, text: str) -> list[Span] | None:
-        """Match what stands around "*"."""
+    def _match_around(self, text: str) -> list[Bounds] | None:
+        """Match the segments around "*"."""
         after = self._match_after(text)
         before = None if after is None else self._match_before(text, after[0])
         if after is None or before is None:
             return None
         return [*before[1], (before[0], after[0]), *after[1]]
 
-    def _match_segments(self, text: str) -> list[Span] | None:
-        """Match a pattern without "*": segment for segment."""
+    def _match_segments(self, text: str) -> list[Bounds] | None:
+        """Match a pattern without "*", segment by segment."""
         if text.count(self._separator) != len(self._before) - 1:
             return None
-        spans: list[Span] = []
+        spans: list[Bounds] = []
         start = 0
         for segment in self._before:
             end = _until(text.find(self._separator, start), len(text))
@@ -88,10 +87,10 @@ class Pattern:
             start = end + 1
         return spans
 
-    def _match_after(self, text: str) -> tuple[int, list[Span]] | None:
-        """Match what follows "*" from the end; return where it begins, as late as it can."""
+    def _match_after(self, text: str) -> tuple[int, list[Bounds]] | None:
+        """Match the part after "*" from the end; return where it begins, as late as possible."""
         first, *segments = self._after
-        spans: list[Span] = []
+        spans: list[Bounds] = []
         end = len(text)
         for segment in reversed(segments):
             slash = text.rfind(self._separator, 0, end)
@@ -103,10 +102,10 @@ class Pattern:
         late = first.fit_late(text, text.rfind(self._separator, 0, end) + 1, end)
         return None if late is None else (late[0], late[1] + spans)
 
-    def _match_before(self, text: str, limit: int) -> tuple[int, list[Span]] | None:
-        """Match what precedes "*" from the start; return where it ends, as late as it can."""
+    def _match_before(self, text: str, limit: int) -> tuple[int, list[Bounds]] | None:
+        """Match the part before "*" from the start; return where it ends, as late as possible."""
         *segments, last = self._before
-        spans: list[Span] = []
+        spans: list[Bounds] = []
         start = 0
         for segment in segments:
             end = text.find(self._separator, start, limit)
@@ -120,16 +119,16 @@ class Pattern:
 
 
 class _Segment(NamedTuple):
-    """A segment of a pattern: a placeholder between each two of the literals.
+    """A segment of a pattern: literals with a placeholder between each two.
 
-    Each literal is searched for from where the one after it begins, towards the start: the last place that it has is
-    the one that leaves the most to what precedes it. So no place is tried twice.
+    Each literal is searched backwards from the literal after it. The last position leaves the most to the placeholders
+    before it, so no position is tried twice.
     """
 
     literals: tuple[str, ...]
 
-    def fit(self, text: str, start: int, end: int) -> list[Span] | None:
-        """Match all of a segment."""
+    def fit(self, text: str, start: int, end: int) -> list[Bounds] | None:
+        """Match a whole segment."""
         if not text.endswith(self.literals[-1], start, end):
             return None
         at = end - len(self.literals[-1])
@@ -137,20 +136,20 @@ class _Segment(NamedTuple):
             return [] if at == start else None
         return self._backwards(text, start, at)
 
-    def fit_long(self, text: str, start: int, end: int) -> tuple[int, list[Span]] | None:
-        """Match the start of a segment, as much of it as goes; return where the match ends."""
+    def fit_long(self, text: str, start: int, end: int) -> tuple[int, list[Bounds]] | None:
+        """Match the start of a segment, as long as possible; return where the match ends."""
         if len(self.literals) == 1:
             return (start + len(self.literals[0]), []) if text.startswith(self.literals[0], start, end) else None
         at = text.rfind(self.literals[-1], start, end)
         spans = self._backwards(text, start, at) if at >= 0 else None
         return None if spans is None else (at + len(self.literals[-1]), spans)
 
-    def fit_late(self, text: str, start: int, end: int) -> tuple[int, list[Span]] | None:
-        """Match the end of a segment, as little of it as goes; return where the match begins."""
+    def fit_late(self, text: str, start: int, end: int) -> tuple[int, list[Bounds]] | None:
+        """Match the end of a segment, as short as possible; return where the match begins."""
         if not text.endswith(self.literals[-1], start, end):
             return None
         at = end - len(self.literals[-1])
-        spans: list[Span] = []
+        spans: list[Bounds] = []
         for literal in reversed(self.literals[:-1]):
             found = text.rfind(literal, start, at - 1) if at > start else -1
             if found < 0:
@@ -159,10 +158,10 @@ class _Segment(NamedTuple):
             at = found
         return at, spans
 
-    def _backwards(self, text: str, start: int, at: int) -> list[Span] | None:
-        """Match what precedes the last literal, which is at ``at``."""
+    def _backwards(self, text: str, start: int, at: int) -> list[Bounds] | None:
+        """Match the part before the last literal, which is at ``at``."""
         first, *between = self.literals[:-1]
-        spans: list[Span] = []
+        spans: list[Bounds] = []
         for literal in reversed(between):
             found = text.rfind(literal, start, at - 1) if at > start else -1
             if found < 0:
@@ -182,7 +181,7 @@ def _until(found: int, end: int) -> int:
 
 
 def _segments(literals: list[str], separator: str) -> tuple[_Segment, ...]:
-    """Divide the literals of a pattern, between which placeholders stand, at the separators."""
+    """Divide the literals of a pattern at the separators."""
     segments: list[list[str]] = []
     for literal in literals:
         first, *more = literal.split(separator)
