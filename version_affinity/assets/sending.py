@@ -48,14 +48,13 @@ _PREFLIGHT: Final = (
     ("Access-Control-Max-Age", "86400"),
 )
 
-# What says of a file that it is the one at the path, and may be asked for in parts.
 _OF_THE_PATH: Final = ("etag", "accept-ranges")
 _TYPE: Final = ("content-type",)
 
-#: What is logged of a file that ``send`` could not send.
+#: Logged after the name of a file that ``send`` could not send.
 LOST: Final = (
-    "is gone, or has other content than when it was loaded, and is not sent any more. Put the file back as it was, and "
-    "it is sent again at once. For other content, upload another version"
+    "is gone, or its content has changed since it was loaded; it is not sent any more. Put the file back, and it is "
+    "sent again at once. To serve other content, upload another version"
 )
 
 
@@ -83,7 +82,7 @@ def send(response: Response, environ: WSGIEnvironment, hand_over: HandOver | Non
 
 
 def newly_lost(response: Response) -> Representation | None:
-    """Return the file that ``send`` could not send, so that it is reported; None where it was reported before."""
+    """Return the file that ``send`` could not send; None if it was returned, and so reported, before."""
     body = response.body
     file = body.representation if isinstance(body, Parts) else body
     if isinstance(file, bytes) or file.is_lost:
@@ -93,10 +92,9 @@ def newly_lost(response: Response) -> Representation | None:
 
 
 def uncoded(environ: WSGIEnvironment) -> WSGIEnvironment | None:
-    """Return a request as if it took a file as it is alone; None where it does so already.
+    """Return a request without Accept-Encoding, for another attempt after ``send`` has sent nothing; None without one.
 
-    It is answered once more where ``send`` has sent nothing: the compressed form that was chosen may be gone, or not be
-    the one that was indexed, and the file itself be there.
+    The compressed form may be gone, or not be the one that was indexed, while the file itself is there.
     """
     if ACCEPT_ENCODING not in environ:
         return None
@@ -104,10 +102,10 @@ def uncoded(environ: WSGIEnvironment) -> WSGIEnvironment | None:
 
 
 def changed(response: Response, changes: HeaderChanges) -> Response:
-    """Return a response as the rules of ``_headers`` change it.
+    """Return a response with the changes of the ``_headers`` rules.
 
-    A Content-Type that they name is the file's: a 304 has none (PEP 3333's checkers refuse it), and that of several
-    ranges, of a redirect and of an error is another one. How long an error is kept is not theirs to say either.
+    A Content-Type in the rules is that of the file. A 304 has none (PEP 3333's checkers refuse it); several ranges, a
+    redirect and an error have another one. The rules do not decide how long an error is kept either.
     """
     status, headers, _ = response
     if status[0] == "4":
@@ -153,14 +151,14 @@ def method_answer(
 def preflight_headers(
     environ: WSGIEnvironment, kept: tuple[HeaderField, ...], changes: HeaderChanges | None
 ) -> list[HeaderField] | None:
-    """Return the headers that answer a preflight of a fingerprinted file; None where it is none, or is not allowed.
+    """Return the headers that answer a preflight of a fingerprinted file; None for another request, or if not allowed.
 
-    A browser asks so before a page of another origin fetches with a field such as Range (WHATWG Fetch).
+    A browser sends a preflight before a page of another origin fetches with a header such as Range (WHATWG Fetch).
 
     Args:
-        environ: The request, of another method than GET and HEAD.
-        kept: What the file carries besides what describes it.
-        changes: What the rules of ``_headers`` change in its answers.
+        environ: A request with another method than GET and HEAD.
+        kept: The headers of the file besides its own.
+        changes: The changes of the ``_headers`` rules to its answers.
     """
     asked = environ.get("HTTP_ACCESS_CONTROL_REQUEST_METHOD")
     if asked not in READS or environ["REQUEST_METHOD"] != "OPTIONS" or ALLOW_ALL_ORIGINS not in kept:
@@ -171,15 +169,15 @@ def preflight_headers(
 
 
 def stand_in_headers(page: Asset) -> list[HeaderField]:
-    """Return what describes a page that stands in for a missing file: it is not the file at this path."""
+    """Return the headers of a page in place of a missing file: without an ETag and ranges, since it is another file."""
     return without(page.headers, _OF_THE_PATH)
 
 
 class SizedFile(FileIO):
-    """A file that reads as if it ended where it did when it was indexed, however much it has grown since.
+    """A file that ends where it ended when it was indexed, even if it has grown since.
 
-    PEP 3333 has servers stop at Content-Length. Those that send a ``fileno()`` do (gunicorn, mod_wsgi), those that read
-    a file to its end, as wsgiref does, need not know.
+    By PEP 3333, servers stop at Content-Length. Servers that use ``fileno()`` do so (gunicorn, mod_wsgi); wsgiref reads
+    to the end of the file.
     """
 
     def __init__(self, descriptor: int, size: int) -> None:
@@ -187,77 +185,50 @@ class SizedFile(FileIO):
         self._size = size
 
     def read(self, size: int | None = -1, /) -> bytes:
-        """Return at most this many bytes, or all up to the end."""
+        """Return at most this many bytes; all up to the end for None or a negative size."""
         remaining = max(0, self._size - self.tell())
         return super().read(remaining if size is None or size < 0 else min(size, remaining)) or b""
 
 
-class FileParts:
-    """Spans of an open file and what stands between them, in blocks; closed by the server.
+def blocks(file: FileIO, pieces: Iterable[bytes | Span], name: str) -> Iterator[bytes]:
+    """Yield b"", then spans of a file (none of them empty) and literal bytes in blocks; close the file.
 
-    It has no ``fileno()``: a server would send the whole file from there.
-
-    Args:
-        file: The file, which is now this object's.
-        pieces: The spans, none of them empty, and literal bytes.
-        name: The file's name, for the error.
+    The first block is read before b"" is yielded, while another answer is still possible. A generator has no
+    ``fileno()``, from which a server would send the whole file.
 
     Raises:
-        OSError: the file has become shorter, or cannot be read any more. While iterating, to raise is the only way in
-            which an application can have the server close the connection: gunicorn, for one, keeps it open after a body
-            that just ends early, and the client waits.
+        OSError: The file has become shorter, or cannot be read any more. Only an error makes the server close the
+            connection. After a body that ends early, gunicorn keeps it open, and the client waits.
     """
-
-    __slots__ = ("_file", "_first", "_name", "_pieces", "_remaining")
-
-    def __init__(self, file: FileIO, pieces: Iterable[bytes | Span], name: str) -> None:
-        self._file = file
-        self._pieces = iter(pieces)
-        self._name = name
-        self._remaining = 0
-        self._first: bytes | None = None
-        # Now, while there is still another answer to give.
-        self._first = next(self, None)
-        if self._first is None:
-            file.close()
-
-    def __iter__(self) -> Iterator[bytes]:
-        return self
-
-    def __next__(self) -> bytes:
-        first = self._first
+    with file:
+        read = (block for piece in pieces for block in _blocks_of(file, piece, name))
+        first = next(read, None)
         if first is not None:
-            self._first = None
-            return first
-        if not self._remaining:
-            piece = next(self._pieces)
-            if isinstance(piece, bytes):
-                return piece
-            self._file.seek(piece.start)
-            self._remaining = piece.stop - piece.start
-        wanted = min(BLOCK, self._remaining)
-        block = self._file.read(wanted)
-        if not block:
-            raise OSError(errno.EIO, "the file became shorter while it was sent", self._name)
-        self._remaining -= len(block)
-        return block
+            yield b""
+            yield first
+            yield from read
 
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()
+
+def _blocks_of(file: FileIO, piece: bytes | Span, name: str) -> Iterator[bytes]:
+    if isinstance(piece, bytes):
+        yield piece
+        return
+    file.seek(piece.start)
+    remaining = piece.stop - piece.start
+    while remaining:
+        block = file.read(min(BLOCK, remaining))
+        if not block:
+            raise OSError(errno.EIO, "the file became shorter while it was sent", name)
+        remaining -= len(block)
+        yield block
 
 
 def wsgi_body(body: Body, environ: WSGIEnvironment) -> Iterable[bytes] | None:
-    """Turn the body of a response into what a WSGI application returns.
+    """Return the body of a response as WSGI wants it.
 
-    Args:
-        body: The body.
-        environ: The request's, for the server's ``wsgi.file_wrapper``.
-
-    Returns:
-        A list where everything is in memory, which servers send at once; the server's file wrapper around a whole file;
-        else an iterable of blocks. None when the file is gone or is not the one that was indexed: its Content-Length
-        and ETag would be lies.
+    A list if all of it is in memory, which servers send at once; the server's ``wsgi.file_wrapper`` around a whole
+    file; else an iterator over blocks. None if the file is gone or is not the one that was indexed, because its
+    Content-Length and ETag would be wrong.
     """
     if isinstance(body, bytes):
         return [body] if body else []
@@ -279,13 +250,14 @@ def _from_disk(
     file = SizedFile(descriptor, source.size)
     if pieces is None:
         wrapper = environ.get("wsgi.file_wrapper")
-        # uWSGI's sends a file at the length that it has then, whatever Content-Length says.
+        # That of uWSGI sends all that the file has by then, whatever Content-Length says.
         if wrapper is not None and "uwsgi.version" not in environ:
             wrapped: Iterable[bytes] = wrapper(file, BLOCK)
             return wrapped
         pieces = (Span(0, source.size),) if source.size else ()
+    body = blocks(file, pieces, source.file)
     try:
-        return FileParts(file, pieces, source.file)
+        next(body, None)
     except OSError:
-        file.close()
         return None
+    return body
