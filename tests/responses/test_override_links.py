@@ -150,7 +150,7 @@ def test_link(path: str, base: str, expected: str) -> None:
 )
 def test_link_to_elsewhere(path: Any) -> None:
     """A link leads to a path of the application's own host, or is refused."""
-    with pytest.raises(ConfigurationError, match=r"path=.* is no path of this host: write it with one '/'"):
+    with pytest.raises(ConfigurationError, match=r"path=.* is not a path of this host: write it with one '/'"):
         override_link("v2", name=NAME, secret=SECRET, lifetime=HOUR, path=path)
 
 
@@ -619,7 +619,7 @@ def test_rotation(builds: dict[str, Path]) -> None:
 
 
 HTML = ("Content-Type", "text/html")
-# what is asked and for what, what the application says of its answer, the cookie, and whether it is taken away
+# what is asked and for what, what the application says of its answer, the cookie, and whether it is removed
 CLEARINGS: list[tuple[str, dict[str, str], list[tuple[str, str]], str, bool]] = [
     ("/", NAVIGATION, [], "x", True),
     ("/", OLD_PAGE, [], "x", True),
@@ -678,7 +678,7 @@ def test_clearing_leaves_the_pin(builds: dict[str, Path]) -> None:
 
 
 def test_clearing_late(builds: dict[str, Path]) -> None:
-    """An application may begin again with ``exc_info``; the cookie is taken away once in what is sent."""
+    """An application may begin again with ``exc_info``; the cookie is removed once in what is sent."""
 
     def failing(environ: Any, start_response: Any) -> list[bytes]:
         start_response("200 OK", [HTML, ("Content-Length", "3")])
@@ -779,8 +779,8 @@ def told(affinity: VersionAffinity, url: str, headers: Mapping[str, str]) -> tup
         ("/about", {}, ("override: no override", "v1 only", "file", "v1")),
         (link_to("/about"), {}, (f"link: v2 (query:{PARAMETER})", "v2 override", "redirect", "v2")),
         (link_to("/about", "x"), {}, ("link: refused: bad-signature", "v1 only bad-signature", "redirect", "v1")),
-        (link_to("/about", ""), holding(signed()), ("link: the override is taken away", "v1 only", "redirect", "v1")),
-        (link_to("/about", ""), holding("x"), ("link: the override is taken away", "v1 only", "redirect", "v1")),
+        (link_to("/about", ""), holding(signed()), ("link: the override is removed", "v1 only", "redirect", "v1")),
+        (link_to("/about", ""), holding("x"), ("link: the override is removed", "v1 only", "redirect", "v1")),
         (link_to("/about"), PREFETCH, ("link: not opened: this is a prefetch", "v1 only", "not found", "v1")),
         (link_to("/about"), SCRIPT, ("link: not opened: this is a subresource", "v1 only", "not found", "v1")),
         (link_to(ENTRY["v1"]), {}, ("override: no override", "v1 only", "served by name", "v1")),

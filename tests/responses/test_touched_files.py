@@ -138,7 +138,7 @@ def test_other_bytes(
         errors = [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
         assert len(errors) == turn + 1
         assert str(file) in errors[-1]
-        assert "Put the file back as it was" in errors[-1]
+        assert "Put the file back" in errors[-1]
         assert make is alone or "version 'v2'" in errors[-1]
         assert len(hashed) <= 2 * turn + 1
         shutil.copy(tmp_path / "kept", file)

@@ -18,7 +18,7 @@ from .loading.asset import Asset
 from .loading.fingerprint import looks_like_asset
 from .loading.media import is_media
 from .prepared import Prepared
-from .routing import Redirect, check_handling, not_found, routes
+from .routing import Redirect, not_found, routes
 from .rules.changes import shown_elsewhere
 from .rules.files import (
     HEADERS_FILE,
@@ -91,7 +91,7 @@ class Build:
         reported: Reports that were logged before, for an earlier state of the directory.
 
     Raises:
-        ConfigurationError: A mode is unknown, or a single-page application has no /index.html.
+        ConfigurationError: A single-page application has no /index.html.
 
     Attributes:
         index: Its files.
@@ -133,7 +133,6 @@ class Build:
         allow_all_origins: bool = False,
         reported: Container[str] = (),
     ) -> None:
-        check_handling(html_handling, not_found_handling)
         headers_text = read_rules(index.directory, HEADERS_FILE)
         protection = Protection(headers_text)
         self.protection: Final[Protection | None] = protection or None

@@ -1,6 +1,6 @@
-"""From a request path to what a build answers: HTML without its extension, trailing slashes, not-found pages. No I/O.
+"""The paths at which a build shows its HTML files, their redirects, and not-found pages. No I/O.
 
-Every HTML file is shown at one clean path, and its other spellings redirect there. For ``/docs/page.html`` (a page) and
+Each HTML file has one clean path, and its other spellings redirect there. For ``/docs/page.html`` (a page) and
 ``/docs/index.html`` (an index):
 
 ==========================  ================  ==================
@@ -12,10 +12,8 @@ mode                        a page's path     an index's path
 ``none``                    the file's name   the file's name
 ==========================  ================  ==================
 
-The paths that lead to a file are finitely many, so they are computed when a build is loaded and a request is one look
-in a dict. A file that is asked for by its own name is shown, or the redirect leads to that very file: where another one
-takes its clean path, it is shown under its own name. A redirect may lead to another redirect;
-the last one leads to a file.
+All paths are computed when a build is loaded, so a request is one look-up. If another file takes the clean path of a
+file, that file is shown under its own name. A redirect may lead to another redirect; the last one leads to a file.
 """
 
 from __future__ import annotations
@@ -33,7 +31,7 @@ if TYPE_CHECKING:
 HTML_HANDLING: Final = ("auto-trailing-slash", "force-trailing-slash", "drop-trailing-slash", "none")
 NOT_FOUND_HANDLING: Final = ("none", "404-page", "single-page-application")
 
-# The path of a page and of an index below their common stem: /docs/page(.html), /docs(/index.html).
+# What follows the stem in the path of a page (/docs/page.html) and of an index (/docs/index.html).
 _CLEAN: Final = {
     "auto-trailing-slash": ("", "/"),
     "force-trailing-slash": ("/", "/"),
@@ -41,21 +39,21 @@ _CLEAN: Final = {
 }
 _INDEX = "/index.html"
 _PAGE = ".html"
-# The longest first: each path has one reading.
+# The longest first.
 _SUFFIXES: Final = (_INDEX, "/index", _PAGE, "/", "")
 
-# PATH_MAX: no file of a build has a longer name.
+# PATH_MAX: no file has a longer name.
 _LONGEST: Final = 4096
 
 
 class Redirect(NamedTuple):
-    """The file that the request's path means is shown at ``path`` (as in ``PATH_INFO``, not yet encoded)."""
+    """A redirect to the path at which a file is shown (as in ``PATH_INFO``, not encoded)."""
 
     path: str
 
 
 def check_handling(html_handling: str, not_found_handling: str) -> None:
-    """Raise ``ConfigurationError`` when either mode is unknown."""
+    """Raise ``ConfigurationError`` if a mode is unknown."""
     for field, value, known in (
         ("html_handling", html_handling, HTML_HANDLING),
         ("not_found_handling", not_found_handling, NOT_FOUND_HANDLING),
@@ -65,10 +63,7 @@ def check_handling(html_handling: str, not_found_handling: str) -> None:
 
 
 def routes(assets: Mapping[str, Asset], html_handling: str) -> dict[str, Asset | Redirect]:
-    """Return every request path that a build answers, with the file or the redirect.
-
-    Raises:
-        ConfigurationError: the mode is unknown.
+    """Return every path that a build answers, with its file or redirect.
 
     >>> import tempfile, pathlib
     >>> from version_affinity.assets.loading.index import scan
@@ -79,7 +74,6 @@ def routes(assets: Mapping[str, Asset], html_handling: str) -> dict[str, Asset |
     >>> found["/about.html"], found["/about"].path
     (Redirect(path='/about'), '/about.html')
     """
-    check_handling(html_handling, "none")
     found: dict[str, Asset | Redirect] = dict(assets)
     if html_handling == "none":
         return found
@@ -92,19 +86,19 @@ def routes(assets: Mapping[str, Asset], html_handling: str) -> dict[str, Asset |
                     if answer is not None:
                         found[spelling] = answer
     for path, asset in assets.items():
-        if _arrival(found, path) is not asset:
+        if _target(found, path) is not asset:
             found[path] = asset
     return found
 
 
 def not_found(assets: Mapping[str, Asset], path: str) -> Asset | None:
-    """Return the nearest ``404.html``: in the path's directory, else in the one above it, up to the root.
+    """Return the nearest ``404.html``: that of the path's directory, else of the one above, up to the root.
 
     >>> not_found({}, "/docs/missing") is None
     True
     """
     path = path[:_LONGEST]
-    # No directory has an empty name: above the first doubled slash there may be one, below it there is none.
+    # No directory has an empty name, so there is none below the first doubled slash.
     end = path.rfind("/", 0, path.find("//") + 1 or len(path))
     while end > 0:
         page = assets.get(f"{path[:end]}/404.html")
@@ -115,13 +109,13 @@ def not_found(assets: Mapping[str, Asset], path: str) -> Asset | None:
 
 
 def location(script_name: str, prefix: str, path: str, query: str) -> str:
-    r"""Return a Location for a redirect within the application: always a path of the same host.
+    r"""Return the Location of a redirect within the application: always a path of the same host.
 
     Args:
         script_name: ``SCRIPT_NAME``, where the application is mounted.
-        prefix: Where the files are mounted in the application, with or without surrounding slashes.
+        prefix: Where the files are mounted in the application.
         path: The path below the prefix, as in ``PATH_INFO``.
-        query: ``QUERY_STRING``, kept; what may not stand in a query is encoded (RFC 3986 section 3.4).
+        query: ``QUERY_STRING``, which is kept.
 
     >>> location("", "/", "/caf\xc3\xa9/", "page=2")
     '/caf%C3%A9/?page=2'
@@ -134,8 +128,8 @@ def location(script_name: str, prefix: str, path: str, query: str) -> str:
     return f"/{target}?{requoted_query(query)}" if query else f"/{target}"
 
 
-def _arrival(found: Mapping[str, Asset | Redirect], path: str) -> Asset | None:
-    """Return the file that following a path's redirects ends at; None when they lead nowhere."""
+def _target(found: Mapping[str, Asset | Redirect], path: str) -> Asset | None:
+    """Return the file at the end of a path's redirects; None without one."""
     answer = found.get(path)
     for _ in found:
         if not isinstance(answer, Redirect):
@@ -145,7 +139,7 @@ def _arrival(found: Mapping[str, Asset | Redirect], path: str) -> Asset | None:
 
 
 class _Pages:
-    """The HTML files of a build, by stem, and where pages and indexes are shown below their stem."""
+    """The HTML files of a build, and the endings of the clean paths of pages and indexes."""
 
     def __init__(self, assets: Mapping[str, Asset], page: str, index: str) -> None:
         self._assets = assets
@@ -153,7 +147,7 @@ class _Pages:
         self._index = index
 
     def answer(self, path: str) -> Asset | Redirect | None:
-        """Return the file that a path shows, else a redirect to where the file that it means is shown, else None."""
+        """Return the file that a path shows, a redirect to where the file that it means is shown, or None."""
         own = self._assets.get(path)
         if own is not None and not path.endswith(_PAGE):
             return own
@@ -167,14 +161,14 @@ class _Pages:
         return None
 
     def _shown(self, path: str) -> Asset | None:
-        """Return the file that a path shows when redirects are left out of account."""
+        """Return the file that a path shows without a redirect."""
         own = self._assets.get(path)
         if own is not None:
             return own
         return next((file for file, home in self._readings(path) if home == path), None)
 
     def _readings(self, path: str) -> Iterator[tuple[Asset, str]]:
-        """Yield the files that a path may mean, each with its clean path, the likeliest first."""
+        """Yield the files that a path may mean, each with its clean path, in order of preference."""
         suffix = next(suffix for suffix in _SUFFIXES if path.endswith(suffix))
         yield from self._named(path.removesuffix(suffix), page_first=suffix in (_PAGE, ""))
         if suffix:

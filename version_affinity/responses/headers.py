@@ -1,6 +1,6 @@
-"""What follows from a decision for a response: the fields and counters that are made once for each, and the trace.
+"""Response headers and counters, computed once per decision, and the trace.
 
-``private`` is what keeps one user's version out of a shared cache: several CDNs ignore Vary.
+``private`` keeps one user's version out of shared caches: several CDNs ignore Vary.
 """
 
 from __future__ import annotations
@@ -15,8 +15,11 @@ from version_affinity.decision.request import PAGES, SERVICE_WORKER
 from version_affinity.wire import TCHAR
 
 if TYPE_CHECKING:
-    from collections.abc import Container
+    from collections.abc import Container, Iterable
 
+    from _typeshed.wsgi import StartResponse
+
+    from version_affinity.assets.sending import Sent
     from version_affinity.counters import Counters, Tally
     from version_affinity.decision.decider import Decision
     from version_affinity.decision.request import Kind
@@ -26,26 +29,26 @@ if TYPE_CHECKING:
 PRIVATE: Final = ("Cache-Control", "private, no-cache")
 PRIVATE_NO_STORE: Final = ("Cache-Control", "private, no-store")
 
-#: Tells the decision, on whatever is not publicly cacheable.
+#: The trace: the decision, on every response that is not publicly cacheable.
 TRACE: Final = "Version-Affinity"
 _TIMING = "Server-Timing"
 
-# RFC 9651 section 3.3.4; what is no Token is written as a String.
+# RFC 9651 section 3.3.4; other text is written as a String.
 _TOKEN: Final = re.compile(rf"[A-Za-z*][:/{TCHAR}]*\Z")
 
 
 class DecisionHeaders:
-    """The headers and counters that follow from one decision for one kind of request. Made once for each of those.
+    """The headers and counters of one decision for one kind of request. Made once for each pair.
 
     Attributes:
         decision: The decision.
-        private: For what depends on the decision.
-        shared: For a file of a build that is the same whoever asks, or the same as ``private`` where it is not.
-        private_negotiated: ``private`` at a URL at which a navigation is shown a page and other requests reach the
-            application.
-        document: For the page that is shown there.
-        private_variants: ``private`` for a file that has variants; likewise ``shared_variants``, ``document_variants``.
-        missing: For an asset that nobody has.
+        private: For a response that depends on the decision.
+        shared: For a file of a build that is the same for everybody; equals ``private`` if the decision rules that out.
+        private_negotiated: ``private`` at a URL where a navigation gets a page, other requests the application.
+        document: For the page that a navigation gets there.
+        private_variants: ``private`` for a file with compressed forms; likewise ``shared_variants`` and
+            ``document_variants``.
+        missing: For an asset that no version has.
         tally: Counts the responses; ``count_success`` counts a 2xx.
         forced: Whether an override was applied.
     """
@@ -69,25 +72,25 @@ class DecisionHeaders:
     def __init__(self, decision: Decision, kind: Kind, vary: str, tally: Tally, *, has_app: bool) -> None:
         self.decision = decision
         self.forced = decision.reason == OVERRIDE
-        told = [(TRACE, trace(decision))]
+        traced = [(TRACE, trace(decision))]
         if kind in PAGES:
-            # Server-Timing (W3C): real-user monitoring reads it next to the page's own timings.
-            told.append(_server_timing(decision.version))
+            # Scripts of the page can read Server-Timing (W3C), for example real-user monitoring.
+            traced.append(_server_timing(decision.version))
         caching = PRIVATE_NO_STORE if self.forced else PRIVATE
-        self.private = [caching, ("Vary", vary), *told]
-        self.private_variants = [caching, ("Vary", f"{vary}, Accept-Encoding"), *told]
-        # A page in another site's frame is shown the document, one in a frame of the same origin is not. A client that
-        # does not send Sec-Fetch-* is recognised by the types that it accepts.
+        self.private = [caching, ("Vary", vary), *traced]
+        self.private_variants = [caching, ("Vary", f"{vary}, Accept-Encoding"), *traced]
+        # A frame of another site gets the document, a frame of the same origin does not. Clients that send no
+        # Sec-Fetch-* are recognised by Accept.
         negotiated = f"{vary}, Sec-Fetch-Site, Accept"
-        self.private_negotiated = [caching, ("Vary", negotiated), *told]
-        shown = [(TRACE, f"{told[0][1]};answer=document"), *told[1:]] if has_app else told
+        self.private_negotiated = [caching, ("Vary", negotiated), *traced]
+        shown = [(TRACE, f"{traced[0][1]};answer=document"), *traced[1:]] if has_app else traced
         self.document = [caching, ("Vary", negotiated), *shown]
         self.document_variants = [caching, ("Vary", f"{negotiated}, Accept-Encoding"), *shown]
-        # A refused override is reported, and what a service worker keeps is asked for anew each time.
+        # A refused override must be traced, and a service worker must revalidate what it keeps.
         alike = decision.reason == ONLY and not decision.refused and kind != SERVICE_WORKER
         self.shared = [REVALIDATE] if alike else self.private
         self.shared_variants = [REVALIDATE, VARY_ENCODING] if alike else self.private_variants
-        self.missing = [PRIVATE_NO_STORE if self.forced else NO_STORE, *told]
+        self.missing = [PRIVATE_NO_STORE if self.forced else NO_STORE, *traced]
         self.tally = tally
         self.count_success = tally["2"].advance
         self._count_redirection = tally["3"].advance
@@ -102,11 +105,18 @@ class DecisionHeaders:
         else:
             self.tally[digit].advance()
 
+    def start(self, sent: Sent, start_response: StartResponse) -> Iterable[bytes]:
+        """Count and start a response, and return its body."""
+        status, headers, body = sent
+        self.count(status)
+        start_response(status, headers)
+        return body
+
 
 class HeadersByDecision(dict["Decision", DecisionHeaders]):
-    """The headers of one kind of request, made when first asked for.
+    """The headers of one kind of request, made when first needed.
 
-    Bounded: decisions are made of configured names and known versions only.
+    Bounded, because decisions consist of configured names and known versions only.
     """
 
     def __init__(self, kind: Kind, vary: str, counters: Counters, *, has_app: bool) -> None:
@@ -130,7 +140,7 @@ class HeadersByDecision(dict["Decision", DecisionHeaders]):
 
 
 def trace(decision: Decision, served: str = "") -> str:
-    """Return the trace header's value: an RFC 9651 Item. Never the key.
+    """Return the value of the trace header, an RFC 9651 Item without the key.
 
     >>> from version_affinity import Decision
     >>> trace(Decision("v2", "key", "cookie:session_id"))
@@ -147,7 +157,7 @@ def trace(decision: Decision, served: str = "") -> str:
 
 
 def retraced(headers: Headers, decision: Decision, served: str) -> Headers:
-    """Return headers whose trace names the version that was served, where it is not the decided one."""
+    """Return headers whose trace names the version that was served, if it is not the decided one."""
     retold = {TRACE: (TRACE, trace(decision, served)), _TIMING: _server_timing(served or decision.version)}
     return [retold.get(header[0], header) for header in headers]
 

@@ -1,9 +1,8 @@
-"""Override links: opened in a browser, one forces a version on all that this browser asks for, until it expires.
+"""Override links: opened in a browser, a link forces a version on all requests of this browser until it expires.
 
-A link is a URL of the application with ``version-override`` in its query, signed as an override header's value is. The
-answer is a redirect to the same URL without it, and a cookie that holds the signed value. The cookie is verified on
-each request and lives no longer than the signature counts; it decides pages and what they load alike. An empty
-``version-override=`` takes it away.
+A link is a URL of the application with a signed ``version-override`` in its query. The answer is a redirect to the same
+URL without it, and a cookie that holds the signed value. The cookie is verified on each request and expires with the
+signature. An empty ``version-override=`` removes it.
 """
 
 from __future__ import annotations
@@ -42,21 +41,19 @@ if TYPE_CHECKING:
     from .finish import Finisher
     from .headers import Headers
 
-#: What a link carries in its query.
 PARAMETER: Final = "version-override"
-#: How decisions name it.
 SOURCE: Final = f"query:{PARAMETER}"
 
-# A picture or a frame in somebody's page must not change what the browser shows in all of its tabs, and what is fetched
-# ahead was not opened yet: a browser that does not get it asks again when it is.
+# An image or a frame in a page must not change what the browser shows in all of its tabs. A prefetch is refused; the
+# browser asks again when the user opens the link.
 _OPENED_BY: Final = frozenset((PAGE, OTHER))
 
-# Two slashes at the start name another host, and so do a slash and a backslash; browsers take tabs and line ends out of
-# a URL before they read it (WHATWG URL section 4.4).
+# Two slashes at the start name another host, and so do a slash and a backslash. Browsers remove tabs and line ends from
+# a URL first (WHATWG URL section 4.4).
 _OWN_PATH: Final = re.compile(r"/(?!/)[^\x00-\x1f\x7f\\\ud800-\udfff]*\Z")
 _BASE: Final = re.compile(r"(?:https?://[^\x00-\x20\x7f/?#\\]+(?:/[^\x00-\x20\x7f?#\\]*)?)?\Z", re.IGNORECASE)
 
-# A longer path is sent back in no header: some proxies would answer 502 for it.
+# A longer path is not sent back in Location: some proxies would answer 502.
 _LONGEST_PATH: Final = 4096
 
 _SEE_OTHER: Final = "303 See Other"
@@ -73,18 +70,18 @@ def override_link(
 ) -> str:
     """Return a link that forces a version in a browser until it expires, for an application with ``override_secret``.
 
-    Whoever has the link can open it, as often as they like until then.
+    Anybody who has the link can open it, any number of times.
 
     Args:
         version: The id of the version. It must be in the deployment when the link is opened.
         name: The application's name.
         secret: Its ``override_secret``.
-        lifetime: Seconds from now until the link, and the cookie that it sets, expire.
-        path: Where the link leads: a path of the application's host, with a query and a fragment if need be.
-        base: What stands before the path, for example "https://shop.example"; "" for a link without a host.
+        lifetime: Seconds until the link, and the cookie that it sets, expire.
+        path: The target: a path of the application's host, with a query and a fragment if needed.
+        base: Scheme and host, such as "https://shop.example"; "" for a link without a host.
 
     Raises:
-        ConfigurationError: any of these that cannot be used.
+        ConfigurationError: An argument cannot be used.
 
     >>> link = override_link("v2", name="storefront", secret="a long random text", lifetime=3600, path="/ink?size=m")
     >>> link.partition("=m&")[0], link.startswith("/ink?size=m&version-override=")
@@ -100,13 +97,13 @@ def override_link(
 
 
 class OverrideLinks:
-    """Answers the requests that come by a link, and takes away a cookie that counts no longer.
+    """Answers the requests of override links, and removes a cookie that is not valid any more.
 
     Args:
-        overrides: Verifies what is signed.
-        cookie: Holds it in the browser.
-        finisher: What each response carries.
-        counters: Where it is counted.
+        overrides: Verifies signed values.
+        cookie: Holds a signed value in the browser.
+        finisher: Has the headers of responses.
+        counters: Count them.
     """
 
     __slots__ = ("_cookie", "_counters", "_finisher", "_overrides")
@@ -118,10 +115,10 @@ class OverrideLinks:
         self._counters = counters
 
     def answer(self, state: State, request: Request, start_response: StartResponse) -> Iterable[bytes] | None:
-        """Answer a request that comes by a link; None for any other.
+        """Answer the request of a link; None for any other request.
 
-        A link that cannot be applied takes the cookie away, and the trace says why. Where it is no address that
-        somebody opens, nothing is there.
+        A link that cannot be applied removes the cookie, and the trace says why. A link that is not opened as a page
+        gets a 404.
         """
         opened = self._open(state, request) if PARAMETER in request.environ.get("QUERY_STRING", "") else None
         if opened is None:
@@ -131,22 +128,17 @@ class OverrideLinks:
         if decision.refused:
             self._counters.refused[decision.refused].advance()
         if opened.query is None:
-            status, fields, body = text_answer(NOT_FOUND, request.method, decided.missing)
-            decided.count(status)
-            start_response(status, fields)
-            return body
-        decided.tally["3"].advance()
+            return decided.start(text_answer(NOT_FOUND, request.method, decided.missing), start_response)
         headers = [
             *_REDIRECT,
             ("Location", _location(request.environ, opened.query)),
             *decided.private[1:],  # in place of its Cache-Control: that of _REDIRECT
             self._cookie.write(request.scheme, opened.signed, opened.seconds),
         ]
-        start_response(_SEE_OTHER, headers)
-        return ()
+        return decided.start((_SEE_OTHER, headers, ()), start_response)
 
     def explained(self, state: State, request: Request, explanation: Explanation) -> Explanation:
-        """Return the explanation of a request that comes by a link, given the one that it had without; else that."""
+        """Return the explanation of a link's request, given the one that it had without the link."""
         opened = None if explanation.answer == "served by name" else self._open(state, request)
         if opened is None:
             return explanation
@@ -161,10 +153,10 @@ class OverrideLinks:
         )
 
     def clearing(self, request: Request, start_response: StartResponse) -> StartResponse:
-        """Return a ``start_response`` that takes a request's cookie away with a page, where it counts no longer.
+        """Return a ``start_response`` that removes the cookie with a page, if its value is not valid any more.
 
-        Browsers forget it when it expires, but the secret may have changed. One of a version that is not in the
-        deployment stays: the version may come back.
+        The browser removes it when it expires, but the secret may have changed. The cookie of a version that is not in
+        the deployment stays: the version may come back.
         """
         signed = self._cookie.read(request.environ) if request.kind == PAGE and request.method in READING else ""
         if not signed:
@@ -184,7 +176,7 @@ class OverrideLinks:
             return None
         if request.kind not in _OPENED_BY:
             return _Opened(state.decider.decide(request), f"not opened: this is a {request.kind}", None)
-        outcome = "the override is taken away"
+        outcome = "the override is removed"
         if value:
             try:
                 signed = value if len(value) > MAX_LENGTH else unquote(value)
@@ -200,14 +192,14 @@ class OverrideLinks:
 
 
 class _Opened(NamedTuple):
-    """What comes of opening a link.
+    """The result of opening a link.
 
     Attributes:
-        decision: What is forced; else what is decided without an override.
-        outcome: The same, told.
-        query: The rest of the query; None where no link is opened.
-        signed: What the cookie is to hold.
-        seconds: For how long; 0 takes it away.
+        decision: The forced version; else the decision without an override.
+        outcome: The result in words, for explanations.
+        query: The remaining query; None if the link is not opened.
+        signed: The new value of the cookie.
+        seconds: The lifetime of the cookie; 0 removes it.
     """
 
     decision: Decision
@@ -218,7 +210,7 @@ class _Opened(NamedTuple):
 
 
 def _taken_out(query: str) -> tuple[str | None, str]:
-    """Return the value of the parameter in a query, of several the first, None without one; and the rest as it is.
+    """Return the first value of the parameter in a query, None without one, and the remaining query.
 
     >>> _taken_out("a=%41&version-override=x&b&version-override=y"), _taken_out("version-override"), _taken_out("a=1")
     (('x', 'a=%41&b'), ('', ''), (None, 'a=1'))
@@ -231,7 +223,7 @@ def _taken_out(query: str) -> tuple[str | None, str]:
 
 
 def _location(environ: WSGIEnvironment, query: str) -> str:
-    """Return the URL of a request with another query: always a path of the same host."""
+    """Return the URL of a request with another query, as a path of the same host."""
     # Two slashes at the start would name another host (RFC 3986 section 4.2).
     location = "/" + quoted_path(environ.get("SCRIPT_NAME", "") + path_of(environ)).lstrip("/")
     return f"{location}?{requoted_query(query)}" if query else location
@@ -244,7 +236,7 @@ def _start(
     headers: Headers,
     exc_info: OptExcInfo | None = None,
 ) -> Callable[[bytes], object]:
-    """Start a response with a cookie, where it has our trace: no shared cache keeps it then."""
+    """Start a response; add the cookie if the response has our trace, because then no shared cache keeps it."""
     if any(name == TRACE for name, _ in headers):
         headers = [*headers, cookie]
     return start_response(status, headers) if exc_info is None else start_response(status, headers, exc_info)
@@ -254,14 +246,14 @@ def check_own_path(path: object) -> str:
     """Return a path that leads to no other host, or raise ``ConfigurationError``."""
     if not isinstance(path, str) or not _OWN_PATH.match(path):
         raise ConfigurationError(
-            f"path={path!r} is no path of this host: write it with one '/' at its beginning and without backslashes, "
-            "as in '/ink?size=m'",
+            f"path={path!r} is not a path of this host: write it with one '/' at its beginning and without "
+            "backslashes, as in '/ink?size=m'",
         )
     return path
 
 
 def check_base(base: object) -> str:
-    """Return what stands before a link's path, without a "/" at its end, or raise ``ConfigurationError``."""
+    """Return the part of a link before its path, without "/" at its end, or raise ``ConfigurationError``."""
     if not isinstance(base, str) or not _BASE.match(base):
         raise ConfigurationError(
             f"base={base!r} is not the beginning of a URL: write base='https://shop.example', or leave it out",

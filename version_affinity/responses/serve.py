@@ -142,9 +142,8 @@ class FileServer:
             sent = self._sent(state, asset, status, request, headers, decided, changes)
             if sent is None:  # the file is gone, or was changed since its version was loaded
                 self._report_missing(asset.path, decision)
-                return _started(
-                    text_answer(NOT_FOUND, request.method, decided.missing, changes), decided, start_response
-                )
+                missing = text_answer(NOT_FOUND, request.method, decided.missing, changes)
+                return decided.start(missing, start_response)
             if (sent[0][0] == "4" and status is OK) or (changes is not None and not is_page(changes)):
                 stamp = None  # the browser shows no page of the version
         if stamp is not None and request.method == "GET":
@@ -181,7 +180,7 @@ class FileServer:
         else:
             allowed = target if isinstance(target, str) else ""
             sent = method_answer(allowed, request.method, decided.missing, changes)
-        return _started(sent, decided, start_response)
+        return decided.start(sent, start_response)
 
     def count_rescue(self, state: State, file: NamedFile, environ: WSGIEnvironment) -> None:
         """Count a file that is served by name as a rescue, if the version that this request would get has none."""
@@ -239,14 +238,6 @@ class FileServer:
     def _report_missing(self, path: str, decision: Decision) -> None:
         self._counters.missing[decision.version].advance()
         self._missing_log("no known version can serve %.200r (decided: %s)", path, trace(decision))
-
-
-def _started(sent: Sent, decided: DecisionHeaders, start_response: StartResponse) -> Iterable[bytes]:
-    """Count and start a response, and return its body."""
-    status, headers, body = sent
-    decided.count(status)
-    start_response(status, headers)
-    return body
 
 
 def _frequent(asset: Asset, environ: WSGIEnvironment, headers: Headers) -> Sent | None:
