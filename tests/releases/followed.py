@@ -7,6 +7,7 @@ import json
 import os
 import threading
 import time
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
 
@@ -142,7 +143,7 @@ def site() -> WSGIApplication:
         # A moment, so that requests at the same time come to different workers.
         time.sleep(float(parse_qs(environ["QUERY_STRING"]).get("seconds", ["0"])[0]))
         status = releases.status()
-        body = json.dumps({"process": os.getpid(), **(status.as_dict() if status else {})}).encode()
+        body = json.dumps({"process": os.getpid(), **(asdict(status) if status else {})}).encode()
         start_response("200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
         return [body]
 

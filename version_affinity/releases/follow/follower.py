@@ -16,12 +16,11 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 from weakref import WeakMethod
 
-from version_affinity.counters import LimitedLog
 from version_affinity.errors import ConfigurationError
 from version_affinity.releases.reports.presence import server_id
 from version_affinity.rollout.background import run
@@ -70,21 +69,9 @@ class WorkerStatus:
     failures: Mapping[str, str]
     error: str
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return the state as a JSON object."""
-        return {**asdict(self), "versions": list(self.versions), "lacking": list(self.lacking)}
-
 
 class Follower(LookingThread):
-    """Follows a log and a directory.
-
-    Args:
-        directory: The uploaded versions.
-        reader: The log.
-        loaded: The versions that are loaded.
-        interval: Seconds between two looks.
-        host: The name of this host in its reports; "" for one that does not report.
-    """
+    """Follows a log and a directory. ``host`` is this host's name in reports; "" for none."""
 
     def __init__(
         self,
@@ -109,7 +96,6 @@ class Follower(LookingThread):
         self._is_unfinished = False
         self._served: Snapshot | None = None
         self._take: WeakMethod[Callable[[Snapshot], None]] | None = None
-        self._error_log = LimitedLog(logging.ERROR)
 
     # The start.
 
@@ -147,11 +133,7 @@ class Follower(LookingThread):
         return snapshot
 
     def follow(self, take: Callable[[Snapshot], None]) -> None:
-        """Hand over a snapshot whenever something has changed.
-
-        Args:
-            take: A method. It is held weakly: when its object is gone, the thread ends.
-        """
+        """Hand over a snapshot whenever something has changed."""
         self._take = WeakMethod(take)
         self.catch_up()
         self.start()
@@ -307,10 +289,6 @@ class Follower(LookingThread):
     def disconnect(self) -> None:
         """Wait for the log, and close it."""
         self.reader.disconnect(STOP_TIMEOUT)
-
-    def report_error(self, details: str) -> None:
-        """Log an unexpected error."""
-        self._error_log("following the releases failed, and is tried again: %s", details)
 
     def close(self) -> None:
         """Stop following. The last snapshot stays."""

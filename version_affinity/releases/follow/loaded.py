@@ -58,10 +58,6 @@ _NAMED: Final = 5
 class KnownVersions:
     """The versions in a releases directory, as of the last look at it.
 
-    Args:
-        directory: The directory.
-        reader: The log.
-
     Attributes:
         uploaded: All versions, by id.
         releases: The known versions, in the order of their uploads. Changes of percentages do not change this order,
@@ -154,10 +150,6 @@ class Failure(NamedTuple):
 class LoadedVersions:
     """The versions that are loaded, each completely. Other threads may read the attributes, which are replaced whole.
 
-    Args:
-        directory: Where the versions are.
-        load: Loads a build.
-
     Attributes:
         versions: The known versions that are loaded, by id, in their order.
         failures: The known versions that could not be loaded.
@@ -180,12 +172,7 @@ class LoadedVersions:
         return any(failure.due <= now for failure in self.failures.values())
 
     def load(self, known: Iterable[Release], *, first: Collection[str] = ()) -> None:
-        """Load the known versions that are not loaded yet, and forget all others. A failure is tried again later.
-
-        Args:
-            known: The versions, in their order.
-            first: The ids of the versions to load first, since a deployment waits for them.
-        """
+        """Load the known versions that are not loaded yet, and forget all others. A failure is tried again later."""
         releases = list(known)
         for release in sorted(releases, key=lambda release: release.id not in first):
             version = release.id

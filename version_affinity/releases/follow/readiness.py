@@ -41,9 +41,6 @@ class Loading(NamedTuple):
 class Readiness:
     """The versions that wait for other workers.
 
-    Args:
-        interval: Seconds between two looks of a worker.
-
     Attributes:
         pause: Seconds that a version waits at least.
 
@@ -85,12 +82,7 @@ class Readiness:
         self.begin(spread=spread | ready, ready=ready)
 
     def begin(self, *, spread: AbstractSet[str], ready: AbstractSet[str]) -> None:
-        """Start, once all versions are loaded.
-
-        Args:
-            spread: The versions that the other workers have had time to load.
-            ready: The versions that may get traffic at once.
-        """
+        """Start, once all versions are loaded."""
         self._started, self._spread, self._ready = time.monotonic(), frozenset(spread), frozenset(ready)
 
     def ready(

@@ -42,11 +42,6 @@ class LogReader:
 
     A log that has less than was read from it, or something else, counts as one that cannot be read.
 
-    Args:
-        log: The log.
-        interval: Seconds between two readings.
-        copy: This host's copy of the log. A worker that starts while the log cannot be read starts from the copy.
-
     Attributes:
         entries: All deployments, oldest first.
         error: Why the log cannot be read now; "" if it can.
@@ -153,12 +148,7 @@ class LogReader:
         return revision if written <= time else 0
 
     def poll(self, seconds: float, before: Callable[[], None]) -> None:
-        """Read the log in a thread of its own, and wait for that at most some seconds. A hung log stops nothing.
-
-        Args:
-            seconds: How long to wait.
-            before: Called in that thread before the reading.
-        """
+        """Read the log in a thread of its own, and wait for that at most some seconds. A hung log stops nothing."""
 
         def read() -> None:
             before()

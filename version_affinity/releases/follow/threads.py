@@ -6,6 +6,7 @@ would never be released. A busy thread, which may wait for the network, goes on 
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import signal
@@ -19,6 +20,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakSet
 
+from version_affinity.counters import LimitedLog
 from version_affinity.rollout.background import is_green, pool
 
 if TYPE_CHECKING:
@@ -33,12 +35,7 @@ _HOOK: Final = "post_fork_hook"
 
 
 class Looks:
-    """When a thread looks: once per interval, and once more when a request asks.
-
-    Args:
-        interval: Seconds between two looks.
-        first: Seconds until the first look; None is the interval.
-    """
+    """When a thread looks: once per interval, and once more when a request asks."""
 
     __slots__ = ("_asked", "_condition", "_due", "_ended", "_ending", "_interval", "_is_idle", "_is_looking", "wanted")
 
@@ -96,31 +93,24 @@ class Looks:
         """
         now = time.monotonic()
         with self._condition:
-            since = now - self._asked
-            if self._ended >= self.wanted:  # no request waits
-                if since < self._interval:
-                    return
+            if self._ended >= self.wanted and now - self._asked >= self._interval:
                 self._asked = now
                 # A look that has started may have seen an older state.
                 self.wanted = self._ended + (2 if self._is_looking else 1)
                 self._condition.notify_all()
-            elif since > PATIENCE:
-                return
-            wanted = self.wanted
-            self._condition.wait_for(lambda: self._ended >= wanted, PATIENCE)
+            if now - self._asked <= PATIENCE:
+                wanted = self.wanted
+                self._condition.wait_for(lambda: self._ended >= wanted, PATIENCE)
 
 
 class LookingThread(ABC):
-    """Base class: a thread that calls ``look`` once per interval, in this process and in those forked from it.
-
-    Args:
-        interval: Seconds between two looks.
-    """
+    """Base class: a thread that calls ``look`` once per interval, in this process and in those forked from it."""
 
     def __init__(self, interval: float) -> None:
         self.interval = interval
         # When the last look ended (``time.monotonic``).
         self.looked = 0.0
+        self._error_log = LimitedLog(logging.ERROR)
         self._looks = Looks(interval)
         self._thread: threading.Thread | None = None
         self._process = 0
@@ -149,10 +139,6 @@ class LookingThread(ABC):
     @abstractmethod
     def disconnect(self) -> None:
         """Wait for other threads, and close all connections."""
-
-    @abstractmethod
-    def report_error(self, details: str) -> None:
-        """Report an unexpected error of a look."""
 
     def start(self) -> None:
         """Start the thread, in this process and in all that are forked from now on."""
@@ -213,11 +199,11 @@ class LookingThread(ABC):
             looks.done()
 
     def safely(self, look: Callable[[], object]) -> None:
-        """Look. An unexpected error is reported, and the last good state keeps serving."""
+        """Look. An unexpected error is logged, and the last good state keeps serving."""
         try:
             look()
         except Exception:  # noqa: BLE001
-            self.report_error(traceback.format_exc())
+            self._error_log("following the releases failed, and is tried again: %s", traceback.format_exc())
         self.looked = time.monotonic()
 
 

@@ -25,11 +25,7 @@ class LogError(Exception):
 
 
 class LogConflictError(LogError):
-    """Another writer has deployed meanwhile. Nothing was written.
-
-    Args:
-        current_revision: The revision of the newest deployment in the log, 0 for an empty log.
-    """
+    """Another writer has deployed meanwhile. Nothing was written."""
 
     def __init__(self, current_revision: int) -> None:
         super().__init__(current_revision)
@@ -62,9 +58,6 @@ class Entry:
         message: Why, "" if no reason was given.
         log_id: A random text that identifies the log, written with its first deployment. "" in logs of release 0.1.
         name: The name of the deployments, which is part of the hash. "" in logs of release 0.1.
-
-    >>> Entry(1, {"v1": 90.0, "v2": 10.0}, "2026-11-24T05:00:00Z").percentages["v2"]
-    10.0
     """
 
     revision: int
@@ -93,11 +86,7 @@ class Entry:
         return self.created == other.created
 
     def as_document(self) -> dict[str, Any]:
-        """Return the entry as a JSON object.
-
-        >>> Entry(1, {"v1": 100.0}, "2026-11-24T05:00:00Z").as_document()["percentages"]
-        {'v1': 100.0}
-        """
+        """Return the entry as a JSON object."""
         return {
             "revision": self.revision,
             "percentages": dict(self.percentages),
@@ -109,11 +98,7 @@ class Entry:
 
     @classmethod
     def from_document(cls, document: object) -> Entry:
-        """Return the entry that a JSON object describes. Unknown keys, which a later release may add, are ignored.
-
-        Raises:
-            LogError: The object does not describe an entry.
-        """
+        """Return the entry that a JSON object describes. Unknown keys, which a later release may add, are ignored."""
         if not isinstance(document, dict):
             raise LogError("it is not an object")
         revision = document.get("revision")
@@ -182,15 +167,7 @@ class DeploymentLog(Protocol):
 def next_entry(
     percentages: Mapping[str, float | None], *, expected: int, author: str, message: str, created: str | None
 ) -> Entry:
-    """Return the deployment that ``DeploymentLog.append`` is to write, exactly as readers will read it.
-
-    Raises:
-        ConfigurationError: The percentages cannot be used.
-        LogError: An argument has the wrong type.
-
-    >>> next_entry({"v1": None}, expected=2, author="ada", message="", created="2026-11-24T05:00:00Z").revision
-    3
-    """
+    """Return the deployment that ``DeploymentLog.append`` is to write, exactly as readers will read it."""
     created = format_time(utc_now()) if created is None else created
     entry = Entry(expected + 1, share(percentages), created, author, message)
     checked = Entry.from_document(entry.as_document())

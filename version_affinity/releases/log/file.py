@@ -67,16 +67,9 @@ class History(NamedTuple):
     last: bytes = b""
 
     def extended(self, data: bytes, name: str) -> History:
-        r"""Return the history with the whole lines that follow. A last line that is not JSON is skipped.
+        r"""Return the history with the whole lines of ``data``, which follow in the file called ``name``.
 
-        A crash of the system can keep the end of a line and lose its beginning.
-
-        Args:
-            data: The bytes that follow. What follows their last newline is not a line yet.
-            name: The file's name, for errors.
-
-        Raises:
-            LogError: A line is damaged.
+        A last line that is not JSON is skipped: a crash of the system can lose the beginning of a line.
 
         >>> History().extended(b'{"revision":1,"percentages":{"v1":100},"created":""}\n{"revision":2,"perc', "a").end
         53
@@ -104,25 +97,14 @@ class History(NamedTuple):
 
 
 def line_of(entry: Entry) -> bytes:
-    """Return an entry as a line, with its newline.
-
-    >>> line_of(Entry(1, {"v1": 100.0}, "2026-11-24T05:00:00Z"))[:44]
-    b'{"revision":1,"percentages":{"v1":100.0},"cr'
-    """
+    """Return an entry as a line, with its newline."""
     text = json.dumps(entry.as_document(), ensure_ascii=False, separators=(",", ":"))
     # A lone surrogate, as in a command line argument that is not UTF-8, becomes an escape that JSON knows.
     return text.encode("utf-8", "backslashreplace") + b"\n"
 
 
 class FileLog:
-    """A ``DeploymentLog`` in a file. It holds no file open.
-
-    Args:
-        file: The file's name. The file may be missing; its directory must exist when something is read or written.
-        name: The name of the deployments, for new entries.
-
-    Attributes:
-        description: The file's name.
+    """A ``DeploymentLog`` in a file, which need not exist yet. It holds no file open.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as directory:

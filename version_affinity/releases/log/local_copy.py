@@ -38,9 +38,6 @@ class LocalCopy:
         level: The level at which a copy that cannot be written is logged. A host may need only the log to start.
         writes: Whether the copy is written, or only read.
         name: The name of the deployments, for entries of release 0.1.
-
-    >>> LocalCopy("no/such/releases/last-known.jsonl").load()
-    []
     """
 
     __slots__ = ("_level", "_logged", "_name", "_writes", "path")
@@ -83,52 +80,36 @@ class LocalCopy:
 
         A copy with more deployments than the log, or with those of another log, is left as it is: it may be the only
         copy of what the log has lost.
-
-        Args:
-            entries: All deployments, from revision 1 on.
         """
         if not self._writes:
             return
-        text = b"".join(line_of(replace(entry, name=entry.name or self._name)) for entry in entries).decode()
-        try:
-            if self._holds(text) or not self._is_older(entries):
-                return
-            with written_beside(self.path, [text]) as unfinished:
-                unfinished.replace(self.path)
-        except OSError as error:
-            self._report("is not written", error.strerror or str(error))
-
-    def _is_older(self, entries: Sequence[Entry]) -> bool:
-        """Return whether these entries continue the copy. A copy that cannot be used counts as older."""
+        entries = [replace(entry, name=entry.name or self._name) for entry in entries]
         try:
             copied = self._read()
         except (LogError, OSError, ValueError, RecursionError):
-            return True
-        if is_continued(copied, entries):
-            return True
-        if not is_continued(entries, copied):  # otherwise another worker of this host has read more
-            self._report("stays as it is", "it has deployments that the log does not have")
-        return False
+            copied = []
+        if not is_continued(copied, entries):
+            if not is_continued(entries, copied):  # otherwise another worker of this host has read more
+                self._report("stays as it is", "it has deployments that the log does not have")
+            return
+        if copied == entries:
+            return
+        try:
+            with written_beside(self.path, [line_of(entry).decode() for entry in entries]) as unfinished:
+                unfinished.replace(self.path)
+        except OSError as error:
+            self._report("is not written", error.strerror or str(error))
 
     def _report(self, what: str, reason: str) -> None:
         if reason != self._logged:
             self._logged = reason
             logger.log(self._level, "The copy of the last known deployments %r %s: %s", str(self.path), what, reason)
 
-    def _holds(self, text: str) -> bool:
-        try:
-            return self.path.read_bytes() == text.encode()
-        except FileNotFoundError:
-            return False
-
 
 def check_same_name(releases: ReleasesDirectory) -> None:
-    """Check that the deployments on this host were made under the name in the settings.
+    """Raise ``ConfigurationError`` if the deployments on this host were made under another name than the settings have.
 
     The name is part of the hash: another name would give many users another version.
-
-    Raises:
-        ConfigurationError: They were made under another name.
     """
     for file in (FILE_NAME, COPY):
         name = _newest_name(releases.path / file)

@@ -52,10 +52,6 @@ return 1
 class RedisLog(RedisPresence):
     """A ``DeploymentLog`` and a ``Presence`` in one Redis database.
 
-    Args:
-        url: ``redis://``, ``rediss://`` (TLS) or ``unix://``; see ``RedisConnection``.
-        name: The name of the deployments. One database can hold several names.
-
     Raises:
         ConfigurationError: The URL or the name cannot be used. A server that does not answer is a ``LogError`` later.
 
@@ -126,15 +122,12 @@ class RedisLog(RedisPresence):
         return entry
 
     def restore(self, entries: Sequence[Entry], *, replace: bool = False) -> None:
-        """Write the history back to a Redis that lost its data, as a host has kept it (``LocalCopy``).
+        """Write a whole history, as a host has kept it (``LocalCopy``), to a Redis that lost its data.
 
-        Args:
-            entries: All deployments, from revision 1 on.
-            replace: Whether they replace the deployments that are there, such as a history begun meanwhile.
+        ``replace`` also overwrites deployments that are there, such as a history that was begun meanwhile.
 
         Raises:
             LogError: The entries are not a whole history, or Redis has deployments. Nothing was written.
-            LogUnavailableError: Redis cannot be reached now.
         """
         if [entry.revision for entry in entries] != list(range(1, len(entries) + 1)) or not entries:
             raise LogError("only a whole history can be restored: give every deployment, from revision 1 on")

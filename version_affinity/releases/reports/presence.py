@@ -31,11 +31,7 @@ class HostReport(NamedTuple):
 
 @runtime_checkable
 class Presence(Protocol):
-    """Where hosts report. A log that several hosts share is one; a file log is not.
-
-    >>> isinstance(object(), Presence)
-    False
-    """
+    """Where hosts report. A log that several hosts share is one; a file log is not."""
 
     def report(self, host: str, versions: Iterable[str], revision: int, *, server: str = "") -> None:
         """Report that a host's server is alive. Repeat every few seconds.

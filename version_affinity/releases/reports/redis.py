@@ -50,12 +50,7 @@ class ServerReport(NamedTuple):
 
 
 class RedisPresence:
-    """A ``Presence`` in Redis.
-
-    Args:
-        connection: The Redis server.
-        name: The name of the deployments.
-    """
+    """A ``Presence`` in Redis."""
 
     __slots__ = ("_connection", "_hosts")
 

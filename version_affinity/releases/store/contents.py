@@ -72,15 +72,7 @@ class Contents(NamedTuple):
 
 
 def source_root(source: str | os.PathLike[str], uploads: Path) -> str:
-    """Return the name of a build directory, all links resolved.
-
-    Args:
-        source: Its name.
-        uploads: The directory of all uploaded versions. It must not be in the build.
-
-    Raises:
-        ConfigurationError: There is no such directory, or it is not a build.
-    """
+    """Return the name of a build directory, all links resolved. It must not contain ``uploads``."""
     try:
         root = Path(os.path.realpath(os.fspath(source)))
         is_directory, exists = root.is_dir(), root.exists()
@@ -100,10 +92,6 @@ def source_root(source: str | os.PathLike[str], uploads: Path) -> str:
 
 def contents_of(root: str, *, allow_source: bool = True) -> Contents:
     """List a build directory. Only the files that say what the directory is are opened.
-
-    Args:
-        root: The absolute name of the directory, all links resolved.
-        allow_source: Whether it may be the source directory of a project.
 
     Raises:
         UploadError: A directory in it cannot be read, or it changes meanwhile.
@@ -146,11 +134,7 @@ def source_changed(file: str) -> UploadError:
 
 
 def read_digests(files: Iterable[SourceFile]) -> dict[str, bytes]:
-    """Read all files, and return the hash of each file's content by its path.
-
-    Raises:
-        UploadError: A file cannot be read, or has changed since it was listed.
-    """
+    """Return the hash of each file's content by its path. The files must not have changed since they were listed."""
     return {file.path: _read(file).digest for file in files}
 
 
@@ -200,13 +184,7 @@ def verify_version(
 ) -> tuple[Skipped, ...]:
     """Hash all files of a version, and return the files that differ from the upload, with what is wrong with each.
 
-    Args:
-        releases: Where the version is.
-        version: Its id.
-        progress: Called after each file with the number of files done, and the number of all files.
-
-    Raises:
-        ConfigurationError: There is no such version.
+    ``progress`` is called after each file with the number of files done, and the number of all files.
     """
     root = os.path.realpath(releases.build_path(version))
     manifest = releases.manifest_path(version)

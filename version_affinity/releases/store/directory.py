@@ -12,9 +12,11 @@ first.
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import stat
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -27,7 +29,7 @@ from .durable import PATIENCE, FileLock, LockedError
 from .settings import SETTINGS, change_retention, make_settings, read_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from .retention import Retention
     from .settings import ReleasesSettings
@@ -39,6 +41,7 @@ _LOG: Final = "deployments.jsonl"
 _MANIFEST: Final = ".json"
 #: Bytes of the longest first line that is read of a manifest. Vite's own manifest is in that line.
 _HEAD: Final = 64 * 1024 * 1024
+_FULL: Final = frozenset((errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)))
 
 
 class ReleasesError(Exception):
@@ -59,6 +62,19 @@ class UploadError(ReleasesError):
 
 class PruneError(ReleasesError):
     """A version could not be removed. It is still there."""
+
+
+@contextmanager
+def explained(path: Path, kind: type[ReleasesError], outcome: str) -> Iterator[None]:
+    """Raise an error of the file system as another one, with the outcome and the remedy."""
+    try:
+        yield
+    except BusyError as error:
+        raise kind(f"{outcome}: {error}") from None
+    except OSError as error:
+        full = error.errno in _FULL
+        remedy = "make room (version-affinity prune)" if full else "do it as a user who may write there"
+        raise kind(f"{outcome}, {str(path)!r} cannot be written to: {error.strerror}: {remedy}") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,26 +127,14 @@ class Release:
 class ReleasesDirectory:
     """An existing releases directory.
 
-    Args:
-        path: Its name.
-
     Raises:
         ConfigurationError: There is no releases directory, or one of a later layout.
 
     Attributes:
         path: Its absolute name, all links resolved.
         name: The name of the deployments.
-        retention: How long versions stay known, as of the last reading of the settings. All versions do if that setting
-            cannot be used.
-        retention_error: Why the setting cannot be used, and the remedy; "" if it can.
-        retention_warning: Which unknown key of the setting is ignored; "" for none.
+        retention, retention_error, retention_warning: As last read; see ``ReleasesSettings``.
         uploads: The directory of all versions.
-
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as directory:
-    ...     releases = ReleasesDirectory.init(directory, name="storefront")
-    ...     ReleasesDirectory(directory).name, releases.versions()
-    ('storefront', {})
     """
 
     __slots__ = ("_heads", "_stamp", "name", "path", "retention", "retention_error", "retention_warning", "uploads")
@@ -153,17 +157,11 @@ class ReleasesDirectory:
 
     @classmethod
     def init(cls, path: str | os.PathLike[str], *, name: str, retention: Retention | None = None) -> ReleasesDirectory:
-        """Make a releases directory, or open an existing one of the same name.
-
-        Args:
-            path: Its name. An existing directory must be empty.
-            name: The name of the deployments, ``[a-z][a-z0-9_-]*``. It is part of the hash that assigns users, so it
-                cannot be changed later.
-            retention: How long versions stay known; None for the default, or for the setting of an existing directory.
+        """Make a releases directory in a new or empty directory, or open an existing one of the same name.
 
         Raises:
             ConfigurationError: The name cannot be used; the directory has another name, another retention or other
-                files; or it cannot be made.
+                files, or cannot be made.
         """
         check_name(name)
         directory = _resolved(path)
@@ -198,10 +196,7 @@ class ReleasesDirectory:
         return releases
 
     def refresh_settings(self) -> str:
-        """Read the settings again if they have changed. Return why they cannot be used, "" if they can.
-
-        Settings that cannot be used change nothing here. A changed name is an error too.
-        """
+        """Read the settings again if they have changed. If they cannot be used, return why, and change nothing."""
         try:
             status = (self.path / SETTINGS).stat()
             stamp = status.st_ino, status.st_size, status.st_mtime_ns
@@ -227,35 +222,22 @@ class ReleasesDirectory:
     def change_retention(self, retention: Retention, *, expected: Retention | None = None) -> None:
         """Change how long versions stay known. All processes that follow the directory notice within a moment.
 
-        Args:
-            retention: The new retention.
-            expected: The retention that the new one is based on; None for any.
+        ``expected`` is the retention that the new one is based on; None is any.
 
         Raises:
-            ConfigurationError: The settings cannot be read.
             RetentionConflictError: The retention is not the expected one. The attribute is the actual one now.
             ReleasesError: The settings cannot be written.
         """
-        try:
-            with publishing(self):
-                self._take(read_settings(self.path))
-                if expected is not None and self.retention != expected:
-                    raise RetentionConflictError(f"the retention is {self.retention.in_words()} by now")
-                change_retention(self.path, retention)
-        except OSError as error:
-            raise ReleasesError(
-                f"{str(self.path / SETTINGS)!r} cannot be changed: {error.strerror}: do it as a user who may write "
-                "there",
-            ) from error
+        with explained(self.path / SETTINGS, ReleasesError, "the retention is not changed"), publishing(self):
+            self._take(read_settings(self.path))
+            if expected is not None and self.retention != expected:
+                raise RetentionConflictError(f"the retention is {self.retention.in_words()} by now")
+            change_retention(self.path, retention)
         self.retention = retention
         self.retention_error = ""
 
     def versions(self) -> dict[str, Release]:
-        """Return the uploaded versions by id, the oldest first. A manifest that has not changed is not read again.
-
-        Raises:
-            OSError: The directory cannot be read.
-        """
+        """Return the uploaded versions by id, the oldest first. A manifest that has not changed is not read again."""
         heads: dict[str, tuple[tuple[int, int, int], Release | None]] = {}
         releases = []
         with os.scandir(self.uploads) as entries:
@@ -280,11 +262,7 @@ class ReleasesDirectory:
         return {release.id: release for release in releases}
 
     def release(self, version: str) -> Release:
-        """Return an uploaded version.
-
-        Raises:
-            ConfigurationError: There is none with this id.
-        """
+        """Return an uploaded version, or raise ``ConfigurationError``."""
         file = self.manifest_path(version)
         release = _head(version, str(file)) if file.is_file() and self.build_path(version).is_dir() else None
         if release is None:
@@ -295,29 +273,17 @@ class ReleasesDirectory:
         return release
 
     def all_ids(self) -> list[str]:
-        """Return the ids of all versions that have a build or a manifest, including those that cannot be used.
-
-        Raises:
-            OSError: The directory cannot be read.
-        """
+        """Return the ids of all versions that have a build or a manifest, including those that cannot be used."""
         with os.scandir(self.uploads) as entries:
             found = [entry.name for entry in entries if entry.is_dir() or entry.name.endswith(_MANIFEST)]
         return sorted(filter(is_release_id, {name.removesuffix(_MANIFEST) for name in found}))
 
     def build_path(self, version: str) -> Path:
-        """Return the directory of a version's build, which may not exist.
-
-        Raises:
-            ConfigurationError: The id cannot be used.
-        """
+        """Return the directory of a version's build, which may not exist."""
         return self.uploads / check_release_id(version)
 
     def manifest_path(self, version: str) -> Path:
-        """Return the file of a version's manifest, which may not exist.
-
-        Raises:
-            ConfigurationError: The id cannot be used.
-        """
+        """Return the file of a version's manifest, which may not exist."""
         return self.uploads / f"{check_release_id(version)}{_MANIFEST}"
 
     def __repr__(self) -> str:
@@ -325,12 +291,7 @@ class ReleasesDirectory:
 
 
 def publishing(releases: ReleasesDirectory, *, patience: float = PATIENCE) -> FileLock:
-    """Wait for the lock that every change of the versions or the retention holds, and return it.
-
-    Raises:
-        BusyError: Another process holds it for all these seconds.
-        OSError: Its file cannot be made or opened.
-    """
+    """Return the lock that every change of the versions or the retention holds, or raise ``BusyError``."""
     try:
         return FileLock.acquire(releases.uploads / ".lock", patience=patience, guards=releases.uploads)
     except LockedError as error:
@@ -361,12 +322,7 @@ def is_release_id(version: str) -> bool:
 
 
 def read_head(file: str | os.PathLike[str]) -> Mapping[str, object]:
-    """Return what a manifest says besides its files. Its first line is enough for that, as this package writes it.
-
-    Raises:
-        OSError: It cannot be read.
-        InventoryError: It is not a manifest.
-    """
+    """Return what a manifest says besides its files. Its first line is enough, as this package writes it."""
     with open(file, "rb") as reader:  # noqa: PTH123
         first = reader.readline(_HEAD)
         try:

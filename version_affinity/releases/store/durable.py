@@ -44,11 +44,7 @@ _SIGNED: Final = ("pid", "host", "command", "since")
 
 
 def sync(file: str | os.PathLike[str]) -> None:
-    """Wait until the content of a file is on the disk.
-
-    Raises:
-        OSError: The disk does not take it.
-    """
+    """Wait until the content of a file is on the disk."""
     descriptor = os.open(file, _SYNC_FLAGS)
     try:
         os.fsync(descriptor)
@@ -57,11 +53,7 @@ def sync(file: str | os.PathLike[str]) -> None:
 
 
 def sync_directory(directory: str | os.PathLike[str]) -> None:
-    """Wait until the names in a directory are on the disk, if the system supports that.
-
-    Raises:
-        OSError: The disk does not take them.
-    """
+    """Wait until the names in a directory are on the disk, if the system supports that."""
     if not _POSIX:
         return
     try:
@@ -72,11 +64,7 @@ def sync_directory(directory: str | os.PathLike[str]) -> None:
 
 
 def write_new(file: Path, text: Iterable[str]) -> None:
-    """Write a new file, and wait until it is on the disk.
-
-    Raises:
-        OSError: The file cannot be written, or exists already.
-    """
+    """Write a new file, and wait until it is on the disk."""
     with file.open("x", encoding="utf-8", newline="") as writer:
         writer.writelines(text)
         writer.flush()
@@ -85,19 +73,7 @@ def write_new(file: Path, text: Iterable[str]) -> None:
 
 @contextmanager
 def written_beside(final: Path, text: Iterable[str]) -> Iterator[Path]:
-    """Write a file atomically: the block gets a new file beside ``final``, and renames it.
-
-    Raises:
-        OSError: The file cannot be written.
-
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as directory:
-    ...     file = Path(directory, "settings.json")
-    ...     with written_beside(file, ["{}"]) as unfinished:
-    ...         _ = unfinished.replace(file)
-    ...     file.read_text()
-    '{}'
-    """
+    """Write a file atomically: the block gets a new file beside ``final``, and renames it to that."""
     unfinished = final.with_name(f".{final.name}.{secrets.token_hex(8)}")
     try:
         write_new(unfinished, text)
@@ -151,11 +127,7 @@ class FileLock:
 
     @classmethod
     def try_acquire(cls, file: str | os.PathLike[str], *, guards: str | os.PathLike[str] = "") -> FileLock | None:
-        """Return the lock, None if it is held.
-
-        Raises:
-            OSError: The file cannot be made or opened.
-        """
+        """Return the lock, None if it is held."""
         descriptor = _open(file, guards or Path(file).parent)
         try:
             _try_lock(descriptor)

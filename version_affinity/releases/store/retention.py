@@ -95,9 +95,6 @@ class Retention:
     def from_dict(cls, settings: object) -> Retention:
         """Return the retention that a JSON object describes. Missing keys have their defaults, others are ignored.
 
-        Raises:
-            ConfigurationError: A value cannot be used.
-
         >>> Retention.from_dict({"younger_than": "30d"})
         Retention(keep=10, younger_than=datetime.timedelta(days=30))
         """
@@ -135,17 +132,7 @@ class PrunePlan:
 def known_versions(
     releases: ReleasesDirectory, entries: Sequence[Entry], retention: Retention, *, now: datetime | None = None
 ) -> list[str]:
-    """Return the ids of the known versions that are uploaded here: the current deployment's first, then the newest.
-
-    Args:
-        releases: The uploaded versions.
-        entries: All deployments, oldest first.
-        retention: How long versions stay known.
-        now: The present, with a time zone; by default this host's clock.
-
-    Raises:
-        OSError: The directory cannot be read.
-    """
+    """Return the ids of the known versions that are uploaded here: the current deployment's first, then the newest."""
     return list(_kept(releases.versions(), entries, retention, now or utc_now()))
 
 
@@ -159,11 +146,7 @@ def prune_plan(
 
 
 def rollback_target(entries: Sequence[Entry]) -> Entry | None:
-    """Return the deployment that a rollback returns to: the newest earlier one with another version at 100 %.
-
-    Args:
-        entries: All deployments, oldest first.
-    """
+    """Return the deployment that a rollback returns to: the newest earlier one with another version at 100 %."""
     if not entries:
         return None
     now = _whole(entries[-1])
@@ -179,11 +162,7 @@ def _whole(entry: Entry) -> str | None:
 
 
 def needed(entries: Sequence[Entry]) -> dict[str, str]:
-    """Return the versions that must stay whatever the retention is, and why. The current deployment's come first.
-
-    Args:
-        entries: All deployments, oldest first.
-    """
+    """Return the versions that must stay whatever the retention is, and why. The current deployment's come first."""
     if not entries:
         return {}
     stay = dict.fromkeys(entries[-1].percentages, _CURRENT)

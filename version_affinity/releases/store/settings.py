@@ -43,11 +43,7 @@ class ReleasesSettings(NamedTuple):
 
 
 def read_settings(directory: Path) -> ReleasesSettings:
-    """Return the settings of a releases directory.
-
-    Raises:
-        ConfigurationError: The file is missing or cannot be read, or the name cannot be used.
-    """
+    """Return the settings of a releases directory. If even the name cannot be used, raise ``ConfigurationError``."""
     settings = _read(directory)
     file = str(directory / SETTINGS)
     try:
@@ -74,11 +70,7 @@ def _given_retention(settings: dict[str, Any]) -> Any:
 
 
 def make_settings(directory: Path, name: str, retention: Retention | None) -> None:
-    """Write the settings of a new directory, atomically. Settings that another process writes meanwhile are kept.
-
-    Raises:
-        OSError: They cannot be written.
-    """
+    """Write the settings of a new directory, atomically. Settings that another process writes meanwhile are kept."""
     given = {} if retention is None else {_RETENTION: retention.as_dict()}
     final = directory / SETTINGS
     with written_beside(final, [json.dumps({"name": name, "layout": _LAYOUT, **given}), "\n"]) as unfinished:
@@ -91,12 +83,7 @@ def make_settings(directory: Path, name: str, retention: Retention | None) -> No
 
 
 def change_retention(directory: Path, retention: Retention) -> None:
-    """Replace the retention in the settings, atomically.
-
-    Raises:
-        ConfigurationError: The settings cannot be read.
-        OSError: They cannot be written.
-    """
+    """Replace the retention in the settings, atomically."""
     final = (directory / SETTINGS).resolve()  # a symbolic link stays one
     settings = _read(directory)
     given = _given_retention(settings)
@@ -112,11 +99,7 @@ def change_retention(directory: Path, retention: Retention) -> None:
 
 
 def unfinished_settings(directory: Path) -> list[Path]:
-    """Return the files of settings that are being written, or whose writer was killed.
-
-    Raises:
-        OSError: The directory cannot be read.
-    """
+    """Return the files of settings that are being written, or whose writer was killed."""
     final = (directory / SETTINGS).resolve()
     start = f".{final.name}."
     with os.scandir(final.parent) as entries:

@@ -7,10 +7,9 @@ them.
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import Callable  # noqa: TC003 - of a public alias
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from hashlib import sha256
@@ -38,12 +37,12 @@ from .contents import (
     verify_version,
     with_stale_siblings,
 )
-from .directory import BusyError, Release, UploadError, check_release_id, publishing, read_head
+from .directory import Release, UploadError, check_release_id, explained, publishing, read_head
 from .durable import sync, sync_directory, write_new
 from .workspace import UPLOAD, sweep, workspace
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from .contents import SourceFile
@@ -61,7 +60,6 @@ _MODE: Final = 0o444 if os.name == "posix" else 0o666
 _TELLING_NS: Final = 11 * 365 * 86_400 * 1_000_000_000
 _MOMENT: Final = timedelta(microseconds=1)
 _BLOCK: Final = 1024 * 1024
-_FULL: Final = frozenset((errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +131,7 @@ def upload(
     size = sum(file.size for file in contents.files)
     id = version or content[:_ID_LENGTH]  # noqa: A001
     release = Release(id, "", author, tag, message, len(contents.files), size, content)
-    with _explained(releases):
+    with explained(releases.uploads, UploadError, "nothing was uploaded"):
         sweep(releases)
         existing = _existing(releases, release)
         is_damaged = existing is not None and bool(verify_version(releases, existing.id))
@@ -146,16 +144,13 @@ def upload(
             if contents_of(root) != contents:
                 raise source_changed(root)
             published = _publish(releases, work, release, inventory, mends=is_damaged)
-    skipped = (*contents.skipped, *unused)
-    if published is not release:
-        # Another process was first.
-        return Uploaded(**asdict(published), is_new=False, skipped=skipped, doubt=contents.doubt)
+    is_first = published is release  # otherwise another process has uploaded the same
     return Uploaded(
         **asdict(published),
-        is_new=not is_damaged,
-        is_mended=is_damaged,
-        linked=linked,
-        skipped=skipped,
+        is_new=is_first and not is_damaged,
+        is_mended=is_first and is_damaged,
+        linked=linked if is_first else 0,
+        skipped=(*contents.skipped, *unused),
         doubt=contents.doubt,
     )
 
@@ -356,20 +351,3 @@ def _publish(
                     after.rename(before)
             raise
     return release
-
-
-@contextmanager
-def _explained(releases: ReleasesDirectory) -> Iterator[None]:
-    """Add the remedy to an error of the file system."""
-    try:
-        yield
-    except BusyError as error:
-        raise UploadError(f"nothing was uploaded: {error}") from None
-    except OSError as error:
-        if error.errno in _FULL:
-            remedy = "make room (version-affinity prune), then upload again"
-        else:
-            remedy = "upload as a user who may write there, to a disk that takes it"
-        raise UploadError(
-            f"nothing was uploaded, {str(releases.uploads)!r} cannot be written to: {error.strerror}: {remedy}"
-        ) from error

@@ -69,11 +69,7 @@ class Workspace:
 
 @contextmanager
 def workspace(releases: ReleasesDirectory, kind: str) -> Iterator[Workspace]:
-    """Make a workspace of a kind, ``UPLOAD`` or ``PRUNE``. Its contents are removed at the end.
-
-    Raises:
-        OSError: It cannot be made.
-    """
+    """Make a workspace of a kind, ``UPLOAD`` or ``PRUNE``. Its contents are removed at the end."""
     path = releases.uploads / f"{kind}{secrets.token_hex(8)}"
     path.mkdir()
     try:
