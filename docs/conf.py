@@ -47,11 +47,18 @@ def _as_text(line: str) -> str:
 
 
 def help_as_markup(_app: Sphinx, _context: Context, lines: list[str]) -> None:
-    """Turn a command's help, which is plain text, into reStructuredText: indented lines are examples."""
+    """Turn a command's help, which is plain text, into reStructuredText: indented lines are lists or examples."""
     written: list[str] = []
     for line in lines:
         text = line.removeprefix("| ")
-        if text.startswith("  "):
+        item = text.lstrip()
+        if item.startswith("- "):
+            if not (written and written[-1].startswith(("* ", "  "))):
+                written.append("")
+            written.append(f"* {_as_text(item[2:])}")
+        elif item != text and written and written[-1].startswith(("* ", "  ")) and not written[-1].startswith("   "):
+            written.append(f"  {_as_text(item)}")
+        elif text.startswith("  "):
             if not (written and written[-1].startswith("   ")):
                 written += ["", ".. code-block:: text", ""]
             written.append(f"   {text}")
