@@ -41,22 +41,16 @@ class Followed(NamedTuple):
 
 
 class Trace(NamedTuple):
-    """The result of following all references.
-
-    Attributes:
-        broken: The references that lead nowhere.
-        loaded: The files that pages load, each with a reference to it.
-        faults: By file, the faults in import maps and in web app manifests.
-        documents: The references by file, those of import maps and of web app manifests included.
-        manifests: The web app manifests.
-        outside: The URL paths of scripts and style sheets that pages load from outside of the mount.
-    """
+    """The result of following all references: those that lead nowhere, and the files that pages load."""
 
     broken: tuple[Followed, ...]
+    #: Each file with a reference to it.
     loaded: Mapping[str, Followed | None]
+    #: In import maps and in web app manifests.
     faults: Mapping[str, tuple[Fault, ...]]
     documents: Mapping[str, Document]
     manifests: Collection[str]
+    #: The URL paths of scripts and style sheets that pages load from outside of the mount.
     outside: Collection[str]
 
 

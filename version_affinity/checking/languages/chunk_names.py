@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 _FUNCTIONS: Final = ("arrow_function", "function_expression")
 _EQUAL: Final = ("===", "==")
+#: Nodes with the value of their only child.
+_WRAPPERS: Final = ("parenthesized_expression", "return_statement", "statement_block", "template_substitution")
 #: The greatest depth of an expression: a name is a sum of a dozen parts, a chain of conditions may have more.
 _DEPTH: Final = 200
 _CHUNKS: Final = 10_000
@@ -81,7 +83,9 @@ def _value(node: Node | None, call: _Call, depth: int) -> str | None:  # noqa: C
         return _constant(node)
     if kind == "identifier":
         return call.id if name(node) == call.parameter else None
-    if kind in ("parenthesized_expression", "return_statement", "statement_block"):
+    if kind == "string_fragment":
+        return (node.text or b"").decode("utf-8", "replace")
+    if kind in _WRAPPERS:
         return _value(node.named_children[0], call, depth - 1) if node.named_child_count == 1 else None
     if kind == "ternary_expression":
         condition = _is_equal(node.child_by_field_name("condition"), call)
@@ -91,7 +95,7 @@ def _value(node: Node | None, call: _Call, depth: int) -> str | None:  # noqa: C
     if kind == "subscript_expression":
         return _looked_up(node, call, depth - 1)
     if kind == "template_string":
-        return _joined([_part(child, call, depth - 1) for child in node.named_children])
+        return _joined([_value(child, call, depth - 1) for child in node.named_children])
     if kind == "binary_expression":
         first = _value(node.child_by_field_name("left"), call, depth - 1)
         if _operator(node) == "||" and first:
@@ -99,13 +103,6 @@ def _value(node: Node | None, call: _Call, depth: int) -> str | None:  # noqa: C
         second = _value(node.child_by_field_name("right"), call, depth - 1)
         return _joined([first, second]) if _operator(node) == "+" else second if _operator(node) == "||" else None
     return None
-
-
-def _part(node: Node, call: _Call, depth: int) -> str | None:
-    """Return a part of a template."""
-    if node.type == "string_fragment":
-        return (node.text or b"").decode("utf-8", "replace")
-    return _value(node.named_children[0], call, depth) if node.type == "template_substitution" else None
 
 
 def _looked_up(node: Node, call: _Call, depth: int) -> str | None:

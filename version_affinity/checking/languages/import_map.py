@@ -17,14 +17,10 @@ Addresses: TypeAlias = "tuple[tuple[str, str | None], ...]"
 
 
 class ImportMap(NamedTuple):
-    """The import maps of a page, merged.
-
-    Attributes:
-        imports: The specifiers of every module. Those that are URLs are resolved.
-        scopes: The paths, the longest first, whose modules have specifiers that outrank these.
-    """
+    """The import maps of a page, merged: the specifiers of every module, with URLs resolved."""
 
     imports: Addresses = ()
+    #: The paths, the longest first, whose modules have specifiers that outrank these.
     scopes: tuple[tuple[str, Addresses], ...] = ()
 
     def address_of(self, specifier: str, base: str) -> str | None:
@@ -39,14 +35,13 @@ class ImportMap(NamedTuple):
         True
         """
         name = _normalised(specifier, base)
-        for scope, addresses in self.scopes:
-            if scope == base or (scope.endswith("/") and base.startswith(scope)):
-                found = _match(name, addresses)
-                if found is not None:
-                    return found[0]
-        found = _match(name, self.imports)
-        if found is not None:
-            return found[0]
+        scopes = (at for scope, at in self.scopes if scope == base or (scope.endswith("/") and base.startswith(scope)))
+        for addresses in (*scopes, self.imports):
+            for start, address in addresses:
+                if start == name:
+                    return address
+                if start.endswith("/") and name.startswith(start):
+                    return address and resolve("./" + name[len(start) :], address)
         if name.startswith("/"):
             return name
         # A relative URL may be of another origin, too: that of its base.
@@ -105,13 +100,3 @@ def _frozen(addresses: dict[str, str | None]) -> Addresses:
 
 def _normalised(specifier: str, base: str) -> str:
     return resolve(specifier, base) if specifier.startswith(_RELATIVE) else specifier
-
-
-def _match(name: str, addresses: Addresses) -> tuple[str | None] | None:
-    """Return the address of a specifier, in a tuple; None if it has none."""
-    for specifier, address in addresses:
-        if specifier == name:
-            return (address,)
-        if specifier.endswith("/") and name.startswith(specifier):
-            return (address if not address else resolve("./" + name[len(specifier) :], address),)
-    return None
