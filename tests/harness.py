@@ -19,10 +19,18 @@ if TYPE_CHECKING:
 
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
+    from version_affinity import VersionAffinity
+    from version_affinity.rollout.state import State
+
 #: The headers of a browser's top-level navigation.
 NAVIGATION = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document", "Sec-Fetch-Site": "none"}
 #: Those of a script that its page loads.
 SCRIPT = {"Sec-Fetch-Mode": "cors", "Sec-Fetch-Dest": "script", "Sec-Fetch-Site": "same-origin"}
+
+
+def state_of(affinity: VersionAffinity) -> State:
+    """Return the state that requests read now."""
+    return affinity.exchange({}).state
 
 
 def write_build(directory: Path, files: Mapping[str, str | bytes]) -> Path:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.builds import Answer, write_builds
-from tests.harness import write_build
+from tests.harness import state_of, write_build
 from version_affinity import (
     ConfigurationError,
     Cookie,
@@ -334,9 +334,9 @@ def test_changes(root: Path, change: Callable[[VersionAffinity, Path], object], 
     """A change that cannot be made is refused with the version and the remedy, and changes nothing."""
     versions = [Version("v1", root / "v1", percentage=90), Version("v2", root / "v2", percentage=10)]
     affinity = VersionAffinity(None, versions, retained=[Version("v0", root / "v0")])
-    before = affinity._state
+    before = state_of(affinity)
     refused(lambda: change(affinity, root), *words)
-    assert affinity._state is before
+    assert state_of(affinity) is before
 
 
 def test_all_is_checked_before_a_directory_is_read(tmp_path: Path) -> None:
@@ -390,9 +390,9 @@ def test_root(root: Path, as_path: Callable[[Path], Any], monkeypatch: pytest.Mo
     affinity = VersionAffinity(None, [Version("v1", "v1")], retained=[Version("v0", root / "v0")], root=as_path(root))
     affinity.add(Version("v2", "v2"))
     assert affinity.known == ("v1", "v0", "v2")
-    before = affinity._state
+    before = state_of(affinity)
     refused(lambda: affinity.add(Version("v3", "v3")), "version 'v3'", "does not exist", str(root / "v3"))
-    assert affinity._state is before
+    assert state_of(affinity) is before
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import json
 import logging
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -234,13 +235,15 @@ def messages(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [record.getMessage() for record in caplog.records]
 
 
-def test_log_is_limited(caplog: pytest.LogCaptureFixture) -> None:
+def test_log_is_limited(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     """In one span of time no more lines than the burst are logged; the next span says how many were left out."""
+    now = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
     log = LimitedLog(logging.WARNING, burst=3, seconds=3600)
     for number in range(10):
         log("line %d", number)
     assert messages(caplog) == ["line 0", "line 1", "line 2"]
-    log._since -= 3600
+    now[0] += 3600
     for number in range(10, 20):
         log("line %d", number)
     assert messages(caplog)[3:] == [
@@ -249,9 +252,9 @@ def test_log_is_limited(caplog: pytest.LogCaptureFixture) -> None:
         "line 11",
         "line 12",
     ]
-    log._since -= 3600
+    now[0] += 3600
     log("line 20")
-    log._since -= 3600
+    now[0] += 3600
     log("line 21")
     assert messages(caplog)[7:] == ["7 more messages like the next one were left out", "line 20", "line 21"]
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from tests.budget import budget
 from tests.builds import COLLISION, DIFFERING, ENTRY, EQUAL, OWN, SHARED, build_of
-from tests.harness import write_build
+from tests.harness import state_of, write_build
 from tests.model.browser_model import environ_of, send
 from version_affinity import Cookie, Header, Version, VersionAffinity
 from version_affinity.decision import decider as decisions
@@ -180,7 +180,7 @@ def check_workers(
             _, body, _ = browser.get(affinity, "/", NAVIGATION)
             assert body.decode().endswith(f"page of {version}"), "1c: the next page is the one that the worker keeps"
         else:
-            assert version == affinity._state.baseline
+            assert version == state_of(affinity).baseline
 
 
 WORKERS = {

@@ -16,7 +16,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.budget import budget
-from tests.harness import NAVIGATION, SCRIPT, checked, write_build
+from tests.harness import NAVIGATION, SCRIPT, checked, state_of, write_build
 from tests.model.browser_model import Response, environ_of, send
 from version_affinity import Cookie, Deployment, Header, Version, VersionAffinity, asset_tags, asset_url, sign_override
 
@@ -810,7 +810,7 @@ def both_paths(request: pytest.FixtureRequest, builds: dict[str, Path]) -> tuple
     versions = [Version(version, directory, percentage=None) for version, directory in builds.items()]
     memory = 1 << 20 if request.param == "in memory" else 0
     fast, general = (VersionAffinity(None, versions, keys=[Cookie("user_id")], memory=memory) for _ in range(2))
-    general._state.catalog.names.clear()
+    state_of(general).catalog.names.clear()
     return fast, general
 
 

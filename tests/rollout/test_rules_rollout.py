@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.builds import NAME, SPLIT, Answer, key_of, pinned, rollout
-from tests.harness import NAVIGATION, SCRIPT, client, write_build
+from tests.harness import NAVIGATION, SCRIPT, client, state_of, write_build
 from version_affinity import StaticAssets, Version
 
 if TYPE_CHECKING:
@@ -485,9 +485,9 @@ def test_the_newest_live_owner_follows_deployments(of: Builds, caplog: pytest.Lo
         affinity.deploy(shares)
         assert policy(asked.get(SHARED)) == expected
         assert policy(asked.get(SHARED, headers={"If-None-Match": "*"})) == expected
-        catalog = affinity._state.catalog
+        catalog = state_of(affinity).catalog
         affinity.deploy(dict(reversed(shares.items())))
-        assert affinity._state.catalog is catalog
+        assert state_of(affinity).catalog is catalog
     assert len(caplog.records) == 1
     affinity.deploy({"v2": 100})
     affinity.retire("v1")
@@ -611,19 +611,19 @@ def test_a_deployment_makes_nothing_anew_that_does_not_depend_on_it(of: Builds) 
         "v2": {SHARED[1:]: "", "assets/own-Cw4gUh6j.js": "", "b.txt": "2"},
     }
     affinity = of(files, {"v1": 100.0, "v2": 0.0}, Answer())
-    first = affinity._state.catalog
+    first = state_of(affinity).catalog
     asked = client(affinity)
     assert asked.get("/b.txt").text == "the app"
     for percentages in ({"v1": 90, "v2": 10}, {"v2": 100}, {"v1": 100}, {"v1": 50, "v2": 50}):
         affinity.deploy(percentages)
-        catalog = affinity._state.catalog
+        catalog = state_of(affinity).catalog
         for kept in ("named", "directories", "app_in_some_versions", "different_bytes", "builds", "bits"):
             assert getattr(catalog, kept) is getattr(first, kept), kept
         assert asked.get("/b.txt", headers={"Version-Key": "a"}).text == "2"
         assert asked.get("/a.txt", headers={"Version-Key": "a"}).text == "1"
     published = catalog
     affinity.deploy({"v1": 20, "v2": 80})
-    assert affinity._state.catalog is published
+    assert state_of(affinity).catalog is published
 
 
 def test_what_the_collector_walks(of: Builds) -> None:
@@ -633,7 +633,7 @@ def test_what_the_collector_walks(of: Builds) -> None:
     plain = {f"{number}.txt": str(number) for number in range(count)}
     affinity = of({"v1": {**files, **plain, **RULE}, "v2": INDEX}, {"v1": 100.0, "v2": 0.0}, Answer())
     affinity.deploy({"v1": 50.0, "v2": 50.0})
-    catalog = affinity._state.catalog
+    catalog = state_of(affinity).catalog
     assert catalog.named == {}
     for name in catalog.names:
         catalog.make_named(name)

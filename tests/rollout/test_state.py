@@ -12,7 +12,7 @@ import pytest
 from werkzeug.test import create_environ
 
 from tests.builds import COLLISION, DIFFERING, ENTRY, OWN, SHARED, Answer, key_of, pinned, rollout, write_builds
-from tests.harness import NAVIGATION, SCRIPT, client
+from tests.harness import NAVIGATION, SCRIPT, client, state_of
 from version_affinity import ConfigurationError, StaticAssets, Version, VersionAffinity
 
 if TYPE_CHECKING:
@@ -248,6 +248,13 @@ def test_staged_versions_that_collide(builds: dict[str, Path]) -> None:
     assert asked.get(COLLISION, headers={"Version-Override": "v0"}).text == "// chunk of v0"
 
 
+def memory_used(affinity: VersionAffinity) -> int:
+    """Return how many bytes of file content are held."""
+    app = state_of(affinity).versions["v1"].app
+    assert isinstance(app, StaticAssets)
+    return app.memory.used
+
+
 @pytest.mark.parametrize(
     "version",
     [
@@ -259,11 +266,11 @@ def test_staged_versions_that_collide(builds: dict[str, Path]) -> None:
 def test_failed_add_changes_nothing(builds: dict[str, Path], version: object) -> None:
     """A version that cannot be added is refused and leaves everything as it was, the memory included."""
     affinity = rollout(builds, Answer(), {"v1": 100})
-    state, used = affinity._state, affinity._rollout._memory.used
+    state, used = state_of(affinity), memory_used(affinity)
     with pytest.raises(ConfigurationError):
         affinity.add(version(builds))  # type: ignore[operator]
-    assert affinity._state is state
-    assert affinity._rollout._memory.used == used
+    assert state_of(affinity) is state
+    assert memory_used(affinity) == used
 
 
 def test_retire(builds: dict[str, Path]) -> None:
@@ -284,12 +291,12 @@ def test_retire(builds: dict[str, Path]) -> None:
 def test_retire_gives_memory_back(builds: dict[str, Path]) -> None:
     """Loading and retiring over and over ends with the memory of what is still known."""
     affinity = rollout(builds, None, {"v1": 100})
-    used = affinity._rollout._memory.used
+    used = memory_used(affinity)
     for _ in range(3):
         affinity.add(Version("v0", builds["v0"]))
-        assert affinity._rollout._memory.used > used
+        assert memory_used(affinity) > used
         affinity.retire("v0")
-        assert affinity._rollout._memory.used == used
+        assert memory_used(affinity) == used
 
 
 def test_retire_leaves_a_given_build_alone(builds: dict[str, Path]) -> None:
@@ -356,7 +363,7 @@ def test_key_keeps_its_version_over_changes(builds: dict[str, Path]) -> None:
 def test_what_is_replaced_is_freed_at_once(builds: dict[str, Path]) -> None:
     """An old state holds tens of thousands of objects: none waits for a garbage collection, which requests wait for."""
     affinity = rollout(builds, None, {"v1": 100}, retained=["v0"])
-    replaced = weakref.ref(affinity._state.decider)
+    replaced = weakref.ref(state_of(affinity).decider)
     gc.disable()
     try:
         affinity.retire("v0")

@@ -12,7 +12,6 @@ from werkzeug.test import create_environ, run_wsgi_app
 
 from tests.harness import NAVIGATION, SCRIPT, write_build
 from version_affinity import Cookie, Version, VersionAffinity
-from version_affinity.decision.request import Request
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -96,8 +95,7 @@ def test_hundreds_of_versions(tmp_path: Path, caplog: pytest.LogCaptureFixture) 
 def test_a_request_that_ends_after_its_version(tmp_path: Path) -> None:
     """What a late request makes anew for a version that has gone goes with the next one."""
     affinity = VersionAffinity(None, [Version("v0", build(tmp_path, "v0"))], keys=[Cookie("user")])
-    old = affinity._state
-    decision = old.decider.decide(Request(create_environ("/", headers=NAVIGATION), affinity._cookie))
+    decision = affinity.exchange(create_environ("/", headers=NAVIGATION)).decision
     one_more(affinity, tmp_path, 1)
     decided = affinity._finisher.headers["page"][decision]
     decided.count("200 OK")

@@ -19,7 +19,7 @@ from werkzeug.test import create_environ, run_wsgi_app
 
 from tests.budget import budget
 from tests.builds import ENTRY, write_builds
-from tests.harness import NAVIGATION, SCRIPT, client, write_build
+from tests.harness import NAVIGATION, SCRIPT, client, state_of, write_build
 from tests.releases.followed import NAME, Site, pause, until
 from version_affinity import ConfigurationError, Cookie, Version, VersionAffinity
 from version_affinity.releases import Releases
@@ -157,7 +157,7 @@ def test_the_retention_ends_what_is_known(site: Site) -> None:
     site.directory.change_retention(Retention(keep=1))
     with site.followed() as (affinity, _):
         client(affinity).get(ENTRY["v2"])
-        version = affinity._state.versions["v2"].app
+        version = state_of(affinity).versions["v2"].app
         (asset,) = (it for path, it in version.index.assets.items() if path == ENTRY["v2"])  # type: ignore[union-attr]
         assert asset.memory is not None
         assert affinity.known == ("v1", "v2")
@@ -349,7 +349,7 @@ def test_the_last_good_state_keeps_serving(
     site.upload("v2")
     site.deploy(SPLIT)
     with site.followed() as (affinity, releases):
-        before = affinity._state
+        before = state_of(affinity)
         users = [f"user={number}" for number in range(20)]
         pages = [page(affinity, Cookie=user) for user in users]  # which are in memory from now on
         assert asked(affinity, "v2") == 200
@@ -357,7 +357,7 @@ def test_the_last_good_state_keeps_serving(
         until(lambda: (status := releases.status()) and status.error)
         assert [page(affinity, Cookie=user) for user in users] == pages
         assert asked(affinity, "v2") == 200
-        assert affinity._state is before
+        assert state_of(affinity) is before
     assert [record for record in caplog.records if record.levelno > logging.ERROR] == []
     told = [record.message for record in caplog.records if "stays" in record.message or "looked at" in record.message]
     assert len(told) == len(set(told))
@@ -474,11 +474,11 @@ def test_changes_are_those_of_the_releases(
 ) -> None:
     """One worker alone changes nothing; the command that changes all is named, with the directory."""
     with site.followed() as (affinity, _):
-        before = affinity._state
+        before = state_of(affinity)
         with pytest.raises(ConfigurationError) as raised:
             change(affinity)
         assert f"version-affinity --releases {site.directory.path} {command}" in str(raised.value)
-        assert affinity._state is before
+        assert state_of(affinity) is before
 
 
 def test_one_releases_for_one_application(site: Site) -> None:
@@ -514,7 +514,7 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 def told(affinity: VersionAffinity) -> tuple[object, ...]:
     """Return everything that decides requests, and some decisions."""
-    state = affinity._state
+    state = state_of(affinity)
     decided = tuple(
         affinity.explain(create_environ("/logo.svg", headers=headers)).decision
         for user in range(10)
@@ -548,7 +548,7 @@ def test_a_worker_that_starts_is_like_one_that_ran_all_along(
                 listed.add(Version(version, both[version]))
             for shares in deployments[1:]:
                 listed.deploy(shares)
-            state, expected = running._state, listed._state
+            state, expected = state_of(running), state_of(listed)
             assert state.deployment == expected.deployment
             assert state.deployment.revision == expected.deployment.revision
             assert (state.complete, state.baseline) == (expected.complete, expected.baseline)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.builds import ENTRY
-from tests.harness import NAVIGATION, SCRIPT, client
+from tests.harness import NAVIGATION, SCRIPT, client, state_of
 from tests.releases.followed import Site, follower_of, until
 from version_affinity.releases.follow import readiness as module
 from version_affinity.releases.follow.readiness import Loading, Readiness
@@ -126,7 +126,7 @@ def test_a_worker_is_ready_before_it_begins(tmp_path: Path) -> None:
     pinned = {**SCRIPT, "Cookie": "version-affinity-storefront=4711.v2"}
     with site.followed(interval=0.2) as (affinity, releases):
         site.deploy(SPLIT)
-        until(lambda: "v2" in affinity._state.published)
+        until(lambda: "v2" in state_of(affinity).published)
         status = releases.status()
         assert status is not None
         assert (status.revision, status.serving, status.lacking) == (2, 1, ())
