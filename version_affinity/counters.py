@@ -1,7 +1,7 @@
-"""Counts of what was served, exact in each process, and the rate-limited log.
+"""Counts of responses, exact in each process, and the rate-limited log.
 
 A counter is an ``itertools.count``: advancing it is one call into C that no other thread can interrupt, so counting
-takes no lock. Reading takes one, because a reading advances the counter too and must be taken off again.
+takes no lock. Reading takes a lock, because it advances the counter too, which is subtracted again.
 """
 
 from __future__ import annotations
@@ -128,10 +128,7 @@ def _drop(counters: dict[Any, Any], stays: Callable[[Any], bool]) -> None:
 
 
 class Tally(CounterFamily):
-    """Requests of one sort by the first digit of their status: ``tally["2"].advance()`` counts one.
-
-    An application may call ``start_response`` again with ``exc_info``: the request then moves to another class.
-    """
+    """Responses of one sort by the first digit of their status: ``tally["2"].advance()`` counts one."""
 
     __slots__ = ("_withdrawn",)
 
@@ -140,7 +137,7 @@ class Tally(CounterFamily):
         self._withdrawn = CounterFamily()
 
     def move(self, before: str, after: str) -> None:
-        """Count a response under another first digit than the one it was counted under."""
+        """Count a response under another digit: an application may call ``start_response`` again with ``exc_info``."""
         self._withdrawn[before].advance()
         self[after].advance()
 
@@ -152,12 +149,9 @@ class Tally(CounterFamily):
 
 
 class LimitedLog:
-    """Logs at most so many lines in a span of time, so that a crawler cannot flood the log; then says how many it left.
+    """Logs at most ``burst`` lines in a number of seconds, so that a crawler cannot flood the log.
 
-    Args:
-        level: The logging level.
-        burst: Lines in one span.
-        seconds: The span's length.
+    The first line afterwards says how many lines were left out.
     """
 
     __slots__ = ("_burst", "_lines", "_seconds", "_since", "level")
@@ -170,7 +164,7 @@ class LimitedLog:
         self._lines = count()
 
     def __call__(self, message: str, *arguments: object) -> None:
-        """Log a message, or leave it out."""
+        """Log a message if the limit allows."""
         now = time.monotonic()
         if now - self._since >= self._seconds:
             left_out = next(self._lines) - self._burst

@@ -31,7 +31,7 @@ def check_name(name: object) -> str:
     """Return a usable deployment name, or raise ``ConfigurationError``."""
     if not isinstance(name, str) or not _NAME.match(name):
         raise ConfigurationError(
-            f"name={name!r} cannot be used: it salts the hash and stands in headers, so write a lowercase letter "
+            f"name={name!r} cannot be used: it is part of the hash and of headers, so write a lowercase letter "
             "followed by lowercase letters, digits, '_' or '-', for example name='storefront'",
         )
     return name
@@ -65,7 +65,7 @@ def check_percentage(version: str, percentage: object) -> float | None:
 
 
 def share(percentages: Mapping[str, object]) -> dict[str, float]:
-    """Check percentages and give those that are None equal parts of what the others leave.
+    """Return checked percentages, in which each None is an equal part of what the others leave.
 
     >>> share({"v1": None, "v2": 10})
     {'v1': 90.0, 'v2': 10.0}
@@ -94,8 +94,8 @@ class Deployment:
     """The percentages of versions under a name; immutable, and equal to any other that assigns alike.
 
     Args:
-        name: Salts the hash, so two applications split their users independently. ``[a-z][a-z0-9_-]*``.
-        percentages: Version id to percentage, 0 to 100, in sum 100 (within 0.001). None shares the remainder.
+        name: Part of the hash, so two applications split their users independently. ``[a-z][a-z0-9_-]*``.
+        percentages: Version id to percentage, 0 to 100, in sum 100 (within 0.001). None: an equal part of the rest.
         revision: Counts the deployments of an application, each of which replaces the one before.
 
     Raises:
@@ -128,24 +128,18 @@ class Deployment:
         set_field("assign_bytes", assigner(name, shares))
 
     def assign(self, key: str | bytes) -> str:
-        """Return the id of the version that a version key falls on.
+        """Return the id of the version that a version key gets.
 
         Args:
-            key: What stands for a user. A ``str`` means its UTF-8 bytes.
+            key: Identifies a user. A ``str`` means its UTF-8 bytes.
 
         Raises:
-            TypeError: the key is neither.
+            TypeError: the key is neither ``str`` nor ``bytes``.
         """
         return self.assign_bytes(_key_bytes(key))
 
     def scores(self, key: str | bytes) -> dict[str, float]:
-        """Return the score that each version with a share has for a version key: the smallest wins the key.
-
-        Args:
-            key: What stands for a user. A ``str`` means its UTF-8 bytes.
-
-        Raises:
-            TypeError: the key is neither.
+        """Return the score of each version with a share for a version key: the smallest wins. See ``assign``.
 
         >>> Deployment("storefront", {"v1": 100, "v2": 0}).scores("alice").keys()
         dict_keys(['v1'])

@@ -30,7 +30,7 @@ _EXTENSION = "version_affinity"
 
 
 class Options(TypedDict, total=False):
-    """The options of ``VersionAffinity``, which says what they mean; for type checkers."""
+    """The options of ``VersionAffinity``, for type checkers."""
 
     retained: Iterable[Version]
     name: str

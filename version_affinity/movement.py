@@ -1,4 +1,4 @@
-"""How many users change their version from one deployment to the next: computed from the percentages, not counted.
+"""How many users change their version from one deployment to the next, computed from the percentages.
 
 Under weighted rendezvous hashing (``version_affinity.hashing``) a key draws an exponential ``E_v`` for each version and
 gets the one with the smallest ``E_v / w_v``. The draws stay when the percentages ``w`` become ``w'``, so it moves from
@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-#: Percent of the users below which nobody is said to move: far more than rounding leaves, far fewer than one user.
+#: Percent of the users below which a movement is rounding.
 NOTICEABLE: Final = 1e-9
 _DECIMALS: Final = 9
 
@@ -31,10 +31,9 @@ class Movement:
     """Who moves between two deployments, in percent of all users.
 
     Attributes:
-        pairs: The percentages of users that move, by the version before and the one after; those above 0, the most
-            first.
+        pairs: The percentages of users that move, by the version before and the one after, the largest first.
         moved: Their sum.
-        minimum: What any scheme has to move: the sum of what the versions lose.
+        minimum: The percentage that any scheme has to move: the sum of the versions' losses.
     """
 
     pairs: Mapping[tuple[str, str], float]
@@ -42,7 +41,7 @@ class Movement:
     minimum: float
 
     def as_dict(self) -> dict[str, Any]:
-        """Return it as lists and objects that JSON can carry, without what rounding leaves."""
+        """Return it as JSON data, rounded."""
         return {
             "pairs": [
                 {"from": before, "to": after, "users": round(users, _DECIMALS)}
@@ -80,7 +79,7 @@ def movement(before: Mapping[str, float], after: Mapping[str, float]) -> Movemen
                 users = 100 * old[one] * new[other] * integral(ratios[other], ratios[one])
                 if users > NOTICEABLE:
                     found[one, other] = users
-    # By what is equal but for rounding, so that the order is the same everywhere.
+    # Rounded, so that the order is the same everywhere.
     pairs = dict(sorted(found.items(), key=lambda item: (-round(item[1], _DECIMALS), item[0])))
     minimum = 100 * math.fsum(max(0.0, share - new.get(version, 0.0)) for version, share in old.items())
     return Movement(pairs, math.fsum(pairs.values()), minimum if minimum > NOTICEABLE else 0.0)

@@ -1,7 +1,7 @@
-"""Work that takes time, done so that requests go on meanwhile, under gevent too.
+"""Run slow work so that requests go on meanwhile, also under gevent.
 
-A gevent server answers all requests in one thread. A function that computes or waits for the disk there stops them all,
-so it runs in gevent's pool of real threads.
+A gevent server answers all requests in one thread, so a function that computes or waits for the disk runs in gevent's
+pool of real threads.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def is_green() -> bool:
 
 
 def pool() -> Any:
-    """Return gevent's pool of real threads when it is a greenlet that asks, else None."""
+    """Return gevent's pool of real threads if the caller is a greenlet, else None."""
     if not is_green():
         return None
     gevent: Any = sys.modules["gevent"]
@@ -30,11 +30,7 @@ def pool() -> Any:
 
 
 def run(function: Callable[..., T], *arguments: Any) -> T:
-    """Return what a function returns that computes for long or waits for the disk.
-
-    >>> run(max, 1, 2)
-    2
-    """
+    """Call a function that takes long, and return its result."""
     threads = pool()
     if threads is None:
         return function(*arguments)

@@ -1,7 +1,7 @@
-"""What changes while an application runs: the state that requests read is replaced, under them and in one assignment.
+"""The changes while an application runs: each replaces the state that requests read, in one assignment.
 
-A request takes no lock, but for development's ``autorefresh``. Changes are made one after the other: those of the
-application under a lock, those of a source, beside which there are no others, in its thread.
+Requests take no lock, except with ``autorefresh``. Changes by the application take a lock. With a source, all changes
+are made in the source's thread.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ class Rollout:
     Args:
         state: The first state.
         load: Reads the directory of a version.
-        memory: What the builds that it reads hold their files in.
-        source: What is followed, None where the versions were listed.
-        forget: Drop what was made for versions other than the known ones; called when a version is not known any more.
+        memory: The memory that builds read by ``load`` hold their files in.
+        source: The source that is followed, None if the versions were listed.
+        forget: Called with the known versions when a version is not known any more, to drop its counters and headers.
 
     Attributes:
-        state: What requests read.
+        state: The state that requests read.
     """
 
     __slots__ = ("__weakref__", "_changing", "_forget", "_has_warned", "_load", "_memory", "_source", "state")
@@ -85,7 +85,7 @@ class Rollout:
         with self._changing:
             before = self.state
             try:
-                before.check_new(version)  # somebody may have added it meanwhile
+                before.check_new(version)  # another thread may have added it
             except ConfigurationError:
                 self._release(loaded, before)
                 raise
@@ -102,7 +102,7 @@ class Rollout:
         self._release(before.versions[version], after)
 
     def refreshed(self) -> State:
-        """Return the state after whatever has changed in the directories of versions was read."""
+        """Return the state after changes in the directories of versions were read."""
         with self._changing:
             builds = [version.app for version in self.state.versions.values() if isinstance(version.app, StaticAssets)]
             if True in {build.refresh() for build in builds}:  # each of them
@@ -110,7 +110,7 @@ class Rollout:
             return self.state
 
     def _take(self, snapshot: Snapshot) -> None:
-        """Serve what a source has found from now on."""
+        """Serve a source's snapshot from now on."""
         before = self.state
         self.state = state = State.of(before.settings, snapshot, before)
         if state.catalog is not before.catalog:
@@ -131,9 +131,9 @@ class Rollout:
         ):
             self._has_warned = True
             logger.warning(
-                "several versions are known, and the application has the default name, %r: two applications on one "
-                "host would share the cookie and send each other's pages wrong files; give it a name of its own, as "
-                "in VersionAffinity(..., name='storefront')",
+                "several versions are known under the default name, %r: two applications with this name on one host "
+                "would share the cookie and send each other's pages wrong files. Give the application a name of its "
+                "own, as in VersionAffinity(..., name='storefront')",
                 DEFAULT_NAME,
             )
 
@@ -142,7 +142,7 @@ class Rollout:
             raise self._source.refusal(method)
 
     def _release(self, version: Version, state: State) -> None:
-        """Give back the memory of a version that is not served by the state that follows."""
+        """Free what was held for a version that the next state does not have."""
         if isinstance(version.app, StaticAssets) and version.app.memory is self._memory:
             version.app.release()
         if version.id not in state.versions:

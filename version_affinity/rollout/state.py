@@ -37,19 +37,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What stays the same from state to state.
+    """The configuration, which stays the same from state to state.
 
     Attributes:
         keys: The key sources.
         overrides: Reads the override headers.
         cookie: The affinity cookie, None when it is switched off.
-        workers: From the paths of the service workers' scripts that builds have to what recognises their requests.
+        workers: From the paths of the service workers' scripts in builds to ``ServiceWorkers``.
         prefix: The path under which the versions are served, with "/" at both ends.
-        tally_by_name: From a version's id to the counters of what is served by name.
-        log_key_error: Reports a key source that failed.
-        faulty_tags: Reports a mistake in the use of a template's functions.
-        late_tags: Reports, once, that they were used too late.
-        exchange_key: Where the environ holds this front end's ``Exchange``. Two around one application differ in
+        tally_by_name: From a version's id to the counters of files served by name.
+        log_key_error: Logs that a key source failed.
+        faulty_tags: Logs a mistake in the use of a template's functions.
+        late_tags: Logs, once, that they were used too late.
+        exchange_key: Where the environ holds this middleware's ``Exchange``. Two around one application differ in
             prefix.
     """
 

@@ -24,12 +24,11 @@ class Version:
         id: 1 to 64 letters, digits, ".", "_" or "-"; the first one a letter or a digit.
         app: A directory that a front-end build wrote, a ``StaticAssets``, or a WSGI application. An application gets
             every method under the prefix, and its answer is final.
-        percentage: Its share of the users, 0 to 100. 0 stages it: an override reaches it, nobody else. None shares
-            what the others leave; one version alone has 100.
+        percentage: Its share of the users, 0 to 100. 0 stages the version: only an override reaches it. None: an equal
+            part of what the other versions leave, 100 for a single version.
 
     Raises:
-        ConfigurationError: an id, app or percentage that cannot be used. A directory is looked at when the version is
-            loaded, by ``VersionAffinity``.
+        ConfigurationError: an id, app or percentage that cannot be used. ``VersionAffinity`` checks the directory.
 
     >>> Version("v2", "builds/v2", percentage=10).id
     'v2'
