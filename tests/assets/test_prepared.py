@@ -13,6 +13,7 @@ import pytest
 from tests.assets.asking import environ_of
 from version_affinity.assets.http.response import IMMUTABLE, Response, respond
 from version_affinity.assets.loading.asset import Asset
+from version_affinity.assets.loading.memory import Memory
 from version_affinity.assets.loading.tree import Content
 from version_affinity.assets.prepared import Prepared
 from version_affinity.assets.rules.headers import parse_headers
@@ -42,10 +43,9 @@ def asset_of(modified: int = MODIFIED) -> Asset:
         "/nowhere",
         Content(len(DATA), modified * 10**9 + 1, sha256(DATA).digest()[:16], DATA),
         content_type=("Content-Type", "text/javascript; charset=utf-8"),
-        content_length=("Content-Length", str(len(DATA))),
         fingerprinted=True,
         is_html=False,
-        data=DATA,
+        memory=Memory(len(DATA)),
     )
 
 

@@ -15,6 +15,7 @@ from tests.assets.asking import environ_of
 from version_affinity.assets.http.ranges import Span
 from version_affinity.assets.http.response import ACCEPT_ENCODING, CONDITIONAL, NO_STORE, Parts, respond
 from version_affinity.assets.loading.asset import Asset, Representation
+from version_affinity.assets.loading.memory import Memory
 from version_affinity.assets.loading.tree import Content
 from version_affinity.assets.sending import wsgi_body
 
@@ -24,6 +25,7 @@ CONTENT = bytes(range(256)) * 8
 SIZE = len(CONTENT)
 KIND = ("Content-Type", "text/javascript; charset=utf-8")
 EXTRA = (("Cache-Control", "public, max-age=0, must-revalidate"), ("Vary", "Accept-Encoding"), ("Set-Cookie", "a=b"))
+MEMORY = Memory(1 << 20)
 GZIP, BR = b"\x1f\x8b" + b"g" * 298, b"b" * 200
 
 
@@ -34,20 +36,16 @@ def asset_of(data: bytes, variants: dict[str, bytes] | None = None) -> Asset:
         digest = sha256(content).digest()[:16]
         return "/nowhere", Content(len(content), MODIFIED * 10**9 + 1, digest, content)
 
-    def length(content: bytes) -> tuple[str, str]:
-        return ("Content-Length", str(len(content)))
-
     forms = sorted((variants or {}).items(), key=lambda form: len(form[1]))
     return Asset(
         "/a.js",
         *parts(data),
         content_type=KIND,
-        content_length=length(data),
         fingerprinted=False,
         is_html=False,
-        data=data,
+        memory=MEMORY,
         variants=tuple(
-            Representation(*parts(form), content_type=KIND, content_length=length(form), encoding=encoding, data=form)
+            Representation(*parts(form), content_type=KIND, encoding=encoding, memory=MEMORY)
             for encoding, form in forms
         ),
     )

@@ -73,12 +73,6 @@ def multipart(
 ) -> tuple[tuple[bytes | Span, ...], int] | None:
     r"""Frame several parts of a file as ``multipart/byteranges`` (RFC 9110 section 14.6).
 
-    Args:
-        spans: The parts.
-        size: The file's length in bytes.
-        content_type: The file's Content-Type.
-        boundary: The separator, which must not occur in the parts: 1 to 70 letters, digits, "-", "_" and ".".
-
     Returns:
         The body (spans and the bytes between them) and its length in bytes; None if the whole file is not longer.
 

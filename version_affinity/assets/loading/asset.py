@@ -67,9 +67,7 @@ class Representation:
         content: Described,
         *,
         content_type: HeaderField,
-        content_length: HeaderField,
         encoding: str = "",
-        data: bytes | None,
         memory: Memory | None = None,
     ) -> None:
         self.file: Final = file
@@ -78,11 +76,11 @@ class Representation:
         self.digest: Final = content.digest
         self.encoding: Final = encoding
         self.etag: Final = etag_of(content.digest, encoding)
-        self.data = data
+        self.data = None if memory is None else memory.keep(content.digest, content.data)
         self.memory = memory
         self.changed_to: tuple[int, int] | None = None
         self.is_lost = False
-        headers = (content_type, content_length, ("ETag", self.etag), NOSNIFF, ACCEPT_RANGES)
+        headers = (content_type, _content_length(content.size), ("ETag", self.etag), NOSNIFF, ACCEPT_RANGES)
         self.headers: Final[tuple[HeaderField, ...]] = (
             (*headers, ("Content-Encoding", encoding)) if encoding else headers
         )
@@ -114,25 +112,15 @@ class Asset(Representation):
         content: Described,
         *,
         content_type: HeaderField,
-        content_length: HeaderField,
         fingerprinted: bool,
         is_html: bool,
         is_worker: bool | None = None,
         encoding: str = "",
-        data: bytes | None,
         why: str = "",
         memory: Memory | None = None,
         variants: tuple[Representation, ...] = (),
     ) -> None:
-        super().__init__(
-            file,
-            content,
-            content_type=content_type,
-            content_length=content_length,
-            encoding=encoding,
-            data=data,
-            memory=memory,
-        )
+        super().__init__(file, content, content_type=content_type, encoding=encoding, memory=memory)
         self.path: Final = path
         self.content_type: Final = content_type[1]
         self.is_html: Final = is_html
@@ -149,6 +137,11 @@ class Asset(Representation):
         has a file from the future or from before 1970.
         """
         return "" if self.is_html else _http_date(self.mtime_ns // 1_000_000_000)
+
+
+@lru_cache(maxsize=4096)  # files of one size share it
+def _content_length(size: int) -> HeaderField:
+    return "Content-Length", str(size)
 
 
 @lru_cache(maxsize=1024)  # the files of a build were written within seconds

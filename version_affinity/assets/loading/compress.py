@@ -60,13 +60,7 @@ _ZSTD_WINDOW: Final = 8 * 1024 * 1024  # the most that a browser takes (RFC 9659
 
 
 class Codec(NamedTuple):
-    """A content coding (RFC 9110 section 8.4.1).
-
-    Attributes:
-        name: As in Content-Encoding.
-        encode: Compresses bytes into one stream; equal bytes always to equal bytes.
-        decode: Decompresses one stream; raises an exception for anything else.
-    """
+    """A content coding (RFC 9110 section 8.4.1); ``decode`` raises an exception for what is not one stream."""
 
     name: str
     encode: Callable[[bytes], bytes]

@@ -54,8 +54,7 @@ _HEXADECIMAL: Final = re.compile(r"[0-9a-f]+\Z")
 def matcher(ignore: Iterable[str]) -> Callable[[str, str], bool] | None:
     """Return a function of a request path and its last segment: whether they match a pattern. None without patterns.
 
-    Args:
-        ignore: Patterns (``*.map``, ``drafts/*``), matched with the path relative to the directory and with each name.
+    Patterns (``*.map``, ``drafts/*``) are matched with the path relative to the directory and with each name.
 
     Raises:
         ConfigurationError: it is not a list of patterns, or a pattern cannot be the name of a file.
@@ -152,13 +151,7 @@ class Exclusions:
 
 
 def check_is_build(root: str, given: str, exclusions: Exclusions, *, page_is_known: bool = False) -> None:
-    """Check that a directory is a build and not the project that it is made from.
-
-    Args:
-        root: The real, absolute name of the directory.
-        given: How the configuration names it: ``directory='dist'``.
-        exclusions: What is left out.
-        page_is_known: Whether index.html was checked before; it is not read again.
+    """Check that a directory, called ``given`` in messages, is a build and not the project that it is made from.
 
     Raises:
         ConfigurationError: it is a project.

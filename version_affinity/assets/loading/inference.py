@@ -167,10 +167,8 @@ def by_name(
 ) -> Names:
     """Judge the names of a build's files.
 
-    Args:
-        directories: Each directory's path and its files.
-        hashed: Paths that a manifest maps an unhashed source to.
-        listed: All paths in Vite's manifest; None: the build has no such manifest.
+    ``hashed`` are paths that a manifest maps an unhashed source to; ``listed`` are all paths in Vite's manifest, None
+    if the build has none.
     """
     reasons: dict[str, str] = {}
     groups: _Groups = {}
@@ -265,14 +263,7 @@ def _alphabet(members: list[tuple[str, str]]) -> Alphabet | None:
 def by_content(
     undecided: Mapping[str, list[str]], recognised: Iterable[str], pages: Iterable[str], read: Callable[[str], bytes]
 ) -> dict[str, str]:
-    """Return why undecided files are fingerprinted: their names stand in scripts, style sheets and pages of the build.
-
-    Args:
-        undecided: Name to the paths of undecided files.
-        recognised: The paths of fingerprinted files.
-        pages: The paths of HTML files.
-        read: Returns the content of a file by its path.
-    """
+    """Return why undecided files are fingerprinted: scripts, style sheets and pages of the build have their names."""
     found: dict[str, str] = {}
     waiting = {name.encode("latin-1"): paths for name, paths in undecided.items()}
     if not waiting:

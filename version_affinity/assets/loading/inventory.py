@@ -137,16 +137,12 @@ NOTHING_KNOWN: Final = Inventory({})
 
 
 class InventoryFile:
-    """A file that loads read the inventory from and write it to.
+    """A file that loads read the inventory from and write it to. It need not exist yet; its directory must.
 
-    Args:
-        name: The file. It need not exist yet; its directory must.
+    ``file`` is its absolute name, all links resolved.
 
     Raises:
         ConfigurationError: the name cannot be a file's.
-
-    Attributes:
-        file: The absolute name, all links resolved.
     """
 
     __slots__ = ("_writable", "file")

@@ -36,13 +36,7 @@ _GZIP_MAGIC: Final = b"\x1f\x8b"  # RFC 1952 section 2.3.1
 
 
 class Loaded(NamedTuple):
-    """The result of loading a directory.
-
-    Attributes:
-        assets: Request path to file.
-        vite: Where Vite's manifest may be, and what was found there.
-        skipped: What is not served, or not used, and why.
-    """
+    """The result of loading a directory."""
 
     assets: dict[str, Asset]
     vite: ViteFile | None
@@ -80,7 +74,6 @@ class Loader:
         self.apart: Final = apart
         self._additions: Final = types
         self._types: dict[str, tuple[HeaderField, bool]] = {}
-        self._lengths: dict[int, HeaderField] = {}
 
     def load(self, known: Inventory) -> Loaded:
         """Read of each file what is not known yet.
@@ -104,13 +97,6 @@ class Loader:
             if extension(name):
                 self._types[ending] = known
         return known
-
-    def length(self, size: int) -> HeaderField:
-        """Return the Content-Length; files of one size share it."""
-        length = self._lengths.get(size)
-        if length is None:
-            length = self._lengths[size] = ("Content-Length", str(size))
-        return length
 
 
 class _Reading:
@@ -275,20 +261,17 @@ class _Reading:
             and content.variants == variants
         ):
             return content
-        memory = self._loader.memory
         asset = Asset(
             file.path,
             file.file,
             content,
             content_type=kind,
-            content_length=self._loader.length(content.size),
             fingerprinted=fingerprinted,
-            why=why,
             is_html=document,
             is_worker=is_worker,
             encoding=encoding,
-            data=None if memory is None else memory.keep(content.digest, content.data),
-            memory=memory,
+            why=why,
+            memory=self._loader.memory,
             variants=variants,
         )
         self._made.append(asset)
@@ -321,15 +304,7 @@ class _Reading:
             ):
                 return variant
         memory = self._loader.memory
-        variant = Representation(
-            sibling.file,
-            sibling,
-            content_type=kind,
-            content_length=self._loader.length(sibling.size),
-            encoding=coding,
-            data=None if memory is None else memory.keep(sibling.digest, sibling.data),
-            memory=memory,
-        )
+        variant = Representation(sibling.file, sibling, content_type=kind, encoding=coding, memory=memory)
         self._made.append(variant)
         return variant
 

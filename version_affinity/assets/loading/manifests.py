@@ -233,13 +233,7 @@ class ViteFile(NamedTuple):
 def find_vite_manifest(
     root: str, known: Callable[[str, tuple[int, int]], ViteFile | None], skipped: list[Skipped]
 ) -> ViteFile | None:
-    """Return a build's manifest, None if there is none.
-
-    Args:
-        root: The build directory.
-        known: What was found earlier in a file of this name, size and time of modification; the file is not read then.
-        skipped: Gets a manifest that cannot be used.
-    """
+    """Return a build's manifest, None if there is none; a file that is ``known`` from an earlier load is not read."""
     for name in (_PLACE, _PLACE_BEFORE_5):
         stamp = stamp_of(f"{root}/{name}")
         if stamp is None:
@@ -354,12 +348,9 @@ def _added(source: str, output: str) -> str:
 def hashed_paths(
     root: str, directories: Collection[tuple[str, Collection[File]]], is_known: Callable[[File], bool]
 ) -> set[str]:
-    """Return the paths of a build's files that manifests of other tools than Vite map an unhashed source to.
+    """Return the paths that manifests of other tools than Vite map an unhashed source to.
 
-    Args:
-        root: The build directory.
-        directories: Each directory's path and its files.
-        is_known: Whether an earlier load has read a file as it is now; it is not read then.
+    A manifest is not read if ``is_known``: an earlier load has read it as it is now.
     """
     paths: set[str] = set()
     hashed: set[str] = set()

@@ -215,10 +215,6 @@ def checked_additions(content_types: Mapping[str, str] | None) -> dict[str, str]
 def content_type(path: str, additions: Mapping[str, str] | None = None) -> str:
     """Return the Content-Type of a file by its name.
 
-    Args:
-        path: A file name or path.
-        additions: Types that take precedence over the table, as ``checked_additions`` returns them.
-
     >>> content_type("/assets/index-BX4CeNGm.js")
     'text/javascript; charset=utf-8'
     >>> content_type("/model.mdl", {"mdl": "model/vnd.mdl"})

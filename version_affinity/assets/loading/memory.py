@@ -71,11 +71,7 @@ class Memory:
     def keep(self, digest: bytes, data: bytes | None) -> bytes | None:
         """Hold content for one more file and return the bytes to use; None if they do not fit.
 
-        Each call that returned bytes is undone by naming the digest once in ``release``.
-
-        Args:
-            digest: The content's hash.
-            data: The content; None: as it is held for another file already, if it is.
+        Without ``data``, content is held only if another file holds it. ``release`` undoes a call that returned bytes.
         """
         with self._lock:
             return self._keep(digest, data)
@@ -84,10 +80,6 @@ class Memory:
         """Hold the content of a file that has none in memory yet, if there is room, and return the bytes to use.
 
         Nothing more is held for a file that another thread has filled or forgotten meanwhile.
-
-        Args:
-            representation: The file.
-            data: Its content; None: as it is held for another file already, if it is.
         """
         with self._lock:
             if representation.data is not None:

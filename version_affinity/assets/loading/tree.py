@@ -136,12 +136,8 @@ def build_directory(name: str | os.PathLike[str], option: str = "directory") -> 
 def walk(root: str, exclusions: Exclusions, skipped: list[Skipped]) -> Iterator[tuple[str, list[File]]]:
     """Yield each directory's path and its servable files, in the order of their names.
 
-    Names that begin with a dot are left out silently, except ``/.well-known/`` (RFC 8615) and what a build tool wrote.
-
-    Args:
-        root: The real, absolute name of the directory.
-        exclusions: What else is to be left out.
-        skipped: Gets what is left out and not named by a pattern.
+    Names that begin with a dot are left out silently, except ``/.well-known/`` (RFC 8615) and what a build tool wrote;
+    so is what ``exclusions`` name. ``skipped`` gets what else is left out.
     """
     pending = [("/", root)]
     while pending:
@@ -329,12 +325,6 @@ def _read(file: str, limit: int) -> Content | None:
 
 def replace_file(file: str, chunks: Iterable[bytes], *, mode: int | None = None, mtime_ns: int | None = None) -> None:
     """Write a file completely, or leave it as it was. Readers never see a part of it.
-
-    Args:
-        file: The absolute name.
-        chunks: The content.
-        mode: The permissions; None follows the umask.
-        mtime_ns: The time of modification in nanoseconds; None is now.
 
     Raises:
         OSError: it cannot be written.

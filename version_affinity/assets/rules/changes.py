@@ -137,11 +137,8 @@ def shown_elsewhere(here: HeaderChanges | None, home: HeaderChanges | None) -> H
     """Return what rules change in a response with a page at a path that is not its own; None for nothing.
 
     Rules for the path apply, but no cache may keep the page for longer than at its own path: a rule for ``/static/*``
-    that allows a year is not meant for the page that answers for a missing script. ``Vary`` stays.
-
-    Args:
-        here: What rules change at the requested path.
-        home: What rules change at the page's own path.
+    that allows a year is not meant for the page that answers for a missing script. ``Vary`` stays. ``here`` are the
+    changes at the requested path, ``home`` those at the page's own path.
     """
     here, home = here or _NOTHING, home or _NOTHING
     kept, away = _divided(here)

@@ -40,13 +40,7 @@ _PLACEHOLDER: Final = re.compile(r":([A-Za-z]\w*)", re.ASCII)
 
 
 class InvalidLine(NamedTuple):
-    """A line of a rule file that is not used.
-
-    Attributes:
-        line: The number, from 1.
-        reason: What is wrong, as a word that stays the same: ``"bad_status"``.
-        message: What is wrong, and the remedy.
-    """
+    """A line of a rule file that is not used; ``reason`` is a word that stays the same, such as "bad_status"."""
 
     line: int
     reason: str
@@ -58,13 +52,7 @@ class UnusableError(Exception):
 
 
 def rule_lines(text: str, longest: int, invalid: list[InvalidLine]) -> Iterator[tuple[int, str]]:
-    """Yield the lines that are neither empty nor comments with their numbers; report lines that are too long.
-
-    Args:
-        text: The file, its bytes decoded as UTF-8 with ``surrogateescape``; a byte order mark is skipped.
-        longest: Characters that a line may have.
-        invalid: Gets what is reported; reading ends when it is full.
-    """
+    """Yield the lines that are neither empty nor comments with their numbers; report lines that are too long."""
     for number, line in enumerate(text.removeprefix("\ufeff").split("\n"), 1):
         rule = line.strip()
         if not rule or rule.startswith("#"):
@@ -113,12 +101,7 @@ class RuleSource:
         self.fault: Final = fault if read else f"{text!r} is not a path"
 
     def match(self, path: str, host: str = "") -> dict[str, str] | None:
-        """Return the values of the placeholders, decoded; None if it does not match.
-
-        Args:
-            path: The path, as in ``PATH_INFO``.
-            host: The ``hostname`` of the request.
-        """
+        """Return the values of the placeholders in a path and a ``hostname``, decoded; None if they do not match."""
         if self.fault:
             return None
         values: dict[str, str] = {}

@@ -92,10 +92,6 @@ class HeaderRule(NamedTuple):
 class HeaderRules:
     """The rules of a ``_headers`` file. Immutable.
 
-    Args:
-        rules: The rules, in their order.
-        invalid: The lines that cannot be used.
-
     Attributes:
         rules: The rules.
         invalid: The lines that cannot be used.
@@ -121,12 +117,7 @@ class HeaderRules:
         return bool(self._compiled)
 
     def for_path(self, path: str, host: str = "") -> HeaderChanges | None:
-        """Return what the rules change in the response at a path; None if no rule matches.
-
-        Args:
-            path: The path below the mount, as in ``PATH_INFO``.
-            host: The Host field; without it, rules that name hosts do not match.
-        """
+        """Return what the rules change in the response at a path; None if no rule matches."""
         if not path.startswith("/"):
             return None
         path = without_dots(path)

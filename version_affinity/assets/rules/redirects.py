@@ -52,23 +52,14 @@ _AUTHORITY: Final = re.compile(r"(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})
 
 
 class Redirected(NamedTuple):
-    """The request is redirected.
-
-    Attributes:
-        status: 301, 302, 303, 307 or 308.
-        location: The Location field, percent-encoded: a path of the same host unless the rule names another host.
-    """
+    """The request is redirected to a percent-encoded URL or path."""
 
     status: int
     location: str
 
 
 class Rewritten(NamedTuple):
-    """The request is answered as if it had asked for another path; if nothing is there, with 404.
-
-    Attributes:
-        path: As in ``PATH_INFO``, below the mount.
-    """
+    """The request is answered as if it had asked for another path, which is below the mount, as in ``PATH_INFO``."""
 
     path: str
 
@@ -91,10 +82,6 @@ class RedirectRule(NamedTuple):
 
 class RedirectRules:
     """The rules of a ``_redirects`` file. Immutable.
-
-    Args:
-        rules: The rules.
-        invalid: The lines that cannot be used.
 
     Attributes:
         rules: The rules in the order of their lines.
