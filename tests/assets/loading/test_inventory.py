@@ -446,7 +446,7 @@ def test_round_trip(written, at_once):
     """What is written is read back, some lines at a time and as a whole, whatever the names are."""
     text = "".join(inventory_lines(written))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(inventory, "_AT_ONCE", at_once)
+        patch.setattr(inventory, "AT_ONCE", at_once)
         parsed = parse_inventory(text.encode())
     assert parsed == inventory_from(json.loads(text))
     assert parsed._replace(given=None) == written
@@ -502,7 +502,7 @@ def test_damaged_lines(written, at_once, data):
                 + text[at:]
             )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(inventory, "_AT_ONCE", at_once)
+        patch.setattr(inventory, "AT_ONCE", at_once)
         by_lines = outcome(lambda: parse_inventory(text.encode()))
     whole = outcome(lambda: inventory_from(json.loads(text)))
     assert by_lines == whole or (whole is inventory.BrokenError and isinstance(by_lines, Inventory))
@@ -532,7 +532,7 @@ OTHER = f'"b.txt": {json.dumps(ENTRY)}'
 def test_lines_of_any_kind(lines, files, monkeypatch):
     """What is read line by line says what the whole does, or is as broken."""
     text = f"{HEAD}{f',{chr(10)}'.join(lines)}\n}}}}\n"
-    monkeypatch.setattr(inventory, "_AT_ONCE", 1)
+    monkeypatch.setattr(inventory, "AT_ONCE", 1)
     parsed = outcome(lambda: parse_inventory(text.encode()))
     assert parsed == outcome(lambda: inventory_from(json.loads(text)))
     assert (parsed is inventory.BrokenError) if files is None else parsed.files.keys() == files
@@ -550,7 +550,7 @@ def test_read_by_lines(tree, manifest, monkeypatch):
     scan(tree(BUILD), manifest=manifest)
     text = manifest.read_bytes()
     parsed, loads = [], json.loads
-    monkeypatch.setattr(inventory, "_AT_ONCE", 2)
+    monkeypatch.setattr(inventory, "AT_ONCE", 2)
     monkeypatch.setattr(inventory.json, "loads", lambda part: loads(parsed.append(part) or part))
     assert len(parse_inventory(text).files) == len(BUILD)
     assert len(parsed) == 1 + len(BUILD) // 2

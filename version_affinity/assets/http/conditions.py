@@ -10,10 +10,10 @@ import re
 from enum import Enum
 from typing import TYPE_CHECKING, Final
 
-from werkzeug.http import parse_date, parse_etags
-
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from werkzeug.datastructures import ETags
 
 
 class Outcome(Enum):
@@ -75,7 +75,7 @@ def if_match(field: str, etag: str) -> bool:
     """
     if etag not in field:
         return field.strip(" \t") == "*"
-    return etag[0] == '"' and parse_etags(field).is_strong(etag[1:-1])
+    return etag[0] == '"' and _tags(field).is_strong(etag[1:-1])
 
 
 def if_none_match(field: str, etag: str) -> bool:
@@ -92,7 +92,9 @@ def if_none_match(field: str, etag: str) -> bool:
     content = etag.removeprefix("W/")[1:-1]
     if content not in field:
         return field.strip(" \t") == "*"
-    tags = parse_etags(field).as_set(include_weak=True)
+    if field == f"W/{etag}":  # nginx makes the tag of a response weak that it compresses
+        return True
+    tags = _tags(field).as_set(include_weak=True)
     return content in tags or any(_CODED.sub("", tag) == content for tag in tags if tag)
 
 
@@ -115,8 +117,18 @@ def _changed_since(field: str | None, modified: int) -> bool | None:
     return None if since is None else modified > since
 
 
+def _tags(field: str) -> ETags:
+    """Return the entity tags of a list. A member that breaks the grammar is left out."""
+    # Imported here: werkzeug takes 0.2 s to import, and few clients send anything but one tag, which needs no parser.
+    from werkzeug.http import parse_etags  # noqa: PLC0415
+
+    return parse_etags(field)
+
+
 def _seconds(field: str) -> int | None:
     """Return an HTTP-date (RFC 9110 section 5.6.7) in whole seconds since 1970, None for what is not a date."""
+    from werkzeug.http import parse_date  # noqa: PLC0415 - as above
+
     value = field.strip(" \t")
     if not 0 < len(value) <= _LONGEST_DATE:
         return None

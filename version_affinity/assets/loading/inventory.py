@@ -42,7 +42,8 @@ _FORMAT: Final = 1
 #: The number of the rules for fingerprints. Raise it when ``inference`` changes.
 RULES: Final = 1
 _OWN: Final = frozenset(("manifest", "format", "rules", "vite", "files"))
-_AT_ONCE: Final = 500
+#: Files that are parsed at once.
+AT_ONCE: Final = 500
 _OPENING: Final = ', "files": {'
 _CLOSING: Final = "\n}}\n"
 #: Bytes of the largest inventory that is read: a million files fit.
@@ -222,8 +223,8 @@ def _by_lines(text: str) -> object:
     if not head.endswith(_OPENING):
         raise ValueError("it has another form")
     document = json.loads(f"{head}}}}}")
-    for start in range(0, len(lines), _AT_ONCE):
-        document["files"].update(json.loads(f"{{{' '.join(lines[start : start + _AT_ONCE]).removesuffix(',')}}}"))
+    for start in range(0, len(lines), AT_ONCE):
+        document["files"].update(json.loads(f"{{{' '.join(lines[start : start + AT_ONCE]).removesuffix(',')}}}"))
     return document
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -43,10 +44,11 @@ class Loaded(NamedTuple):
     skipped: tuple[Skipped, ...]
 
 
+@dataclass(frozen=True, slots=True)
 class Loader:
     """Loads one directory, any number of times.
 
-    Args:
+    Attributes:
         root: The real, absolute name of the directory.
         ignored: Whether a path and its last segment are left out, together with the compressed forms; None leaves out
             nothing. ``.assetsignore`` counts besides, as it is at each load.
@@ -57,23 +59,12 @@ class Loader:
             build itself.
     """
 
-    def __init__(
-        self,
-        root: str,
-        *,
-        ignored: Callable[[str, str], bool] | None,
-        rule: Callable[[str], bool | None] | None,
-        types: Mapping[str, str],
-        memory: Memory | None,
-        apart: str | None,
-    ) -> None:
-        self.root: Final = root
-        self.memory: Final = memory
-        self.ignored: Final = ignored
-        self.rule: Final = rule
-        self.apart: Final = apart
-        self._additions: Final = types
-        self._types: dict[str, tuple[HeaderField, bool]] = {}
+    root: str
+    ignored: Callable[[str, str], bool] | None = None
+    rule: Callable[[str], bool | None] | None = None
+    types: Mapping[str, str] = field(default_factory=dict)
+    memory: Memory | None = None
+    apart: str | None = None
 
     def load(self, known: Inventory) -> Loaded:
         """Read of each file what is not known yet.
@@ -87,17 +78,6 @@ class Loader:
             reading.forget()
             raise
 
-    def kind(self, name: str) -> tuple[HeaderField, bool]:
-        """Return the Content-Type by a file's name, and whether it is HTML."""
-        ending = name[name.rfind(".") :]  # as it is written: no call for nearly every file
-        known = self._types.get(ending) if ending != name else None
-        if known is None:
-            kind = content_type(name, self._additions)
-            known = (("Content-Type", kind), is_html(kind))
-            if extension(name):
-                self._types[ending] = known
-        return known
-
 
 class _Reading:
     """One load of a directory."""
@@ -109,6 +89,7 @@ class _Reading:
         self._skipped: list[Skipped] = []
         self._made: list[Representation] = []
         self._apart: set[str] = set()
+        self._kinds: dict[str, tuple[HeaderField, bool]] = {}
         self._has_news = False  # whether a file was read
         self._same_vite = True  # whether Vite's manifest says what it said
 
@@ -162,11 +143,22 @@ class _Reading:
         content = self._content(file)
         if content is None:
             return
-        kind, document = self._loader.kind(name)
+        kind, document = self._kind(name)
         fingerprinted, why = (False, "") if document else self._judge(path, content, reasons)
         is_worker = None if fingerprinted or not name.endswith(_SCRIPTS) else self._is_worker(file.file, content)
         variants = self._variants(path, content, kind, siblings) if siblings else ()
         self._assets[path] = self._asset(file, content, kind, document, fingerprinted, is_worker, why, variants)
+
+    def _kind(self, name: str) -> tuple[HeaderField, bool]:
+        """Return the Content-Type by a file's name, and whether it is HTML."""
+        ending = name[name.rfind(".") :]  # as it is written: no call for nearly every file
+        known = self._kinds.get(ending) if ending != name else None
+        if known is None:
+            kind = content_type(name, self._loader.types)
+            known = (("Content-Type", kind), is_html(kind))
+            if extension(name):
+                self._kinds[ending] = known
+        return known
 
     def _judge(self, path: str, content: Described, reasons: Mapping[str, str]) -> tuple[bool, str]:
         """Return whether a file is fingerprinted, as far as its name or an earlier load says it, and why."""
@@ -196,7 +188,7 @@ class _Reading:
         for path, why in by_content(waiting, hashed, pages, text).items():
             asset = assets[path]
             file = File(path, path[path.rindex("/") + 1 :], asset.file)
-            kind, _ = self._loader.kind(file.name)
+            kind, _ = self._kind(file.name)
             assets[path] = self._asset(file, asset, kind, False, True, None, why, asset.variants)
             if self._loader.memory is not None and self._known.files.get(path) is not asset:
                 self._loader.memory.forget((asset,))

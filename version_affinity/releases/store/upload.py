@@ -311,7 +311,7 @@ def _load(
         if file.is_served:
             status = os.stat(f"{root}{os.sep}{file.name}")  # noqa: PTH116 - pathlib takes twice the time
             known[file.path] = KnownFile(status.st_size, status.st_mtime_ns, digests[file.path])
-    loader = Loader(root, ignored=None, rule=None, types={}, memory=None, apart=None)
+    loader = Loader(root)
     loaded = loader.load(Inventory(known, rules=0))  # the names are not judged yet
     for path, entry in known.items():
         asset = loaded.assets.get(path)
