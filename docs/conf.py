@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
+from docutils import nodes
+
 import version_affinity
 
 if TYPE_CHECKING:
@@ -74,9 +76,17 @@ def option_as_markup(_app: Sphinx, _context: Context, lines: list[str]) -> None:
     lines[:] = [line if line.lstrip().startswith((".. ", ":default:")) else _as_text(line) for line in lines]
 
 
+def colon_after_name(_app: Sphinx, doctree: nodes.document) -> None:
+    """Put a colon between a parameter's name and its description, where Sphinx puts two hyphens."""
+    for text in list(doctree.findall(nodes.Text)):
+        if text.startswith(" -- ") and not isinstance(text.parent, nodes.literal):
+            text.parent.replace(text, nodes.Text(f": {text.removeprefix(' -- ')}"))
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
     """Connect the functions above."""
     app.connect("sphinx-click-process-description", help_as_markup)
     app.connect("sphinx-click-process-epilog", help_as_markup)
     app.connect("sphinx-click-process-options", option_as_markup)
+    app.connect("doctree-read", colon_after_name)
     return {"parallel_read_safe": True}
