@@ -65,12 +65,6 @@ def open_log(directory: ReleasesDirectory | str | os.PathLike[str], url: str | N
     Raises:
         ConfigurationError: The directory is not a releases directory, its deployments were made under another name, or
             the URL cannot be used.
-
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as name:
-    ...     log = open_log(ReleasesDirectory.init(name, name="storefront"))
-    ...     log.append({"v1": 100}, expected=0).revision, len(log.read())
-    (1, 1)
     """
     releases = directory if isinstance(directory, ReleasesDirectory) else ReleasesDirectory(directory)
     check_same_name(releases)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 from contextlib import ExitStack, closing, contextmanager
 from typing import TYPE_CHECKING
 
@@ -13,7 +12,7 @@ import pytest
 from tests.builds import DIFFERING, ENTRY
 from tests.builds import pinned as pinned_to
 from tests.harness import NAVIGATION, SCRIPT, client
-from tests.releases.followed import Site, hanging_log, until
+from tests.releases.followed import Site, follower_of, hanging_log, until
 from tests.releases.redis_server import RedisServer, Wire, redis_server
 from tests.releases.site_servers import gunicorn, load, workers
 from version_affinity.releases.follow import threads
@@ -31,8 +30,6 @@ POSIX = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no
 
 WORKERS = 2
 V1, V2, SPLIT = {"v1": 100.0}, {"v2": 100.0}, {"v1": 50.0, "v2": 50.0}
-#: Seconds that something hangs at least. It hangs until the answers that must not wait for it are there.
-HANG = 3.0
 HANGS = "the log of deployments does not answer, and the last good one stays"
 
 
@@ -48,19 +45,8 @@ def stuck(file: Path) -> Iterator[None]:
         yield
     finally:
         aside.replace(file)
-        ended = threading.Event()
-
-        def release() -> None:
-            while not ended.is_set():
-                # Who waits for somebody that writes finds an empty file.
-                os.close(os.open(pipe, os.O_RDWR))
-                time.sleep(0.01)
-
-        thread = threading.Thread(target=release)
-        thread.start()
-        time.sleep(0.5)
-        ended.set()
-        thread.join()
+        for _ in range(100):
+            os.close(os.open(pipe, os.O_RDWR))  # a process that waits for a writer finds an empty file
         pipe.unlink()
 
 
@@ -112,13 +98,10 @@ def test_a_disk_that_hangs(site: Site, tmp_path: Path) -> None:
         workers(server, WORKERS)
         with load(server) as outcome:
             with stuck(site.directory.path / "deployments.jsonl"):
-                time.sleep(HANG / 2)
-                check_answers(server)
-                site.upload("v0")
-                until(
-                    lambda: all("v0" in it["versions"] for it in workers(server, WORKERS).values())
-                )  # without the log
+                site.upload("v0")  # known without the log
+                until(lambda: all("v0" in it["versions"] for it in workers(server, WORKERS).values()))
                 until(lambda: {it["error"] for it in workers(server, WORKERS).values()} == {HANGS})
+                check_answers(server)
             entry = site.deploy(SPLIT)
             until(lambda: {it["serving"] for it in workers(server, WORKERS).values()} == {entry.revision})
     assert outcome["failures"] == 0, outcome["failed"]
@@ -137,9 +120,8 @@ def test_redis_hangs_under_load(tmp_path: Path) -> None:
         workers(server, WORKERS)
         with load(server) as outcome:
             with redis.hanging():
-                time.sleep(HANG / 2)
+                until(lambda: all(it["error"] for it in workers(server, WORKERS).values()))
                 check_answers(server)
-                time.sleep(HANG / 2)
                 site.upload("v0")  # known without the log
                 until(lambda: all("v0" in it["versions"] for it in workers(server, WORKERS).values()))
             entry = site.deploy(SPLIT)
@@ -217,9 +199,9 @@ def test_a_line_that_is_slow(far_site: Site, wire: Wire) -> None:
 def test_a_fork_while_the_disk_hangs(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """A fork waits for the thread for a while only; parent and child serve, and both follow when the disk is back."""
     monkeypatch.setattr(threads, "STOP_TIMEOUT", 0.2)
-    with site.followed() as (affinity, _):
+    with site.followed() as (affinity, releases):
         with stuck(site.directory.path / "deployments.jsonl"):
-            time.sleep(0.1)
+            until(lambda: follower_of(releases).reader.is_away)
             child = os.fork()
             if child == 0:
                 code = 1

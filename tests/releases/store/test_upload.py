@@ -298,14 +298,14 @@ def test_unusable_ids(tmp_path, releases, id_):
 @pytest.mark.parametrize(
     ("files", "source", "message"),
     [
-        ({}, "missing", "does not exist: name the directory that the build writes to"),
+        ({}, "missing", "source=.*missing' does not exist"),
         ({"file": ""}, "file", "is a file"),
         ({"dist/.hidden": ""}, "dist", "holds no file to serve: build the front end first"),
         ({"dist/_headers": "", "dist/.vite/manifest.json": "{}"}, "dist", "holds no file to serve"),
         ({"a.txt": ""}, ".", "holds the uploaded versions themselves"),
         ({"a.txt": ""}, "releases", "holds the uploaded versions themselves"),
         ({"a.txt": ""}, "releases/versions", "holds the uploaded versions themselves"),
-        ({"a.txt": ""}, "a\0b", "cannot be read"),
+        ({"a.txt": ""}, "a\0b", "source=.* cannot be"),
     ],
 )
 def test_unusable_sources(tmp_path, releases, files, source, message):

@@ -64,8 +64,6 @@ class KnownVersions:
             nor what is derived from the files.
     """
 
-    __slots__ = ("_aged", "_directory", "_reader", "_seen", "_settings_error", "_uploads_error", "releases", "uploaded")
-
     def __init__(self, directory: ReleasesDirectory, reader: LogReader) -> None:
         self._directory = directory
         self._reader = reader
@@ -155,8 +153,6 @@ class LoadedVersions:
         failures: The known versions that could not be loaded.
         loadings: How the loaded versions were loaded.
     """
-
-    __slots__ = ("_directory", "_identities", "_load", "failures", "loadings", "versions")
 
     def __init__(self, directory: ReleasesDirectory, load: Load) -> None:
         self._directory = directory

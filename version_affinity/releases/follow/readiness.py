@@ -50,8 +50,6 @@ class Readiness:
     frozenset({'v1'})
     """
 
-    __slots__ = ("_next", "_ready", "_spread", "_started", "_waiting", "pause")
-
     def __init__(self, interval: float) -> None:
         # One look of each other worker, and one more for a busy machine.
         self.pause = min(2 * interval, _LONGEST)

@@ -50,30 +50,6 @@ class LogReader:
         report_error: Why this host cannot report to the other hosts; "" if it can.
     """
 
-    __slots__ = (
-        "_call",
-        "_called",
-        "_copied",
-        "_copy",
-        "_due",
-        "_error_log",
-        "_interval",
-        "_is_late",
-        "_is_reachable",
-        "_pause",
-        "_recovered",
-        "_report_due",
-        "_reported",
-        "_unconfirmed",
-        "_unsaved",
-        "confirmed",
-        "entries",
-        "error",
-        "hang",
-        "log",
-        "report_error",
-    )
-
     def __init__(self, log: DeploymentLog, *, interval: float, copy: LocalCopy) -> None:
         self.log = log
         self._interval = interval
@@ -172,11 +148,6 @@ class LogReader:
         if self._is_late and since < _LATE:
             self._recovered = time.monotonic()
         self._is_late = since >= _LATE
-
-    @property
-    def is_reading(self) -> bool:
-        """Whether a reading is going on in a thread of its own."""
-        return self._call is not None
 
     def forget_call(self) -> None:
         """Forget a reading that is going on in the parent of this process."""

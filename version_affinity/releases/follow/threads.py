@@ -37,8 +37,6 @@ _HOOK: Final = "post_fork_hook"
 class Looks:
     """When a thread looks: once per interval, and once more when a request asks."""
 
-    __slots__ = ("_asked", "_condition", "_due", "_ended", "_ending", "_interval", "_is_idle", "_is_looking", "wanted")
-
     def __init__(self, interval: float, first: float | None = None) -> None:
         self._interval = interval
         self._condition = threading.Condition()
@@ -215,8 +213,6 @@ class BackgroundCall:
         uses_network: Whether it waits for the network. Under gevent such a function runs in a greenlet, any other in a
             real thread.
     """
-
-    __slots__ = ("_error", "_function", "_result", "_thread")
 
     def __init__(self, function: Callable[[], object], *, uses_network: bool = False) -> None:
         self._function = function

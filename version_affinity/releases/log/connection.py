@@ -48,8 +48,6 @@ class RedisConnection:
     'redis://deployer@redis.example:6380/2'
     """
 
-    __slots__ = ("_client", "_password", "_process", "_timeout", "description")
-
     def __init__(self, url: str) -> None:
         self.description: Final = _describe(url)
         options: dict[str, Any] = {"socket_connect_timeout": CONNECT_TIMEOUT, "socket_timeout": ANSWER_TIMEOUT}

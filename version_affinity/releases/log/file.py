@@ -41,16 +41,8 @@ FILE_NAME: Final = "deployments.jsonl"
 PATIENCE: Final = 10.0
 
 _MEND: Final = "restore the file from its backup, or mend that line"
-_ROOM: Final = "make room on the disk"
-_RIGHTS: Final = "deploy as a user who may write there"
-_REMEDIES: Final = {
-    errno.ENOSPC: _ROOM,
-    errno.EFBIG: _ROOM,
-    getattr(errno, "EDQUOT", errno.ENOSPC): _ROOM,  # not on Windows
-    errno.EACCES: _RIGHTS,
-    errno.EPERM: _RIGHTS,
-    errno.EROFS: _RIGHTS,
-}
+_FULL: Final = frozenset((errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)))  # no EDQUOT on Windows
+_DENIED: Final = frozenset((errno.EACCES, errno.EPERM, errno.EROFS))
 
 
 class History(NamedTuple):
@@ -113,8 +105,6 @@ class FileLog:
     ...     log.read() == [entry], log.read(after=1)
     (True, [])
     """
-
-    __slots__ = ("_file", "_history", "_name", "description")
 
     def __init__(self, file: str | os.PathLike[str], *, name: str = "") -> None:
         self._name: Final = name
@@ -235,11 +225,11 @@ class FileLog:
             file.truncate(end)
 
     def _failed(self, what: str, error: OSError, outcome: str = "") -> LogUnavailableError:
-        remedy = _REMEDIES.get(error.errno or 0)
-        reason = error.strerror or str(error)
-        return LogUnavailableError(
-            f"{self.description} cannot be {what}: {reason}{outcome}{f': {remedy}' if remedy and outcome else ''}"
-        )
+        if outcome and error.errno in _FULL:
+            outcome += ": make room on the disk"
+        elif outcome and error.errno in _DENIED:
+            outcome += ": deploy as a user who may write there"
+        return LogUnavailableError(f"{self.description} cannot be {what}: {error.strerror or error}{outcome}")
 
     def _lost(self, revision: int) -> LogLostError:
         return LogLostError(

@@ -40,8 +40,6 @@ class LocalCopy:
         name: The name of the deployments, for entries of release 0.1.
     """
 
-    __slots__ = ("_level", "_logged", "_name", "_writes", "path")
-
     def __init__(
         self, path: str | os.PathLike[str], *, level: int = logging.WARNING, writes: bool = True, name: str = ""
     ) -> None:

@@ -54,12 +54,7 @@ class RedisLog(RedisPresence):
 
     Raises:
         ConfigurationError: The URL or the name cannot be used. A server that does not answer is a ``LogError`` later.
-
-    >>> RedisLog("redis://:secret@redis.example", name="storefront").description
-    'redis://redis.example'
     """
-
-    __slots__ = ("_deployments", "_name", "_newest", "description")
 
     def __init__(self, url: str, *, name: str) -> None:
         super().__init__(RedisConnection(url), name=check_name(name))

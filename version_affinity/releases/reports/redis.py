@@ -52,8 +52,6 @@ class ServerReport(NamedTuple):
 class RedisPresence:
     """A ``Presence`` in Redis."""
 
-    __slots__ = ("_connection", "_hosts")
-
     def __init__(self, connection: RedisConnection, *, name: str) -> None:
         self._connection = connection
         self._hosts: Final = f"version-affinity:{name}:hosts"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from version_affinity.assets.loading.ignore import Exclusions, check_is_build, doubt_of
 from version_affinity.assets.loading.inventory import InventoryError, parse_inventory
 from version_affinity.assets.loading.siblings import ENDINGS
-from version_affinity.assets.loading.tree import Skipped, UnservableError, read, walk
+from version_affinity.assets.loading.tree import Skipped, UnservableError, build_directory, read, walk
 from version_affinity.errors import ConfigurationError
 from version_affinity.wire import file_name, wire_bytes
 
@@ -73,21 +73,12 @@ class Contents(NamedTuple):
 
 def source_root(source: str | os.PathLike[str], uploads: Path) -> str:
     """Return the name of a build directory, all links resolved. It must not contain ``uploads``."""
-    try:
-        root = Path(os.path.realpath(os.fspath(source)))
-        is_directory, exists = root.is_dir(), root.exists()
-    except (OSError, ValueError, TypeError) as error:
-        raise ConfigurationError(f"source={source!r} cannot be read: {error}") from None
-    if not is_directory:
-        raise ConfigurationError(
-            f"source={os.fspath(source)!r} {'is a file' if exists else 'does not exist'}: "
-            "name the directory that the build writes to, such as 'dist'",
-        )
+    root = build_directory(source, "source")
     if Path(os.path.realpath(uploads)).is_relative_to(root):
         raise ConfigurationError(
             f"source={os.fspath(source)!r} holds the uploaded versions themselves: name the directory of one build",
         )
-    return str(root)
+    return root
 
 
 def contents_of(root: str, *, allow_source: bool = True) -> Contents:

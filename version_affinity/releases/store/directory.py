@@ -137,8 +137,6 @@ class ReleasesDirectory:
         uploads: The directory of all versions.
     """
 
-    __slots__ = ("_heads", "_stamp", "name", "path", "retention", "retention_error", "retention_warning", "uploads")
-
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path: Final = _resolved(path)
         self.uploads: Final = self.path / _VERSIONS
@@ -309,11 +307,7 @@ def check_release_id(version: object) -> str:
 
 
 def is_release_id(version: str) -> bool:
-    """Return whether a version in a releases directory can have this id.
-
-    >>> is_release_id("v1"), is_release_id("v1.json"), is_release_id(".upload-1")
-    (True, False, False)
-    """
+    """Return whether a version in a releases directory can have this id."""
     try:
         check_release_id(version)
     except ConfigurationError:

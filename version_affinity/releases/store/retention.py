@@ -46,9 +46,6 @@ class Retention:
 
     Raises:
         ConfigurationError: A value cannot be used.
-
-    >>> Retention(keep=5, younger_than=timedelta(days=30)).keep
-    5
     """
 
     keep: int = 10
@@ -64,40 +61,24 @@ class Retention:
             raise ConfigurationError(f"younger_than={time!r} is not a duration: write younger_than=timedelta(days=30)")
 
     def in_words(self) -> str:
-        """Return the retention for people.
-
-        >>> Retention(5, timedelta(days=30)).in_words(), Retention(5).in_words()
-        ('keep 5, younger than 30d', 'keep 5')
-        """
+        """Return the retention for people, such as "keep 5, younger than 30d"."""
         if self == KEEP_ALL:
             return "keep all"
         age = "" if self.younger_than is None else f", younger than {format_duration(self.younger_than)}"
         return f"keep {self.keep}{age}"
 
     def as_options(self) -> str:
-        """Return the retention as options of the command line.
-
-        >>> Retention(5).as_options()
-        '--keep 5 --younger-than none'
-        """
+        """Return the retention as options of the command line, such as "--keep 5 --younger-than none"."""
         return f"--keep {self.keep} --younger-than {self.as_dict()['younger_than'] or 'none'}"
 
     def as_dict(self) -> dict[str, int | str | None]:
-        """Return the retention as a JSON object.
-
-        >>> Retention(5, timedelta(days=30)).as_dict()
-        {'keep': 5, 'younger_than': '30d'}
-        """
+        """Return the retention as a JSON object, such as ``{"keep": 5, "younger_than": "30d"}``."""
         age = self.younger_than
         return {"keep": self.keep, "younger_than": None if age is None else format_duration(age)}
 
     @classmethod
     def from_dict(cls, settings: object) -> Retention:
-        """Return the retention that a JSON object describes. Missing keys have their defaults, others are ignored.
-
-        >>> Retention.from_dict({"younger_than": "30d"})
-        Retention(keep=10, younger_than=datetime.timedelta(days=30))
-        """
+        """Return the retention that a JSON object describes. Missing keys have their defaults, others are ignored."""
         if not isinstance(settings, dict):
             raise ConfigurationError(f"retention={settings!r:.100} cannot be used: write {_EXAMPLE}, or leave it out")
         time = settings.get("younger_than")
@@ -133,7 +114,7 @@ def known_versions(
     releases: ReleasesDirectory, entries: Sequence[Entry], retention: Retention, *, now: datetime | None = None
 ) -> list[str]:
     """Return the ids of the known versions that are uploaded here: the current deployment's first, then the newest."""
-    return list(_kept(releases.versions(), entries, retention, now or utc_now()))
+    return list(prune_plan(releases, entries, retention, now=now).kept)
 
 
 def prune_plan(

@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from hashlib import sha256
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from version_affinity.assets.loading.inventory import (
     Inventory,
@@ -112,16 +112,6 @@ def upload(
     Raises:
         ConfigurationError: The id cannot be used, or has other content already; the source is not a build.
         UploadError: The source cannot be read, or changes; or the releases directory cannot be written to.
-
-    >>> import pathlib, tempfile
-    >>> from version_affinity.releases.store.directory import ReleasesDirectory
-    >>> with tempfile.TemporaryDirectory() as directory:
-    ...     build = pathlib.Path(directory, "dist")
-    ...     build.mkdir()
-    ...     _ = (build / "index.html").write_text("<p>hello")
-    ...     releases = ReleasesDirectory.init(pathlib.Path(directory, "releases"), name="storefront")
-    ...     upload(releases, build, id="v1", tag="first").is_new, upload(releases, build, id="v1").tag
-    (True, 'first')
     """
     version = None if id is None else check_release_id(id)
     root = source_root(source, releases.uploads)
@@ -207,8 +197,9 @@ def _place(
         if parent not in directories:
             target.parent.mkdir(parents=True, exist_ok=True)
             directories.update(str(above) for above in target.parents if above.is_relative_to(work.build))
-        earlier = None if file.path in stale else shared.get((file.size, digests[file.path]))
-        if earlier is None or not _link(earlier, target):
+        key = file.size, digests[file.path]
+        earlier = None if file.path in stale else shared.get(key)
+        if earlier is None or not _link(earlier, target, key):
             _copy(file, digests[file.path], target)
             # A build tool that makes equal archives writes equal times, which would not show a change.
             if file.mtime_ns >= _TELLING_NS or file.path in stale:
@@ -230,17 +221,9 @@ def _place(
     return len(files) - len(copies)
 
 
-class Shared(NamedTuple):
-    """A file of an uploaded version: its name, and the size and the content hash in the version's manifest."""
-
-    file: str
-    size: int
-    digest: bytes
-
-
-def _find_shared(releases: ReleasesDirectory, wanted: Collection[tuple[int, bytes]]) -> dict[tuple[int, bytes], Shared]:
+def _find_shared(releases: ReleasesDirectory, wanted: Collection[tuple[int, bytes]]) -> dict[tuple[int, bytes], str]:
     """Return files of uploaded versions by size and content hash. Of several files, the newest version's is taken."""
-    found: dict[tuple[int, bytes], Shared] = {}
+    found: dict[tuple[int, bytes], str] = {}
     for version in reversed(releases.versions()):
         if len(found) == len(wanted):
             break
@@ -252,18 +235,18 @@ def _find_shared(releases: ReleasesDirectory, wanted: Collection[tuple[int, byte
         for path, (size, _, digest, *_) in inventory.entries():
             key = size, digest
             if key in wanted and key not in found and ".." not in path.split("/"):
-                found[key] = Shared(build + file_name(path), size, digest)
+                found[key] = build + file_name(path)
     return found
 
 
-def _link(shared: Shared, file: Path) -> bool:
-    """Make a hard link to a file that still has the content that its manifest says. Return whether there is one.
+def _link(earlier: str, file: Path, expected: tuple[int, bytes]) -> bool:
+    """Make a hard link to a file that still has the expected size and content hash. Return whether there is one.
 
     File systems refuse links for many reasons: another device (EXDEV), too many links (EMLINK), another owner (EPERM),
     no links at all. A damaged file must not spread into another version. In all these cases the file is copied.
     """
     try:
-        os.link(shared.file, file)
+        os.link(earlier, file)
     except OSError:
         return False
     try:
@@ -271,7 +254,7 @@ def _link(shared: Shared, file: Path) -> bool:
         content = read(str(file), 0)
     except (OSError, UnservableError):
         content = None
-    if content is not None and (content.size, content.digest) == (shared.size, shared.digest):
+    if content is not None and (content.size, content.digest) == expected:
         return True
     file.unlink()
     return False

@@ -47,8 +47,6 @@ class Workspace:
         build: Where a build is put together or taken apart.
     """
 
-    __slots__ = ("_alive", "build", "path")
-
     def __init__(self, path: Path) -> None:
         self.path: Final = path
         self.build: Final = path / _BUILD
