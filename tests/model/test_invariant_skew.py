@@ -923,7 +923,7 @@ def _staged_versions_overlooked(patch: pytest.MonkeyPatch) -> None:
 
 
 def _document_for_everything(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr("version_affinity.assets.build._wants_document", lambda path, environ, *, has_app: True)
+    patch.setattr("version_affinity.assets.build.wants_document", lambda path, environ, *, has_app: True)
 
 
 def _conditional_headers_reach_the_application(patch: pytest.MonkeyPatch) -> None:

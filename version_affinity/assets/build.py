@@ -230,7 +230,7 @@ class Build:
             return ruled
         if isinstance(ruled, Rewritten):
             shown = self._rewritten(ruled.path, environ)
-            if not _is_page(shown) or (_wants_document(path, environ, has_app=False) and not looks_like_asset(path)):
+            if not _is_page(shown) or (wants_document(path, environ, has_app=False) and not looks_like_asset(path)):
                 return shown
         return self.routes.get(path)
 
@@ -246,7 +246,7 @@ class Build:
         answer = self.routes.get(path)
         if answer is not None:
             return Found(DOCUMENT if answer.is_html else FILE, answer) if isinstance(answer, Asset) else answer
-        if self.document is not None and _wants_document(path, environ, has_app=False):
+        if self.document is not None and wants_document(path, environ, has_app=False):
             return Found(DOCUMENT, self.document)
         return Found(NO_FILE, self._not_found_page(path))
 
@@ -268,7 +268,7 @@ class Build:
             return Redirect(merged)
         document = self.document
         has_app = directories is not None
-        if document is None or not _wants_document(path, environ, has_app=has_app):
+        if document is None or not wants_document(path, environ, has_app=has_app):
             if "." in path and looks_like_asset(path, directories):
                 return _MISSING
             if has_app:
@@ -340,7 +340,7 @@ _APP: Final = Found(APP)
 _NO_FILE: Final = Found(NO_FILE)
 
 
-def _wants_document(path: str, environ: WSGIEnvironment, *, has_app: bool) -> bool:
+def wants_document(path: str, environ: WSGIEnvironment, *, has_app: bool) -> bool:
     """Return whether the document of a single-page application is the answer: for pages, never for what they load."""
     mode, destination = environ.get("HTTP_SEC_FETCH_MODE"), environ.get("HTTP_SEC_FETCH_DEST")
     if mode is not None or destination is not None:

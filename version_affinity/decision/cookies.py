@@ -89,10 +89,6 @@ class HostCookie:
         self._secure = secure
         self._finders = (cookie_finder(name), cookie_finder(f"__Host-{name}"))
 
-    def find(self, header: str, scheme: str | None) -> str:
-        """Return the cookie's value in a Cookie header of a request with this scheme, "" without one."""
-        return self._finders[scheme == "https" if self._secure is None else self._secure](header)
-
     def _header(self, scheme: str | None, value: str, more: str = "", *, framed: bool = False) -> tuple[str, str]:
         tls = scheme == "https" if self._secure is None else self._secure
         attributes = _FRAMED if framed else _ATTRIBUTES[tls]
@@ -171,8 +167,8 @@ class OverrideCookie(HostCookie):
 
     def read(self, environ: WSGIEnvironment) -> str:
         """Return the signed override of a request's cookie, not yet verified; "" without one."""
-        header = environ.get("HTTP_COOKIE")
-        return self.find(header, environ.get("wsgi.url_scheme")) if header else ""
+        tls = environ.get("wsgi.url_scheme") == "https" if self._secure is None else self._secure
+        return self._finders[tls](environ.get("HTTP_COOKIE") or "")
 
     def write(self, scheme: str | None, signed: str, seconds: int) -> tuple[str, str]:
         """Return the Set-Cookie header that makes a browser keep a signed override; 0 seconds remove the cookie."""

@@ -11,6 +11,7 @@ import math
 import re
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import http_sf
@@ -153,34 +154,25 @@ class Overrides:
         text = value.strip(" \t")
         if len(text) > MAX_LENGTH:
             raise Refused(BAD_SYNTAX)
-        if dictionary_only:
-            asked = self._from_dictionary(text)
-        elif _BARE.match(text):
-            asked = text
-        else:
-            asked = self._from_item(text)
+        asked: object = text
+        if dictionary_only or not _BARE.match(text):
+            try:
+                asked = self._parsed(wire_bytes(text), dictionary_only=dictionary_only)
+            except ValueError:
+                raise Refused(BAD_SYNTAX) from None
+        if not isinstance(asked, str):
+            raise Refused(BAD_SYNTAX)
         return asked if self._serializer is None else self.verify(asked)[0]
 
-    def _from_item(self, text: str) -> str:
-        try:
-            item, _ = _parse(wire_bytes(text), tltype="item")
-        except ValueError:
-            return self._from_dictionary(text)
-        if isinstance(item, str):
-            return item
-        raise Refused(BAD_SYNTAX)
-
-    def _from_dictionary(self, text: str) -> str:
-        try:
-            entries = _parse(wire_bytes(text), tltype="dictionary")
-        except ValueError:
-            raise Refused(BAD_SYNTAX) from None
+    def _parsed(self, value: bytes, *, dictionary_only: bool) -> object:
+        """Return what an Item holds, or the entry of a Dictionary for this application."""
+        if not dictionary_only:
+            with suppress(ValueError):
+                return _parse(value, tltype="item")[0]
+        entries = _parse(value, tltype="dictionary")
         if self._name not in entries:
             raise Refused(OTHER_APP)
-        version, _ = entries[self._name]
-        if not isinstance(version, str):
-            raise Refused(BAD_SYNTAX)
-        return version
+        return entries[self._name][0]
 
 
 def checked(version: str, known: Container[str], deployed: Container[str]) -> str:

@@ -6,7 +6,7 @@ itself when the answer changes. The page pin must not answer either: the browser
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias, get_args
 
 from version_affinity.app_first import compile_patterns
 from version_affinity.assets.http.fetch_metadata import is_framed_by_other_site, is_shown_in_tab
@@ -40,16 +40,7 @@ CROSS_ORIGIN: Final = "cross-origin"
 #: Requests without Fetch Metadata: curl, API clients, subresources of old browsers.
 OTHER: Final = "other"
 
-KINDS: Final[tuple[Kind, ...]] = (
-    PREFETCH,
-    PAGE,
-    FRAME,
-    COOKIELESS_FRAME,
-    SERVICE_WORKER,
-    SUBRESOURCE,
-    CROSS_ORIGIN,
-    OTHER,
-)
+KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 
 #: The kinds that are documents to be shown now, in a tab or in a frame of another site.
 PAGES: Final = frozenset((PAGE, FRAME, COOKIELESS_FRAME))
@@ -79,7 +70,7 @@ UNPINNED: Final = (
 
 #: The file names of service workers that tools write or document.
 USUAL_NAMES: Final = frozenset(
-    (
+    [
         "sw.js",
         "sw.mjs",
         "service-worker.js",
@@ -97,7 +88,7 @@ USUAL_NAMES: Final = frozenset(
         "pwabuilder-sw.js",
         "safety-worker.js",
         "worker-basic.min.js",
-    )
+    ]
 )
 _SCRIPTS: Final = frozenset(("script", "worker", "serviceworker"))
 

@@ -96,21 +96,6 @@ class State:
         not_rescues: The bits of the owners whose files, served by name, are not a rescue for anybody.
     """
 
-    __slots__ = (
-        "baseline",
-        "builds",
-        "catalog",
-        "complete",
-        "decider",
-        "deployment",
-        "not_rescues",
-        "pins",
-        "published",
-        "settings",
-        "versions",
-        "workers",
-    )
-
     def __init__(
         self,
         settings: Settings,
