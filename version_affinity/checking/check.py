@@ -18,7 +18,7 @@ from .languages.html import MINOR
 from .languages.javascript import SERVICE_WORKER
 from .notices import notices, prefix_of
 from .origins import Origins, unlisted_origins
-from .parsing import MANIFEST, parse_file, parse_files, task_of
+from .parsing import MANIFEST, Task, parse_file, parse_files, task_of
 from .references import Base, Document, Need, Reference, clipped, request_path
 from .report import Broken, BuildReport, Unread
 from .site import Site
@@ -142,8 +142,7 @@ def _unread(faults: Mapping[str, Iterable[Fault]]) -> Iterator[Unread]:
 
 
 def _web_manifest(asset: Asset) -> Document:
-    task = task_of(asset, MANIFEST)
-    return Document() if task is None else parse_file(task)
+    return parse_file(Task(MANIFEST, asset.file, asset.size, asset.digest))
 
 
 def _vite_manifest(build: Build) -> dict[str, Document]:

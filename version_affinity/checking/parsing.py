@@ -73,9 +73,9 @@ class Task(NamedTuple):
         return self.size / 1_000_000 * _COSTS.get(self.language, 0.1)
 
 
-def task_of(asset: Asset, language: str | None = None) -> Task | None:
-    """Return how to parse a file, by its Content-Type unless a language is given; None for images and the like."""
-    language = language or _LANGUAGES.get(asset.content_type.partition(";")[0].rstrip().lower())
+def task_of(asset: Asset) -> Task | None:
+    """Return how to parse a file, by its Content-Type; None for images and the like."""
+    language = _LANGUAGES.get(asset.content_type.partition(";")[0].rstrip().lower())
     return None if language is None else Task(language, asset.file, asset.size, asset.digest)
 
 

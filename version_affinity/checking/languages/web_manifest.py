@@ -12,7 +12,13 @@ from .css import decoded
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_IMAGES: Final = ("icons", "screenshots")
+#: Fields with lists of objects, and the member of an object that is a URL.
+_LISTS: Final = (
+    ("icons", "src", Need.CONTENT),
+    ("screenshots", "src", Need.CONTENT),
+    ("shortcuts", "url", Need.PAGE),
+    ("file_handlers", "action", Need.PAGE),
+)
 
 
 def manifest_references(data: bytes) -> Document:
@@ -39,16 +45,13 @@ def manifest_references(data: bytes) -> Document:
 
 
 def _values(manifest: dict[str, object]) -> Iterator[tuple[str, object, Need]]:
-    for field in _IMAGES:
-        for image in _objects(manifest.get(field)):
-            yield field, image.get("src"), Need.CONTENT
+    """Yield the URLs of a manifest, with their field and need."""
+    for field, member, need in _LISTS:
+        for entry in _objects(manifest.get(field)):
+            yield field, entry.get(member), need
+            if field == "shortcuts":
+                yield from ((field, icon.get("src"), Need.CONTENT) for icon in _objects(entry.get("icons")))
     yield "start_url", manifest.get("start_url"), Need.PAGE
-    for shortcut in _objects(manifest.get("shortcuts")):
-        yield "shortcuts", shortcut.get("url"), Need.PAGE
-        for icon in _objects(shortcut.get("icons")):
-            yield "shortcuts", icon.get("src"), Need.CONTENT
-    for handler in _objects(manifest.get("file_handlers")):
-        yield "file_handlers", handler.get("action"), Need.PAGE
     for target in _objects([manifest.get("share_target")]):
         yield "share_target", target.get("action"), Need.PAGE
 
