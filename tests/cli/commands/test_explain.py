@@ -143,7 +143,7 @@ def test_path_that_begins_like_a_host(site: Site, target: str) -> None:
     ("arguments", "words"),
     [
         (["/", "--key", "session_id"], "'session_id' is no key source: write cookie:session_id"),
-        (["/", "--key", "cookie:a b"], "cannot be a name on the wire"),
+        (["/", "--key", "cookie:a b"], "cannot be the name of a cookie or header"),
         (["/", "--cookie", "session_id"], "'session_id' is no cookie"),
         (["/", "--header", "Referer"], "'Referer' is no header"),
         (["/", "--as", "browser"], "is not one of"),
