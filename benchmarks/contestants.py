@@ -45,9 +45,9 @@ KEY_HEADER = "HTTP_X_USER_ID"
 KEYS = (Cookie("session_id"), Header("X-User-Id"))
 APP_FIRST = ("/api/*", "/account/*")
 
-# Bytes of content held by this package: more than the builds have, so that no file that is asked for is on the disk.
+# Bytes of content that this package holds: more than the builds have, so no requested file is read from the disk.
 _MEMORY = 1 << 30
-# How many files a page asks for, about 4 KiB each: the requests of most rows walk through so many.
+# How many files of about 4 KiB a page loads. The requests of most rows cycle through them.
 _FILES_OF_A_PAGE = 64
 _ABOUT_4_KIB = range(2048, 8192)
 
@@ -76,7 +76,7 @@ def json_app(_environ: WSGIEnvironment, start_response: StartResponse) -> Iterab
 
 
 def ours(versions: int) -> str:
-    """Return the name of this package, as a contestant with so many versions."""
+    """Return the name of this package as a contestant with a number of versions."""
     return f"version_affinity, {versions} version{'s' if versions > 1 else ''}"
 
 
@@ -169,7 +169,7 @@ class Builds:
         }
 
     def _affinity(self, app: WSGIApplication, number: int, *, live: int) -> VersionAffinity:
-        """Return this package with so many versions, of which some share the users and the others are retained."""
+        """Return this package with a number of versions; some of them share the users, the others are retained."""
         known = [Version(version, build) for version, build in islice(self.versions.items(), number)]
         return VersionAffinity(
             app,

@@ -73,7 +73,7 @@ SUBRESOURCE: dict[str, Any] = {
 }
 #: A script's ``fetch`` of the application's API.
 FETCH: dict[str, Any] = {**SUBRESOURCE, "HTTP_ACCEPT": "application/json", "HTTP_SEC_FETCH_DEST": "empty"}
-#: A client of the API that is no browser.
+#: A client of the API that is not a browser.
 CLIENT: dict[str, Any] = {
     **_COMMON,
     "HTTP_USER_AGENT": "client/2.31",

@@ -119,7 +119,7 @@ _LOADERS: Final[dict[str, Callable[[str], object]]] = {
 
 
 def _resident() -> float:
-    """Return this process's resident megabytes (proc(5)); NaN where there is no such file."""
+    """Return this process's resident megabytes (proc(5)); NaN without that file."""
     try:
         status = Path("/proc/self/status").read_text()
     except OSError:

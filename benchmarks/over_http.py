@@ -283,14 +283,14 @@ def _running(command: Sequence[str], port: int, log: Path, environment: Mapping[
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-            start_new_session=True,  # its workers are in its group, and nobody else is
+            start_new_session=True,  # its group has its workers and no other process
         )
     try:
         until = time.monotonic() + _START
         while not _answers(port):
             if process.poll() is not None or time.monotonic() > until:
                 sys.exit(f"{command[0]} does not serve; its log:\n{log.read_text(errors='replace')}")
-            time.sleep(0.05)  # nothing tells when a foreign process begins to listen
+            time.sleep(0.05)  # a foreign process does not report when it listens
         yield
     finally:
         for number in (signal.SIGTERM, signal.SIGKILL):

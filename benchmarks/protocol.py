@@ -52,12 +52,12 @@ _NGINX: Final = "root %s; index index.html; gzip_static on; gzip_vary on; if_mod
 #: By contestant: its package, the path at which it shows the document, and what makes it in its server's process.
 CONTESTANTS: Final[dict[str, tuple[str, str, Callable[[Any, str], Any]]]] = {
     "StaticAssets": ("version_affinity", "/", lambda package, build: package.StaticAssets(build)),
-    "WhiteNoise": ("whitenoise", "/", lambda package, build: package.WhiteNoise(_nobody, build, index_file=True)),
-    "ServeStatic": ("servestatic", "/", lambda package, build: package.ServeStatic(_nobody, build, index_file=True)),
+    "WhiteNoise": ("whitenoise", "/", lambda package, build: package.WhiteNoise(_no_app, build, index_file=True)),
+    "ServeStatic": ("servestatic", "/", lambda package, build: package.ServeStatic(_no_app, build, index_file=True)),
     "SharedDataMiddleware": (
         "werkzeug.middleware.shared_data",
         "/index.html",
-        lambda package, build: package.SharedDataMiddleware(_nobody, {"/": build}),
+        lambda package, build: package.SharedDataMiddleware(_no_app, {"/": build}),
     ),
     "Flask's static folder": (
         "flask",
@@ -73,7 +73,7 @@ def application() -> WSGIApplication:
     return make(import_module(package), os.environ["PROTOCOL_BUILD"])  # type: ignore[no-any-return]
 
 
-def _nobody(environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
+def _no_app(environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
     start_response("404 Not Found", [("Content-Type", "text/plain"), ("Content-Length", "10")])
     return [] if environ["REQUEST_METHOD"] == "HEAD" else [b"not found\n"]
 
@@ -99,7 +99,7 @@ def fair_cases(document: str) -> Iterator[tuple[str, Any]]:
 
 
 def passes(server: Any, case: Any, known: Mapping[str, str]) -> bool:
-    """Tell whether a server answers a case as it says."""
+    """Return whether a server answers a case as expected."""
     fields = tuple(field.format_map(known) for field in case.fields)
     path = case.request.partition(" ")[2]
     try:

@@ -52,7 +52,7 @@ _TIMES_DECIDED = 3.0
 _TIMES_RANGE = 4.0
 _TIMES_LARGE = 1.0
 
-#: The range that is asked for, and its length.
+#: The requested range, and its length.
 _RANGE, _RANGE_LENGTH = "bytes=512-1535", 1024
 #: Requests in a turn for large files: each costs as much as a hundred small ones.
 _FEW, _TURNS_OF_FEW = 10, 20
@@ -65,7 +65,7 @@ class Row:
     """One row of the table.
 
     Attributes:
-        title: What is asked for.
+        title: The request.
         bar: The bar in microseconds, net of the null app; None without one.
         times: How many times this package's time WhiteNoise should take at least; None without such a bar.
         wrapped: The contestants.
@@ -226,7 +226,7 @@ class Rows:
             )
 
     def _large(self) -> Iterator[Row]:
-        """Yield the rows of a large file, which nobody holds in memory."""
+        """Yield the rows of a large file, which no contestant holds in memory."""
         films = self._builds.films()
         without = {name: value for name, value in SUBRESOURCE.items() if name != "wsgi.file_wrapper"}
         rows: list[tuple[str, Apps, Environ]] = [

@@ -1,6 +1,6 @@
 """Timing that survives a busy machine: contestants take turns, rows too, block by block, and medians are compared.
 
-Processor time is measured: what another process takes in the middle of a block is nobody's cost. A contestant's
+Processor time is measured, so other processes that run in the middle of a block do not count. A contestant's
 net time in a round is its time less the null app's in the same round.
 """
 
@@ -110,7 +110,7 @@ class Stopwatch:
         self._order = random.Random(1)
 
     def run(self, plays: Mapping[str, Play], *, rounds: int, block: int) -> None:
-        """Time so many rounds more.
+        """Time more rounds.
 
         Args:
             plays: By the contestant's name.

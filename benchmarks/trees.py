@@ -35,7 +35,7 @@ def grow(root: Path, *, versions: int, files: int, others: bool = False) -> list
     With ``others``, each has files in ``TEXTS`` and ``FILMS`` besides, the same in all versions.
 
     A file that versions share is one file with several names on the disk. The documents differ in length from version
-    to version, so that an answer's length tells which version it is from.
+    to version, so that the length of an answer identifies its version.
     """
     draw = random.Random(files)
     own = max(4, round(files * _CHANGED))

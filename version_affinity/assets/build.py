@@ -97,7 +97,7 @@ class Build:
         index: Its files.
         kept: The headers of each fingerprinted file besides the file's own.
         routes: Request path to a file or a redirect.
-        direct: The part of ``routes`` for which there is no rule: ``find`` returns these, whatever the request.
+        direct: The part of ``routes`` for which there is no rule: ``find`` returns these for any request.
         not_found_handling: What answers where the build has no file.
         document: The page that a single-page application shows at every path; None in other modes.
         redirects: The rules of ``_redirects``, None without any.
@@ -161,7 +161,7 @@ class Build:
         header_rules = parse_headers(headers_text)
         self.redirects: Final[RedirectRules | None] = redirects or None
         self.header_rules: Final[HeaderRules | None] = header_rules or None
-        # A fingerprinted file is served whatever the rules say: no page may miss it.
+        # A fingerprinted file is served regardless of the rules: no page may miss it.
         self.direct: Final = (
             {
                 path: answer
@@ -258,8 +258,8 @@ class Build:
         Args:
             path: The path in the build.
             environ: The request.
-            directories: The directories of all builds, by which ``looks_like_asset`` tells a missing asset from a path
-                of the wrapped application; None without an application.
+            directories: The directories of all builds, by which ``looks_like_asset`` distinguishes a missing asset from
+                a path of the wrapped application; None without an application.
         """
         if "//" in path and (merged := _merged(path)) != path:
             at = self.find(merged, environ) or self.stand_in(merged, environ, directories)

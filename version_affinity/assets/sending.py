@@ -250,7 +250,7 @@ def _from_disk(
     file = SizedFile(descriptor, source.size)
     if pieces is None:
         wrapper = environ.get("wsgi.file_wrapper")
-        # That of uWSGI sends all that the file has by then, whatever Content-Length says.
+        # That of uWSGI sends the file at its present length, regardless of Content-Length.
         if wrapper is not None and "uwsgi.version" not in environ:
             wrapped: Iterable[bytes] = wrapper(file, BLOCK)
             return wrapped
