@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from .app_first import compile_patterns, listed_rules
 from .assets.build import MISSING
-from .assets.http.response import NOT_MODIFIED, OK
+from .assets.http.response import OK
 from .assets.loading.index import DEFAULT_IGNORE
 from .assets.loading.memory import Memory
 from .assets.routing import check_handling
@@ -246,8 +246,6 @@ class VersionAffinity(TemplateFunctions):
         status, headers, body = sent
         if status is OK:
             named.count_ok()
-        elif status is NOT_MODIFIED:
-            named.count_not_modified()
         else:
             named.tally[status[0]].advance()
         start_response(status, headers)

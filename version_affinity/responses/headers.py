@@ -54,7 +54,6 @@ class DecisionHeaders:
     """
 
     __slots__ = (
-        "_count_redirection",
         "count_success",
         "decision",
         "document",
@@ -93,17 +92,10 @@ class DecisionHeaders:
         self.missing = [PRIVATE_NO_STORE if self.forced else NO_STORE, *traced]
         self.tally = tally
         self.count_success = tally["2"].advance
-        self._count_redirection = tally["3"].advance
 
     def count(self, status: str) -> None:
         """Count a response by its status line."""
-        digit = status[0]
-        if digit == "2":
-            self.count_success()
-        elif digit == "3":
-            self._count_redirection()
-        else:
-            self.tally[digit].advance()
+        self.tally[status[0]].advance()
 
     def start(self, sent: Sent, start_response: StartResponse) -> Iterable[bytes]:
         """Count and start a response, and return its body."""

@@ -29,11 +29,10 @@ class NamedFile(Prepared):
         others: The other versions' copies, all of equal bytes, in the same order.
         owners: A bit for each version that has it, and ``IN_ALL_VERSIONS`` when all have it.
         version: The version whose copy is served.
-        tally: Counts the answers by the first digit of their status. ``count_ok`` counts a 200,
-            ``count_not_modified`` a 304.
+        tally: Counts the answers by the first digit of their status. ``count_ok`` counts a 200.
     """
 
-    __slots__ = ("copy", "count_not_modified", "count_ok", "others", "owners", "tally", "version")
+    __slots__ = ("copy", "count_ok", "others", "owners", "tally", "version")
 
     def __init__(
         self,
@@ -51,7 +50,6 @@ class NamedFile(Prepared):
         self.version = version
         self.tally = tally
         self.count_ok = tally["2"].advance
-        self.count_not_modified = tally["3"].advance
 
     @property
     def copies(self) -> tuple[Asset, ...]:
