@@ -163,19 +163,23 @@ class Decider:
     def decide(self, request: Request) -> Decision:
         """Return the version that a request gets, and why. May draw a bucket into ``request``."""
         environ, cookie = request.environ, self._override_cookie
-        if not environ.keys().isdisjoint(self._override_keys) or (cookie and cookie in environ.get("HTTP_COOKIE", "")):
-            decision = self._override(request)
-            if decision is not None:
-                return decision
-        return self.decide_without_override(request)
-
-    def decide_without_override(self, request: Request) -> Decision:
-        """Return the version that a request would get without an override. May draw a bucket into ``request``."""
+        asked = cookie and cookie in environ.get("HTTP_COOKIE", "")
+        for key in self._override_keys:
+            asked = asked or key in environ
+        if asked and (forced := self._override(request)) is not None:
+            return forced
+        # As ``decide_without_override``, which would be another call on each request.
         for step in self._steps[request.kind]:
             decision = step(self, request)
             if decision is not None:
                 return decision if not request.refused else decision._replace(refused=request.refused)
         raise AssertionError("the last step of every order applies")
+
+    def decide_without_override(self, request: Request) -> Decision:
+        """Return the version that a request would get without an override. May draw a bucket into ``request``."""
+        decisions = (step(self, request) for step in self._steps[request.kind])
+        decision = next(decision for decision in decisions if decision is not None)
+        return decision._replace(refused=request.refused)
 
     def explain(self, request: Request, made: Decision | None = None) -> tuple[Decision, tuple[Step, ...]]:
         """Return the decision with every step on the way to it.

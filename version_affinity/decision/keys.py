@@ -51,7 +51,10 @@ class Cookie:
     def __call__(self, environ: WSGIEnvironment) -> bytes | None:
         """Return the key of a request, None or nothing without one."""
         header = environ.get("HTTP_COOKIE")
-        return wire_bytes(self._find(header)) if header else None
+        if not header:
+            return None
+        value = self._find(header)
+        return value.encode() if value.isascii() else wire_bytes(value)
 
 
 @dataclass(frozen=True, slots=True)
