@@ -24,10 +24,12 @@ DEVIATIONS = {"headers-valid/06", "headers-invalid/04"}
 
 
 def shown(rule: HeaderRule) -> dict[str, Any]:
-    """Return a rule in the data's words."""
-    names = [name.lower() for name, _ in rule.fields]
-    assert [name for name in names if names.count(name) > 1 and name != "set-cookie"] == []
-    fields = dict(zip(names, (value for _, value in rule.fields), strict=True))
+    """Return a rule in the data's words, in which each field stands once."""
+    fields: dict[str, str] = {}
+    for name, value in rule.fields:
+        lowered = name.lower()
+        joined = lowered in fields and lowered != "set-cookie"
+        fields[lowered] = f"{fields[lowered]}, {value}" if joined else value
     return {"path": rule.source, "set": fields, "unset": list(rule.removed)}
 
 

@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from version_affinity.assets.rules.patterns import Pattern
-from version_affinity.assets.rules.urls import read_url
+from version_affinity.assets.rules.patterns import Pattern, read_url
 
 PIECES = st.lists(st.sampled_from(["/", "a", "b", "-", "ab", ":x", ":y", ":z"]), max_size=8)
 PATTERNS = st.tuples(PIECES, st.sampled_from(["*", ""]), PIECES).map(
@@ -36,8 +35,9 @@ def test_as_a_regular_expression(pieces: list[str], path: str) -> None:
     if re.search(r":n\d+[ab]", text):
         return
     match = expression(pieces).fullmatch(path)
-    spans = Pattern(text, "/").match(path)
-    assert spans == (None if match is None else [match.span(at) for at in range(1, len(match.groups()) + 1)])
+    names = ["splat" if piece == "*" else piece[1:] for piece in pieces if piece[0] in "*:"]
+    found = Pattern(text, "/").match(path)
+    assert found == (None if match is None else dict(zip(names, match.groups(), strict=True)))
 
 
 class Watched(str):

@@ -286,12 +286,14 @@ def is_plain(part: str) -> bool:
     )
 
 
-def has_known_hash(directory: str, name: str) -> bool:
+def has_known_hash(path: str) -> bool:
     """Return whether a file in a tool's directory has a hash of a known kind, in its name or as its directory's name.
 
-    >>> has_known_hash("/_nuxt/", "0cz1d0mv5g_q7.js"), has_known_hash("/_nuxt/", "entry.js")
+    >>> has_known_hash("/_nuxt/0cz1d0mv5g_q7.js"), has_known_hash("/_nuxt/entry.js")
     (True, False)
     """
+    slash = path.rindex("/") + 1
+    directory, name = path[:slash], path[slash:]
     build = _NEXT_BUILD.search(directory)
     return (build is not None and is_hash_like(build[1])) or any(
         part.isdigit() or is_hash_like(part) or not (part.isupper() or reads_as_words(part))

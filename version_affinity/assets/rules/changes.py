@@ -24,10 +24,8 @@ _DIRECTIVE: Final = re.compile(f"({TOKEN})(={TOKEN})?")
 CACHING: Final = frozenset(
     ("cache-control", "expires", "pragma", "age", "surrogate-control", "edge-control", "x-accel-expires"),
 )
-_TARGETED: Final = frozenset(("surrogate-control", "edge-control", "x-accel-expires"))
 # A rule's tag or date is the same in each version: with it, a cache would take one version's page for another's.
 _VALIDATORS: Final = frozenset(("etag", "last-modified"))
-_KEPT: Final = frozenset(("cache-control", "vary"))
 #: For both responses of a URL where a navigation gets a page and other requests reach the application. Another site's
 #: frame gets the page, too, a frame of the same origin does not. A client that does not send Sec-Fetch-* is recognised
 #: by the types that it accepts.
@@ -54,8 +52,7 @@ class HeaderChanges(NamedTuple):
         >>> changes.applied_to([("ETag", '"a"'), ("Vary", "Accept")])
         [('Vary', 'Accept, Origin'), ('X-A', '1')]
         """
-        removed = self.removed
-        changed = without(headers, removed)
+        changed = without(headers, self.removed)
         if self.vary:
             changed = _varying(changed, self.vary)
         changed += self.added
@@ -82,8 +79,6 @@ class HeaderChanges(NamedTuple):
     @property
     def cookieless(self) -> HeaderChanges:
         """The changes without cookies: many shared caches do not keep a response that sets cookies."""
-        if not any(name.lower() == "set-cookie" for name, _ in self.added):
-            return self
         return self._replace(added=tuple(without(self.added, ("set-cookie",))))
 
     @property
@@ -118,17 +113,17 @@ class HeaderChanges(NamedTuple):
     def _limited(self, caching: Callable[[str], str]) -> HeaderChanges:
         """Return the changes with a Cache-Control passed through a function, and without other caching."""
         added: list[HeaderField] = []
-        spared = set(_KEPT)
+        spared = {"cache-control", "vary"}
         for name, value in self.added:
             lowered = name.lower()
             if lowered == "cache-control":
-                left = caching(value)
-                if left:
-                    added.append((name, left))
+                directives = caching(value)
+                if directives:
+                    added.append((name, directives))
                     spared.remove(lowered)
             elif lowered in _VALIDATORS:
                 spared.add(lowered)
-            elif lowered not in CACHING and not is_targeted(lowered):
+            elif not _is_caching(lowered):
                 added.append((name, value))
         return HeaderChanges(self.removed - spared, tuple(added), self.vary)
 
@@ -140,13 +135,14 @@ def shown_elsewhere(here: HeaderChanges | None, home: HeaderChanges | None) -> H
     that allows a year is not meant for the page that answers for a missing script. ``Vary`` stays. ``here`` are the
     changes at the requested path, ``home`` those at the page's own path.
     """
-    here, home = here or _NOTHING, home or _NOTHING
+    nothing = HeaderChanges(frozenset(), ())
+    here, home = here or nothing, home or nothing
     kept, away = _divided(here)
     of_home = _divided(home)[1]
     names = {name.lower() for name, _ in (*away.added, *of_home.added)}
     shorter = all(mine <= its for mine, its in zip(here.lifetimes, home.lifetimes, strict=True))
     if shorter and not away.added:
-        away = _NOTHING
+        away = nothing
     elif here.lifetimes == (-1, -1) or (shorter and names == {"cache-control"}):
         field = next(header for header in away.added if header[0].lower() == "cache-control")
         away = HeaderChanges(CACHING, (field,))
@@ -159,15 +155,12 @@ def shown_elsewhere(here: HeaderChanges | None, home: HeaderChanges | None) -> H
 
 def _divided(changes: HeaderChanges) -> tuple[HeaderChanges, HeaderChanges]:
     """Divide changes into those of other fields and those of caching; Vary is not removed."""
-    caching = frozenset(name for name in changes.removed if name in CACHING or is_targeted(name))
-    added: dict[bool, list[HeaderField]] = {False: [], True: []}
-    for name, value in changes.added:
-        added[name.lower() in caching].append((name, value))
-    others = HeaderChanges(changes.removed - caching - {"vary"}, tuple(added[False]), changes.vary)
-    return others, HeaderChanges(caching, tuple(added[True]))
-
-
-_NOTHING: Final = HeaderChanges(frozenset(), ())
+    caching = frozenset(filter(_is_caching, changes.removed))
+    others = without(changes.added, caching)
+    return (
+        HeaderChanges(changes.removed - caching - {"vary"}, tuple(others), changes.vary),
+        HeaderChanges(caching, tuple(header for header in changes.added if header not in others)),
+    )
 
 
 def without(headers: Iterable[HeaderField], names: Container[str]) -> list[HeaderField]:
@@ -177,7 +170,11 @@ def without(headers: Iterable[HeaderField], names: Container[str]) -> list[Heade
 
 def is_targeted(lowered: str) -> bool:
     """Return whether a field, its name in lower case, is for caches of one kind (RFC 9213), which obey it alone."""
-    return lowered.endswith("-cache-control") or lowered in _TARGETED
+    return lowered.endswith("-cache-control") or lowered in ("surrogate-control", "edge-control", "x-accel-expires")
+
+
+def _is_caching(lowered: str) -> bool:
+    return lowered in CACHING or is_targeted(lowered)
 
 
 def _unshared(cache_control: str) -> str:

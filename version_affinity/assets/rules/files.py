@@ -8,17 +8,13 @@ a build is loaded.
 from __future__ import annotations
 
 import logging
-import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from version_affinity.assets.loading.fingerprint import DIRECTORY, has_known_hash
 from version_affinity.assets.loading.tree import UnservableError, read, stamp_of, through_projection
 
-from .patterns import MARK, SPLAT, Pattern
-from .urls import RuleURL, read_url
-
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator
 
     from version_affinity.assets.loading.index import Index
 
@@ -30,13 +26,8 @@ HEADERS_FILE: Final = "_headers"
 _RULES_LIMIT: Final = 4 * 1024 * 1024
 #: Characters in a line, without the blanks around it.
 MAX_LINE: Final = 2000
-#: Characters of a path up to which rules of ``_redirects`` are tried: a longer path is an attack, not a link.
-MAX_PATH: Final = 2000
-#: Lines that are reported; then reading ends.
-MAX_INVALID: Final = 10_000
+_MAX_INVALID: Final = 10_000  # lines that are reported; then reading ends
 _REPORTED: Final = 10  # files and lines that a log line names; the others are counted
-
-_PLACEHOLDER: Final = re.compile(r":([A-Za-z]\w*)", re.ASCII)
 
 
 class InvalidLine(NamedTuple):
@@ -57,8 +48,8 @@ def rule_lines(text: str, longest: int, invalid: list[InvalidLine]) -> Iterator[
         rule = line.strip()
         if not rule or rule.startswith("#"):
             continue
-        if len(invalid) >= MAX_INVALID:
-            message = f"the lines from here on are not read: {MAX_INVALID} lines before cannot be used"
+        if len(invalid) >= _MAX_INVALID:
+            message = f"the lines from here on are not read: {_MAX_INVALID} lines before cannot be used"
             invalid.append(InvalidLine(number, "too_many_invalid", message))
             return
         if len(rule) > longest:
@@ -66,82 +57,6 @@ def rule_lines(text: str, longest: int, invalid: list[InvalidLine]) -> Iterator[
             invalid.append(InvalidLine(number, "line_too_long", message))
             continue
         yield number, rule
-
-
-class RuleSource:
-    """What a rule is for: a path of any host, or of the hosts that it names.
-
-    Args:
-        text: A path, or ``https://``, a host and a path.
-
-    Attributes:
-        names: The placeholders of host and path.
-        fixed: The only path that matches, as in ``PATH_INFO``; None if several paths match.
-        host_bound: Whether it names hosts.
-        fault: Why it never matches; "" if it can match.
-
-    >>> RuleSource("https://:team.example.com/*").match("/a", "red.example.com")
-    {'team': 'red', 'splat': 'a'}
-    """
-
-    __slots__ = ("_host", "_path", "fault", "fixed", "host_bound", "names")
-
-    def __init__(self, text: str) -> None:
-        read = read_url(text)
-        url = read or RuleURL("", text, "", "")
-        # A host in lower case, except the names of its placeholders.
-        host = "".join(part if at % 2 else part.lower() for at, part in enumerate(MARK.split(url.host)))
-        self._host: Final = Pattern(host, ".") if host else None
-        self._path: Final = Pattern(url.path, "/")
-        self.names: Final = (*(self._host.names if self._host else ()), *self._path.names)
-        self.fixed: Final = self._path.fixed
-        self.host_bound: Final = self._host is not None
-        twice = next((name for at, name in enumerate(self.names) if name in self.names[:at]), "")
-        fault = f"{'*' if twice == SPLAT else f':{twice}'} stands twice in {text!r}" if twice else ""
-        self.fault: Final = fault if read else f"{text!r} is not a path"
-
-    def match(self, path: str, host: str = "") -> dict[str, str] | None:
-        """Return the values of the placeholders in a path and a ``hostname``, decoded; None if they do not match."""
-        if self.fault:
-            return None
-        values: dict[str, str] = {}
-        for pattern, text in ((self._host, host), (self._path, path)):
-            if pattern is not None:
-                spans = pattern.match(text)
-                if spans is None:
-                    return None
-                values.update((name, text[start:end]) for name, (start, end) in zip(pattern.names, spans, strict=True))
-        return values
-
-
-class Template:
-    """Text with placeholders, of those names that its rule has; other names are text.
-
-    >>> Template("/:year/:other", {"year"}).filled({"year": "2024"})
-    '/2024/:other'
-    """
-
-    __slots__ = ("_parts", "is_constant")
-
-    def __init__(self, text: str, names: Iterable[str]) -> None:
-        known = frozenset(names)
-        parts = [""]
-        for at, part in enumerate(_PLACEHOLDER.split(text)):
-            if at % 2 == 0:
-                parts[-1] += part
-            elif part in known:
-                parts += [part, ""]
-            else:
-                parts[-1] += f":{part}"
-        # Text and names alternate; text is first and last.
-        self._parts: Final = tuple(parts)
-        self.is_constant: Final = len(parts) == 1
-
-    def filled(self, values: Mapping[str, str], write: Callable[[str], str] = str) -> str:
-        """Return the text with the values of its placeholders, each passed through a function."""
-        if self.is_constant:
-            return self._parts[0]
-        return "".join(write(values[part]) if at % 2 else part for at, part in enumerate(self._parts))
 
 
 def stamps(directory: str) -> tuple[object, ...]:
@@ -173,14 +88,9 @@ def about_files(index: Index) -> str:
 
 def about_hashes(index: Index) -> str:
     """Return a report of the files that are cached for a year because of their directory, without a known hash."""
-    reported = [
-        repr(path)
-        for path, asset in index.assets.items()
-        if asset.why == DIRECTORY and not has_known_hash(path[: path.rindex("/") + 1], path[path.rindex("/") + 1 :])
-    ]
-    return _report(
-        f"{index.directory!r}", "kept for a year by their directory, without a hash of a known kind", reported
-    )
+    what = "kept for a year by their directory, without a hash of a known kind"
+    paths = (path for path, asset in index.assets.items() if asset.why == DIRECTORY)
+    return _report(f"{index.directory!r}", what, [repr(path) for path in paths if not has_known_hash(path)])
 
 
 def about_lines(directory: str, name: str, what: str, lines: Iterable[InvalidLine]) -> str:

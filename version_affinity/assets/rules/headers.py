@@ -30,47 +30,42 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from version_affinity.wire import is_token, quoted_path, without_dots, wsgi_text
 
 from .changes import HeaderChanges
-from .files import MAX_LINE, InvalidLine, RuleSource, Template, UnusableError, rule_lines
-from .urls import hostname, read_url
+from .files import MAX_LINE, InvalidLine, UnusableError, rule_lines
+from .patterns import RuleSource, filled, hostname, is_constant, read_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from version_affinity.assets.loading.asset import HeaderField
 
-#: Rules in a file.
-MAX_HEADER_RULES: Final = 100
-
-# The platforms take such a line for a path, also "Name:https://example.com": only a blank makes it a field.
-_PATH_LINE: Final = re.compile(r"/|\S+://")
+_MAX_RULES: Final = 100
+#: Begins a line with a path. The platforms take "Name:https://example.com" for one too: only a blank makes it a field.
+PATH_LINE: Final = re.compile(r"/|\S+://")
+#: A line that protects paths on Netlify (``protection.py``). It holds passwords and is never sent.
+BASIC_AUTH: Final = re.compile(r"basic-auth\s*(?::|\Z)", re.IGNORECASE)
 _PORT: Final = re.compile(r":[0-9]+$")
 _SPLAT: Final = re.compile(r":splat\b", re.IGNORECASE | re.ASCII)
-_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")
 # Responses with the same rules get the same value; paths are many, the combinations of rules few.
 _COMBINATIONS: Final = 1024
 
-#: Protects paths on Netlify (``protection.py``); never sent, because it holds passwords.
-PROTECTING: Final = "basic-auth"
-#: Fields that no rule sets or removes, and why.
-PROTECTED: Final[Mapping[str, str]] = {
+# Why fields are protected, and their names.
+_PROTECTED: Final = {
     # PEP 3333 forbids an application to send these.
-    **dict.fromkeys(
-        (
-            *("connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection"),
-            *("te", "trailer", "trailers", "transfer-encoding", "upgrade", "status"),
-        ),
-        "it is for the server, which speaks for this connection alone (RFC 9110 section 7.6.1)",
+    "it is for the server, which speaks for this connection alone (RFC 9110 section 7.6.1)": (
+        *("connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection"),
+        *("te", "trailer", "trailers", "transfer-encoding", "upgrade", "status"),
     ),
-    **dict.fromkeys(
-        ("content-length", "content-encoding", "content-range"),
-        "it says where the content ends and how it is encoded (RFC 9110 section 8), and would be wrong",
+    "it says where the content ends and how it is encoded (RFC 9110 section 8), and would be wrong": (
+        *("content-length", "content-encoding", "content-range"),
     ),
-    **dict.fromkeys(("location", "refresh"), "it leads elsewhere: write a rule in _redirects"),
-    **dict.fromkeys(
-        ("x-accel-redirect", "x-sendfile", "x-lighttpd-send-file", "x-reproxy-url"),
-        "it makes a front server send another file",
+    "it leads elsewhere: write a rule in _redirects": ("location", "refresh"),
+    "it makes a front server send another file": (
+        *("x-accel-redirect", "x-sendfile", "x-lighttpd-send-file", "x-reproxy-url"),
     ),
 }
+#: Fields that no rule sets or removes, and why.
+PROTECTED: Final[Mapping[str, str]] = {name: why for why, names in _PROTECTED.items() for name in names}
 
 
 class HeaderRule(NamedTuple):
@@ -93,7 +88,7 @@ class HeaderRules:
     """The rules of a ``_headers`` file. Immutable.
 
     Attributes:
-        rules: The rules.
+        rules: The rules, in their order.
         invalid: The lines that cannot be used.
         idle: The lines of rules that never match, because a placeholder stands twice in them.
         host_bound: Whether a rule names hosts. If none does, a path's changes are the same on each request.
@@ -104,13 +99,13 @@ class HeaderRules:
     def __init__(self, rules: Iterable[HeaderRule], invalid: Iterable[InvalidLine] = ()) -> None:
         self.rules: Final = tuple(rules)
         self.invalid: Final = tuple(invalid)
-        compiled = [(rule, _Compiled(rule)) for rule in self.rules]
+        compiled = list(map(_Compiled, self.rules))
         self.idle: Final = tuple(
-            InvalidLine(rule.line, "never_matches", made.source.fault) for rule, made in compiled if made.source.fault
+            InvalidLine(made.line, "never_matches", made.source.fault) for made in compiled if made.source.fault
         )
-        self._compiled: Final = tuple(made for _, made in compiled if not made.source.fault)
+        self._compiled: Final = tuple(made for made in compiled if not made.source.fault)
         self.host_bound: Final = any(made.source.host_bound for made in self._compiled)
-        self._made: Final[dict[tuple[int, ...], HeaderChanges]] = {}
+        self._made: Final[dict[tuple[_Compiled, ...], HeaderChanges]] = {}
 
     def __bool__(self) -> bool:
         """Whether any rule can match."""
@@ -122,19 +117,20 @@ class HeaderRules:
             return None
         path = without_dots(path)
         name = hostname(host) if host else ""
-        matches = {
-            number: values
-            for number, rule in enumerate(self._compiled)
-            if (values := rule.source.match(path, name)) is not None
-        }
+        matches: dict[_Compiled, Mapping[str, str]] = {}
+        for rule in self._compiled:
+            values = rule.source.match(path, name)
+            if values is not None:
+                matches[rule] = values
         if not matches:
             return None
+        if not all(rule.is_constant for rule in matches):
+            return _combined(matches)
         key = tuple(matches)
         made = self._made.get(key)
         if made is None:
-            made = _combined([(self._compiled[number], values) for number, values in matches.items()])
-            is_constant = all(self._compiled[number].is_constant for number in key)
-            if is_constant and len(self._made) < _COMBINATIONS:
+            made = _combined(matches)
+            if len(self._made) < _COMBINATIONS:
                 self._made[key] = made
         return made
 
@@ -142,29 +138,28 @@ class HeaderRules:
 class _Compiled:
     """A rule, with everything computed that does not depend on the request."""
 
-    __slots__ = ("fields", "is_constant", "removed", "source")
+    __slots__ = ("fields", "is_constant", "line", "removed", "source")
 
     def __init__(self, rule: HeaderRule) -> None:
         self.source: Final = RuleSource(rule.source)
-        # A tab is a blank (RFC 9110 section 5.5).
-        self.fields: Final = tuple(
-            (name, Template(wsgi_text(value.replace("\t", " ")), self.source.names)) for name, value in rule.fields
-        )
+        self.line: Final = rule.line
+        # The bytes of the file as WSGI text; a tab is a blank (RFC 9110 section 5.5).
+        self.fields: Final = tuple((name, wsgi_text(value.replace("\t", " "))) for name, value in rule.fields)
         self.removed: Final = frozenset(name.lower() for name in rule.removed)
-        self.is_constant: Final = all(template.is_constant for _, template in self.fields)
+        self.is_constant: Final = all(is_constant(value, self.source.names) for _, value in self.fields)
 
 
-def _combined(matches: Iterable[tuple[_Compiled, Mapping[str, str]]]) -> HeaderChanges:
+def _combined(matches: Mapping[_Compiled, Mapping[str, str]]) -> HeaderChanges:
     """Return what rules change together, each after the one before it."""
     removed: set[str] = set()
     # By name in lower case: the name as it was written first, and the values.
     fields: dict[str, tuple[str, list[str]]] = {}
-    for rule, values in matches:
+    for rule, values in matches.items():
         removed |= rule.removed
         for lowered in rule.removed:
             fields.pop(lowered, None)
-        for name, template in rule.fields:
-            fields.setdefault(name.lower(), (name, []))[1].append(template.filled(values, quoted_path))
+        for name, value in rule.fields:
+            fields.setdefault(name.lower(), (name, []))[1].append(filled(value, values, quoted_path))
     vary = fields.pop("vary", None)
     added: list[HeaderField] = []
     for lowered, (name, texts) in fields.items():
@@ -174,7 +169,7 @@ def _combined(matches: Iterable[tuple[_Compiled, Mapping[str, str]]]) -> HeaderC
     return HeaderChanges(frozenset(removed), tuple(added), ", ".join(vary[1]) if vary else "")
 
 
-def parse_headers(text: str, *, max_rules: int = MAX_HEADER_RULES, max_line: int = MAX_LINE) -> HeaderRules:
+def parse_headers(text: str, *, max_rules: int = _MAX_RULES, max_line: int = MAX_LINE) -> HeaderRules:
     """Read a ``_headers`` file. Never raises.
 
     Args:
@@ -182,114 +177,112 @@ def parse_headers(text: str, *, max_rules: int = MAX_HEADER_RULES, max_line: int
         max_rules: How many rules are used; reading ends at the first further rule.
         max_line: Characters that a line may have.
     """
-    reader = _Reader()
-    for number, line in rule_lines(text, max_line, reader.invalid):
-        is_path = _PATH_LINE.match(line) is not None
-        if is_path:
-            reader.end(number)
+    invalid: list[InvalidLine] = []
+    rules: list[HeaderRule] = []
+    rule: _OpenRule | None = None
+    skips = False  # below a path that cannot be used, its fields are not reported one by one
+    for number, line in rule_lines(text, max_line, invalid):
         try:
-            if is_path and len(reader.rules) >= max_rules:
+            if not PATH_LINE.match(line):
+                if not skips:
+                    _read_field(line, rule)
+                continue
+            _end(rule, number, rules, invalid)
+            rule, skips = None, True
+            if len(rules) >= max_rules:
                 message = f"the lines from here on are not read: {max_rules} rules precede them"
-                reader.invalid.append(InvalidLine(number, "too_many_rules", message))
+                invalid.append(InvalidLine(number, "too_many_rules", message))
                 break
-            (reader.begin if is_path else reader.add)(number, line)
+            rule, skips = _OpenRule(_read_path(line), number), False
         except UnusableError as error:
-            reader.invalid.append(InvalidLine(number, *error.args))
-    else:
-        reader.end(text.count("\n") + 1)
-    return HeaderRules(reader.rules, reader.invalid)
+            invalid.append(InvalidLine(number, *error.args))
+    _end(rule, text.count("\n") + 1, rules, invalid)
+    return HeaderRules(rules, invalid)
 
 
-class _Reader:
-    """Reads a file line by line: the path above a field says which rule the field belongs to."""
+class _OpenRule:
+    """A rule to which the lines below its path are added."""
 
-    def __init__(self) -> None:
-        self.rules: Final[list[HeaderRule]] = []
-        self.invalid: Final[list[InvalidLine]] = []
-        self._path = ""
-        self._line = 0
-        self._fields: list[HeaderField] = []
-        self._removed: list[str] = []
-        self._protects = False  # whether the rule has Basic-Auth, which is a reason to be there
-        self._skips = False  # below a path that cannot be used, fields are not reported one by one
+    def __init__(self, source: str, line: int) -> None:
+        self.source: Final = source
+        self.line: Final = line
+        self.fields: Final[list[HeaderField]] = []
+        self.removed: Final[list[str]] = []
+        self.protects = False
 
-    def begin(self, number: int, line: str) -> None:
-        """Read a line with a path."""
-        url = read_url(line)
-        self._skips = True
-        if url is None:
-            advice = "begin it with '/' or 'https://' and a host; if it is a field, put a blank after its colon"
-            raise UnusableError("not_relative_or_https", f"{line!r} is not a path: {advice}")
-        if _PORT.search(url.host):
-            raise UnusableError("port_in_url", f"{line!r} names a port: leave it out, rules are for all ports")
-        if url.source.count("*") > 1:
-            raise UnusableError("multiple_wildcards", f"{line!r} has several '*': use one, and ':name' for segments")
-        if "*" in url.source and _SPLAT.search(url.source):
-            raise UnusableError("wildcard_plus_splat", f"{line!r} has '*' and ':splat', its name: leave one out")
-        self._skips = self._protects = False
-        self._path, self._line = url.source, number
 
-    def end(self, number: int) -> None:
-        """End the rule of the last path."""
-        if self._fields or self._removed:
-            self.rules.append(HeaderRule(self._path, _joined(self._fields), tuple(self._removed), self._line))
-        elif self._path and not self._protects:
-            message = f"the rule for {self._path!r} ends here and has no fields"
-            self.invalid.append(InvalidLine(number, "rule_without_headers", message))
-        self._path, self._fields, self._removed = "", [], []
+def _end(rule: _OpenRule | None, number: int, rules: list[HeaderRule], invalid: list[InvalidLine]) -> None:
+    if rule is None:
+        return
+    if rule.fields or rule.removed:
+        rules.append(HeaderRule(rule.source, tuple(rule.fields), tuple(rule.removed), rule.line))
+    elif not rule.protects:
+        message = f"the rule for {rule.source!r} ends here and has no fields"
+        invalid.append(InvalidLine(number, "rule_without_headers", message))
 
-    def add(self, _number: int, line: str) -> None:
-        """Read a line that is not a path. The checks are in the platforms' order, which decides what is reported."""
-        if self._skips:
-            return
-        name, colon, value = (part.strip() for part in line.partition(":"))
-        if name.lower() == PROTECTING:
-            self._protects = True
-        elif not colon:
-            self._removed.append(self._removal(line))
-        elif " " in name:
-            raise UnusableError(
-                "name_has_spaces", f"the name {name!r} has blanks; '! {name[2:]}' alone would remove it"
-            )
-        elif not name:
-            raise UnusableError("empty_name", "nothing precedes the colon: write 'Name: value'")
-        elif not value:
-            raise UnusableError("empty_value", f"{name} has no value; '! {name}' would remove it")
-        elif not self._path:
-            raise UnusableError("header_before_any_path", f"{name} belongs to no path: write one above it")
-        else:
-            _check_name(name)
-            if _CONTROL.search(value.replace("\t", " ")):
-                raise UnusableError("control_character", f"the value of {name} has control characters")
-            self._fields.append((name, value))
 
-    def _removal(self, line: str) -> str:
-        """Return the name of the field that a line removes."""
-        if not self._path:
-            raise UnusableError("header_before_any_path", f"{line!r} is not a path: begin it with '/' or 'https://'")
+def _check(*faults: tuple[object, str, str]) -> None:
+    """Raise the first fault that there is. They are in the platforms' order, which decides what is reported."""
+    for is_there, reason, message in faults:
+        if is_there:
+            raise UnusableError(reason, message)
+
+
+def _read_path(line: str) -> str:
+    url = read_url(line)
+    if url is None:
+        advice = "begin it with '/' or 'https://' and a host; if it is a field, put a blank after its colon"
+        raise UnusableError("not_relative_or_https", f"{line!r} is not a path: {advice}")
+    source = url.source
+    _check(
+        (_PORT.search(url.host), "port_in_url", f"{line!r} names a port: leave it out, rules are for all ports"),
+        (
+            source.count("*") > 1,
+            "multiple_wildcards",
+            f"{line!r} has several '*': use one, and ':name' for segments",
+        ),
+        (
+            "*" in source and _SPLAT.search(source),
+            "wildcard_plus_splat",
+            f"{line!r} has '*' and ':splat', its name: leave one out",
+        ),
+    )
+    return source
+
+
+def _read_field(line: str, rule: _OpenRule | None) -> None:
+    """Read a line that is not a path, and add it to the rule that it belongs to."""
+    name, colon, value = (part.strip() for part in line.partition(":"))
+    if BASIC_AUTH.match(line):
+        if rule is not None:
+            rule.protects = True
+        return
+    if colon:
+        spaced = f"the name {name!r} has blanks; '! {name[2:]}' alone would remove it"
+        _check(
+            (" " in name, "name_has_spaces", spaced),
+            (not name, "empty_name", "nothing precedes the colon: write 'Name: value'"),
+            (not value, "empty_value", f"{name} has no value; '! {name}' would remove it"),
+        )
+    if rule is None:
+        why = f"{name} belongs to no path: write one above it"
+        raise UnusableError(
+            "header_before_any_path", why if colon else f"{line!r} is not a path: begin it with '/' or 'https://'"
+        )
+    if not colon:
         if not line.startswith("! "):
-            raise UnusableError("no_colon", f"{line!r} is not a field: write 'Name: value', or '! Name' to remove one")
+            why = f"{line!r} is not a field: write 'Name: value', or '! Name' to remove one"
+            raise UnusableError("no_colon", why)
         name = line[2:].strip()
-        if name.lower() == "content-type":
-            raise UnusableError("protected", f"rules cannot remove {name}: content has a type (PEP 3333)")
-        _check_name(name)
-        return name
-
-
-def _check_name(name: str) -> None:
-    if not is_token(name):
-        raise UnusableError("bad_name", f"{name!r} is not the name of a field (RFC 9110 section 5.6.2)")
     why = PROTECTED.get(name.lower(), "")
-    if why:
-        raise UnusableError("protected", f"rules cannot set or remove {name}: {why}")
-
-
-def _joined(fields: Iterable[HeaderField]) -> tuple[HeaderField, ...]:
-    """Join the values of one name, where that name may be joined."""
-    joined: dict[tuple[str, int], HeaderField] = {}
-    for at, (name, value) in enumerate(fields):
-        lowered = name.lower()
-        key = (lowered, at if lowered == "set-cookie" else 0)
-        known = joined.get(key)
-        joined[key] = (known[0], f"{known[1]}, {value}") if known else (name, value)
-    return tuple(joined.values())
+    if not colon and name.lower() == "content-type":
+        why = "content has a type (PEP 3333)"
+    _check(
+        (not is_token(name), "bad_name", f"{name!r} is not the name of a field (RFC 9110 section 5.6.2)"),
+        (why, "protected", f"rules cannot set or remove {name}: {why}"),
+        (_CONTROL.search(value), "control_character", f"the value of {name} has control characters"),
+    )
+    if colon:
+        rule.fields.append((name, value))
+    else:
+        rule.removed.append(name)

@@ -1,31 +1,108 @@
-"""Patterns of paths and hosts with placeholders, matched in linear time.
+"""The URLs of rules, and placeholders in them.
 
 ``*`` matches any characters, ``:name`` at least one character within a segment of the path or a label of the host.
 Earlier placeholders match as much as they can. Paths are compared decoded, as in ``PATH_INFO``: ``/%61`` is ``/a``.
 
-A path is searched once from its end per rule. A regular expression would try every way to divide it.
+A URL is written as a browser's URL parser writes it (WHATWG URL), so that a rule reads as the platforms report it.
 """
 
 from __future__ import annotations
 
 import re
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
+from urllib.parse import quote_from_bytes
 
-from version_affinity.wire import unquoted
+from version_affinity.wire import unquoted, utf8, without_dots
 
-#: The placeholder of "*".
-SPLAT: Final = "splat"
-#: A placeholder.
-MARK: Final = re.compile(r"(\*|:[A-Za-z]\w*)", re.ASCII)
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
 
-Bounds = tuple[int, int]
+# All but the path, query and fragment percent-encode sets (WHATWG URL section 1.3), and the percent sign.
+_URL_PATH: Final = "/%!$&'()*+,-.:;=@[\\]^_|~"
+_URL_QUERY: Final = _URL_PATH + "?`{}"
+_URL_FRAGMENT: Final = _URL_PATH + "?#{}"
+_ABSOLUTE: Final = re.compile(r"https:/{2,}([^/?#]+)(.*)", re.DOTALL)
+# A name or an address, perhaps with a port; "*" and ":name" stand for any. No user: Location would show its password.
+_HOST: Final = re.compile(r"(?:(?:[\w.*-]|:(?=[A-Za-z]))+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?", re.ASCII)
+# The platforms ignore the port. A client may send anything; what is not a name or an address matches no rule.
+_HOSTNAME: Final = re.compile(r"([a-z0-9._-]+?)\.?(?::[0-9]*)?|(\[[0-9a-f:.]+\])(?::[0-9]*)?")
+_SPLAT: Final = "splat"  # the name of "*"
+_MARK: Final = re.compile(r"(\*|:[A-Za-z]\w*)", re.ASCII)
+_PLACEHOLDER: Final = re.compile(r":([A-Za-z]\w*)", re.ASCII)
+
+_Span: TypeAlias = tuple[int, int]
+
+
+class RuleURL(NamedTuple):
+    """The URL of a rule.
+
+    Attributes:
+        host: With the port; "" for a path of the same host.
+        path: Begins with a slash.
+        query: With its question mark, or "".
+        fragment: With its number sign, or "".
+    """
+
+    host: str
+    path: str
+    query: str
+    fragment: str
+
+    @property
+    def source(self) -> str:
+        """The part that requests are compared with, without query and fragment."""
+        return f"https://{self.host}{self.path}" if self.host else self.path
+
+    def __str__(self) -> str:
+        return f"{self.source}{self.query}{self.fragment}"
+
+
+def read_url(text: str) -> RuleURL | None:
+    r"""Read a path, or a URL that begins with ``https://``; None for anything else.
+
+    >>> str(read_url("/caf\xe9/../men\xfc?a=b c#d"))
+    '/men%C3%BC?a=b%20c#d'
+    >>> str(read_url("https://Example.com")), read_url("http://example.com"), read_url("https://me:secret@example.com")
+    ('https://Example.com/', None, None)
+    """
+    absolute = _ABSOLUTE.match(text)
+    host, rest = absolute.groups() if absolute else ("", text)
+    if absolute:
+        if not host.isascii():
+            try:
+                host = host.encode("idna").decode("ascii")
+            except UnicodeError:
+                return None
+        if not _HOST.fullmatch(host):
+            return None
+        rest = rest if rest.startswith("/") else f"/{rest}"
+    elif not text.startswith("/"):
+        return None
+    rest, _, fragment = rest.partition("#")
+    path, _, query = rest.partition("?")
+    return RuleURL(
+        host,
+        without_dots(quote_from_bytes(utf8(path), _URL_PATH)),
+        f"?{quote_from_bytes(utf8(query), _URL_QUERY)}" if query else "",
+        f"#{quote_from_bytes(utf8(fragment), _URL_FRAGMENT)}" if fragment else "",
+    )
+
+
+def hostname(host: str) -> str:
+    """Return the name or address of a Host field (RFC 9110 section 7.2) without the port; "" for anything else.
+
+    >>> hostname("Example.com:8000"), hostname("[::1]:8000"), hostname("a b")
+    ('example.com', '[::1]', '')
+    """
+    match = _HOSTNAME.fullmatch(host.lower())
+    return (match[1] or match[2]) if match else ""
 
 
 class Pattern:
-    """A path with placeholders, or a host.
+    """A path or a host with placeholders. It matches in linear time; a regular expression would try every division.
 
     Args:
-        text: Text with ``*`` and ``:name``.
+        text: Text with ``*``, at most once, and ``:name``.
         separator: "/" in a path, "." in a host. ``:name`` does not match it.
 
     Attributes:
@@ -33,161 +110,148 @@ class Pattern:
         fixed: The only text that matches; None if there are placeholders.
 
     >>> Pattern("/blog/:year/*", "/").match("/blog/2024/a/b")
-    [(6, 10), (11, 14)]
+    {'year': '2024', 'splat': 'a/b'}
     """
 
-    __slots__ = ("_after", "_before", "_end", "_separator", "_start", "fixed", "names")
+    __slots__ = ("_after", "_before", "_first", "_last", "_separator", "fixed", "names")
 
     def __init__(self, text: str, separator: str) -> None:
-        tokens = MARK.split(text)
+        tokens = _MARK.split(text)
         literals = [unquoted(literal) for literal in tokens[::2]]
-        self.names: Final = tuple(SPLAT if mark == "*" else mark[1:] for mark in tokens[1::2])
+        self.names: Final = tuple(_SPLAT if mark == "*" else mark[1:] for mark in tokens[1::2])
         self.fixed: Final = None if self.names else literals[0]
-        self._separator: Final = separator
-        self._start: Final = literals[0]
-        self._end: Final = literals[-1]
         splat = tokens.index("*") // 2 if "*" in tokens else len(self.names)
-        self._before: Final = _segments(literals[: splat + 1], separator)
-        self._after: Final = _segments(literals[splat + 1 :], separator)
+        self._separator: Final = separator
+        # The literals before "*" and after it; between each two of them stands a placeholder.
+        self._before: Final = tuple(literals[: splat + 1])
+        self._after: Final = tuple(literals[splat + 1 :])
+        self._first: Final = literals[0]
+        self._last: Final = literals[-1]
 
-    def match(self, text: str) -> list[Bounds] | None:
-        """Return start and end of each placeholder's text; None if the text does not match."""
+    def match(self, text: str) -> dict[str, str] | None:
+        """Return the text that each placeholder matches; None if the text does not match."""
         if self.fixed is not None:
-            return [] if text == self.fixed else None
-        if not text.startswith(self._start) or not text.endswith(self._end):
+            return {} if text == self.fixed else None
+        if not text.startswith(self._first) or not text.endswith(self._last):
             return None
-        if not self._after:
-            return self._match_segments(text)
-        end = len(text) - len(self._end)
-        if len(self.names) == 1:
-            # Nearly every rule is this one.
-            return [(len(self._start), end)] if end >= len(self._start) else None
-        return self._match_around(text)
-
-    def _match_around(self, text: str) -> list[Bounds] | None:
-        """Match the segments around "*"."""
-        after = self._match_after(text)
-        before = None if after is None else self._match_before(text, after[0])
-        if after is None or before is None:
+        spans = self._spans(text)
+        if spans is None:
             return None
-        return [*before[1], (before[0], after[0]), *after[1]]
+        return {name: text[start:end] for name, (start, end) in zip(self.names, spans, strict=True)}
 
-    def _match_segments(self, text: str) -> list[Bounds] | None:
-        """Match a pattern without "*", segment by segment."""
-        if text.count(self._separator) != len(self._before) - 1:
+    def _spans(self, text: str) -> list[_Span] | None:
+        before, after = self._before, self._after
+        end = len(text) - len(self._last)
+        if not after:
+            return self._match_back(text, before, end, from_start=True)
+        if len(self.names) == 1:  # nearly every rule
+            return [(len(before[0]), end)] if end >= len(before[0]) else None
+        right = self._match_back(text, after, end)
+        if right is None:
             return None
-        spans: list[Bounds] = []
-        start = 0
-        for segment in self._before:
-            end = _until(text.find(self._separator, start), len(text))
-            found = segment.fit(text, start, end)
-            if found is None:
+        if right:
+            end = right[0][0] - len(after[0])
+        start = self._last_place(text, end)
+        left = self._match_back(text, before, start, from_start=True) if start >= 0 else None
+        return None if left is None else [*left, (start + len(before[-1]), end), *right]
+
+    def _last_place(self, text: str, end: int) -> int:
+        """Return the last place of the literal before "*", -1 without any."""
+        separator, literal = self._separator, self._before[-1]
+        if len(self._before) == 1:
+            return 0 if len(literal) <= end else -1
+        at = -1
+        for _ in range(sum(each.count(separator) for each in self._before)):
+            at = text.find(separator, at + 1, end)
+            if at < 0:
+                return -1
+        if separator in literal:
+            at -= literal.rindex(separator)
+            return at if at >= 0 and text.startswith(literal, at, end) else -1
+        limit = text.find(separator, at + 1, end)
+        return text.rfind(literal, at + 1, end if limit < 0 else limit)
+
+    def _match_back(
+        self, text: str, literals: Sequence[str], at: int, *, from_start: bool = False
+    ) -> list[_Span] | None:
+        """Match the placeholders between literals, of which the last one is at ``at``.
+
+        Each literal is searched for towards the start, within a segment: its last place leaves the most to the
+        placeholders before it. So no place is tried twice.
+        """
+        if len(literals) == 1:
+            return [] if at == 0 or not from_start else None
+        spans: list[_Span] = []
+        separator = text.rfind(self._separator, 0, at)
+        for index in range(len(literals) - 2, -1, -1):
+            literal = literals[index]
+            last = literal.rfind(self._separator)
+            if last >= 0 or (from_start and index == 0):
+                found = separator - last  # its last separator is the last one of the text, or it begins the segment
+            else:
+                found = text.rfind(literal, separator + 1, at - 1) if at else -1
+            begin = found + len(literal)
+            if found < 0 or begin >= at or not text.startswith(literal, found):
                 return None
-            spans += found
-            start = end + 1
-        return spans
-
-    def _match_after(self, text: str) -> tuple[int, list[Bounds]] | None:
-        """Match the part after "*" from the end; return where it begins, as late as possible."""
-        first, *segments = self._after
-        spans: list[Bounds] = []
-        end = len(text)
-        for segment in reversed(segments):
-            slash = text.rfind(self._separator, 0, end)
-            found = segment.fit(text, slash + 1, end) if slash >= 0 else None
-            if found is None:
-                return None
-            spans = found + spans
-            end = slash
-        late = first.fit_late(text, text.rfind(self._separator, 0, end) + 1, end)
-        return None if late is None else (late[0], late[1] + spans)
-
-    def _match_before(self, text: str, limit: int) -> tuple[int, list[Bounds]] | None:
-        """Match the part before "*" from the start; return where it ends, as late as possible."""
-        *segments, last = self._before
-        spans: list[Bounds] = []
-        start = 0
-        for segment in segments:
-            end = text.find(self._separator, start, limit)
-            found = segment.fit(text, start, end) if end >= 0 else None
-            if found is None:
-                return None
-            spans += found
-            start = end + 1
-        longest = last.fit_long(text, start, _until(text.find(self._separator, start, limit), limit))
-        return None if longest is None else (longest[0], spans + longest[1])
+            spans.append((begin, at))
+            at = found
+            if last >= 0:
+                separator = text.rfind(self._separator, 0, at)
+        return None if from_start and at else spans[::-1]
 
 
-class _Segment(NamedTuple):
-    """A segment of a pattern: literals with a placeholder between each two.
+class RuleSource:
+    """What a rule is for: a path of any host, or of the hosts that it names.
 
-    Each literal is searched backwards from the literal after it. The last position leaves the most to the placeholders
-    before it, so no position is tried twice.
+    Args:
+        text: A path, or ``https://``, a host and a path.
+
+    Attributes:
+        names: The placeholders of host and path.
+        fixed: The only path that matches, as in ``PATH_INFO``; None if several paths match.
+        host_bound: Whether it names hosts.
+        fault: Why it never matches; "" if it can match.
+
+    >>> RuleSource("https://:team.example.com/*").match("/a", "red.example.com")
+    {'team': 'red', 'splat': 'a'}
     """
 
-    literals: tuple[str, ...]
+    __slots__ = ("_host", "_path", "fault", "fixed", "host_bound", "names")
 
-    def fit(self, text: str, start: int, end: int) -> list[Bounds] | None:
-        """Match a whole segment."""
-        if not text.endswith(self.literals[-1], start, end):
-            return None
-        at = end - len(self.literals[-1])
-        if len(self.literals) == 1:
-            return [] if at == start else None
-        return self._backwards(text, start, at)
+    def __init__(self, text: str) -> None:
+        read = read_url(text)
+        host, path = read[:2] if read else ("", text)
+        # A host in lower case, except the names of its placeholders.
+        host = "".join(part if at % 2 else part.lower() for at, part in enumerate(_MARK.split(host)))
+        self._host: Final = Pattern(host, ".") if host else None
+        self._path: Final = Pattern(path, "/")
+        self.names: Final = (*(self._host.names if self._host else ()), *self._path.names)
+        self.fixed: Final = self._path.fixed
+        self.host_bound: Final = self._host is not None
+        twice = next((name for at, name in enumerate(self.names) if name in self.names[:at]), "")
+        fault = f"{'*' if twice == _SPLAT else f':{twice}'} stands twice in {text!r}" if twice else ""
+        self.fault: Final = fault if read else f"{text!r} is not a path"
 
-    def fit_long(self, text: str, start: int, end: int) -> tuple[int, list[Bounds]] | None:
-        """Match the start of a segment, as long as possible; return where the match ends."""
-        if len(self.literals) == 1:
-            return (start + len(self.literals[0]), []) if text.startswith(self.literals[0], start, end) else None
-        at = text.rfind(self.literals[-1], start, end)
-        spans = self._backwards(text, start, at) if at >= 0 else None
-        return None if spans is None else (at + len(self.literals[-1]), spans)
-
-    def fit_late(self, text: str, start: int, end: int) -> tuple[int, list[Bounds]] | None:
-        """Match the end of a segment, as short as possible; return where the match begins."""
-        if not text.endswith(self.literals[-1], start, end):
-            return None
-        at = end - len(self.literals[-1])
-        spans: list[Bounds] = []
-        for literal in reversed(self.literals[:-1]):
-            found = text.rfind(literal, start, at - 1) if at > start else -1
-            if found < 0:
-                return None
-            spans.insert(0, (found + len(literal), at))
-            at = found
-        return at, spans
-
-    def _backwards(self, text: str, start: int, at: int) -> list[Bounds] | None:
-        """Match the part before the last literal, which is at ``at``."""
-        first, *between = self.literals[:-1]
-        spans: list[Bounds] = []
-        for literal in reversed(between):
-            found = text.rfind(literal, start, at - 1) if at > start else -1
-            if found < 0:
-                return None
-            spans.append((found + len(literal), at))
-            at = found
-        begin = start + len(first)
-        if begin >= at or not text.startswith(first, start):
-            return None
-        spans.append((begin, at))
-        spans.reverse()
-        return spans
+    def match(self, path: str, host: str = "") -> dict[str, str] | None:
+        """Return the values of the placeholders in a path and a ``hostname``, decoded; None if they do not match."""
+        values = self._path.match(path)
+        if values is None or self._host is None:
+            return values
+        of_host = self._host.match(host)
+        return None if of_host is None else of_host | values
 
 
-def _until(found: int, end: int) -> int:
-    return end if found < 0 else found
+def is_constant(text: str, names: Sequence[str]) -> bool:
+    """Return whether text holds none of some placeholders."""
+    return not any(name in names for name in _PLACEHOLDER.findall(text))
 
 
-def _segments(literals: list[str], separator: str) -> tuple[_Segment, ...]:
-    """Divide the literals of a pattern at the separators."""
-    segments: list[list[str]] = []
-    for literal in literals:
-        first, *more = literal.split(separator)
-        if segments:
-            segments[-1].append(first)
-        else:
-            segments.append([first])
-        segments += [[part] for part in more]
-    return tuple(_Segment(tuple(segment)) for segment in segments)
+def filled(text: str, values: Mapping[str, str], write: Callable[[str], str] = str) -> str:
+    """Return text with the values of placeholders, written by a function. Placeholders without a value stay.
+
+    >>> filled("/:year/:other", {"year": "2024"})
+    '/2024/:other'
+    """
+    if not values:
+        return text
+    return _PLACEHOLDER.sub(lambda mark: write(values[mark[1]]) if mark[1] in values else mark[0], text)

@@ -7,7 +7,6 @@ less.
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Final
 
 from version_affinity.assets.loading.asset import Asset
@@ -15,14 +14,12 @@ from version_affinity.assets.loading.siblings import uncompressed
 from version_affinity.assets.routing import HTML_HANDLING, Redirect, routes
 
 from .files import InvalidLine
-from .patterns import Pattern
-from .urls import read_url
+from .headers import BASIC_AUTH, PATH_LINE
+from .patterns import Pattern, read_url
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_FIELD: Final = re.compile(r"basic-auth\s*(?::|\Z)", re.IGNORECASE)
-_PATH: Final = re.compile(r"/|\S+://")
 _FOLLOWED: Final = 8  # redirects from one path of a build to another; there are at most two
 
 
@@ -44,40 +41,36 @@ class Protection:
 
     def __init__(self, text: str) -> None:
         lines: list[InvalidLine] = []
-        fixed: set[str] = set()
         patterns: list[Pattern] = []
         source = ""
         for number, whole in enumerate(text.removeprefix("\ufeff").split("\n"), 1):
             line = whole.strip()
-            if _FIELD.match(line):
-                lines.append(InvalidLine(number, "basic_auth", _message(source)))
-                for form in _forms(source) if source else ():
-                    pattern = Pattern(form, "/")
-                    if pattern.fixed is None:
-                        patterns.append(pattern)
-                    else:
-                        fixed.add(pattern.fixed)
-            elif _PATH.match(line):
+            if BASIC_AUTH.match(line):
+                message = "Basic-Auth belongs to no path: write one above it"
+                if source:
+                    patterns += [Pattern(form, "/") for form in _forms(source)]
+                    message = (
+                        f"Basic-Auth is not implemented, so {source!r} is answered with 404: let the application "
+                        "protect these files"
+                    )
+                lines.append(InvalidLine(number, "basic_auth", message))
+            elif PATH_LINE.match(line):
                 source = _path_of(line)
         self.lines: Final = tuple(lines)
-        self._fixed: Final = frozenset(fixed)
-        self._patterns: Final = tuple(patterns)
+        self._fixed: Final = frozenset(pattern.fixed for pattern in patterns)
+        self._patterns: Final = tuple(pattern for pattern in patterns if pattern.fixed is None)
 
     def __bool__(self) -> bool:
         """Whether any path is protected."""
-        return bool(self._fixed or self._patterns)
+        return bool(self._fixed)
 
     def covers(self, path: str) -> bool:
-        """Return whether a path is protected.
-
-        Args:
-            path: As in ``PATH_INFO``, below the mount; "" for the mount without its slash.
-        """
+        """Return whether a path is protected: as in ``PATH_INFO``, "" for the mount without its slash."""
         asked = path or "/"
         return asked in self._fixed or any(pattern.match(asked) is not None for pattern in self._patterns)
 
     def files(self, assets: Mapping[str, Asset]) -> set[str]:
-        """Return the files that are protected by their own path, or by a path that shows them in any html_handling."""
+        """Return the files that are protected by their own path, or by one that shows them in any ``html_handling``."""
         protected = {path for path in assets if self.covers(path)}
         for handling in HTML_HANDLING:
             found = routes(assets, handling)
@@ -89,12 +82,6 @@ class Protection:
                 if isinstance(answer, Asset):
                     protected.add(answer.path)
         return {path for path in assets if path in protected or uncompressed(path) in protected}
-
-
-def _message(source: str) -> str:
-    if not source:
-        return "Basic-Auth belongs to no path: write one above it"
-    return f"Basic-Auth is not implemented, so {source!r} is answered with 404: let the application protect these files"
 
 
 def _path_of(line: str) -> str:

@@ -21,6 +21,7 @@ before any file is looked for. The request's query is kept unless the target has
 from __future__ import annotations
 
 import re
+from operator import attrgetter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from version_affinity.wire import (
@@ -34,20 +35,18 @@ from version_affinity.wire import (
     without_dots,
 )
 
-from .files import MAX_LINE, MAX_PATH, InvalidLine, RuleSource, Template, UnusableError, rule_lines
-from .urls import hostname, read_url
+from .files import MAX_LINE, InvalidLine, UnusableError, rule_lines
+from .patterns import RuleSource, filled, hostname, is_constant, read_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from .urls import RuleURL
-
 #: Rules without placeholders, and with them.
-MAX_STATIC: Final = 2000
-MAX_DYNAMIC: Final = 100
-
-REWRITE: Final = 200
-_STATUSES: Final = {"200": REWRITE, "301": 301, "302": 302, "303": 303, "307": 307, "308": 308}
+_MAX_STATIC: Final = 2000
+_MAX_DYNAMIC: Final = 100
+_MAX_PATH: Final = 2000  # characters of a path; a longer one is an attack, not a link
+_REWRITE: Final = 200
+_STATUSES: Final = {"200": _REWRITE, "301": 301, "302": 302, "303": 303, "307": 307, "308": 308}
 _AUTHORITY: Final = re.compile(r"(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?")
 
 
@@ -90,23 +89,24 @@ class RedirectRules:
         rewrites: Whether a rule shows one path's answer at another path.
     """
 
-    __slots__ = ("_dynamic", "_static", "idle", "invalid", "rewrites", "rules")
+    __slots__ = ("_compiled", "_dynamic", "_static", "idle", "invalid", "rewrites", "rules")
 
     def __init__(self, rules: Iterable[RedirectRule], invalid: Iterable[InvalidLine] = ()) -> None:
-        self.rules: Final = tuple(sorted(rules, key=lambda rule: rule.line))
+        self.rules: Final = tuple(sorted(rules, key=attrgetter("line")))
         self.invalid: Final = tuple(invalid)
-        self.rewrites: Final = any(rule.status == REWRITE for rule in self.rules)
-        compiled = [_Compiled(rule) for rule in self.rules]
+        self.rewrites: Final = any(rule.status == _REWRITE for rule in self.rules)
+        compiled = list(map(_Compiled, self.rules))
         self.idle: Final = tuple(InvalidLine(rule.line, "never_matches", rule.fault) for rule in compiled if rule.fault)
+        self._compiled: Final = tuple(rule for rule in compiled if not rule.fault)
+        self._dynamic: Final = tuple(rule for rule in self._compiled if rule.source.fixed is None)
         self._static: Final[dict[str, list[_Compiled]]] = {}
-        self._dynamic: Final = tuple(rule for rule in compiled if not rule.fault and rule.source.fixed is None)
-        for rule in compiled:
-            if not rule.fault and rule.source.fixed is not None:
+        for rule in self._compiled:
+            if rule.source.fixed is not None:
                 self._static.setdefault(rule.source.fixed, []).append(rule)
 
     def __bool__(self) -> bool:
         """Whether any rule can match."""
-        return bool(self._static or self._dynamic)
+        return bool(self._compiled)
 
     def shown(self) -> Iterator[tuple[int, str]]:
         r"""Yield line and path of each target that a rewrite shows, except targets that depend on the request.
@@ -114,10 +114,10 @@ class RedirectRules:
         >>> [*parse_redirects("/a/* /b 200\n/c /d 301\n/e/* /:splat 200").shown()]
         [(1, '/b')]
         """
-        rules = [*self._dynamic, *(rule for rules in self._static.values() for rule in rules)]
-        for rule in sorted(rules, key=lambda rule: rule.line):
-            if rule.shown is not None:
-                yield rule.line, rule.shown
+        for rule in self._compiled:
+            answer = rule.answer({}, "", "") if rule.is_constant else None
+            if isinstance(answer, Rewritten):
+                yield rule.line, answer.path
 
     def match(self, path: str, query: str = "", *, host: str = "", mount: str = "") -> Redirected | Rewritten | None:
         """Return where the first matching rule leads, None if no rule matches.
@@ -128,67 +128,56 @@ class RedirectRules:
             host: The Host field, for rules that name hosts.
             mount: What precedes the path in a URL, as in ``SCRIPT_NAME`` and ``PATH_INFO``.
         """
-        if not path.startswith("/") or len(path) > MAX_PATH:
+        if not path.startswith("/") or len(path) > _MAX_PATH:
             return None
         path = without_dots(path)
         name = hostname(host) if host else ""
-        fixed = next((rule for rule in self._static.get(path, ()) if rule.source.match(path, name) is not None), None)
-        for rule in self._dynamic:
-            if fixed is not None and fixed.line < rule.line:
-                break
+        static = self._static.get(path)
+        for rule in sorted((*static, *self._dynamic), key=attrgetter("line")) if static else self._dynamic:
             values = rule.source.match(path, name)
             answer = None if values is None else rule.answer(values, query, mount)
             if answer is not None:
                 return answer
-        return None if fixed is None else fixed.answer(fixed.source.match(path, name) or {}, query, mount)
+        return None
 
 
 class _Compiled:
     """A rule, with everything computed that does not depend on the request."""
 
-    __slots__ = ("_fragment", "_host", "_path", "_query", "_status", "fault", "line", "source")
+    __slots__ = ("_fragment", "_host", "_path", "_query", "_status", "fault", "is_constant", "line", "source")
 
     def __init__(self, rule: RedirectRule) -> None:
-        source = RuleSource(rule.source)
         target = read_url(rule.target)
-        self.source: Final = source
+        self.source: Final = RuleSource(rule.source)
         self.line: Final = rule.line
-        self.fault: Final = source.fault or ("" if target else f"{rule.target} is not a target")
+        self.fault: Final = self.source.fault or ("" if target else f"{rule.target} is not a target")
         host, path, query, fragment = target or ("", "", "", "")
-        if not host:
-            # Two slashes at the start would name another host (RFC 3986 section 4.2).
-            path = "/" + path.lstrip("/")
         self._status: Final = rule.status
-        self._host: Final = Template(host, source.names)
-        self._path: Final = Template(requoted_path(path), source.names)
-        self._query: Final = Template(requoted_query(query[1:]), source.names)
-        self._fragment: Final = Template(requoted_fragment(fragment), source.names)
-
-    @property
-    def shown(self) -> str | None:
-        """The path that a rewrite shows, as in ``PATH_INFO``; None if it depends on the request, and for a redirect."""
-        answer = self.answer({}, "", "") if self._status == REWRITE and self._path.is_constant else None
-        return answer.path if isinstance(answer, Rewritten) else None
+        self._host: Final = host
+        # Two slashes at the start would name another host (RFC 3986 section 4.2).
+        self._path: Final = requoted_path(path if host else "/" + path.lstrip("/"))
+        self._query: Final = requoted_query(query[1:])
+        self._fragment: Final = requoted_fragment(fragment)
+        self.is_constant: Final = is_constant(path, self.source.names)
 
     def answer(self, values: Mapping[str, str], query: str, mount: str) -> Redirected | Rewritten | None:
         """Return where the rule leads; None if the values of the placeholders do not make a host."""
-        origin = self._host.filled(values).lower()
-        path = self._path.filled(values, quoted_path)
+        origin = filled(self._host, values).lower()
+        path = filled(self._path, values, quoted_path)
         if origin:
             if not _AUTHORITY.fullmatch(origin):
                 return None
             origin = f"https://{origin}"
-        elif not self._path.is_constant:
-            # "/:splat" must not become "//evil.example".
-            path = merge_slashes(path)
+        elif not self.is_constant:
+            path = merge_slashes(path)  # "/:splat" must not become "//evil.example"
         path = without_dots(path)
-        if self._status == REWRITE:
+        if self._status == _REWRITE:
             return Rewritten(unquoted(path))
         if not origin:
             below = mount.strip("/")
             path = f"/{quoted_components(below)}{path}" if below else path
-        asked = self._query.filled(values, quoted_components) or (query and requoted_query(query))
-        fragment = self._fragment.filled(values, quoted_components)
+        asked = filled(self._query, values, quoted_components) or (query and requoted_query(query))
+        fragment = filled(self._fragment, values, quoted_components)
         return Redirected(self._status, f"{origin}{path}{'?' if asked else ''}{asked}{fragment}")
 
 
@@ -196,8 +185,8 @@ def parse_redirects(
     text: str,
     *,
     html_handling: str = "auto-trailing-slash",
-    max_static: int = MAX_STATIC,
-    max_dynamic: int = MAX_DYNAMIC,
+    max_static: int = _MAX_STATIC,
+    max_dynamic: int = _MAX_DYNAMIC,
     max_line: int = MAX_LINE,
 ) -> RedirectRules:
     """Read a ``_redirects`` file. Never raises.
@@ -241,42 +230,27 @@ def _read(line: int, text: str, html_handling: str, rules: Mapping[str, Redirect
     count = next((at for at, word in enumerate(words[2:], 2) if word.startswith("#")), len(words))
     if count not in (2, 3):
         raise UnusableError("token_count", f"a rule has a path, a target and optionally a status, not {count} words")
-    source_text, target_text, status_text = (*words[:count], "302")[:3]
-    source = _read_source(source_text)
-    target = _read_target(target_text, RuleSource(source).names)
+    given, target_text, status_text = (*words[:count], "302")[:3]
+    if given.startswith("https://"):
+        raise UnusableError("absolute_from", f"{given!r} names a host: write the path alone")
+    url = read_url(given if given[0] == "/" else f"/{given}")  # the platforms take "page" for "/page"
+    source = url.path if url else "/"
+    target = read_url(target_text)
+    if target is None:
+        why = f"{target_text!r} cannot be a target: begin it with '/', or with 'https://' and a host"
+        raise UnusableError("not_relative_or_https", why)
+    example = dict.fromkeys(RuleSource(source).names, "x")
+    if target.host and not _AUTHORITY.fullmatch(filled(target.host, example).lower()):
+        raise UnusableError("bad_host", f"{target.host!r} is not a host")
     status = _STATUSES.get(status_text)
     if status is None:
         raise UnusableError("bad_status", f"{status_text!r} is not one of {', '.join(_STATUSES)}")
-    if _loops(source, target, html_handling):
+    is_index = not target.host and str(target).endswith(("/index", "/index.html"))
+    if is_index and (source.endswith("/*") or (source.endswith("/") and html_handling != "none")):
         advice = "not_found_handling='single-page-application' shows one page at every path"
-        raise UnusableError("infinite_loop", f"{target_text!r} redirects to {source_text!r} on the platforms; {advice}")
+        raise UnusableError("infinite_loop", f"{target_text!r} redirects to {given!r} on the platforms; {advice}")
     if source in rules:
         raise UnusableError("duplicate_from", f"line {rules[source].line} has a rule for {source!r} already")
-    if status == REWRITE and target.host:
+    if status == _REWRITE and target.host:
         raise UnusableError("proxy_absolute_to", f"status 200 shows a path of this build, not {target_text!r}")
     return RedirectRule(source, str(target), status, line)
-
-
-def _read_source(text: str) -> str:
-    if text.startswith("https://"):
-        raise UnusableError("absolute_from", f"{text!r} names a host: write the path alone")
-    # The platforms take "page" for "/page".
-    url = read_url(f"/{text}" if text[0] != "/" else text)
-    return url.path if url else "/"
-
-
-def _read_target(text: str, names: tuple[str, ...]) -> RuleURL:
-    url = read_url(text)
-    if url is None:
-        advice = "begin it with '/', or with 'https://' and a host"
-        raise UnusableError("not_relative_or_https", f"{text!r} cannot be a target: {advice}")
-    if url.host and not _AUTHORITY.fullmatch(Template(url.host, names).filled(dict.fromkeys(names, "x")).lower()):
-        raise UnusableError("bad_host", f"{url.host!r} is not a host")
-    return url
-
-
-def _loops(source: str, target: RuleURL, html_handling: str) -> bool:
-    """Return whether the target of a rule is shown at the path that the rule is for."""
-    if target.host or not str(target).endswith(("/index", "/index.html")):
-        return False
-    return source.endswith("/*") or (source.endswith("/") and html_handling != "none")
