@@ -35,7 +35,7 @@ def test_as_a_regular_expression(pieces: list[str], path: str) -> None:
     if re.search(r":n\d+[ab]", text):
         return
     match = expression(pieces).fullmatch(path)
-    names = ["splat" if piece == "*" else piece[1:] for piece in pieces if piece[0] in "*:"]
+    names = ["splat" if piece == "*" else piece[1:] for piece in pieces if piece[:1] in ("*", ":")]
     found = Pattern(text, "/").match(path)
     assert found == (None if match is None else dict(zip(names, match.groups(), strict=True)))
 
