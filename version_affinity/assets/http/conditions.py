@@ -119,7 +119,7 @@ def _changed_since(field: str | None, modified: int) -> bool | None:
 
 def _tags(field: str) -> ETags:
     """Return the entity tags of a list. A member that breaks the grammar is left out."""
-    # Imported here: werkzeug takes 0.2 s to import, and few clients send anything but one tag, which needs no parser.
+    # Imported here: werkzeug takes 0.1 s to import, and few clients send anything but one tag, which needs no parser.
     from werkzeug.http import parse_etags  # noqa: PLC0415
 
     return parse_etags(field)

@@ -112,7 +112,7 @@ def respond(
     wanted = field("HTTP_RANGE") if method == "GET" else None
     if wanted is not None:
         condition = field("HTTP_IF_RANGE")
-        # A date that several forms share is no strong validator (section 8.8.1).
+        # A date that several forms share is not a strong validator (section 8.8.1).
         if condition is None or if_range(condition, etag, None if variants else modified):
             answer = _part(chosen, wanted, dated)
             if answer is not None:

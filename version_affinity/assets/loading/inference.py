@@ -66,7 +66,7 @@ _URL = re.compile(rb"""\b(?:src|href)\s*=\s*["']?([^"'\s>?#]+)""", re.IGNORECASE
 
 _MIXED: Final = 3  # words, numbers and groups of capitals in eight characters
 _SURE: Final = 0.5  # the part of a group's tails that must be surely random
-_SAMPLE: Final = 1000  # the most tails that tell what all are
+_SAMPLE: Final = 1000  # tails of a group that are looked at
 _OF_ALPHABET: Final = 0.9  # the part of a group's tails that its alphabet must have
 _CASES = re.compile("(?=.*[a-z])(?=.*[A-Z])")
 

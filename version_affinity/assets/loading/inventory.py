@@ -102,7 +102,7 @@ class Inventory(NamedTuple):
     rules: int = RULES
 
     def entries(self) -> Iterator[tuple[str, KnownFile]]:
-        """Yield each file's path and entry, whether its time of modification is telling or not."""
+        """Yield each file's path and entry, also if a tool gave the file its time of modification."""
         for path, entry in self.files.items():
             yield path, _known_file(entry)
 
@@ -112,16 +112,16 @@ class Inventory(NamedTuple):
         return None if entry is None else entry.digest
 
     def known(self, path: str) -> KnownFile | Asset | None:
-        """Return what a file held, None if that is unknown or its time of modification does not tell."""
+        """Return what a file held, None if that is unknown or a tool gave the file its time of modification."""
         entry = self.files.get(path)
-        return entry if isinstance(entry, Asset) or (entry is not None and self._tells(entry.mtime_ns)) else None
+        return entry if isinstance(entry, Asset) or (entry is not None and self._is_own_time(entry.mtime_ns)) else None
 
     def known_vite(self, name: str, stamp: tuple[int, int]) -> ViteFile | None:
         """Return what was found in a file of this size and time of modification, None if that is unknown."""
         vite = self.vite
-        return vite if vite is not None and vite[:3] == (name, *stamp) and self._tells(vite.mtime_ns) else None
+        return vite if vite is not None and vite[:3] == (name, *stamp) and self._is_own_time(vite.mtime_ns) else None
 
-    def _tells(self, mtime_ns: int) -> bool:
+    def _is_own_time(self, mtime_ns: int) -> bool:
         return mtime_ns >= _FIRST_REAL_NS and mtime_ns != self.given
 
     def agrees(self, other: Inventory) -> bool:

@@ -2,7 +2,7 @@
 
 Only regular files below the root are served. A link is followed if it leads to such a file; the links of a Kubernetes
 volume are followed to directories, too. A pipe is never opened, because it could block, and neither is a link that
-replaces a file between the look and the opening. A directory that is replaced by a link meanwhile is followed: whoever
+replaces a file between the look and the opening. A directory that is replaced by a link meanwhile is followed: who
 can do that decides what the build holds anyway.
 """
 
@@ -124,7 +124,7 @@ def build_directory(name: str | os.PathLike[str], option: str = "directory") -> 
             return str(root)
         exists = root.exists()
     except (OSError, ValueError) as error:
-        raise ConfigurationError(f"{option}={text!r} cannot be looked at: {error}") from None
+        raise ConfigurationError(f"{option}={text!r} cannot be read: {error}") from None
     if exists:
         raise ConfigurationError(f"{option}={text!r} is a file: name the directory that the build writes to")
     raise ConfigurationError(
