@@ -27,7 +27,7 @@ def waiting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
     site.upload("v1", "v2")
     site.deploy({"v1": 100}, {"v1": 90, "v2": 10})
     monkeypatch.setattr(plan, "PATIENCE", 0.1)
-    monkeypatch.setattr(file_log, "PATIENCE", 0.1)
+    monkeypatch.setattr(file_log, "WRITE_PATIENCE", 0.1)
     monkeypatch.setattr(directory_module.publishing, "__kwdefaults__", {"patience": 0.1})
     return site
 
@@ -72,4 +72,4 @@ def test_the_lock_of_the_log(waiting: Site) -> None:
     assert holder in done.stderr
     assert "nothing is deployed" in done.stderr
     assert len(waiting.percentages) == 2
-    assert durable.PATIENCE <= 60
+    assert durable.LOCK_PATIENCE <= 60

@@ -22,10 +22,12 @@ from version_affinity.releases.follow.threads import pause_all
 from version_affinity.releases.log.file import FileLog
 from version_affinity.releases.releases import open_log
 from version_affinity.releases.store.directory import ReleasesDirectory
+from version_affinity.releases.store.retention import prune_plan
 from version_affinity.releases.store.upload import upload
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from datetime import datetime
     from pathlib import Path
     from typing import Any
 
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 
     from version_affinity.releases.follow.follower import Follower
     from version_affinity.releases.log.entries import Entry
+    from version_affinity.releases.store.retention import Retention
 
 NAME = "storefront"
 #: Where a server's process finds this module, and what this process found.
@@ -115,6 +118,13 @@ def follower_of(releases: Releases) -> Follower:
     """Return what follows the releases."""
     assert releases.follower is not None
     return releases.follower
+
+
+def known_versions(
+    releases: ReleasesDirectory, entries: Sequence[Entry], retention: Retention, now: datetime | None = None
+) -> list[str]:
+    """Return the ids of the versions that a retention keeps, in their order."""
+    return list(prune_plan(releases, entries, retention, now=now).kept)
 
 
 def pause(releases: Releases) -> None:

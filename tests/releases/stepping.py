@@ -86,7 +86,7 @@ class Led:
 def _be_led(work: Callable[[], Any], files: set[str | None], commands: int, answers: int) -> None:
     """Do some work line by line, as the commands say."""
     Path.open = _open_in_pieces
-    file_log.PATIENCE = 3600
+    file_log.WRITE_PATIENCE = 3600
 
     def command() -> int:
         told = os.read(commands, 4)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.releases.followed import Site, until
+from tests.releases.followed import Site, known_versions, until
 from tests.releases.places import redis_place
 from tests.releases.redis_server import redis_server
 from tests.releases.uploading import age, at_step, hidden, kill, releases_in, write
@@ -22,7 +22,7 @@ from version_affinity.releases.follow import loaded as known_module
 from version_affinity.releases.releases import open_log
 from version_affinity.releases.store import retention as retention_module
 from version_affinity.releases.store.prune import prune_versions
-from version_affinity.releases.store.retention import Retention, known_versions, prune_plan
+from version_affinity.releases.store.retention import Retention, prune_plan
 from version_affinity.releases.store.upload import upload
 
 if TYPE_CHECKING:

@@ -247,14 +247,14 @@ def test_the_lock_of_a_killed_process(file: Path, monkeypatch: pytest.MonkeyPatc
     """A lock ends with its process: the next writer does not wait for one that was killed."""
     with holder(file):
         pass
-    monkeypatch.setattr(file_log, "PATIENCE", 0)
+    monkeypatch.setattr(file_log, "WRITE_PATIENCE", 0)
     assert FileLog(file).append(SPLIT, expected=2).revision == 3
 
 
 @POSIX
 def test_a_writer_that_hangs(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who waits for another writer for too long gives up and says so; readers do not wait at all."""
-    monkeypatch.setattr(file_log, "PATIENCE", 0.2)
+    monkeypatch.setattr(file_log, "WRITE_PATIENCE", 0.2)
     before = file.read_bytes()
     with holder(file):
         assert len(FileLog(file).read()) == 2

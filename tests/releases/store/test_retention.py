@@ -8,12 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.releases.followed import known_versions
 from tests.releases.uploading import age, at_step, build_of, encoded, fill_disk, held, hidden, kill, releases_in, write
 from version_affinity import ConfigurationError
 from version_affinity.releases.log.entries import Entry
 from version_affinity.releases.store.directory import Release
 from version_affinity.releases.store.prune import prune_versions
-from version_affinity.releases.store.retention import PrunePlan, Retention, known_versions, prune_plan, rollback_target
+from version_affinity.releases.store.retention import PrunePlan, Retention, prune_plan, rollback_target
 from version_affinity.releases.store.upload import upload
 
 # Other tests may have left a thread, and so may what runs them.

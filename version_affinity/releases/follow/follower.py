@@ -29,7 +29,7 @@ from version_affinity.rollout.source import Snapshot
 from .loaded import KnownVersions
 from .readiness import Readiness
 from .reading import effective_deployment, missing_versions, published
-from .threads import PATIENCE, STOP_TIMEOUT, BackgroundCall, LookingThread
+from .threads import LOOK_PATIENCE, STOP_TIMEOUT, BackgroundCall, LookingThread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -184,7 +184,7 @@ class Follower(LookingThread):
     def _look_at_log(self) -> bool:
         """Read the log, and hand over what can be served of it at once. Return whether there was anything new."""
         # A long interval would keep a request waiting that asks for a look meanwhile.
-        self.reader.poll(min(self.interval, PATIENCE), before=self._report)
+        self.reader.poll(min(self.interval, LOOK_PATIENCE), before=self._report)
         is_new = self._is_log_new()
         if (is_new or self.readiness.is_due(self.reader.known_to_all)) and not self._is_loading():
             self._hand_over()

@@ -15,7 +15,7 @@ from version_affinity.assets.loading.loader import OTHER_BYTES
 from version_affinity.assets.loading.media import content_type, is_html
 from version_affinity.errors import ConfigurationError
 from version_affinity.releases.store.contents import UNSERVED
-from version_affinity.releases.store.retention import known_versions
+from version_affinity.releases.store.retention import prune_plan
 from version_affinity.releases.store.settings import read_settings
 from version_affinity.releases.times import parse_time, time_before
 from version_affinity.rollout.background import run
@@ -93,7 +93,7 @@ class KnownVersions:
             else:
                 if len(uploaded) < len(self.uploaded):
                     read_settings(self._directory.path)  # raises if the directory is only not mounted
-                known = {*known_versions(self._directory, self._reader.entries, self._directory.retention)}
+                known = {*prune_plan(self._directory, self._reader.entries, self._directory.retention).kept}
         except (OSError, ConfigurationError) as error:
             if not self._uploads_error:
                 logger.error("the releases cannot be looked at, and all stays as it is: %s", error)  # noqa: TRY400

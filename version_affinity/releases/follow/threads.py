@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 #: Seconds that a request waits for a look at most.
-PATIENCE: Final = 0.25
+LOOK_PATIENCE: Final = 0.25
 #: Seconds that a stop waits for the thread, which may be loading a large version.
 STOP_TIMEOUT: Final = 10.0
 # What uWSGI calls in a new process.
@@ -85,7 +85,7 @@ class Looks:
             return self._ending
 
     def ask(self) -> None:
-        """Ask for a look, and wait for its end, at most ``PATIENCE`` seconds.
+        """Ask for a look, and wait for its end, at most ``LOOK_PATIENCE`` seconds.
 
         The requests of one interval share one look. If earlier requests have waited in vain, a request does not wait.
         """
@@ -96,9 +96,9 @@ class Looks:
                 # A look that has started may have seen an older state.
                 self.wanted = self._ended + (2 if self._is_looking else 1)
                 self._condition.notify_all()
-            if now - self._asked <= PATIENCE:
+            if now - self._asked <= LOOK_PATIENCE:
                 wanted = self.wanted
-                self._condition.wait_for(lambda: self._ended >= wanted, PATIENCE)
+                self._condition.wait_for(lambda: self._ended >= wanted, LOOK_PATIENCE)
 
 
 class LookingThread(ABC):
@@ -171,7 +171,7 @@ class LookingThread(ABC):
             self._join()
 
     def ask(self) -> None:
-        """Have the thread look now, and wait for that, at most ``PATIENCE`` seconds."""
+        """Have the thread look now, and wait for that, at most ``LOOK_PATIENCE`` seconds."""
         if self.is_running():
             self._looks.ask()
 

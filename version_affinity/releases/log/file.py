@@ -38,7 +38,7 @@ logger = logging.getLogger("version_affinity")
 FILE_NAME: Final = "deployments.jsonl"
 
 #: Seconds that a writer waits for another one, which needs some milliseconds, or was stopped in the middle.
-PATIENCE: Final = 10.0
+WRITE_PATIENCE: Final = 10.0
 
 _MEND: Final = "restore the file from its backup, or mend that line"
 _FULL: Final = frozenset((errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)))  # no EDQUOT on Windows
@@ -178,7 +178,7 @@ class FileLog:
         """Exclude all other writers. The lock is a file of its own: on Windows, locked bytes cannot be read."""
         file = self._file.with_name(f".{self._file.name}.lock")
         try:
-            lock = FileLock.acquire(file, patience=PATIENCE, guards=self._file)
+            lock = FileLock.acquire(file, patience=WRITE_PATIENCE, guards=self._file)
         except LockedError as error:
             raise LogUnavailableError(
                 f"{self.description} is being written to by another process; nothing is deployed: {error}"

@@ -17,7 +17,7 @@ import logging
 import os
 import stat
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -25,7 +25,7 @@ from version_affinity.assets.loading.inventory import InventoryError, parse_inve
 from version_affinity.deployment import check_name, check_version_id
 from version_affinity.errors import ConfigurationError
 
-from .durable import PATIENCE, FileLock, LockedError
+from .durable import LOCK_PATIENCE, FileLock, LockedError
 from .settings import SETTINGS, change_retention, make_settings, read_settings
 
 if TYPE_CHECKING:
@@ -41,6 +41,8 @@ _LOG: Final = "deployments.jsonl"
 _MANIFEST: Final = ".json"
 #: Bytes of the longest first line that is read of a manifest. Vite's own manifest is in that line.
 _HEAD: Final = 64 * 1024 * 1024
+# The names of a release's attributes in its manifest, where they differ.
+_ABOUT: Final = {"files": "file_count", "size": "total_size"}
 _FULL: Final = frozenset((errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)))
 
 
@@ -103,15 +105,7 @@ class Release:
 
     def about(self) -> dict[str, object]:
         """Return what the head of the manifest says of it."""
-        return {
-            "created": self.created,
-            "author": self.author,
-            "tag": self.tag,
-            "message": self.message,
-            "file_count": self.files,
-            "total_size": self.size,
-            "content": self.content,
-        }
+        return {_ABOUT.get(key, key): value for key, value in asdict(self).items() if key != "id"}
 
     @classmethod
     def from_about(cls, version: str, about: Mapping[str, object]) -> Release:
@@ -288,7 +282,7 @@ class ReleasesDirectory:
         return f"ReleasesDirectory({str(self.path)!r})"
 
 
-def publishing(releases: ReleasesDirectory, *, patience: float = PATIENCE) -> FileLock:
+def publishing(releases: ReleasesDirectory, *, patience: float = LOCK_PATIENCE) -> FileLock:
     """Return the lock that every change of the versions or the retention holds, or raise ``BusyError``."""
     try:
         return FileLock.acquire(releases.uploads / ".lock", patience=patience, guards=releases.uploads)

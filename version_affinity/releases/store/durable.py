@@ -28,7 +28,7 @@ _POSIX: Final = os.name == "posix"
 # Windows' FlushFileBuffers wants a file that is open for writing.
 _SYNC_FLAGS: Final = (os.O_RDONLY if _POSIX else os.O_RDWR) | getattr(os, "O_CLOEXEC", 0)
 #: Default seconds to wait for a lock. Its holders need some seconds at most.
-PATIENCE: Final = 30.0
+LOCK_PATIENCE: Final = 30.0
 # Seconds between two attempts to get a lock.
 _INTERVAL: Final = 0.02
 # Characters of a command in a message.
@@ -105,7 +105,7 @@ class FileLock:
 
     @classmethod
     def acquire(
-        cls, file: str | os.PathLike[str], *, patience: float = PATIENCE, guards: str | os.PathLike[str] = ""
+        cls, file: str | os.PathLike[str], *, patience: float = LOCK_PATIENCE, guards: str | os.PathLike[str] = ""
     ) -> FileLock:
         """Wait for the lock.
 

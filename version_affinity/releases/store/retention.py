@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("version_affinity")
 
-#: How long a version stays after its last users, whatever the retention: a tab can be open for a day and longer.
-OPEN: Final = timedelta(days=1)
+# How long a version stays after its last users, whatever the retention: a tab can be open for a day and longer.
+_OPEN: Final = timedelta(days=1)
 # Clocks of hosts that differ by more than this are worth a warning.
 _SKEW: Final = timedelta(minutes=5)
 _CURRENT: Final = "in the current deployment"
@@ -102,7 +102,7 @@ class PrunePlan:
     Attributes:
         releases: The releases directory.
         removed: The versions to remove, the oldest first. Their ``size`` includes files that other versions share.
-        kept: The id of each version that stays, and the reason.
+        kept: The id of each known version, and why it stays: the current deployment's first, then the last used.
     """
 
     releases: ReleasesDirectory
@@ -110,17 +110,13 @@ class PrunePlan:
     kept: Mapping[str, str]
 
 
-def known_versions(
-    releases: ReleasesDirectory, entries: Sequence[Entry], retention: Retention, *, now: datetime | None = None
-) -> list[str]:
-    """Return the ids of the known versions that are uploaded here: the current deployment's first, then the newest."""
-    return list(prune_plan(releases, entries, retention, now=now).kept)
-
-
 def prune_plan(
     releases: ReleasesDirectory, entries: Sequence[Entry], retention: Retention, *, now: datetime | None = None
 ) -> PrunePlan:
-    """Return which versions are not known any more, and why the others are. See ``known_versions``."""
+    """Return which uploaded versions are known, and why, and which can be removed.
+
+    ``entries`` are all deployments, oldest first; ``now`` is the present by this host's clock unless given.
+    """
     versions = releases.versions()
     kept = _kept(versions, entries, retention, now or utc_now())
     return PrunePlan(releases, tuple(release for version, release in versions.items() if version not in kept), kept)
@@ -176,7 +172,7 @@ def _kept(
         ranks[had_users] += 1
         if version in must_stay:
             reasons[version] = must_stay[version]
-        elif had_users and now - shown[version] < OPEN:
+        elif had_users and now - shown[version] < _OPEN:
             reasons[version] = "had users less than a day ago, whose tabs may be open"
         elif retention == KEEP_ALL:
             reasons[version] = "all stay: the retention in the settings cannot be used"
