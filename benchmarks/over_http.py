@@ -190,8 +190,8 @@ def markdown(results: HttpResults) -> Iterator[str]:
     where = "servers on one processor, wrk on another" if results.pinned else "nothing bound to a processor"
     yield (
         f"Requests per second on {_CONNECTIONS} kept connections, one worker each: medians of {results.rounds} rounds "
-        f"of {results.seconds} s in turns; {where}. The ratio is to nginx in the same round, its median, and in "
-        f"brackets its lowest and highest. The aim for version_affinity is {AIM}."
+        f"of {results.seconds} s in turns; {where}. The ratio to nginx is that of the same round: the median, and in "
+        f"brackets the lowest and the highest. The aim for version_affinity is {AIM}."
     )
     yield ""
     yield from table(

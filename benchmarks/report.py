@@ -90,10 +90,10 @@ def markdown(results: Results) -> Iterator[str]:
     yield ""
     yield (
         "Microseconds of processor time per request, net of a null app that is called with the same environ in the "
-        f"same rounds (median {null:.2f} µs, the environ's copy, the iteration of the body and its closing included; "
-        "for requests that are passed on, the app behind alone). The bars were set with a null "
-        f"app of {NULL_OF_BARS:.2f} µs, so each is compared twice: in microseconds as "
-        "they are, and in multiples of the null app."
+        f"same rounds. The null app takes {null:.2f} µs (median), with the copy of the environ and the iteration and "
+        "closing of the body. For requests that are passed on, the null app is the application behind. The bars were "
+        f"set with a null app of {NULL_OF_BARS:.2f} µs, so each bar is compared twice: in microseconds, and in "
+        "multiples of the null app."
     )
     yield ""
     yield from table(
@@ -114,11 +114,11 @@ def markdown(results: Results) -> Iterator[str]:
     yield "## Ratios"
     yield ""
     yield (
-        "How many times version_affinity's time the others take: net of the null app, and in brackets with it, as a "
-        "server would see it. Below 1 they are faster; they decide nothing, count nothing, and know one version. They "
-        "read each file from the disk, and their bodies are iterated here where a server may use sendfile; this "
-        "package holds small files in memory but in the rows that say otherwise, which are the like-for-like ones. The "
-        f"bar is for {WHITENOISE} ÷ ours, net and with the null app."
+        "The time of the others divided by the time of version_affinity: net of the null app, and in brackets "
+        "including it, as a server sees it. Below 1 the others are faster; they decide nothing, count nothing, and "
+        "know one version. They read each file from the disk, and their bodies are iterated here, where a server may "
+        "use sendfile. This package holds small files in memory, except in the rows that say otherwise, which are the "
+        f"direct comparison. The bar is for {WHITENOISE} ÷ ours, net and with the null app."
     )
     yield ""
     yield from table(
@@ -132,14 +132,17 @@ def markdown(results: Results) -> Iterator[str]:
         yield ""
         yield (
             "Net microseconds per request while two versions share the users: two uploaded directories as a list, and "
-            "the same ones followed by a thread that looks at them four times in a second."
+            "the same directories followed by a thread that looks at them four times in a second."
         )
         yield ""
         yield from table(("request", "list", "Releases", "Releases ÷ list"), map(_following_line, following))
     yield ""
     yield "## More versions, more files"
     yield ""
-    yield "Net microseconds per request, by files in each version and versions known. They share 95 % of their files."
+    yield (
+        "Net microseconds per request, by the number of files in each version and the number of known versions. The "
+        "versions share 95 % of their files."
+    )
     yield ""
     columns = [(count, ours(number), number) for count in results.requests for number in results.numbers]
     yield from table(
@@ -166,9 +169,9 @@ def markdown(results: Results) -> Iterator[str]:
     yield f"## Requests while {results.loaded_files:,} files are loaded in the same process"
     yield ""
     yield (
-        "Milliseconds that a request waits for its turn, asked for every millisecond while another thread loads. No "
-        "request waits for the disk. Python gives the turn away every 5 ms, and the garbage collector takes it for as "
-        "long as it walks what the process holds."
+        "Milliseconds that a request waits for Python's lock, with a request every millisecond while another thread "
+        "loads. No request waits for the disk. Python passes the lock on every 5 ms, and the garbage collector holds "
+        "the lock while it walks the objects of the process."
     )
     yield ""
     yield from table(
