@@ -6,17 +6,16 @@ import logging
 import os
 import warnings
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from .assets.static import StaticAssets, mounted
 from .counters import LimitedLog
 from .decision.cookies import OverrideCookie, PinCookie
 from .decision.keys import Cookie, Header
-from .deployment import Deployment
+from .deployment import DEFAULT_NAME, Deployment
 from .errors import ConfigurationError
 from .rollout.state import State
-from .rollout.version import Version
+from .rollout.version import Version, loaded_version
 from .wire import is_token
 
 if TYPE_CHECKING:
@@ -31,9 +30,6 @@ if TYPE_CHECKING:
 # Where middleware commonly keeps the application that it wraps.
 _WRAPPED: Final = ("_app", "app", "wsgi_app", "application", "wrapped")
 _DEEPEST: Final = 100  # middleware around one application; a mock has any attribute, without end
-
-#: The name of deployments that are given none.
-DEFAULT_NAME: Final = "app"
 
 
 def check_app(app: object) -> WSGIApplication | None:
@@ -108,21 +104,6 @@ def followed_name(source: Source, root: str, name: str, *, retained: Iterable[Ve
             f"name={name!r} is not the name of the releases, {followed!r}, which is part of the hash: leave it out",
         )
     return followed
-
-
-def loaded_version(version: Version, load: Callable[[str | os.PathLike[str]], StaticAssets]) -> Version:
-    """Return a version with its directory read, or raise ``ConfigurationError``."""
-    if isinstance(version.app, StaticAssets) and (version.app.autorefresh or version.app.hand_over is not None):
-        raise ConfigurationError(
-            f"the StaticAssets of version {version.id!r} has autorefresh or hand_over of its own: leave both out "
-            "there, and give them to VersionAffinity",
-        )
-    if not isinstance(version.app, str | os.PathLike):
-        return version
-    try:
-        return replace(version, app=load(version.app))
-    except ConfigurationError as error:
-        raise ConfigurationError(f"version {version.id!r}: {error}") from error
 
 
 def _listed(versions: object, field: str) -> list[Version]:

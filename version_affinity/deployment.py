@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from numbers import Real
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from .errors import ConfigurationError
 from .hashing import assigner, scores
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 # RFC 9651 section 3.1.2, `key`, less "*": the name stands in the override header's dictionary.
 _NAME = re.compile(r"[a-z][a-z0-9_-]*\Z")
 _VERSION_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
+
+#: The name of a deployment without one.
+DEFAULT_NAME: Final = "app"
 
 _WHOLE = 100.0
 

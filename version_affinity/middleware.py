@@ -20,7 +20,6 @@ from .assets.loading.memory import Memory
 from .assets.routing import check_handling
 from .assets.static import DEFAULT_MEMORY, check_hand_over, check_switch
 from .configuration import (
-    DEFAULT_NAME,
     check_app,
     check_prefix,
     check_root,
@@ -40,7 +39,7 @@ from .decision.decider import DECISION, VERSION
 from .decision.keys import Header, check_keys
 from .decision.overrides import DEFAULT_HEADERS, Overrides
 from .decision.request import Request, service_workers_by
-from .deployment import check_name
+from .deployment import DEFAULT_NAME, check_name
 from .responses.applications import Applications, Exchange
 from .responses.explanation import explain
 from .responses.finish import Finisher

@@ -12,7 +12,8 @@ from functools import partial
 from html import escape
 from typing import TYPE_CHECKING, Final
 
-from .responses.applications import EXCHANGE, Exchange
+from .responses.applications import Exchange
+from .rollout.state import EXCHANGE
 from .wire import quoted_as_browsers, wsgi_text
 
 if TYPE_CHECKING:

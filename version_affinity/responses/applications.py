@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from version_affinity.decision.request import READING, SHOWING, Request, is_for_html
+from version_affinity.rollout.state import EXCHANGE
 
 from .route import VERSION_APP
 
@@ -22,9 +23,6 @@ if TYPE_CHECKING:
     from .headers import DecisionHeaders
     from .route import Route
 
-#: Where the environ holds the ``Exchange`` while an application answers. Of two front ends around one application it is
-#: the inner one's; each one's own is at ``Settings.exchange_key``.
-EXCHANGE: Final = "version_affinity.exchange"
 #: Where the environ holds the original values that were removed from it or changed in it.
 ORIGINAL: Final = "version_affinity.original"
 #: Removed from a request if a 304 might confirm another version's page (RFC 9110 section 13.1).

@@ -11,12 +11,13 @@ import threading
 from typing import TYPE_CHECKING
 
 from version_affinity.assets.static import StaticAssets
-from version_affinity.configuration import DEFAULT_NAME, loaded_version
+from version_affinity.deployment import DEFAULT_NAME
 from version_affinity.errors import ConfigurationError
 
 from .background import run
 from .catalog import report
 from .state import State
+from .version import loaded_version
 
 if TYPE_CHECKING:
     import os

@@ -9,14 +9,13 @@ from __future__ import annotations
 import logging
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from version_affinity.assets.static import StaticAssets
 from version_affinity.counters import LimitedLog
 from version_affinity.decision.decider import Decider
 from version_affinity.deployment import Deployment
 from version_affinity.errors import ConfigurationError
-from version_affinity.responses.applications import EXCHANGE
 
 from .catalog import Catalog
 from .named_files import IN_ALL_VERSIONS
@@ -33,6 +32,11 @@ if TYPE_CHECKING:
     from version_affinity.decision.request import ServiceWorkers
 
     from .source import Snapshot
+
+
+#: Where the environ holds the ``Exchange`` while an application answers. Of two front ends around one application it is
+#: the inner one's; each one's own is at ``Settings.exchange_key``.
+EXCHANGE: Final = "version_affinity.exchange"
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from version_affinity.assets.static import StaticAssets
 from version_affinity.deployment import check_percentage, check_version_id
 from version_affinity.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import WSGIApplication
+    from collections.abc import Callable
 
-    Build: TypeAlias = str | os.PathLike[str] | StaticAssets
+    from _typeshed.wsgi import WSGIApplication
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Version:
     """
 
     id: str
-    app: Build | WSGIApplication
+    app: str | os.PathLike[str] | StaticAssets | WSGIApplication
     percentage: float | None = None
 
     def __post_init__(self) -> None:
@@ -51,3 +51,18 @@ class Version:
                 f"the StaticAssets of version {self.id!r} has an app or a prefix of its own: leave both out there, "
                 "and give them to VersionAffinity",
             )
+
+
+def loaded_version(version: Version, load: Callable[[str | os.PathLike[str]], StaticAssets]) -> Version:
+    """Return a version with its directory read, or raise ``ConfigurationError``."""
+    if isinstance(version.app, StaticAssets) and (version.app.autorefresh or version.app.hand_over is not None):
+        raise ConfigurationError(
+            f"the StaticAssets of version {version.id!r} has autorefresh or hand_over of its own: leave both out "
+            "there, and give them to VersionAffinity",
+        )
+    if not isinstance(version.app, str | os.PathLike):
+        return version
+    try:
+        return replace(version, app=load(version.app))
+    except ConfigurationError as error:
+        raise ConfigurationError(f"version {version.id!r}: {error}") from error
