@@ -91,9 +91,9 @@ def test_life(site: Site) -> None:
     told = json.loads(flask(site, "affinity", "deployments", "status", "--json").stdout)
     assert (told["releases"], told["percentages"]) == (str(site.path), SPLIT)
     done = flask(site, "affinity", "versions", "deploy", "v2", "-y")
-    assert "\nTo take it back: python -m flask affinity rollback\n" in done.stdout
+    assert "\nTo undo this: python -m flask affinity rollback\n" in done.stdout
     assert site.percentages[-1] == {"v2": 100.0}
-    assert "pass -y" in flask(site, "affinity", "rollback", code=1).stderr
+    assert "Pass -y" in flask(site, "affinity", "rollback", code=1).stderr
 
 
 def test_explain(site: Site) -> None:

@@ -90,7 +90,7 @@ def test_summaries(path: tuple[str, ...]) -> None:
         (["versions", "view", "../v9"], 2, "version id '../v9' cannot be used"),
         (["versions", "upload", "nowhere"], 2, "does not exist"),
         (["versions", "deploy", "v9", "-y"], 1, "v9 is not uploaded (uploaded: v2, v1)"),
-        (["versions", "deploy"], 2, "there is nothing to deploy"),
+        (["versions", "deploy"], 2, "no version is given"),
         (["rollback", "--log", "redis://127.0.0.1:1"], 1, "redis://127.0.0.1:1 cannot be reached"),
         (["rollback", "--log", "http://x"], 2, "is not a Redis URL"),
         (["init", "--name", "Store Front"], 2, "name='Store Front' cannot be used"),
@@ -104,11 +104,10 @@ def test_summaries(path: tuple[str, ...]) -> None:
         (["versions", "upload", ".", "--id", "../x"], 2, "version id '../x' cannot be used"),
         (["rollback", "../v1"], 2, "version id '../v1' cannot be used"),
         (["versions", "deploy", ""], 2, "version id '' cannot be used"),
-        (["versions", "deploy", "--version-tag", ""], 2, "a name is empty"),
-        (["versions", "list", "--releases", ""], 2, "it is empty"),
+        (["versions", "list", "--releases", ""], 2, "the value is empty"),
         (["versions", "list", "--log", ""], 2, "is not a Redis URL"),
         (["rollback", "--log", "redis://x?nope=1"], 2, "has an option that cannot be used"),
-        (["explain", "about"], 2, "'about' is no path"),
+        (["explain", "about"], 2, "'about' is not a path"),
     ],
 )
 def test_errors(site: Site, arguments: list[str], code: int, words: str) -> None:
@@ -142,8 +141,8 @@ def test_form_of_options(site: Site, command: str, option: str, value: str, word
     ("arguments", "words"),
     [
         ("versions view v9", "version 'v9' is not in"),
-        ("versions deploy v2", "this is no terminal, so nobody can be asked"),
-        ("rollback v2 -y --expect 1", "has deployed revision 2 meanwhile"),
+        ("versions deploy v2", "the command needs a confirmation, and there is no terminal"),
+        ("rollback v2 -y --expect 1", "has deployed revision 2 in the meantime"),
         ("deployments status --log redis://127.0.0.1:1", "redis://127.0.0.1:1 cannot be reached"),
     ],
 )
@@ -254,7 +253,7 @@ def test_init(tmp_path: Path) -> None:
     """Releases are made once; the same again does nothing, and each time the next command is told."""
     path = str(tmp_path / "releases")
     first, second = (run("--releases", path, "init", "--name", "storefront").stdout for _ in range(2))
-    assert first.startswith(f"Made releases storefront in {path}\n")
+    assert first.startswith(f"Created releases storefront in {path}\n")
     assert second.startswith(f"There already: releases storefront in {path}\n")
     assert f"  version-affinity --releases {path} versions upload dist/" in first
     made = json.loads(run("init", "--releases", path, "--name", "storefront", "--json").stdout)

@@ -10,16 +10,28 @@ import pytest
 
 from tests.harness import conformance, needs_conformance
 from version_affinity import Deployment
-from version_affinity.cli.commands.deploy import given_specs
-from version_affinity.cli.specs import Spec, SpecError, deployment_of, distribute, is_whole, parse_spec, parse_tag_spec
+from version_affinity.cli.specs import (
+    Spec,
+    SpecError,
+    deployment_of,
+    distribute,
+    is_whole,
+    parse_directory_spec,
+    parse_spec,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-CASES: list[Any] = conformance("deploy_split_cases.json") or [{"id": "none", "kind": ""}]
+#: Without those of --version-id and --percentage: here, a version is written with its percentage.
+CASES: list[Any] = [
+    case
+    for case in conformance("deploy_split_cases.json") or [{"id": "none", "kind": ""}]
+    if case["kind"] != "deploy_named"
+]
 #: The words of our errors for those of the reference.
 ERRORS = {
-    "bad_percentage": "is no percentage",
+    "bad_percentage": "is not a percentage",
     "percentage_out_of_range": "is not between 0 and 100",
     "sum_not_100": "not 100 %",
 }
@@ -50,13 +62,12 @@ def test_reference(case: dict[str, Any]) -> None:
     found: Any
     if kind == "deploy_specs":
         found = outcome(lambda: traffic([parse_spec(text) for text in case["args"]]))
-    elif kind == "deploy_named":
-        shares = [str(share) for share in case["percentage"]]
-        found = outcome(lambda: traffic(given_specs((), case["version_id"], shares)))
     elif kind == "tag_specs":
         found = outcome(
             lambda: {
-                "tags": [{"tag": tag, "percentage": share} for tag, share in map(parse_tag_spec, case["version_tag"])]
+                "tags": [
+                    {"tag": tag, "percentage": share} for tag, share in map(parse_directory_spec, case["version_tag"])
+                ]
             }
         )
     elif kind == "distribute":
@@ -96,21 +107,21 @@ def test_deployment(specs: list[str], expected: dict[str, float]) -> None:
 @pytest.mark.parametrize(
     ("specs", "words"),
     [
-        ([], "nothing to deploy"),
-        (["v1@"], "'' is no percentage"),
-        (["v1@10%%"], "is no percentage"),
-        (["v1@10abc"], "is no percentage"),
-        (["v1@1_0"], "is no percentage"),
-        (["v1@nan"], "is no percentage"),
-        (["v1@inf"], "is no percentage"),
-        (["v1@\u0661\u0660"], "is no percentage"),
-        (["v1@10@20"], "is no percentage"),
+        ([], "no version is given"),
+        (["v1@"], "'' is not a percentage"),
+        (["v1@10%%"], "is not a percentage"),
+        (["v1@10abc"], "is not a percentage"),
+        (["v1@1_0"], "is not a percentage"),
+        (["v1@nan"], "is not a percentage"),
+        (["v1@inf"], "is not a percentage"),
+        (["v1@\u0661\u0660"], "is not a percentage"),
+        (["v1@10@20"], "is not a percentage"),
         (["v1@1e999"], "is not between 0 and 100"),
         (["v1@-0.1"], "is not between 0 and 100"),
         (["v1@100.1"], "is not between 0 and 100"),
         (["@10"], "version id ''"),
         (["../v1@10"], "version id '../v1'"),
-        (["v1", "v1@50"], "v1 is there twice"),
+        (["v1", "v1@50"], "v1 appears twice"),
         (["v1@60", "v2@60"], "sum to 120 %, not 100 % (v1 60 + v2 60)"),
         (["v1@60", "v2@60", "v3"], "sum to 120 %"),
         (["v1@60"], "sum to 60 %"),
@@ -134,16 +145,9 @@ def test_refused(specs: list[str], words: str) -> None:
         ("@5", Spec("@5", None)),
     ],
 )
-def test_tag(text: str, expected: Spec) -> None:
-    """A tag may hold anything; only a number after its last "@" is a percentage."""
-    assert parse_tag_spec(text) == expected
-
-
-def test_more_percentages_than_versions() -> None:
-    """A percentage that belongs to no version is an error; one that is missing is a part of the remainder."""
-    assert given_specs(("v0@10",), ("v1", "v2"), ("30",)) == [Spec("v0", 10.0), Spec("v1", 30.0), Spec("v2", None)]
-    with pytest.raises(SpecError, match="more --percentage than --version-id"):
-        given_specs((), ("v1",), ("30", "70"))
+def test_directory(text: str, expected: Spec) -> None:
+    """A directory's name may contain anything; only a number after its last "@" is a percentage."""
+    assert parse_directory_spec(text) == expected
 
 
 def test_remainder_of_many() -> None:

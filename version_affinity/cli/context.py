@@ -1,4 +1,4 @@
-"""Which releases and which log a command is about: the options ``--releases`` and ``--log`` of all commands."""
+"""The releases and the log of a command, and the options that all commands share."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import os
 import shlex
 import subprocess
 from contextlib import suppress
+from textwrap import dedent
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
 import click
 
-from version_affinity.app_first import compile_patterns
 from version_affinity.configuration import check_prefix
 from version_affinity.errors import ConfigurationError
 from version_affinity.releases.log.entries import LogUnavailableError, is_continued
@@ -21,9 +21,9 @@ from version_affinity.releases.releases import LOG, RELEASES, Releases, open_log
 from version_affinity.releases.store.directory import ReleasesDirectory
 
 from .errors import RefusedError
-from .groups import Commands
-from .options import check_given, form
-from .terminal.output import warn
+from .groups import SETTINGS, help_text, outermost
+from .options import app_first_option, check_not_empty, checked_by
+from .terminal.output import json_parameter, warn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -33,19 +33,21 @@ if TYPE_CHECKING:
 
     _Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
 
-#: Where releases are unless something else is said.
+#: The releases directory, unless an option, the environment or the application names another one.
 DEFAULT: Final = "releases"
-
-_KEY: Final = "version_affinity.place"
+#: Names the author of uploads and deployments, for example on a build server.
+AUTHOR: Final = "VERSION_AFFINITY_AUTHOR"
+_KEY: Final = "version_affinity.target"
+_GIT_TIMEOUT: Final = 5.0
 
 
 class BuildOptions(NamedTuple):
-    """How an application serves a build, which decides where its references lead.
+    """How an application serves a build, which decides where the build's references lead.
 
     Attributes:
-        prefix: The path under which it is served.
-        app_first: The patterns of paths that are the application's own.
-        origins: The origins under which it is served, besides paths.
+        prefix: The URL path of the build.
+        app_first: The patterns of paths that the application answers.
+        origins: The origins of the build, besides relative URLs.
     """
 
     prefix: str = "/"
@@ -54,7 +56,7 @@ class BuildOptions(NamedTuple):
 
     @property
     def options(self) -> str:
-        """The options that say so, as they are to be typed: "" where none is needed.
+        """The same as options of a command line; "" for the defaults.
 
         >>> BuildOptions("/shop/", ("/api/*",), ("https://cdn.example",)).options
         "--prefix /shop/ --app-first '/api/*' --origin https://cdn.example"
@@ -66,12 +68,12 @@ class BuildOptions(NamedTuple):
 
 
 class Target:
-    """Where the releases are: as the command line says, else the environment, else the application, else ``releases/``.
+    """The releases of a command: from its options, the environment, the application, or ``releases/``, in this order.
 
     Attributes:
-        releases: The directory that the command line or the environment names, None for none.
-        log: The URL of the log, likewise.
-        application: Loads the application that the command is part of (``flask affinity``), None without one.
+        releases: The directory from the command line or the environment, or None.
+        log: The URL of the log from there, or None.
+        application: Loads the application of ``flask affinity``; None for ``version-affinity``.
     """
 
     def __init__(self) -> None:
@@ -83,12 +85,12 @@ class Target:
 
     @property
     def path(self) -> str:
-        """The directory's name."""
+        """The name of the directory."""
         return self._find()[0]
 
     @property
     def url(self) -> str | None:
-        """The log's URL, None for the file in the directory."""
+        """The URL of the log; None for the file in the directory."""
         return self._find()[1]
 
     def _find(self) -> tuple[str, str | None]:
@@ -102,15 +104,15 @@ class Target:
         return self._found
 
     def directory(self) -> ReleasesDirectory:
-        """Return the releases directory. What is wrong with its retention is told, once.
+        """Return the releases directory; warn once if its retention settings have an error.
 
         Raises:
-            ConfigurationError: there is none.
+            ConfigurationError: there is no releases directory.
         """
         if self._directory is None:
             self._directory = ReleasesDirectory(self.path)
             if self._directory.retention_error:
-                warn(f"{self._directory.retention_error}. Until that is mended, all uploaded versions stay known")
+                warn(f"{self._directory.retention_error}. Until this is fixed, all uploaded versions stay known")
             elif self._directory.retention_warning:
                 warn(self._directory.retention_warning)
         return self._directory
@@ -119,16 +121,16 @@ class Target:
         """Return the log of deployments, which is closed when the command ends.
 
         Raises:
-            ConfigurationError: there are no releases, or the log's URL cannot be used.
+            ConfigurationError: there is no releases directory, or the URL of the log is invalid.
         """
         log = open_log(self.directory(), self.url)
         click.get_current_context().call_on_close(log.close)
         return log
 
-    def last_known(self) -> list[Entry] | None:
-        """Return the deployments, for what needs them to show how versions stand and changes nothing.
+    def last_known_entries(self) -> list[Entry] | None:
+        """Return the deployments, for a command that only shows the states of versions.
 
-        Where the log cannot be reached, that is told, and they are those of this host's copy; None without one.
+        If the log is unreachable, print a warning and return those of this host's copy; None without a copy.
 
         Raises:
             LogError: the log is damaged.
@@ -138,19 +140,13 @@ class Target:
         except LogUnavailableError as error:
             entries = self.copy().load()
             if not entries:
-                warn(f"{error}. Nor is there a copy of the log here, so that it is not known how the versions stand")
+                warn(f"{error}. This host has no copy of the log either: the states of the versions are unknown")
                 return None
-            warn(f"{error}. The versions stand as this host knew it last, at revision {entries[-1].revision}")
+            warn(f"{error}. The states are those of revision {entries[-1].revision}, from this host's copy of the log")
             return entries
 
-    def build(self, prefix: str | None, app_first: Sequence[str], origins: Sequence[str]) -> BuildOptions:
-        """Return how builds are served: as the command line says, else the application that the command is part of.
-
-        Args:
-            prefix: The option ``--prefix``.
-            app_first: The options ``--app-first``.
-            origins: The options ``--origin``, of which the application knows nothing.
-        """
+    def build_options(self, prefix: str | None, app_first: Sequence[str], origins: Sequence[str]) -> BuildOptions:
+        """Return how builds are served: by the options of ``build_options``, else by the application."""
         affinity = None
         if self.application is not None and (prefix is None or not app_first):
             if self.releases is None:
@@ -163,87 +159,44 @@ class Target:
         return BuildOptions(prefix or "/", tuple(app_first), tuple(origins))
 
     def copy(self) -> LocalCopy:
-        """Return this host's copy of the log that an application follows here."""
+        """Return this host's copy of the log that its application follows."""
         return LocalCopy(self.directory().path / COPY)
 
-    def is_followed_elsewhere(self, log: DeploymentLog, entries: Sequence[Entry]) -> bool:
-        """Tell whether an application here follows another log.
+    def other_log(self, log: DeploymentLog, entries: Sequence[Entry]) -> str:
+        """Return an error message if the application on this host follows another log; "" if it does not.
 
         Args:
             log: The log.
-            entries: What was read from it, be it a while ago.
+            entries: The deployments that were read from it, possibly some time ago.
 
         Raises:
-            LogError: it cannot be read again.
+            LogError: the log cannot be read again.
         """
         followed = self.copy().load()
-        if is_continued(followed, entries):
-            return False
-        # What goes beyond the entries may have been deployed since they were read.
-        return not is_continued(followed, log.read())
-
-
-def _check_origins(origins: Sequence[str]) -> None:
-    if origins:
-        try:
-            from version_affinity.checking.origins import Origins  # noqa: PLC0415 - an extra
-        except (ImportError, ConfigurationError):
-            return  # nothing is checked without it
-        Origins(origins)
-
-
-def _check_log(url: str) -> None:
-    try:
-        from version_affinity.releases.log.connection import RedisConnection  # noqa: PLC0415 - an extra
-    except ConfigurationError:
-        return  # that it is not installed is told when the log is opened
-    RedisConnection(url)  # connects to nothing
-
-
-def build_options(command: _Decorated) -> _Decorated:
-    """Give a command ``--prefix``, ``--app-first`` and ``--origin``, which ``Target.build`` takes."""
-    prefix = click.option(
-        "--prefix",
-        metavar="PATH",
-        callback=form(check_prefix),
-        help="The path under which the application serves versions.  [default: the application's, else /]",
-    )
-    app_first = click.option(
-        "--app-first",
-        metavar="PATTERN",
-        multiple=True,
-        callback=form(compile_patterns),
-        help="Paths of the application's own, such as '/api/*'.",
-    )
-    origins = click.option(
-        "--origin",
-        "origins",
-        metavar="URL",
-        multiple=True,
-        callback=form(_check_origins),
-        help="Where it is served, such as https://cdn.example: URLs of it are checked as paths are.",
-    )
-    return prefix(app_first(origins(command)))
+        if is_continued(followed, entries) or is_continued(followed, log.read()):  # it may be longer by now
+            return ""
+        return (
+            f"the application on this host follows another log than {log.description}, or this log has lost "
+            f"deployments (the application has read {self.copy().path}): name the application's log, as in "
+            "--log redis://host"
+        )
 
 
 def target_of(context: click.Context) -> Target:
-    """Return the target that a command is about: the same for a group and its commands."""
+    """Return the target, which a group and its commands share."""
     target: Target = context.meta.setdefault(_KEY, Target())
     return target
 
 
 def current_target() -> Target:
-    """Return the target that the running command is about."""
+    """Return the target of the running command."""
     return target_of(click.get_current_context())
 
 
 def command_line(command: str) -> str:
-    """Return another command as it is to be typed, for the releases that the running one is about."""
-    context = click.get_current_context()
+    """Return a command to type next, with the ``--releases`` and ``--log`` of the running one."""
+    context = outermost(click.get_current_context())
     target = target_of(context)
-    # The outermost group of ours: "flask affinity" is one of another's.
-    while context.parent is not None and isinstance(context.parent.command, Commands):
-        context = context.parent
     given = []
     if target.releases is not None and os.environ.get(RELEASES) != target.releases:
         given += ["--releases", shlex.quote(target.releases)]
@@ -256,66 +209,13 @@ def _has_password(url: str) -> bool:
     try:
         parts = urlsplit(url)
     except ValueError:
-        return True  # nobody knows
+        return True  # to be safe
     return parts.password is not None or "password" in parts.query
 
 
-def _set_releases(context: click.Context, option: click.Parameter, value: str | None) -> None:
-    if value is not None:
-        target_of(context).releases = form(check_given)(context, option, value)
-
-
-def _set_log(context: click.Context, option: click.Parameter, value: str | None) -> None:
-    if value is not None:
-        target_of(context).log = form(_check_log)(context, option, value)
-
-
-def target_options(*, environment: bool = False) -> Callable[[_Decorated], _Decorated]:
-    """Return the decorator that gives a command the options ``--releases`` and ``--log``.
-
-    They may stand before the command's name or after it.
-
-    Args:
-        environment: Whether they are read from the environment too, as the group does. Its commands, which do not, have
-            the last word.
-    """
-
-    def decorate(command: _Decorated) -> _Decorated:
-        releases = click.option(
-            "--releases",
-            metavar="DIRECTORY",
-            envvar=RELEASES if environment else None,
-            show_envvar=True,
-            type=click.Path(),
-            expose_value=False,
-            callback=_set_releases,
-            help=f"The releases directory.  [default: {DEFAULT}]" if environment else "The releases directory.",
-        )
-        log = click.option(
-            "--log",
-            metavar="URL",
-            envvar=LOG if environment else None,
-            show_envvar=True,
-            expose_value=False,
-            callback=_set_log,
-            help="The log of deployments, such as redis://host; without it, the file in the directory."
-            if environment
-            else "The log of deployments.",
-        )
-        return releases(log(command))
-
-    return decorate
-
-
-#: Says who it is where that cannot be found out, as on a build server.
-VARIABLE: Final = "VERSION_AFFINITY_AUTHOR"
-
-_PATIENCE: Final = 5.0
-
-
 def author() -> str:
-    """Return who runs this command: as the environment says, else Git, else the system; "" where nobody knows."""
-    named = os.environ.get(VARIABLE, "").strip() or _in_git()
+    """Return the user, for the log and the manifests: from the environment, else Git, else the system, else ""."""
+    named = os.environ.get(AUTHOR, "").strip() or _git_user()
     if named:
         return named
     try:
@@ -324,14 +224,108 @@ def author() -> str:
         return ""
 
 
-def _in_git() -> str:
+def _git_user() -> str:
     try:
         found = subprocess.run(
-            ["git", "config", "--get", "user.name"],  # noqa: S607 - the user's own
+            ["git", "config", "--get", "user.name"],  # noqa: S607 - the user's own Git
             capture_output=True,
             check=False,
-            timeout=_PATIENCE,
+            timeout=_GIT_TIMEOUT,
         )
     except (OSError, subprocess.SubprocessError):
         return ""
     return found.stdout.decode("utf-8", "replace").strip() if found.returncode == 0 else ""
+
+
+def _check_origins(origins: Sequence[str]) -> None:
+    if origins:
+        try:
+            from version_affinity.checking.origins import Origins  # noqa: PLC0415 - an extra
+        except (ImportError, ConfigurationError):
+            return  # without the extra, nothing is checked
+        Origins(origins)
+
+
+def build_options(command: _Decorated) -> _Decorated:
+    """Give a command ``--prefix``, ``--app-first`` and ``--origin``, for ``Target.build_options``."""
+    prefix = click.option(
+        "--prefix",
+        metavar="PATH",
+        callback=checked_by(check_prefix),
+        help="The URL path of the versions.  [default: the application's, or /]",
+    )
+    origins = click.option(
+        "--origin",
+        "origins",
+        metavar="URL",
+        multiple=True,
+        callback=checked_by(_check_origins),
+        help="An origin of the build, such as https://cdn.example: references to it are checked too. Repeatable.",
+    )
+    return prefix(app_first_option(origins(command)))
+
+
+def _check_log(url: str) -> None:
+    try:
+        from version_affinity.releases.log.connection import RedisConnection  # noqa: PLC0415 - an extra
+    except ConfigurationError:
+        return  # opening the log reports the missing extra
+    RedisConnection(url)  # does not connect yet
+
+
+def _set_releases(context: click.Context, option: click.Parameter, value: str | None) -> None:
+    if value is not None:
+        target_of(context).releases = checked_by(check_not_empty)(context, option, value)
+
+
+def _set_log(context: click.Context, option: click.Parameter, value: str | None) -> None:
+    if value is not None:
+        target_of(context).log = checked_by(_check_log)(context, option, value)
+
+
+def target_parameters(*, of_group: bool = False) -> list[click.Parameter]:
+    """Return the options ``--releases`` and ``--log``, which a group and its commands have.
+
+    Only the group's read the environment, so that an option of the command wins.
+    """
+    default = f"  [default: {DEFAULT}]" if of_group else ""
+    file = " Without it: the file in the releases directory." if of_group else ""
+    return [
+        click.Option(
+            ["--releases"],
+            metavar="DIRECTORY",
+            envvar=RELEASES if of_group else None,
+            show_envvar=True,
+            type=click.Path(),
+            expose_value=False,
+            callback=_set_releases,
+            help=f"The releases directory.{default}",
+        ),
+        click.Option(
+            ["--log"],
+            metavar="URL",
+            envvar=LOG if of_group else None,
+            show_envvar=True,
+            expose_value=False,
+            callback=_set_log,
+            help=f"The log of deployments, such as redis://host.{file}",
+        ),
+    ]
+
+
+def command(name: str | None = None, *, has_target: bool = True) -> Callable[[Callable[..., Any]], click.Command]:
+    """Return a decorator that makes a function a command; its docstring is the help text.
+
+    Args:
+        name: The name of the command; by default, that of the function.
+        has_target: Whether the command has ``--releases`` and ``--log``. All commands have ``--json``.
+    """
+
+    def decorate(function: Callable[..., Any]) -> click.Command:
+        text = help_text(dedent(f"    {function.__doc__}").strip())
+        own_name = function.__name__.removesuffix("_command").replace("_", "-")
+        made = click.command(name or own_name, help=text, context_settings=SETTINGS)(function)
+        made.params += [*(target_parameters() if has_target else []), json_parameter()]
+        return made
+
+    return decorate

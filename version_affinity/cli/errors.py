@@ -1,6 +1,6 @@
-"""What a command refuses, and how errors become one clear message and an exit code.
+"""Refusals, and expected errors as one message and an exit status.
 
-0: done. 1: refused, with the reason. 2: the command is written wrongly. 130: interrupted.
+Exit status: 0 success, 1 refused (the reason is printed), 2 usage error, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from .terminal.output import awaits_json, emit
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-#: As a shell counts a process that SIGINT has ended.
+#: A shell's exit status of a process that SIGINT ended.
 INTERRUPTED: Final = 130
 
 
 class RefusedError(click.ClickException):
-    """A command is not done, and this is why. What it was to change is as it was.
+    """A command refuses to do its work, with a reason. Nothing was changed.
 
-    With ``--json``, stdout gets a document that says so, unless it has one already.
+    With ``--json``, stdout gets the document ``{"error": ...}``, unless the command has printed one already.
     """
 
     exit_code = 1
@@ -40,26 +40,26 @@ class RefusedError(click.ClickException):
 
     def show(self, file: IO[Any] | None = None) -> None:
         """Print the reason to stderr."""
-        self._tell()
+        self._show_json()
         label = click.style("Error:", fg="red", bold=True)
         click.echo(f"{label} {printable(self.message, lines=True)}", file=file, err=file is None, color=self._color)
 
-    def _tell(self) -> None:
+    def _show_json(self) -> None:
         if self._awaits_json:
             emit({"error": self.message})
 
 
 class DeclinedError(RefusedError):
-    """Whoever was asked has said no."""
+    """The answer to a confirmation was no."""
 
     def show(self, file: IO[Any] | None = None) -> None:
-        """Print what that comes to: it is no error."""
-        self._tell()
+        """Print the outcome, without the word "Error"."""
+        self._show_json()
         click.echo(f"{self.message[0].upper()}{self.message[1:]}.", file=file, err=file is None)
 
 
 def missing_extra(what: str, extra: str) -> str:
-    """Return what is to be done about a command whose packages are not installed.
+    """Return an error message for a command whose packages are not installed.
 
     >>> missing_extra("serve", "serve")[:66]
     "serve needs packages that are not installed: pip install 'version_"
@@ -69,16 +69,11 @@ def missing_extra(what: str, extra: str) -> str:
 
 @contextmanager
 def errors_as_exits() -> Iterator[None]:
-    """Turn every error that may be expected into a refusal: whoever reads it needs no traceback.
-
-    Raises:
-        RefusedError: the block has raised such an error.
-        click.exceptions.Exit: it was interrupted.
-    """
+    """Turn expected errors into ``RefusedError``, and interruptions into an exit status: no traceback is shown."""
     try:
         yield
     except BrokenPipeError:
-        raise  # click ends silently: nobody reads any more
+        raise  # click exits silently: the reader of the pipe has gone
     except (ConfigurationError, LogError, ReleasesError) as error:
         raise RefusedError(str(error)) from None
     except OSError as error:
@@ -87,8 +82,7 @@ def errors_as_exits() -> Iterator[None]:
     except KeyboardInterrupt:
         click.echo(err=True)  # after the terminal's ^C
         raise click.exceptions.Exit(INTERRUPTED) from None
-    except click.Abort as error:
-        # At a prompt: Ctrl+C, or the end of the input.
+    except click.Abort as error:  # Ctrl+C or the end of the input at a prompt
         click.echo(err=True)
         if isinstance(error.__context__, EOFError):
             raise RefusedError("nothing is changed: the question was not answered") from None

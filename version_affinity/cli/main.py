@@ -1,4 +1,4 @@
-"""The command ``version-affinity`` itself: its commands, and what holds for all of them."""
+"""The command ``version-affinity``: its table of commands and its help."""
 
 from __future__ import annotations
 
@@ -8,45 +8,52 @@ import click
 
 from version_affinity import __version__
 
-from .context import target_options
+from .context import target_parameters
 from .groups import Commands, Lazy
 
 COMMANDS: Final = {
-    "init": Lazy("init", "init", "Make a releases directory."),
-    "versions": Lazy("versions", "versions", "Upload, deploy, list and view versions."),
-    "deployments": Lazy("deployments", "deployments", "Who gets which version: now, and before."),
-    "rollback": Lazy("rollback", "rollback", "Give everybody an earlier version again."),
-    "check": Lazy("check", "check", "Find what is broken in a build before it goes live."),
-    "explain": Lazy("explain", "explain", "Tell which version a request gets, and why."),
-    "simulate": Lazy("simulate", "simulate", "Tell who would move in a series of deployments."),
-    "retention": Lazy("retention", "retention", "How long versions stay known."),
-    "prune": Lazy("prune", "prune", "Remove versions that nobody needs any more."),
+    "init": Lazy("init", "init", "Create a releases directory."),
+    "versions": Lazy("versions", "versions", "Upload, deploy, list and inspect versions."),
+    "deployments": Lazy("deployments", "deployments", "Show the current deployment and earlier ones."),
+    "rollback": Lazy("rollback", "rollback", "Give an earlier version to all users again."),
+    "check": Lazy("check", "check", "Find broken references in a build before it goes live."),
+    "explain": Lazy("explain", "explain", "Show which version a request gets, and why."),
+    "simulate": Lazy("simulate", "simulate", "Show how many users planned deployments move."),
+    "retention": Lazy("retention", "retention", "Show or change how long versions stay known."),
+    "prune": Lazy("prune", "prune", "Delete versions that are no longer needed."),
     "serve": Lazy("serve", "serve", "Serve builds or releases on this machine."),
-    "compress": Lazy("compress", "compress", "Write compressed siblings of a build's files."),
-    "override-link": Lazy("override_link", "override_link", "Make a link that shows one version for a while."),
-    "completion": Lazy("completion", "completion", "Print what makes a shell complete these commands."),
+    "compress": Lazy("compress", "compress_command", "Write compressed copies of a build's files."),
+    "override-link": Lazy("override_link", "override_link_command", "Create a link that shows one version."),
+    "completion": Lazy("completion", "completion", "Print a completion script for your shell."),
 }
 
-_HELP = """Roll out a front end gradually: upload versions, deploy them by percentage, roll back.
+_HELP: Final = """Roll out a front end gradually: upload versions, deploy them by percentage, roll back.
 
-  version-affinity init --name storefront           once
-  version-affinity versions upload dist/ --id v2    what the build wrote
-  version-affinity versions deploy v2@10% v1@90%    who gets it
-  version-affinity deployments status               how it stands
-  version-affinity rollback                         everybody back
+  version-affinity init --name storefront           create releases/, once
+  version-affinity versions upload dist/ --id v2    store a build as a version
+  version-affinity versions deploy v2@10% v1@90%    choose who gets which version
+  version-affinity deployments status               show the current deployment
+  version-affinity rollback                         return to the version before
 
-The application follows releases/ (`Releases("releases/")`) and needs no restart. Every command has examples in its
---help, prints JSON with --json, and ends with 0 when it is done, 1 when it is refused, for a reason that is told, and 2
-when it is written wrongly.
+The application follows releases/ (`Releases("releases/")`) and needs no restart. The --help of each command has
+examples. With --json, a command prints JSON.
+
+Exit status: 0 success, 1 refused (the reason is printed), 2 usage error.
 """
-_EPILOG = "The words that these commands use are explained in the documentation: docs/reference/glossary.md"
+_EPILOG: Final = "Glossary: docs/reference/glossary.md in the documentation explains the words of these commands."
 
 
-@click.group("version-affinity", cls=Commands, table=COMMANDS, help=_HELP, epilog=_EPILOG)
-@target_options(environment=True)
+@click.group(
+    "version-affinity",
+    cls=Commands,
+    table=COMMANDS,
+    params=target_parameters(of_group=True),
+    help=_HELP,
+    epilog=_EPILOG,
+)
 @click.version_option(__version__, "-V", "--version", message="%(version)s")
 def cli() -> None:
-    """Hold the commands; the text of its help stands above."""
+    """Group all commands; the help text is above."""
 
 
 def main() -> None:

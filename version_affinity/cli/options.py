@@ -1,4 +1,4 @@
-"""Arguments that are written wrongly: they end a command with 2, before anything is done."""
+"""Types and groups of options that several commands share. A wrong value ends the command with exit status 2."""
 
 from __future__ import annotations
 
@@ -13,34 +13,28 @@ from version_affinity.decision.keys import Cookie, Header
 from version_affinity.errors import ConfigurationError
 from version_affinity.releases.times import parse_duration
 
-#: A length of time, or that there is none.
+#: A duration, or "none".
 Age: TypeAlias = timedelta | Literal["none"]
-
 NO_AGE: Final = "none"
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    _Value = TypeVar("_Value")
-    _Duration = click.ParamType[timedelta]
-    _Age = click.ParamType[Age]
-
     from _typeshed.wsgi import WSGIEnvironment
 
     from version_affinity.decision.keys import KeySource
 
+    _Value = TypeVar("_Value")
     _Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
+    _Duration = click.ParamType[timedelta]
+    _Age = click.ParamType[Age]
     _Key = click.ParamType[KeySource]
 else:
     _Duration = _Age = _Key = click.ParamType
 
 
-def form(check: Callable[[Any], object]) -> Callable[[click.Context, click.Parameter, _Value], _Value]:
-    """Return the callback of an argument or an option whose form the library checks.
-
-    Args:
-        check: Raises ``ConfigurationError`` for a value that is written wrongly.
-    """
+def checked_by(check: Callable[[Any], object]) -> Callable[[click.Context, click.Parameter, _Value], _Value]:
+    """Return a click callback that rejects a value for which ``check`` raises ``ConfigurationError``."""
 
     def checked(_context: click.Context, _parameter: click.Parameter, value: _Value) -> _Value:
         if value is not None:
@@ -53,19 +47,19 @@ def form(check: Callable[[Any], object]) -> Callable[[click.Context, click.Param
     return checked
 
 
-def check_given(value: str) -> None:
-    """Raise ``ConfigurationError`` for an empty text: often a variable of a shell that is not set."""
+def check_not_empty(value: str) -> None:
+    """Raise ``ConfigurationError`` for an empty text, which often comes from an unset shell variable."""
     if not value:
-        raise ConfigurationError("it is empty: is the variable set that it was taken from?")
+        raise ConfigurationError("the value is empty. Is the shell variable set?")
 
 
 class DurationType(_Duration):
-    """A length of time."""
+    """A duration: ``30d``, ``12h``, ``1h30m``."""
 
     name = "duration"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
-        """Return what was typed as a length of time."""
+        """Return the duration."""
         if isinstance(value, timedelta):
             return value
         try:
@@ -75,24 +69,21 @@ class DurationType(_Duration):
 
 
 class AgeType(_Age):
-    """A length of time, or ``none``."""
+    """A duration, or ``none``."""
 
     name = "age"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Age:
-        """Return what was typed as a length of time, "none" as it is."""
+        """Return the duration, or "none"."""
         return NO_AGE if value == NO_AGE else DURATION.convert(value, param, ctx)
 
 
 DURATION: Final = DurationType()
-
 AGE: Final = AgeType()
 
-_FORMS: Final = "write cookie:session_id, header:X-User-Id, or value:alice for the key itself"
 
-
-class Value:
-    """A key source that yields one key, whoever asks."""
+class FixedKey:
+    """A key source that returns the same key for every request."""
 
     def __init__(self, key: str) -> None:
         self._key = key
@@ -105,49 +96,55 @@ class Value:
 
 
 class KeyType(_Key):
-    """A key source: ``cookie:NAME``, ``header:NAME``, or ``value:TEXT`` for a key itself."""
+    """A key source: ``cookie:NAME``, ``header:NAME``, or ``value:TEXT`` for the key itself."""
 
     name = "key source"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> KeySource:
-        """Return the key source that was typed."""
+        """Return the key source."""
         if callable(value):
             return cast("KeySource", value)
         kind, colon, text = str(value).partition(":")
-        makers: dict[str, Callable[[str], KeySource]] = {"cookie": Cookie, "header": Header, "value": Value}
+        makers: dict[str, Callable[[str], KeySource]] = {"cookie": Cookie, "header": Header, "value": FixedKey}
         if not colon or not text or kind not in makers:
-            self.fail(f"{value!r} is no key source: {_FORMS}", param, ctx)
+            message = "is not a key source. Write cookie:session_id, header:X-User-Id or value:alice (the key itself)"
+            self.fail(f"{value!r} {message}", param, ctx)
         try:
             return makers[kind](text)
         except ConfigurationError as error:
             self.fail(str(error), param, ctx)
 
 
+app_first_option = click.option(
+    "--app-first",
+    metavar="PATTERN",
+    multiple=True,
+    callback=checked_by(compile_patterns),
+    help="Paths that the application answers, such as '/api/*'. Repeatable.",
+)
+
+
 def serving_options(command: _Decorated) -> _Decorated:
-    """Give a command the options ``--key``, ``--spa``, ``--app-first`` and ``--prefix``."""
+    """Give a command ``--key``, ``--spa``, ``--app-first`` and ``--prefix``, for ``middleware_options``."""
     for option in (
         click.option(
             "--prefix",
             default="/",
             show_default=True,
-            callback=form(check_prefix),
-            help="The path under which versions are served.",
+            callback=checked_by(check_prefix),
+            help="The URL path of the versions.",
         ),
+        app_first_option,
         click.option(
-            "--app-first",
-            metavar="PATTERN",
-            multiple=True,
-            callback=form(compile_patterns),
-            help="Paths of the application: '/api/*'.",
+            "--spa", is_flag=True, help="Serve a single-page application: its index.html answers unknown pages."
         ),
-        click.option("--spa", is_flag=True, help="A single-page application: its document answers at every page."),
         click.option(
             "--key",
             "keys",
             type=KeyType(),
             metavar="SOURCE",
             multiple=True,
-            help="Where the version key is: cookie:NAME or header:NAME, or value:TEXT for a key itself.",
+            help="The version key: cookie:NAME, header:NAME, or value:TEXT for the key itself. Repeatable.",
         ),
     ):
         command = option(command)
@@ -157,7 +154,7 @@ def serving_options(command: _Decorated) -> _Decorated:
 def middleware_options(
     keys: tuple[KeySource, ...], *, spa: bool, app_first: tuple[str, ...], prefix: str
 ) -> dict[str, Any]:
-    """Return these options as ``VersionAffinity`` takes them."""
+    """Return the values of ``serving_options`` as arguments of ``VersionAffinity``."""
     options: dict[str, Any] = {"app_first": app_first, "prefix": prefix}
     if keys:
         options["keys"] = keys

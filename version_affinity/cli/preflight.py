@@ -1,4 +1,4 @@
-"""What speaks against a deployment: versions that are not there, on this host or on others, or that would break."""
+"""The checks before a deployment: are its versions on all hosts, and are they fit to be deployed?"""
 
 from __future__ import annotations
 
@@ -29,31 +29,26 @@ if TYPE_CHECKING:
 
     from .context import Target
 
-
 UNKNOWN: Final = "unknown-version"
-
 LACKING: Final = "host-lacks-version"
-
 BROKEN: Final = "broken-reference"
-
 COLLISION: Final = "collision"
-
 OTHER_LOG: Final = "other-log"
-
 LOST: Final = "log-lost"
 
-_APP_FIRST_HINT: Final = "Is a path answered by the application itself? Then name it: --app-first '/api/*'"
-
+# How many versions, hosts or files a message names.
 _NAMED: Final = 3
+# Seconds between two looks at the hosts' reports.
+_INTERVAL: Final = 0.2
 
 
 class Objection(NamedTuple):
     """A reason not to deploy.
 
     Attributes:
-        kind: One of those above.
-        reason: What is wrong, and what helps.
-        details: Where, of very many places the first.
+        kind: One of the constants above.
+        reason: The cause and the remedy.
+        details: The first few places, and the number of the others.
     """
 
     kind: str
@@ -62,8 +57,15 @@ class Objection(NamedTuple):
 
     @property
     def is_final(self) -> bool:
-        """Whether no ``--force`` overrules it: a log that has lost deployments takes no others while a host knows."""
+        """Whether ``--force`` does not overrule it: a log that has lost deployments must be restored first."""
         return self.kind == LOST
+
+
+class NameCollision(NamedTuple):
+    """A fingerprinted name, and the versions in which it stands for other bytes."""
+
+    path: str
+    versions: tuple[str, ...]
 
 
 def objections(
@@ -75,67 +77,122 @@ def objections(
     *,
     wait: float,
 ) -> tuple[list[Objection], list[str]]:
-    """Return what speaks against a deployment, and what should be known about it.
+    """Return the reasons not to deploy, and warnings.
 
     Args:
         target: The releases.
         log: The log.
-        entries: What was read from it.
-        percentages: Version id to percentage.
+        entries: The deployments in the log.
+        percentages: The percentages by version.
         build: How versions are served.
-        wait: Seconds for which live hosts may lack a version, where nothing else speaks against it.
+        wait: The seconds to wait for hosts that do not have a version yet, if there is no other objection.
     """
     directory = target.directory()
     uploaded = directory.versions()
-    found = [*_elsewhere(target, log, entries), *_lost(log, entries), *_unknown(percentages, uploaded)]
+    other_log = target.other_log(log, entries)
+    found = [Objection(OTHER_LOG, other_log)] if other_log else []
+    found += [*_lost(log, entries), *_unknown(percentages, uploaded)]
     warnings: list[str] = []
-    stands = version_states(directory, entries)
-    known = [version for version, standing in stands.items() if standing.state != PRUNABLE or version in percentages]
+    states = version_states(directory, entries)
+    known = [version for version, state in states.items() if state.state != PRUNABLE or version in percentages]
     for version in _new(entries, percentages):
         if version in uploaded:
             found += _colliding(directory, version, known)
-            broken, told = _checked(directory, version, known, live_of(entries, known, version), build)
+            broken, more = _check(directory, version, known, live_of(entries, known, version), build)
             found += broken
-            warnings += told
-    missing = await_hosts(log, percentages, 0 if found else wait)
+            warnings += more
+    missing = _await_hosts(log, percentages, 0 if found else wait)
     return [*found, *_lacking(missing)], [*_silent(log), *warnings]
 
 
-def absent(directory: ReleasesDirectory, log: DeploymentLog, percentages: Iterable[str]) -> list[Objection]:
-    """Return what speaks against a deployment because versions are not there: not uploaded, or not on a live host.
-
-    Args:
-        directory: The uploaded versions.
-        log: The log.
-        percentages: The ids of the versions.
-    """
-    return [*_unknown(percentages, directory.versions()), *_lacking(lacking(log, percentages))]
+def absent(directory: ReleasesDirectory, log: DeploymentLog, versions: Iterable[str]) -> list[Objection]:
+    """Return the objections to versions that are not uploaded, or that a live host does not have."""
+    return [*_unknown(versions, directory.versions()), *_lacking(_missing_on_hosts(log, versions))]
 
 
 def hosts_ahead(hosts: Mapping[str, HostReport], log: DeploymentLog, entries: Sequence[Entry]) -> str:
-    """Return what is wrong where a host follows a later deployment than the log has; "" where none does.
+    """Return an error message if a live host follows a later deployment than the log has; else "".
 
     Args:
-        hosts: The hosts that are alive.
+        hosts: The live hosts.
         log: The log.
-        entries: What was read from it, be it a while ago.
+        entries: The deployments that were read from it, possibly some time ago.
 
     Raises:
-        LogError: it cannot be read again.
+        LogError: the log cannot be read again.
     """
     latest = max((report.revision for report in hosts.values()), default=0)
     if latest > _newest(entries):
-        entries = log.read()  # it may have been deployed since
+        entries = log.read()  # a deployment may have been added since
     ahead = [host for host, report in hosts.items() if report.revision > _newest(entries)]
     if not ahead:
         return ""
-    has = f"its newest is revision {_newest(entries)}" if entries else "it is empty"
+    newest = f"its newest is revision {_newest(entries)}" if entries else "it is empty"
     who = f"the host {ahead[0]} follows" if len(ahead) == 1 else f"the hosts {listed(ahead)} follow up to"
-    how = "deployments restore --replace" if entries else "deployments restore"
+    restore = "deployments restore --replace" if entries else "deployments restore"
     return (
-        f"{log.description} has lost deployments: {has}, and {who} revision {latest}. Restore its data, or run there: "
-        f"{command_line(how)}"
+        f"{log.description} has lost deployments: {newest}, but {who} revision {latest}. Restore the data of the log, "
+        f"or run on such a host: {command_line(restore)}"
     )
+
+
+def live_of(entries: Sequence[Entry], known: Iterable[str], version: str) -> str | None:
+    """Return the known version that most users have, besides ``version``; None if there is none."""
+    current = entries[-1].percentages if entries else {}
+    others = (other for other in known if other != version and current.get(other, 0) > 0)
+    return max(others, key=current.__getitem__, default=None)
+
+
+def uploaded_build(directory: ReleasesDirectory, version: str) -> StaticAssets:
+    """Return an uploaded version as a build, loaded from its manifest, without file contents.
+
+    Raises:
+        ConfigurationError: there is no such version, or it cannot be loaded.
+    """
+    directory.release(version)
+    manifest: dict[str, Any] = json.loads(directory.manifest_path(version).read_bytes())
+    return StaticAssets(directory.build_path(version), manifest=manifest, memory=0)
+
+
+def name_collisions(directory: ReleasesDirectory, version: str, others: Iterable[str]) -> list[NameCollision]:
+    """Return the collisions of an uploaded version with others, from the manifests alone, sorted by name."""
+    own = _digests(directory, version)
+    found: dict[str, list[str]] = {}
+    for other in others:
+        if other == version:
+            continue
+        for path, (digest, fingerprinted) in _digests(directory, other).items():
+            if is_source_map(path):
+                continue  # pages do not load it, and where it differs it is served with no-cache
+            mine = own.get(path)
+            if mine is not None and mine[0] != digest and (fingerprinted or mine[1]):
+                found.setdefault(path, []).append(other)
+    return [NameCollision(plain_text(path), tuple(versions)) for path, versions in sorted(found.items())]
+
+
+def hints(report: BuildReport, prefix: str) -> str:
+    """Return the likely remedy for broken references: another prefix, or ``--app-first``; "" if neither is likely."""
+    if report.prefix:
+        return f"The build seems to be made for another prefix than {prefix}: --prefix {report.prefix}"
+    may_be_application = any(
+        not found.reason.startswith("it is not served") for found in report.broken if not is_fingerprinted(found.path)
+    )
+    return "Does the application answer such a path? Then add --app-first '/api/*'" if may_be_application else ""
+
+
+def unchecked_references(report: BuildReport, build: BuildOptions) -> list[str]:
+    """Return which references were not checked, and the options that check them."""
+    return [
+        f"{counted(found.references, 'reference')} to {found.origin} {'was' if found.references == 1 else 'were'} not "
+        f"checked{_how_to_check(found, build)}"
+        for found in report.unchecked
+    ]
+
+
+def _how_to_check(found: Unchecked, build: BuildOptions) -> str:
+    if found.path and build.prefix != "/":
+        return f": the build's files seem to be below {found.path} there, not below the prefix {build.prefix}"
+    return f". To check them: {BuildOptions(found.path or '/', (), (found.origin,)).options}"
 
 
 def _newest(entries: Sequence[Entry]) -> int:
@@ -148,53 +205,76 @@ def _lost(log: DeploymentLog, entries: Sequence[Entry]) -> list[Objection]:
 
 
 def _silent(log: DeploymentLog) -> list[str]:
-    """Return a warning of the hosts that were alive a short time ago: what they have is not known."""
+    """Return a warning about hosts that have stopped reporting a short time ago."""
     silent = log.silent_hosts() if isinstance(log, Presence) else {}
     if not silent:
         return []
     who = f"the host {listed(silent)} has" if len(silent) == 1 else f"the hosts {listed(silent)} have"
-    return [f"{who} said nothing for some seconds, and what is there is not waited for"]
+    return [f"{who} not reported for some seconds: the deployment does not wait for what is missing there"]
 
 
 def _new(entries: Sequence[Entry], percentages: Mapping[str, float]) -> list[str]:
-    """Return the versions that get their first share: those that had one are out there, whatever is wrong with them."""
+    """Return the versions that get their first share. Pages of the others are out already: they are not checked."""
     before = {version for entry in entries for version, share in entry.percentages.items() if share > 0}
     return [version for version, share in percentages.items() if share > 0 and version not in before]
 
 
-def _elsewhere(target: Target, log: DeploymentLog, entries: Sequence[Entry]) -> list[Objection]:
-    if not target.is_followed_elsewhere(log, entries):
-        return []
-    reason = (
-        f"the application on this host follows another log than {log.description}, or this one has lost "
-        f"deployments ({target.copy().path} is what it has read): name its log, as in --log redis://host"
-    )
-    return [Objection(OTHER_LOG, reason)]
-
-
-def _unknown(percentages: Iterable[str], uploaded: Mapping[str, object]) -> list[Objection]:
-    missing = [version for version in percentages if version not in uploaded]
+def _unknown(versions: Iterable[str], uploaded: Mapping[str, object]) -> list[Objection]:
+    missing = [version for version in versions if version not in uploaded]
     if not missing:
         return []
     newest = list(uploaded)[::-1]
     there = f"{', '.join(newest[:_NAMED])}{', ...' if len(newest) > _NAMED else ''}" if newest else "nothing yet"
     verb = "is" if len(missing) == 1 else "are"
-    reason = (
-        f"{listed(missing)} {verb} not uploaded (uploaded: {there}): "
-        f"{command_line(f'versions upload dist/ --id {missing[0]}')}"
-    )
-    return [Objection(UNKNOWN, reason)]
+    upload = command_line(f"versions upload dist/ --id {missing[0]}")
+    return [Objection(UNKNOWN, f"{listed(missing)} {verb} not uploaded (uploaded: {there}): {upload}")]
 
 
 def _lacking(missing: Mapping[str, Sequence[str]]) -> list[Objection]:
     return [
         Objection(
             LACKING,
-            f"the host {host} lacks {listed(versions)}, whose users would get another version there: upload or copy it "
-            "there first",
+            f"the host {host} lacks {listed(versions)}: its users would get another version. Upload or copy "
+            f"{'it' if len(versions) == 1 else 'them'} to that host first",
         )
         for host, versions in missing.items()
     ]
+
+
+def _missing_on_hosts(log: DeploymentLog, versions: Iterable[str]) -> dict[str, list[str]]:
+    """Return the live hosts that lack versions, and which; none for a log in which hosts do not report."""
+    if not isinstance(log, Presence):
+        return {}
+    wanted = list(versions)
+    missing = {host: [it for it in wanted if it not in report.versions] for host, report in log.hosts().items()}
+    return {host: versions for host, versions in missing.items() if versions}
+
+
+def _await_hosts(log: DeploymentLog, versions: Iterable[str], seconds: float) -> dict[str, list[str]]:
+    """Wait until every live host has the versions, for at most some seconds; return what is still missing.
+
+    A host reports a version a moment after its upload or copy.
+    """
+    wanted, until = list(versions), time.monotonic() + seconds
+    missing = _missing_on_hosts(log, wanted)
+    if missing and seconds:
+        started(_label(missing, seconds))
+    while missing and (left := until - time.monotonic()) > 0:
+        with waiting(_label(missing, left)):
+            before = missing
+            while missing == before and (left := until - time.monotonic()) > 0:
+                time.sleep(min(_INTERVAL, left))
+                missing = _missing_on_hosts(log, wanted)
+    return missing
+
+
+def _label(missing: Mapping[str, Sequence[str]], seconds: float) -> str:
+    """Return "Waiting for v2 on web-1 and web-2, up to 10 seconds"."""
+    hosts = [printable(host) for host in missing]
+    if len(hosts) > _NAMED:
+        hosts[_NAMED:] = [f"{len(hosts) - _NAMED} more"]
+    versions = dict.fromkeys(version for versions in missing.values() for version in versions)
+    return f"Waiting for {listed(versions)} on {listed(hosts)}, up to {counted(round(seconds), 'second')}"
 
 
 def _colliding(directory: ReleasesDirectory, version: str, known: Sequence[str]) -> list[Objection]:
@@ -202,169 +282,44 @@ def _colliding(directory: ReleasesDirectory, version: str, known: Sequence[str])
     if not found:
         return []
     reason = (
-        f"{version} has {counted(len(found), 'fingerprinted name')} that a known version has with other bytes, so that "
-        "pages could get the wrong ones: build it anew, under other names"
+        f"{version} has {counted(len(found), 'fingerprinted name')} with other bytes in a known version: pages could "
+        "load the wrong file. Build it again, under other names"
     )
     return [Objection(COLLISION, reason, _first([f"{path}  also in {listed(others)}" for path, others in found]))]
 
 
-def _first(places: list[str]) -> tuple[str, ...]:
-    more = [f"and {len(places) - _NAMED:,} more"] if len(places) > _NAMED else []
-    return (*places[:_NAMED], *more)
-
-
-def live_of(entries: Sequence[Entry], known: Iterable[str], version: str) -> str | None:
-    """Return the known version that most users have, besides a version; None where there is none."""
-    current = entries[-1].percentages if entries else {}
-    others = (other for other in known if other != version and current.get(other, 0) > 0)
-    return max(others, key=current.__getitem__, default=None)
-
-
-def _checked(
-    directory: ReleasesDirectory, version: str, known: Sequence[str], live: str | None, build: BuildOptions
-) -> tuple[list[Objection], list[str]]:
-    """Return whether references of a version are broken; or that this was not looked at."""
-    try:
-        from version_affinity.checking import check_build  # noqa: PLC0415 - an extra
-    except (ImportError, ConfigurationError):
-        return [], [f"the references of {version} are not checked, and may be broken: {install('check')}"]
-    with progress(f"Checking {version}") as tell:
-        others = {other: uploaded_build(directory, other) for other in known if other != version}
-        checked = uploaded_build(directory, version)
-        report = check_build(checked, known=others, live=live, **build._asdict(), progress=tell)
-    told = [*unchecked(report, build), *(f"{version}: {notice.text}" for notice in report.notices)]
-    if not report.broken:
-        return [], told
-    looked = command_line(f"check {version} {build.options}".rstrip())
-    hint = remedy(report, build.prefix)
-    reason = f"{version} has {counted(len(report.broken), 'broken reference')}; {looked} tells all"
-    reason += f". {hint}" if hint else ""
-    places = [f"{found.file}:{found.line}  {found.text}: {found.reason}" for found in report.broken]
-    return [Objection(BROKEN, reason, _first(places))], told
-
-
-def remedy(report: BuildReport, prefix: str) -> str:
-    """Return what helps with broken references: another prefix, or the application's paths; "" where neither may."""
-    if report.prefix:
-        return f"The build seems to be made for another prefix than {prefix}: --prefix {report.prefix}"
-    may_be_apps = any(
-        not found.reason.startswith("it is not served") for found in report.broken if not is_fingerprinted(found.path)
-    )
-    return _APP_FIRST_HINT if may_be_apps else ""
-
-
-def unchecked(report: BuildReport, build: BuildOptions) -> list[str]:
-    """Return what a check has left out, and the options that have it checked."""
-    return [
-        f"{counted(found.references, 'reference')} to {found.origin} {'was' if found.references == 1 else 'were'} not "
-        f"checked{_remedy(found, build)}"
-        for found in report.unchecked
-    ]
-
-
-def _remedy(found: Unchecked, build: BuildOptions) -> str:
-    if found.path and build.prefix != "/":
-        return f": the build's files seem to be below {found.path} there, and not below the prefix {build.prefix}"
-    return f": {BuildOptions(found.path or '/', (), (found.origin,)).options}"
-
-
-# Seconds between two looks.
-_INTERVAL: Final = 0.2
-
-
-def lacking(log: DeploymentLog, versions: Iterable[str]) -> dict[str, list[str]]:
-    """Return the live hosts that lack versions, and which; none where the log is not one in which hosts report.
-
-    Args:
-        log: The log.
-        versions: The ids of the versions.
-    """
-    if not isinstance(log, Presence):
-        return {}
-    wanted = list(versions)
-    missing = {host: [it for it in wanted if it not in report.versions] for host, report in log.hosts().items()}
-    return {host: lacked for host, lacked in missing.items() if lacked}
-
-
-def await_hosts(log: DeploymentLog, versions: Iterable[str], seconds: float) -> dict[str, list[str]]:
-    """Wait until every live host holds versions, for some seconds at most; return who still lacks which.
-
-    Args:
-        log: The log.
-        versions: The ids of the versions.
-        seconds: How long.
-    """
-    wanted, until = list(versions), time.monotonic() + seconds
-    missing = lacking(log, wanted)
-    if missing and seconds:
-        started(_told(missing, seconds))
-    while missing and (left := until - time.monotonic()) > 0:
-        with waiting(_told(missing, left)):
-            before = missing
-            while missing == before and (left := until - time.monotonic()) > 0:
-                time.sleep(min(_INTERVAL, left))
-                missing = lacking(log, wanted)
-    return missing
-
-
-def _told(missing: Mapping[str, Sequence[str]], seconds: float) -> str:
-    return f"Waiting for {_expected(missing)}, up to {counted(round(seconds), 'second')}"
-
-
-def _expected(missing: Mapping[str, Sequence[str]]) -> str:
-    """Return what is missing, and where: "v2 on web-1 and web-2"."""
-    hosts = [printable(host) for host in missing]
-    if len(hosts) > _NAMED:
-        hosts[_NAMED:] = [f"{len(hosts) - _NAMED} more"]
-    return f"{listed(dict.fromkeys(it for lacked in missing.values() for it in lacked))} on {listed(hosts)}"
-
-
-def uploaded_build(directory: ReleasesDirectory, version: str) -> StaticAssets:
-    """Return the build of an uploaded version.
-
-    Raises:
-        ConfigurationError: there is none, or it cannot be loaded.
-    """
-    directory.release(version)
-    manifest: dict[str, Any] = json.loads(directory.manifest_path(version).read_bytes())
-    return StaticAssets(directory.build_path(version), manifest=manifest, memory=0)
-
-
-class NameCollision(NamedTuple):
-    """A fingerprinted name, and the versions in which it stands for other bytes."""
-
-    path: str
-    versions: tuple[str, ...]
-
-
-def name_collisions(directory: ReleasesDirectory, version: str, others: Iterable[str]) -> list[NameCollision]:
-    """Return the collisions of an uploaded version with others, in the order of their names.
-
-    A version that is not here, or was removed a moment ago, has none.
-
-    Args:
-        directory: The uploaded versions.
-        version: The version.
-        others: The ids of those that it is compared with.
-    """
-    own = _files(directory, version)
-    found: dict[str, list[str]] = {}
-    for other in others:
-        if other == version:
-            continue
-        for path, (digest, fingerprinted) in _files(directory, other).items():
-            if is_source_map(path):
-                continue  # pages do not load it, and it is served with no-cache where it differs
-            mine = own.get(path)
-            if mine is not None and mine[0] != digest and (fingerprinted or mine[1]):
-                found.setdefault(path, []).append(other)
-    return [NameCollision(plain_text(path), tuple(versions)) for path, versions in sorted(found.items())]
-
-
-def _files(directory: ReleasesDirectory, version: str) -> dict[str, tuple[bytes, bool]]:
-    """Return the content hash of each file, and whether its name carries it."""
+def _digests(directory: ReleasesDirectory, version: str) -> dict[str, tuple[bytes, bool]]:
+    """Return the content hash of each file, and whether it is fingerprinted; nothing for a version that is gone."""
     try:
         inventory = parse_inventory(directory.manifest_path(version).read_bytes())
     except (FileNotFoundError, InventoryError):
         return {}
     return {path: (entry[2], entry[4]) for path, entry in inventory.files.items() if isinstance(entry, tuple)}
+
+
+def _check(
+    directory: ReleasesDirectory, version: str, known: Sequence[str], live: str | None, build: BuildOptions
+) -> tuple[list[Objection], list[str]]:
+    """Check the references of a version; return objections and warnings."""
+    try:
+        from version_affinity.checking import check_build  # noqa: PLC0415 - an extra
+    except (ImportError, ConfigurationError):
+        return [], [f"the references of {version} are not checked and may be broken. To check them: {install('check')}"]
+    with progress(f"Checking {version}") as step:
+        others = {other: uploaded_build(directory, other) for other in known if other != version}
+        checked = uploaded_build(directory, version)
+        report = check_build(checked, known=others, live=live, **build._asdict(), progress=step)
+    warnings = [*unchecked_references(report, build), *(f"{version}: {notice.text}" for notice in report.notices)]
+    if not report.broken:
+        return [], warnings
+    command = command_line(f"check {version} {build.options}".rstrip())
+    hint = hints(report, build.prefix)
+    reason = f"{version} has {counted(len(report.broken), 'broken reference')}. To list all: {command}"
+    reason += f". {hint}" if hint else ""
+    places = [f"{found.file}:{found.line}  {found.text}: {found.reason}" for found in report.broken]
+    return [Objection(BROKEN, reason, _first(places))], warnings
+
+
+def _first(places: list[str]) -> tuple[str, ...]:
+    more = [f"and {len(places) - _NAMED:,} more"] if len(places) > _NAMED else []
+    return (*places[:_NAMED], *more)

@@ -1,7 +1,7 @@
-"""What is to be deployed, as it is typed: ``v1@90% v2@10%``.
+"""The arguments of ``versions deploy``: ``v1@90% v2@10%``.
 
-A percentage may stand with or without its sign, and may be left out: those without share the remainder. Three decimals
-count.
+The percent sign is optional. A version without a percentage gets an equal part of the remainder. Percentages have up
+to three decimals.
 """
 
 from __future__ import annotations
@@ -23,26 +23,27 @@ if TYPE_CHECKING:
 _NUMBER: Final = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)\s*%?\s*\Z", re.ASCII | re.IGNORECASE)
 _WHOLE: Final = 100.0
 _DECIMALS: Final = 3
-# Of a part of the remainder: 100 - 99.9 is 0.1, and thirds are thirds.
+# For parts of the remainder: 100 - 99.9 becomes 0.1, and thirds stay thirds.
 _PART_DECIMALS: Final = 9
+NOTHING: Final = "no version is given. Write the versions and their percentages, such as v1@90% v2@10%"
 
 
 class SpecError(click.UsageError):
-    """What is to be deployed is written wrongly."""
+    """An argument of ``versions deploy`` is wrong."""
 
 
 class Spec(NamedTuple):
-    """A version, or the tag of one, and its percentage; None for a part of the remainder."""
+    """A version, or a directory, and its percentage; None for a part of the remainder."""
 
     version: str
     percentage: float | None
 
 
 def parse_spec(text: str) -> Spec:
-    """Return what a text such as "v2@10%" or "v2" means.
+    """Return the meaning of "v2@10%" or "v2".
 
     Raises:
-        SpecError: it means nothing.
+        SpecError: the text has another form.
 
     >>> parse_spec("v2@10%"), parse_spec("v2")
     (Spec(version='v2', percentage=10.0), Spec(version='v2', percentage=None))
@@ -55,36 +56,29 @@ def parse_spec(text: str) -> Spec:
     return Spec(version, parse_percentage(share, text) if at else None)
 
 
-def parse_tag_spec(text: str) -> Spec:
-    """Return what a text such as "release-7@10%" or "release-7" means. A tag may have "@" in it.
+def parse_directory_spec(text: str) -> Spec:
+    """Return the meaning of "builds/v2@10%" or "builds/v2". The directory's name may contain "@".
 
-    Raises:
-        SpecError: it means nothing.
-
-    >>> parse_tag_spec("v1.0@beta@100%"), parse_tag_spec("v1.0@beta")
-    (Spec(version='v1.0@beta', percentage=100.0), Spec(version='v1.0@beta', percentage=None))
+    >>> parse_directory_spec("builds/@shop@100%"), parse_directory_spec("builds/@shop")
+    (Spec(version='builds/@shop', percentage=100.0), Spec(version='builds/@shop', percentage=None))
     """
-    if not text:
-        raise SpecError("a name is empty: is the variable set that it was taken from?")
-    tag, at, share = text.rpartition("@")
-    if at and tag and _NUMBER.match(share):
-        return Spec(tag, parse_percentage(share, text))
+    directory, at, share = text.rpartition("@")
+    if at and directory and _NUMBER.match(share):
+        return Spec(directory, parse_percentage(share, text))
     return Spec(text, None)
 
 
 def parse_percentage(share: str, text: str) -> float:
-    """Return a percentage, with or without its sign, to three decimals.
-
-    Args:
-        share: The percentage.
-        text: What it is part of, for the error.
+    """Return a percentage, rounded to three decimals; ``text`` is the whole argument, for the error.
 
     Raises:
-        SpecError: it is none, or not between 0 and 100.
+        SpecError: it is not a number, or not between 0 and 100.
     """
     match = _NUMBER.match(share)
     if match is None:
-        raise SpecError(f"{text!r}: {share!r} is no percentage: write v2@10% or v2@10, or v2 alone for the remainder")
+        raise SpecError(
+            f"{text!r}: {share!r} is not a percentage. Write v2@10% or v2@10, or v2 alone for the remainder"
+        )
     value = float(match[1])
     if not 0 <= value <= _WHOLE:
         raise SpecError(f"{text!r}: the percentage {match[1]} is not between 0 and 100")
@@ -92,7 +86,7 @@ def parse_percentage(share: str, text: str) -> float:
 
 
 def distribute(given: Mapping[str, float | None]) -> dict[str, float]:
-    """Give versions without a percentage equal parts of what the others leave.
+    """Give versions without a percentage equal parts of the remainder.
 
     >>> distribute({"v1": None, "v2": 10.0, "v3": None})
     {'v1': 45.0, 'v2': 10.0, 'v3': 45.0}
@@ -104,7 +98,7 @@ def distribute(given: Mapping[str, float | None]) -> dict[str, float]:
 
 
 def is_whole(total: float) -> bool:
-    """Tell whether a sum of percentages is 100, within a thousandth.
+    """Return whether a sum of percentages is 100, within a thousandth.
 
     >>> is_whole(99.999), is_whole(100.0011)
     (True, False)
@@ -113,10 +107,10 @@ def is_whole(total: float) -> bool:
 
 
 def deployment_of(specs: Iterable[Spec]) -> dict[str, float]:
-    """Return the percentages that are meant, in sum 100.
+    """Return the percentages, whose sum is 100.
 
     Raises:
-        SpecError: there is none, one is there twice, or the sum is not 100.
+        SpecError: there is no version, a version appears twice, or the sum is not 100.
 
     >>> deployment_of([Spec("v1", None), Spec("v2", 10.0)])
     {'v1': 90.0, 'v2': 10.0}
@@ -124,16 +118,16 @@ def deployment_of(specs: Iterable[Spec]) -> dict[str, float]:
     given: dict[str, float | None] = {}
     for version, share in specs:
         if version in given:
-            raise SpecError(f"{version} is there twice: write each version once")
+            raise SpecError(f"{version} appears twice. Write each version once")
         given[version] = share
     if not given:
-        raise SpecError("there is nothing to deploy: write what everybody gets, such as v1@90% v2@10%")
+        raise SpecError(NOTHING)
     percentages = distribute(given)
     total = math.fsum(percentages.values())
     if not is_whole(total):
         listed = " + ".join(f"{version} {number(share)}" for version, share in given.items() if share is not None)
         raise SpecError(
-            f"the percentages sum to {percent(total)}, not 100 % ({listed}): correct them, or leave one out, which "
-            "then gets the remainder",
+            f"the percentages sum to {percent(total)}, not 100 % ({listed}). Correct them, or leave one out: that "
+            "version then gets the remainder",
         )
     return percentages

@@ -1,4 +1,4 @@
-"""How each uploaded version stands: deployed, staged, known for the pages that it has given out, or needed no more."""
+"""The state of each uploaded version: deployed, staged, known for open pages, or no longer needed."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ UNKNOWN: Final = "unknown"
 
 
 class VersionState(NamedTuple):
-    """How a version stands.
+    """The state of an uploaded version.
 
     Attributes:
         release: The version.
         state: One of the five above.
-        percentage: Its share in the current deployment, None when it is not in it.
-        reason: Why it stays known; "" when it does not.
+        percentage: Its percentage in the current deployment; None if it is not in it.
+        reason: Why it stays known; "" if it does not.
     """
 
     release: Release
@@ -38,13 +38,13 @@ class VersionState(NamedTuple):
     reason: str
 
     def in_words(self) -> str:
-        """Return it for a terminal."""
+        """Return the state for a terminal."""
         if self.percentage is not None:
             return styled(percent(self.percentage), "good") if self.percentage else "0 %, staged"
         return self.state if self.state in (KNOWN, UNKNOWN) else styled("can be pruned", "faint")
 
     def as_dict(self) -> dict[str, Any]:
-        """Return it for JSON."""
+        """Return the version and its state for JSON."""
         return {
             **release_dict(self.release),
             "state": self.state,
@@ -55,35 +55,23 @@ class VersionState(NamedTuple):
 
 def release_dict(release: Release) -> dict[str, Any]:
     """Return an uploaded version for JSON."""
-    return {
-        "id": release.id,
-        "created": release.created,
-        "author": release.author,
-        "tag": release.tag,
-        "message": release.message,
-        "files": release.files,
-        "size": release.size,
-        "content": release.content,
-    }
+    names = ("id", "created", "author", "tag", "message", "files", "size", "content")
+    return {name: getattr(release, name) for name in names}
 
 
 def version_states(directory: ReleasesDirectory, entries: Sequence[Entry] | None) -> dict[str, VersionState]:
-    """Return how the uploaded versions stand, by id, the oldest first.
-
-    Args:
-        directory: The uploaded versions, and how long they stay known.
-        entries: The whole log of deployments; None where it cannot be read.
-    """
+    """Return the states of the uploaded versions by id, oldest first. ``entries`` is None if the log is unreachable."""
+    releases = directory.versions()
     if entries is None:
-        return {version: VersionState(release, UNKNOWN, None, "") for version, release in directory.versions().items()}
+        return {version: VersionState(release, UNKNOWN, None, "") for version, release in releases.items()}
     kept = prune_plan(directory, entries, directory.retention).kept
     current = entries[-1].percentages if entries else {}
-    found = {}
-    for version, release in directory.versions().items():
+    states = {}
+    for version, release in releases.items():
         percentage = current.get(version)
         if percentage is not None:
             state = DEPLOYED if percentage > 0 else STAGED
         else:
             state = KNOWN if version in kept else PRUNABLE
-        found[version] = VersionState(release, state, percentage, kept.get(version, ""))
-    return found
+        states[version] = VersionState(release, state, percentage, kept.get(version, ""))
+    return states

@@ -117,7 +117,7 @@ def test_inherited(site: Site) -> None:
     assert [found["doubt"] for found in told["doubtful"]] == [f"it is broken in {other} too"]
     assert f"Against {other}: " in site.run("check", build, "--against", other).stdout
     assert "version 'v9' is not in" in site.run("check", build, "--against", "v9", code=1).stderr
-    assert "it is empty" in site.run("check", build, "--against", "", code=2).stderr
+    assert "the value is empty" in site.run("check", build, "--against", "", code=2).stderr
 
 
 def test_traps(site: Site) -> None:
@@ -139,7 +139,7 @@ def test_origins(site: Site) -> None:
         f'<script type="module" src="https://cdn.example{ENTRY["v3"]}"></script><img src="https://cdn.example/b.png">'
     )
     build = str(site.build("v3", {"index.html": page}))
-    line = "2 references to https://cdn.example were not checked: --origin https://cdn.example"
+    line = "2 references to https://cdn.example were not checked. To check them: --origin https://cdn.example"
     assert site.run("check", build).stdout.endswith(f"\n\n{line}\n\nFit to be deployed.\n")
     told = site.json("check", build)
     assert (told["ok"], told["unchecked"]) == (True, [{"origin": "https://cdn.example", "references": 2, "path": ""}])
@@ -156,10 +156,10 @@ def test_where_an_origin_has_the_build(site: Site) -> None:
     build = str(site.build("v3", {"index.html": page}))
     told = site.run("check", build).stdout
     options = "--prefix /shop/ --origin https://cdn.example"
-    assert f"\n2 references to https://cdn.example were not checked: {options}\n" in told
+    assert f"\n2 references to https://cdn.example were not checked. To check them: {options}\n" in told
     assert f"{urls[1]}: the file does not exist" in site.run("check", build, *options.split(), code=1).stdout
     told = site.run("check", build, "--prefix", "/app/").stdout
-    assert "were not checked: the build's files seem to be below /shop/ there, and not below the prefix /app/\n" in told
+    assert "were not checked: the build's files seem to be below /shop/ there, not below the prefix /app/\n" in told
 
 
 def test_without_releases(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -177,8 +177,8 @@ def test_unknown(site: Site) -> None:
     """What is neither a directory nor a version is told."""
     assert "version 'v9' is not in" in site.run("check", "v9", code=1).stderr
     told = site.run("check", "no/such/dist", code=2).stderr
-    assert "'no/such/dist' is no directory, and no version's id" in told
-    assert "it is empty" in site.run("check", "", code=2).stderr
+    assert "'no/such/dist' is neither a directory nor the id of a version" in told
+    assert "the value is empty" in site.run("check", "", code=2).stderr
 
 
 def test_when_the_log_is_away(site: Site) -> None:

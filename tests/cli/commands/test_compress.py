@@ -22,10 +22,10 @@ def build(tmp_path: Path) -> Path:
 def test_compress(build: Path) -> None:
     """It writes siblings, and does nothing where they are there."""
     shown = run("compress", str(build), "--encoding", "gzip").stdout
-    assert shown.startswith("1 file looked at; siblings: 1 written, 0 there already or not worth it\n")
-    assert "A client that takes all of them saves 1.8 kB\n" in shown
+    assert shown.startswith("1 file checked. Compressed copies: 1 written, 0 up to date or not worth it\n")
+    assert "A client that accepts all of them saves 1.8 kB\n" in shown
     assert (build / f"{SHARED[1:]}.gz").exists()
-    assert "siblings: 0 written, 1 there already" in run("compress", str(build), "--encoding", "gzip").stdout
+    assert "copies: 0 written, 1 up to date" in run("compress", str(build), "--encoding", "gzip").stdout
 
 
 def test_as_json(build: Path) -> None:
@@ -44,7 +44,7 @@ def test_what_could_not_be_done(build: Path) -> None:
     (build / f"{SHARED[1:]}.gz").mkdir()
     (build / "more.css").write_text("p { color: red }\n" * 100)
     result = run("compress", str(build), "--encoding", "gzip", code=1)
-    assert f"1 file could not be compressed; the others were:\n  {SHARED}.gz: in the way" in result.stderr
+    assert f"1 file could not be compressed. All others were:\n  {SHARED}.gz: in the way" in result.stderr
     assert (build / "more.css.gz").exists()
     assert '"path": "/assets' in run("compress", str(build), "--encoding", "gzip", "--json", code=1).stdout
 

@@ -40,11 +40,11 @@ def test_deploy(site: Site) -> None:
         "  v1  100 %  ->  90 %\n"
         "  v2      -  ->  10 %\n"
         "\n"
-        "10 % of the users move, the fewest that any scheme can:\n"
+        "10 % of the users move, which is the possible minimum:\n"
         "  v1  ->  v2  10 %\n"
         "\n"
-        "Deployed revision 4: all workers serve by it within a second or two.\n"
-        f"To take it back: version-affinity --releases {site.path} rollback\n"
+        "Deployed revision 4: all workers follow within a second or two.\n"
+        f"To undo this: version-affinity --releases {site.path} rollback\n"
     )
     entry = FileLog(site.path / "deployments.jsonl").read()[-1]
     assert (entry.percentages, entry.author, entry.message) == ({"v2": 10.0, "v1": 90.0}, AUTHOR, "first 10 %")
@@ -63,10 +63,10 @@ def test_swaps_are_told(site: Site) -> None:
     """With three versions, users who need not move may: what the least is stands beside it."""
     site.deploy({"v0": 50.0, "v1": 30.0, "v2": 20.0})
     shown = site.run("versions", "deploy", "v0@20", "v1@60", "v2@20", "--dry-run").stdout
-    assert "34.615 % of the users move; 30 % is the least that any scheme moves:\n" in shown
+    assert "34.615 % of the users move (the possible minimum is 30 %):\n" in shown
     assert "  v0  ->  v1  25.385 %\n" in shown
     assert shown.endswith("Nothing is deployed: this was a dry run.\n")
-    assert site.run("versions", "deploy", "v0@50", "v1@30", "v2", "-y").stdout.count("Nobody moves.") == 1
+    assert site.run("versions", "deploy", "v0@50", "v1@30", "v2", "-y").stdout.count("No user moves.") == 1
 
 
 def test_deploy_as_json(site: Site) -> None:
@@ -94,32 +94,22 @@ def test_deploy_as_json(site: Site) -> None:
     ("arguments", "percentages"),
     [
         (["v0@20", "v1@30", "v2@50"], {"v0": 20.0, "v1": 30.0, "v2": 50.0}),
-        (["--version-id", "v1", "--version-id", "v2", "--percentage", "30"], {"v1": 30.0, "v2": 70.0}),
-        (["--version-tag", "checkout@25%", "v1"], {"v1": 75.0, "v3": 25.0}),
+        (["v1", "v2@30%"], {"v1": 70.0, "v2": 30.0}),
         (["v1", "v2@0"], {"v1": 100.0, "v2": 0.0}),
     ],
 )
 def test_what_is_meant(site: Site, arguments: list[str], percentages: Mapping[str, float]) -> None:
-    """Specs, wrangler's options and tags mean the same."""
-    site.upload("v3", tag="checkout")
+    """The order of the arguments is that of the percentages; a version without one gets the remainder."""
     site.run("versions", "deploy", *arguments, "-y")
     assert site.percentages[-1] == percentages
 
 
-def test_tags(site: Site) -> None:
-    """A tag that no version has, or that several have, is refused."""
-    assert "no version has the tag 'x'" in site.run("versions", "deploy", "--version-tag", "x", "-y", code=1).stderr
-    site.upload("v3", tag="x")
-    site.run("versions", "upload", str(site.build("v0")), "--tag", "x")
-    assert "have the tag 'x'" in site.run("versions", "deploy", "--version-tag", "x", "-y", code=1).stderr
-
-
 def test_nobody_to_be_asked(site: Site) -> None:
-    """Without a terminal and without -y nothing is done, and it says to pass -y; a dry run needs neither."""
+    """Without a terminal and without -y nothing is done, and it says to Pass -y; a dry run needs neither."""
     result = site.run("versions", "deploy", "v2@10", "v1", code=1)
-    assert "pass -y" in result.stderr
-    assert "pass -y" in site.run("versions", "deploy", "v2@10", "v1", "--json", code=1).stderr
-    assert "pass -y" in site.run("rollback", "v0", code=1).stderr
+    assert "Pass -y" in result.stderr
+    assert "Pass -y" in site.run("versions", "deploy", "v2@10", "v1", "--json", code=1).stderr
+    assert "Pass -y" in site.run("rollback", "v0", code=1).stderr
     site.run("versions", "deploy", "v2@10", "v1", "--dry-run")
     assert site.percentages == [V1]
 
@@ -155,7 +145,7 @@ def test_collision(site: Site) -> None:
     site.run("versions", "upload", str(site.build("v1", {COLLISION[1:]: "// first"})), "--id", "v4")
     site.deploy({"v4": 100.0})
     reason = refused(site, "collision", "v3@10", "v4")
-    assert reason.startswith("v3 has 1 fingerprinted name that a known version has with other bytes")
+    assert reason.startswith("v3 has 1 fingerprinted name with other bytes in a known version")
     assert reason.endswith(f"\n{COLLISION}  also in v4")
     site.run("versions", "deploy", "v3@50", "v4", "-y")
 
@@ -174,7 +164,7 @@ def test_broken_reference(site: Site) -> None:
     pytest.importorskip("tinycss2", reason="it comes with the extra 'check'")
     site.upload("v3", more={"about.html": '<!doctype html>\n<link rel="stylesheet" href="/assets/gone-BX4CeNGm.css">'})
     reason = refused(site, "broken-reference", "v3@10", "v1")
-    assert reason.startswith("v3 has 1 broken reference; ")
+    assert reason.startswith("v3 has 1 broken reference. ")
     assert "\n/about.html:2  /assets/gone-BX4CeNGm.css: the file does not exist" in reason
     assert "check v3" in reason
 
@@ -187,9 +177,9 @@ def test_origins(site: Site, command: str) -> None:
     page = "<!doctype html>" + "".join(f'<script src="{url}"></script>' for url in urls)
     site.upload("v3", more={"about.html": page, COLLISION[1:]: "// chunk"})
     told = site.run(*command.split(), "-y", "--dry-run").stderr
-    assert "2 references to https://cdn.example were not checked: --origin https://cdn.example" in told
+    assert "2 references to https://cdn.example were not checked. To check them: --origin https://cdn.example" in told
     told = site.run(*command.split(), "-y", "--origin", "https://cdn.example", code=1).stderr
-    assert "v3 has 1 broken reference; " in told
+    assert "v3 has 1 broken reference. " in told
 
 
 @pytest.mark.parametrize(
@@ -209,8 +199,8 @@ def test_the_check_that_is_named(site: Site, command: str, options: tuple[str, .
     page = "<!doctype html>" + "".join(f'<script src="{url}"></script>' for url in urls)
     site.upload("v3", more={"about.html": page})
     told = site.run(*command.split(), "-y", *options, code=1).stderr
-    count = told.partition("v3 has ")[2].partition(";")[0]
-    suggested = shlex.split(told.partition("; ")[2].partition(" tells all")[0])
+    count = told.partition("v3 has ")[2].partition(".")[0]
+    suggested = shlex.split(told.partition("To list all: ")[2].splitlines()[0].partition(". ")[0])
     assert suggested[0] == "version-affinity"
     assert f"v3 is not fit to be deployed: {count}" in run(*suggested[1:], code=1).stderr
 
@@ -263,7 +253,8 @@ def test_somebody_was_faster(site: Site, force: tuple[str, ...], monkeypatch: py
     monkeypatch.setattr(FileLog, "read", read_and_wait)
     result = site.run("versions", "deploy", "v2", "-y", *force, code=1)
     assert (
-        'grace has deployed revision 2 meanwhile, just now: v0 100 % ("hotfix"). Nothing is deployed' in result.stderr
+        'grace has deployed revision 2 in the meantime, just now: v0 100 % ("hotfix"). Nothing is deployed'
+        in result.stderr
     )
     assert site.percentages == [V1, {"v0": 100.0}]
 
@@ -273,7 +264,7 @@ def test_rollback(site: Site) -> None:
     site.deploy({"v0": 100.0}, SPLIT, {"v2": 100.0})
     shown = site.run("rollback", "-y").stdout
     assert "storefront, revision 4 -> 5" in shown
-    assert "100 % of the users move, the fewest that any scheme can:\n  v2  ->  v0  100 %\n" in shown
+    assert "100 % of the users move, which is the possible minimum:\n  v2  ->  v0  100 %\n" in shown
     assert site.percentages[-1] == {"v0": 100.0}
     assert FileLog(site.path / "deployments.jsonl").read()[-1].message == "Rollback to revision 2 (v0)"
 
@@ -325,10 +316,10 @@ def test_expected_revision(site: Site, command: str) -> None:
     site.deploy({"v0": 100.0}, message="hotfix")
     for more in ((), ("--force",), ("--dry-run",)):
         result = site.run(*command.split(), "-y", "--expect", "1", *more, code=1)
-        told = f'{AUTHOR} has deployed revision 2 meanwhile, just now: v0 100 % ("hotfix"). Nothing is deployed'
+        told = f'{AUTHOR} has deployed revision 2 in the meantime, just now: v0 100 % ("hotfix"). Nothing is deployed'
         assert told in result.stderr
     ahead = site.run(*command.split(), "-y", "--expect", "3", code=1)
-    assert "--expect 3: the newest deployment is revision 2, and there is no later one" in ahead.stderr
+    assert "--expect 3: the current revision is 2" in ahead.stderr
     assert site.json(*command.split(), "-y", "--expect", "2")["revision"] == 3
     assert site.percentages[1:] == [{"v0": 100.0}, {"v2": 100.0}]
 
@@ -346,7 +337,7 @@ def test_expecting_nothing(tmp_path: Path) -> None:
 def test_rollback_that_changes_nothing(site: Site, force: tuple[str, ...]) -> None:
     """A rollback to what everybody has says so, and writes nothing; nobody needs to be asked."""
     shown = site.run("rollback", "v1", *force).stdout
-    assert shown.endswith("Nothing is deployed: v1 has 100 % already, by revision 1.\n")
+    assert shown.endswith("Nothing is deployed: v1 has 100 % already, since revision 1.\n")
     told = site.json("rollback", "v1", *force)
     assert (told["deployed"], told["entry"], told["dry_run"]) == (False, None, False)
     assert site.percentages == [V1]
@@ -363,6 +354,6 @@ def test_rollback_below_a_prefix(site: Site) -> None:
     below = ("--prefix", "/shop/")
     assert "v3 has 2 broken references" in site.run("rollback", "v3", "-y", *below, code=1).stderr
     told = site.run("rollback", "v3", "-y", *below, "--app-first", "/shop/api/*", code=1).stderr
-    assert "v3 has 1 broken reference;" in told
+    assert "v3 has 1 broken reference." in told
     site.run("rollback", "v3", "-y", "--prefix", "/other/")
     assert site.percentages[-1] == {"v3": 100.0}

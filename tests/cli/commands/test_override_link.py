@@ -117,7 +117,7 @@ def test_not_deployed(site: Site) -> None:
     ("arguments", "code", "words"),
     [
         (["v2", "--expires", "soon"], 2, "is not a duration"),
-        (["v2", "--expires", "0s"], 2, "it would have expired when it is made"),
+        (["v2", "--expires", "0s"], 2, "the link would expire at once"),
         (["v2", "--path", "//evil.example/"], 2, "is not a path of this host"),
         (["v2", "--base", "shop.example"], 2, "is not the beginning of a URL"),
         (["v2", "--name", "Shop"], 2, "cannot be used"),

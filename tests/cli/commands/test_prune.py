@@ -39,9 +39,9 @@ def age(site: Site, version: str, created: str) -> None:
 def test_prune(site: Site) -> None:
     """What goes and what stays is shown with the reason, and what goes is gone."""
     shown = site.run("prune", "--keep", "0", "-y").stdout
-    assert "  stays  v2  in the current deployment\n" in shown
-    assert "  stays  v1  deployed since revision 2, which a rollback returns to\n" in shown
-    assert "  goes   v0  1.9 kB  uploaded just now\n  goes   v3  1.9 kB  uploaded just now\n" in shown
+    assert "  keep    v2  in the current deployment\n" in shown
+    assert "  keep    v1  deployed since revision 2, which a rollback returns to\n" in shown
+    assert "  remove  v0  1.9 kB  uploaded just now\n  remove  v3  1.9 kB  uploaded just now\n" in shown
     assert shown.endswith("\nRemoved 2 versions.\n")
     assert list(site.directory.versions()) == ["v1", "v2"]
 
@@ -49,19 +49,19 @@ def test_prune(site: Site) -> None:
 def test_dry_run(site: Site) -> None:
     """A dry run shows the same, needs no answer, and removes nothing."""
     shown = site.run("prune", "--keep", "0", "--dry-run").stdout
-    assert "  goes   v0" in shown
+    assert "  remove  v0" in shown
     assert shown.endswith("Nothing is removed: this was a dry run.\n")
     assert list(site.directory.versions()) == ALL
 
 
 def test_nothing_to_do(site: Site) -> None:
     """Where nothing goes, nobody is asked."""
-    assert site.run("prune").stdout.endswith("\nNothing is to be removed.\n")
+    assert site.run("prune").stdout.endswith("\nThere is nothing to remove.\n")
 
 
 def test_nobody_to_be_asked(site: Site) -> None:
     """Without a terminal and without -y, nothing is removed."""
-    assert "nothing is removed: this is no terminal" in site.run("prune", "--keep", "0", code=1).stderr
+    assert "nothing is removed: the command needs a confirmation" in site.run("prune", "--keep", "0", code=1).stderr
     assert list(site.directory.versions()) == ALL
 
 
@@ -99,7 +99,7 @@ def test_what_is_served_still(site: Site) -> None:
     """Options that remove what the application knows by its retention are done, with a warning that names that."""
     site.directory.change_retention(Retention(1))
     warned = site.run("prune", "--keep", "0", "--dry-run").stderr
-    assert "Warning: the application still serves the files of v3, which open pages may need" in warned
+    assert "Warning: the application still serves the files of v3 to open pages" in warned
     assert "its retention is keep 1" in warned
     assert site.run("prune", "--keep", "0", "-y", "--json").stderr == warned
     assert list(site.directory.versions()) == ["v1", "v2"]
@@ -109,7 +109,7 @@ def test_what_is_served_still(site: Site) -> None:
 def test_ages_are_told_as_they_are_typed(site: Site) -> None:
     """The reason of a version that is too young names the age as it was typed."""
     shown = site.run("prune", "--keep", "0", "--older-than", "90m").stdout
-    assert "  stays  v3  in use, or uploaded, less than 1h30m ago\n" in shown
+    assert "  keep    v3  in use, or uploaded, less than 1h30m ago\n" in shown
 
 
 def test_as_json(site: Site) -> None:

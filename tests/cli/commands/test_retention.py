@@ -40,8 +40,11 @@ def test_show(site: Site) -> None:
     assert site.run("retention").stdout == (
         "Retention of storefront: keep 10\n"
         "\n"
-        "Known are what is deployed, what a rollback may return to, and what had users within a day; and\n"
-        "  the last 10 that had users, and the last 10 uploads that never had any\n"
+        "These versions are known:\n"
+        "  those in the current deployment\n"
+        "  those that a rollback may return to\n"
+        "  those that had users within the last day\n"
+        "  the last 10 that had users, and the last 10 uploads that never had users\n"
         "\n"
         "4 of 4 versions are known\n"
     )
@@ -51,31 +54,34 @@ def test_show(site: Site) -> None:
 def test_change(site: Site) -> None:
     """It tells what holds now, what held before, and which versions are known no longer, or again."""
     assert site.run("retention", "--keep", "0", "-y").stdout == (
-        "Retention of storefront: keep 0 (it was: keep 10)\n"
+        "Retention of storefront: keep 0 (before: keep 10)\n"
         "\n"
-        "Known are what is deployed, what a rollback may return to, and what had users within a day; and\n"
-        "  no others\n"
+        "These versions are known:\n"
+        "  those in the current deployment\n"
+        "  those that a rollback may return to\n"
+        "  those that had users within the last day\n"
         "\n"
         "No longer known: v3 and v0\n"
-        f"2 of 4 versions are known; the others can go: version-affinity --releases {site.path} prune --dry-run\n"
+        "2 of 4 versions are known; the others can be removed: "
+        f"version-affinity --releases {site.path} prune --dry-run\n"
     )
     assert retention_of(site) == Retention(0)
     assert len(site.directory.versions()) == 4
     shown = site.run("retention", "--younger-than", "4w2d").stdout
-    assert shown.startswith("Retention of storefront: keep 0, younger than 30d (it was: keep 0)\n")
-    assert "\n  what was in use, or uploaded, less than 30d ago\n" in shown
+    assert shown.startswith("Retention of storefront: keep 0, younger than 30d (before: keep 0)\n")
+    assert "\n  those that were used or uploaded less than 30d ago\n" in shown
     assert "\nKnown again: v3 and v0\n4 of 4 versions are known\n" in shown
     shown = site.run("retention", "--keep", "1").stdout
-    assert "\n  the last one that had users, and the last upload that never had any\n" in shown
+    assert "\n  the last one that had users, and the last upload that never had users\n" in shown
 
 
 def test_nobody_to_be_asked(site: Site) -> None:
     """Without a terminal and without -y, no version stops being known; what keeps more, or as many, is no question."""
     refused = site.run("retention", "--keep", "0", code=1).stderr
-    assert refused.startswith("v3 and v0 are known no longer then: their open pages miss their files")
-    assert "Error: nothing is changed: this is no terminal" in refused
+    assert refused.startswith("v3 and v0 would no longer be known: their open pages lose their files")
+    assert "Error: nothing is changed: the command needs a confirmation" in refused
     assert retention_of(site) == Retention()
-    assert site.run("retention", "--keep", "1", code=1).stderr.startswith("v0 is known no longer then: its open pages")
+    assert site.run("retention", "--keep", "1", code=1).stderr.startswith("v0 would no longer be known: its open pages")
     site.run("retention", "--keep", "4")
     site.run("retention", "--younger-than", "30d")
     assert retention_of(site) == Retention(4, MONTH)
@@ -84,7 +90,7 @@ def test_nobody_to_be_asked(site: Site) -> None:
 def test_dry_run(site: Site) -> None:
     """A dry run shows the same, needs no answer, and changes nothing."""
     shown = site.run("retention", "--keep", "0", "--dry-run").stdout
-    assert shown.startswith("Retention of storefront: keep 0 (it was: keep 10)\n")
+    assert shown.startswith("Retention of storefront: keep 0 (before: keep 10)\n")
     assert "\nNo longer known: v3 and v0\n" in shown
     assert shown.endswith("\n\nNothing is changed: this was a dry run.\n")
     told = site.json("retention", "--keep", "0", "--dry-run")
@@ -137,7 +143,7 @@ def test_unusable_settings(site: Site) -> None:
     for command in (["versions", "list"], ["rollback", "-y"], ["prune", "--keep", "9", "--older-than", "none"]):
         warned = site.run(*command).stderr
         assert warned.startswith(f"Warning: {wrong}")
-        assert warned.endswith("Until that is mended, all uploaded versions stay known\n")
+        assert warned.endswith("Until this is fixed, all uploaded versions stay known\n")
     assert site.percentages[-1] == {"v1": 100.0}
     assert list(site.directory.versions()) == ["v0", "v1", "v2", "v3"]
     site.run("retention", "--keep", "5", "--younger-than", "none")
@@ -156,10 +162,10 @@ def test_when_the_log_is_away(site: Site) -> None:
     pytest.importorskip("redis", reason="it comes with the extra 'redis'")
     away = ("--log", "redis://127.0.0.1:1")
     refused = site.run("retention", "--keep", "5", *away, code=1).stderr
-    assert "How the versions stand is not known: open pages of some may miss their files" in refused
+    assert "The states of the versions are unknown: some open pages may lose their files" in refused
     assert site.run("retention", "--keep", "11", *away).stdout.startswith("Retention of storefront: keep 11 (")
     result = site.run("retention", "--keep", "5", "-y", *away, "--json")
-    assert "it is not known how the versions stand" in result.stderr
+    assert "the states of the versions are unknown" in result.stderr
     told = json.loads(result.stdout)
     assert (told["retention"]["keep"], told["known"], told["prunable"]) == (5, None, None)
     assert retention_of(site) == Retention(5)

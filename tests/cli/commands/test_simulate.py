@@ -29,15 +29,15 @@ def test_series(site: Site) -> None:
         "from    v1 90 %, v2 10 %\n"
         "\n"
         "step 1  v1 50 %, v2 50 %\n"
-        "40 % of the users move, the fewest that any scheme can:\n"
+        "40 % of the users move, which is the possible minimum:\n"
         "  v1  ->  v2  40 %\n"
         "\n"
         "step 2  v2 100 %\n"
-        "50 % of the users move, the fewest that any scheme can:\n"
+        "50 % of the users move, which is the possible minimum:\n"
         "  v1  ->  v2  50 %\n"
         "\n"
-        "In sum, 90 % of the users move, those who move twice counted twice.\n"
-        "At the end, 90 % have another version than at the beginning.\n"
+        "In total, 90 % of the users move. A user who moves twice counts twice.\n"
+        "At the end, 90 % of the users have another version than at the start.\n"
     )
 
 

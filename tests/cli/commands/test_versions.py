@@ -38,8 +38,8 @@ def test_upload(site: Site) -> None:
     site.deploy({"v1": 100.0})
     options = ("--id", "v2", "--tag", "checkout", "-m", "New checkout")
     second = site.run("versions", "upload", str(site.build("v2")), *options).stdout
-    assert "Uploaded v2: 4 files, 1.9 kB; 1 of them shared with earlier versions\n" in second
-    assert "Next, give it to a few:\n" in second
+    assert "Uploaded v2: 4 files, 1.9 kB; 1 shared with earlier versions\n" in second
+    assert "Next, deploy it to a few users:\n" in second
     assert "versions deploy v2@10% v1@90%\n" in second
     release = site.directory.release("v2")
     assert (release.author, release.tag, release.message) == (AUTHOR, "checkout", "New checkout")
@@ -74,7 +74,7 @@ def test_upload_again(site: Site) -> None:
     build = str(site.build("v1"))
     assert "Uploaded v1" in site.run("versions", "upload", build, "--id", "v1").stdout
     again = site.run("versions", "upload", build, "--id", "v1").stdout
-    assert again.startswith("v1 is there already with this very content, uploaded just now: 4 files")
+    assert again.startswith("v1 exists already with the same content, uploaded just now: 4 files")
     other = str(site.build("v2"))
     assert "with other content" in site.run("versions", "upload", other, "--id", "v1", code=1).stderr
     made = site.json("versions", "upload", other)
@@ -133,7 +133,7 @@ def test_many_collisions_are_cut(site: Site) -> None:
     shown = site.run("versions", "upload", build, "--id", "v2").stdout
     assert "/assets/chunk09-C0liD3sX.js" in shown
     assert "/assets/chunk10-C0liD3sX.js" not in shown
-    assert "  and 2 more: --json names all\n" in shown
+    assert "  and 2 more: --json lists all\n" in shown
     assert len(site.json("versions", "upload", build, "--id", "v2")["collisions"]) == 12
 
 
@@ -143,11 +143,11 @@ def test_what_is_left_out(site: Site) -> None:
     build = site.build("v1")
     (build / "assets" / "outside.js").symlink_to("/etc/hostname")
     shown = site.run("versions", "upload", str(build), "--id", "v1").stdout
-    assert "Left out, or of no use:\n  /assets/outside.js  " in shown
+    assert "Left out or without effect:\n  /assets/outside.js  " in shown
     for number in range(30):
         (build / f"link-{number}").symlink_to("/etc/hostname")
     shown = site.run("versions", "upload", str(build), "--id", "v2").stdout
-    assert "and 21 more: --json names all" in shown
+    assert "and 21 more: --json lists all" in shown
 
 
 def test_upload_when_the_log_is_away(site: Site) -> None:
@@ -294,13 +294,13 @@ def test_list_when_the_log_is_away(site: Site) -> None:
     result = site.run("versions", "list", *AWAY)
     assert [line.split("\t")[:2] for line in result.stdout.splitlines()] == [["v2", "unknown"], ["v1", "unknown"]]
     assert "redis://127.0.0.1:1 cannot be reached" in result.stderr
-    assert "it is not known how the versions stand" in result.stderr
+    assert "the states of the versions are unknown" in result.stderr
     assert site.json("versions", "view", "v1", *AWAY)["state"] == "unknown"
     site.deploy({"v1": 100.0})
     (site.path / COPY).write_bytes((site.path / "deployments.jsonl").read_bytes())
     result = site.run("versions", "list", *AWAY)
     assert [line.split("\t")[:2] for line in result.stdout.splitlines()] == [["v2", "known"], ["v1", "100 %"]]
-    assert "as this host knew it last, at revision 1" in result.stderr
+    assert "The states are those of revision 1" in result.stderr
 
 
 def test_verify(site: Site) -> None:
@@ -318,7 +318,7 @@ def test_verify(site: Site) -> None:
     found = json.loads(site.run("versions", "verify", "v2", "--json", code=1).stdout)
     assert found == [{"id": "v2", "damaged": [{"path": "/logo.svg", "reason": "has other content than was uploaded"}]}]
     assert (
-        "Mended v2, which had damaged files"
+        "Repaired v2, which had damaged files"
         in site.run("versions", "upload", str(site.build("v2")), "--id", "v2").stdout
     )
     assert site.run("versions", "verify", "v2").stdout == "v2: as uploaded\n"

@@ -146,7 +146,7 @@ def test_known_again_while_the_question_of_prune_stood(site: Site) -> None:
         site.deploy({"v0": 100.0}, V1, {"v3": 100.0}, V1)
         screen.type("y\n")
         assert screen.end() == 0
-    assert "Removed 1 version.\nv0 stays: had users less than a day ago, whose tabs may be open.\n" in screen.text
+    assert "Removed 1 version.\nv0 is kept: had users less than a day ago, whose tabs may be open.\n" in screen.text
     assert list(site.directory.versions()) == ["v1", "v0", "v3"]
     site.upload("v2")
     with terminal(site.root, "prune") as screen:
@@ -154,7 +154,7 @@ def test_known_again_while_the_question_of_prune_stood(site: Site) -> None:
         site.directory.change_retention(Retention(10))
         screen.type("y\n")
         assert screen.end() == 0
-    assert "Removed 0 versions.\nv2 stays: one of the last 10 that were uploaded.\n" in screen.text
+    assert "Removed 0 versions.\nv2 is kept: one of the last 10 that were uploaded.\n" in screen.text
     assert list(site.directory.versions()) == ["v1", "v0", "v3", "v2"]
 
 
@@ -164,7 +164,7 @@ def test_changed_while_the_question_of_the_retention_stood(site: Site) -> None:
     site.directory.change_retention(Retention(10, timedelta(days=30)))
     with terminal(site.root, "retention", "--keep", "1", "--younger-than", "none") as screen:
         asked = screen.expect("Change the retention from keep 10, younger than 30d to keep 1? [y/N]: ")
-        assert asked.endswith("v2 is known no longer then: its open pages miss their files, within a second.\n")
+        assert asked.endswith("v2 would no longer be known: its open pages lose their files within a second.\n")
         screen.type("n\n")
         assert screen.end() == 1
     assert screen.text.endswith("Nothing is changed.\n")
@@ -174,8 +174,10 @@ def test_changed_while_the_question_of_the_retention_stood(site: Site) -> None:
         screen.expect("[y/N]: ")
         site.run("retention", "--keep", "0", "--younger-than", "31d")
         screen.type("y\n")
-        screen.expect("Warning: somebody has changed it meanwhile: the retention is keep 0, younger than 31d by now")
-        assert "v0 and v2 are known no longer then" in screen.expect("to keep 0? [y/N]: ")
+        screen.expect(
+            "Warning: another person has changed it in the meantime: the retention is keep 0, younger than 31d by now"
+        )
+        assert "v0 and v2 would no longer be known" in screen.expect("to keep 0? [y/N]: ")
         screen.type("y\n")
         assert screen.end() == 0
     assert ReleasesDirectory(site.path).retention == Retention(0)
@@ -232,11 +234,11 @@ def test_choosing(site: Site) -> None:
         assert "  1  v2" in shown
         assert "  2  v1  100 %" in shown
         screen.type("1 7\n")
-        assert "'7' is none of them: write numbers from 1 to 2, or ids" in screen.expect("Numbers or ids [1 2]: ")
+        assert "'7' is not in the list. Write numbers from 1 to 2, or ids" in screen.expect("Numbers or ids [1 2]: ")
         screen.type("2, v2\n")
         screen.expect("Percentage of v1 [50]: ")
         screen.type("many\n")
-        assert "'many' is no percentage" in screen.expect("Percentage of v1 [50]: ")
+        assert "'many' is not a percentage" in screen.expect("Percentage of v1 [50]: ")
         screen.type("70%\n")
         screen.expect("v2 gets 30 %")
         screen.expect("Deploy? [y/N]: ")
@@ -253,7 +255,7 @@ def test_deployed_while_somebody_chose(site: Site) -> None:
         LocalCopy(site.path / COPY).save(open_log(site.directory).read())
         screen.type("1 2\n\n")
         assert screen.end() == 1
-    assert 'ada has deployed revision 2 meanwhile, just now: v2 100 % ("the other one")' in screen.text
+    assert 'ada has deployed revision 2 in the meantime, just now: v2 100 % ("the other one")' in screen.text
     assert "Deploy?" not in screen.text
     assert "lost" not in screen.text
     assert site.percentages == [V1, {"v2": 100.0}]

@@ -1,4 +1,4 @@
-"""``check``: find what is broken in a build before it goes live."""
+"""``check``: find broken references in a build before it goes live."""
 
 from __future__ import annotations
 
@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from version_affinity.assets.static import StaticAssets
-from version_affinity.cli.context import build_options, current_target, target_options
+from version_affinity.cli.context import build_options, command, current_target
 from version_affinity.cli.errors import RefusedError, missing_extra
-from version_affinity.cli.groups import command
-from version_affinity.cli.options import check_given, form
-from version_affinity.cli.preflight import live_of, remedy, unchecked, uploaded_build
+from version_affinity.cli.options import check_not_empty, checked_by
+from version_affinity.cli.preflight import hints, live_of, unchecked_references, uploaded_build
 from version_affinity.cli.states import PRUNABLE, version_states
-from version_affinity.cli.terminal.output import aligned, emit, json_option, say, styled
+from version_affinity.cli.terminal.output import emit, say, say_rows, styled
 from version_affinity.cli.terminal.progress import progress
 from version_affinity.cli.terminal.text import counted, listed, percent, size
 from version_affinity.deployment import check_version_id
@@ -32,14 +31,14 @@ if TYPE_CHECKING:
 
 
 class _Subject(NamedTuple):
-    """What is checked, and what it is compared with.
+    """A build, and the versions that it is compared with.
 
     Attributes:
-        name: What is checked, for people.
-        build: Its files.
-        known: The known versions, by id.
-        live: The version that it is compared with: the one that most users have, besides this one; None without one.
-        share: The percentage of the users who have it; None where another version was named.
+        name: The name of the build, for people.
+        build: The build.
+        known: The known versions by id.
+        live: The known version that most users have, besides this one; or the one of ``--against``; or None.
+        share: The percentage of users who have ``live``; None with ``--against``.
     """
 
     name: str
@@ -50,7 +49,7 @@ class _Subject(NamedTuple):
 
 
 class _Finding(NamedTuple):
-    """Something in a file: where, whether it keeps the build from being deployed, and what it is."""
+    """A fault in a file; ``is_bad`` if it is an error, not a warning."""
 
     file: str
     line: int
@@ -59,27 +58,25 @@ class _Finding(NamedTuple):
 
 
 def _check_build(build: str) -> None:
-    check_given(build)
+    check_not_empty(build)
     if not Path(build).is_dir():
         try:
             check_version_id(build)
         except ConfigurationError:
-            raise ConfigurationError(f"{build!r} is no directory, and no version's id") from None
+            raise ConfigurationError(f"{build!r} is neither a directory nor the id of a version") from None
 
 
 @command()
-@click.argument("build", metavar="DIRECTORY|ID", callback=form(_check_build), shell_complete=complete_version)
+@click.argument("build", metavar="DIRECTORY|ID", callback=checked_by(_check_build), shell_complete=complete_version)
 @build_options
-@target_options()
 @click.option(
     "--against",
     metavar="DIRECTORY|ID",
-    callback=form(_check_build),
+    callback=checked_by(_check_build),
     shell_complete=complete_version,
-    help="Compare with this version in place of the live one. A reference that is broken there too is a warning.",
+    help="Compare with this build instead of the live version.",
 )
 @click.option("--allow-source", is_flag=True, help="Check a directory that looks like a project's source directory.")
-@json_option
 def check(
     build: str,
     prefix: str | None,
@@ -89,58 +86,60 @@ def check(
     allow_source: bool,
     as_json: bool,
 ) -> None:
-    """Find what is broken in a build, in a directory or uploaded, before it goes live.
+    """Find broken references in a build before it goes live. The build is a directory or an uploaded version.
 
       version-affinity check dist/
       version-affinity check v2
       version-affinity check dist/ --app-first '/api/*' --json
       version-affinity check dist/ --origin https://cdn.example
 
-    Every reference in its HTML, CSS and JavaScript has to lead to a file of the build, or to a path of the application
-    (--app-first), unless it leads nowhere in the live version too; and no fingerprinted name may stand for other bytes
-    in a known version. Warnings name traps, such as a service worker that browsers cannot leave, and files that pages
-    load under names that stay while their bytes change. It also shows what is new against the live version.
+    Errors are:
+      - a reference in HTML, CSS or JavaScript that leads neither to a file of the build nor to a path of the
+        application (--app-first). If it is broken in the live version too, it is a warning.
+      - a fingerprinted file name that stands for other bytes in a known version
 
-    Exit status: 0 fit to be deployed, 1 something is broken, 2 usage error. "versions deploy" checks the same before a
-    version gets its first share.
+    Warnings name further risks, such as a service worker that browsers cannot replace. The output also lists how many
+    files are new, shared and removed against the live version.
+
+    "versions deploy" makes the same checks before a version gets its first share.
+
+    Exit status: 0 no error, 1 errors were found, 2 usage error.
     """
     try:
         from version_affinity.checking import check_build  # noqa: PLC0415 - an extra
     except (ImportError, ConfigurationError):
         raise RefusedError(missing_extra("check", "check")) from None
-    served = current_target().build(prefix, app_first, origins)
-    with progress(f"Checking {printable(build)}") as tell:
-        subject = _against(_subject(build, allow_source), against)
+    served = current_target().build_options(prefix, app_first, origins)
+    with progress(f"Checking {printable(build)}") as step:
+        subject = _compared_with(_subject(build, allow_source), against)
         live = subject.live
-        report = check_build(subject.build, known=subject.known, live=live, **served._asdict(), progress=tell)
+        report = check_build(subject.build, known=subject.known, live=live, **served._asdict(), progress=step)
     if as_json:
         emit({"build": subject.name, "known": list(subject.known), "live": live, **report.as_dict()})
     else:
         _show(subject, report, served)
     if not report.ok:
-        hint = remedy(report, served.prefix)
-        raise RefusedError(
-            "\n".join(filter(None, [f"{subject.name} is not fit to be deployed: {_counted(report)}", hint]))
-        )
+        message = f"{subject.name} is not fit to be deployed: {_counts(report)}"
+        raise RefusedError("\n".join(filter(None, [message, hints(report, served.prefix)])))
 
 
-def _is_reported(record: logging.LogRecord) -> bool:
+def _is_not_in_report(record: logging.LogRecord) -> bool:
     text = record.getMessage()
     return " not served: " not in text and "/package.json is served" not in text
 
 
 def _directory(build: str, allow_source: bool) -> StaticAssets:
-    """Return the build in a directory. The report says which files are not served, so the log need not."""
+    """Return the build in a directory. Warnings about files that are not served are in the report already."""
     logger = logging.getLogger("version_affinity")
-    logger.addFilter(_is_reported)
+    logger.addFilter(_is_not_in_report)
     try:
         return StaticAssets(build, memory=0, allow_source=allow_source)
     finally:
-        logger.removeFilter(_is_reported)
+        logger.removeFilter(_is_not_in_report)
 
 
 def _subject(build: str, allow_source: bool) -> _Subject:
-    """Return what is meant: the directory of this name, else the uploaded version."""
+    """Return the directory of this name, else the uploaded version."""
     target = current_target()
     is_directory = Path(build).is_dir()
     try:
@@ -148,20 +147,20 @@ def _subject(build: str, allow_source: bool) -> _Subject:
     except ConfigurationError:
         if not is_directory or target.releases is not None:
             raise
-        return _Subject(build, _directory(build, allow_source), {})  # nothing to compare it with
-    entries = target.last_known()
+        return _Subject(build, _directory(build, allow_source), {})  # without releases, there is nothing to compare
+    entries = target.last_known_entries()
     known = {
         version: uploaded_build(directory, version)
-        for version, standing in version_states(directory, entries).items()
-        if standing.state != PRUNABLE and (is_directory or version != build)
+        for version, state in version_states(directory, entries).items()
+        if state.state != PRUNABLE and (is_directory or version != build)
     }
     live = live_of(entries or (), known, build)
     checked = _directory(build, allow_source) if is_directory else uploaded_build(directory, build)
     return _Subject(build, checked, known, live, entries[-1].percentages[live] if entries and live else None)
 
 
-def _against(subject: _Subject, against: str | None) -> _Subject:
-    """Return what is checked, compared with another version than the live one."""
+def _compared_with(subject: _Subject, against: str | None) -> _Subject:
+    """Return the subject, compared with the build of ``--against``."""
     if against is None:
         return subject
     if Path(against).is_dir():
@@ -177,9 +176,9 @@ def _show(subject: _Subject, report: BuildReport, served: BuildOptions) -> None:
     churn = report.churn
     if churn is not None:
         parts = (("new", churn.new), ("shared", churn.shared), ("removed", churn.removed))
-        told = ", ".join(f"{amount.files:,} {word} ({size(amount.size)})" for word, amount in parts)
+        amounts = ", ".join(f"{amount.files:,} {word} ({size(amount.size)})" for word, amount in parts)
         share = "" if subject.share is None else f", which {percent(subject.share)} of the users have"
-        say(f"Against {styled(churn.live, 'version')}{share}: {told}")
+        say(f"Against {styled(churn.live, 'version')}{share}: {amounts}")
     by_file: dict[str, list[_Finding]] = {}
     for finding in sorted(_findings(report)):
         by_file.setdefault(finding.file, []).append(finding)
@@ -194,20 +193,21 @@ def _show(subject: _Subject, report: BuildReport, served: BuildOptions) -> None:
             ]
             for finding in findings
         ]
-        for line in aligned(rows, right=(0,), indent="  "):
-            say(line)
+        say_rows(rows, right=(0,))
     if report.collisions:
         say()
         say(styled("Fingerprinted names with other bytes in a known version", "strong"))
         for collision in report.collisions:
             say(f"  {styled('broken', 'bad')}  {printable(collision.path)}  also in {listed(collision.versions)}")
-    left_out = [*unchecked(report, served), *([remedy(report, served.prefix)] if report.ok and report.prefix else [])]
-    if left_out:
-        say("\n".join(["", *left_out]))
+    remarks = unchecked_references(report, served)
+    if report.ok and report.prefix:
+        remarks.append(hints(report, served.prefix))
+    if remarks:
+        say("\n".join(["", *remarks]))
     say()
     if report.ok:
-        warned = _counted(report)
-        say(f"{styled('Fit to be deployed', 'good')}{f', with {warned}' if warned else ''}.")
+        warnings = _counts(report)
+        say(f"{styled('Fit to be deployed', 'good')}{f', with {warnings}' if warnings else ''}.")
 
 
 def _findings(report: BuildReport) -> Iterable[_Finding]:
@@ -220,9 +220,7 @@ def _findings(report: BuildReport) -> Iterable[_Finding]:
     for unread in report.faults:
         yield _Finding(unread.file, unread.line, False, unread.reason)
     for unstable in report.unstable:
-        text = (
-            f"{unstable.path} has other bytes in {listed(unstable.versions)}: which ones a page gets is up to its pin"
-        )
+        text = f"{unstable.path} has other bytes in {listed(unstable.versions)}: a page gets those of its pin"
         yield _Finding(unstable.file, unstable.line, False, text)
 
 
@@ -231,7 +229,7 @@ def _reference(found: Any) -> str:
     return f"{found.kind} {found.text}: {found.reason}{elsewhere}"
 
 
-def _counted(report: BuildReport) -> str:
+def _counts(report: BuildReport) -> str:
     counts = (
         (len(report.broken), "broken reference"),
         (len(report.collisions), "collision"),

@@ -1,4 +1,4 @@
-"""``completion``: print what makes a shell complete these commands."""
+"""``completion``: print a shell's completion script, and complete the ids of versions."""
 
 from __future__ import annotations
 
@@ -8,30 +8,28 @@ from contextlib import suppress
 import click
 from click.shell_completion import CompletionItem, get_completion_class
 
-from version_affinity.cli.context import DEFAULT, target_of
-from version_affinity.cli.groups import command
-from version_affinity.cli.terminal.output import emit, json_option, say
+from version_affinity.cli.context import DEFAULT, command, target_of
+from version_affinity.cli.terminal.output import emit, say
 from version_affinity.errors import ConfigurationError
 from version_affinity.releases.releases import RELEASES
 from version_affinity.releases.store.directory import ReleasesDirectory
 
 
-@command()
+@command(has_target=False)
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
-@json_option
 def completion(shell: str, as_json: bool) -> None:
-    """Print the script that makes a shell complete commands, options, and the ids of uploaded versions.
+    """Print a completion script for your shell. It completes commands, options and the ids of uploaded versions.
 
       eval "$(version-affinity completion bash)"                      in ~/.bashrc
       eval "$(version-affinity completion zsh)"                       in ~/.zshrc, after compinit
       version-affinity completion fish > ~/.config/fish/completions/version-affinity.fish
 
-    It takes effect in the next shell.
+    Then start a new shell.
     """
-    from version_affinity.cli.main import cli  # noqa: PLC0415 - which imports this module
+    from version_affinity.cli.main import cli  # noqa: PLC0415 - an import circle otherwise
 
     made = get_completion_class(shell)
-    assert made is not None  # noqa: S101 - click knows these three
+    assert made is not None  # noqa: S101 - click has these three shells
     script = made(cli, {}, "version-affinity", "_VERSION_AFFINITY_COMPLETE").source()
     if as_json:
         emit({"shell": shell, "script": script})
@@ -40,7 +38,7 @@ def completion(shell: str, as_json: bool) -> None:
 
 
 def complete_version(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Return the versions that begin with what is typed, the newest first; nothing where that cannot be told."""
+    """Return the versions whose ids start with ``incomplete``, newest first; nothing if they cannot be read."""
     path = target_of(context).releases or os.environ.get(RELEASES) or DEFAULT
     with suppress(ConfigurationError, OSError):
         found = reversed(ReleasesDirectory(path).versions().values())

@@ -1,4 +1,4 @@
-"""``explain``: tell which version a request gets, and why."""
+"""``explain``: show which version a request gets, and why."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ from version_affinity.app_first import compile_patterns
 from version_affinity.assets.build import APP
 from version_affinity.assets.loading.media import content_type, is_media
 from version_affinity.cli.application import app_option, load_affinity
-from version_affinity.cli.context import current_target, target_options
-from version_affinity.cli.groups import command
+from version_affinity.cli.context import command, current_target
 from version_affinity.cli.options import middleware_options, serving_options
-from version_affinity.cli.terminal.output import aligned, emit, json_option, note, say, styled
+from version_affinity.cli.terminal.output import emit, note, say, say_rows, styled
 from version_affinity.decision.keys import environ_key
 from version_affinity.decision.request import READING
 from version_affinity.middleware import VersionAffinity
@@ -30,43 +29,34 @@ if TYPE_CHECKING:
     from version_affinity.decision.keys import KeySource
     from version_affinity.responses.explanation import Explanation
 
-# By ``Explanation.answer``, in which "{served}" and "{decided}" are versions, and "{reason}" is why none answers.
+# By ``Explanation.answer``. "{reason}" is why no version answers.
 _ANSWERS: Final = {
     "file": "a file of {served}",
     "rescue": "a rescue: {decided} lacks this file, and {served} has it",
     "single-page document": "the single-page document of {served}",
     "redirect": "a redirect of {served}",
-    "missing asset": "404: it looks like a build's asset, and no known version has it",
-    "not found": "404: nobody has it",
-    "not allowed": "405: a file knows GET and HEAD only",
-    "allowed methods": "204, with the methods that are allowed",
+    "missing asset": "404: the path looks like a build's asset, and no known version has it",
+    "not found": "404: neither a version nor an application answers this path",
     "preflight": "204: pages of other origins may use this file of {served}",
-    APP: "the wrapped application, since {reason}",
+    "not allowed": "405: files allow GET and HEAD only",
+    "allowed methods": "204, with the allowed methods",
+    APP: "the wrapped application: {reason}",
     "application of the version": "the application that {served} is",
-    "served by name": "a fingerprinted file, the same for everybody, from {served}",
+    "served by name": "a fingerprinted file from {served}, the same for every user",
 }
-
 _BY_CHANCE: Final = ("minted", "bucket", "random")
-
 _NO_KEY: Final = (
-    "No cookie is a key here: name the key source, as in --key cookie:session_id, or load the application's with --app"
+    "No cookie is used as a key here. Name the key source, as in --key cookie:session_id, or load the application's "
+    "with --app"
 )
 
-
 PAGE: Final = "page"
-
 SUBRESOURCE: Final = "subresource"
-
 PREFETCH: Final = "prefetch"
-
 SERVICE_WORKER: Final = "service-worker"
-
 FRAME: Final = "frame"
-
 COOKIELESS_FRAME: Final = "cookieless-frame"
-
 CROSS_ORIGIN: Final = "cross-origin"
-
 CURL: Final = "curl"
 
 _NAVIGATION: Final = {
@@ -75,10 +65,8 @@ _NAVIGATION: Final = {
     "Sec-Fetch-Mode": "navigate",
     "Sec-Fetch-Site": "none",
 }
-
 _FRAMED: Final = {**_NAVIGATION, "Sec-Fetch-Dest": "iframe", "Sec-Fetch-Site": "cross-site"}
-
-# What a browser says of the requests that each kind of client sends (W3C Fetch Metadata).
+# The headers of each kind of client (W3C Fetch Metadata).
 HEADERS: Final[Mapping[str, Mapping[str, str]]] = {
     PAGE: _NAVIGATION,
     SUBRESOURCE: {"Accept": "*/*", "Sec-Fetch-Site": "same-origin"},
@@ -95,8 +83,7 @@ HEADERS: Final[Mapping[str, Mapping[str, str]]] = {
     },
     CURL: {"Accept": "*/*"},
 }
-
-# The destination and mode of what a page loads, by the beginning of its type; anything else is fetched.
+# Sec-Fetch-Dest and Sec-Fetch-Mode of a subresource, by the start of its media type.
 _DESTINATIONS: Final = (
     ("text/javascript", "script", "cors"),
     ("text/css", "style", "no-cors"),
@@ -105,25 +92,24 @@ _DESTINATIONS: Final = (
     ("video/", "video", "no-cors"),
     ("audio/", "audio", "no-cors"),
 )
-
 _FETCHED: Final = ("empty", "cors")
 
 
 @command()
 @click.argument("path")
-@click.option("--cookie", "cookies", metavar="NAME=VALUE", multiple=True, help="A cookie of the request.")
-@click.option("-H", "--header", "headers", metavar="'NAME: VALUE'", multiple=True, help="A header of the request.")
-@click.option("-X", "--method", default="GET", show_default=True, help="Its method.")
+@click.option("--cookie", "cookies", metavar="NAME=VALUE", multiple=True, help="A cookie of the request. Repeatable.")
+@click.option(
+    "-H", "--header", "headers", metavar="'NAME: VALUE'", multiple=True, help="A header of the request. Repeatable."
+)
+@click.option("-X", "--method", default="GET", show_default=True, help="The method of the request.")
 @click.option(
     "--as",
     "kind",
     type=click.Choice(list(HEADERS)),
-    help="Who asks: a browser for a page or for what a page loads, or curl.  [default: as the path suggests]",
+    help="The client: a browser that loads a page or a part of it, or curl.  [default: depends on the path]",
 )
 @app_option
 @serving_options
-@target_options()
-@json_option
 def explain(
     path: str,
     cookies: tuple[str, ...],
@@ -137,18 +123,18 @@ def explain(
     prefix: str,
     as_json: bool,
 ) -> None:
-    """Tell which version a request for PATH gets, and why: every step, the scores of the hash, and what answers.
+    """Show which version a request for PATH gets, and why: each step, the scores of the hash, and what answers.
 
       version-affinity explain / --key cookie:session_id --cookie session_id=test123
       version-affinity explain /checkout --app shop:app --cookie session_id=test123
       version-affinity explain /logo.svg -H 'Referer: https://shop.example/assets/index-BX4CeNGm.js'
       version-affinity explain / --as curl -H 'Version-Override: v2'
 
-    With --app, the application says itself where keys are and what it serves. Without, the releases are asked, as --key
-    and the other options say.
+    No request is sent. With --app, the application's own settings are used. Without --app, the settings are those of
+    --key, --spa, --app-first and --prefix.
 
-    A path without a media type's extension is asked for as a browser does for a page, any other as it does for what a
-    page loads. Headers that are given replace those that the client would send.
+    By default, a path with the extension of a media file, such as .js, is requested like a part of a page; any other
+    path like a page. Your headers replace those that this client would send.
     """
     environ, chosen = environ_of(path, method=method, kind=kind, cookies=cookies, headers=headers)
     affinity = _affinity(app, middleware_options(keys, spa=spa, app_first=app_first, prefix=prefix))
@@ -160,35 +146,34 @@ def explain(
         request = {"method": environ["REQUEST_METHOD"], "target": path, "as": chosen, "environ": sent}
         emit({"name": affinity.deployment.name, "request": request, **explanation.as_dict(), "notes": notes})
         return
-    asked = f"{environ['REQUEST_METHOD']} {printable(path)}"
-    say(f"{styled(asked, 'strong')}, a request of kind {explanation.kind}")
-    _tell(affinity, explanation, environ)
+    request_line = f"{environ['REQUEST_METHOD']} {printable(path)}"
+    say(f"{styled(request_line, 'strong')}, a request of kind {explanation.kind}")
+    _show(affinity, explanation, environ)
     for text in notes:
         note("")
         note(text)
 
 
 def _affinity(app: str | None, options: dict[str, Any]) -> VersionAffinity:
-    """Return what is asked: the application's, or the releases as they are now."""
+    """Return the application's ``VersionAffinity``, or one for the releases as they are now."""
     target = current_target()
     load = target.application if app is None else partial(load_affinity, app)
     if load is None:
         releases = Releases(target.directory().path, log=target.url)
         with observing():
-            affinity = VersionAffinity(_somebody, releases, **options)
+            affinity = VersionAffinity(_never_called, releases, **options)
         releases.close()
         return affinity
     if options != middleware_options((), spa=False, app_first=(), prefix="/"):
-        raise click.UsageError("the application says itself what --key, --spa, --app-first and --prefix are for")
+        raise click.UsageError("an application has its own settings: leave out --key, --spa, --app-first and --prefix")
     return load()
 
 
-def _somebody(_environ: WSGIEnvironment, _start_response: StartResponse) -> Iterable[bytes]:
-    """Stand for the wrapped application, which an explanation never calls."""
+def _never_called(_environ: WSGIEnvironment, _start_response: StartResponse) -> Iterable[bytes]:
     raise AssertionError("an explanation calls no application")
 
 
-def _tell(affinity: VersionAffinity, explanation: Explanation, environ: WSGIEnvironment) -> None:
+def _show(affinity: VersionAffinity, explanation: Explanation, environ: WSGIEnvironment) -> None:
     deployment, decision = affinity.deployment, explanation.decision
     say()
     rows = []
@@ -199,14 +184,13 @@ def _tell(affinity: VersionAffinity, explanation: Explanation, environ: WSGIEnvi
             if step.decided
             else ["", step.name, outcome]
         )
-    for line in aligned(rows, indent=" "):
-        say(line)
+    say_rows(rows, indent=" ")
     if explanation.bucket:
         say()
         say(f"The bucket is {explanation.bucket}.")
     if explanation.scores:
         say()
-        say("Score -ln(u) / percentage, of which the smallest wins:")
+        say("Scores, -ln(u) / percentage. The smallest one wins:")
         best = min(explanation.scores, key=lambda version: explanation.scores[version])
         scores = [
             [
@@ -217,29 +201,27 @@ def _tell(affinity: VersionAffinity, explanation: Explanation, environ: WSGIEnvi
             ]
             for version, score in explanation.scores.items()
         ]
-        for line in aligned(scores, indent="   ", right=(1, 2)):
-            say(line)
+        say_rows(scores, indent="   ", right=(1, 2))
     say()
     source = f" ({decision.source})" if decision.source else ""
     say(f"Decision  {styled(decision.version, 'version')} by {decision.reason}{source}")
     if decision.refused:
         say(f"Refused   {styled(decision.refused, 'warning')}")
     answer = _ANSWERS[explanation.answer]
-    reason = _of_the_application(affinity, environ)
+    reason = _why_the_application(affinity, environ)
     say(f"Answer    {answer.format(served=explanation.served, decided=decision.version, reason=reason)}")
 
 
-def _of_the_application(affinity: VersionAffinity, environ: WSGIEnvironment) -> str:
-    """Return why no version answers what the wrapped application does."""
+def _why_the_application(affinity: VersionAffinity, environ: WSGIEnvironment) -> str:
     if compile_patterns(affinity.app_first)(path_of(environ)):
-        return "this path is its own (app_first)"
+        return "the path matches app_first"
     if environ["REQUEST_METHOD"] not in READING:
         return "versions answer GET and HEAD only"
-    return "no version has it"
+    return "no version has this path"
 
 
 def kind_of_path(path: str) -> str:
-    """Return what a browser most likely asks for at a path: a page, or something that a page loads.
+    """Return the most likely kind of request for a path.
 
     >>> kind_of_path("/checkout"), kind_of_path("/assets/index-BX4CeNGm.js")
     ('page', 'subresource')
@@ -250,26 +232,26 @@ def kind_of_path(path: str) -> str:
 def environ_of(
     target: str, *, method: str, kind: str | None, cookies: Iterable[str], headers: Iterable[str]
 ) -> tuple[WSGIEnvironment, str]:
-    """Return a request as a WSGI server passes it on, and the kind of client that sends it.
+    """Return the WSGI environment of a request, and its kind of client.
 
     Args:
-        target: The path, with its query if it has one; or a URL.
+        target: The path and query, or a URL.
         method: The method.
-        kind: One of ``HEADERS``; None as the path suggests.
-        cookies: Cookies, "name=value" each.
-        headers: Header lines, "Name: value" each. They replace those that the kind of client sends.
+        kind: A key of ``HEADERS``; None: depends on the path.
+        cookies: The cookies, as "name=value".
+        headers: The header lines, as "Name: value". They replace those of the client.
 
     Raises:
-        click.UsageError: one of these is none.
+        click.UsageError: an argument has the wrong form.
 
     >>> environ, kind = environ_of("/caf%C3%A9?x=1", method="GET", kind=None, cookies=["a=1", "b=2"], headers=[])
     >>> environ["QUERY_STRING"], environ["HTTP_COOKIE"], environ["HTTP_SEC_FETCH_DEST"], kind
     ('x=1', 'a=1; b=2', 'document', 'page')
     """
-    # "//a/b" is a path here, as it is in a request, and no host.
+    # "//a/b" is a path here, as in a request, not a host.
     url = urlsplit(f"//localhost{target}" if target.startswith("/") else target)
     if not url.path.startswith("/"):
-        raise click.UsageError(f"{target!r} is no path: write it from the host on, such as /checkout, or a whole URL")
+        raise click.UsageError(f"{target!r} is not a path. Write one such as /checkout, or a whole URL")
     chosen = kind or kind_of_path(url.path)
     sent = dict(HEADERS[chosen])
     if chosen in (SUBRESOURCE, CROSS_ORIGIN):
@@ -304,12 +286,12 @@ def _destination(path: str) -> tuple[str, str]:
 def _header(line: str) -> tuple[str, str]:
     name, colon, value = line.partition(":")
     if not colon or not name.strip() or set(name.strip()) & set(" \t\r\n"):
-        raise click.UsageError(f"{line!r} is no header: write 'Name: value'")
+        raise click.UsageError(f"{line!r} is not a header. Write 'Name: value'")
     return name.strip(), wsgi_text(value.strip())
 
 
 def _cookie(pair: str) -> str:
     name, equals, _ = pair.partition("=")
     if not equals or not name.strip():
-        raise click.UsageError(f"{pair!r} is no cookie: write name=value")
+        raise click.UsageError(f"{pair!r} is not a cookie. Write name=value")
     return wsgi_text(pair.strip())

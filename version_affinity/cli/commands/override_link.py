@@ -1,4 +1,4 @@
-"""``override-link``: make a link, and a header's value, that show one version for a while."""
+"""``override-link``: create a link, and a header, that show one version for a limited time."""
 
 from __future__ import annotations
 
@@ -10,18 +10,16 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import click
 
 from version_affinity.cli.application import app_option, load_affinity
-from version_affinity.cli.context import current_target, target_options
+from version_affinity.cli.context import command, current_target
 from version_affinity.cli.errors import RefusedError
-from version_affinity.cli.groups import command
-from version_affinity.cli.options import DURATION, form
-from version_affinity.cli.terminal.output import emit, json_option, say, styled, warn
+from version_affinity.cli.options import DURATION, checked_by
+from version_affinity.cli.terminal.output import emit, say, styled, warn
 from version_affinity.cli.terminal.text import listed
 from version_affinity.decision.overrides import DEFAULT_HEADERS, sign_override
 from version_affinity.deployment import check_name, check_version_id
 from version_affinity.errors import ConfigurationError
 from version_affinity.releases.times import format_duration
-from version_affinity.responses.override_links import check_base, check_own_path
-from version_affinity.responses.override_links import override_link as make_link
+from version_affinity.responses.override_links import check_base, check_own_path, override_link
 
 from .completion import complete_version
 
@@ -29,12 +27,12 @@ if TYPE_CHECKING:
     from collections.abc import Collection
     from datetime import timedelta
 
-#: Holds the secret: on a command line it would be in the shell's history and in the list of processes.
+#: Holds the secret. An option would be visible in the shell's history and in the list of processes.
 SECRET: Final = "VERSION_AFFINITY_OVERRIDE_SECRET"  # noqa: S105 - the name of a variable
 
 
 class _Signer(NamedTuple):
-    """What signs, for which application, and the versions that it can force; None where these are not known."""
+    """The name and the secret of an application, and its deployed versions; None if these are not known."""
 
     name: str
     secret: str | bytes
@@ -43,30 +41,30 @@ class _Signer(NamedTuple):
 
 def _check_lifetime(expires: timedelta) -> None:
     if not expires:
-        raise ConfigurationError("it would have expired when it is made: write a length of time such as 30m or 12h")
+        raise ConfigurationError("the link would expire at once. Write a duration such as 30m or 12h")
 
 
-@command("override-link")
-@click.argument("version", callback=form(check_version_id), shell_complete=complete_version)
+@command()
+@click.argument("version", callback=checked_by(check_version_id), shell_complete=complete_version)
 @click.option(
     "--expires",
     type=DURATION,
     metavar="DURATION",
     default="1h",
     show_default=True,
-    callback=form(_check_lifetime),
-    help="Until when it counts: 30m, 12h.",
+    callback=checked_by(_check_lifetime),
+    help="How long the link is valid, such as 30m or 12h.",
 )
-@click.option("--path", default="/", show_default=True, callback=form(check_own_path), help="Where the link leads.")
+@click.option("--path", default="/", show_default=True, callback=checked_by(check_own_path), help="The page to open.")
 @click.option(
-    "--base", default="", metavar="URL", callback=form(check_base), help="The site, such as https://shop.example."
+    "--base", default="", metavar="URL", callback=checked_by(check_base), help="The site, such as https://shop.example."
 )
-@click.option("--secret-file", type=click.Path(exists=True, dir_okay=False), help="A file that holds the secret.")
-@click.option("--name", callback=form(check_name), help="The application's name.  [default: that of the releases]")
+@click.option("--secret-file", type=click.Path(exists=True, dir_okay=False), help="A file that contains the secret.")
+@click.option(
+    "--name", callback=checked_by(check_name), help="The name of the front end.  [default: as in the releases]"
+)
 @app_option
-@target_options()
-@json_option
-def override_link(
+def override_link_command(
     version: str,
     expires: timedelta,
     path: str,
@@ -76,24 +74,27 @@ def override_link(
     app: str | None,
     as_json: bool,
 ) -> None:
-    """Make a link that shows VERSION to whoever opens it, until it expires; and a header's value that does the same.
+    """Create a link that shows VERSION to everyone who opens it, until it expires.
 
       version-affinity override-link v2 --base https://shop.example
       version-affinity override-link v2 --expires 30m --path /checkout --secret-file /run/secrets/override
       version-affinity override-link v2 --app shop:app
 
-    It is for an application with an override_secret, which is read from the variable VERSION_AFFINITY_OVERRIDE_SECRET,
-    from a file, or from the application itself. The version must be in the deployment when the link is opened; at 0 %
-    will do.
+    It also prints a request header with the same effect.
+
+    The application needs an override_secret. The command takes the same secret from the environment variable
+    VERSION_AFFINITY_OVERRIDE_SECRET, from --secret-file, or from the application itself (--app).
+
+    The version must be in the deployment when the link is opened; 0 % is enough.
     """
     signer = _signer(name, secret_file, app)
     seconds = expires.total_seconds()
-    link = make_link(version, name=signer.name, secret=signer.secret, lifetime=seconds, path=path, base=base)
+    link = override_link(version, name=signer.name, secret=signer.secret, lifetime=seconds, path=path, base=base)
     value = sign_override(version, name=signer.name, secret=signer.secret, lifetime=seconds)
     if signer.deployed is not None and version not in signer.deployed:
         warn(
-            f"{version} is not in the deployment ({listed(signer.deployed)}), and the link does nothing until it is: "
-            f"deploy it, at 0 % if nobody else is to get it",
+            f"{version} is not in the deployment ({listed(signer.deployed)}), so the link has no effect yet. Deploy "
+            "the version first; at 0 %, only overrides reach it",
         )
     if as_json:
         emit({"version": version, "link": link, "header": DEFAULT_HEADERS[0], "value": value, "seconds": seconds})
@@ -102,23 +103,23 @@ def override_link(
     say()
     say(f"{DEFAULT_HEADERS[0]}: {value}")
     say()
-    say(styled(f"Both show {version} for {format_duration(expires)}, to whoever has them.", "faint"))
+    say(styled(f"Both show {version} for {format_duration(expires)}, to everyone who has them.", "faint"))
 
 
 def _signer(name: str | None, secret_file: str | None, app: str | None) -> _Signer:
     target = current_target()
-    given = _given(secret_file)
+    given = _given_secret(secret_file)
     load = target.application if app is None else partial(load_affinity, app)
     if load is not None and (app is not None or given is None):
         affinity = load()
         secret = given or affinity.override_secret
         if secret is None:
-            raise RefusedError("the application has no override_secret: give it one, and links can be signed")
+            raise RefusedError("the application has no override_secret: links cannot be signed without one")
         return _Signer(name or affinity.deployment.name, secret, affinity.deployment.percentages)
     if given is None:
         raise RefusedError(
-            f"there is no secret to sign with: set {SECRET}, or name a file or the application that has it "
-            "(--secret-file, --app)",
+            f"there is no secret to sign with: set {SECRET}, or name a file that contains it (--secret-file) or the "
+            "application (--app)",
         )
     if name is not None:
         return _Signer(name, given, None)
@@ -126,8 +127,8 @@ def _signer(name: str | None, secret_file: str | None, app: str | None) -> _Sign
     return _Signer(target.directory().name, given, entries[-1].percentages if entries else ())
 
 
-def _given(secret_file: str | None) -> str | None:
-    """Return the secret of the file or the variable, None without either."""
+def _given_secret(secret_file: str | None) -> str | None:
+    """Return the secret of the file or the environment; None without both."""
     if secret_file is None:
         return os.environ.get(SECRET) or None
     secret = Path(secret_file).read_text("utf-8").strip()

@@ -1,4 +1,4 @@
-"""``retention``: how long versions stay known, for the application and for all commands."""
+"""``retention``: show or change how long versions stay known."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
 
-from version_affinity.cli.context import command_line, current_target, target_options
+from version_affinity.cli.context import command, command_line, current_target
 from version_affinity.cli.errors import RefusedError
-from version_affinity.cli.groups import command
 from version_affinity.cli.options import AGE, NO_AGE
-from version_affinity.cli.terminal.output import emit, json_option, note, say, styled, warn
+from version_affinity.cli.terminal.output import emit, note, say, styled, warn
 from version_affinity.cli.terminal.prompts import confirm, yes_option
 from version_affinity.cli.terminal.text import counted, listed
 from version_affinity.releases.store.directory import RetentionConflictError
@@ -30,54 +29,38 @@ if TYPE_CHECKING:
 
 
 def retention_options(command: _Decorated) -> _Decorated:
-    """Give a command the options ``--keep`` and ``--younger-than``, each None where it is not given."""
+    """Give a command the options ``--keep`` and ``--younger-than``, which are None if they are not given."""
     keep = click.option(
-        "--keep", type=click.IntRange(0), metavar="N", help="The last so many versions stay known that had users."
+        "--keep", type=click.IntRange(0), metavar="N", help="How many of the most recently used versions stay known."
     )
     younger_than = click.option(
         "--younger-than",
         type=AGE,
         metavar="DURATION",
-        help="So do all that were in use, or uploaded, within this time: 30d. 'none': no others.",
+        help="Versions that were used or uploaded within this time stay known too, such as 30d. 'none': no others.",
     )
     return keep(younger_than(command))
 
 
-def changed(retention: Retention, keep: int | None, age: Age | None) -> Retention:
-    """Return a retention with what options say of it.
-
-    Args:
-        retention: What holds where they say nothing.
-        keep: How many versions stay; None where that is not given.
-        age: For how long the others stay, "none" for no time; None where that is not given.
-    """
+def retention_with(retention: Retention, keep: int | None, age: Age | None) -> Retention:
+    """Return a retention changed by the options that are given (not None)."""
     younger_than = retention.younger_than if age is None else None if age == NO_AGE else age
     return Retention(retention.keep if keep is None else keep, younger_than)
 
 
 def check_usable(directory: ReleasesDirectory, keep: int | None, age: Age | None, remedy: str) -> None:
-    """Check that the settings say how long versions stay known, or else the options do.
-
-    Args:
-        directory: The releases directory.
-        keep: What the options say, as in ``changed``.
-        age: Likewise.
-        remedy: What to write: "--keep 10 --younger-than none".
-
-    Raises:
-        RefusedError: neither do.
-    """
+    """Raise ``RefusedError`` if the settings have an error and the options do not replace both values."""
     if directory.retention_error and (keep is None or age is None):
-        raise RefusedError(f"{directory.retention_error}; or name both, as in {command_line(remedy)}")
+        raise RefusedError(f"{directory.retention_error}; or give both options, as in {command_line(remedy)}")
 
 
 class _Change(NamedTuple):
-    """A change of the retention, which may be none.
+    """A change of the retention, possibly none.
 
     Attributes:
-        before: What holds until now.
-        after: What is to hold.
-        plans: Which versions are known by each; None where nobody knows how the versions stand.
+        before: The current retention.
+        after: The new retention.
+        plans: The known versions under each; None if the states of the versions are unknown.
     """
 
     before: Retention
@@ -86,7 +69,7 @@ class _Change(NamedTuple):
 
     @property
     def forgotten(self) -> list[str]:
-        """The versions that are known no longer by it."""
+        """The versions that are no longer known after the change."""
         if self.plans is None:
             return []
         before, after = self.plans
@@ -94,61 +77,38 @@ class _Change(NamedTuple):
 
     @property
     def may_forget(self) -> bool:
-        """Whether versions are known no longer by it, or, where nobody knows how they stand, may not be."""
+        """Whether versions are no longer known after the change, as far as this can be known."""
         if self.plans is not None:
             return bool(self.forgotten)
         ages = [retention.younger_than or timedelta() for retention in (self.before, self.after)]
         return self.after.keep < self.before.keep or ages[1] < ages[0]
 
 
-def _planned(
-    directory: ReleasesDirectory, entries: Sequence[Entry] | None, keep: int | None, younger_than: Age | None
-) -> _Change:
-    before = directory.retention
-    after = changed(before, keep, younger_than)
-    if entries is None:
-        return _Change(before, after, None)
-    return _Change(before, after, (prune_plan(directory, entries, before), prune_plan(directory, entries, after)))
-
-
-def _ask(change: _Change) -> None:
-    """Ask whether versions are to be known no longer."""
-    forgotten = change.forgotten
-    if forgotten:
-        verb, whose = ("is", "its") if len(forgotten) == 1 else ("are", "their")
-        named = listed(styled(version, "version") for version in forgotten)
-        note(f"{named} {verb} known no longer then: {whose} open pages miss their files, within a second.")
-    else:
-        note("How the versions stand is not known: open pages of some may miss their files, within a second.")
-    question = f"Change the retention from {change.before.in_words()} to {change.after.in_words()}?"
-    confirm(question, "nothing is changed", yes=False)
-
-
 @command()
 @retention_options
-@click.option("--dry-run", is_flag=True, help="Show what would change, and leave it at that.")
+@click.option("--dry-run", is_flag=True, help="Show the change and do not make it.")
 @yes_option
-@target_options()
-@json_option
 def retention(keep: int | None, younger_than: Age | None, dry_run: bool, yes: bool, as_json: bool) -> None:
-    """Show how long versions stay known that are no longer deployed, or change it.
+    """Show or change how long versions stay known after their deployment.
 
       version-affinity retention
       version-affinity retention --keep 20 --younger-than 30d
       version-affinity retention --younger-than none --dry-run
       version-affinity retention --keep 5 -y
 
-    It stands in affinity.json, and all go by it: the application, which follows it without a restart, and every
-    command. What an option does not name stays. Where each host has a disk of its own, change it on each.
+    Open pages still get the files of a known version.
 
-    It asks where versions would be known no longer, as their open pages miss their files at once.
+    The setting is stored in affinity.json, and the application follows it without a restart. A value without an option
+    does not change. If each host has its own disk, change the setting on each host.
 
-    Whatever it says, a version stays known while it is in the current deployment, while a rollback may return to it,
-    and for a day after its last users. Nothing is removed before `prune` is run.
+    The command asks for confirmation if versions would no longer be known: their open pages lose their files at once.
+
+    In any case, a version stays known while it is in the current deployment, while a rollback may return to it, and for
+    a day after its last users. Only "prune" removes versions.
     """
     target = current_target()
     directory = target.directory()
-    entries = target.last_known()
+    entries = target.last_known_entries()
     while True:
         check_usable(directory, keep, younger_than, "retention --keep 10 --younger-than none")
         change = _planned(directory, entries, keep, younger_than)
@@ -159,7 +119,7 @@ def retention(keep: int | None, younger_than: Age | None, dry_run: bool, yes: bo
         try:
             directory.change_retention(change.after, expected=change.before)
         except RetentionConflictError as error:
-            warn(f"somebody has changed it meanwhile: {error}")  # which stays, where it is not named here
+            warn(f"another person has changed it in the meantime: {error}")
             continue
         break
     if as_json:
@@ -176,35 +136,59 @@ def retention(keep: int | None, younger_than: Age | None, dry_run: bool, yes: bo
             }
         )
         return
-    _tell(directory.name, change.before, change.after)
-    if change.plans is not None:
-        _tell_versions(change.forgotten, *change.plans)
+    _show(directory.name, change)
     if dry_run:
         say()
         say(styled("Nothing is changed: this was a dry run.", "strong"))
 
 
-def _tell(name: str, before: Retention, now: Retention) -> None:
-    was = "" if now == before else f" (it was: {before.in_words()})"
+def _planned(
+    directory: ReleasesDirectory, entries: Sequence[Entry] | None, keep: int | None, younger_than: Age | None
+) -> _Change:
+    before = directory.retention
+    after = retention_with(before, keep, younger_than)
+    if entries is None:
+        return _Change(before, after, None)
+    return _Change(before, after, (prune_plan(directory, entries, before), prune_plan(directory, entries, after)))
+
+
+def _ask(change: _Change) -> None:
+    """Ask for confirmation that versions are no longer known."""
+    forgotten = change.forgotten
+    if forgotten:
+        whose = "its" if len(forgotten) == 1 else "their"
+        named = listed(styled(version, "version") for version in forgotten)
+        note(f"{named} would no longer be known: {whose} open pages lose their files within a second.")
+    else:
+        note("The states of the versions are unknown: some open pages may lose their files within a second.")
+    question = f"Change the retention from {change.before.in_words()} to {change.after.in_words()}?"
+    confirm(question, "nothing is changed", yes=False)
+
+
+def _show(name: str, change: _Change) -> None:
+    now = change.after
+    was = "" if now == change.before else f" (before: {change.before.in_words()})"
     say(f"Retention of {styled(name, 'strong')}: {styled(now.in_words(), 'strong')}{was}")
     say()
-    say("Known are what is deployed, what a rollback may return to, and what had users within a day; and")
+    say("These versions are known:")
+    say("  those in the current deployment")
+    say("  those that a rollback may return to")
+    say("  those that had users within the last day")
     if now.keep:
         last, upload = ("one", "upload") if now.keep == 1 else (f"{now.keep}", f"{now.keep} uploads")
-        say(f"  the last {last} that had users, and the last {upload} that never had any")
+        say(f"  the last {last} that had users, and the last {upload} that never had users")
     if now.younger_than is not None:
-        say(f"  what was in use, or uploaded, less than {format_duration(now.younger_than)} ago")
-    if not now.keep and now.younger_than is None:
-        say("  no others")
-
-
-def _tell_versions(forgotten: Sequence[str], before: PrunePlan, after: PrunePlan) -> None:
+        say(f"  those that were used or uploaded less than {format_duration(now.younger_than)} ago")
+    if change.plans is None:
+        return
+    before, after = change.plans
     say()
     for what, versions in (
-        ("No longer known", forgotten),
+        ("No longer known", change.forgotten),
         ("Known again", [version for version in after.kept if version not in before.kept]),
     ):
         if versions:
             say(f"{what}: {listed(styled(version, 'version') for version in versions)}")
-    can_go = f"; the others can go: {command_line('prune --dry-run')}" if after.removed else ""
-    say(f"{len(after.kept):,} of {counted(len(after.kept) + len(after.removed), 'version')} are known{can_go}")
+    count = len(after.kept) + len(after.removed)
+    others = f"; the others can be removed: {command_line('prune --dry-run')}" if after.removed else ""
+    say(f"{len(after.kept):,} of {counted(count, 'version')} {'is' if len(after.kept) == 1 else 'are'} known{others}")

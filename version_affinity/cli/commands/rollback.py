@@ -1,4 +1,4 @@
-"""``rollback``: give everybody an earlier version again."""
+"""``rollback``: give an earlier version to all users again."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from version_affinity.cli.context import command_line, current_target
+from version_affinity.cli.context import command, command_line, current_target
 from version_affinity.cli.errors import RefusedError
-from version_affinity.cli.groups import command
-from version_affinity.cli.options import form
-from version_affinity.cli.plan import Order, carry_out, check_expected, order_options, plan, tell_unchanged
+from version_affinity.cli.options import checked_by
+from version_affinity.cli.plan import DeployOptions, carry_out, check_expected, deploy_options, make_plan, say_unchanged
 from version_affinity.cli.terminal.text import shares
 from version_affinity.deployment import check_version_id
 from version_affinity.releases.store.retention import rollback_target
@@ -26,36 +25,37 @@ if TYPE_CHECKING:
 
 @command()
 @click.argument(
-    "version", metavar="[ID]", required=False, callback=form(check_version_id), shell_complete=complete_version
+    "version", metavar="[ID]", required=False, callback=checked_by(check_version_id), shell_complete=complete_version
 )
-@order_options
-def rollback(version: str | None, order: Order) -> None:
-    """Give everybody an earlier version again: the one that last had 100 %, or the version ID.
+@deploy_options
+def rollback(version: str | None, options: DeployOptions) -> None:
+    """Give an earlier version to all users again: the version ID, or the one that had 100 % before.
 
       version-affinity rollback
       version-affinity rollback v1 -m "Payment fails"
 
-    It is a new deployment, with a revision of its own. Every user whom the deployments since have moved gets exactly
-    the version from before. Pages of the others stay whole: their files are still served. Where everybody has the
-    version already, nothing is deployed. Live hosts that lack it are waited for, as by "versions deploy".
+    A rollback is a new deployment with its own revision. Users who were moved get back the version that they had. Open
+    pages of other versions keep working: their files are still served.
+
+    It refuses for the same reasons as "versions deploy". If all users have the version already, it changes nothing.
     """
     target = current_target()
     log = target.open_log()
     entries = log.read()
-    check_expected(entries, order.expect)
+    check_expected(entries, options.expect)
     earlier, reason = _target(entries) if version is None else (version, f"Rollback to {version}")
     percentages = {earlier: 100.0}
     is_unchanged = bool(entries) and entries[-1].percentages == percentages
-    order = replace(order, message=order.message or reason, wait=0 if is_unchanged else order.wait)
-    planned = plan(target, log, entries, percentages, order)
+    options = replace(options, message=options.message or reason, wait=0 if is_unchanged else options.wait)
+    planned = make_plan(target, log, entries, percentages, options)
     if is_unchanged:
-        tell_unchanged(planned, earlier, order)
+        say_unchanged(planned, earlier, options)
     else:
-        carry_out(planned, log, order, "Roll back?")
+        carry_out(planned, log, options, "Roll back?")
 
 
 def _target(entries: Sequence[Entry]) -> tuple[str, str]:
-    """Return the version that a rollback returns to, and what the log says of that."""
+    """Return the version to return to, and the message for the log."""
     target = rollback_target(entries)
     if target is None:
         now = f"now: {shares(entries[-1].percentages)}" if entries else "nothing is deployed yet"

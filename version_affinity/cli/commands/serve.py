@@ -1,4 +1,4 @@
-"""``serve``: serve builds, or the releases, on this machine."""
+"""``serve``: serve builds or releases on this machine, and print a line for each request."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
+from werkzeug.wsgi import ClosingIterator
 
-from version_affinity.cli.context import current_target, target_options
+from version_affinity.cli.context import command, current_target
 from version_affinity.cli.errors import RefusedError, missing_extra
-from version_affinity.cli.groups import command
-from version_affinity.cli.options import form, middleware_options, serving_options
-from version_affinity.cli.specs import Spec, deployment_of, parse_spec, parse_tag_spec
-from version_affinity.cli.terminal.output import aligned, emit_line, json_option, say, styled
+from version_affinity.cli.options import checked_by, middleware_options, serving_options
+from version_affinity.cli.specs import Spec, deployment_of, parse_directory_spec, parse_spec
+from version_affinity.cli.terminal.output import emit_line, say, say_rows, styled
 from version_affinity.cli.terminal.text import shares
 from version_affinity.decision.decider import BUCKET, DECISION
 from version_affinity.decision.keys import Cookie, Header
@@ -42,30 +42,29 @@ if TYPE_CHECKING:
     from version_affinity.deployment import Deployment
 
 _THREADS: Final = 8
-
 _BACKLOG: Final = 128
-
-_ANYWHERE: Final = ("0.0.0.0", "::")  # noqa: S104 - what somebody has typed
+_ANYWHERE: Final = ("0.0.0.0", "::")  # noqa: S104 - the user's choice
+_COLOURS: Final = {"2": "good", "3": "strong", "4": "warning", "5": "bad"}
+_REASON_WIDTH: Final = 34
+_ID_WIDTH: Final = 8
 
 
 @command()
 @click.argument("builds", metavar="[BUILD[@PERCENTAGE]]...", nargs=-1)
 @click.option(
-    "--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0 takes one that is free."
+    "--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="The port. 0: any free port."
 )
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option(
     "--name",
-    default="serve",  # not an application's: the two would share the cookie on this host
+    default="serve",  # differs from an application's name, with which it would share the cookie on this host
     show_default=True,
-    callback=form(check_name),
-    help="The name of the application, where builds are given. It is part of the hash.",
+    callback=checked_by(check_name),
+    help="The name of the front end, if builds are given. It is part of the hash.",
 )
-@click.option("--autorefresh", is_flag=True, help="Look at every request whether a build has changed.")
-@click.option("--allow-source", is_flag=True, help="Serve builds that look like a project's source directory.")
+@click.option("--autorefresh", is_flag=True, help="Check at each request whether the files of a build have changed.")
+@click.option("--allow-source", is_flag=True, help="Serve directories that look like a project's source directory.")
 @serving_options
-@target_options()
-@json_option
 def serve(
     builds: tuple[str, ...],
     port: int,
@@ -79,41 +78,41 @@ def serve(
     prefix: str,
     as_json: bool,
 ) -> None:
-    """Serve builds on this machine, by percentage, as an application would; no application is needed.
+    """Serve builds or releases on this machine, by percentage, without an application. It is not meant for production.
 
       version-affinity serve dist/
       version-affinity serve builds/v1@90% builds/v2@10% --spa
       version-affinity serve --key cookie:session_id --port 0
 
-    A build's id is its directory's name. Without a build, the releases are served, and followed: a deployment shows at
-    once. Every request gets a line: when, the status, the version and why it got that, how long it took, and what was
-    asked for.
+    The id of a build is the name of its directory. Without BUILD, it serves the releases and follows deployments.
+
+    It prints a line for each request: time, status, version, the reason for the version, duration, method and path.
     """
     try:
         from waitress import create_server  # type: ignore[import-untyped] # noqa: PLC0415 - an extra
     except ImportError:
         raise RefusedError(missing_extra("serve", "serve")) from None
-    # A page loads more at once than there are threads, and on a machine of one's own that is nothing to worry about.
+    # A page loads more files at once than there are threads: no reason for warnings on a developer's machine.
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)
     options = middleware_options(keys, spa=spa, app_first=app_first, prefix=prefix)
     options["allow_source"] = allow_source
-    affinity, source = _made(builds, name, options, autorefresh=autorefresh)
+    affinity, source = _middleware(builds, name, options, autorefresh=autorefresh)
     with _listening(host, port) as listener:
-        where = listener.getsockname()[1]
+        actual_port = listener.getsockname()[1]
         shown = "localhost" if host in _ANYWHERE else f"[{host}]" if ":" in host else host
-        url = f"http://{shown}:{where}{prefix.rstrip('/')}/"
+        url = f"http://{shown}:{actual_port}{prefix.rstrip('/')}/"
         deployment = affinity.deployment
         if as_json:
             emit_line({"url": url, "name": deployment.name, "percentages": dict(deployment.percentages)})
         else:
-            banner(url, deployment, keys or (Header("Version-Key"),))
+            _say_banner(url, deployment, keys or (Header("Version-Key"),))
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of waitress, on sockets that it did not make
+            warnings.simplefilter("ignore")  # waitress warns about a socket that it did not create
             server: Any = create_server(
-                AccessLines(affinity, as_json=as_json), sockets=[listener], threads=_THREADS, ident=None
+                RequestLog(affinity, as_json=as_json), sockets=[listener], threads=_THREADS, ident=None
             )
-        with _terminable():
-            server.run()  # until KeyboardInterrupt, after which it ends its threads
+        with _sigterm_as_interrupt():
+            server.run()  # returns after KeyboardInterrupt, when its threads have ended
         server.close()
         for channel in list(server.active_channels.values()):
             channel.handle_close()
@@ -121,22 +120,22 @@ def serve(
         source.close()
     if not as_json:
         say()
-        say("Ended.")
+        say("Stopped.")
 
 
-def _made(
+def _middleware(
     builds: Sequence[str], name: str, options: dict[str, Any], *, autorefresh: bool
 ) -> tuple[VersionAffinity, Releases | None]:
-    """Return what is served, and what is followed, None for nothing."""
+    """Return the middleware, and the releases that it follows."""
     if not builds:
         target = current_target()
-        # Nobody else is served here: no deployment has to wait for what this host lacks.
+        # This is not a production host: deployments must not wait for versions that it lacks.
         releases = Releases(target.path, log=target.url, reports=False)
         return VersionAffinity(None, releases, **options), releases
     directories: dict[str, str] = {}
     specs = []
     for text in builds:
-        directory, share = parse_tag_spec(text)
+        directory, share = parse_directory_spec(text)
         version = parse_spec(Path(directory).resolve().name).version
         directories.setdefault(version, directory)
         specs.append(Spec(version, share))
@@ -148,19 +147,15 @@ def _made(
 
 @contextmanager
 def _listening(host: str, port: int) -> Iterator[socket.socket]:
-    """Listen while the block lasts.
-
-    Raises:
-        RefusedError: the address cannot be had.
-    """
+    """Listen on a socket while the block runs."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         listener = socket.create_server((host, port), family=family, backlog=_BACKLOG)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise RefusedError(
-                f"port {port} is taken by another program: choose another, as in --port {port + 1}, or --port 0 for "
-                "one that is free",
+                f"port {port} is in use by another program. Choose another one, as in --port {port + 1}, or --port 0 "
+                "for any free port",
             ) from None
         raise RefusedError(f"cannot listen at --host {host} --port {port}: {error.strerror or error}") from None
     with listener:
@@ -168,85 +163,84 @@ def _listening(host: str, port: int) -> Iterator[socket.socket]:
 
 
 @contextmanager
-def _terminable() -> Iterator[None]:
-    """End the server on SIGTERM as on SIGINT."""
+def _sigterm_as_interrupt() -> Iterator[None]:
+    """Turn SIGTERM into KeyboardInterrupt while the block runs."""
 
-    def end(_signal: int, _frame: object) -> None:
+    def interrupt(_signal: int, _frame: object) -> None:
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, end)
+    before = signal.signal(signal.SIGTERM, interrupt)
     try:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
 
 
-_COLOURS: Final = {"2": "good", "3": "strong", "4": "warning", "5": "bad"}
+def _say_banner(url: str, deployment: Deployment, keys: Iterable[KeySource]) -> None:
+    """Print the URL, and commands that request one version or another."""
+    say(f"{styled(deployment.name, 'strong')}: {shares(deployment.percentages)}")
+    say()
+    say(f"  {styled(url, 'strong')}")
+    say()
+    version = list(deployment.percentages)[-1]
+    rows = [[f"curl -i {url} -H 'Version-Override: {version}'", f"forces {version}"]]
+    for source in keys:
+        if isinstance(source, Cookie | Header):
+            header = f"Cookie: {source.name}=alice" if isinstance(source, Cookie) else f"{source.name}: alice"
+            rows.append([f"curl -i {url} -H '{header}'", "always the same user"])
+    say_rows(rows)
+    say()
+    say(styled("Press Ctrl+C to stop.", "faint"))
 
-_WIDTH: Final = 34
 
-_ID_WIDTH: Final = 8
-
-_MILLISECONDS: Final = 1000
-
-
-class AccessLines:
-    """A WSGI application that prints a line for each request to another one.
-
-    Args:
-        affinity: The application.
-        as_json: Whether the lines are JSON.
-    """
+class RequestLog:
+    """A WSGI application that passes requests on, and prints a line for each one when its response has been sent."""
 
     def __init__(self, affinity: VersionAffinity, *, as_json: bool) -> None:
         self._affinity = affinity
-        self._write = _line_of_json if as_json else self._line
-        # The longest reason of a browser's ordinary request.
-        self._width = max(_WIDTH, len(f"{BUCKET} cookie:version-affinity-{affinity.deployment.name}"))
-        self._printing = threading.Lock()  # a line at a time
+        self._write = emit_line if as_json else self._say_line
+        # The longest reason of an ordinary request from a browser.
+        self._width = max(_REASON_WIDTH, len(f"{BUCKET} cookie:version-affinity-{affinity.deployment.name}"))
+        self._printing = threading.Lock()
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """Answer a request, and print its line when the answer was sent."""
+        """Answer a request."""
         began = time.perf_counter()
-        # Before it is changed by whoever answers.
-        asked = {"method": environ["REQUEST_METHOD"], "target": _target(environ)}
-        told: dict[str, Any] = {"status": 0, "served": ""}
+        # The application may change the environ.
+        target = environ.get("REQUEST_URI") or environ.get("PATH_INFO", "")
+        line: dict[str, Any] = {"method": environ["REQUEST_METHOD"], "target": target, "status": 0, "served": ""}
 
         def start(
             status: str, headers: list[tuple[str, str]], exc_info: OptExcInfo | None = None
         ) -> Callable[[bytes], object]:
-            told["status"] = int(status[:3])
-            told["served"] = next((_served(value) for name, value in headers if name == TRACE), "")
+            line["status"] = int(status[:3])
+            line["served"] = next((_served(value) for name, value in headers if name == TRACE), "")
             return (
                 start_response(status, headers, exc_info) if exc_info is not None else start_response(status, headers)
             )
 
-        body = self._affinity(environ, start)
-        return _Body(body, lambda: self._tell(environ, asked, told, time.perf_counter() - began))
+        return ClosingIterator(self._affinity(environ, start), lambda: self._finish(environ, line, began))
 
-    def _tell(self, environ: WSGIEnvironment, asked: dict[str, str], told: dict[str, Any], seconds: float) -> None:
+    def _finish(self, environ: WSGIEnvironment, line: dict[str, Any], began: float) -> None:
         decision = environ.get(DECISION)
-        if decision is None:
-            # A fingerprinted file: nothing was decided.
-            served = self._affinity.explain(environ).served
-            version, reason, source, refused = served, "name", "", ""
+        if decision is None:  # a fingerprinted file needs no decision
+            version, reason, source, refused = self._affinity.explain(environ).served, "name", "", ""
         else:
             version, reason, source, refused = decision
         line = {
             "time": datetime.now().astimezone().isoformat(timespec="milliseconds"),
-            **asked,
-            "status": told["status"],
+            **line,
             "version": version,
-            "served": told["served"] or version,
+            "served": line["served"] or version,
             "reason": reason,
             "source": source,
             "refused": refused,
-            "milliseconds": round(seconds * _MILLISECONDS, 2),
+            "milliseconds": round((time.perf_counter() - began) * 1000, 2),
         }
         with self._printing:
             self._write(line)
 
-    def _line(self, line: dict[str, Any]) -> None:
+    def _say_line(self, line: dict[str, Any]) -> None:
         why = line["reason"] + (f" {line['source']}" if line["source"] else "")
         if line["served"] != line["version"]:
             why += f", rescued by {line['served']}"
@@ -254,74 +248,19 @@ class AccessLines:
             why += f", refused {line['refused']}"
         status = str(line["status"])
         longest = max(map(len, self._affinity.deployment.percentages))
-        say(
-            "  ".join(
-                (
-                    styled(line["time"][11:19], "faint"),
-                    styled(status, _COLOURS.get(status[0], "bad")),
-                    styled(f"{line['version']:<{max(longest, _ID_WIDTH)}}", "version"),
-                    f"{why:<{self._width}}",
-                    styled(f"{line['milliseconds']:>7.1f} ms", "faint"),
-                    f"{line['method']} {printable(line['target'])}",
-                )
-            )
+        cells = (
+            styled(line["time"][11:19], "faint"),
+            styled(status, _COLOURS.get(status[0], "bad")),
+            styled(f"{line['version']:<{max(longest, _ID_WIDTH)}}", "version"),
+            f"{why:<{self._width}}",
+            styled(f"{line['milliseconds']:>7.1f} ms", "faint"),
+            f"{line['method']} {printable(line['target'])}",
         )
-
-
-def _target(environ: WSGIEnvironment) -> str:
-    target: str = environ.get("REQUEST_URI") or environ.get("PATH_INFO", "")
-    return target
+        say("  ".join(cells))
 
 
 def _served(trace: str) -> str:
-    """Return the version that a trace says was served in place of the decided one; "" where it was that."""
+    """Return the version of a rescue from the trace header; "" if the decided version was served."""
     return next(
         (part.removeprefix("served=").strip('"') for part in trace.split(";") if part.startswith("served=")), ""
     )
-
-
-def _line_of_json(line: dict[str, Any]) -> None:
-    emit_line(line)
-
-
-class _Body:
-    """The body of an answer; calls back when it was sent."""
-
-    def __init__(self, body: Iterable[bytes], sent: Callable[[], None]) -> None:
-        self._body = body
-        self._sent = sent
-
-    def __iter__(self) -> Iterator[bytes]:
-        return iter(self._body)
-
-    def close(self) -> None:
-        close = getattr(self._body, "close", None)
-        try:
-            if close is not None:
-                close()
-        finally:
-            self._sent()
-
-
-def banner(url: str, deployment: Deployment, keys: Iterable[KeySource]) -> None:
-    """Print where it listens, and how to get one version or another.
-
-    Args:
-        url: Where.
-        deployment: Who gets what.
-        keys: Where version keys are.
-    """
-    say(f"{styled(deployment.name, 'strong')}: {shares(deployment.percentages)}")
-    say()
-    say(f"  {styled(url, 'strong')}")
-    say()
-    version = list(deployment.percentages)[-1]
-    rows = [[f"curl -i {url} -H 'Version-Override: {version}'", "forces a version"]]
-    for source in keys:
-        if isinstance(source, Cookie | Header):
-            header = f"Cookie: {source.name}=alice" if isinstance(source, Cookie) else f"{source.name}: alice"
-            rows.append([f"curl -i {url} -H '{header}'", "is the same user each time"])
-    for line in aligned(rows, indent="  "):
-        say(line)
-    say()
-    say(styled("Ctrl+C ends it.", "faint"))

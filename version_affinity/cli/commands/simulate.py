@@ -1,36 +1,26 @@
-"""``simulate``: tell who would move in a series of deployments."""
+"""``simulate``: show how many users planned deployments would move."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
-from version_affinity.cli.context import current_target, target_options
+from version_affinity.cli.context import command, current_target
 from version_affinity.cli.errors import RefusedError
-from version_affinity.cli.groups import command
 from version_affinity.cli.plan import show_movement
 from version_affinity.cli.specs import SpecError, deployment_of, parse_spec
-from version_affinity.cli.terminal.output import emit, json_option, say, styled
+from version_affinity.cli.terminal.output import emit, say, styled
 from version_affinity.cli.terminal.text import percent, shares
 from version_affinity.movement import movement
 
 from .completion import complete_version
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
-    from version_affinity.movement import Movement
+    from collections.abc import Iterable, Sequence
 
 _THEN: Final = "then"
-
-
-@dataclass(frozen=True, slots=True)
-class _Step:
-    percentages: Mapping[str, float]
-    moves: Movement
 
 
 @command()
@@ -38,42 +28,51 @@ class _Step:
     "specs", metavar="ID@PERCENTAGE... [then ID@PERCENTAGE...]...", nargs=-1, shell_complete=complete_version
 )
 @click.option(
-    "--from", "start", metavar="'ID@PERCENTAGE...'", multiple=True, help="Where it begins, instead of what is deployed."
+    "--from",
+    "start",
+    metavar="'ID@PERCENTAGE...'",
+    multiple=True,
+    help="Start with these percentages instead of the current deployment.",
 )
-@target_options()
-@json_option
 def simulate(specs: tuple[str, ...], start: tuple[str, ...], as_json: bool) -> None:
-    """Tell how many users would move from which version to which in a planned series of deployments.
+    """Show how many users a series of deployments would move, from which version to which. Nothing is deployed.
 
       version-affinity simulate v1@50% v2@50% then v2
       version-affinity simulate --from 'v1@90% v2@10%' v1@50% v2@50%
       version-affinity simulate --from v1 v2@10 v1 then v2@50 v1 then v2
 
-    It begins with the current deployment. The numbers are exact: they follow from the percentages, for any name and any
-    users. The least that any scheme moves stands beside them. With two versions it is what moves; with three or more,
-    percentages of which only one pays can also swap users between the others.
+    The series starts with the current deployment. The numbers are exact: they depend on the percentages only, not on
+    the users. Each step also shows the smallest number that is possible. With two versions, no more users move. With
+    three or more, some users can move between versions whose percentages have not changed.
     """
     steps = _series(specs)
-    begin = _start(start)
-    taken = [_Step(after, movement(before, after)) for before, after in pairwise([begin, *steps])]
-    overall = movement(begin, steps[-1])
-    moved = sum(step.moves.moved for step in taken)
+    first = _start(start)
+    moves = [movement(before, after) for before, after in pairwise([first, *steps])]
+    overall = movement(first, steps[-1])
+    moved = sum(step.moved for step in moves)
     if as_json:
-        emit(_document(begin, taken, moved, overall))
+        document = {
+            "from": dict(first),
+            "steps": [{"percentages": dict(after), **step.as_dict()} for after, step in zip(steps, moves, strict=True)],
+            "moved": round(moved, 9),
+            "minimum": round(sum(step.minimum for step in moves), 9),
+            "overall": overall.as_dict(),
+        }
+        emit(document)
         return
-    say(f"from    {shares(begin)}")
-    for number, step in enumerate(taken, 1):
+    say(f"from    {shares(first)}")
+    for number, (after, step) in enumerate(zip(steps, moves, strict=True), 1):
         say()
-        say(styled(f"step {number}  {shares(step.percentages)}", "strong"))
-        show_movement(step.moves, say)
-    if len(taken) > 1:
+        say(styled(f"step {number}  {shares(after)}", "strong"))
+        show_movement(step, say)
+    if len(moves) > 1:
         say()
-        say(f"In sum, {percent(moved)} of the users move, those who move twice counted twice.")
-        say(f"At the end, {percent(overall.moved)} have another version than at the beginning.")
+        say(f"In total, {percent(moved)} of the users move. A user who moves twice counts twice.")
+        say(f"At the end, {percent(overall.moved)} of the users have another version than at the start.")
 
 
 def _series(specs: Iterable[str]) -> list[dict[str, float]]:
-    """Return the deployments of a series."""
+    """Return the deployments between the words "then"."""
     parts: list[list[str]] = [[]]
     for word in specs:
         if word.lower() == _THEN:
@@ -81,26 +80,16 @@ def _series(specs: Iterable[str]) -> list[dict[str, float]]:
         else:
             parts[-1].append(word)
     if not all(parts):
-        raise SpecError("a deployment is missing: write what everybody gets, as in: simulate v1@50% v2@50% then v2")
+        raise SpecError("a deployment is missing. Write one before and after each 'then': v1@50% v2@50% then v2")
     return [deployment_of(map(parse_spec, part)) for part in parts]
 
 
 def _start(start: Sequence[str]) -> dict[str, float]:
-    """Return the deployment that a series begins with."""
+    """Return the deployment before the series."""
     words = " ".join(start).split()
     if words:
         return deployment_of(map(parse_spec, words))
     entries = current_target().open_log().read()
     if not entries:
-        raise RefusedError("nothing is deployed yet: say where it begins, as in --from v1")
+        raise RefusedError("nothing is deployed yet: name the percentages to start with, as in --from v1")
     return dict(entries[-1].percentages)
-
-
-def _document(begin: Mapping[str, float], taken: Sequence[_Step], moved: float, overall: Movement) -> dict[str, Any]:
-    return {
-        "from": dict(begin),
-        "steps": [{"percentages": dict(step.percentages), **step.moves.as_dict()} for step in taken],
-        "moved": round(moved, 9),
-        "minimum": round(sum(step.moves.minimum for step in taken), 9),
-        "overall": overall.as_dict(),
-    }

@@ -1,6 +1,6 @@
-"""What commands print: tables and colours on a terminal, plain lines elsewhere, JSON where it is asked for.
+"""What commands print: tables and colours on a terminal, plain lines elsewhere, JSON with ``--json``.
 
-Stdout is for what was asked for, stderr for everything else: progress, questions, warnings, reasons of a refusal.
+Results go to stdout. Progress, questions, warnings and errors go to stderr.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
 _GAP: Final = 2
-#: Of a column that is cut: a letter, and the dots that say so.
-_LEAST: Final = 4
-#: In the context of a command: whether it is to print JSON, and whether it has.
+#: The smallest width of a column that is cut: a letter and three dots.
+_NARROWEST: Final = 4
+# Keys of click's context: whether JSON was asked for, and whether it was printed.
 _AS_JSON: Final = "version_affinity.as_json"
 _HAS_JSON: Final = "version_affinity.has_json"
-#: The colours have one meaning each, in all commands.
+#: Each colour means the same in all commands.
 _STYLES: Final[dict[str, dict[str, Any]]] = {
     "good": {"fg": "green"},
     "bad": {"fg": "red"},
@@ -39,22 +39,38 @@ _STYLES: Final[dict[str, dict[str, Any]]] = {
 
 
 def is_terminal() -> bool:
-    """Tell whether stdout is a terminal."""
+    """Return whether stdout is a terminal."""
     return sys.stdout.isatty()
 
 
+def has_observer() -> bool:
+    """Return whether a person is watching: stderr is a terminal, and no script has asked for JSON."""
+    return sys.stderr.isatty() and not prints_json()
+
+
+def prints_json() -> bool:
+    """Return whether the running command has the option ``--json``."""
+    context = click.get_current_context(silent=True)
+    return context is not None and context.meta.get(_AS_JSON, False)
+
+
+def awaits_json(context: click.Context) -> bool:
+    """Return whether a command still has to print its JSON document."""
+    return context.meta.get(_AS_JSON, False) and not context.meta.get(_HAS_JSON, False)
+
+
 def styled(text: str, style: str) -> str:
-    """Return a text in a colour, which is taken out again where there is no terminal."""
+    """Return a text in a colour, which click removes where there is no terminal."""
     return click.style(text, **_STYLES[style])
 
 
 def say(text: str = "") -> None:
-    """Print a line, or several, of what was asked for."""
+    """Print a result to stdout."""
     click.echo(text)
 
 
 def note(text: str) -> None:
-    """Print a line to stderr: what helps, and was not asked for."""
+    """Print a hint to stderr."""
     click.echo(text, err=True)
 
 
@@ -63,53 +79,49 @@ def warn(text: str) -> None:
     note(f"{styled('Warning:', 'warning')} {printable(text, lines=True)}")
 
 
-def emit(document: object) -> None:
-    """Print a document as JSON. Letters beyond ASCII are escaped, so that it is the same in every locale."""
-    _printed()
-    click.echo(json.dumps(document, indent=2))
+def emit(document: object, *, indent: int | None = 2) -> None:
+    """Print a JSON document, in ASCII, so that it is the same in every locale."""
+    context = click.get_current_context(silent=True)
+    if context is not None:
+        context.meta[_HAS_JSON] = True
+    click.echo(json.dumps(document, indent=indent))
 
 
 def emit_line(document: object) -> None:
-    """Print a document as a line of JSON."""
-    _printed()
-    click.echo(json.dumps(document))
+    """Print a JSON document on one line."""
+    emit(document, indent=None)
 
 
-def _printed() -> None:
-    context = click.get_current_context(silent=True)  # another thread has none
-    if context is not None:
-        context.meta[_HAS_JSON] = True
-
-
-def awaits_json(context: click.Context) -> bool:
-    """Tell whether a command was to print JSON, and has not."""
-    return context.meta.get(_AS_JSON, False) and not context.meta.get(_HAS_JSON, False)
-
-
-def table(
+def say_table(
     header: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[int] = (), flexible: Sequence[int] = ()
 ) -> None:
-    """Print a table: aligned and with a header on a terminal; elsewhere, a line for each row, its cells behind tabs.
+    """Print a table with a header on a terminal; elsewhere, one line per row with tabs between the cells.
 
     Args:
-        header: The names of the columns.
+        header: The column titles.
         rows: The cells, which may be styled.
-        right: The columns that are aligned to the right, from 0 on.
-        flexible: Those whose cells are cut, besides the last one, where the terminal is too narrow.
+        right: The indexes of right-aligned columns.
+        flexible: The indexes of columns that may be cut to fit the terminal, besides the last one.
     """
     if not is_terminal():
         for row in rows:
             say("\t".join(click.unstyle(cell) for cell in row))
         return
-    titles = [styled(title, "strong") for title in header]
-    for line in aligned([titles, *rows], right=right, flexible=flexible):
+    say_rows([[styled(title, "strong") for title in header], *rows], right=right, flexible=flexible, indent="")
+
+
+def say_rows(
+    rows: Sequence[Sequence[str]], *, right: Sequence[int] = (), flexible: Sequence[int] = (), indent: str = "  "
+) -> None:
+    """Print rows with aligned cells."""
+    for line in aligned(rows, right=right, flexible=flexible, indent=indent):
         say(line)
 
 
 def aligned(
-    rows: Sequence[Sequence[str]], *, right: Sequence[int] = (), flexible: Sequence[int] = (), indent: str = ""
+    rows: Sequence[Sequence[str]], *, right: Sequence[int] = (), flexible: Sequence[int] = (), indent: str = "  "
 ) -> list[str]:
-    """Return rows as lines whose cells stand below each other, and which fit the terminal where there is one."""
+    """Return rows as lines with aligned cells. On a terminal, the lines fit its width."""
     columns = max(map(len, rows), default=0)
     widths = [max(width(click.unstyle(row[column])) for row in rows if column < len(row)) for column in range(columns)]
     if is_terminal() and columns:
@@ -119,36 +131,25 @@ def aligned(
     for row in rows:
         cells = []
         for column, cell in enumerate(row):
-            takes = width(click.unstyle(cell))
-            fitting = cell if takes <= widths[column] else cut(click.unstyle(cell), widths[column])
-            padding = " " * (widths[column] - takes)
+            needed = width(click.unstyle(cell))
+            fitting = cell if needed <= widths[column] else cut(click.unstyle(cell), widths[column])
+            padding = " " * (widths[column] - needed)
             cells.append(padding + fitting if column in right else fitting + padding)
         lines.append((indent + (" " * _GAP).join(cells)).rstrip())
     return lines
 
 
 def _narrow(widths: list[int], flexible: Collection[int], room: int) -> None:
-    """Make columns narrower until all fit, always the widest one of those that are flexible."""
+    """Narrow the widest flexible column, one step at a time, until all columns fit."""
     while sum(widths) > room:
         widest = max(flexible, key=widths.__getitem__)
-        if widths[widest] <= _LEAST:
+        if widths[widest] <= _NARROWEST:
             return
         widths[widest] -= 1
 
 
-def is_watched() -> bool:
-    """Tell whether somebody looks on: stderr is a terminal, and it is no script that has asked for JSON."""
-    return sys.stderr.isatty() and not prints_json()
-
-
-def prints_json() -> bool:
-    """Tell whether the running command has been asked for JSON."""
-    context = click.get_current_context(silent=True)
-    return context is not None and context.meta.get(_AS_JSON, False)
-
-
 class _WarningHandler(logging.Handler):
-    """Shows what the library logs as this command's warnings."""
+    """Prints the library's log records as warnings."""
 
     def emit(self, record: logging.LogRecord) -> None:
         warn(record.getMessage())
@@ -156,17 +157,17 @@ class _WarningHandler(logging.Handler):
 
 @contextmanager
 def warnings_shown() -> Iterator[None]:
-    """Show what the library logs, while the block lasts, as warnings on stderr."""
+    """Print the library's log records as warnings on stderr while the block runs."""
     logger = logging.getLogger("version_affinity")
     handler = _WarningHandler(logging.WARNING)
-    before = logger.propagate
+    propagated = logger.propagate
     logger.addHandler(handler)
     logger.propagate = False
     try:
         yield
     finally:
         logger.removeHandler(handler)
-        logger.propagate = before
+        logger.propagate = propagated
 
 
 def _set_as_json(context: click.Context, _option: click.Parameter, value: bool) -> bool:
@@ -174,4 +175,6 @@ def _set_as_json(context: click.Context, _option: click.Parameter, value: bool) 
     return value
 
 
-json_option = click.option("--json", "as_json", is_flag=True, callback=_set_as_json, help="Print JSON.")
+def json_parameter() -> click.Parameter:
+    """Return the option ``--json``, which all commands have: their argument ``as_json``."""
+    return click.Option(["--json", "as_json"], is_flag=True, callback=_set_as_json, help="Print JSON.")

@@ -1,4 +1,4 @@
-"""What a terminal shows of a long work while it lasts: a bar, or what is waited for, on one line of stderr."""
+"""Progress of long work, on one line of a terminal's stderr: a bar, or the name of the work and its duration."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from .output import is_watched, note, prints_json
+from .output import has_observer, note, prints_json
 from .text import cut, width
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-#: Of a terminal that does not say how wide it is.
+#: The width of a terminal that does not report its width.
 _COLUMNS: Final = 80
-#: Columns below which the time that is left is not told: the bar needs them.
+#: Below this width, the bar shows no remaining time.
 _NARROW: Final = 60
-#: Columns of a bar that a name may not take.
+#: The columns that a label leaves for the bar.
 _LEAST: Final = 24
 _AROUND: Final = len("  []  ")
 _TIME: Final = len("  1d 00:00:00")
@@ -30,27 +30,27 @@ _TIME: Final = len("  1d 00:00:00")
 
 @contextmanager
 def progress(label: str) -> Iterator[Callable[[int, int], None] | None]:
-    """Show the progress of long work on a terminal; yield a function that takes the number of things done and of all.
+    """Show progress while the block runs; yield a function that takes the numbers of finished and of all steps.
 
-    Until that is called, the line says what is going on and for how long. Without a terminal, it yields None.
+    Until the first call, the line shows the label and the duration. Without a terminal, yield None.
     """
-    if not is_watched():
+    if not has_observer():
         yield None
         return
     shown: list[Any] = []
     clock = ExitStack()
 
-    def tell(done: int, total: int) -> None:
+    def report(done: int, total: int) -> None:
         if not shown:
             clock.close()
             _erase()
-            shown.append(_bar(label, total).__enter__())  # its length is known from the first call on
+            shown.append(_bar(label, total).__enter__())  # the first call brings the number of steps
         shown[0].update(done - shown[0].pos)
 
-    _begin(label)
+    _write(f"{label} ...")
     clock.enter_context(_clock(label))
     try:
-        yield tell
+        yield report
     finally:
         clock.close()
         if shown:
@@ -61,11 +61,11 @@ def progress(label: str) -> Iterator[Callable[[int, int], None] | None]:
 
 @contextmanager
 def waiting(label: str) -> Iterator[None]:
-    """Say on a terminal what is going on while the block lasts, where nobody can say how far it is."""
-    if not is_watched():
+    """Show a label on a terminal while the block runs."""
+    if not has_observer():
         yield
         return
-    _begin(label)
+    _write(f"{label} ...")
     try:
         yield
     finally:
@@ -73,13 +73,13 @@ def waiting(label: str) -> Iterator[None]:
 
 
 def started(label: str) -> None:
-    """Say in the log of a job what begins, and will be silent for a while: a line, where ``waiting`` shows nothing."""
-    if not (is_watched() or prints_json()):
+    """Print a label to a log, where ``waiting`` shows nothing."""
+    if not (has_observer() or prints_json()):
         note(f"{label} ...")
 
 
 def _bar(label: str, total: int) -> Any:
-    """Return a bar that fills the line: one that wraps is not erased, and fills the screen."""
+    """Return a progress bar that fits on one line: a longer one cannot be erased."""
     columns = _columns()
     has_time = columns >= _NARROW
     room = columns - 1 - _AROUND - len(f"{total}/{total}") - (_TIME if has_time else 0)
@@ -91,24 +91,23 @@ def _bar(label: str, total: int) -> Any:
         show_eta=has_time,
         show_pos=True,
         update_min_steps=1,
-        width=max(room - width(shortened), 1),  # 0 would be click's own measure
+        width=max(room - width(shortened), 1),  # click replaces 0 by its own width
     )
 
 
-def _begin(label: str) -> None:
-    click.echo(cut(f"{label} ...", _columns() - 1), err=True, nl=False)  # one line can be erased
+def _write(text: str) -> None:
+    click.echo(f"\r{cut(text, _columns() - 1)}", err=True, nl=False)
 
 
 @contextmanager
 def _clock(label: str) -> Iterator[None]:
-    """Show how long the block has taken, each second: one huge file can take minutes to read."""
+    """Show the duration of the block every second: hashing one huge file can take minutes."""
     stopped = Event()
     began = monotonic()
 
     def show() -> None:
         while not stopped.wait(1):
-            taken = timedelta(seconds=round(monotonic() - began))
-            click.echo(f"\r{cut(f'{label} ... {taken}', _columns() - 1)}", err=True, nl=False)
+            _write(f"{label} ... {timedelta(seconds=round(monotonic() - began))}")
 
     thread = Thread(target=show, name="progress", daemon=True)
     thread.start()
@@ -124,7 +123,7 @@ def _erase() -> None:
 
 
 def _columns() -> int:
-    """Return how wide stderr's terminal is: stdout may be a pipe."""
+    """Return the width of stderr's terminal; stdout may be a pipe."""
     try:
         return os.get_terminal_size(sys.stderr.fileno()).columns or _COLUMNS
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""Questions: asked on a terminal only, on stderr, so that what is printed can go elsewhere."""
+"""Questions. They need a terminal and go to stderr, so that stdout can be redirected."""
 
 from __future__ import annotations
 
@@ -13,41 +13,35 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-yes_option = click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+yes_option = click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation.")
 
 
 def can_ask() -> bool:
-    """Tell whether somebody is there to be asked."""
+    """Return whether a person can answer a question."""
     return sys.stdin.isatty() and sys.stderr.isatty()
 
 
 def confirm(question: str, outcome: str, *, yes: bool) -> None:
-    """Ask whether to go ahead.
+    """Ask for confirmation, unless ``yes``.
 
     Args:
         question: The question.
-        outcome: What became of it when the answer is no: "nothing is deployed".
-        yes: Whether that was answered on the command line.
+        outcome: The outcome if the answer is no: "nothing is deployed".
+        yes: Whether the command line has the option ``--yes``.
 
     Raises:
-        RefusedError: the answer is no, or nobody can be asked.
+        RefusedError: the answer is no, or there is no terminal.
     """
     if yes:
         return
     if not can_ask():
-        raise RefusedError(f"{outcome}: this is no terminal, so nobody can be asked; pass -y to go ahead")
+        raise RefusedError(f"{outcome}: the command needs a confirmation, and there is no terminal. Pass -y to confirm")
     if not click.confirm(question, err=True):
         raise DeclinedError(outcome)
 
 
 def ask(question: str, default: str, convert: Callable[[str], Any]) -> Any:
-    """Ask until the answer can be used, and return what ``convert`` makes of it.
-
-    Args:
-        question: The question.
-        default: The answer when there is none.
-        convert: Returns a value, or raises ``click.UsageError``, which says what is wrong.
-    """
+    """Ask until ``convert`` accepts the answer, which it rejects with ``click.UsageError``."""
     while True:
         answer = click.prompt(question, default=default, err=True, show_default=True)
         try:

@@ -1,4 +1,4 @@
-"""How values are written for people: shares, sizes, times, and what others have written."""
+"""Values as text for people: percentages, sizes and times."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 _UNITS: Final = ("bytes", "kB", "MB", "GB", "TB")
 _STEP: Final = 1000
-# Seconds below which a time is told in the unit before, the unit's seconds and its name.
+# Below so many seconds, a duration has this unit: its length in seconds, its name.
 _SPANS: Final = (
     (90, 1, "second"),
     (90 * 60, 60, "minute"),
@@ -26,7 +26,7 @@ _WIDE: Final = frozenset("WF")
 
 
 def percent(value: float) -> str:
-    """Return a percentage with what matters of its decimals.
+    """Return a percentage with at most three decimals.
 
     >>> percent(100 / 3), percent(50.0), percent(0.0004), percent(0)
     ('33.333 %', '50 %', '0.0004 %', '0 %')
@@ -35,7 +35,7 @@ def percent(value: float) -> str:
 
 
 def number(value: float) -> str:
-    """Return the number of a percentage, as a command takes it.
+    """Return a percentage without its sign, as a command accepts it.
 
     >>> number(66.66666666666667), number(99.9)
     ('66.667', '99.9')
@@ -45,7 +45,7 @@ def number(value: float) -> str:
 
 
 def shares(percentages: Mapping[str, float]) -> str:
-    """Return a deployment in words.
+    """Return the percentages of a deployment as text.
 
     >>> shares({"v1": 90.0, "v2": 10.0})
     'v1 90 %, v2 10 %'
@@ -54,7 +54,7 @@ def shares(percentages: Mapping[str, float]) -> str:
 
 
 def specs(percentages: Mapping[str, float]) -> str:
-    """Return a deployment as ``versions deploy`` takes it.
+    """Return the percentages of a deployment as arguments of ``versions deploy``.
 
     >>> specs({"v1": 90.0, "v2": 10.0})
     'v1@90% v2@10%'
@@ -63,7 +63,7 @@ def specs(percentages: Mapping[str, float]) -> str:
 
 
 def size(count: int) -> str:
-    """Return a number of bytes.
+    """Return a number of bytes as text.
 
     >>> size(1), size(999), size(1234), size(12_345_678)
     ('1 byte', '999 bytes', '1.2 kB', '12 MB')
@@ -75,11 +75,11 @@ def size(count: int) -> str:
         if round(value) < _STEP or unit == _UNITS[-1]:
             break
         value /= _STEP
-    return f"{value:.1f} {unit}" if value < 9.95 else f"{value:.0f} {unit}"  # noqa: PLR2004 - two digits tell enough
+    return f"{value:.1f} {unit}" if value < 9.95 else f"{value:.0f} {unit}"  # noqa: PLR2004 - two digits are enough
 
 
 def counted(count: int, noun: str) -> str:
-    """Return a number of things.
+    """Return a number and its noun, singular or plural.
 
     >>> counted(1, "file"), counted(1200, "file")
     ('1 file', '1,200 files')
@@ -88,7 +88,7 @@ def counted(count: int, noun: str) -> str:
 
 
 def listed(words: Iterable[str]) -> str:
-    """Return words as a sentence lists them.
+    """Return words joined by commas and "and".
 
     >>> listed(["v1"]), listed(["v1", "v2"]), listed(["v1", "v2", "v3"])
     ('v1', 'v1 and v2', 'v1, v2 and v3')
@@ -98,7 +98,7 @@ def listed(words: Iterable[str]) -> str:
 
 
 def ago(created: str, now: datetime | None = None) -> str:
-    """Return how long ago an RFC 3339 time was; the day, where that is long ago; the text itself where it is no time.
+    """Return the age of an RFC 3339 time; the date of an old one; the text itself if it is not a time.
 
     >>> now = parse_time("2026-11-24T12:00:00Z")
     >>> ago("2026-11-24T11:57:00Z", now), ago("2026-01-02T03:04:05.678Z", now), ago("?", now)
@@ -106,7 +106,7 @@ def ago(created: str, now: datetime | None = None) -> str:
     """
     time = parse_time(created)
     seconds = ((now or utc_now()) - time).total_seconds()
-    if time == NEVER or seconds < -_JUST_NOW:  # of a host whose clock is ahead
+    if time == NEVER or seconds < -_JUST_NOW:  # or of a host whose clock is ahead
         return printable(created)
     if seconds < _JUST_NOW:
         return "just now"
@@ -117,7 +117,7 @@ def ago(created: str, now: datetime | None = None) -> str:
 
 
 def width(text: str) -> int:
-    """Return how many columns of a terminal a text takes.
+    """Return the number of terminal columns of a text.
 
     >>> width("abc"), width("日本"), width("é")
     (3, 4, 1)
@@ -131,7 +131,7 @@ def width(text: str) -> int:
 
 
 def cut(text: str, columns: int) -> str:
-    """Return a text that takes at most so many columns.
+    """Return a text, cut to a number of terminal columns.
 
     >>> cut("first 10 %", 8), cut("first", 8)
     ('first...', 'first')

@@ -1,0 +1,146 @@
+"""``versions upload``: store a build as a version."""
+
+from __future__ import annotations
+
+import math
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from version_affinity.cli.context import author, command, command_line, current_target
+from version_affinity.cli.options import checked_by
+from version_affinity.cli.preflight import name_collisions
+from version_affinity.cli.states import PRUNABLE, release_dict, version_states
+from version_affinity.cli.terminal.output import emit, say, say_rows, styled
+from version_affinity.cli.terminal.progress import progress
+from version_affinity.cli.terminal.text import ago, counted, listed, size, specs
+from version_affinity.deployment import check_version_id
+from version_affinity.errors import ConfigurationError
+from version_affinity.releases.follow.reading import published
+from version_affinity.releases.log.entries import LogError
+from version_affinity.releases.store.upload import upload
+from version_affinity.wire import plain_text, printable, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from version_affinity.cli.preflight import NameCollision
+    from version_affinity.releases.log.entries import Entry
+    from version_affinity.releases.store.directory import ReleasesDirectory
+    from version_affinity.releases.store.upload import Uploaded
+
+#: The share of a new version that the output proposes.
+_FIRST_SHARE: Final = 10.0
+#: The decimals of a percentage on the command line.
+_DECIMALS: Final = 3
+_SHOWN: Final = 10
+
+
+@command()
+@click.argument("directory", type=click.Path(exists=True, file_okay=False))
+@click.option(
+    "--id",
+    "version",
+    metavar="ID",
+    callback=checked_by(check_version_id),
+    help="The id of the version.  [default: computed from the content]",
+)
+@click.option("--tag", default="", help="A label, such as the name of a branch or a release.")
+@click.option("-m", "--message", default="", help="What is new in this version.")
+@click.option("--allow-source", is_flag=True, help="Upload a directory that looks like a project's source directory.")
+def upload_command(
+    directory: str, version: str | None, tag: str, message: str, allow_source: bool, as_json: bool
+) -> None:
+    """Store the build in DIRECTORY as a version. It gets no users before you deploy it.
+
+      version-affinity versions upload dist/
+      version-affinity versions upload dist/ --id v2 --tag checkout -m "New checkout"
+
+    A version never changes: other content needs another id. Files that an earlier version has take no extra space.
+    """
+    target = current_target()
+    releases = target.directory()
+    with progress(f"Uploading {printable(directory)}") as step:
+        uploaded = upload(
+            releases,
+            directory,
+            id=version,
+            tag=tag,
+            message=message,
+            author=author(),
+            allow_source=allow_source,
+            progress=(lambda done, total, _name: step(done, total)) if step is not None else None,
+        )
+    entries: list[Entry] = []
+    with suppress(LogError, ConfigurationError):  # the upload has succeeded, with or without the log
+        entries = target.open_log().read()
+    colliding = name_collisions(releases, uploaded.id, _published(releases, entries))
+    if as_json:
+        emit(
+            {
+                **release_dict(uploaded),
+                "new": uploaded.is_new,
+                "mended": uploaded.is_mended,
+                "linked": uploaded.linked,
+                "skipped": [{"path": plain_text(path), "reason": reason} for path, reason in uploaded.skipped],
+                "doubt": uploaded.doubt,
+                "collisions": [{"path": path, "versions": list(others)} for path, others in colliding],
+            }
+        )
+        return
+    _show(uploaded, colliding)
+    if entries and uploaded.id in entries[-1].percentages:
+        return
+    say()
+    say("Next, deploy it to a few users:" if entries else "Next, deploy it:")
+    say(f"  {command_line(f'versions deploy {_proposal(uploaded.id, entries)}')}")
+
+
+def _published(releases: ReleasesDirectory, entries: Sequence[Entry]) -> list[str]:
+    """Return the versions that have had users and whose files are still served."""
+    kept = [version for version, state in version_states(releases, entries).items() if state.state != PRUNABLE]
+    return sorted(published(entries, kept))
+
+
+def _show(uploaded: Uploaded, colliding: Sequence[NameCollision]) -> None:
+    name, content = styled(uploaded.id, "version"), f"{counted(uploaded.files, 'file')}, {size(uploaded.size)}"
+    warning = styled("Warning", "warning")
+    if uploaded.is_new:
+        shared = f"; {uploaded.linked:,} shared with earlier versions" if uploaded.linked else ""
+        say(f"Uploaded {name}: {content}{shared}")
+    elif uploaded.is_mended:
+        say(f"{styled('Repaired', 'good')} {name}, which had damaged files: {content}")
+    else:
+        say(f"{name} exists already with the same content, uploaded {ago(uploaded.created)}: {content}")
+    if uploaded.doubt:
+        say(f"{warning}: {uploaded.doubt}")
+    if uploaded.skipped:
+        say(f"{styled('Left out or without effect', 'warning')}:")
+        say_rows([[shown(path), reason] for path, reason in uploaded.skipped[:_SHOWN]])
+        _say_more(len(uploaded.skipped))
+    if colliding:
+        names = counted(len(colliding), "fingerprinted name")
+        say(
+            f"{warning}: {names} of {uploaded.id} had other bytes in a version that users got. Caches may keep those "
+            "for a year: build it again, under other names, before you deploy it"
+        )
+        for path, others in colliding[:_SHOWN]:
+            say(f"  {printable(path)}  also in {listed(others)}")
+        _say_more(len(colliding))
+
+
+def _say_more(count: int) -> None:
+    if count > _SHOWN:
+        say(f"  and {count - _SHOWN:,} more: --json lists all")
+
+
+def _proposal(version: str, entries: Sequence[Entry]) -> str:
+    """Return the arguments of the first deployment. The other shares shrink in proportion: no other user moves."""
+    if not entries:
+        return f"{version}@100%"
+    current = entries[-1].percentages
+    largest = max(current, key=lambda other: current[other])
+    left = {other: round(share * (100 - _FIRST_SHARE) / 100, _DECIMALS) for other, share in current.items()}
+    left[largest] += 100 - _FIRST_SHARE - math.fsum(left.values())  # the rounding error
+    return specs({version: _FIRST_SHARE, **left})

@@ -1,0 +1,55 @@
+"""``versions verify``: find files that were damaged after the upload."""
+
+from __future__ import annotations
+
+import click
+
+from version_affinity.cli.context import command, command_line, current_target
+from version_affinity.cli.errors import RefusedError
+from version_affinity.cli.terminal.output import emit, say, say_rows, styled
+from version_affinity.cli.terminal.progress import progress
+from version_affinity.cli.terminal.text import listed
+from version_affinity.deployment import check_version_id
+from version_affinity.releases.store.contents import verify_version
+from version_affinity.wire import plain_text, printable, shown
+
+from .completion import complete_version
+
+
+@command()
+@click.argument("ids", metavar="[ID]...", nargs=-1, shell_complete=complete_version)
+def verify(ids: tuple[str, ...], as_json: bool) -> None:
+    """Hash the files of the versions ID, or of all versions, and list those that were damaged after the upload.
+
+      version-affinity versions verify
+      version-affinity versions verify v1 v2
+
+    To repair a version, upload the same build again under the same id.
+
+    Exit status: 0 no file is damaged, 1 some files are damaged, 2 usage error.
+    """
+    releases = current_target().directory()
+    damaged = {}
+    for version in dict.fromkeys(ids or releases.all_ids()):
+        check_version_id(version)
+        with progress(f"Verifying {printable(version)}") as step:
+            damaged[version] = verify_version(releases, version, step)
+    if as_json:
+        emit(
+            [
+                {"id": version, "damaged": [{"path": plain_text(path), "reason": reason} for path, reason in files]}
+                for version, files in damaged.items()
+            ]
+        )
+    else:
+        for version, files in damaged.items():
+            state = styled("damaged", "bad") if files else styled("as uploaded", "good")
+            say(f"{styled(version, 'version')}: {state}")
+            say_rows([[shown(path), reason] for path, reason in files])
+    spoilt = [version for version, files in damaged.items() if files]
+    if spoilt:
+        build = command_line(f"versions upload DIRECTORY --id {spoilt[0]}")
+        raise RefusedError(
+            f"{listed(spoilt)} {'has' if len(spoilt) == 1 else 'have'} damaged files: upload the same build again "
+            f"under the same id ({build}), or restore the files from a backup"
+        )
