@@ -62,6 +62,8 @@ def parse_directory_spec(text: str) -> Spec:
     >>> parse_directory_spec("builds/@shop@100%"), parse_directory_spec("builds/@shop")
     (Spec(version='builds/@shop', percentage=100.0), Spec(version='builds/@shop', percentage=None))
     """
+    if not text:
+        raise SpecError("a directory is empty. Is the shell variable set?")
     directory, at, share = text.rpartition("@")
     if at and directory and _NUMBER.match(share):
         return Spec(directory, parse_percentage(share, text))

@@ -85,7 +85,7 @@ def served(cwd: Path, *arguments: str, as_json: bool = False) -> Iterator[Served
                     server.url = json.loads(line)["url"]
                 elif line.startswith("  http://"):
                     server.url = line.strip()
-            while not as_json and server.line() != "Ctrl+C ends it.":
+            while not as_json and server.line() != "Press Ctrl+C to stop.":
                 pass
             yield server
         finally:
@@ -122,7 +122,7 @@ def test_builds(site: Site) -> None:
         assert "refused unknown-version" in server.line()
         assert server.ask("/", method="POST")[0] == 405
         assert server.line().split()[1] == "405"
-        assert server.end(signal.SIGINT) == "\nEnded.\n"
+        assert server.end(signal.SIGINT) == "\nStopped.\n"
     assert server.process.returncode == 0
 
 
@@ -220,21 +220,21 @@ def test_taken_port(site: Site) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         result = site.run("serve", str(site.root / "builds" / "v1"), "--port", str(port), code=1)
-    assert f"port {port} is taken by another program: choose another, as in --port {port + 1}" in result.stderr
+    assert f"port {port} is in use by another program. Choose another one, as in --port {port + 1}" in result.stderr
 
 
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
         (["builds/v1@60", "builds/v2@60"], 2, "sum to 120 %"),
-        (["builds/v1", "other/v1"], 2, "v1 is there twice"),
+        (["builds/v1", "other/v1"], 2, "v1 appears twice"),
         (["nowhere"], 1, "nowhere"),
         (["builds/v1", "--name", "Shop"], 2, "name='Shop' cannot be used"),
         (["builds/v1", "--host", "256.0.0.1"], 1, "cannot listen at --host 256.0.0.1"),
         (["builds/v1", "--port", "65536"], 2, "is not in the range"),
-        (["builds/v1", "--key", "nope"], 2, "is no key source"),
+        (["builds/v1", "--key", "nope"], 2, "is not a key source"),
         (["builds/v1", "--spa", "--prefix", "shop"], 2, "prefix='shop' is not a path"),
-        ([""], 2, "a name is empty"),
+        ([""], 2, "a directory is empty"),
         ([".hidden"], 2, "version id '.hidden' cannot be used"),
     ],
 )
