@@ -165,12 +165,7 @@ class Target:
     def other_log(self, log: DeploymentLog, entries: Sequence[Entry]) -> str:
         """Return an error message if the application on this host follows another log; "" if it does not.
 
-        Args:
-            log: The log.
-            entries: The deployments that were read from it, possibly some time ago.
-
-        Raises:
-            LogError: the log cannot be read again.
+        ``entries`` may have been read some time ago: the log is read again before it is called another one.
         """
         followed = self.copy().load()
         if is_continued(followed, entries) or is_continued(followed, log.read()):  # it may be longer by now

@@ -13,7 +13,7 @@ from .errors import errors_as_exits
 from .terminal.output import warnings_shown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
 SETTINGS: Final[dict[str, Any]] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
@@ -33,16 +33,7 @@ def help_text(text: str) -> str:
 
 
 class Commands(click.Group):
-    """A group of commands, listed in the order of ``table``. Expected errors become refusals.
-
-    Args:
-        name: The name of the group.
-        table: Command name to command.
-        help: The help text.
-        callback: The function to call before the command.
-        params: The group's options.
-        epilog: The end of the help text.
-    """
+    """A group of commands, listed in the order of ``table``. Expected errors become refusals."""
 
     def __init__(
         self,
@@ -50,13 +41,9 @@ class Commands(click.Group):
         *,
         table: Mapping[str, Lazy],
         help: str,  # noqa: A002 - click's name
-        callback: Callable[..., Any] | None = None,
-        params: list[click.Parameter] | None = None,
-        epilog: str | None = None,
+        **options: Any,
     ) -> None:
-        super().__init__(
-            name, help=help_text(help), callback=callback, params=params, epilog=epilog, context_settings=SETTINGS
-        )
+        super().__init__(name, help=help_text(help), context_settings=SETTINGS, **options)
         self.table: Final = dict(table)
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature

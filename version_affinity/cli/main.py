@@ -20,10 +20,10 @@ COMMANDS: Final = {
     "explain": Lazy("explain", "explain", "Show which version a request gets, and why."),
     "simulate": Lazy("simulate", "simulate", "Show how many users planned deployments move."),
     "retention": Lazy("retention", "retention", "Show or change how long versions stay known."),
-    "prune": Lazy("prune", "prune", "Delete versions that are no longer needed."),
+    "prune": Lazy("prune", "prune", "Remove versions that are no longer needed."),
     "serve": Lazy("serve", "serve", "Serve builds or releases on this machine."),
     "compress": Lazy("compress", "compress_command", "Write compressed copies of a build's files."),
-    "override-link": Lazy("override_link", "override_link_command", "Create a link that shows one version."),
+    "override-link": Lazy("override_link", "override_link_command", "Create a link that forces a version."),
     "completion": Lazy("completion", "completion", "Print a completion script for your shell."),
 }
 
@@ -33,7 +33,7 @@ _HELP: Final = """Roll out a front end gradually: upload versions, deploy them b
   version-affinity versions upload dist/ --id v2    store a build as a version
   version-affinity versions deploy v2@10% v1@90%    choose who gets which version
   version-affinity deployments status               show the current deployment
-  version-affinity rollback                         return to the version before
+  version-affinity rollback                         give an earlier version to all users again
 
 The application follows releases/ (`Releases("releases/")`) and needs no restart. The --help of each command has
 examples. With --json, a command prints JSON.

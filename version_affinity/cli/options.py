@@ -26,11 +26,10 @@ if TYPE_CHECKING:
 
     _Value = TypeVar("_Value")
     _Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
-    _Duration = click.ParamType[timedelta]
-    _Age = click.ParamType[Age]
+    _Duration = click.ParamType[Age]
     _Key = click.ParamType[KeySource]
 else:
-    _Duration = _Age = _Key = click.ParamType
+    _Duration = _Key = click.ParamType
 
 
 def checked_by(check: Callable[[Any], object]) -> Callable[[click.Context, click.Parameter, _Value], _Value]:
@@ -54,32 +53,27 @@ def check_not_empty(value: str) -> None:
 
 
 class DurationType(_Duration):
-    """A duration: ``30d``, ``12h``, ``1h30m``."""
+    """A duration such as ``30d``, ``12h`` or ``1h30m``; with ``or_none``, also ``none``."""
 
     name = "duration"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
-        """Return the duration."""
+    def __init__(self, *, or_none: bool = False) -> None:
+        self._or_none = or_none
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Age:
+        """Return the duration, or "none"."""
         if isinstance(value, timedelta):
             return value
+        if self._or_none and value == NO_AGE:
+            return NO_AGE
         try:
             return parse_duration(str(value))
         except ValueError as error:
             self.fail(str(error), param, ctx)
 
 
-class AgeType(_Age):
-    """A duration, or ``none``."""
-
-    name = "age"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Age:
-        """Return the duration, or "none"."""
-        return NO_AGE if value == NO_AGE else DURATION.convert(value, param, ctx)
-
-
 DURATION: Final = DurationType()
-AGE: Final = AgeType()
+AGE: Final = DurationType(or_none=True)
 
 
 class FixedKey:

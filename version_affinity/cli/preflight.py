@@ -79,13 +79,7 @@ def objections(
 ) -> tuple[list[Objection], list[str]]:
     """Return the reasons not to deploy, and warnings.
 
-    Args:
-        target: The releases.
-        log: The log.
-        entries: The deployments in the log.
-        percentages: The percentages by version.
-        build: How versions are served.
-        wait: The seconds to wait for hosts that do not have a version yet, if there is no other objection.
+    If there is no other reason, wait some seconds for hosts that do not have a version yet.
     """
     directory = target.directory()
     uploaded = directory.versions()
@@ -113,13 +107,7 @@ def absent(directory: ReleasesDirectory, log: DeploymentLog, versions: Iterable[
 def hosts_ahead(hosts: Mapping[str, HostReport], log: DeploymentLog, entries: Sequence[Entry]) -> str:
     """Return an error message if a live host follows a later deployment than the log has; else "".
 
-    Args:
-        hosts: The live hosts.
-        log: The log.
-        entries: The deployments that were read from it, possibly some time ago.
-
-    Raises:
-        LogError: the log cannot be read again.
+    ``entries`` may have been read some time ago: the log is read again before it is called lost.
     """
     latest = max((report.revision for report in hosts.values()), default=0)
     if latest > _newest(entries):

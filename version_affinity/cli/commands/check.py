@@ -31,15 +31,7 @@ if TYPE_CHECKING:
 
 
 class _Subject(NamedTuple):
-    """A build, and the versions that it is compared with.
-
-    Attributes:
-        name: The name of the build, for people.
-        build: The build.
-        known: The known versions by id.
-        live: The known version that most users have, besides this one; or the one of ``--against``; or None.
-        share: The percentage of users who have ``live``; None with ``--against``.
-    """
+    """A build, the known versions, and the one that it is compared with: what most users have, or ``--against``."""
 
     name: str
     build: StaticAssets
@@ -94,8 +86,9 @@ def check(
       version-affinity check dist/ --origin https://cdn.example
 
     Errors are:
-      - a reference in HTML, CSS or JavaScript that leads neither to a file of the build nor to a path of the
-        application (--app-first). If it is broken in the live version too, it is a warning.
+      - a reference in HTML, CSS or JavaScript that leads neither to a file of the build
+        nor to a path of the application (--app-first); if the reference is broken in the
+        live version too, it is only a warning
       - a fingerprinted file name that stands for other bytes in a known version
 
     Warnings name further risks, such as a service worker that browsers cannot replace. The output also lists how many

@@ -55,16 +55,17 @@ def deploy(specs: tuple[str, ...], options: DeployOptions) -> None:
       version-affinity versions deploy v2 -y -m "All users"
       version-affinity versions deploy                    asks for the versions
 
-    Before it asks for confirmation, it shows how many users move from which version to which. The numbers are exact.
+    The command shows how many users move from which version to which, and asks for confirmation. The numbers are exact.
 
-    It refuses a deployment, unless you add --force, if:
-      - a version is not uploaded, or a live host still lacks it after --wait (with a log in Redis)
+    Unless you add --force, the command refuses if:
+      - a version is not uploaded, or a live host lacks it after --wait (with a log in Redis)
       - the application on this host follows another log
-      - a version gets its first share and has broken references (this check needs the extra "check")
-      - a version gets its first share and has fingerprinted files that collide with those of a known version
+      - a version without users until now has broken references (needs the extra "check")
+      - a version without users until now has fingerprinted names that stand for other
+        bytes in a known version
 
-    It always refuses if another person has deployed in the meantime, or if the log has lost deployments. In a script,
-    --expect names the revision that "deployments status --json" has printed.
+    The command always refuses if another person has deployed in the meantime, or if the log has lost deployments.
+    In a script, --expect names the revision that "deployments status --json" has printed.
     """
     if not specs and not can_ask():
         raise SpecError(NOTHING)

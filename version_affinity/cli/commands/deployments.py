@@ -73,7 +73,7 @@ def _row(entry: Entry) -> list[str]:
 
 
 @command()
-@click.option("--replace", is_flag=True, help="Replace the deployments that the log has now. They are lost.")
+@click.option("--replace", is_flag=True, help="Replace the deployments that the log has now, which are then lost.")
 @yes_option
 def restore(replace: bool, yes: bool, as_json: bool) -> None:
     """Restore the deployments of a Redis that lost its data, from this host's copy.
@@ -81,8 +81,8 @@ def restore(replace: bool, yes: bool, as_json: bool) -> None:
       version-affinity deployments restore --log redis://redis.example
       version-affinity deployments restore --log redis://redis.example --replace
 
-    Each host keeps a copy of the log in its releases directory, and serves by that copy as long as the log is lost.
-    Run this command on the host with the latest revision ("deployments status" shows the revisions).
+    Each host keeps a copy of the log in its releases directory, and uses that copy while the log is lost.
+    Run this command on the host with the latest revision: "deployments status" shows the revisions of the hosts.
 
     If there are new deployments in Redis already, the command needs --replace.
     """

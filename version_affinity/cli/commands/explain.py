@@ -133,8 +133,8 @@ def explain(
     No request is sent. With --app, the application's own settings are used. Without --app, the settings are those of
     --key, --spa, --app-first and --prefix.
 
-    By default, a path with the extension of a media file, such as .js, is requested like a part of a page; any other
-    path like a page. Your headers replace those that this client would send.
+    By default, a path with a file extension such as .js is requested as a browser requests a part of a page. Any other
+    path is requested as a page. Your headers replace the headers of this client.
     """
     environ, chosen = environ_of(path, method=method, kind=kind, cookies=cookies, headers=headers)
     affinity = _affinity(app, middleware_options(keys, spa=spa, app_first=app_first, prefix=prefix))

@@ -96,10 +96,10 @@ def retention(keep: int | None, younger_than: Age | None, dry_run: bool, yes: bo
       version-affinity retention --younger-than none --dry-run
       version-affinity retention --keep 5 -y
 
-    Open pages still get the files of a known version.
+    Open pages of a known version still get its files.
 
-    The setting is stored in affinity.json, and the application follows it without a restart. A value without an option
-    does not change. If each host has its own disk, change the setting on each host.
+    The setting is stored in affinity.json, and the application follows it without a restart. An option
+    that you leave out keeps its value. If each host has its own disk, change the setting on each host.
 
     The command asks for confirmation if versions would no longer be known: their open pages lose their files at once.
 

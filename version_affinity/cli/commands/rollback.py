@@ -37,7 +37,8 @@ def rollback(version: str | None, options: DeployOptions) -> None:
     A rollback is a new deployment with its own revision. Users who were moved get back the version that they had. Open
     pages of other versions keep working: their files are still served.
 
-    It refuses for the same reasons as "versions deploy". If all users have the version already, it changes nothing.
+    The command refuses for the same reasons as "versions deploy". If all users have the version already, it changes
+    nothing.
     """
     target = current_target()
     log = target.open_log()

@@ -78,7 +78,7 @@ def serve(
     prefix: str,
     as_json: bool,
 ) -> None:
-    """Serve builds or releases on this machine, by percentage, without an application. It is not meant for production.
+    """Serve builds or releases on this machine, by percentage, without an application. Not for production.
 
       version-affinity serve dist/
       version-affinity serve builds/v1@90% builds/v2@10% --spa

@@ -42,8 +42,8 @@ def simulate(specs: tuple[str, ...], start: tuple[str, ...], as_json: bool) -> N
       version-affinity simulate --from v1 v2@10 v1 then v2@50 v1 then v2
 
     The series starts with the current deployment. The numbers are exact: they depend on the percentages only, not on
-    the users. Each step also shows the smallest number that is possible. With two versions, no more users move. With
-    three or more, some users can move between versions whose percentages have not changed.
+    the users. Each step also shows the smallest number that is possible. With two versions, both numbers are equal.
+    With three or more versions, some users can move between versions whose percentages have not changed.
     """
     steps = _series(specs)
     first = _start(start)

@@ -97,11 +97,7 @@ def say_table(
 ) -> None:
     """Print a table with a header on a terminal; elsewhere, one line per row with tabs between the cells.
 
-    Args:
-        header: The column titles.
-        rows: The cells, which may be styled.
-        right: The indexes of right-aligned columns.
-        flexible: The indexes of columns that may be cut to fit the terminal, besides the last one.
+    ``right``: the indexes of right-aligned columns. ``flexible``: of those that may be cut, besides the last one.
     """
     if not is_terminal():
         for row in rows:

@@ -22,16 +22,7 @@ def can_ask() -> bool:
 
 
 def confirm(question: str, outcome: str, *, yes: bool) -> None:
-    """Ask for confirmation, unless ``yes``.
-
-    Args:
-        question: The question.
-        outcome: The outcome if the answer is no: "nothing is deployed".
-        yes: Whether the command line has the option ``--yes``.
-
-    Raises:
-        RefusedError: the answer is no, or there is no terminal.
-    """
+    """Ask for confirmation, unless ``yes``. A refusal names the outcome, such as "nothing is deployed"."""
     if yes:
         return
     if not can_ask():
