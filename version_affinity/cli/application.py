@@ -33,12 +33,7 @@ app_option = click.option(
 def load_affinity(target: str) -> VersionAffinity:
     """Return the ``VersionAffinity`` of an application, which is loaded without leaving a trace.
 
-    Args:
-        target: "module:attribute", "module:factory()" or "module". The module may be a file name.
-
-    Raises:
-        click.UsageError: there is no such module or attribute.
-        RefusedError: the application cannot be loaded, or has no ``VersionAffinity``.
+    ``target`` is "module:attribute", "module:factory()" or "module". The module may be a file name.
     """
     name, _, expression = target.partition(":")
     with observing():

@@ -104,11 +104,7 @@ class Target:
         return self._found
 
     def directory(self) -> ReleasesDirectory:
-        """Return the releases directory; warn once if its retention settings have an error.
-
-        Raises:
-            ConfigurationError: there is no releases directory.
-        """
+        """Return the releases directory; warn once if its retention settings have an error."""
         if self._directory is None:
             self._directory = ReleasesDirectory(self.path)
             if self._directory.retention_error:
@@ -118,11 +114,7 @@ class Target:
         return self._directory
 
     def open_log(self) -> DeploymentLog:
-        """Return the log of deployments, which is closed when the command ends.
-
-        Raises:
-            ConfigurationError: there is no releases directory, or the URL of the log is invalid.
-        """
+        """Return the log of deployments, which is closed when the command ends."""
         log = open_log(self.directory(), self.url)
         click.get_current_context().call_on_close(log.close)
         return log
@@ -131,9 +123,6 @@ class Target:
         """Return the deployments, for a command that only shows the states of versions.
 
         If the log is unreachable, print a warning and return those of this host's copy; None without a copy.
-
-        Raises:
-            LogError: the log is damaged.
         """
         try:
             return self.open_log().read()

@@ -171,11 +171,7 @@ def check_unchanged(log: DeploymentLog, entries: Sequence[Entry]) -> None:
 
 
 def carry_out(planned: Plan, log: DeploymentLog, options: DeployOptions, question: str) -> None:
-    """Show a plan, ask for confirmation, and write it to the log.
-
-    Raises:
-        RefusedError: a check has failed, the answer is no, or another person was faster.
-    """
+    """Show a plan, ask for confirmation, and write it to the log; raise ``RefusedError`` if this cannot be done."""
     if not options.as_json:
         show_plan(planned, say)
     elif not (options.yes or options.dry_run):

@@ -132,11 +132,7 @@ def live_of(entries: Sequence[Entry], known: Iterable[str], version: str) -> str
 
 
 def uploaded_build(directory: ReleasesDirectory, version: str) -> StaticAssets:
-    """Return an uploaded version as a build, loaded from its manifest, without file contents.
-
-    Raises:
-        ConfigurationError: there is no such version, or it cannot be loaded.
-    """
+    """Return an uploaded version as a build, loaded from its manifest, without file contents."""
     directory.release(version)
     manifest: dict[str, Any] = json.loads(directory.manifest_path(version).read_bytes())
     return StaticAssets(directory.build_path(version), manifest=manifest, memory=0)

@@ -40,10 +40,7 @@ class Spec(NamedTuple):
 
 
 def parse_spec(text: str) -> Spec:
-    """Return the meaning of "v2@10%" or "v2".
-
-    Raises:
-        SpecError: the text has another form.
+    """Return the meaning of "v2@10%" or "v2"; raise ``SpecError`` for any other text.
 
     >>> parse_spec("v2@10%"), parse_spec("v2")
     (Spec(version='v2', percentage=10.0), Spec(version='v2', percentage=None))
@@ -71,11 +68,7 @@ def parse_directory_spec(text: str) -> Spec:
 
 
 def parse_percentage(share: str, text: str) -> float:
-    """Return a percentage, rounded to three decimals; ``text`` is the whole argument, for the error.
-
-    Raises:
-        SpecError: it is not a number, or not between 0 and 100.
-    """
+    """Return a percentage from 0 to 100, rounded to three decimals; ``text`` is the whole argument, for the error."""
     match = _NUMBER.match(share)
     if match is None:
         raise SpecError(
@@ -109,10 +102,7 @@ def is_whole(total: float) -> bool:
 
 
 def deployment_of(specs: Iterable[Spec]) -> dict[str, float]:
-    """Return the percentages, whose sum is 100.
-
-    Raises:
-        SpecError: there is no version, a version appears twice, or the sum is not 100.
+    """Return the percentages by version; raise ``SpecError`` unless their sum is 100 and each version appears once.
 
     >>> deployment_of([Spec("v1", None), Spec("v2", 10.0)])
     {'v1': 90.0, 'v2': 10.0}

@@ -119,11 +119,7 @@ def restore(replace: bool, yes: bool, as_json: bool) -> None:
 
 
 def _current(target: Target, log: DeploymentLog, copied: Sequence[Entry], *, replace: bool) -> list[Entry]:
-    """Return the deployments of the log to restore.
-
-    Raises:
-        RefusedError: the log has lost nothing, or has new deployments and ``--replace`` is not given.
-    """
+    """Return the deployments of the log; refuse if nothing is lost, or if it has new ones without ``--replace``."""
     try:
         current = target.open_log().read()
     except LogUnavailableError:

@@ -234,15 +234,7 @@ def environ_of(
 ) -> tuple[WSGIEnvironment, str]:
     """Return the WSGI environment of a request, and its kind of client.
 
-    Args:
-        target: The path and query, or a URL.
-        method: The method.
-        kind: A key of ``HEADERS``; None: depends on the path.
-        cookies: The cookies, as "name=value".
-        headers: The header lines, as "Name: value". They replace those of the client.
-
-    Raises:
-        click.UsageError: an argument has the wrong form.
+    ``target`` is a path with its query, or a URL. ``kind`` is a key of ``HEADERS``, or None to choose by the path.
 
     >>> environ, kind = environ_of("/caf%C3%A9?x=1", method="GET", kind=None, cookies=["a=1", "b=2"], headers=[])
     >>> environ["QUERY_STRING"], environ["HTTP_COOKIE"], environ["HTTP_SEC_FETCH_DEST"], kind
