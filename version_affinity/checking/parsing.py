@@ -185,18 +185,15 @@ def _parse_alone(task: Task, parse: Callable[[Task], Document]) -> Document:
 
 
 def _pool(processes: int) -> ProcessPoolExecutor:
+    """Return a pool whose processes Ctrl-C ends at once and without a traceback, even while they import this module."""
     # Not "fork": the caller may have threads.
-    return ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), initializer=_prepare)
-
-
-def _prepare() -> None:
-    """Prepare a process of the pool: Ctrl-C ends it at once and without a traceback."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    gc.set_threshold(_GARBAGE)
+    spawn = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(processes, spawn, initializer=signal.signal, initargs=(signal.SIGINT, signal.SIG_DFL))
 
 
 def _parse_in_time(parse: Callable[[Task], Document], task: Task, seconds: float) -> Document:
     """Parse a file in a process of the pool, which ends if this takes too long, even within a parser written in C."""
+    gc.set_threshold(_GARBAGE)
     with Path(os.devnull).open("w") as nowhere:
         faulthandler.dump_traceback_later(seconds, exit=True, file=nowhere)
         try:
