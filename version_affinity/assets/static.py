@@ -59,7 +59,6 @@ if TYPE_CHECKING:
     from .loading.asset import HeaderField
     from .loading.index import FingerprintRule, Index
     from .loading.inventory import Inventory
-    from .routing import Redirect
     from .rules.changes import HeaderChanges
     from .sending import Sent
 
@@ -240,24 +239,14 @@ class StaticAssets:
 
     def _refused(self, path: str | None, environ: WSGIEnvironment) -> Sent:
         """Return the answer where there is no application: outside the mount (None), or to another method."""
-        changes = None
-        allowed = ""
-        if path is not None:
-            allowed = self.build.allowed(path, environ)
-            changes = self.build.changes_at(path, environ)
-        if not allowed and is_of_server(environ):
-            allowed = ALL_METHODS
+        allowed = ALL_METHODS if is_of_server(environ) else "" if path is None else self.build.allowed(path, environ)
+        changes = None if path is None else self.build.changes_at(path, environ)
         return method_answer(allowed, environ["REQUEST_METHOD"], (NO_STORE,), changes)
 
     @property
     def index(self) -> Index:
         """The index of the files."""
         return self.build.index
-
-    @property
-    def routes(self) -> Mapping[str, Asset | Redirect]:
-        """Request path below the prefix to a file or a redirect."""
-        return self.build.routes
 
     def refresh(self) -> bool:
         """Read the directory again if it has changed, and return whether it has.

@@ -98,7 +98,9 @@ class Applications:
             app: WSGIApplication = state.versions[version].app  # type: ignore[assignment]  # it has no build
             exchange.begin(state, decided.decision, own=several)
             if state.settings.prefix != "/":
-                _mount(environ, exchange.script_name, state.settings.prefix, path)
+                environ[ORIGINAL] = {"SCRIPT_NAME": exchange.script_name, "PATH_INFO": environ.get("PATH_INFO", "")}
+                environ["SCRIPT_NAME"] = exchange.script_name + state.settings.prefix[:-1]
+                environ["PATH_INFO"] = path
             if several and exchange.method in READING:
                 _remove_preconditions(environ)
         else:
@@ -152,13 +154,6 @@ def _count(exchange: Exchange, decided: DecisionHeaders, digit: str) -> None:
     else:
         decided.tally[digit].advance()
     exchange.counted = digit
-
-
-def _mount(environ: WSGIEnvironment, script_name: str, prefix: str, path: str | None) -> None:
-    """Move the prefix from PATH_INFO to SCRIPT_NAME."""
-    environ[ORIGINAL] = {"SCRIPT_NAME": script_name, "PATH_INFO": environ.get("PATH_INFO", "")}
-    environ["SCRIPT_NAME"] = script_name + prefix[:-1]
-    environ["PATH_INFO"] = path
 
 
 def _remove_preconditions(environ: WSGIEnvironment) -> None:
