@@ -228,8 +228,7 @@ class VersionAffinity(TemplateFunctions):
         # 5. Send it, and finish: caching headers, Vary, trace, cookie.
         if found[0] in APPLICATIONS:
             return self._applications.call(state, exchange, decided, found, start_response)
-        named = self._arrived(state, path, decision.version) if found[0] == MISSING else None
-        if named is not None and (body := self._by_name(state, named, environ, start_response)) is not None:
+        if found[0] == MISSING and (body := self._arrived(state, exchange, path, start_response)) is not None:
             return body
         return self._files.serve(state, exchange, decided, found, start_response)
 
@@ -255,13 +254,16 @@ class VersionAffinity(TemplateFunctions):
         self._counters.refused[decision.refused].advance()
         return start_response if self._links is None else self._links.clearing(exchange, start_response)
 
-    def _arrived(self, state: State, path: str, version: str) -> NamedFile | None:
-        """Look for versions that were uploaded a moment ago; return the fingerprinted file if one of them has it."""
+    def _arrived(
+        self, state: State, exchange: Exchange, path: str, start_response: StartResponse
+    ) -> Iterable[bytes] | None:
+        """Look for versions that were uploaded a moment ago; send the fingerprinted file if one of them has it."""
         if self._source is None:
             return None
         self._source.look()
-        after = self._rollout.state
-        return None if after is state else after.catalog.named_file(path, version)
+        after, environ = self._rollout.state, exchange.environ
+        named = None if after is state else after.catalog.named_file(path, environ[VERSION])
+        return None if named is None else self._by_name(after, named, environ, start_response)
 
     # What changes while the application runs.
 
