@@ -332,8 +332,10 @@ def replace_file(file: str, chunks: Iterable[bytes], *, mode: int | None = None,
     target = Path(file)
     # Hidden: a build directory does not serve what a crash leaves behind. Short: the name may be as long as allowed.
     unfinished = target.with_name(f".{token_hex(8)}.tmp")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+    descriptor = os.open(unfinished, flags, 0o666 if mode is None else 0o600)
     try:
-        with unfinished.open("xb") as writer:
+        with open(descriptor, "wb") as writer:  # noqa: PTH123 - a descriptor
             writer.writelines(chunks)
             writer.flush()
             os.fsync(writer.fileno())
