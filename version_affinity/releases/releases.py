@@ -44,9 +44,6 @@ def observing() -> Iterator[None]:
     """Let ``Releases`` that are loaded in this block write nothing: no report of this host, no copy of the log.
 
     For a command that loads the application to inspect it, and serves no user.
-
-    >>> with observing():
-    ...     releases = Releases("releases/")
     """
     token = _observing.set(True)
     try:

@@ -120,7 +120,7 @@ def test_beginning_anew(site: Site, fault: Callable[[Path], None]) -> None:
         assert status is not None
         assert status.error == (
             f"{log} has {count} deployments, and this host has seen 2, not all of which are among them: restore its "
-            f"data, which the copy {str(copy)!r} has too; to begin anew or follow another log "
+            f"data, which the copy {str(copy)!r} has too; to start anew or follow another log "
             "instead, remove that copy, on every host"
         )
         assert affinity.deployment.percentages == SPLIT
@@ -211,7 +211,7 @@ def test_a_log_that_cannot_be_reached_is_asked_less_and_less(tmp_path: Path) -> 
             time.sleep(0.005)
         elapsed = time.monotonic() - began
         listener.shutdown(socket.SHUT_RDWR)
-    deployments.close()
+    deployments.disconnect()
     assert deployments.error
     # The pauses are 0.01 s, 0.02 s, 0.04 s and so on; each may be half as long.
     assert asked <= 2 + math.log2(1 + elapsed / 0.005)

@@ -294,4 +294,4 @@ class Follower(LookingThread):
         """Stop following. The last snapshot stays."""
         self._take = None
         self.stop()
-        self.reader.close()
+        self.reader.disconnect()

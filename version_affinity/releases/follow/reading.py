@@ -153,8 +153,8 @@ class LogReader:
         """Forget a reading that is going on in the parent of this process."""
         self._call = None
 
-    def disconnect(self, seconds: float) -> None:
-        """Wait for the end of a reading, and close the log."""
+    def disconnect(self, seconds: float = 0.0) -> None:
+        """Wait some seconds for the end of a reading, and close the log."""
         if self._call is not None:
             with suppress(Exception):  # the next reading reports it
                 self._call.has_ended(seconds)
@@ -213,14 +213,10 @@ class LogReader:
         else:
             self.report_error = ""
 
-    def close(self) -> None:
-        """Close the log."""
-        self.log.close()
-
     def _lost(self, count: int) -> LogLostError:
         return LogLostError(
             f"{self.log.description} has {count} deployments, and this host has seen {len(self.entries)}, not all of "
-            f"which are among them: restore its data, which the copy {str(self._copy.path)!r} has too; to begin anew "
+            f"which are among them: restore its data, which the copy {str(self._copy.path)!r} has too; to start anew "
             "or follow another log instead, remove that copy, on every host",
         )
 

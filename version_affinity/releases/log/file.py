@@ -143,7 +143,7 @@ class FileLog:
         try:
             with self._locked():
                 if self._history.entries and not self._file.exists():
-                    raise self._lost(len(self._history.entries))  # it is not begun anew
+                    raise self._lost(len(self._history.entries))  # do not start a new history over it
                 with self._file.open("ab+", buffering=0) as file:
                     history = self._read(file)
                     if expected != len(history.entries):

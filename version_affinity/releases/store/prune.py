@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def prune_versions(plan: PrunePlan, log: DeploymentLog | None = None) -> list[str]:
     """Remove versions, and return the ids of those that were removed.
 
-    The ``log`` is read again for each version, once nobody can deploy it any more: a version that was deployed since
+    The ``log`` is read again for each version, once it cannot be deployed any more: a version that was deployed since
     the plan was made stays.
 
     Raises:
