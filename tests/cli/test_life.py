@@ -62,7 +62,7 @@ def test_life(tmp_path: Path, log: dict[str, str]) -> None:
             {"v1": 100.0},
             {"v2": 100.0},
         ]
-        assert "Nothing is to be removed" in command("prune --keep 0 -y")
+        assert "There is nothing to remove" in command("prune --keep 0 -y")
         command("versions deploy v9 -y", code=1)
         assert affinity.deployment.revision == 4
     finally:
