@@ -79,7 +79,9 @@ class HeaderChanges(NamedTuple):
     @property
     def cookieless(self) -> HeaderChanges:
         """The changes without cookies: many shared caches do not keep a response that sets cookies."""
-        return self._replace(added=tuple(without(self.added, ("set-cookie",))))
+        added = tuple(without(self.added, ("set-cookie",)))
+        # The same object where nothing changes: there is one for each file that is served by name.
+        return self if added == self.added else self._replace(added=added)
 
     @property
     def lifetimes(self) -> tuple[float, float]:
