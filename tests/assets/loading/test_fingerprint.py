@@ -8,16 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from version_affinity.assets.loading.fingerprint import (
-    TAIL,
-    USUAL,
-    USUAL_NAME,
     DirectoryKind,
     directory_kind,
     has_hash,
     is_fingerprinted,
     is_hash_like,
     looks_like_asset,
-    reason_in,
 )
 
 HASHED = [
@@ -302,21 +298,3 @@ def test_small_letters_are_words(name):
     """A name of small letters is never taken for a hash, in any directory."""
     for directory in ("/", "/assets/", "/_nuxt/builds/", "/static/js/"):
         assert not is_fingerprinted(directory + name)
-
-
-@pytest.mark.parametrize(
-    ("alphabet", "least"),
-    [(string.ascii_letters + string.digits + "-_", 0.6), ("aeTsV12v-_", 0.2), ("aenrstABVv19.-_", 0.05)],
-)
-def test_the_short_cut_for_usual_names_agrees_with_the_rules(alphabet, least):
-    """Most random names take the short cut, and it says of each what the rules say."""
-    draw = random.Random(7)
-    drawn = [
-        f"{draw.choice(('index', 'a-b', 'x.y', ''))}-{''.join(draw.choices(alphabet, k=8))}.js" for _ in range(9999)
-    ]
-    usual = [(name, match[1]) for name in drawn if (match := USUAL_NAME.match(name))]
-    assert len(usual) > least * len(drawn) * 3 / 4  # not "x.y"
-    for name, tail in usual:
-        tails = TAIL.findall(name)
-        assert tails == [("-", tail)], name
-        assert reason_in("/assets/", DirectoryKind.SHARED, name, tails) == USUAL, name

@@ -104,15 +104,6 @@ def test_bad_additions(content_types):
         checked_additions(content_types)
 
 
-@pytest.mark.parametrize(
-    ("path", "expected"), [("/a.mdl", True), ("/a.vue", False), ("/a.js", True), ("/a", False), ("/a.htm", True)]
-)
-def test_is_media_with_additions(path, expected):
-    """An added type makes a path one that wants a file, unless it is a document's."""
-    additions = checked_additions({".mdl": "model/mdl", ".vue": "text/html; charset=utf-8", ".htm": "text/plain"})
-    assert is_media(path, additions) is expected
-
-
 def test_independent_of_the_machine(monkeypatch):
     """The machine's own tables change nothing."""
     monkeypatch.setitem(mimetypes.types_map, ".js", "text/plain")

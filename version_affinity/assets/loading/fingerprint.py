@@ -34,7 +34,6 @@ HEXADECIMAL: Final = "hexadecimal"
 USUAL: Final = "usual name"
 
 _HTML_ENDINGS: Final = (".html", ".htm", ".xhtml", ".xht")
-_HTML_LAST: Final = "LMTlmt"
 
 
 class DirectoryKind(Enum):
@@ -49,16 +48,6 @@ _TOOL = re.compile(r"(?:\A|/)(?:_next/static|_nuxt(?!/builds(?:/|\Z))|_app/immut
 _SHARED = re.compile(r"(?:\A|/)assets(?:/|\Z)")
 # At the top only: deeper, "assets" may be a directory of the wrapped application.
 _BUILD_DIRECTORY = re.compile(r"/(?:assets|_next/static|_nuxt|_app/immutable|_astro)/")
-
-# A word or a number that another one follows.
-_FOLLOWED: Final = r"[A-Z]+(?=[A-Z][a-z]|[0-9])|[A-Z]?[a-z]+(?=[A-Z0-9])|[0-9]+(?=[A-Za-z])"
-#: Most names that Vite writes into ``assets``. ``reason_in`` would give the same result more slowly. The hash has both
-#: cases and does not read as words: a piece of it falls into four or more words and numbers, and it does not end like
-#: ``_NUMBERED``.
-USUAL_NAME: Final = re.compile(
-    r"[^.]*-(?=[A-Za-z0-9_-]{8}\.[^.]*\Z)(?=[^A-Z.]*[A-Z])(?=[^a-z.]*[a-z])"
-    rf"((?:[A-Za-z0-9_-]*[_-])?(?:{_FOLLOWED}){{3}}[A-Za-z0-9_-]+)(?=\.)(?<![0-9]{{3}})(?<![vV][0-9])(?<![vV][0-9]{{2}})"
-)
 
 # Hexadecimal digits between dots or, in a build's directory, after a dash: of a length that tools emit.
 _HEX = re.compile(
@@ -122,42 +111,25 @@ _SHORT = re.compile(
 
 
 def directory_kind(directory: str) -> DirectoryKind:
-    """Return what a directory says about its files.
-
-    >>> directory_kind("/_app/immutable/chunks").name, directory_kind("/assets").name, directory_kind("/media").name
-    ('TOOL', 'SHARED', 'OTHER')
-    """
+    """Return what a directory says about its files."""
     if _TOOL.search(directory):
         return DirectoryKind.TOOL
     return DirectoryKind.SHARED if _SHARED.search(directory) else DirectoryKind.OTHER
 
 
 def is_fingerprinted(path: str) -> bool:
-    """Return whether a path's file name carries the hash of its content, by the path alone.
-
-    >>> is_fingerprinted("/assets/index-BX4CeNGm.js"), is_fingerprinted("/static/js/main.1a2b3c4d.chunk.js")
-    (True, True)
-    >>> is_fingerprinted("/assets/jquery-3.7.1.min.js"), is_fingerprinted("/assets/photo-20240115.jpg")
-    (False, False)
-    """
-    slash = path.rfind("/") + 1
-    return bool(reason(path[:slash], path[slash:]))
+    """Return whether a path's file name carries the hash of its content, by the path alone."""
+    return bool(reason(path))
 
 
 def looks_like_asset(path: str, directories: Container[str] | None = None) -> bool:
     """Return whether a path without a file asks for a build's file; then the answer is 404, not a document.
 
     Such a path has a fingerprinted name, or the extension of a media type other than HTML in a build tool's directory.
+    With ``directories``, those that builds have ("/assets/"), a fingerprinted name elsewhere is the application's.
 
-    Args:
-        path: The path.
-        directories: The directories that builds have, with "/" at both ends. A fingerprinted name elsewhere may belong
-            to the application behind the builds. None: there is no application.
-
-    >>> looks_like_asset("/assets/missing.js"), looks_like_asset("/assets/overview"), looks_like_asset("/media/a.jpg")
-    (True, False, False)
-    >>> looks_like_asset("/static/admin/base.0a1b2c3d4e5f.css", {"/", "/assets/"})
-    False
+    >>> looks_like_asset("/assets/missing.js"), looks_like_asset("/static/base.0a1b2c3d4e5f.css", {"/", "/assets/"})
+    (True, False)
     """
     if "." not in path:  # no extension and no fingerprint: nearly every page and API call
         return False
@@ -166,17 +138,17 @@ def looks_like_asset(path: str, directories: Container[str] | None = None) -> bo
     return (directories is None or path[: path.rfind("/") + 1] in directories) and is_fingerprinted(path)
 
 
-def reason(directory: str, name: str, place: DirectoryKind | None = None) -> str:
+def reason(path: str) -> str:
     """Return why a name alone shows that a file is fingerprinted, "" if it does not.
 
-    ``directory`` ends in "/"; ``place`` saves a look at it.
-
-    >>> reason("/img/", "0088fda7f6e1cad253a2.png"), reason("/_nuxt/", "entry.js"), reason("/", "app.js")
+    >>> reason("/img/0088fda7f6e1cad253a2.png"), reason("/_nuxt/entry.js"), reason("/app.js")
     ('hexadecimal', 'directory of a tool', '')
     """
+    slash = path.rfind("/") + 1
+    directory, name = path[:slash], path[slash:]
     if not may_be_fingerprinted(name):
         return ""
-    return reason_in(directory, directory_kind(directory) if place is None else place, name, TAIL.findall(name))
+    return reason_in(directory, directory_kind(directory), name, TAIL.findall(name))
 
 
 def reason_in(directory: str, place: DirectoryKind, name: str, tails: list[tuple[str, str]]) -> str:
@@ -204,7 +176,7 @@ def may_be_fingerprinted(name: str) -> bool:
     return (
         "." in name
         and len(name) <= _LONGEST
-        and not (name[-1] in _HTML_LAST and name[-6:].lower().endswith(_HTML_ENDINGS))
+        and not name[-6:].lower().endswith(_HTML_ENDINGS)
         and (name.count("-") < 4 or _UUID.search(name) is None)  # noqa: PLR2004 - the dashes of a UUID
     )
 
@@ -219,11 +191,7 @@ def is_code(name: str) -> bool:
 
 
 def is_hash_like(part: str) -> bool:
-    """Return whether a part can be a hash if something else says that a hash stands there: not a word or a number.
-
-    >>> is_hash_like("Ro_66fij"), is_hash_like("polyfill"), is_hash_like("Settings"), is_hash_like("20240115")
-    (True, False, False, False)
-    """
+    """Return whether a part can be a hash if something else says that a hash stands there: not a word or a number."""
     if not _PART.match(part):
         return False
     letters = part.replace("-", "").replace("_", "")
@@ -249,16 +217,13 @@ def reads_as_words(part: str) -> bool:
     >>> [reads_as_words(part) for part in ("BX4CeNGm", "DiwrgTda", "BFV__Apz", "7RMF5EFV")]
     [False, False, False, False]
     """
-    if "-" not in part and "_" not in part:
+    pieces = [piece for piece in _SEPARATORS.split(part) if piece]
+    if len(pieces) == 1:
         tokens = _TOKEN.findall(part)
         if len(tokens) <= _MIXED and _are_words(tokens):
             return True
-        numbered = _NUMBERED.search(part) if part[-1:].isdigit() else None
+        numbered = _NUMBERED.search(part) if pieces == [part] else None
         return numbered is not None and reads_as_words(part[: numbered.start()])
-    pieces = [piece for piece in _SEPARATORS.split(part) if piece]
-    if len(pieces) == 1:
-        tokens = _TOKEN.findall(pieces[0])
-        return len(tokens) <= _MIXED and _are_words(tokens)
     if _EDGES.search(part) is not None:  # names do not begin or end with a separator
         return False
     for piece in pieces:
@@ -354,11 +319,7 @@ def _is_of_build(directory: str, name: str) -> bool:
 
 
 def has_hash(name: str) -> bool:
-    """Return whether a name has a part that looks like a hash, in any directory.
-
-    >>> has_hash("index-BX4CeNGm.js"), has_hash("BX4CeNGm.js"), has_hash("index-darkMode.js"), has_hash("app.js")
-    (True, True, False, False)
-    """
+    """Return whether a name has a part that looks like a hash, in any directory."""
     return may_be_fingerprinted(name) and (
-        bool(reason("/assets/", name)) or any(_is_random(tail) for _, tail in TAIL.findall(name))
+        bool(reason(f"/assets/{name}")) or any(_is_random(tail) for _, tail in TAIL.findall(name))
     )

@@ -58,10 +58,6 @@ def matcher(ignore: Iterable[str]) -> Callable[[str, str], bool] | None:
 
     Raises:
         ConfigurationError: it is not a list of patterns, or a pattern cannot be the name of a file.
-
-    >>> ignored = matcher(["*.map", "drafts/*"])
-    >>> ignored("/app.js.map", "app.js.map"), ignored("/drafts/a.txt", "a.txt"), ignored("/app.js", "app.js")
-    (True, True, False)
     """
     patterns = list(ignore) if isinstance(ignore, Iterable) and not isinstance(ignore, str) else [None]
     try:
@@ -77,11 +73,7 @@ def matcher(ignore: Iterable[str]) -> Callable[[str, str], bool] | None:
 
 
 class Exclusions:
-    """The files of one directory that are left out. The directory's ``.assetsignore`` is read now.
-
-    Args:
-        root: The real, absolute name of the directory.
-        ignored: Whether a path and its last segment are left out besides; None leaves out nothing more.
+    """The files of one directory that are left out: by its ``.assetsignore``, and by a function of ``matcher``.
 
     Raises:
         ConfigurationError: ``.assetsignore`` cannot be read, or has a line that is not a pattern. The files that it
@@ -117,13 +109,7 @@ class Exclusions:
 
     @staticmethod
     def control(path: str) -> str:
-        """Return why a platform's control file, or its compressed form, is not served; "" for any other file.
-
-        >>> Exclusions.control("/_worker.js")
-        "it configures a hosting platform or is its server's code, and is not for browsers"
-        >>> Exclusions.control("/docs/_worker.js")
-        ''
-        """
+        """Return why a platform's control file, or its compressed form, is not served; "" for any other file."""
         return CONTROL_FILE if path.rfind("/") == 0 and uncompressed(path[1:]) in _CONTROL_FILES else ""
 
     @staticmethod
@@ -140,14 +126,13 @@ class Exclusions:
         hashed = _HASHED.match(plain)
         if hashed is None or not content_type(plain.removesuffix(".map")).startswith(_BUILT):
             return False
-        place = directory_kind(directory)
-        if reason(directory, plain, place):
+        if reason(directory + plain):
             return True
         tail = hashed[1] if _HEXADECIMAL.match(hashed[1]) else hashed[1][-_HASH_LENGTH:]
         if not is_hash_like(tail):
             return False
         # A hash may read as a word; then only the other names show that hashes stand here.
-        return place is not DirectoryKind.OTHER or any(map(has_hash, siblings))
+        return directory_kind(directory) is not DirectoryKind.OTHER or any(map(has_hash, siblings))
 
 
 def check_is_build(root: str, given: str, exclusions: Exclusions, *, page_is_known: bool = False) -> None:
@@ -178,21 +163,22 @@ def doubt_of(root: str) -> str:
 
 def _assetsignore(root: str) -> Callable[[str], bool] | None:
     """Return a function of a relative path: whether ``.assetsignore`` leaves it out. None without that file."""
-    if not Path(root, ASSETSIGNORE).exists():
-        return None
+    file = f"{root}/{ASSETSIGNORE}"
     try:
-        data = read(through_projection(f"{root}/{ASSETSIGNORE}"), _RULES_LIMIT).data
+        data = read(through_projection(file), _RULES_LIMIT).data
+    except FileNotFoundError:
+        return None
     except (OSError, UnservableError) as error:
-        raise ConfigurationError(f"{root + '/' + ASSETSIGNORE!r} cannot be read: {error}: make it readable") from None
+        raise ConfigurationError(f"{file!r} cannot be read: {error}: make it readable") from None
     if data is None:
-        raise ConfigurationError(f"{root + '/' + ASSETSIGNORE!r} has more than {_RULES_LIMIT} bytes: shorten it")
+        raise ConfigurationError(f"{file!r} has more than {_RULES_LIMIT} bytes: shorten it")
     import pathspec  # noqa: PLC0415 - few builds have such a file
 
     lines = data.decode("utf-8", "surrogateescape").removeprefix("\ufeff").splitlines()
     try:
         return pathspec.GitIgnoreSpec.from_lines(lines).match_file
     except ValueError as error:
-        raise ConfigurationError(f"{root + '/' + ASSETSIGNORE!r} has a line that is not a pattern: {error}") from None
+        raise ConfigurationError(f"{file!r} has a line that is not a pattern: {error}") from None
 
 
 class _Scripts(HTMLParser):
@@ -210,8 +196,6 @@ class _Scripts(HTMLParser):
 
 def _source_script(root: str) -> str:
     """Return the source file that a directory's index.html loads as a script, "" for none."""
-    if not Path(root, "index.html").is_file():
-        return ""
     try:
         data = read(through_projection(f"{root}/index.html"), _PAGE_LIMIT).data
     except (OSError, UnservableError):
@@ -224,13 +208,5 @@ def _source_script(root: str) -> str:
 
 
 def why_hidden(path: str) -> str:
-    """Return why a file is not served because of its name, "" for no reason.
-
-    >>> why_hidden("/.env"), why_hidden("/.well-known/security.txt"), why_hidden("/app.js")
-    ('it is hidden: a name begins with a dot', '', '')
-    """
-    control = Exclusions.control(path)
-    if control:
-        return control
-    shown = path.removeprefix("/.well-known")
-    return HIDDEN if "/." in shown else ""
+    """Return why a file is not served because of its name, "" for no reason."""
+    return Exclusions.control(path) or (HIDDEN if "/." in path.removeprefix("/.well-known") else "")

@@ -23,8 +23,6 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from .fingerprint import (
     TAIL,
-    USUAL,
-    USUAL_NAME,
     DirectoryKind,
     directory_kind,
     has_hash,
@@ -71,22 +69,13 @@ _OF_ALPHABET: Final = 0.9  # the part of a group's tails that its alphabet must 
 _CASES = re.compile("(?=.*[a-z])(?=.*[A-Z])")
 
 
-class Alphabet(NamedTuple):
-    """The characters of a kind of hash.
+class _Alphabet(NamedTuple):
+    """The characters of a kind of hash."""
 
-    Attributes:
-        name: The kind.
-        fits: Whether a tail has these characters only.
-        is_sure: Whether a tail that fits is surely random.
-        is_hash: Whether a tail that fits is a hash if its neighbours are; the second argument: whether it is of code.
-        least: How many sure tails make a group.
-    """
-
-    name: str
     fits: Callable[[str], object]
-    is_sure: Callable[[str], bool]
-    is_hash: Callable[[str, bool], bool]
-    least: int
+    is_sure: Callable[[str], bool]  # whether a tail that fits is surely random
+    is_hash: Callable[[str, bool], bool]  # whether it is a hash if its neighbours are, in a file of code and in others
+    least: int  # how many sure tails make a group
 
 
 def _is_sure_hex(tail: str) -> bool:
@@ -119,28 +108,22 @@ def _is_mixed_hash(tail: str, code: bool) -> bool:
     return not (is_plain if code else reads_as_words)(tail)
 
 
-_HEX: Final = Alphabet("hex", re.compile(r"[0-9a-f]+\Z").match, _is_sure_hex, _is_hex_hash, 2)
-_BASE32: Final = Alphabet("base 32", re.compile(r"[A-Z2-7]{8}\Z").match, _is_sure, _is_one_case_hash, 2)
-_BASE36: Final = Alphabet("base 36", re.compile(r"[0-9a-z]{8}\Z").match, _is_sure, _is_one_case_hash, 3)
-_BASE64: Final = Alphabet("base 64", re.compile(r"[\w-]{8}\Z", re.ASCII).match, _is_sure_mixed, _is_mixed_hash, 2)
-_ALPHABETS: Final = (_HEX, _BASE32, _BASE36, _BASE64)
+_ALPHABETS: Final = (
+    _Alphabet(re.compile(r"[0-9a-f]+\Z").match, _is_sure_hex, _is_hex_hash, 2),
+    _Alphabet(re.compile(r"[A-Z2-7]{8}\Z").match, _is_sure, _is_one_case_hash, 2),  # base 32
+    _Alphabet(re.compile(r"[0-9a-z]{8}\Z").match, _is_sure, _is_one_case_hash, 3),  # base 36
+    _Alphabet(re.compile(r"[\w-]{8}\Z", re.ASCII).match, _is_sure_mixed, _is_mixed_hash, 2),  # base 64
+)
 
-#: Where a hash stands in names: what sets it off, and its length.
-_Shape: TypeAlias = "tuple[str, int]"
-#: Directory and shape to paths and their tails.
-_Groups: TypeAlias = "dict[tuple[str, _Shape], list[tuple[str, str]]]"
+# Directory, and separator and length of a tail, to the paths and their tails.
+_Groups: TypeAlias = "dict[tuple[str, tuple[str, int]], list[tuple[str, str]]]"
 
 
 class Names(NamedTuple):
-    """The result of judging names.
+    """The result of judging names."""
 
-    Attributes:
-        reasons: Path to why a file is fingerprinted.
-        undecided: Name to the paths of files whose name may have a hash; only other files can show it.
-    """
-
-    reasons: dict[str, str]
-    undecided: dict[str, list[str]]
+    reasons: dict[str, str]  # path to why a file is fingerprinted
+    undecided: dict[str, list[str]]  # name to the paths of files whose name may have a hash; only other files show it
 
 
 def why_not(path: str) -> str:
@@ -149,7 +132,7 @@ def why_not(path: str) -> str:
     >>> why_not("/about.html"), why_not("/app.js"), why_not("/assets/theme-darkMode.css"), why_not("/a-20240115.js")
     ('HTML', 'no hash in the name', 'reads as words', 'a number or a date')
     """
-    name = path[path.rindex("/") + 1 :]
+    name = _name(path)
     if "." in name and not may_be_fingerprinted(name):
         return "a UUID in the name" if may_be_fingerprinted(name.replace("-", "")) else "HTML"
     tails = [tail for _, tail in TAIL.findall(name)]
@@ -171,10 +154,17 @@ def by_name(
     if the build has none.
     """
     reasons: dict[str, str] = {}
-    groups: _Groups = {}
+    groups: _Groups = defaultdict(list)
     for parent, files in directories:
         _group(parent, files, reasons, groups, listed)
-    _take_manifest(reasons, hashed, listed or ())
+    of_manifest = [path for path in listed or () if path not in reasons and has_hash(_name(path))]
+    of_manifest += [path for path in hashed if may_be_fingerprinted(_name(path))]
+    reasons.update(dict.fromkeys(of_manifest, BY_MANIFEST))
+    return Names(reasons, _by_group(groups, reasons))
+
+
+def _by_group(groups: _Groups, reasons: dict[str, str]) -> dict[str, list[str]]:
+    """Add the reasons that follow from the neighbours of names; return the undecided paths by their names."""
     kinds = {key: kind for key, members in groups.items() if (kind := _alphabet(members))}
     shapes = {(shape, kind) for (_, shape), kind in kinds.items()}
     undecided: list[str] = []
@@ -184,18 +174,24 @@ def by_name(
         for path, tail in members:
             if path in reasons:
                 continue
-            if _is_like_neighbours(path, tail, own, elsewhere):
+            if own is not None and own.fits(tail):
+                is_hash = own.is_hash(tail, is_code(path))
+            else:
+                is_hash = any(kind.fits(tail) and kind.is_sure(tail) for kind in elsewhere)
+            if is_hash:
                 reasons[path] = NEIGHBOURS
             elif _may_be_hash(path, tail, own):
                 undecided.append(path)
     by_last: dict[str, list[str]] = {}
     for path in dict.fromkeys(undecided):
         original = _COMPANION.sub("", path)
-        if original in reasons and path not in reasons:
+        if path in reasons:
+            continue
+        if original in reasons:
             reasons[path] = reasons[original]
-        elif path not in reasons:
-            by_last.setdefault(path[path.rindex("/") + 1 :], []).append(path)
-    return Names(reasons, by_last)
+        else:
+            by_last.setdefault(_name(path), []).append(path)
+    return by_last
 
 
 def _group(
@@ -203,16 +199,10 @@ def _group(
 ) -> None:
     """Judge each name of a directory alone, and add its tails to their groups."""
     place = directory_kind(parent)
-    here: dict[_Shape, list[tuple[str, str]]] = defaultdict(list)
     for path, name, _ in files:
         if listed is not None and place is DirectoryKind.SHARED and path not in listed and not is_code(name):
             continue  # a public file: Vite's manifest lists its own files, except workers, maps and what these load
         if not may_be_fingerprinted(name):
-            continue
-        usual = USUAL_NAME.match(name) if place is DirectoryKind.SHARED else None
-        if usual is not None:
-            reasons[path] = USUAL
-            here["-", 8].append((path, usual[1]))
             continue
         tails = TAIL.findall(name)
         why = reason_in(parent, place, name, tails)
@@ -220,34 +210,21 @@ def _group(
             reasons[path] = why
         if place is not DirectoryKind.TOOL:
             for separator, tail in tails:
-                here[separator, len(tail)].append((path, tail))
-    groups.update(((parent, shape), members) for shape, members in here.items())
+                groups[parent, (separator, len(tail))].append((path, tail))
 
 
-def _take_manifest(reasons: dict[str, str], hashed: Iterable[str], listed: Iterable[str]) -> None:
-    for path in hashed:
-        if may_be_fingerprinted(path[path.rfind("/") + 1 :]):
-            reasons[path] = BY_MANIFEST
-    for path in listed:
-        name = path[path.rfind("/") + 1 :]
-        if path not in reasons and has_hash(name):
-            reasons[path] = BY_MANIFEST
+def _name(path: str) -> str:
+    return path[path.rfind("/") + 1 :]
 
 
-def _is_like_neighbours(path: str, tail: str, own: Alphabet | None, elsewhere: Iterable[Alphabet]) -> bool:
-    if own is not None and own.fits(tail):
-        return own.is_hash(tail, is_code(path))
-    return any(kind.fits(tail) and kind.is_sure(tail) for kind in elsewhere)
-
-
-def _may_be_hash(path: str, tail: str, own: Alphabet | None) -> bool:
+def _may_be_hash(path: str, tail: str, own: _Alphabet | None) -> bool:
     """Return whether a tail can be a hash if another file shows it."""
     if is_code(path):
         return is_hash_like(tail) or (own is not None and own.fits(tail) is not None)
     return is_hash_like(tail) and not is_plain(tail)
 
 
-def _alphabet(members: list[tuple[str, str]]) -> Alphabet | None:
+def _alphabet(members: list[tuple[str, str]]) -> _Alphabet | None:
     """Return the alphabet of a group of tails that a build tool made, None if it did not make them."""
     tails = {tail for _, tail in members[:: len(members) // _SAMPLE + 1]}
     for alphabet in _ALPHABETS:
@@ -265,9 +242,9 @@ def by_content(
 ) -> dict[str, str]:
     """Return why undecided files are fingerprinted: scripts, style sheets and pages of the build have their names."""
     found: dict[str, str] = {}
-    waiting = {name.encode("latin-1"): paths for name, paths in undecided.items()}
-    if not waiting:
+    if not undecided:
         return found
+    waiting = {name.encode("latin-1"): paths for name, paths in undecided.items()}
     for name in chain.from_iterable(_loaded(read(page)) for page in pages):
         found.update(dict.fromkeys(waiting.pop(name, ()), LOADED))
     endings = {name[name.rindex(b".") :] for name in waiting}

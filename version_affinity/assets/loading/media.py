@@ -62,9 +62,6 @@ _TEXT = {
 }
 
 _BINARY = {
-    "application/wasm": ("wasm",),
-    "application/pdf": ("pdf",),
-    "application/zip": ("zip",),
     "application/gzip": ("gz", "tgz"),
     "application/x-brotli": ("br",),
     "application/zstd": ("zst",),
@@ -73,7 +70,6 @@ _BINARY = {
     "application/x-tar": ("tar",),
     "application/x-7z-compressed": ("7z",),
     "application/epub+zip": ("epub",),
-    "application/rtf": ("rtf",),
     "application/msword": ("doc",),
     "application/vnd.ms-excel": ("xls",),
     "application/vnd.ms-powerpoint": ("ppt",),
@@ -93,7 +89,6 @@ _BINARY = {
     "application/vnd.rar": ("rar",),
     "application/vnd.sqlite3": ("sqlite",),
     "application/x-protobuf": ("pbf",),
-    "application/cbor": ("cbor",),
     "application/java-archive": ("jar",),
     "application/postscript": ("ps", "eps", "ai"),
     "application/zip+dotlottie": ("lottie",),
@@ -101,39 +96,19 @@ _BINARY = {
     "application/vnd.android.package-archive": ("apk",),
     "application/vnd.ms-fontobject": ("eot",),
     "application/octet-stream": ("bin", "data", "dat", "exe", "dmg", "iso", "msi", "onnx", "safetensors"),
-    "audio/aac": ("aac",),
     "audio/aiff": ("aif", "aiff"),
-    "audio/flac": ("flac",),
     "audio/midi": ("mid", "midi"),
     "audio/mpeg": ("mp3",),
     "audio/mp4": ("m4a",),
     "audio/ogg": ("oga", "ogg", "opus"),
-    "audio/wav": ("wav",),
     "audio/webm": ("weba",),
     "font/collection": ("ttc",),
-    "font/otf": ("otf",),
-    "font/ttf": ("ttf",),
-    "font/woff": ("woff",),
-    "font/woff2": ("woff2",),
-    "image/apng": ("apng",),
-    "image/avif": ("avif",),
-    "image/bmp": ("bmp",),
-    "image/gif": ("gif",),
-    "image/heic": ("heic",),
-    "image/heif": ("heif",),
     "image/jpeg": ("jpg", "jpeg", "jfif"),
-    "image/jxl": ("jxl",),
-    "image/png": ("png",),
     "image/tiff": ("tif", "tiff"),
     "image/vnd.microsoft.icon": ("ico", "cur"),
-    "image/webp": ("webp",),
-    "image/jp2": ("jp2",),
-    "image/ktx": ("ktx",),
-    "image/ktx2": ("ktx2",),
     "image/svg+xml": (GZIPPED,),
     "image/vnd.adobe.photoshop": ("psd",),
     "model/gltf-binary": ("glb",),
-    "model/stl": ("stl",),
     "model/vnd.usdz+zip": ("usdz",),
     "video/3gpp": ("3gp",),
     "video/mp2t": ("ts", "m2ts"),
@@ -141,15 +116,25 @@ _BINARY = {
     "video/mpeg": ("mpeg", "mpg"),
     "video/ogg": ("ogv",),
     "video/quicktime": ("mov",),
-    "video/webm": ("webm",),
     "video/x-matroska": ("mkv",),
     "video/x-msvideo": ("avi",),
+}
+
+# Binary types that have the name of their extension.
+_BINARY_OF_NAME = {
+    "application": ("cbor", "pdf", "rtf", "wasm", "zip"),
+    "audio": ("aac", "flac", "wav"),
+    "font": ("otf", "ttf", "woff", "woff2"),
+    "image": ("apng", "avif", "bmp", "gif", "heic", "heif", "jp2", "jxl", "ktx", "ktx2", "png", "webp"),
+    "model": ("stl",),
+    "video": ("webm",),
 }
 
 #: Extension to Content-Type.
 TYPES = {
     **{extension: kind + _UTF8 for kind, extensions in _TEXT.items() for extension in extensions},
     **{extension: kind for kind, extensions in _BINARY.items() for extension in extensions},
+    **{extension: f"{main}/{extension}" for main, extensions in _BINARY_OF_NAME.items() for extension in extensions},
 }
 
 # Files without an extension (Apple's universal links).
@@ -165,9 +150,7 @@ def extension(path: str) -> str:
     ('svg', '', '', '')
     """
     dot = path.rfind(".")
-    if dot <= path.rfind("/") + 1:
-        return ""
-    return path[dot + 1 :].lower()
+    return path[dot + 1 :].lower() if dot > path.rfind("/") + 1 else ""
 
 
 # RFC 9110 section 8.3.1: type "/" subtype, then parameters. Quoted values with ";" are not supported.
@@ -175,17 +158,10 @@ _MEDIA_TYPE = re.compile(rf'{TOKEN}/{TOKEN}(?:[ \t]*;[ \t]*{TOKEN}=(?:{TOKEN}|"[
 
 
 def checked_additions(content_types: Mapping[str, str] | None) -> dict[str, str]:
-    """Return types that are added to the table, by extension as ``extension`` returns it.
-
-    Args:
-        content_types: An extension with its dot (``.mdl``, in any case) to a complete Content-Type, which is sent as it
-            is written: text needs its ``; charset=utf-8``.
+    """Return types that are added to the table: of ``{".mdl": "model/vnd.mdl"}``, ``{"mdl": "model/vnd.mdl"}``.
 
     Raises:
         ConfigurationError: an extension or a type is not valid.
-
-    >>> checked_additions({".mdl": "model/vnd.mdl"})
-    {'mdl': 'model/vnd.mdl'}
     """
     if content_types is None:
         return {}
@@ -215,10 +191,8 @@ def checked_additions(content_types: Mapping[str, str] | None) -> dict[str, str]
 def content_type(path: str, additions: Mapping[str, str] | None = None) -> str:
     """Return the Content-Type of a file by its name.
 
-    >>> content_type("/assets/index-BX4CeNGm.js")
-    'text/javascript; charset=utf-8'
-    >>> content_type("/model.mdl", {"mdl": "model/vnd.mdl"})
-    'model/vnd.mdl'
+    >>> content_type("/assets/index-BX4CeNGm.js"), content_type("/model.mdl", {"mdl": "model/vnd.mdl"})
+    ('text/javascript; charset=utf-8', 'model/vnd.mdl')
     """
     ending = extension(path)
     if additions is not None and ending in additions:
@@ -227,26 +201,13 @@ def content_type(path: str, additions: Mapping[str, str] | None = None) -> str:
 
 
 def is_html(content_type: str) -> bool:
-    """Return whether a Content-Type is HTML or XHTML.
-
-    >>> is_html("text/html; charset=utf-8"), is_html("image/svg+xml; charset=utf-8")
-    (True, False)
-    """
+    """Return whether a Content-Type is HTML or XHTML."""
     return content_type.partition(";")[0].rstrip().lower() in _HTML
 
 
-def is_media(path: str, additions: Mapping[str, str] | None = None) -> bool:
-    """Return whether a path's extension has a known media type other than HTML.
-
-    A request for such a path expects that file, not the document of a single-page application.
-
-    >>> is_media("/media/photo.jpg"), is_media("/about"), is_media("/about.html"), is_media("/user/jane.doe")
-    (True, False, False, False)
-    """
-    ending = extension(path)
-    if additions and ending in additions:
-        return not is_html(additions[ending])
-    kind = TYPES.get(ending)
+def is_media(path: str) -> bool:
+    """Return whether a path's extension has a known media type other than HTML, so that a request expects that file."""
+    kind = TYPES.get(extension(path))
     return kind is not None and not kind.startswith(_HTML)
 
 

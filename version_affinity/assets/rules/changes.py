@@ -25,7 +25,7 @@ CACHING: Final = frozenset(
     ("cache-control", "expires", "pragma", "age", "surrogate-control", "edge-control", "x-accel-expires"),
 )
 # A rule's tag or date is the same in each version: with it, a cache would take one version's page for another's.
-_VALIDATORS: Final = frozenset(("etag", "last-modified"))
+_VALIDATORS: Final = ("etag", "last-modified")
 #: For both responses of a URL where a navigation gets a page and other requests reach the application. Another site's
 #: frame gets the page, too, a frame of the same origin does not. A client that does not send Sec-Fetch-* is recognised
 #: by the types that it accepts.
@@ -33,30 +33,18 @@ NEGOTIATED: Final = ("Vary", "Sec-Fetch-Mode, Sec-Fetch-Dest, Sec-Fetch-Site, Ac
 
 
 class HeaderChanges(NamedTuple):
-    """What rules change in a response.
+    """What rules change in a response."""
 
-    Attributes:
-        removed: The names, in lower case, whose fields are taken out of the response.
-        added: The fields that are added to it then.
-        vary: What is added to its Vary.
-    """
-
-    removed: frozenset[str]
+    removed: frozenset[str]  # the names, in lower case, of the fields that are removed first
     added: tuple[HeaderField, ...]
-    vary: str = ""
+    vary: str = ""  # what is added to Vary
 
     def applied_to(self, headers: Iterable[HeaderField]) -> list[HeaderField]:
-        """Return a response's headers, changed; the given ones stay as they are.
-
-        >>> changes = HeaderChanges(frozenset(("etag",)), (("X-A", "1"),), "Origin")
-        >>> changes.applied_to([("ETag", '"a"'), ("Vary", "Accept")])
-        [('Vary', 'Accept, Origin'), ('X-A', '1')]
-        """
+        """Return a response's headers, changed; the given ones stay as they are."""
         changed = without(headers, self.removed)
         if self.vary:
             changed = _varying(changed, self.vary)
-        changed += self.added
-        return changed
+        return [*changed, *self.added]
 
     @property
     def private(self) -> HeaderChanges:
@@ -65,9 +53,6 @@ class HeaderChanges(NamedTuple):
         A Cache-Control stays if it says ``private`` or ``no-store``, without directives that contradict it. Fields for
         caches of one kind, Expires and the like are left out, and so are validators, which are the same in each
         version. Neither Cache-Control nor Vary is removed. A cookie stays: it is the same for everyone at this path.
-
-        >>> HeaderChanges(frozenset(("cache-control",)), (("Cache-Control", "public, max-age=9"),)).private
-        HeaderChanges(removed=frozenset(), added=(), vary='')
         """
         return self._limited(_unshared)
 
@@ -90,11 +75,9 @@ class HeaderChanges(NamedTuple):
         -1 means that they may not keep it, infinity that the field sets no limit (RFC 9111 section 4.2.2).
 
         >>> twice = ("Cache-Control", "max-age=600, max-age=0")
-        >>> HeaderChanges(frozenset(), (twice,)).lifetimes
-        (600, 600)
         >>> understood = ("Cache-Control", "must-understand, no-store, max-age=99")  # which outranks no-store
-        >>> HeaderChanges(frozenset(), (understood,)).lifetimes
-        (99, 99)
+        >>> [HeaderChanges(frozenset(), (field,)).lifetimes for field in (twice, understood)]
+        [(600, 600), (99, 99)]
         """
         value = next((value for name, value in self.added if name.lower() == "cache-control"), None)
         if value is None:
@@ -180,17 +163,12 @@ def _is_caching(lowered: str) -> bool:
 
 
 def _unshared(cache_control: str) -> str:
-    """Return the directives with which no shared cache keeps a response; "" if they do not forbid it.
-
-    >>> _unshared("public, no-store"), _unshared('private="x", max-age=9'), _unshared("private, max-age=9")
-    ('no-store', '', 'private, max-age=9')
-    """
+    """Return the directives with which no shared cache keeps a response; "" if they do not forbid it."""
     kept = []
-    for directive in map(_DIRECTIVE.fullmatch, map(str.strip, cache_control.split(","))):
-        if directive is not None:
-            name = directive[1].lower()
-            if name not in _INVITING and not (directive[2] and name in _PRIVATE):
-                kept.append(directive[0])
+    for directive in filter(None, map(_DIRECTIVE.fullmatch, map(str.strip, cache_control.split(",")))):
+        name = directive[1].lower()
+        if name not in _INVITING and not (directive[2] and name in _PRIVATE):
+            kept.append(directive[0])
     return ", ".join(kept) if any(directive.lower() in _PRIVATE for directive in kept) else ""
 
 

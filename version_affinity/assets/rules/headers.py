@@ -69,18 +69,11 @@ PROTECTED: Final[Mapping[str, str]] = {name: why for why, names in _PROTECTED.it
 
 
 class HeaderRule(NamedTuple):
-    """A rule as it was read.
+    """A rule as it was read."""
 
-    Attributes:
-        source: A path with placeholders; after ``https://`` and a host, it is for that host only.
-        fields: The fields that it sets, with placeholders; names as they were written.
-        removed: The names of fields that it removes before it sets its own.
-        line: The line of its path.
-    """
-
-    source: str
-    fields: tuple[HeaderField, ...]
-    removed: tuple[str, ...]
+    source: str  # a path with placeholders; after "https://" and a host, it is for that host only
+    fields: tuple[HeaderField, ...]  # with placeholders; names as they were written
+    removed: tuple[str, ...]  # before the rule sets its fields
     line: int
 
 
@@ -88,8 +81,6 @@ class HeaderRules:
     """The rules of a ``_headers`` file. Immutable.
 
     Attributes:
-        rules: The rules, in their order.
-        invalid: The lines that cannot be used.
         idle: The lines of rules that never match, because a placeholder stands twice in them.
         host_bound: Whether a rule names hosts. If none does, a path's changes are the same on each request.
     """
@@ -170,17 +161,11 @@ def _combined(matches: Mapping[_Compiled, Mapping[str, str]]) -> HeaderChanges:
 
 
 def parse_headers(text: str, *, max_rules: int = _MAX_RULES, max_line: int = MAX_LINE) -> HeaderRules:
-    """Read a ``_headers`` file. Never raises.
-
-    Args:
-        text: The file, its bytes decoded as UTF-8 with ``surrogateescape``.
-        max_rules: How many rules are used; reading ends at the first further rule.
-        max_line: Characters that a line may have.
-    """
+    """Read a ``_headers`` file. Never raises; reading ends at the first rule after ``max_rules``."""
     invalid: list[InvalidLine] = []
     rules: list[HeaderRule] = []
     rule: _OpenRule | None = None
-    skips = False  # below a path that cannot be used, its fields are not reported one by one
+    skips = False  # below a path that cannot be used, fields are not reported one by one
     for number, line in rule_lines(text, max_line, invalid):
         try:
             if not PATH_LINE.match(line):
@@ -212,11 +197,9 @@ class _OpenRule:
 
 
 def _end(rule: _OpenRule | None, number: int, rules: list[HeaderRule], invalid: list[InvalidLine]) -> None:
-    if rule is None:
-        return
-    if rule.fields or rule.removed:
+    if rule is not None and (rule.fields or rule.removed):
         rules.append(HeaderRule(rule.source, tuple(rule.fields), tuple(rule.removed), rule.line))
-    elif not rule.protects:
+    elif rule is not None and not rule.protects:
         message = f"the rule for {rule.source!r} ends here and has no fields"
         invalid.append(InvalidLine(number, "rule_without_headers", message))
 
@@ -233,21 +216,13 @@ def _read_path(line: str) -> str:
     if url is None:
         advice = "begin it with '/' or 'https://' and a host; if it is a field, put a blank after its colon"
         raise UnusableError("not_relative_or_https", f"{line!r} is not a path: {advice}")
-    source = url.source
-    _check(
-        (_PORT.search(url.host), "port_in_url", f"{line!r} names a port: leave it out, rules are for all ports"),
-        (
-            source.count("*") > 1,
-            "multiple_wildcards",
-            f"{line!r} has several '*': use one, and ':name' for segments",
-        ),
-        (
-            "*" in source and _SPLAT.search(source),
-            "wildcard_plus_splat",
-            f"{line!r} has '*' and ':splat', its name: leave one out",
-        ),
-    )
-    return source
+    if _PORT.search(url.host):
+        raise UnusableError("port_in_url", f"{line!r} names a port: leave it out, rules are for all ports")
+    if url.source.count("*") > 1:
+        raise UnusableError("multiple_wildcards", f"{line!r} has several '*': use one, and ':name' for segments")
+    if "*" in url.source and _SPLAT.search(url.source):
+        raise UnusableError("wildcard_plus_splat", f"{line!r} has '*' and ':splat', its name: leave one out")
+    return url.source
 
 
 def _read_field(line: str, rule: _OpenRule | None) -> None:
@@ -266,9 +241,8 @@ def _read_field(line: str, rule: _OpenRule | None) -> None:
         )
     if rule is None:
         why = f"{name} belongs to no path: write one above it"
-        raise UnusableError(
-            "header_before_any_path", why if colon else f"{line!r} is not a path: begin it with '/' or 'https://'"
-        )
+        why = why if colon else f"{line!r} is not a path: begin it with '/' or 'https://'"
+        raise UnusableError("header_before_any_path", why)
     if not colon:
         if not line.startswith("! "):
             why = f"{line!r} is not a field: write 'Name: value', or '! Name' to remove one"

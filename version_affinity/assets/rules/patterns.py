@@ -34,19 +34,12 @@ _Span: TypeAlias = tuple[int, int]
 
 
 class RuleURL(NamedTuple):
-    """The URL of a rule.
+    """The URL of a rule."""
 
-    Attributes:
-        host: With the port; "" for a path of the same host.
-        path: Begins with a slash.
-        query: With its question mark, or "".
-        fragment: With its number sign, or "".
-    """
-
-    host: str
+    host: str  # with the port; "" for a path of the same host
     path: str
-    query: str
-    fragment: str
+    query: str  # with its question mark, or ""
+    fragment: str  # with its number sign, or ""
 
     @property
     def source(self) -> str:
@@ -89,11 +82,7 @@ def read_url(text: str) -> RuleURL | None:
 
 
 def hostname(host: str) -> str:
-    """Return the name or address of a Host field (RFC 9110 section 7.2) without the port; "" for anything else.
-
-    >>> hostname("Example.com:8000"), hostname("[::1]:8000"), hostname("a b")
-    ('example.com', '[::1]', '')
-    """
+    """Return the name or address of a Host field (RFC 9110 section 7.2) without the port; "" for anything else."""
     match = _HOSTNAME.fullmatch(host.lower())
     return (match[1] or match[2]) if match else ""
 
@@ -101,13 +90,8 @@ def hostname(host: str) -> str:
 class Pattern:
     """A path or a host with placeholders. It matches in linear time; a regular expression would try every division.
 
-    Args:
-        text: Text with ``*``, at most once, and ``:name``.
-        separator: "/" in a path, "." in a host. ``:name`` does not match it.
-
-    Attributes:
-        names: The placeholders in their order, "splat" for ``*``.
-        fixed: The only text that matches; None if there are placeholders.
+    ``names`` are the placeholders in their order, "splat" for ``*``; ``fixed`` is the only text that matches, None if
+    there are placeholders. ``:name`` does not match the separator: "/" in a path, "." in a host.
 
     >>> Pattern("/blog/:year/*", "/").match("/blog/2024/a/b")
     {'year': '2024', 'splat': 'a/b'}
@@ -203,17 +187,7 @@ class Pattern:
 class RuleSource:
     """What a rule is for: a path of any host, or of the hosts that it names.
 
-    Args:
-        text: A path, or ``https://``, a host and a path.
-
-    Attributes:
-        names: The placeholders of host and path.
-        fixed: The only path that matches, as in ``PATH_INFO``; None if several paths match.
-        host_bound: Whether it names hosts.
-        fault: Why it never matches; "" if it can match.
-
-    >>> RuleSource("https://:team.example.com/*").match("/a", "red.example.com")
-    {'team': 'red', 'splat': 'a'}
+    ``fixed`` is the only path that matches, None if several paths do; ``fault`` is why it never matches, or "".
     """
 
     __slots__ = ("_host", "_path", "fault", "fixed", "host_bound", "names")

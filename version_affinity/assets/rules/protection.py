@@ -24,18 +24,7 @@ _FOLLOWED: Final = 8  # redirects from one path of a build to another; there are
 
 
 class Protection:
-    r"""The paths that a build protects with ``Basic-Auth``.
-
-    Args:
-        text: The file ``_headers``. Its lines and rules are not limited here.
-
-    Attributes:
-        lines: The lines with ``Basic-Auth``, for the report.
-
-    >>> protection = Protection("/secret/*\n  Basic-Auth: alice:wonderland")
-    >>> protection.covers("/secret/a.html"), protection.covers("/secret"), protection.covers("/secrets")
-    (True, True, False)
-    """
+    """The paths that a build protects with ``Basic-Auth`` in its file ``_headers``, and the ``lines`` that do so."""
 
     __slots__ = ("_fixed", "_patterns", "lines")
 

@@ -64,27 +64,18 @@ class Rewritten(NamedTuple):
 
 
 class RedirectRule(NamedTuple):
-    """A rule as it was read.
+    """A rule as it was read."""
 
-    Attributes:
-        source: A path with placeholders; after ``https://`` and a host, it is for that host only.
-        target: Where the rule leads.
-        status: 200 for a rewrite.
-        line: The line in the file; earlier lines win.
-    """
-
-    source: str
+    source: str  # a path with placeholders; after "https://" and a host, it is for that host only
     target: str
-    status: int
-    line: int
+    status: int  # 200 for a rewrite
+    line: int  # earlier lines win
 
 
 class RedirectRules:
     """The rules of a ``_redirects`` file. Immutable.
 
     Attributes:
-        rules: The rules in the order of their lines.
-        invalid: The lines that cannot be used.
         idle: The lines of rules that never match, because a placeholder stands twice in them.
         rewrites: Whether a rule shows one path's answer at another path.
     """
@@ -120,14 +111,7 @@ class RedirectRules:
                 yield rule.line, answer.path
 
     def match(self, path: str, query: str = "", *, host: str = "", mount: str = "") -> Redirected | Rewritten | None:
-        """Return where the first matching rule leads, None if no rule matches.
-
-        Args:
-            path: The path below the mount, as in ``PATH_INFO``.
-            query: ``QUERY_STRING``.
-            host: The Host field, for rules that name hosts.
-            mount: What precedes the path in a URL, as in ``SCRIPT_NAME`` and ``PATH_INFO``.
-        """
+        """Return where the first rule that matches a path below the mount leads, None if no rule matches."""
         if not path.startswith("/") or len(path) > _MAX_PATH:
             return None
         path = without_dots(path)
@@ -191,13 +175,8 @@ def parse_redirects(
 ) -> RedirectRules:
     """Read a ``_redirects`` file. Never raises.
 
-    Args:
-        text: The file, its bytes decoded as UTF-8 with ``surrogateescape``.
-        html_handling: How the build's HTML files are shown. If ``/index.html`` redirects to ``/``, the opposite rule is
-            reported.
-        max_static: How many rules without placeholders are used; each further rule is reported.
-        max_dynamic: How many rules with placeholders are used; reading ends at the first further rule.
-        max_line: Characters that a line may have.
+    If ``html_handling`` redirects ``/index.html`` to ``/``, the opposite rule is reported. Each rule without
+    placeholders after ``max_static`` is reported; reading ends at the first rule with them after ``max_dynamic``.
     """
     rules: dict[str, RedirectRule] = {}
     invalid: list[InvalidLine] = []

@@ -101,8 +101,7 @@ def _files(manifest: bytes) -> list[dict[str, Any]]:
     """Return the files of a version. A manifest of release 0.1 has no reasons: they are computed."""
     found = []
     for path, (length, _, _, kind, fingerprinted, _, why) in parse_inventory(manifest).entries():
-        slash = path.rindex("/") + 1
-        text = why or ((reason(path[:slash], path[slash:]) or "recorded at upload") if fingerprinted else why_not(path))
+        text = why or ((reason(path) or "recorded at upload") if fingerprinted else why_not(path))
         file = {"path": plain_text(path), "size": length, "type": kind, "fingerprinted": fingerprinted, "why": text}
         found.append(file)
     return found
