@@ -11,8 +11,7 @@ import click
 import pytest
 
 from tests.cli.commanding import ENTRY, Site, environment, ran, run
-from version_affinity.cli.groups import Commands
-from version_affinity.cli.main import cli
+from version_affinity.cli.main import Commands, cli
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

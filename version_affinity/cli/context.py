@@ -1,4 +1,4 @@
-"""The releases and the log of a command, and the options that all commands share."""
+"""The releases, the log and the states of the versions for a command, and the options that commands share."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import os
 import shlex
 import subprocess
 from contextlib import suppress
+from functools import cached_property
 from textwrap import dedent
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
-from urllib.parse import urlsplit
 
 import click
 
@@ -19,17 +19,19 @@ from version_affinity.releases.log.entries import LogUnavailableError, is_contin
 from version_affinity.releases.log.local_copy import COPY, LocalCopy
 from version_affinity.releases.releases import LOG, RELEASES, Releases, open_log
 from version_affinity.releases.store.directory import ReleasesDirectory
+from version_affinity.releases.store.retention import prune_plan
 
 from .errors import RefusedError
-from .groups import SETTINGS, help_text, outermost
 from .options import app_first_option, check_not_empty, checked_by
-from .terminal.output import json_parameter, warn
+from .terminal.output import json_parameter, styled, warn
+from .terminal.text import percent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from version_affinity.middleware import VersionAffinity
     from version_affinity.releases.log.entries import DeploymentLog, Entry
+    from version_affinity.releases.store.directory import Release
 
     _Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
 
@@ -37,18 +39,19 @@ if TYPE_CHECKING:
 DEFAULT: Final = "releases"
 #: Names the author of uploads and deployments, for example on a build server.
 AUTHOR: Final = "VERSION_AFFINITY_AUTHOR"
-_KEY: Final = "version_affinity.target"
-_GIT_TIMEOUT: Final = 5.0
+#: The state of an uploaded version: with users, without users but in the deployment, known to pages that are still
+#: open, no longer needed; UNKNOWN while the log is unreachable.
+DEPLOYED: Final = "deployed"
+STAGED: Final = "staged"
+KNOWN: Final = "known"
+PRUNABLE: Final = "prunable"
+UNKNOWN: Final = "unknown"
+#: How all commands and groups read their arguments and print their help.
+SETTINGS: Final[dict[str, Any]] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
 class BuildOptions(NamedTuple):
-    """How an application serves a build, which decides where the build's references lead.
-
-    Attributes:
-        prefix: The URL path of the build.
-        app_first: The patterns of paths that the application answers.
-        origins: The origins of the build, besides relative URLs.
-    """
+    """How an application serves a build, which decides where the build's references lead."""
 
     prefix: str = "/"
     app_first: tuple[str, ...] = ()
@@ -56,11 +59,7 @@ class BuildOptions(NamedTuple):
 
     @property
     def options(self) -> str:
-        """The same as options of a command line; "" for the defaults.
-
-        >>> BuildOptions("/shop/", ("/api/*",), ("https://cdn.example",)).options
-        "--prefix /shop/ --app-first '/api/*' --origin https://cdn.example"
-        """
+        """The same as options of a command line, such as "--prefix /shop/ --app-first '/api/*'"; "" by default."""
         given = [("--prefix", self.prefix)] if self.prefix != "/" else []
         given += [("--app-first", pattern) for pattern in self.app_first]
         given += [("--origin", origin) for origin in self.origins]
@@ -74,44 +73,45 @@ class Target:
         releases: The directory from the command line or the environment, or None.
         log: The URL of the log from there, or None.
         application: Loads the application of ``flask affinity``; None for ``version-affinity``.
+        command_path: "version-affinity" or "flask affinity".
     """
 
-    def __init__(self) -> None:
-        self.releases: str | None = None
-        self.log: str | None = None
-        self.application: Callable[[], VersionAffinity] | None = None
-        self._found: tuple[str, str | None] | None = None
-        self._directory: ReleasesDirectory | None = None
+    releases: str | None = None
+    log: str | None = None
+    application: Callable[[], VersionAffinity] | None = None
+    command_path: str = ""
+
+    @cached_property
+    def _found(self) -> tuple[str, str | None]:
+        path, url = self.releases, self.log
+        if path is None and self.application is not None:
+            source = self.application().source
+            if isinstance(source, Releases):
+                path, url = source.path, url or source.log
+        return path or DEFAULT, url
 
     @property
     def path(self) -> str:
         """The name of the directory."""
-        return self._find()[0]
+        return self._found[0]
 
     @property
     def url(self) -> str | None:
         """The URL of the log; None for the file in the directory."""
-        return self._find()[1]
-
-    def _find(self) -> tuple[str, str | None]:
-        if self._found is None:
-            path, url = self.releases, self.log
-            if path is None and self.application is not None:
-                source = self.application().source
-                if isinstance(source, Releases):
-                    path, url = source.path, url or source.log
-            self._found = path or DEFAULT, url
-        return self._found
+        return self._found[1]
 
     def directory(self) -> ReleasesDirectory:
         """Return the releases directory; warn once if its retention settings have an error."""
-        if self._directory is None:
-            self._directory = ReleasesDirectory(self.path)
-            if self._directory.retention_error:
-                warn(f"{self._directory.retention_error}. Until this is fixed, all uploaded versions stay known")
-            elif self._directory.retention_warning:
-                warn(self._directory.retention_warning)
         return self._directory
+
+    @cached_property
+    def _directory(self) -> ReleasesDirectory:
+        directory = ReleasesDirectory(self.path)
+        if directory.retention_error:
+            warn(f"{directory.retention_error}. Until this is fixed, all uploaded versions stay known")
+        elif directory.retention_warning:
+            warn(directory.retention_warning)
+        return directory
 
     def open_log(self) -> DeploymentLog:
         """Return the log of deployments, which is closed when the command ends."""
@@ -166,9 +166,64 @@ class Target:
         )
 
 
+class VersionState(NamedTuple):
+    """The state of an uploaded version.
+
+    Attributes:
+        release: The version.
+        state: One of the five constants above.
+        percentage: Its percentage in the current deployment; None if it is not in it.
+        reason: Why it stays known; "" if it does not.
+    """
+
+    release: Release
+    state: str
+    percentage: float | None
+    reason: str
+
+    def in_words(self) -> str:
+        """Return the state for a terminal."""
+        if self.percentage is not None:
+            return styled(percent(self.percentage), "good") if self.percentage else "0 %, staged"
+        return self.state if self.state in (KNOWN, UNKNOWN) else styled("can be pruned", "faint")
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the version and its state for JSON."""
+        return {
+            **release_dict(self.release),
+            "state": self.state,
+            "percentage": self.percentage,
+            "reason": self.reason,
+        }
+
+
+def release_dict(release: Release) -> dict[str, Any]:
+    """Return an uploaded version for JSON."""
+    names = ("id", "created", "author", "tag", "message", "files", "size", "content")
+    return {name: getattr(release, name) for name in names}
+
+
+def version_states(directory: ReleasesDirectory, entries: Sequence[Entry] | None) -> dict[str, VersionState]:
+    """Return the states of the uploaded versions by id, oldest first. ``entries`` is None if the log is unreachable."""
+    releases = directory.versions()
+    if entries is None:
+        return {version: VersionState(release, UNKNOWN, None, "") for version, release in releases.items()}
+    kept = prune_plan(directory, entries, directory.retention).kept
+    current = entries[-1].percentages if entries else {}
+    states = {}
+    for version, release in releases.items():
+        percentage = current.get(version)
+        if percentage is not None:
+            state = DEPLOYED if percentage > 0 else STAGED
+        else:
+            state = KNOWN if version in kept else PRUNABLE
+        states[version] = VersionState(release, state, percentage, kept.get(version, ""))
+    return states
+
+
 def target_of(context: click.Context) -> Target:
     """Return the target, which a group and its commands share."""
-    target: Target = context.meta.setdefault(_KEY, Target())
+    target: Target = context.meta.setdefault("version_affinity.target", Target())
     return target
 
 
@@ -179,22 +234,14 @@ def current_target() -> Target:
 
 def command_line(command: str) -> str:
     """Return a command to type next, with the ``--releases`` and ``--log`` of the running one."""
-    context = outermost(click.get_current_context())
-    target = target_of(context)
+    target = current_target()
     given = []
     if target.releases is not None and os.environ.get(RELEASES) != target.releases:
         given += ["--releases", shlex.quote(target.releases)]
     if target.log is not None and os.environ.get(LOG) != target.log:
-        given += ["--log", "..." if _has_password(target.log) else shlex.quote(target.log)]
-    return " ".join([context.command_path, *given, command])
-
-
-def _has_password(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return True  # to be safe
-    return parts.password is not None or "password" in parts.query
+        has_secret = "@" in target.log or "password" in target.log
+        given += ["--log", "..." if has_secret else shlex.quote(target.log)]
+    return " ".join([target.command_path, *given, command])
 
 
 def author() -> str:
@@ -214,7 +261,7 @@ def _git_user() -> str:
             ["git", "config", "--get", "user.name"],  # noqa: S607 - the user's own Git
             capture_output=True,
             check=False,
-            timeout=_GIT_TIMEOUT,
+            timeout=5,
         )
     except (OSError, subprocess.SubprocessError):
         return ""
@@ -297,12 +344,16 @@ def target_parameters(*, of_group: bool = False) -> list[click.Parameter]:
     ]
 
 
+def help_text(text: str) -> str:
+    r"""Return a help text in which click keeps the lines of paragraphs that contain an indented line (``\b``)."""
+    paragraphs = text.split("\n\n")
+    return "\n\n".join(f"\b\n{paragraph}" if "  " in paragraph else paragraph for paragraph in paragraphs)
+
+
 def command(name: str | None = None, *, has_target: bool = True) -> Callable[[Callable[..., Any]], click.Command]:
     """Return a decorator that makes a function a command; its docstring is the help text.
 
-    Args:
-        name: The name of the command; by default, that of the function.
-        has_target: Whether the command has ``--releases`` and ``--log``. All commands have ``--json``.
+    All commands have ``--json``; those that ``has_target`` also have ``--releases`` and ``--log``.
     """
 
     def decorate(function: Callable[..., Any]) -> click.Command:

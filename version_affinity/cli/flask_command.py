@@ -12,8 +12,7 @@ from version_affinity.releases.releases import observing
 from .application import find_affinity
 from .context import target_of, target_parameters
 from .errors import RefusedError
-from .groups import Commands
-from .main import COMMANDS
+from .main import COMMANDS, Commands
 
 if TYPE_CHECKING:
     from version_affinity.middleware import VersionAffinity

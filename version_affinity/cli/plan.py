@@ -18,8 +18,8 @@ from version_affinity.wire import printable
 from .context import author, build_options, command_line
 from .errors import RefusedError
 from .preflight import absent, objections
+from .terminal.interaction import confirm, yes_option
 from .terminal.output import aligned, emit, note, say, styled, warn
-from .terminal.prompts import confirm, yes_option
 from .terminal.text import ago, percent, shares
 
 if TYPE_CHECKING:

@@ -14,9 +14,8 @@ from version_affinity.errors import ConfigurationError, install
 from version_affinity.releases.reports.presence import Presence
 from version_affinity.wire import plain_text, printable
 
-from .context import BuildOptions, command_line
-from .states import PRUNABLE, version_states
-from .terminal.progress import progress, started, waiting
+from .context import PRUNABLE, BuildOptions, command_line, version_states
+from .terminal.interaction import progress, started, waiting
 from .terminal.text import counted, listed
 
 if TYPE_CHECKING:

@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from version_affinity.assets.static import StaticAssets
-from version_affinity.cli.context import build_options, command, current_target
+from version_affinity.cli.context import PRUNABLE, build_options, command, current_target, version_states
 from version_affinity.cli.errors import RefusedError, missing_extra
 from version_affinity.cli.options import check_not_empty, checked_by
 from version_affinity.cli.preflight import hints, live_of, unchecked_references, uploaded_build
-from version_affinity.cli.states import PRUNABLE, version_states
+from version_affinity.cli.terminal.interaction import progress
 from version_affinity.cli.terminal.output import emit, say, say_rows, styled
-from version_affinity.cli.terminal.progress import progress
 from version_affinity.cli.terminal.text import counted, listed, percent, size
 from version_affinity.deployment import check_version_id
 from version_affinity.errors import ConfigurationError

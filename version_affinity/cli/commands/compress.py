@@ -9,8 +9,8 @@ import click
 from version_affinity.assets.loading.compress import codecs, compress
 from version_affinity.cli.context import command
 from version_affinity.cli.errors import RefusedError, missing_extra
+from version_affinity.cli.terminal.interaction import progress
 from version_affinity.cli.terminal.output import emit, say, styled
-from version_affinity.cli.terminal.progress import progress
 from version_affinity.cli.terminal.text import counted, size
 from version_affinity.errors import ConfigurationError
 from version_affinity.wire import plain_text, printable, shown

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from version_affinity.cli.context import command, command_line, current_target
+from version_affinity.cli.context import VersionState, command, command_line, current_target, version_states
 from version_affinity.cli.errors import RefusedError
 from version_affinity.cli.plan import (
     DeployOptions,
@@ -26,9 +26,8 @@ from version_affinity.cli.specs import (
     parse_percentage,
     parse_spec,
 )
-from version_affinity.cli.states import VersionState, version_states
+from version_affinity.cli.terminal.interaction import ask, can_ask
 from version_affinity.cli.terminal.output import aligned, note, styled
-from version_affinity.cli.terminal.prompts import ask, can_ask
 from version_affinity.cli.terminal.text import ago, number, percent
 from version_affinity.wire import printable
 

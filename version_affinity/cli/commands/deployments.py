@@ -8,9 +8,9 @@ import click
 
 from version_affinity.cli.context import command, command_line, current_target
 from version_affinity.cli.errors import RefusedError
-from version_affinity.cli.groups import Commands, Lazy
+from version_affinity.cli.main import Commands, Lazy
+from version_affinity.cli.terminal.interaction import confirm, yes_option
 from version_affinity.cli.terminal.output import emit, is_terminal, say, say_table, styled
-from version_affinity.cli.terminal.prompts import confirm, yes_option
 from version_affinity.cli.terminal.text import ago, counted, shares
 from version_affinity.releases.log.entries import LogError, LogUnavailableError, is_continued
 from version_affinity.releases.reports.presence import Presence

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from version_affinity.cli.context import command, current_target
+from version_affinity.cli.context import command, current_target, release_dict
 from version_affinity.cli.errors import RefusedError
 from version_affinity.cli.options import AGE
-from version_affinity.cli.states import release_dict
+from version_affinity.cli.terminal.interaction import confirm, yes_option
 from version_affinity.cli.terminal.output import emit, say, say_rows, styled, warn
-from version_affinity.cli.terminal.prompts import confirm, yes_option
 from version_affinity.cli.terminal.text import ago, counted, listed, size
 from version_affinity.releases.store.directory import ReleasesDirectory
 from version_affinity.releases.store.prune import prune_versions

@@ -10,8 +10,8 @@ import click
 from version_affinity.cli.context import command, command_line, current_target
 from version_affinity.cli.errors import RefusedError
 from version_affinity.cli.options import AGE, NO_AGE
+from version_affinity.cli.terminal.interaction import confirm, yes_option
 from version_affinity.cli.terminal.output import emit, note, say, styled, warn
-from version_affinity.cli.terminal.prompts import confirm, yes_option
 from version_affinity.cli.terminal.text import counted, listed
 from version_affinity.releases.store.directory import RetentionConflictError
 from version_affinity.releases.store.retention import Retention, prune_plan

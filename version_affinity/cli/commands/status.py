@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from version_affinity.cli.context import command, command_line, current_target
+from version_affinity.cli.context import command, command_line, current_target, release_dict
 from version_affinity.cli.preflight import hosts_ahead
-from version_affinity.cli.states import release_dict
 from version_affinity.cli.terminal.output import emit, say, say_rows, styled, warn
 from version_affinity.cli.terminal.text import ago, counted, listed, percent
 from version_affinity.movement import movement

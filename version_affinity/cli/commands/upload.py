@@ -8,12 +8,19 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from version_affinity.cli.context import author, command, command_line, current_target
+from version_affinity.cli.context import (
+    PRUNABLE,
+    author,
+    command,
+    command_line,
+    current_target,
+    release_dict,
+    version_states,
+)
 from version_affinity.cli.options import checked_by
 from version_affinity.cli.preflight import name_collisions
-from version_affinity.cli.states import PRUNABLE, release_dict, version_states
+from version_affinity.cli.terminal.interaction import progress
 from version_affinity.cli.terminal.output import emit, say, say_rows, styled
-from version_affinity.cli.terminal.progress import progress
 from version_affinity.cli.terminal.text import ago, counted, listed, size, specs
 from version_affinity.deployment import check_version_id
 from version_affinity.errors import ConfigurationError

@@ -6,8 +6,8 @@ import click
 
 from version_affinity.cli.context import command, command_line, current_target
 from version_affinity.cli.errors import RefusedError
+from version_affinity.cli.terminal.interaction import progress
 from version_affinity.cli.terminal.output import emit, say, say_rows, styled
-from version_affinity.cli.terminal.progress import progress
 from version_affinity.cli.terminal.text import listed
 from version_affinity.deployment import check_version_id
 from version_affinity.releases.store.contents import verify_version

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from version_affinity.cli.context import command, command_line, current_target
-from version_affinity.cli.groups import Commands, Lazy
-from version_affinity.cli.states import version_states
+from version_affinity.cli.context import command, command_line, current_target, version_states
+from version_affinity.cli.main import Commands, Lazy
 from version_affinity.cli.terminal.output import emit, is_terminal, say, say_table, styled
 from version_affinity.cli.terminal.text import ago, size
 from version_affinity.wire import printable
 
 if TYPE_CHECKING:
-    from version_affinity.cli.states import VersionState
+    from version_affinity.cli.context import VersionState
 
 _TABLE: Final = {
     "upload": Lazy("upload", "upload_command", "Store a build as a version. It gets no users yet."),

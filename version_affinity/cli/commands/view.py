@@ -10,9 +10,8 @@ import click
 from version_affinity.assets.loading.fingerprint import reason
 from version_affinity.assets.loading.inference import why_not
 from version_affinity.assets.loading.inventory import parse_inventory
-from version_affinity.cli.context import command, current_target
+from version_affinity.cli.context import command, current_target, version_states
 from version_affinity.cli.options import checked_by
-from version_affinity.cli.states import version_states
 from version_affinity.cli.terminal.output import emit, is_terminal, say, say_rows, say_table, styled
 from version_affinity.cli.terminal.text import ago, counted, percent, size
 from version_affinity.deployment import check_version_id

@@ -1,4 +1,7 @@
-"""Progress of long work, on one line of a terminal's stderr: a bar, or the name of the work and its duration."""
+"""Progress and questions, on a terminal's stderr, so that stdout can be redirected.
+
+Progress of long work is one line: a bar, or the name of the work and its duration.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,8 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
 import click
+
+from version_affinity.cli.errors import DeclinedError, RefusedError
 
 from .output import has_observer, note, prints_json
 from .text import cut, width
@@ -26,6 +31,8 @@ _NARROW: Final = 60
 _LEAST: Final = 24
 _AROUND: Final = len("  []  ")
 _TIME: Final = len("  1d 00:00:00")
+
+yes_option = click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation.")
 
 
 @contextmanager
@@ -128,3 +135,28 @@ def _columns() -> int:
         return os.get_terminal_size(sys.stderr.fileno()).columns or _COLUMNS
     except (OSError, ValueError):
         return _COLUMNS
+
+
+def can_ask() -> bool:
+    """Return whether a person can answer a question."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def confirm(question: str, outcome: str, *, yes: bool) -> None:
+    """Ask for confirmation, unless ``yes``. A refusal names the outcome, such as "nothing is deployed"."""
+    if yes:
+        return
+    if not can_ask():
+        raise RefusedError(f"{outcome}: the command needs a confirmation, and there is no terminal. Pass -y to confirm")
+    if not click.confirm(question, err=True):
+        raise DeclinedError(outcome)
+
+
+def ask(question: str, default: str, convert: Callable[[str], Any]) -> Any:
+    """Ask until ``convert`` accepts the answer, which it rejects with ``click.UsageError``."""
+    while True:
+        answer = click.prompt(question, default=default, err=True, show_default=True)
+        try:
+            return convert(str(answer))
+        except click.UsageError as error:
+            click.echo(f"  {error.format_message()}", err=True)
