@@ -46,13 +46,17 @@ def assigner(salt: str, weights: Mapping[str, float]) -> Callable[[bytes], str]:
         (winner, _, _) = seeds[0]
         return lambda _key: winner
 
+    # Equal percentages order the scores as the hashes do: a logarithm for each version would double the time.
+    are_equal = len({weight for _, _, weight in seeds}) == 1
+
     def assign(key: bytes) -> str:
         hashed = digest(prefix + key)
         # The largest ln(u) / percentage is the smallest -ln(u) / percentage: a sign is exact in floating point.
         highest = _LOWEST
         chosen = ""
         for version, seed, weight in seeds:
-            score = log(((words(hashed + seed)[0] >> 12) + 0.5) * _UNIT) / weight
+            word = words(hashed + seed)[0] >> 12
+            score = word if are_equal else log((word + 0.5) * _UNIT) / weight
             if score > highest:  # a tie stays with the smaller id
                 highest = score
                 chosen = version

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
 _BUCKET_BITS: Final = 20
-_LAST_BUCKET: Final = (1 << _BUCKET_BITS) - 1
-_BUCKET_DIGITS: Final = len(str(_LAST_BUCKET))
+# Numbers in decimal compare as their lengths and then their digits do.
+_LAST_BUCKET: Final = (7, "1048575")
 # 96 bits in base64url: guessing one takes longer than any session.
 _SIGNATURE: Final = 16
 # SameSite=Lax: with Strict, an arrival from another site lacks the cookie on the page and has it on the page's assets.
@@ -143,8 +143,11 @@ class PinCookie(HostCookie):
         if not header:
             return "", ""
         find = self._finders[scheme == "https" if self._secure is None else self._secure]
-        bucket, _, version = find(header).partition(".")
-        if len(bucket) <= _BUCKET_DIGITS and bucket.isdecimal() and int(bucket) <= _LAST_BUCKET:
+        value = find(header)
+        if not value:
+            return "", ""
+        bucket, _, version = value.partition(".")
+        if bucket.isdecimal() and (len(bucket), bucket) <= _LAST_BUCKET:
             return bucket, version
         return "", version
 

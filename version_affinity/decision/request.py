@@ -102,7 +102,7 @@ class ServiceWorkers:
         found: The paths of scripts in builds that handle a service worker's events.
     """
 
-    __slots__ = ("_found", "_is_listed", "_is_unpinned", "_names")
+    __slots__ = ("_found", "_is_listed", "_is_unpinned")
 
     def __init__(
         self,
@@ -113,7 +113,6 @@ class ServiceWorkers:
         self._is_unpinned = is_unpinned
         self._is_listed = is_listed
         self._found = frozenset(found)
-        self._names = USUAL_NAMES | {path[path.rfind("/") + 1 :] for path in self._found}
 
     def ask(self, environ: WSGIEnvironment, mode: str | None, destination: str | None, path: str) -> bool:
         """Return whether a request that is not for a page decides the next page.
@@ -128,13 +127,12 @@ class ServiceWorkers:
             return True
         if "HTTP_REFERER" not in environ or (mode != "cors" and destination not in _SCRIPTS):
             return False
-        if self._is_listed is not None:
-            return self._is_listed(referer_path(environ))
         referer = environ["HTTP_REFERER"]
-        name = referer.partition("?")[0].rpartition("/")[2]
-        if name not in self._names and "%" not in name:  # nearly every script
+        if self._is_listed is None and "js" not in referer and "%" not in referer:  # nearly always a page
             return False
         path = referer_path(environ)
+        if self._is_listed is not None:
+            return self._is_listed(path)
         return path in self._found or path[path.rfind("/") + 1 :] in USUAL_NAMES
 
 
