@@ -13,6 +13,9 @@ from werkzeug.middleware.lint import LintMiddleware
 from werkzeug.test import Client
 from werkzeug.wrappers import Response
 
+from version_affinity import middleware
+from version_affinity.responses.finish import Finisher
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from typing import Any
@@ -31,6 +34,18 @@ SCRIPT = {"Sec-Fetch-Mode": "cors", "Sec-Fetch-Dest": "script", "Sec-Fetch-Site"
 def state_of(affinity: VersionAffinity) -> State:
     """Return the state that requests read now."""
     return affinity.exchange({}).state
+
+
+def finishers(monkeypatch: pytest.MonkeyPatch) -> list[Finisher]:
+    """Return a list that gets the ``Finisher`` of each middleware that is made from now on."""
+    made: list[Finisher] = []
+
+    def make(*arguments: Any) -> Finisher:
+        made.append(Finisher(*arguments))
+        return made[-1]
+
+    monkeypatch.setattr(middleware, "Finisher", make)
+    return made
 
 
 def write_build(directory: Path, files: Mapping[str, str | bytes]) -> Path:

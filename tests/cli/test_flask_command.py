@@ -16,8 +16,8 @@ if os.environ.get("CI") != "true":  # there the tests fail instead
 from tests.cli.commanding import NAME, Site, environment
 from tests.releases.redis_server import redis_server
 from version_affinity import Deployment
+from version_affinity.releases.log.presence import Presence
 from version_affinity.releases.releases import COPY, open_log
-from version_affinity.releases.reports.presence import Presence
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -18,7 +18,7 @@ from tests.releases.redis_server import redis_server
 from tests.releases.site_servers import gunicorn, load, workers
 from tests.servers.nginx import nginx
 from tests.servers.servers import HOST
-from version_affinity.releases.reports.presence import Presence
+from version_affinity.releases.log.presence import Presence
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from werkzeug.test import create_environ, run_wsgi_app
 
-from tests.harness import NAVIGATION, SCRIPT, write_build
+from tests.harness import NAVIGATION, SCRIPT, finishers, write_build
 from version_affinity import Cookie, Version, VersionAffinity
 
 if TYPE_CHECKING:
@@ -71,8 +71,11 @@ def one_more(affinity: VersionAffinity, directory: Path, number: int) -> None:
     shutil.rmtree(directory / before)
 
 
-def test_hundreds_of_versions(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_hundreds_of_versions(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Headers, counters and memos of a retired version go with it."""
+    made = finishers(monkeypatch)
     caplog.set_level(logging.CRITICAL, "version_affinity")  # pytest would keep all that is logged
     affinity = VersionAffinity(None, [Version("v0", build(tmp_path, "v0"))], keys=[Cookie("user")])
 
@@ -89,17 +92,18 @@ def test_hundreds_of_versions(tmp_path: Path, caplog: pytest.LogCaptureFixture) 
     counts = affinity.counters()
     assert {version for version, *_ in counts.requests} == only
     assert counts.missing.keys() | {version for pair in counts.rescues for version in pair} <= only
-    assert {decision.version for each in affinity._finisher.headers.values() for decision in each} == only
+    assert {decision.version for each in made[0].headers.values() for decision in each} == only
 
 
-def test_a_request_that_ends_after_its_version(tmp_path: Path) -> None:
+def test_a_request_that_ends_after_its_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a late request makes anew for a version that has gone goes with the next one."""
+    made = finishers(monkeypatch)
     affinity = VersionAffinity(None, [Version("v0", build(tmp_path, "v0"))], keys=[Cookie("user")])
     decision = affinity.exchange(create_environ("/", headers=NAVIGATION)).decision
     one_more(affinity, tmp_path, 1)
-    decided = affinity._finisher.headers["page"][decision]
+    decided = made[0].headers["page"][decision]
     decided.count("200 OK")
     assert ("v0", "page", "2xx", decision.reason) in affinity.counters().requests
     one_more(affinity, tmp_path, 2)
     assert {version for version, *_ in affinity.counters().requests} == {"v2"}
-    assert decision not in affinity._finisher.headers["page"]
+    assert decision not in made[0].headers["page"]

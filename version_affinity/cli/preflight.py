@@ -11,7 +11,7 @@ from version_affinity.assets.loading.inventory import InventoryError, parse_inve
 from version_affinity.assets.loading.media import is_source_map
 from version_affinity.assets.static import StaticAssets
 from version_affinity.errors import ConfigurationError, install
-from version_affinity.releases.reports.presence import Presence
+from version_affinity.releases.log.presence import Presence
 from version_affinity.wire import plain_text, printable
 
 from .context import PRUNABLE, BuildOptions, command_line, version_states
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from version_affinity.checking import BuildReport, Unchecked
     from version_affinity.releases.log.entries import DeploymentLog, Entry
-    from version_affinity.releases.reports.presence import HostReport
+    from version_affinity.releases.log.presence import HostReport
     from version_affinity.releases.store.directory import ReleasesDirectory
 
     from .context import Target

@@ -21,9 +21,9 @@ from version_affinity.releases import times
 from version_affinity.releases.follow import loaded as known_module
 from version_affinity.releases.releases import open_log
 from version_affinity.releases.store import retention as retention_module
-from version_affinity.releases.store.prune import prune_versions
 from version_affinity.releases.store.retention import Retention, prune_plan
 from version_affinity.releases.store.upload import upload
+from version_affinity.releases.store.workspace import prune_versions
 
 if TYPE_CHECKING:
     from collections.abc import Callable

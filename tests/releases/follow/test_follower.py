@@ -19,14 +19,14 @@ from werkzeug.test import create_environ, run_wsgi_app
 
 from tests.budget import budget
 from tests.builds import ENTRY, write_builds
-from tests.harness import NAVIGATION, SCRIPT, client, state_of, write_build
+from tests.harness import NAVIGATION, SCRIPT, client, finishers, state_of, write_build
 from tests.releases.followed import NAME, Site, pause, until
 from version_affinity import ConfigurationError, Cookie, Version, VersionAffinity
 from version_affinity.releases import Releases
 from version_affinity.releases.follow.threads import pause_all, resume_all
-from version_affinity.releases.store.prune import prune_versions
 from version_affinity.releases.store.retention import Retention, prune_plan
 from version_affinity.releases.store.upload import upload
+from version_affinity.releases.store.workspace import prune_versions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -625,8 +625,9 @@ def test_a_fork_finds_no_thread(site: Site) -> None:
         assert not [thread for thread in threading.enumerate() if thread.name == "version-affinity"]
 
 
-def test_what_was_counted_for_a_version_goes_with_it(site: Site) -> None:
+def test_what_was_counted_for_a_version_goes_with_it(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where a version goes because it is pruned: nothing of it is kept, and the others' counters stay."""
+    made = finishers(monkeypatch)
     site.upload("v2")
     site.deploy(SPLIT)
     with site.followed() as (affinity, _):
@@ -640,7 +641,7 @@ def test_what_was_counted_for_a_version_goes_with_it(site: Site) -> None:
         site.directory.manifest_path("v1").unlink()
         until(lambda: affinity.known == ("v2",))
         until(lambda: {version for version, *_ in affinity.counters().requests} == {"v2"})
-        assert {it.version for each in affinity._finisher.headers.values() for it in each} == {"v2"}
+        assert {it.version for each in made[0].headers.values() for it in each} == {"v2"}
 
 
 @pytest.mark.slow

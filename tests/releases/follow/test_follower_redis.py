@@ -18,9 +18,9 @@ from version_affinity.releases.follow import reading as deployments
 from version_affinity.releases.log import redis as redis_log
 from version_affinity.releases.log.entries import LogLostError
 from version_affinity.releases.log.local_copy import LocalCopy
+from version_affinity.releases.log.presence import Presence
+from version_affinity.releases.log.redis import EXPIRY
 from version_affinity.releases.releases import COPY, open_log
-from version_affinity.releases.reports.presence import Presence
-from version_affinity.releases.reports.redis import EXPIRY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

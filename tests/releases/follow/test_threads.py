@@ -21,7 +21,7 @@ from version_affinity.releases.follow import threads
 from version_affinity.releases.follow.threads import resume_all
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 pytestmark = [
@@ -163,6 +163,10 @@ def test_a_fork_does_not_wait_for_a_load(site: Site, monkeypatch: pytest.MonkeyP
 def test_a_lock_that_a_thread_holds_at_the_fork(tmp_path: Path) -> None:
     """The child's requests do not wait for a thread that it does not have."""
     memory = Memory(100)
-    with memory._lock:
+
+    def digests() -> Iterator[bytes]:
         check(forked(lambda: memory.keep(b"digest", b"data")))
+        yield from ()
+
+    memory.release(digests())  # which reads them with its lock held
     assert memory.used == 0

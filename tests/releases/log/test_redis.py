@@ -22,9 +22,8 @@ from tests.releases.redis_server import RedisServer, Wire, redis_server
 from version_affinity.errors import ConfigurationError
 from version_affinity.releases.log import redis as redis_log
 from version_affinity.releases.log.entries import LogConflictError, LogError, LogLostError, LogUnavailableError
-from version_affinity.releases.log.redis import RedisLog
-from version_affinity.releases.reports.presence import Presence
-from version_affinity.releases.reports.redis import EXPIRY, KEPT
+from version_affinity.releases.log.presence import Presence
+from version_affinity.releases.log.redis import EXPIRY, KEPT, RedisLog
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -13,9 +13,9 @@ from tests.releases.uploading import age, at_step, build_of, encoded, fill_disk,
 from version_affinity import ConfigurationError
 from version_affinity.releases.log.entries import Entry
 from version_affinity.releases.store.directory import Release
-from version_affinity.releases.store.prune import prune_versions
 from version_affinity.releases.store.retention import PrunePlan, Retention, prune_plan, rollback_target
 from version_affinity.releases.store.upload import upload
+from version_affinity.releases.store.workspace import prune_versions
 
 # Other tests may have left a thread, and so may what runs them.
 pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")

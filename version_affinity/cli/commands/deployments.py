@@ -13,7 +13,7 @@ from version_affinity.cli.terminal.interaction import confirm, yes_option
 from version_affinity.cli.terminal.output import emit, is_terminal, say, say_table, styled
 from version_affinity.cli.terminal.text import ago, counted, shares
 from version_affinity.releases.log.entries import LogError, LogUnavailableError, is_continued
-from version_affinity.releases.reports.presence import Presence
+from version_affinity.releases.log.presence import Presence
 from version_affinity.wire import printable
 
 if TYPE_CHECKING:

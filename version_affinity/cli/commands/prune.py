@@ -14,8 +14,8 @@ from version_affinity.cli.terminal.interaction import confirm, yes_option
 from version_affinity.cli.terminal.output import emit, say, say_rows, styled, warn
 from version_affinity.cli.terminal.text import ago, counted, listed, size
 from version_affinity.releases.store.directory import ReleasesDirectory
-from version_affinity.releases.store.prune import prune_versions
 from version_affinity.releases.store.retention import prune_plan
+from version_affinity.releases.store.workspace import prune_versions
 from version_affinity.wire import printable
 
 from .retention import check_usable, retention_with

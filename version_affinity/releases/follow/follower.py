@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Final
 from weakref import WeakMethod
 
 from version_affinity.errors import ConfigurationError
-from version_affinity.releases.reports.presence import server_id
+from version_affinity.releases.log.presence import server_id
 from version_affinity.rollout.background import run
 from version_affinity.rollout.source import Snapshot
 

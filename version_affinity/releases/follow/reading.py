@@ -13,7 +13,7 @@ from version_affinity.counters import LimitedLog
 from version_affinity.deployment import Deployment
 from version_affinity.errors import ConfigurationError
 from version_affinity.releases.log.entries import LogError, LogLostError, LogUnavailableError, is_continued
-from version_affinity.releases.reports.presence import Presence
+from version_affinity.releases.log.presence import Presence
 from version_affinity.releases.times import NEVER, parse_time, utc_now
 
 from .threads import BackgroundCall

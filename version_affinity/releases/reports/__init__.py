@@ -1,1 +1,0 @@
-"""What each host reports about itself."""
