@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from .decision.keys import KeySource
     from .decision.overrides import Overrides
-    from .rollout.source import Source
     from .rollout.state import Settings
+    from .rollout.version import Source
 
 
 # Where middleware commonly keeps the application that it wraps.

@@ -22,8 +22,7 @@ if TYPE_CHECKING:
 
     from .assets.handover import HandOver
     from .decision.keys import KeySource
-    from .rollout.source import Source
-    from .rollout.version import Version
+    from .rollout.version import Source, Version
     from .templating import Page
 
 _EXTENSION = "version_affinity"

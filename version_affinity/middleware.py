@@ -47,8 +47,8 @@ from .responses.override_links import OverrideLinks
 from .responses.route import APPLICATIONS, route
 from .responses.serve import FileServer
 from .rollout.rollout import Rollout
-from .rollout.source import Source
 from .rollout.state import Settings, State
+from .rollout.version import Source
 from .templating import TemplateFunctions
 from .wire import path_of
 
@@ -65,7 +65,7 @@ if TYPE_CHECKING:
     from .decision.keys import KeySource
     from .deployment import Deployment
     from .responses.explanation import Explanation
-    from .rollout.named_files import NamedFile
+    from .rollout.catalog import NamedFile
     from .rollout.version import Version
 
 

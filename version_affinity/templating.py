@@ -156,9 +156,7 @@ def page_of(environ: WSGIEnvironment, *, debug: bool = False) -> Page:
 class Page:
     """A page that the application renders: the URLs and tags of its version's files.
 
-    Args:
-        exchange: The request and its decision.
-        debug: Whether a mistake raises ``LookupError``; else it is logged.
+    A mistake raises ``LookupError`` with ``debug``; else it is logged.
     """
 
     __slots__ = ("_debug", "_exchange")
@@ -212,8 +210,6 @@ class Page:
     ) -> str:
         address = "src" if element == "script" else "href"
         integrity = manifest.integrity
-        if element == "link":
-            given = {name: value for name, value in given.items() if name not in _OF_SCRIPTS or not value}
         attributes = {
             **own,
             address: self._url(file),

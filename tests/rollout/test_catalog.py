@@ -12,8 +12,7 @@ from tests.builds import COLLISION, DIFFERING, ENTRY, EQUAL, OWN, SHARED, write_
 from tests.harness import write_build
 from version_affinity import StaticAssets
 from version_affinity.counters import Tally
-from version_affinity.rollout.catalog import Catalog, report
-from version_affinity.rollout.named_files import IN_ALL_VERSIONS
+from version_affinity.rollout.catalog import IN_ALL_VERSIONS, Catalog, report
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping

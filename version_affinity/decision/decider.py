@@ -184,9 +184,7 @@ class Decider:
     def explain(self, request: Request, made: Decision | None = None) -> tuple[Decision, tuple[Step, ...]]:
         """Return the decision with every step on the way to it.
 
-        Args:
-            request: The request.
-            made: The decision that was made for the request already: a bucket is not drawn again.
+        With ``made``, the decision that was made for the request already, a bucket is not drawn again.
         """
         steps = []
         for name in self._order[request.kind]:

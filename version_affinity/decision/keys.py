@@ -108,11 +108,7 @@ def label_of(source: KeySource) -> str:
 
 
 def key_bytes(key: object) -> bytes | None:
-    """Return a key that a source yielded as bytes, None when there is none.
-
-    Raises:
-        TypeError: it is neither text nor bytes.
-    """
+    """Return a key that a source yielded as bytes, None when there is none; ``TypeError`` if it is something else."""
     if key is None or isinstance(key, bytes):
         return key or None
     if isinstance(key, str):

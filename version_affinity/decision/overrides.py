@@ -71,11 +71,6 @@ class Overrides:
 
     Raises:
         ConfigurationError: a header name or secret that cannot be used.
-
-    Attributes:
-        headers: The names of the headers, as configured.
-        cookie: The cookie that is read; None without a secret, because no link could set it.
-        secrets: The secrets; none without any.
     """
 
     __slots__ = ("_headers", "_name", "_serializer", "cookie", "environ_keys", "headers", "secrets")
@@ -101,19 +96,14 @@ class Overrides:
         )
         self.environ_keys = tuple(key for key, _, _ in self._headers)
         self._serializer = None if secret is None else _serializer(name, secret)
-        self.cookie = None if secret is None else cookie
+        self.cookie = None if secret is None else cookie  # without a secret, no link could set it
         self.secrets: tuple[bytes, ...] = () if self._serializer is None else tuple(self._serializer.secret_keys)
 
     def read(self, environ: WSGIEnvironment, known: Container[str], deployed: Container[str]) -> tuple[str, str]:
         """Return the id of the version that a request may force, and what forced it.
 
-        Args:
-            environ: The request.
-            known: The ids of all known versions.
-            deployed: The ids in the deployment, those at 0 % included: only they can be forced.
-
-        Raises:
-            Refused: there is no override that can be applied; the reason is that of the first one.
+        Only versions in the deployment can be forced, those at 0 % included. If there is no override that can be
+        applied, ``Refused`` is raised with the reason of the first one.
         """
         reason = ""
         for key, label, dictionary_only in self._headers:
@@ -134,8 +124,7 @@ class Overrides:
     def verify(self, signed: str) -> tuple[str, int]:
         """Return the version that a signed override names, and when it expires, in seconds since the epoch.
 
-        Raises:
-            Refused: it was not signed with the secret for this application, it has expired, or it is too long.
+        Raises ``Refused`` if it was not signed with the secret for this application, has expired, or is too long.
         """
         if len(signed) > MAX_LENGTH:
             raise Refused(BAD_SYNTAX)
@@ -176,11 +165,7 @@ class Overrides:
 
 
 def checked(version: str, known: Container[str], deployed: Container[str]) -> str:
-    """Return a version that may be forced.
-
-    Raises:
-        Refused: it is not in the deployment.
-    """
+    """Return a version that may be forced, or raise ``Refused`` if it is not in the deployment."""
     if version in deployed:
         return version
     raise Refused(NOT_DEPLOYED if version in known else UNKNOWN_VERSION)

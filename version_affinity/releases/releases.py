@@ -21,7 +21,7 @@ from .store.directory import ReleasesDirectory
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from version_affinity.rollout.source import Load, Snapshot
+    from version_affinity.rollout.version import Load, Snapshot
 
     from .follow.follower import WorkerStatus
     from .log.entries import DeploymentLog
@@ -126,7 +126,7 @@ class Releases:
         self.follower: Follower | None = None
 
     def open(self, root: str) -> str:
-        """Return the name of the deployments; see ``version_affinity.rollout.source.Source``."""
+        """Return the name of the deployments; see ``version_affinity.rollout.version.Source``."""
         if self.follower is not None:
             raise ConfigurationError(
                 f"Releases({os.fspath(self._path or '')!r}) is given to a second VersionAffinity: make one for each",
@@ -136,7 +136,7 @@ class Releases:
         return directory.name
 
     def load(self, load: Load) -> Snapshot:
-        """Return the first snapshot; see ``version_affinity.rollout.source.Source``."""
+        """Return the first snapshot; see ``version_affinity.rollout.version.Source``."""
         directory = self._directory
         assert directory is not None  # noqa: S101 - it was opened
         observed = _observing.get()
@@ -160,12 +160,12 @@ class Releases:
         return snapshot
 
     def follow(self, take: Callable[[Snapshot], None]) -> None:
-        """Start to follow; see ``version_affinity.rollout.source.Source``."""
+        """Start to follow; see ``version_affinity.rollout.version.Source``."""
         assert self.follower is not None  # noqa: S101 - it was loaded
         self.follower.follow(take)
 
     def look(self) -> None:
-        """Check for an upload now; see ``version_affinity.rollout.source.Source``."""
+        """Check for an upload now; see ``version_affinity.rollout.version.Source``."""
         if self.follower is not None:
             self.follower.ask()
 

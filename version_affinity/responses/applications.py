@@ -38,11 +38,8 @@ _PRECONDITIONS: Final[tuple[str, ...]] = (
 class Exchange(Request):
     """A request, and notes about an application's response to it. One object for both: one is made on every request.
 
-    The attributes below are set by ``begin``.
-
-    Attributes:
+    Attributes, which ``begin`` sets:
         state: The versions and the deployment when the request came.
-        decision: The decision under that state.
         script_name: Where the middleware is mounted. An application may change the environ's own.
         depends: Whether the response depends on the version.
         served: The version whose files the response names; "" as long as it names none.
@@ -74,12 +71,7 @@ class Exchange(Request):
 
 
 class Applications:
-    """Calls applications.
-
-    Args:
-        app: The wrapped application; None without one.
-        finisher: Completes the headers of responses.
-    """
+    """Calls the wrapped application, None without one, and versions that are applications."""
 
     __slots__ = ("_app", "_finisher")
 

@@ -50,16 +50,9 @@ joined_before: Final = lru_cache(maxsize=256)(joined_vary)
 
 
 class Finisher:
-    """Completes the responses of one ``VersionAffinity``.
+    """Completes the responses of one ``VersionAffinity``. ``headers`` are those of each kind and decision.
 
-    Args:
-        vary: Every request header that a decision may depend on.
-        cookie: The affinity cookie; None without one.
-        counters: Count the responses.
-        app: The wrapped application; None without one.
-
-    Attributes:
-        headers: By kind and decision, the headers that follow from them.
+    ``vary`` names every request header that a decision may depend on.
     """
 
     __slots__ = ("_cookie", "_public_log", "headers")
@@ -78,12 +71,9 @@ class Finisher:
             headers.forget(known)
 
     def stamp(self, request: Request, decision: Decision, pin: str) -> tuple[str, str] | None:
-        """Return the Set-Cookie header for a page that was served; None if the cookie need not change.
+        """Return the Set-Cookie header for a page that was served to GET or HEAD; None if the cookie need not change.
 
-        Args:
-            request: A GET or HEAD. The answer to HEAD leaves the header out: the browser shows no page.
-            decision: The decision.
-            pin: The cookie's value for the version that was served (``State.pins``), which need not be the decided one.
+        ``pin`` is that of the version that was served (``State.pins``), which need not be the decided one.
         """
         if self._cookie is None or request.kind not in STAMPED:
             return None
@@ -113,7 +103,12 @@ class Finisher:
             return [*_uncached(headers), *_varying(vary, forced)]
         public = cache_control and _PUBLIC.search(cache_control)
         if public and exchange.depends:
-            self._report_public(environ, cache_control)
+            self._public_log(
+                "the response to %.200r depends on the version and declares itself %r: a shared cache may give one "
+                "version's page to users of another; let the application leave Cache-Control to VersionAffinity",
+                environ.get("PATH_INFO", ""),
+                cache_control,
+            )
         if public or not (page or exchange.depends):
             return negotiated(status, headers) if exchange.negotiated else headers.copy()
         decision = decided.decision
@@ -132,14 +127,6 @@ class Finisher:
             headers = without(headers, ("vary",))
             added = _varying(vary, added)
         return [*headers, *added] if stamp is None else [*headers, *added, stamp]
-
-    def _report_public(self, environ: WSGIEnvironment, cache_control: str) -> None:
-        self._public_log(
-            "the response to %.200r depends on the version and declares itself %r: a shared cache may give one "
-            "version's page to users of another; let the application leave Cache-Control to VersionAffinity",
-            environ.get("PATH_INFO", ""),
-            cache_control,
-        )
 
     def _finish_own(
         self,

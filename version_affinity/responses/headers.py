@@ -41,7 +41,6 @@ class DecisionHeaders:
     """The headers and counters of one decision for one kind of request. Made once for each pair.
 
     Attributes:
-        decision: The decision.
         private: For a response that depends on the decision.
         shared: For a file of a build that is the same for everybody; equals ``private`` if the decision rules that out.
         private_negotiated: ``private`` at a URL where a navigation gets a page, other requests the application.
@@ -49,7 +48,6 @@ class DecisionHeaders:
         private_variants: ``private`` for a file with compressed forms; likewise ``shared_variants`` and
             ``document_variants``.
         missing: For an asset that no version has.
-        tally: Counts the responses; ``count_success`` counts a 2xx.
         forced: Whether an override was applied.
     """
 

@@ -23,6 +23,7 @@ from version_affinity.decision.request import OTHER, PAGE, READING
 from version_affinity.errors import ConfigurationError
 from version_affinity.wire import path_of, quoted_path, requoted_path, requoted_query, wsgi_text
 
+from .explanation import BY_NAME
 from .headers import PRIVATE_NO_STORE, TRACE
 
 if TYPE_CHECKING:
@@ -97,14 +98,7 @@ def override_link(
 
 
 class OverrideLinks:
-    """Answers the requests of override links, and removes a cookie that is not valid any more.
-
-    Args:
-        overrides: Verifies signed values.
-        cookie: Holds a signed value in the browser.
-        finisher: Has the headers of responses.
-        counters: Count them.
-    """
+    """Answers the requests of override links, and removes a cookie that is not valid any more."""
 
     __slots__ = ("_cookie", "_counters", "_finisher", "_overrides")
 
@@ -139,7 +133,7 @@ class OverrideLinks:
 
     def explained(self, state: State, request: Request, explanation: Explanation) -> Explanation:
         """Return the explanation of a link's request, given the one that it had without the link."""
-        opened = None if explanation.answer == "served by name" else self._open(state, request)
+        opened = None if explanation.answer == BY_NAME else self._open(state, request)
         if opened is None:
             return explanation
         return replace(
@@ -192,21 +186,13 @@ class OverrideLinks:
 
 
 class _Opened(NamedTuple):
-    """The result of opening a link.
-
-    Attributes:
-        decision: The forced version; else the decision without an override.
-        outcome: The result in words, for explanations.
-        query: The remaining query; None if the link is not opened.
-        signed: The new value of the cookie.
-        seconds: The lifetime of the cookie; 0 removes it.
-    """
+    """The result of opening a link."""
 
     decision: Decision
     outcome: str
-    query: str | None
-    signed: str = ""
-    seconds: int = 0
+    query: str | None  # what remains of it; None if the link is not opened
+    signed: str = ""  # the new value of the cookie
+    seconds: int = 0  # its lifetime; 0 removes the cookie
 
 
 def _taken_out(query: str) -> tuple[str | None, str]:

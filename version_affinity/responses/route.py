@@ -43,13 +43,7 @@ def route(
 ) -> Route:
     """Return what answers a request under a decision, if it is not a file that is served by name.
 
-    Args:
-        state: The versions and the deployment.
-        path: The path of the request below where the middleware is mounted.
-        version: The decided version.
-        environ: The request.
-        app_first: Matches the paths that go to the wrapped application first.
-        has_app: Whether there is a wrapped application, which gets what no version claims.
+    ``path`` is the path of the request below where the middleware is mounted.
     """
     settings = state.settings
     local = path if settings.prefix == "/" else settings.local(path)

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from version_affinity.counters import Counters
     from version_affinity.decision.cookies import PinCookie
     from version_affinity.decision.decider import Decision
-    from version_affinity.rollout.named_files import NamedFile
+    from version_affinity.rollout.catalog import NamedFile
     from version_affinity.rollout.state import State
 
     from .finish import Finisher
@@ -56,14 +56,7 @@ _NAMED: Final = ("Referrer-Policy", "same-origin")
 
 
 class FileServer:
-    """Sends and counts what builds answer, and reports missing files.
-
-    Args:
-        finisher: Decides about the cookie.
-        counters: Count the responses.
-        cookie: The affinity cookie; None without one.
-        hand_over: Hands large files over to the server in front; None without one.
-    """
+    """Sends and counts what builds answer, and reports missing files."""
 
     __slots__ = ("_cookie", "_counters", "_finisher", "_hand_over", "_lost_log", "_missing_log")
 

@@ -13,15 +13,15 @@ from copy import copy
 from functools import reduce
 from heapq import nsmallest
 from operator import or_
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from version_affinity.assets.loading.asset import Asset
 from version_affinity.assets.loading.media import is_source_map
+from version_affinity.assets.prepared import Prepared
 from version_affinity.assets.rules.redirects import RedirectRules
+from version_affinity.assets.sending import VARY_ENCODING
 from version_affinity.decision.request import referer_path
 from version_affinity.wire import merge_slashes
-
-from .named_files import IN_ALL_VERSIONS, NamedFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -36,6 +36,46 @@ if TYPE_CHECKING:
 logger = logging.getLogger("version_affinity")
 
 _REPORTED = 5  # paths that a log line names
+#: The bit in ``NamedFile.owners`` of a file that every known version has. The versions' own bits follow.
+IN_ALL_VERSIONS: Final = 1
+
+
+class NamedFile(Prepared):
+    """A fingerprinted file without collision: served by its name, to anyone, from any version that has it.
+
+    There are tens of thousands of these, and the garbage collector walks them while requests wait, so each holds as few
+    containers as possible.
+
+    Attributes:
+        copy: The copy that is prepared: one with compressed forms if there is any, else one in memory.
+        others: The other versions' copies, all of equal bytes, in the same order.
+        owners: A bit for each version that has it, and ``IN_ALL_VERSIONS`` when all have it.
+        version: The version whose copy is served.
+    """
+
+    __slots__ = ("copy", "count_ok", "others", "owners", "tally", "version")
+
+    def __init__(
+        self,
+        version: str,
+        copies: Iterable[Asset],
+        owners: int,
+        kept: tuple[HeaderField, ...],
+        changes: HeaderChanges | None,
+        tally: Tally,
+    ) -> None:
+        self.copy, *others = sorted(copies, key=lambda copy: (not copy.variants, copy.data is None))
+        self.others = tuple(others)
+        super().__init__(self.copy, (*kept, VARY_ENCODING) if self.copy.variants else kept, changes)
+        self.owners = owners
+        self.version = version
+        self.tally = tally
+        self.count_ok = tally["2"].advance
+
+    @property
+    def copies(self) -> tuple[Asset, ...]:
+        """All copies, the prepared one first."""
+        return self.copy, *self.others
 
 
 class Catalog:
@@ -43,13 +83,10 @@ class Catalog:
 
     Args:
         builds: Version id to its build, the newest last; None for a version that is a WSGI application.
-        staged: The ids of versions that never had a share.
-        live: The ids of versions that have a share.
-        prefix: The path under which the versions are served, with "/" at both ends.
+        staged: The ids of versions that never had a share; ``live``: of those that have one.
         tallies: From a version's id to the counters of what is served by name.
 
     Attributes:
-        builds: Version id to its build, without the applications.
         bits: Version id to its bit in ``NamedFile.owners``.
         names: Name of each file that is served by that name to anyone, to the bits of the versions that have it.
         named: The files of ``names`` that were requested so far. Making all of them in advance would hold up requests.
@@ -58,12 +95,10 @@ class Catalog:
         collisions: Paths of fingerprinted files with different bytes in versions that have or had a share. Source maps
             are left out: no page loads them.
         conflicting_headers: Paths of files served by name for which the ``_headers`` of versions set different fields.
-        different_bytes: Paths at which known versions have different bytes.
         rescues: Path to the version whose file is served to requests whose own version lacks the file.
         same_everywhere: Paths at which all versions answer with the same bytes and fields, apart from ``_redirects``.
         app_in_some_versions: Paths that some versions answer and others leave to the wrapped application.
         with_redirects: The rules of all ``_redirects`` as one, where several versions are known; None without any.
-        directories: The directories that builds have.
     """
 
     same_everywhere: Collection[str]
@@ -197,7 +232,7 @@ class Catalog:
         return {
             path
             for path, held in owners.items()
-            if not _all_equal(self._fields(version, path) for version in self._versions(held))
+            if not _all_equal(self._header_fields(version, path) for version in self._versions(held))
         }
 
     # Files that are served by name.
@@ -228,11 +263,11 @@ class Catalog:
     def _made(self, name: str, owners: int) -> NamedFile:
         path = self._path(name)
         versions = self._versions(owners)
-        kept, changes = self._fields(next(version for version in self._preferred if version in versions), path)
+        kept, changes = self._header_fields(next(version for version in self._preferred if version in versions), path)
         copies = [self.builds[version].index.assets[path] for version in versions]
         return NamedFile(versions[0], copies, owners, kept, changes, self._tallies[versions[0]])
 
-    def _fields(self, version: str, path: str) -> tuple[tuple[HeaderField, ...], HeaderChanges | None]:
+    def _header_fields(self, version: str, path: str) -> tuple[tuple[HeaderField, ...], HeaderChanges | None]:
         build = self.builds[version]
         changes = build.changes_at(path, {})
         # A shared cache keeps what is served by name, and would give a cookie to everybody.
@@ -274,13 +309,7 @@ class Catalog:
 
 
 class Files(NamedTuple):
-    """The files of several builds.
-
-    Attributes:
-        owners: Path to the bits of the versions that have a file there.
-        different_bytes: The paths at which the files differ.
-        fingerprinted: The paths at which a file is fingerprinted.
-    """
+    """The files of several builds: path to the bits of the versions that have it, and the paths of some files."""
 
     owners: dict[str, int]
     different_bytes: frozenset[str]
@@ -307,12 +336,8 @@ def compare_files(builds: Mapping[str, Build], bits: Mapping[str, int]) -> Files
 def same_answers(builds: Sequence[Build], files: Iterable[str]) -> tuple[Collection[str], frozenset[str]]:
     """Return the paths at which all builds answer alike, apart from ``_redirects``.
 
-    Args:
-        builds: The builds.
-        files: The paths of files whose bytes are equal in all builds that have them.
-
-    Returns:
-        The paths at which every build answers; and those at which some do, and a rescue answers for the others.
+    Every build answers at the first of them; some do at the second, and a rescue answers for the others. ``files`` are
+    the paths of files whose bytes are equal in all builds that have them.
     """
     if len(builds) == 1:
         return builds[0].routes, frozenset()
@@ -359,22 +384,18 @@ def _all_equal(values: Iterable[object]) -> bool:
 
 def report(catalog: Catalog, before: Catalog | None = None) -> None:
     """Log where known versions conflict, except what the catalog before reported."""
-    _report(
+    collisions = (
         "%d fingerprinted names have different bytes in known versions, so each page gets its own version's file and "
-        "no shared cache may keep it: %s",
-        catalog.collisions,
-        () if before is None else before.collisions,
+        "no shared cache may keep it: %s"
     )
-    _report(
+    conflicts = (
         "%d fingerprinted files have different header fields in the _headers of known versions. A shared cache gives "
-        "one answer to everybody, so the newest version with a share decides: %s",
-        catalog.conflicting_headers,
-        () if before is None else before.conflicting_headers,
+        "one answer to everybody, so the newest version with a share decides: %s"
     )
-
-
-def _report(message: str, paths: Iterable[str], reported: Collection[str]) -> None:
-    new = [path for path in paths if path not in reported]
-    if new:
-        listed = ", ".join(map(repr, nsmallest(_REPORTED, new)))
-        logger.warning(message, len(new), f"{listed} ..." if len(new) > _REPORTED else listed)
+    new_collisions, new_conflicts = catalog.collisions, catalog.conflicting_headers
+    if before is not None:
+        new_collisions, new_conflicts = new_collisions - before.collisions, new_conflicts - before.conflicting_headers
+    for message, new in ((collisions, new_collisions), (conflicts, new_conflicts)):
+        if new:
+            listed = ", ".join(map(repr, nsmallest(_REPORTED, new)))
+            logger.warning(message, len(new), f"{listed} ..." if len(new) > _REPORTED else listed)

@@ -26,8 +26,7 @@ if TYPE_CHECKING:
     from version_affinity.assets.loading.memory import Memory
     from version_affinity.deployment import Deployment
 
-    from .source import Snapshot, Source
-    from .version import Version
+    from .version import Snapshot, Source, Version
 
 
 logger = logging.getLogger("version_affinity")
@@ -42,9 +41,6 @@ class Rollout:
         memory: The memory that builds read by ``load`` hold their files in.
         source: The source that is followed, None if the versions were listed.
         forget: Called with the known versions when a version is not known any more, to drop its counters and headers.
-
-    Attributes:
-        state: The state that requests read.
     """
 
     __slots__ = ("__weakref__", "_changing", "_forget", "_has_warned", "_load", "_memory", "_source", "state")
@@ -55,7 +51,7 @@ class Rollout:
         load: Callable[[str | os.PathLike[str]], StaticAssets],
         memory: Memory,
         source: Source | None,
-        forget: Iterable[Callable[[Container[str]], None]] = (),
+        forget: Iterable[Callable[[Container[str]], None]],
     ) -> None:
         self.state = state
         self._load = load

@@ -17,8 +17,7 @@ from version_affinity.decision.decider import Decider
 from version_affinity.deployment import Deployment
 from version_affinity.errors import ConfigurationError
 
-from .catalog import Catalog
-from .named_files import IN_ALL_VERSIONS
+from .catalog import IN_ALL_VERSIONS, Catalog
 from .version import Version
 
 if TYPE_CHECKING:
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
     from version_affinity.decision.overrides import Overrides
     from version_affinity.decision.request import ServiceWorkers
 
-    from .source import Snapshot
+    from .version import Snapshot
 
 
 #: Where the environ holds the ``Exchange`` while an application answers. Of two front ends around one application it is
@@ -44,15 +43,9 @@ class Settings:
     """The configuration, which stays the same from state to state.
 
     Attributes:
-        keys: The key sources.
-        overrides: Reads the override headers.
-        cookie: The affinity cookie, None when it is switched off.
         workers: From the paths of the service workers' scripts in builds to ``ServiceWorkers``.
         prefix: The path under which the versions are served, with "/" at both ends.
-        tally_by_name: From a version's id to the counters of files served by name.
-        log_key_error: Logs that a key source failed.
-        faulty_tags: Logs a mistake in the use of a template's functions.
-        late_tags: Logs, once, that they were used too late.
+        faulty_tags: Logs a mistake in the use of a template's functions; ``late_tags``, once, that they ran too late.
         exchange_key: Where the environ holds this middleware's ``Exchange``. Two around one application differ in
             prefix.
     """
@@ -88,14 +81,11 @@ class State:
         complete: The version that last had 100 %, None if none had.
         published: The ids of versions that have had a share or were retained at the start. A known version that is not
             published is staged: it rescues no page, and templates name none of its files.
-        catalog: The catalog of the versions under the deployment, if there is one already.
+        catalog: A catalog of the same versions, if there is one already.
 
     Attributes:
         baseline: The version of pages that were loaded before the split began.
         builds: Version id to its build, None for a version that is a WSGI application.
-        catalog: The files of all known versions.
-        workers: Recognises requests that decide the next page.
-        decider: Decides requests.
         pins: Version id to what our cookie says of a page of that version.
         not_rescues: The bits of the owners whose files, served by name, are not a rescue for anybody.
     """
@@ -154,11 +144,7 @@ class State:
         return cls(settings, versions, deployment, complete, published, before.catalog if before and same else None)
 
     def deploy(self, percentages: Mapping[str, float | None]) -> State:
-        """Return the state under other percentages. Opens no file.
-
-        Raises:
-            ConfigurationError: percentages that cannot be used, or an id that is not known.
-        """
+        """Return the state under other percentages. Opens no file."""
         deployment = Deployment(self.deployment.name, percentages, revision=self.deployment.revision + 1)
         for version in deployment.percentages:
             self._check_known(version, "add it first: affinity.add(Version(...))")
@@ -166,11 +152,7 @@ class State:
         return State(self.settings, self.versions, deployment, complete, self.published | deployment.live, self.catalog)
 
     def check_new(self, version: Version) -> None:
-        """Check that a version may be added, before its directory is read.
-
-        Raises:
-            ConfigurationError: it is not a version, its id is known already, or it has a percentage.
-        """
+        """Raise ``ConfigurationError`` if a version cannot be added, before its directory is read."""
         if not isinstance(version, Version):
             raise ConfigurationError(f"{version!r} is not a Version: write add(Version('v3', 'builds/v3'))")
         if version.id in self.versions:
@@ -192,11 +174,7 @@ class State:
         return self._with_versions(self.versions)
 
     def retire(self, version: str) -> State:
-        """Return the state in which a version is no longer known.
-
-        Raises:
-            ConfigurationError: it is not known, or is in the deployment.
-        """
+        """Return the state in which a version is no longer known."""
         self._check_known(version, "nothing is to be retired")
         if version in self.deployment.percentages:
             raise ConfigurationError(

@@ -24,7 +24,7 @@ from weakref import WeakMethod
 from version_affinity.errors import ConfigurationError
 from version_affinity.releases.log.presence import server_id
 from version_affinity.rollout.background import run
-from version_affinity.rollout.source import Snapshot
+from version_affinity.rollout.version import Snapshot
 
 from .loaded import KnownVersions
 from .readiness import Readiness

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from version_affinity.assets.loading.index import Index
     from version_affinity.assets.loading.inventory import Inventory
     from version_affinity.releases.store.directory import Release, ReleasesDirectory
-    from version_affinity.rollout.source import Load
+    from version_affinity.rollout.version import Load
 
     from .reading import LogReader
 
