@@ -15,13 +15,8 @@ MAX_LENGTH = 100
 def compile_patterns(rules: Iterable[str], option: str = "app_first") -> Callable[[str], bool]:
     """Return the function from a path, as in ``PATH_INFO``, to whether it matches.
 
-    Args:
-        rules: Paths that begin with "/", percent-encoded or not, in which "*" stands for any characters, "/" included.
-            A rule that begins with "!" is an exception, which outranks the other rules.
-        option: The name of the option, for messages.
-
-    Raises:
-        ConfigurationError: a rule that cannot be used, one that another makes redundant, or only exceptions.
+    Rules are paths that begin with "/", percent-encoded or not, in which "*" stands for any characters, "/" included. A
+    rule that begins with "!" is an exception, which outranks the other rules. ``option`` is named in errors.
 
     >>> goes_first = compile_patterns(["/api/*", "!/api/docs/*"])
     >>> goes_first("/api/users"), goes_first("/api/docs/intro"), goes_first("/api")

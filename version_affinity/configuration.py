@@ -187,11 +187,11 @@ def key_error_log() -> Callable[[str, Exception], None]:
     return lambda label, error: log("key source %s counts as absent: it raised %s", label, type(error).__qualname__)
 
 
-def warn_of_session_cookie(keys: Iterable[KeySource]) -> None:
-    """Warn when Flask's own session cookie is named as a key source."""
-    if Cookie("session") in keys:
+def warn_of_session_cookie(keys: Iterable[KeySource], name: str = "session") -> None:
+    """Warn the caller's caller when Flask's own session cookie, whose name may be configured, is a key source."""
+    if Cookie(name) in keys:
         warnings.warn(
-            "Cookie('session') is the name of Flask's own session, whose value changes whenever the session does: its "
+            f"Cookie({name!r}) is the name of Flask's own session, whose value changes whenever the session does: its "
             "users would move from version to version. Name a cookie that stays the same, such as a user id, or give "
             "a callable that reads one from the session",
             UserWarning,

@@ -68,14 +68,7 @@ def check_percentage(version: str, percentage: object) -> float | None:
 
 
 def share(percentages: Mapping[str, object]) -> dict[str, float]:
-    """Return checked percentages, in which each None is an equal part of what the others leave.
-
-    >>> share({"v1": None, "v2": 10})
-    {'v1': 90.0, 'v2': 10.0}
-
-    Raises:
-        ConfigurationError: no version, an unusable id or percentage, or a sum that is not 100 (within 0.001).
-    """
+    """Return checked percentages, in which each None is an equal part of what the others leave."""
     if not isinstance(percentages, Mapping):
         raise ConfigurationError(f"percentages={percentages!r} is not a mapping: write {{'v1': 90, 'v2': 10}}")
     if not percentages:

@@ -2,11 +2,7 @@
 
 
 def install(extra: str) -> str:
-    """Return how an extra of this package is installed, for messages.
-
-    >>> install("check")
-    "pip install 'version_affinity[check]' (in a clone: pip install '.[check]')"
-    """
+    """Return how an extra of this package is installed, for messages."""
     return f"pip install 'version_affinity[{extra}]' (in a clone: pip install '.[{extra}]')"
 
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, TypedDict
 from flask import current_app, request
 from markupsafe import Markup
 
-from .decision.keys import Cookie, check_keys
+from .configuration import warn_of_session_cookie
+from .decision.keys import check_keys
 from .errors import ConfigurationError
 from .middleware import VersionAffinity
 from .templating import page_of
@@ -83,7 +84,7 @@ def init_app(app: Flask, versions: Iterable[Version] | Source, **options: Unpack
     if "keys" in options:
         keys = check_keys(options["keys"])
         options["keys"] = keys
-        _warn_of_session_cookie(app.config["SESSION_COOKIE_NAME"], keys)
+        warn_of_session_cookie(keys, app.config["SESSION_COOKIE_NAME"])
     with warnings.catch_warnings():
         # Warned of above, at the caller's line.
         warnings.filterwarnings("ignore", message=r"Cookie\('session'\)", category=UserWarning)
@@ -114,13 +115,3 @@ def _page() -> Page:
     if affinity is None:  # the application was wrapped by hand
         return page_of(request.environ, debug=current_app.debug)
     return affinity.page(request.environ, debug=current_app.debug)
-
-
-def _warn_of_session_cookie(name: str, keys: Iterable[KeySource]) -> None:
-    if Cookie(name) in keys:
-        warnings.warn(
-            f"Cookie({name!r}) is Flask's own session, whose value changes whenever the session does: name a cookie "
-            "that stays the same, or give a callable that reads a user id",
-            UserWarning,
-            stacklevel=3,
-        )

@@ -1,11 +1,4 @@
-"""``VersionAffinity``: the WSGI middleware. A request takes five steps over one immutable state.
-
-1. Serve by name: a fingerprinted file, to anyone, from any known version that has it.
-2. Decide: the version, by the kind of request.
-3. ``app_first``: paths that belong to the wrapped application.
-4. Serve: the decided version's file, a rescue, the single-page document, a 404, or the wrapped application.
-5. Finish: caching headers, Vary, trace, cookie.
-"""
+"""``VersionAffinity``: the WSGI middleware. ``__call__`` takes five steps over one immutable state."""
 
 from __future__ import annotations
 

@@ -53,11 +53,7 @@ class Movement:
 
 
 def movement(before: Mapping[str, float], after: Mapping[str, float]) -> Movement:
-    """Return who moves between two deployments of the same name.
-
-    Args:
-        before: Version id to percentage, in sum 100.
-        after: The same of the next deployment.
+    """Return who moves between the percentages of two deployments of the same name.
 
     >>> movement({"v1": 90, "v2": 10}, {"v1": 50, "v2": 50}).pairs
     {('v1', 'v2'): 40.0}

@@ -66,9 +66,7 @@ def plain_text(text: str) -> str:
 def printable(text: str, *, lines: bool = False) -> str:
     r"""Return text that is safe to print: characters that could command a terminal or reorder a line are escaped.
 
-    Args:
-        text: The text.
-        lines: Whether line breaks stay.
+    Line breaks stay with ``lines``.
 
     >>> printable("red \x1b[31m alert\nnext")
     'red \\x1b[31m alert\\nnext'
@@ -88,11 +86,7 @@ _JOINER: Final = "\u200d"  # joins emoji
 
 
 def shown(path: str) -> str:
-    r"""Return a path in WSGI text as people read it. Bytes that are not UTF-8 are escaped.
-
-    >>> shown("/cafÃ©"), shown("/caf" + chr(0xE9))
-    ('/café', '/caf\\xe9')
-    """
+    """Return a path in WSGI text as people read it. Bytes that are not UTF-8 are escaped."""
     return printable(path if path.isascii() else wire_bytes(path).decode("utf-8", "backslashreplace"))
 
 
@@ -153,11 +147,7 @@ def requoted_path(path: str) -> str:
 
 
 def requoted_query(query: str) -> str:
-    """Return the query of a URL with only those bytes encoded that it must not hold. Percent-encodings stay.
-
-    >>> requoted_query("a=%41&b=5% c")
-    'a=%41&b=5%25%20c'
-    """
+    """Return the query of a URL with only those bytes encoded that it must not hold. Percent-encodings stay."""
     return _requoted(query, _QUERY)
 
 

@@ -89,11 +89,7 @@ class Header:
 
 
 def environ_key(field_name: str) -> str:
-    """Return the name under which a WSGI environ holds a request header (PEP 3333, RFC 3875 section 4.1.18).
-
-    >>> environ_key("Version-Override"), environ_key("Content-Type")
-    ('HTTP_VERSION_OVERRIDE', 'CONTENT_TYPE')
-    """
+    """Return the name under which a WSGI environ holds a request header (PEP 3333, RFC 3875 section 4.1.18)."""
     name = field_name.upper().replace("-", "_")
     return name if name in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{name}"
 

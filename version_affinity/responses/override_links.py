@@ -196,11 +196,7 @@ class _Opened(NamedTuple):
 
 
 def _taken_out(query: str) -> tuple[str | None, str]:
-    """Return the first value of the parameter in a query, None without one, and the remaining query.
-
-    >>> _taken_out("a=%41&version-override=x&b&version-override=y"), _taken_out("version-override"), _taken_out("a=1")
-    (('x', 'a=%41&b'), ('', ''), (None, 'a=1'))
-    """
+    """Return the first value of the parameter in a query, None without one, and the remaining query."""
     pairs = query.split("&")
     values = [value for name, _, value in (pair.partition("=") for pair in pairs) if name == PARAMETER]
     if not values:
