@@ -30,11 +30,7 @@ _LOWEST = float("-inf")
 
 
 def assigner(salt: str, weights: Mapping[str, float]) -> Callable[[bytes], str]:
-    """Return the function from a key's bytes to a version id.
-
-    Args:
-        salt: The deployment's name; two names assign independently of each other.
-        weights: Version id to percentage. Only versions above 0 take part; one at least must.
+    """Return the function from a key's bytes to a version id. Only versions above 0 take part; one at least must.
 
     >>> assign = assigner("storefront", {"v1": 90, "v2": 10})
     >>> assign(b"alice"), assign(b"alice")

@@ -98,12 +98,8 @@ class HostCookie:
 class PinCookie(HostCookie):
     """Reads and writes the affinity cookie of one application.
 
-    Args:
-        name: The cookie's name without a prefix.
-        secure: As of ``HostCookie``.
-        application: The application's name, which is signed together with the version.
-        secrets: Sign pins, so that a browser cannot forge one; the last one signs, all of them verify. Without secrets,
-            pins are not signed.
+    ``secrets`` sign pins, together with the application's name, so that a browser cannot forge one. The last one signs,
+    all of them verify. Without secrets, pins are not signed.
     """
 
     __slots__ = ("_signers",)
@@ -132,10 +128,6 @@ class PinCookie(HostCookie):
     def read(self, header: str | None, scheme: str | None) -> tuple[str, str]:
         """Return bucket and pin of a request's cookie, "" for a part that is absent or malformed.
 
-        Args:
-            header: The request's Cookie field, None without one.
-            scheme: The request's scheme.
-
         >>> read = PinCookie("pin").read
         >>> read("pin=4711.v1.2", "http"), read("pin=9999999.v1", "http")
         (('4711', 'v1.2'), ('', 'v1'))
@@ -154,11 +146,7 @@ class PinCookie(HostCookie):
     def write(self, scheme: str | None, bucket: str, pin: str, *, framed: bool = False) -> tuple[str, str]:
         """Return the Set-Cookie header that makes a browser keep this bucket and pin for its session.
 
-        Args:
-            scheme: That of the request as it came; an application may change the environ.
-            bucket: The bucket.
-            pin: What the cookie says of the version of the page that is served.
-            framed: Whether a page of another site shows that page in a frame.
+        ``framed``: a page of another site shows the page in a frame.
         """
         return self._header(scheme, f"{bucket}.{pin}", framed=framed)
 

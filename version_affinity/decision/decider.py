@@ -96,15 +96,10 @@ class Decider:
     """Decides requests under one deployment. It never changes; a new deployment gets a new one.
 
     Args:
-        deployment: The percentages.
-        known: The ids of all known versions.
         pins: From what our cookie may say of a page's version to the id of that known version.
         baseline: The version of the pages that were loaded before the split began.
-        keys: The key sources, in order.
-        overrides: Reads the override headers.
         cookie_label: How decisions name the affinity cookie; "" when it is switched off.
         referer_version: From a request to the id of the only version that has the file in its Referer, or "".
-        log: Logs that a key source failed.
     """
 
     def __init__(

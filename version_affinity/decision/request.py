@@ -115,14 +115,7 @@ class ServiceWorkers:
         self._found = frozenset(found)
 
     def ask(self, environ: WSGIEnvironment, mode: str | None, destination: str | None, path: str) -> bool:
-        """Return whether a request that is not for a page decides the next page.
-
-        Args:
-            environ: The request.
-            mode: Its Sec-Fetch-Mode.
-            destination: Its Sec-Fetch-Dest.
-            path: Its path, as in ``PATH_INFO``.
-        """
+        """Return whether a request that is not for a page decides the next page."""
         if destination == "serviceworker" or environ.get("HTTP_SERVICE_WORKER") == "script" or self._is_unpinned(path):
             return True
         if "HTTP_REFERER" not in environ or (mode != "cors" and destination not in _SCRIPTS):
@@ -141,13 +134,8 @@ def service_workers_by(
 ) -> Callable[[Iterable[str]], ServiceWorkers]:
     """Return the function from the paths of the workers that builds have to ``ServiceWorkers``.
 
-    Args:
-        prefix: The path under which the versions are served, with "/" at both ends.
-        unpinned: Patterns of paths that the pin must not answer; None: ``UNPINNED``, below the prefix.
-        service_workers: Patterns of the paths of workers' scripts; None: ``USUAL_NAMES`` and what builds have.
-
-    Raises:
-        ConfigurationError: a pattern that cannot be used.
+    ``unpinned`` are patterns of paths that the pin must not answer; None: ``UNPINNED``, below the prefix.
+    ``service_workers`` are patterns of the paths of workers' scripts; None: ``USUAL_NAMES`` and what builds have.
     """
     is_polled = compile_patterns(UNPINNED if unpinned is None else unpinned, "unpinned")
     mount = "" if unpinned is not None else prefix[:-1]
@@ -163,10 +151,8 @@ class Request:
     """What the decision and the response's headers need of a request, read once.
 
     Attributes:
-        environ: The WSGI environ.
         method: Its method as it came. An application may change what the environ says.
         scheme: Its scheme as it came.
-        kind: Its kind.
         bucket: The bucket of our cookie, or the one that was drawn for this request; "" without.
         pin: What our cookie says of the version of the page that was loaded last, not yet checked; "" without.
         refused: Why something that the request sent could not be used; "" when nothing was refused.
