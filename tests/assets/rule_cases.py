@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
 
 from tests.harness import conformance
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import ModuleType
 
 _REPEATED = re.compile(r"\{\{(.)\*(\d+)\}\}")
 
@@ -34,6 +41,10 @@ def cases_of(file: str, kind: str) -> list[dict[str, Any]]:
     return [case for case in conformance(file) or () if case["kind"] == kind]
 
 
-def option_names(options: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
-    """Return a case's options under our names."""
-    return {names[name]: value for name, value in options.items()}
+@contextmanager
+def limited(options: dict[str, Any], limits: dict[str, tuple[ModuleType, str]]) -> Iterator[None]:
+    """Read under a case's limits: the data's name of each to the module and the name that it has there."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in options.keys() & limits:
+            patch.setattr(*limits[name], options[name])
+        yield

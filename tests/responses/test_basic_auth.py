@@ -9,7 +9,7 @@ import pytest
 from tests.builds import SPLIT, key_of, pinned, rollout
 from tests.harness import NAVIGATION, SCRIPT, client, write_build
 from version_affinity import StaticAssets, Version, VersionAffinity
-from version_affinity.assets.rules.protection import Protection
+from version_affinity.assets.rules.headers import Protection
 from version_affinity.checking import check_build
 
 if TYPE_CHECKING:

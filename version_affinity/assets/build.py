@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 from version_affinity.errors import ConfigurationError
 from version_affinity.wire import merge_slashes
 
-from .http.fetch_metadata import is_framed_by_other_site, is_shown_in_tab
+from .http.negotiation import is_framed_by_other_site, is_shown_in_tab
 from .http.response import IMMUTABLE
 from .loading.asset import Asset
 from .loading.fingerprint import looks_like_asset
@@ -30,8 +30,7 @@ from .rules.files import (
     read_rules,
     stamps,
 )
-from .rules.headers import HeaderRules, parse_headers
-from .rules.protection import Protection
+from .rules.headers import HeaderRules, Protection, parse_headers
 from .rules.redirects import Redirected, RedirectRules, Rewritten, parse_redirects
 from .sending import ALL_METHODS, ALLOW_ALL_ORIGINS, preflight_headers
 
@@ -61,10 +60,7 @@ NOT_FOUND_PAGE: Final = "404-page"
 #: A redirect to another path of the build, or to the target of a rule.
 Leading: TypeAlias = "Redirect | Redirected"
 
-_DOCUMENT: Final = "/index.html"
-_PROTECTED: Final = "Basic-Auth in _headers protects it, which is not implemented"
 _LONGEST: Final = 2_000  # characters of a path whose empty segments are removed
-_LEAD_ON: Final = "redirect despite status 200"
 # "object" and "embed" are left out: they show media too.
 _FRAMES: Final = frozenset(("iframe", "frame"))
 
@@ -94,35 +90,14 @@ class Build:
         ConfigurationError: A single-page application has no /index.html.
 
     Attributes:
-        index: Its files.
         kept: The headers of each fingerprinted file besides the file's own.
         routes: Request path to a file or a redirect.
         direct: The part of ``routes`` for which there is no rule: ``find`` returns these for any request.
-        not_found_handling: What answers where the build has no file.
         document: The page that a single-page application shows at every path; None in other modes.
-        redirects: The rules of ``_redirects``, None without any.
-        header_rules: The rules of ``_headers``, None without any.
         protection: The paths that ``Basic-Auth`` protects and that are answered with 404; None without any.
         prepared: Path to the prepared answers with a fingerprinted file, once it was requested.
         reports: Warnings that were logged: files that are not served, and lines of rule files that are not used.
     """
-
-    __slots__ = (
-        "_changes",
-        "_stamps",
-        "_withheld",
-        "direct",
-        "document",
-        "header_rules",
-        "index",
-        "kept",
-        "not_found_handling",
-        "prepared",
-        "protection",
-        "redirects",
-        "reports",
-        "routes",
-    )
 
     def __init__(
         self,
@@ -145,7 +120,7 @@ class Build:
             (IMMUTABLE, ALLOW_ALL_ORIGINS) if allow_all_origins else (IMMUTABLE,)
         )
         self.not_found_handling: Final = not_found_handling
-        self.document: Final = index.assets.get(_DOCUMENT) if not_found_handling == SINGLE_PAGE else None
+        self.document: Final = index.assets.get("/index.html") if not_found_handling == SINGLE_PAGE else None
         if not_found_handling == SINGLE_PAGE and self.document is None and not protection:
             raise ConfigurationError(
                 f"not_found_handling={not_found_handling!r} answers with /index.html, and {index.directory!r} has "
@@ -182,7 +157,7 @@ class Build:
             about_files(index),
             about_hashes(index),
             about_lines(index.directory, REDIRECTS_FILE, "not used", (*redirects.invalid, *redirects.idle)),
-            about_lines(index.directory, REDIRECTS_FILE, _LEAD_ON, self._leading_on()),
+            about_lines(index.directory, REDIRECTS_FILE, "redirect despite status 200", self._leading_on()),
             about_lines(index.directory, HEADERS_FILE, "not used", (*header_rules.invalid, *header_rules.idle)),
             about_lines(index.directory, HEADERS_FILE, "not implemented", protection.lines),
         )
@@ -204,19 +179,16 @@ class Build:
 
     def why_not_served(self, path: str) -> str:
         """Return why a path below the mount has no file although the directory holds one there; "" for no reason."""
-        return _PROTECTED if self.is_protected(path) else self.index.why_not_served(path)
+        if self.is_protected(path):
+            return "Basic-Auth in _headers protects it, which is not implemented"
+        return self.index.why_not_served(path)
 
     def has_changed_rules(self) -> bool:
         """Return whether a rule file has changed since this build was loaded."""
         return stamps(self.index.directory) != self._stamps
 
     def find(self, path: str, environ: WSGIEnvironment) -> At:
-        """Return what this build has at a path.
-
-        Args:
-            path: The path in the build, as in ``PATH_INFO``; "" for the mount without its slash.
-            environ: The request.
-        """
+        """Return what this build has at a path, as in ``PATH_INFO``; "" for the mount without its slash."""
         answer = self.direct.get(path)
         if answer is not None or (path and self.redirects is None and self.protection is None):
             return answer
@@ -254,12 +226,8 @@ class Build:
         """Return what answers a GET or HEAD where ``find`` returns None.
 
         A path with empty segments ("//about") redirects to the path without them, if the build has something there.
-
-        Args:
-            path: The path in the build.
-            environ: The request.
-            directories: The directories of all builds, by which ``looks_like_asset`` distinguishes a missing asset from
-                a path of the wrapped application; None without an application.
+        By the directories of all builds, ``looks_like_asset`` distinguishes a missing asset from a path of the wrapped
+        application; None without an application.
         """
         if "//" in path and (merged := _merged(path)) != path:
             at = self.find(merged, environ) or self.stand_in(merged, environ, directories)

@@ -26,7 +26,7 @@ from .rules.changes import without
 if TYPE_CHECKING:
     from .loading.asset import HeaderField, Representation
 
-# Of our body: the front server adds that of the file.
+# The length of our body: the front server adds that of the file.
 _EMPTY: Final = ("Content-Length", "0")
 
 # The headers that nginx keeps of the response that names a file (ngx_http_upstream_headers_in, "redirect").
@@ -137,20 +137,17 @@ class XAccelRedirect:
 
     def configuration(self) -> str:
         """Return the locations for nginx's ``server`` block, beside ``proxy_pass``."""
-        added = (f"add_header {name} $upstream_http_{low.replace('-', '_')};" for low, name in self._adds.items())
-        lines = (
-            "internal;",
-            f'alias "{self._root}";',
-            "etag off;  # the ETag is ours",
-            "if_modified_since off;  # conditions were looked at already",
-            "gzip off;  # so was the encoding",
-            *added,
-            "error_page 403 404 = @not_handed_over;",
-        )
+        added = (f"    add_header {name} $upstream_http_{low.replace('-', '_')};" for low, name in self._adds.items())
         return "\n".join(
             (
                 f"location {self.location} {{",
-                *(f"    {line}" for line in lines),
+                "    internal;",
+                f'    alias "{self._root}";',
+                "    etag off;  # the ETag is ours",
+                "    if_modified_since off;  # conditions were looked at already",
+                "    gzip off;  # so was the encoding",
+                *added,
+                "    error_page 403 404 = @not_handed_over;",
                 "}",
                 "location @not_handed_over {",
                 "    add_header Cache-Control no-store always;  # no cache keeps what was to be kept for a year",

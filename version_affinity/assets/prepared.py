@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from .http.conditions import NOT_MODIFIED
 from .http.ranges import single_range
-from .http.response import NOT_MODIFIED, OK, PARTIAL, Response
+from .http.response import OK, PARTIAL, Response
 from .loading.asset import CONTENT_LENGTH
 from .sending import NO_CONTENT, VARY_ENCODING, changed, preflight_headers
 
@@ -23,18 +24,12 @@ if TYPE_CHECKING:
 class Prepared:
     """The frequent answers with a fingerprinted file. Only ``data`` ever changes, and that changes no answer.
 
-    Args:
-        asset: The file.
+    Attributes:
         kept: What each answer carries besides the file's own headers: Cache-Control, and Vary where the file has
             compressed forms.
         changes: What the rules of ``_headers`` change in its answers; None for nothing.
-
-    Attributes:
-        kept: As given.
-        changes: As given.
         last_modified: When the file was modified, as an HTTP-date; "" for none.
         headers: The headers of a 200.
-        not_modified_headers: The headers of a 304.
         etag: The entity tag; None for a file with compressed forms, of which no answer is prepared.
         data: The content; None where it is not in memory, and for a file with compressed forms.
     """

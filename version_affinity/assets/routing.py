@@ -63,17 +63,7 @@ def check_handling(html_handling: str, not_found_handling: str) -> None:
 
 
 def routes(assets: Mapping[str, Asset], html_handling: str) -> dict[str, Asset | Redirect]:
-    """Return every path that a build answers, with its file or redirect.
-
-    >>> import tempfile, pathlib
-    >>> from version_affinity.assets.loading.index import scan
-    >>> with tempfile.TemporaryDirectory() as build:
-    ...     _ = pathlib.Path(build, "about.html").write_text("<h1>About</h1>")
-    ...     assets = scan(build).assets
-    >>> found = routes(assets, "auto-trailing-slash")
-    >>> found["/about.html"], found["/about"].path
-    (Redirect(path='/about'), '/about.html')
-    """
+    """Return every path that a build answers, with its file or redirect."""
     found: dict[str, Asset | Redirect] = dict(assets)
     if html_handling == "none":
         return found
@@ -86,17 +76,13 @@ def routes(assets: Mapping[str, Asset], html_handling: str) -> dict[str, Asset |
                     if answer is not None:
                         found[spelling] = answer
     for path, asset in assets.items():
-        if _target(found, path) is not asset:
+        if target_of(found, path) is not asset:
             found[path] = asset
     return found
 
 
 def not_found(assets: Mapping[str, Asset], path: str) -> Asset | None:
-    """Return the nearest ``404.html``: that of the path's directory, else of the one above, up to the root.
-
-    >>> not_found({}, "/docs/missing") is None
-    True
-    """
+    """Return the nearest ``404.html``: that of the path's directory, else of the one above, up to the root."""
     path = path[:_LONGEST]
     # No directory has an empty name, so there is none below the first doubled slash.
     end = path.rfind("/", 0, path.find("//") + 1 or len(path))
@@ -109,13 +95,7 @@ def not_found(assets: Mapping[str, Asset], path: str) -> Asset | None:
 
 
 def location(script_name: str, prefix: str, path: str, query: str) -> str:
-    r"""Return the Location of a redirect within the application: always a path of the same host.
-
-    Args:
-        script_name: ``SCRIPT_NAME``, where the application is mounted.
-        prefix: Where the files are mounted in the application.
-        path: The path below the prefix, as in ``PATH_INFO``.
-        query: ``QUERY_STRING``, which is kept.
+    r"""Return the Location of a redirect to a path below the prefix: always a path of the same host.
 
     >>> location("", "/", "/caf\xc3\xa9/", "page=2")
     '/caf%C3%A9/?page=2'
@@ -128,7 +108,7 @@ def location(script_name: str, prefix: str, path: str, query: str) -> str:
     return f"/{target}?{requoted_query(query)}" if query else f"/{target}"
 
 
-def _target(found: Mapping[str, Asset | Redirect], path: str) -> Asset | None:
+def target_of(found: Mapping[str, Asset | Redirect], path: str) -> Asset | None:
     """Return the file at the end of a path's redirects; None without one."""
     answer = found.get(path)
     for _ in found:

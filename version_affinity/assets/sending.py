@@ -48,9 +48,6 @@ _PREFLIGHT: Final = (
     ("Access-Control-Max-Age", "86400"),
 )
 
-_OF_THE_PATH: Final = ("etag", "accept-ranges")
-_TYPE: Final = ("content-type",)
-
 #: Logged after the name of a file that ``send`` could not send.
 LOST: Final = (
     "is gone, or its content has changed since it was loaded; it is not sent any more. Put the file back, and it is "
@@ -59,13 +56,7 @@ LOST: Final = (
 
 
 def send(response: Response, environ: WSGIEnvironment, hand_over: HandOver | None = None) -> Sent | None:
-    """Return a response as WSGI wants it; None if its file is gone or is not the one that was indexed.
-
-    Args:
-        response: The complete response: whether it can be handed over depends on its headers.
-        environ: The request.
-        hand_over: Hands a file that is not in memory over to the server in front; None without one.
-    """
+    """Return a complete response as WSGI wants it; None if its file is gone or is not the one that was indexed."""
     status, headers, body = response
     if (
         hand_over is not None
@@ -111,8 +102,8 @@ def changed(response: Response, changes: HeaderChanges) -> Response:
     if status[0] == "4":
         changes = changes.uncached
     if status[0] != "2" or headers[0][1].startswith("multipart/byteranges"):
-        added = tuple(without(changes.added, _TYPE))
-        changes = changes._replace(removed=changes.removed.difference(_TYPE), added=added)
+        added = tuple(without(changes.added, ("content-type",)))
+        changes = changes._replace(removed=changes.removed - {"content-type"}, added=added)
     return response._replace(headers=changes.applied_to(headers))
 
 
@@ -134,11 +125,8 @@ def method_answer(
 ) -> Sent:
     """Return the answer to a method that files do not understand (RFC 9110 section 15.5.6).
 
-    Args:
-        allowed: The allowed methods, as in Allow; "" where nothing answers a GET, which is a 404.
-        method: The request's.
-        headers: Cache-Control, and what else the answer carries.
-        changes: What the rules of ``_headers`` change in a 404.
+    ``allowed`` is as in Allow; "" where nothing answers a GET, which is a 404, with the changes of the ``_headers``
+    rules.
     """
     if not allowed:
         return text_answer(NOT_FOUND, method, headers, changes)
@@ -154,11 +142,7 @@ def preflight_headers(
     """Return the headers that answer a preflight of a fingerprinted file; None for another request, or if not allowed.
 
     A browser sends a preflight before a page of another origin fetches with a header such as Range (WHATWG Fetch).
-
-    Args:
-        environ: A request with another method than GET and HEAD.
-        kept: The headers of the file besides its own.
-        changes: The changes of the ``_headers`` rules to its answers.
+    ``kept`` and ``changes`` are those of the file's own answers (``Prepared``).
     """
     asked = environ.get("HTTP_ACCESS_CONTROL_REQUEST_METHOD")
     if asked not in READS or environ["REQUEST_METHOD"] != "OPTIONS" or ALLOW_ALL_ORIGINS not in kept:
@@ -170,7 +154,7 @@ def preflight_headers(
 
 def stand_in_headers(page: Asset) -> list[HeaderField]:
     """Return the headers of a page in place of a missing file: without an ETag and ranges, since it is another file."""
-    return without(page.headers, _OF_THE_PATH)
+    return without(page.headers, ("etag", "accept-ranges"))
 
 
 class SizedFile(FileIO):

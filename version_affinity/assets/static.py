@@ -103,7 +103,6 @@ class StaticAssets:
         ConfigurationError: An option cannot be used.
 
     Attributes:
-        autorefresh: As given, like ``app`` and ``hand_over``.
         build: The files, the paths that lead to them, and the rules.
         memory: Holds the content.
         prefix: As in ``PATH_INFO``, with "/" at both ends.

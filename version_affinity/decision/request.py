@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias, get_args
 
 from version_affinity.app_first import compile_patterns
-from version_affinity.assets.http.fetch_metadata import is_framed_by_other_site, is_shown_in_tab
+from version_affinity.assets.http.negotiation import is_framed_by_other_site, is_shown_in_tab
 from version_affinity.wire import unquoted
 
 if TYPE_CHECKING:

@@ -7,7 +7,8 @@ import os
 from typing import TYPE_CHECKING, Final
 
 from version_affinity.assets.build import DOCUMENT, MISSING, NO_FILE
-from version_affinity.assets.http.response import NOT_MODIFIED, OK, REVALIDATE, Parts, Response, respond
+from version_affinity.assets.http.conditions import NOT_MODIFIED
+from version_affinity.assets.http.response import OK, REVALIDATE, Parts, Response, respond
 from version_affinity.assets.loading.asset import ETAG, Asset
 from version_affinity.assets.routing import Redirect
 from version_affinity.assets.rules.changes import without

@@ -6,14 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from version_affinity.assets.http.conditions import Outcome, evaluate, if_match, if_none_match, if_range
+from version_affinity.assets.http.conditions import FAILED, NOT_MODIFIED, evaluate, if_match, if_none_match, if_range
 
 TAG = '"abc"'
 MODIFIED = 784111777
 THEN, EARLIER, LATER = (formatdate(MODIFIED + seconds, usegmt=True) for seconds in (0, -1, 1))
 GARBAGE = "yesterday"
 
-NOT_MODIFIED, FAILED = Outcome.NOT_MODIFIED, Outcome.FAILED
 MATCH, NONE_MATCH = "HTTP_IF_MATCH", "HTTP_IF_NONE_MATCH"
 MODIFIED_SINCE, UNMODIFIED_SINCE = "HTTP_IF_MODIFIED_SINCE", "HTTP_IF_UNMODIFIED_SINCE"
 

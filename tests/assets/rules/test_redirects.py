@@ -12,18 +12,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.assets.deviations import DEVIATIONS
-from tests.assets.rule_cases import cases_of, input_of, option_names, written_out
+from tests.assets.rule_cases import cases_of, input_of, limited, written_out
 from tests.harness import needs_conformance
 from version_affinity.assets.routing import Redirect, routes
+from version_affinity.assets.rules import files, redirects
 from version_affinity.assets.rules.redirects import Redirected, RedirectRule, RedirectRules, Rewritten, parse_redirects
 from version_affinity.wire import quoted_components
 
 FILE = "redirects_cases.json"
-OPTIONS = {
-    "htmlHandling": "html_handling",
-    "maxLineLength": "max_line",
-    "maxStaticRules": "max_static",
-    "maxDynamicRules": "max_dynamic",
+LIMITS = {
+    "maxLineLength": (files, "MAX_LINE"),
+    "maxStaticRules": (redirects, "MAX_STATIC"),
+    "maxDynamicRules": (redirects, "MAX_DYNAMIC"),
 }
 
 
@@ -39,7 +39,9 @@ def test_conformance_parse() -> None:
     cases = cases_of(FILE, "redirects_parse")
     for case in cases:
         expected = case["expected"]
-        parsed = parse_redirects(input_of(case), **option_names(case["options"], OPTIONS))
+        options = case["options"]
+        with limited(options, LIMITS):
+            parsed = parse_redirects(input_of(case), html_handling=options.get("htmlHandling", "auto-trailing-slash"))
         rules = [shown(rule) for rule in parsed.rules]
         reasons = [line.reason for line in parsed.invalid]
         if "rule_count" in expected:
@@ -313,12 +315,12 @@ def test_a_placeholder_that_stands_twice() -> None:
     assert rules.match("/1/x/2") == Redirected(302, "/w")
 
 
-def test_limits() -> None:
+def test_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of each kind just as many are used as the limit says, and only those that can be used count."""
     fixed = "".join(f"/{number} /x\n" for number in range(4))
-    rules = parse_redirects(
-        f"/bad\n/x /index.htm 9\n{fixed}/a/* /x\n/b/* /x\n/c/* /x\n/d /x", max_static=3, max_dynamic=2
-    )
+    monkeypatch.setattr(redirects, "MAX_STATIC", 3)
+    monkeypatch.setattr(redirects, "MAX_DYNAMIC", 2)
+    rules = parse_redirects(f"/bad\n/x /index.htm 9\n{fixed}/a/* /x\n/b/* /x\n/c/* /x\n/d /x")
     assert [rule.source for rule in rules.rules] == ["/0", "/1", "/2", "/a/*", "/b/*"]
     assert [(line.line, line.reason) for line in rules.invalid[2:]] == [(6, "too_many_static"), (9, "too_many_dynamic")]
 

@@ -24,7 +24,6 @@ _FREQUENT: Final = re.compile(r"bytes=([0-9]{1,15})-([0-9]{0,15})")
 
 # Python refuses to convert more than 4,300 digits, or more than 640 if sys.set_int_max_str_digits says so.
 _DIGITS: Final = 600
-_BEYOND: Final = 10**_DIGITS
 
 
 class Span(NamedTuple):
@@ -137,10 +136,8 @@ def _resolve(spec: re.Match[str], size: int) -> tuple[Span, ...] | None:
 
 def _number(digits: str) -> int:
     """Return the value of ASCII digits, or a number that is larger than every file."""
-    if len(digits) <= _DIGITS:
-        return int(digits)
-    significant = digits.lstrip("0")
-    return int(significant or "0") if len(significant) <= _DIGITS else _BEYOND
+    significant = digits.lstrip("0") or "0"
+    return int(significant) if len(significant) <= _DIGITS else 10**_DIGITS
 
 
 def _coalesced(spans: Sequence[Span]) -> tuple[Span, ...]:

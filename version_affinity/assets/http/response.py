@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from version_affinity.assets.loading.asset import NOSNIFF, HeaderField, Representation
 
-from .conditions import Outcome, evaluate, if_range
-from .encodings import select_representation
+from .conditions import FAILED, NOT_MODIFIED, evaluate, if_range
+from .negotiation import select_representation
 from .ranges import Span, multipart, parse_range
 
 if TYPE_CHECKING:
@@ -40,8 +40,6 @@ ACCEPT_ENCODING: Final = "HTTP_ACCEPT_ENCODING"
 
 OK: Final = "200 OK"
 PARTIAL: Final = "206 Partial Content"
-NOT_MODIFIED: Final = "304 Not Modified"
-_FAILED: Final = "412 Precondition Failed"
 _UNSATISFIABLE: Final = "416 Range Not Satisfiable"
 
 
@@ -57,13 +55,7 @@ Body: TypeAlias = "Representation | Parts | bytes"
 
 
 class Response(NamedTuple):
-    """A response.
-
-    Attributes:
-        status: The status code and its reason.
-        headers: The header fields; the caller may change the list.
-        body: What to send. Its length is in the headers, except of a 304.
-    """
+    """A response. The caller may change the list of headers. The length of the body is in them, except of a 304."""
 
     status: str
     headers: list[HeaderField]
@@ -87,25 +79,15 @@ def respond(
         extra: Fields of 200, 206 and 304 (RFC 9110 section 15.4.5) that do not describe the content: Cache-Control,
             Vary. Errors do not get them: a cache may keep any status with a lifetime (RFC 9111 section 3).
         last_modified: The file's Last-Modified; "" for none, and then fields with dates are ignored.
-
-    >>> import tempfile, pathlib
-    >>> from version_affinity.assets.loading.index import scan
-    >>> with tempfile.TemporaryDirectory() as build:
-    ...     _ = pathlib.Path(build, "hello.txt").write_text("Hello")
-    ...     hello = scan(build).assets["/hello.txt"]
-    >>> respond(hello, "GET", {"HTTP_RANGE": "bytes=1-3"}.get).status
-    '206 Partial Content'
-    >>> respond(hello, "GET", {"HTTP_IF_NONE_MATCH": hello.etag}.get, [REVALIDATE]).headers[1:]
-    [('Cache-Control', 'public, max-age=0, must-revalidate')]
     """
     variants = asset.variants
     chosen: Representation = select_representation(asset, field(ACCEPT_ENCODING)) if variants else asset
     etag = chosen.etag
     modified = asset.mtime_ns // 1_000_000_000 if last_modified and asset.mtime_ns >= 0 else None
     outcome = evaluate(method, field, etag, modified)
+    if outcome == FAILED:
+        return text_response(FAILED, method, NO_STORE)
     if outcome is not None:
-        if outcome is Outcome.FAILED:
-            return text_response(_FAILED, method, NO_STORE)
         # Without Last-Modified: there is an ETag (section 15.4.5).
         return Response(NOT_MODIFIED, [("ETag", etag), *extra], b"")
     dated = (*extra, ("Last-Modified", last_modified)) if last_modified else extra

@@ -42,7 +42,7 @@ class UnusableError(Exception):
     """A line cannot be used; the arguments are the reason and the message of an ``InvalidLine``."""
 
 
-def rule_lines(text: str, longest: int, invalid: list[InvalidLine]) -> Iterator[tuple[int, str]]:
+def rule_lines(text: str, invalid: list[InvalidLine]) -> Iterator[tuple[int, str]]:
     """Yield the lines that are neither empty nor comments with their numbers; report lines that are too long."""
     for number, line in enumerate(text.removeprefix("\ufeff").split("\n"), 1):
         rule = line.strip()
@@ -52,8 +52,8 @@ def rule_lines(text: str, longest: int, invalid: list[InvalidLine]) -> Iterator[
             message = f"the lines from here on are not read: {_MAX_INVALID} lines before cannot be used"
             invalid.append(InvalidLine(number, "too_many_invalid", message))
             return
-        if len(rule) > longest:
-            message = f"the line has {len(rule)} characters, more than {longest}"
+        if len(rule) > MAX_LINE:
+            message = f"the line has {len(rule)} characters, more than {MAX_LINE}"
             invalid.append(InvalidLine(number, "line_too_long", message))
             continue
         yield number, rule

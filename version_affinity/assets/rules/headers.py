@@ -27,22 +27,25 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from version_affinity.assets.loading.siblings import uncompressed
+from version_affinity.assets.routing import HTML_HANDLING, routes, target_of
 from version_affinity.wire import is_token, quoted_path, without_dots, wsgi_text
 
 from .changes import HeaderChanges
-from .files import MAX_LINE, InvalidLine, UnusableError, rule_lines
-from .patterns import RuleSource, filled, hostname, is_constant, read_url
+from .files import InvalidLine, UnusableError, rule_lines
+from .patterns import Pattern, RuleSource, filled, hostname, is_constant, read_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from version_affinity.assets.loading.asset import HeaderField
+    from version_affinity.assets.loading.asset import Asset, HeaderField
 
-_MAX_RULES: Final = 100
-#: Begins a line with a path. The platforms take "Name:https://example.com" for one too: only a blank makes it a field.
-PATH_LINE: Final = re.compile(r"/|\S+://")
-#: A line that protects paths on Netlify (``protection.py``). It holds passwords and is never sent.
-BASIC_AUTH: Final = re.compile(r"basic-auth\s*(?::|\Z)", re.IGNORECASE)
+#: How many rules are used; reading ends at the first further rule.
+MAX_RULES: Final = 100
+# Begins a line with a path. The platforms take "Name:https://example.com" for one too: only a blank makes it a field.
+_PATH_LINE: Final = re.compile(r"/|\S+://")
+# A line that protects paths on Netlify (``Protection``). It holds passwords and is never sent.
+_BASIC_AUTH: Final = re.compile(r"basic-auth\s*(?::|\Z)", re.IGNORECASE)
 _PORT: Final = re.compile(r":[0-9]+$")
 _SPLAT: Final = re.compile(r":splat\b", re.IGNORECASE | re.ASCII)
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")
@@ -160,22 +163,22 @@ def _combined(matches: Mapping[_Compiled, Mapping[str, str]]) -> HeaderChanges:
     return HeaderChanges(frozenset(removed), tuple(added), ", ".join(vary[1]) if vary else "")
 
 
-def parse_headers(text: str, *, max_rules: int = _MAX_RULES, max_line: int = MAX_LINE) -> HeaderRules:
-    """Read a ``_headers`` file. Never raises; reading ends at the first rule after ``max_rules``."""
+def parse_headers(text: str) -> HeaderRules:
+    """Read a ``_headers`` file, its bytes decoded as UTF-8 with ``surrogateescape``. Never raises."""
     invalid: list[InvalidLine] = []
     rules: list[HeaderRule] = []
     rule: _OpenRule | None = None
-    skips = False  # below a path that cannot be used, fields are not reported one by one
-    for number, line in rule_lines(text, max_line, invalid):
+    skips = False  # below a path that cannot be used, its fields are not reported one by one
+    for number, line in rule_lines(text, invalid):
         try:
-            if not PATH_LINE.match(line):
+            if not _PATH_LINE.match(line):
                 if not skips:
                     _read_field(line, rule)
                 continue
             _end(rule, number, rules, invalid)
             rule, skips = None, True
-            if len(rules) >= max_rules:
-                message = f"the lines from here on are not read: {max_rules} rules precede them"
+            if len(rules) >= MAX_RULES:
+                message = f"the lines from here on are not read: {MAX_RULES} rules precede them"
                 invalid.append(InvalidLine(number, "too_many_rules", message))
                 break
             rule, skips = _OpenRule(_read_path(line), number), False
@@ -228,7 +231,7 @@ def _read_path(line: str) -> str:
 def _read_field(line: str, rule: _OpenRule | None) -> None:
     """Read a line that is not a path, and add it to the rule that it belongs to."""
     name, colon, value = (part.strip() for part in line.partition(":"))
-    if BASIC_AUTH.match(line):
+    if _BASIC_AUTH.match(line):
         if rule is not None:
             rule.protects = True
         return
@@ -260,3 +263,72 @@ def _read_field(line: str, rule: _OpenRule | None) -> None:
         rule.fields.append((name, value))
     else:
         rule.removed.append(name)
+
+
+class Protection:
+    """``Basic-Auth`` in ``_headers``: paths that Netlify asks a password for.
+
+    Passwords are not implemented. A protected path is answered with 404, and its file is left out of the build, so that
+    no redirect, rewrite, stand-in or compressed form leads to it. A line whose meaning is unclear protects more rather
+    than less.
+    """
+
+    __slots__ = ("_fixed", "_patterns", "lines")
+
+    def __init__(self, text: str) -> None:
+        lines: list[InvalidLine] = []
+        patterns: list[Pattern] = []
+        source = ""
+        for number, whole in enumerate(text.removeprefix("\ufeff").split("\n"), 1):
+            line = whole.strip()
+            if _BASIC_AUTH.match(line):
+                message = "Basic-Auth belongs to no path: write one above it"
+                if source:
+                    patterns += [Pattern(form, "/") for form in _forms(source)]
+                    message = (
+                        f"Basic-Auth is not implemented, so {source!r} is answered with 404: let the application "
+                        "protect these files"
+                    )
+                lines.append(InvalidLine(number, "basic_auth", message))
+            elif _PATH_LINE.match(line):
+                source = _path_of(line)
+        self.lines: Final = tuple(lines)
+        self._fixed: Final = frozenset(pattern.fixed for pattern in patterns)
+        self._patterns: Final = tuple(pattern for pattern in patterns if pattern.fixed is None)
+
+    def __bool__(self) -> bool:
+        """Whether any path is protected."""
+        return bool(self._fixed)
+
+    def covers(self, path: str) -> bool:
+        """Return whether a path is protected: as in ``PATH_INFO``, "" for the mount without its slash."""
+        asked = path or "/"
+        return asked in self._fixed or any(pattern.match(asked) is not None for pattern in self._patterns)
+
+    def files(self, assets: Mapping[str, Asset]) -> set[str]:
+        """Return the files that are protected by their own path, or by one that shows them in any ``html_handling``."""
+        protected = {path for path in assets if self.covers(path)}
+        for handling in HTML_HANDLING:
+            found = routes(assets, handling)
+            shown = (target_of(found, path) for path in filter(self.covers, found))
+            protected.update(asset.path for asset in shown if asset is not None)
+        return {path for path in assets if path in protected or uncompressed(path) in protected}
+
+
+def _path_of(line: str) -> str:
+    """Return the path of a rule for any host. A comment follows "#"."""
+    line = line.partition("#")[0].rstrip()
+    url = read_url(line)
+    if url is not None:
+        return url.path
+    return line if line.startswith("/") else f"/{line.partition('://')[2].partition('/')[2]}"
+
+
+def _forms(source: str) -> tuple[str, ...]:
+    """Return the patterns that a protected path stands for: with and without its last slash, it is the same page."""
+    if source.count("*") > 1:  # a rule may have only one
+        source = source[: source.index("*") + 1]
+    bare = source.removesuffix("*").rstrip("/")
+    if source.endswith("/*"):
+        return source, bare or "/"
+    return (source,) if source.endswith("*") else (bare or "/", f"{bare}/")

@@ -35,15 +35,16 @@ from version_affinity.wire import (
     without_dots,
 )
 
-from .files import MAX_LINE, InvalidLine, UnusableError, rule_lines
+from .files import InvalidLine, UnusableError, rule_lines
 from .patterns import RuleSource, filled, hostname, is_constant, read_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-#: Rules without placeholders, and with them.
-_MAX_STATIC: Final = 2000
-_MAX_DYNAMIC: Final = 100
+#: How many rules without placeholders are used; each further rule is reported.
+MAX_STATIC: Final = 2000
+#: How many rules with placeholders are used; reading ends at the first further rule.
+MAX_DYNAMIC: Final = 100
 _MAX_PATH: Final = 2000  # characters of a path; a longer one is an attack, not a link
 _REWRITE: Final = 200
 _STATUSES: Final = {"200": _REWRITE, "301": 301, "302": 302, "303": 303, "307": 307, "308": 308}
@@ -165,23 +166,15 @@ class _Compiled:
         return Redirected(self._status, f"{origin}{path}{'?' if asked else ''}{asked}{fragment}")
 
 
-def parse_redirects(
-    text: str,
-    *,
-    html_handling: str = "auto-trailing-slash",
-    max_static: int = _MAX_STATIC,
-    max_dynamic: int = _MAX_DYNAMIC,
-    max_line: int = MAX_LINE,
-) -> RedirectRules:
+def parse_redirects(text: str, *, html_handling: str = "auto-trailing-slash") -> RedirectRules:
     """Read a ``_redirects`` file. Never raises.
 
-    If ``html_handling`` redirects ``/index.html`` to ``/``, the opposite rule is reported. Each rule without
-    placeholders after ``max_static`` is reported; reading ends at the first rule with them after ``max_dynamic``.
+    If ``html_handling`` redirects ``/index.html`` to ``/``, the opposite rule is reported.
     """
     rules: dict[str, RedirectRule] = {}
     invalid: list[InvalidLine] = []
     static = dynamic = 0
-    for line, rule_text in rule_lines(text, max_line, invalid):
+    for line, rule_text in rule_lines(text, invalid):
         try:
             rule = _read(line, rule_text, html_handling, rules)
         except UnusableError as error:
@@ -189,14 +182,14 @@ def parse_redirects(
             continue
         if RuleSource(rule.source).names:
             dynamic += 1
-            if dynamic > max_dynamic:
-                message = f"the lines from here on are not read: {max_dynamic} rules with * or :name precede them"
+            if dynamic > MAX_DYNAMIC:
+                message = f"the lines from here on are not read: {MAX_DYNAMIC} rules with * or :name precede them"
                 invalid.append(InvalidLine(line, "too_many_dynamic", message))
                 break
         else:
             static += 1
-            if static > max_static:
-                message = f"the rule is not used: {max_static} rules without * and :name precede it; join some with *"
+            if static > MAX_STATIC:
+                message = f"the rule is not used: {MAX_STATIC} rules without * and :name precede it; join some with *"
                 invalid.append(InvalidLine(line, "too_many_static", message))
                 continue
         rules[rule.source] = rule

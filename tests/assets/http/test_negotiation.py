@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.assets.http.test_response import asset_of
-from version_affinity.assets.http.encodings import LONGEST, parse_accept_encoding, select_representation
+from version_affinity.assets.http.negotiation import LONGEST, parse_accept_encoding, select_representation
 
 CONTENT = b"x" * 100
 # By size: br, zstd, gzip, and what is not compressed.

@@ -1,6 +1,8 @@
-"""Content negotiation (RFC 9110 section 12.5.3): a client gets a file as it is, or a form compressed beforehand.
+"""What a request's fields ask for: which form of a file, and whether a page.
 
-The form with the highest q-value is sent; among equal q-values, which browsers always send, the smallest form.
+By Accept-Encoding (RFC 9110 section 12.5.3), a client gets a file as it is, or a form compressed beforehand: the one
+with the highest q-value; among equal q-values, which browsers always send, the smallest one. Fetch Metadata (W3C) say
+where a browser shows the answer.
 """
 
 from __future__ import annotations
@@ -10,10 +12,13 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
+from version_affinity.assets.loading.media import is_media
 from version_affinity.wire import TOKEN
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from _typeshed.wsgi import WSGIEnvironment
 
     from version_affinity.assets.loading.asset import Asset, Representation
 
@@ -29,6 +34,8 @@ _ANY: Final = "*"
 # Below every q-value that can be written: a client that names a coding prefers it to the uncompressed form, which stays
 # acceptable.
 _UNSAID: Final = 0.0005
+# The destinations of pages that another page embeds.
+_FRAMES: Final = frozenset(("iframe", "frame", "object", "embed"))
 
 
 def select_representation(asset: Asset, field: str | None) -> Representation:
@@ -77,3 +84,25 @@ def parse_accept_encoding(field: str) -> dict[str, float]:
 def _weights(field: str) -> Mapping[str, float]:
     """Parse a field once; browsers send few different ones. The value is read-only, because callers share it."""
     return MappingProxyType(parse_accept_encoding(field))
+
+
+def is_shown_in_tab(environ: WSGIEnvironment, mode: str | None, destination: str | None, path: str) -> bool:
+    """Return whether a browser shows the response as the page of a tab.
+
+    The destination "empty" is sent by a service worker's ``fetch(event.request)``, and for a download, whose path has
+    the extension of a media type other than HTML. Behind a service worker, Firefox sends the mode "same-origin",
+    Chromium and WebKit send "navigate" (measured).
+    """
+    if mode == "navigate":
+        return destination == "document" or (destination == "empty" and not is_media(path))
+    return (
+        mode == "same-origin"
+        and destination == "empty"
+        and "text/html" in environ.get("HTTP_ACCEPT", "")
+        and not is_media(path)
+    )
+
+
+def is_framed_by_other_site(environ: WSGIEnvironment, mode: str | None, destination: str | None) -> bool:
+    """Return whether a page of another site shows the response in a frame."""
+    return mode == "navigate" and destination in _FRAMES and environ.get("HTTP_SEC_FETCH_SITE") == "cross-site"
