@@ -39,13 +39,8 @@ if TYPE_CHECKING:
 DEFAULT: Final = "releases"
 #: Names the author of uploads and deployments, for example on a build server.
 AUTHOR: Final = "VERSION_AFFINITY_AUTHOR"
-#: The state of an uploaded version: with users, without users but in the deployment, known to pages that are still
-#: open, no longer needed; UNKNOWN while the log is unreachable.
-DEPLOYED: Final = "deployed"
-STAGED: Final = "staged"
-KNOWN: Final = "known"
+#: The state of a version that is no longer needed.
 PRUNABLE: Final = "prunable"
-UNKNOWN: Final = "unknown"
 #: How all commands and groups read their arguments and print their help.
 SETTINGS: Final[dict[str, Any]] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
@@ -171,7 +166,8 @@ class VersionState(NamedTuple):
 
     Attributes:
         release: The version.
-        state: One of the five constants above.
+        state: "deployed", "staged" (at 0 %), "known" (to open pages), "prunable" (no longer needed), or "unknown" (if
+            the log is unreachable).
         percentage: Its percentage in the current deployment; None if it is not in it.
         reason: Why it stays known; "" if it does not.
     """
@@ -185,7 +181,7 @@ class VersionState(NamedTuple):
         """Return the state for a terminal."""
         if self.percentage is not None:
             return styled(percent(self.percentage), "good") if self.percentage else "0 %, staged"
-        return self.state if self.state in (KNOWN, UNKNOWN) else styled("can be pruned", "faint")
+        return self.state if self.state != PRUNABLE else styled("can be pruned", "faint")
 
     def as_dict(self) -> dict[str, Any]:
         """Return the version and its state for JSON."""
@@ -207,16 +203,16 @@ def version_states(directory: ReleasesDirectory, entries: Sequence[Entry] | None
     """Return the states of the uploaded versions by id, oldest first. ``entries`` is None if the log is unreachable."""
     releases = directory.versions()
     if entries is None:
-        return {version: VersionState(release, UNKNOWN, None, "") for version, release in releases.items()}
+        return {version: VersionState(release, "unknown", None, "") for version, release in releases.items()}
     kept = prune_plan(directory, entries, directory.retention).kept
     current = entries[-1].percentages if entries else {}
     states = {}
     for version, release in releases.items():
         percentage = current.get(version)
         if percentage is not None:
-            state = DEPLOYED if percentage > 0 else STAGED
+            state = "deployed" if percentage > 0 else "staged"
         else:
-            state = KNOWN if version in kept else PRUNABLE
+            state = "known" if version in kept else PRUNABLE
         states[version] = VersionState(release, state, percentage, kept.get(version, ""))
     return states
 

@@ -6,7 +6,7 @@ Exit status: 0 success, 1 refused (the reason is printed), 2 usage error, 130 in
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import IO, TYPE_CHECKING, Any, Final
+from typing import IO, TYPE_CHECKING, Any
 
 import click
 
@@ -19,9 +19,6 @@ from .terminal.output import awaits_json, emit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-#: A shell's exit status of a process that SIGINT ended.
-INTERRUPTED: Final = 130
 
 
 class RefusedError(click.ClickException):
@@ -59,11 +56,7 @@ class DeclinedError(RefusedError):
 
 
 def missing_extra(what: str, extra: str) -> str:
-    """Return an error message for a command whose packages are not installed.
-
-    >>> missing_extra("serve", "serve")[:66]
-    "serve needs packages that are not installed: pip install 'version_"
-    """
+    """Return an error message for a command whose packages are not installed."""
     return f"{what} needs packages that are not installed: {install(extra)}"
 
 
@@ -81,9 +74,9 @@ def errors_as_exits() -> Iterator[None]:
         raise RefusedError(f"{where}{error.strerror or error}") from None
     except KeyboardInterrupt:
         click.echo(err=True)  # after the terminal's ^C
-        raise click.exceptions.Exit(INTERRUPTED) from None
+        raise click.exceptions.Exit(130) from None
     except click.Abort as error:  # Ctrl+C or the end of the input at a prompt
         click.echo(err=True)
         if isinstance(error.__context__, EOFError):
             raise RefusedError("nothing is changed: the question was not answered") from None
-        raise click.exceptions.Exit(INTERRUPTED) from None
+        raise click.exceptions.Exit(130) from None

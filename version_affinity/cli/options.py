@@ -1,9 +1,9 @@
-"""Types and groups of options that several commands share. A wrong value ends the command with exit status 2."""
+"""Options that several commands share, and their types. A wrong value ends the command with exit status 2."""
 
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeVar
 
 import click
 
@@ -26,10 +26,6 @@ if TYPE_CHECKING:
 
     _Value = TypeVar("_Value")
     _Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
-    _Duration = click.ParamType[Age]
-    _Key = click.ParamType[KeySource]
-else:
-    _Duration = _Key = click.ParamType
 
 
 def checked_by(check: Callable[[Any], object]) -> Callable[[click.Context, click.Parameter, _Value], _Value]:
@@ -52,61 +48,40 @@ def check_not_empty(value: str) -> None:
         raise ConfigurationError("the value is empty. Is the shell variable set?")
 
 
-class DurationType(_Duration):
-    """A duration such as ``30d``, ``12h`` or ``1h30m``; with ``or_none``, also ``none``."""
-
-    name = "duration"
-
-    def __init__(self, *, or_none: bool = False) -> None:
-        self._or_none = or_none
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Age:
-        """Return the duration, or "none"."""
-        if isinstance(value, timedelta):
-            return value
-        if self._or_none and value == NO_AGE:
-            return NO_AGE
-        try:
-            return parse_duration(str(value))
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
+def duration(text: str) -> timedelta:
+    """Return the duration that an option names, such as ``30d``, ``12h`` or ``1h30m``."""
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
 
 
-DURATION: Final = DurationType()
-AGE: Final = DurationType(or_none=True)
+def duration_or_none(text: str) -> Age:
+    """Return the duration that an option names, or "none"."""
+    return NO_AGE if text == NO_AGE else duration(text)
 
 
-class FixedKey:
-    """A key source that returns the same key for every request."""
+def _key_source(text: str) -> KeySource:
+    """Return the key source that an option names."""
+    makers: dict[str, Callable[[str], KeySource]] = {"cookie": Cookie, "header": Header, "value": _fixed_key}
+    kind, _, name = text.partition(":")
+    if not name or kind not in makers:
+        message = "is not a key source. Write cookie:session_id, header:X-User-Id or value:alice (the key itself)"
+        raise click.BadParameter(f"{text!r} {message}")
+    try:
+        return makers[kind](name)
+    except ConfigurationError as error:
+        raise click.BadParameter(str(error)) from None
 
-    def __init__(self, key: str) -> None:
-        self._key = key
-        self.__qualname__ = "value"
 
-    def __call__(self, environ: WSGIEnvironment) -> str:
-        """Return the key."""
-        del environ
-        return self._key
+def _fixed_key(key: str) -> KeySource:
+    """Return a key source that returns the same key for every request."""
 
+    def value(_environ: WSGIEnvironment) -> str:
+        return key
 
-class KeyType(_Key):
-    """A key source: ``cookie:NAME``, ``header:NAME``, or ``value:TEXT`` for the key itself."""
-
-    name = "key source"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> KeySource:
-        """Return the key source."""
-        if callable(value):
-            return cast("KeySource", value)
-        kind, colon, text = str(value).partition(":")
-        makers: dict[str, Callable[[str], KeySource]] = {"cookie": Cookie, "header": Header, "value": FixedKey}
-        if not colon or not text or kind not in makers:
-            message = "is not a key source. Write cookie:session_id, header:X-User-Id or value:alice (the key itself)"
-            self.fail(f"{value!r} {message}", param, ctx)
-        try:
-            return makers[kind](text)
-        except ConfigurationError as error:
-            self.fail(str(error), param, ctx)
+    value.__qualname__ = "value"  # the name of the source in an explanation
+    return value
 
 
 app_first_option = click.option(
@@ -135,7 +110,7 @@ def serving_options(command: _Decorated) -> _Decorated:
         click.option(
             "--key",
             "keys",
-            type=KeyType(),
+            type=_key_source,
             metavar="SOURCE",
             multiple=True,
             help="The version key: cookie:NAME, header:NAME, or value:TEXT for the key itself. Repeatable.",

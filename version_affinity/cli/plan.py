@@ -33,9 +33,6 @@ if TYPE_CHECKING:
     from .context import Target
     from .preflight import Objection
 
-#: Seconds to wait for hosts that lack a version: two heartbeats. A host reports a loaded version at once.
-_WAIT: Final = 10
-_LONGEST_WAIT: Final = 3600
 #: Seconds that a deployment waits for a process that changes the versions.
 PATIENCE: Final = 3.0
 # Percent of the users: a smaller difference is a rounding error.
@@ -79,8 +76,8 @@ def deploy_options(function: Callable[..., None]) -> Callable[..., None]:
         click.option(
             "--wait",
             metavar="SECONDS",
-            type=click.IntRange(0, _LONGEST_WAIT),
-            default=_WAIT,
+            type=click.IntRange(0, 3600),
+            default=10,  # two heartbeats; a host reports a loaded version at once
             show_default=True,
             help="How long to wait for live hosts that lack a version. 0: refuse at once.",
         ),
@@ -95,21 +92,12 @@ def deploy_options(function: Callable[..., None]) -> Callable[..., None]:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A deployment that is not written yet.
-
-    Attributes:
-        directory: The releases directory.
-        entries: The deployments before it.
-        percentages: The percentages by version.
-        moves: How many users move; None for the first deployment.
-        refusals: The reasons against it.
-        warnings: The warnings to print.
-    """
+    """A deployment that is not written yet."""
 
     directory: ReleasesDirectory
-    entries: Sequence[Entry]
+    entries: Sequence[Entry]  # the deployments before it
     percentages: Mapping[str, float]
-    moves: Movement | None
+    moves: Movement | None  # None for the first deployment
     refusals: tuple[Objection, ...]
     warnings: tuple[str, ...]
 

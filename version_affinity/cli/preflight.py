@@ -28,13 +28,6 @@ if TYPE_CHECKING:
 
     from .context import Target
 
-UNKNOWN: Final = "unknown-version"
-LACKING: Final = "host-lacks-version"
-BROKEN: Final = "broken-reference"
-COLLISION: Final = "collision"
-OTHER_LOG: Final = "other-log"
-LOST: Final = "log-lost"
-
 # How many versions, hosts or files a message names.
 _NAMED: Final = 3
 # Seconds between two looks at the hosts' reports.
@@ -45,7 +38,7 @@ class Objection(NamedTuple):
     """A reason not to deploy.
 
     Attributes:
-        kind: One of the constants above.
+        kind: "unknown-version", "host-lacks-version", "broken-reference", "collision", "other-log" or "log-lost".
         reason: The cause and the remedy.
         details: The first few places, and the number of the others.
     """
@@ -57,7 +50,7 @@ class Objection(NamedTuple):
     @property
     def is_final(self) -> bool:
         """Whether ``--force`` does not overrule it: a log that has lost deployments must be restored first."""
-        return self.kind == LOST
+        return self.kind == "log-lost"
 
 
 class NameCollision(NamedTuple):
@@ -83,7 +76,7 @@ def objections(
     directory = target.directory()
     uploaded = directory.versions()
     other_log = target.other_log(log, entries)
-    found = [Objection(OTHER_LOG, other_log)] if other_log else []
+    found = [Objection("other-log", other_log)] if other_log else []
     found += [*_lost(log, entries), *_unknown(percentages, uploaded)]
     warnings: list[str] = []
     states = version_states(directory, entries)
@@ -184,7 +177,7 @@ def _newest(entries: Sequence[Entry]) -> int:
 
 def _lost(log: DeploymentLog, entries: Sequence[Entry]) -> list[Objection]:
     reason = hosts_ahead(log.hosts(), log, entries) if isinstance(log, Presence) else ""
-    return [Objection(LOST, reason)] if reason else []
+    return [Objection("log-lost", reason)] if reason else []
 
 
 def _silent(log: DeploymentLog) -> list[str]:
@@ -210,13 +203,13 @@ def _unknown(versions: Iterable[str], uploaded: Mapping[str, object]) -> list[Ob
     there = f"{', '.join(newest[:_NAMED])}{', ...' if len(newest) > _NAMED else ''}" if newest else "nothing yet"
     verb = "is" if len(missing) == 1 else "are"
     upload = command_line(f"versions upload dist/ --id {missing[0]}")
-    return [Objection(UNKNOWN, f"{listed(missing)} {verb} not uploaded (uploaded: {there}): {upload}")]
+    return [Objection("unknown-version", f"{listed(missing)} {verb} not uploaded (uploaded: {there}): {upload}")]
 
 
 def _lacking(missing: Mapping[str, Sequence[str]]) -> list[Objection]:
     return [
         Objection(
-            LACKING,
+            "host-lacks-version",
             f"the host {host} lacks {listed(versions)}: its users would get another version. Upload or copy "
             f"{'it' if len(versions) == 1 else 'them'} to that host first",
         )
@@ -268,7 +261,7 @@ def _colliding(directory: ReleasesDirectory, version: str, known: Sequence[str])
         f"{version} has {counted(len(found), 'fingerprinted name')} with other bytes in a known version: pages could "
         "load the wrong file. Build it again, under other names"
     )
-    return [Objection(COLLISION, reason, _first([f"{path}  also in {listed(others)}" for path, others in found]))]
+    return [Objection("collision", reason, _first([f"{path}  also in {listed(others)}" for path, others in found]))]
 
 
 def _digests(directory: ReleasesDirectory, version: str) -> dict[str, tuple[bytes, bool]]:
@@ -300,7 +293,7 @@ def _check(
     reason = f"{version} has {counted(len(report.broken), 'broken reference')}. To list all: {command}"
     reason += f". {hint}" if hint else ""
     places = [f"{found.file}:{found.line}  {found.text}: {found.reason}" for found in report.broken]
-    return [Objection(BROKEN, reason, _first(places))], warnings
+    return [Objection("broken-reference", reason, _first(places))], warnings
 
 
 def _first(places: list[str]) -> tuple[str, ...]:

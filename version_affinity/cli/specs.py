@@ -22,9 +22,6 @@ if TYPE_CHECKING:
 
 _NUMBER: Final = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)\s*%?\s*\Z", re.ASCII | re.IGNORECASE)
 _WHOLE: Final = 100.0
-_DECIMALS: Final = 3
-# For parts of the remainder: 100 - 99.9 becomes 0.1, and thirds stay thirds.
-_PART_DECIMALS: Final = 9
 NOTHING: Final = "no version is given. Write the versions and their percentages, such as v1@90% v2@10%"
 
 
@@ -40,11 +37,7 @@ class Spec(NamedTuple):
 
 
 def parse_spec(text: str) -> Spec:
-    """Return the meaning of "v2@10%" or "v2"; raise ``SpecError`` for any other text.
-
-    >>> parse_spec("v2@10%"), parse_spec("v2")
-    (Spec(version='v2', percentage=10.0), Spec(version='v2', percentage=None))
-    """
+    """Return the meaning of "v2@10%" or "v2"; raise ``SpecError`` for any other text."""
     version, at, share = text.partition("@")
     try:
         check_version_id(version)
@@ -54,11 +47,7 @@ def parse_spec(text: str) -> Spec:
 
 
 def parse_directory_spec(text: str) -> Spec:
-    """Return the meaning of "builds/v2@10%" or "builds/v2". The directory's name may contain "@".
-
-    >>> parse_directory_spec("builds/@shop@100%"), parse_directory_spec("builds/@shop")
-    (Spec(version='builds/@shop', percentage=100.0), Spec(version='builds/@shop', percentage=None))
-    """
+    """Return the meaning of "builds/v2@10%" or "builds/v2". The directory's name may contain "@"."""
     if not text:
         raise SpecError("a directory is empty. Is the shell variable set?")
     directory, at, share = text.rpartition("@")
@@ -77,7 +66,7 @@ def parse_percentage(share: str, text: str) -> float:
     value = float(match[1])
     if not 0 <= value <= _WHOLE:
         raise SpecError(f"{text!r}: the percentage {match[1]} is not between 0 and 100")
-    return round(value, _DECIMALS)
+    return round(value, 3)
 
 
 def distribute(given: Mapping[str, float | None]) -> dict[str, float]:
@@ -88,25 +77,18 @@ def distribute(given: Mapping[str, float | None]) -> dict[str, float]:
     """
     open_ids = [version for version, share in given.items() if share is None]
     left = max(0.0, _WHOLE - math.fsum(share for share in given.values() if share is not None))
-    part = round(left / len(open_ids), _PART_DECIMALS) if open_ids else 0.0
+    # Rounded, so that 100 - 99.9 becomes 0.1; thirds stay thirds.
+    part = round(left / len(open_ids), 9) if open_ids else 0.0
     return {version: part if share is None else share for version, share in given.items()}
 
 
 def is_whole(total: float) -> bool:
-    """Return whether a sum of percentages is 100, within a thousandth.
-
-    >>> is_whole(99.999), is_whole(100.0011)
-    (True, False)
-    """
+    """Return whether a sum of percentages is 100, within a thousandth."""
     return _WHOLE - TOLERANCE <= total <= _WHOLE + TOLERANCE
 
 
 def deployment_of(specs: Iterable[Spec]) -> dict[str, float]:
-    """Return the percentages by version; raise ``SpecError`` unless their sum is 100 and each version appears once.
-
-    >>> deployment_of([Spec("v1", None), Spec("v2", 10.0)])
-    {'v1': 90.0, 'v2': 10.0}
-    """
+    """Return the percentages by version; raise ``SpecError`` unless their sum is 100 and each version appears once."""
     given: dict[str, float | None] = {}
     for version, share in specs:
         if version in given:

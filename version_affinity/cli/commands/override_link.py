@@ -12,7 +12,7 @@ import click
 from version_affinity.cli.application import app_option, load_affinity
 from version_affinity.cli.context import command, current_target
 from version_affinity.cli.errors import RefusedError
-from version_affinity.cli.options import DURATION, checked_by
+from version_affinity.cli.options import checked_by, duration
 from version_affinity.cli.terminal.output import emit, say, styled, warn
 from version_affinity.cli.terminal.text import listed
 from version_affinity.decision.overrides import DEFAULT_HEADERS, sign_override
@@ -48,7 +48,7 @@ def _check_lifetime(expires: timedelta) -> None:
 @click.argument("version", callback=checked_by(check_version_id), shell_complete=complete_version)
 @click.option(
     "--expires",
-    type=DURATION,
+    type=duration,
     metavar="DURATION",
     default="1h",
     show_default=True,

@@ -9,7 +9,7 @@ import click
 
 from version_affinity.cli.context import command, current_target, release_dict
 from version_affinity.cli.errors import RefusedError
-from version_affinity.cli.options import AGE
+from version_affinity.cli.options import duration_or_none
 from version_affinity.cli.terminal.interaction import confirm, yes_option
 from version_affinity.cli.terminal.output import emit, say, say_rows, styled, warn
 from version_affinity.cli.terminal.text import ago, counted, listed, size
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--older-than",
-    type=AGE,
+    type=duration_or_none,
     metavar="DURATION",
     help="Remove other versions only if they have been unused for this long, such as 30d. 'none' removes all of them."
     "  [default: as in the retention]",

@@ -9,7 +9,7 @@ import click
 
 from version_affinity.cli.context import command, command_line, current_target
 from version_affinity.cli.errors import RefusedError
-from version_affinity.cli.options import AGE, NO_AGE
+from version_affinity.cli.options import NO_AGE, duration_or_none
 from version_affinity.cli.terminal.interaction import confirm, yes_option
 from version_affinity.cli.terminal.output import emit, note, say, styled, warn
 from version_affinity.cli.terminal.text import counted, listed
@@ -35,7 +35,7 @@ def retention_options(command: _Decorated) -> _Decorated:
     )
     younger_than = click.option(
         "--younger-than",
-        type=AGE,
+        type=duration_or_none,
         metavar="DURATION",
         help="Versions that were used or uploaded within this time stay known too, such as 30d. 'none': no others.",
     )
