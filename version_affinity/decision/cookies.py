@@ -49,7 +49,7 @@ def cookie_finder(name: str) -> Callable[[str], str]:
         before, found, rest = header.partition(pair)
         if not found:
             return ""
-        if before and not before.endswith("; "):
+        if before and before[-2:] != "; ":  # half the time of endswith
             match = search(header)
             rest = header[match.end() :] if match else ""
         return rest.partition(";")[0].strip(' \t"')

@@ -215,7 +215,10 @@ def _kind(environ: WSGIEnvironment, mode: str | None, destination: str | None, w
 def referer_path(environ: WSGIEnvironment) -> str:
     """Return the path that a request's Referer names, as ``PATH_INFO`` would have it here; "" if there is none."""
     # scheme://authority/path?query: everything but the path is left out without a parse that could raise.
-    _, _, rest = environ.get("HTTP_REFERER", "").partition("#")[0].partition("?")[0].partition("://")
+    referer: str = environ.get("HTTP_REFERER", "")
+    if "?" in referer or "#" in referer:
+        referer = referer.partition("#")[0].partition("?")[0]
+    _, _, rest = referer.partition("://")
     path = unquoted(rest[rest.find("/") :]) if "/" in rest else ""
     return path.removeprefix(environ.get("SCRIPT_NAME", ""))
 

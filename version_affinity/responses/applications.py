@@ -85,15 +85,14 @@ class Applications:
         """Call the application that answers, which ``route`` has found; its iterable is returned as it is."""
         what, _, version, path = found
         environ = exchange.environ
-        several = len(state.versions) > 1
         if what == VERSION_APP:
             app: WSGIApplication = state.versions[version].app  # type: ignore[assignment]  # it has no build
-            exchange.begin(state, decided.decision, own=several)
+            exchange.begin(state, decided.decision, own=len(state.versions) > 1)
             if state.settings.prefix != "/":
                 environ[ORIGINAL] = {"SCRIPT_NAME": exchange.script_name, "PATH_INFO": environ.get("PATH_INFO", "")}
                 environ["SCRIPT_NAME"] = exchange.script_name + state.settings.prefix[:-1]
                 environ["PATH_INFO"] = path
-            if several and exchange.method in READING:
+            if exchange.own and exchange.method in READING:
                 _remove_preconditions(environ)
         else:
             app = self._app  # type: ignore[assignment]  # ``route`` knows that there is one
@@ -103,8 +102,8 @@ class Applications:
                 build = state.builds[decided.decision.version]
                 negotiated = build is not None and build.shows_page(path, environ)
             if (
-                several
-                and ("HTTP_IF_NONE_MATCH" in environ or "HTTP_IF_MODIFIED_SINCE" in environ)
+                ("HTTP_IF_NONE_MATCH" in environ or "HTTP_IF_MODIFIED_SINCE" in environ)
+                and len(state.versions) > 1
                 and exchange.kind in SHOWING
                 and is_for_html(exchange)
             ):

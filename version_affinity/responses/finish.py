@@ -170,7 +170,7 @@ def _read(headers: Headers) -> tuple[bool, str, str]:
         if not role:
             continue
         if role == "content-type":
-            html = value.startswith(_HTML) or _is_html(value)
+            html = _is_html(value)
         elif role == "cache-control":
             cache_control = f"{cache_control}, {value}" if cache_control else value
         elif role == "vary":
@@ -215,6 +215,7 @@ def is_page(changes: HeaderChanges) -> bool:
     )
 
 
+@lru_cache(maxsize=256)
 def _is_html(content_type: str) -> bool:
     return content_type.lower().startswith(_HTML)
 
