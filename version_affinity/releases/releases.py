@@ -53,11 +53,7 @@ def observing() -> Iterator[None]:
 
 
 def open_log(directory: ReleasesDirectory | str | os.PathLike[str], url: str | None = None) -> DeploymentLog:
-    """Return the log of a releases directory. It is not read and not connected to yet.
-
-    Args:
-        directory: The releases directory, or its name.
-        url: The URL of the log, such as ``redis://host``; None is the file in the directory.
+    """Return the log of a releases directory: at a URL, or the file in the directory. It is not connected to yet.
 
     Raises:
         ConfigurationError: The directory is not a releases directory, its deployments were made under another name, or

@@ -17,10 +17,9 @@ from version_affinity.releases.times import parse_time, time_before, utc_now
 from .reading import first_shares
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
     from collections.abc import Set as AbstractSet
 
-    from version_affinity.releases.log.entries import Entry
     from version_affinity.releases.store.directory import Release
 
     from .reading import LogReader
@@ -39,16 +38,7 @@ class Loading(NamedTuple):
 
 
 class Readiness:
-    """The versions that wait for other workers.
-
-    Attributes:
-        pause: Seconds that a version waits at least.
-
-    >>> readiness = Readiness(3600)
-    >>> readiness.begin(spread={"v1"}, ready={"v1"})
-    >>> readiness.ready({"v1", "v2"}, {})
-    frozenset({'v1'})
-    """
+    """The versions that wait for other workers, for ``pause`` seconds at least."""
 
     def __init__(self, interval: float) -> None:
         # One look of each other worker, and one more for a busy machine.
@@ -68,7 +58,7 @@ class Readiness:
             self.begin(spread=uploaded.keys(), ready=uploaded.keys())
             return
         noticed = time_before(utc_now(), _NOTICED)
-        entries: Sequence[Entry] = reader.entries
+        entries = reader.entries
         copied = reader.copied_until(noticed)
         ready = {
             version
@@ -86,12 +76,9 @@ class Readiness:
     def ready(
         self, published: AbstractSet[str], loadings: Mapping[str, Loading], *, not_before: float = 0.0
     ) -> frozenset[str]:
-        """Return the versions that may get traffic. A version stays ready for as long as it is known.
+        """Return which of the ``published`` versions may get traffic. A version stays ready for as long as it is known.
 
-        Args:
-            published: The versions that are here and have had a share.
-            loadings: How the versions that are here were loaded.
-            not_before: The earliest time at which a version can become ready (``time.monotonic``).
+        No version becomes ready before ``not_before`` (``time.monotonic``).
         """
         now = time.monotonic()
         waiting = {version: self._waiting.get(version, now) for version in published - self._ready}

@@ -19,7 +19,7 @@ from version_affinity.releases.times import NEVER, parse_time, utc_now
 from .threads import BackgroundCall
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
     from datetime import datetime
 
     from version_affinity.releases.log.entries import DeploymentLog, Entry
@@ -85,7 +85,7 @@ class LogReader:
     @property
     def live_versions(self) -> set[str]:
         """The versions with a share in the newest deployment."""
-        return _live(self.entries[-1].percentages) if self.entries else set()
+        return set(self.entries[-1].live) if self.entries else set()
 
     @property
     def is_away(self) -> bool:
@@ -101,11 +101,7 @@ class LogReader:
         return math.inf if self.is_away else self._recovered + _LONGEST_PAUSE + self._interval
 
     def load(self) -> None:
-        """Read the log for the first time; if that fails, use this host's copy of it.
-
-        Raises:
-            ConfigurationError: Neither can be read.
-        """
+        """Read the log for the first time, or this host's copy of it; ``ConfigurationError`` if neither can be read."""
         self.entries = tuple(self._copy.load())
         self._copied = self.revision, self._copy.written
         self._unconfirmed = bool(self.entries)
@@ -233,14 +229,7 @@ class LogReader:
 
 
 class EffectiveDeployment(NamedTuple):
-    """The deployment that takes effect on a host.
-
-    Attributes:
-        deployment: The newest one that can be served here. The users of versions that are not here get its other
-            versions, by the same hash.
-        complete: The version that last had 100 %; None if there was none, or this host lacks it.
-        published: The ids of the versions here that have had a share.
-    """
+    """The deployment that takes effect on a host, and what else a ``Snapshot`` says."""
 
     deployment: Deployment
     complete: str | None
@@ -250,16 +239,11 @@ class EffectiveDeployment(NamedTuple):
 def effective_deployment(
     name: str, entries: Sequence[Entry], held: Collection[str], ready: Collection[str] | None = None
 ) -> EffectiveDeployment | None:
-    """Return the deployment that takes effect; None while this host has no version of any.
+    """Return the newest of all deployments that can be served with the versions ``held`` here; None if there is none.
 
-    It depends on nothing but the log and the versions that are here, so all workers come to the same result.
-
-    Args:
-        name: The name of the deployments.
-        entries: All of them, oldest first.
-        held: The ids of the versions that this host has.
-        ready: The ids of those that may get traffic; None is all. A deployment that gives traffic to another one is
-            passed over for the one before, if there is one that can be served.
+    It depends on nothing but the log and the versions that are here, so all workers come to the same result. The users
+    of versions that are not here get the other versions of the deployment, by the same hash. A deployment that gives
+    traffic to a version that is not ``ready`` (None: all are) is passed over, if an earlier one can be served.
     """
     unready = () if ready is None else [version for version in held if version not in ready]
     for passed_over in (unready, ()):
@@ -277,14 +261,14 @@ def effective_deployment(
 
 def published(entries: Sequence[Entry], held: Collection[str]) -> frozenset[str]:
     """Return the versions that this host has and that have had a share in any deployment."""
-    return frozenset().union(*(_live(entry.percentages) for entry in entries)).intersection(held)
+    return frozenset().union(*(entry.live for entry in entries)).intersection(held)
 
 
 def first_shares(entries: Iterable[Entry]) -> dict[str, Entry]:
     """Return the deployment in which each version got its first share."""
     first: dict[str, Entry] = {}
     for entry in entries:
-        for version in _live(entry.percentages):
+        for version in entry.live:
             first.setdefault(version, entry)
     return first
 
@@ -311,11 +295,6 @@ def _deployment(name: str, entry: Entry, held: Collection[str]) -> Deployment | 
 
 def _complete(entries: Sequence[Entry]) -> str | None:
     for entry in reversed(entries):
-        live = _live(entry.percentages)
-        if len(live) == 1:
-            return live.pop()
+        if len(entry.live) == 1:
+            return entry.live[0]
     return None
-
-
-def _live(percentages: Mapping[str, float]) -> set[str]:
-    return {version for version, share in percentages.items() if share > 0}

@@ -127,12 +127,7 @@ class LookingThread(ABC):
 
     @abstractmethod
     def restarted(self, *, is_forked: bool, was_busy: bool) -> None:
-        """Prepare for a new thread.
-
-        Args:
-            is_forked: Whether the last thread, if any, was in another process.
-            was_busy: Whether the fork has interrupted a look.
-        """
+        """Prepare for a new thread: in a forked process, and after a look that the fork has interrupted."""
 
     @abstractmethod
     def disconnect(self) -> None:
@@ -208,10 +203,7 @@ class LookingThread(ABC):
 class BackgroundCall:
     """A function that runs in a thread of its own, so that its caller can go on if it hangs or takes long.
 
-    Args:
-        function: The function.
-        uses_network: Whether it waits for the network. Under gevent such a function runs in a greenlet, any other in a
-            real thread.
+    Under gevent, a function that ``uses_network`` runs in a greenlet, any other in a real thread.
     """
 
     def __init__(self, function: Callable[[], object], *, uses_network: bool = False) -> None:

@@ -34,18 +34,9 @@ class RedisConnection:
     Threads may share it. After a fork, the child opens connections of its own. No command is repeated: only the caller
     knows whether that is harmless.
 
-    Args:
-        url: ``redis://``, ``rediss://`` (TLS; certificate and host name are checked) or ``unix://``, with user and
-            password if the server needs them. Options of redis-py follow as a query: ``?ssl_ca_certs=ca.pem``.
-
-    Raises:
-        ConfigurationError: The URL cannot be used. The message does not quote it, since it may contain a password.
-
-    Attributes:
-        description: The URL for messages, without password and options.
-
-    >>> RedisConnection("redis://deployer:secret@redis.example:6380/2").description
-    'redis://deployer@redis.example:6380/2'
+    The URL is ``redis://``, ``rediss://`` (TLS; certificate and host name are checked) or ``unix://``. Options of
+    redis-py follow as a query: ``?ssl_ca_certs=ca.pem``. A ``ConfigurationError`` does not quote it: it may contain a
+    password. ``description`` is the URL without password and options.
     """
 
     def __init__(self, url: str) -> None:

@@ -6,7 +6,7 @@ import json
 import secrets
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
 from version_affinity.deployment import share
 from version_affinity.errors import ConfigurationError
@@ -14,6 +14,9 @@ from version_affinity.releases.times import format_time, utc_now
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    #: Version id to percentage; None shares the remainder.
+    Shares: TypeAlias = Mapping[str, float | None]
 
 _TEXTS: Final = ("created", "author", "message", "log_id", "name")
 # Characters of a damaged value that a message quotes.
@@ -28,14 +31,11 @@ class LogConflictError(LogError):
     """Another writer has deployed meanwhile. Nothing was written."""
 
     def __init__(self, current_revision: int) -> None:
-        super().__init__(current_revision)
-        self.current_revision = current_revision
-
-    def __str__(self) -> str:
-        return (
-            f"the newest deployment is revision {self.current_revision}, not the one that this deployment was to "
-            "follow: look at what is deployed now, and deploy again"
+        super().__init__(
+            f"the newest deployment is revision {current_revision}, not the one that this deployment was to follow: "
+            "look at what is deployed now, and deploy again"
         )
+        self.current_revision = current_revision
 
 
 class LogUnavailableError(LogError):
@@ -71,13 +71,15 @@ class Entry:
     def __post_init__(self) -> None:
         object.__setattr__(self, "percentages", MappingProxyType(dict(self.percentages)))
 
+    @property
+    def live(self) -> tuple[str, ...]:
+        """The versions with a share."""
+        return tuple(version for version, share in self.percentages.items() if share > 0)
+
     def agrees(self, other: Entry) -> bool:
         """Return whether both are the same deployment of the same log.
 
         Author and message do not count: a person may have edited them. Times count only where an id is missing (0.1).
-
-        >>> Entry(1, {"v1": 100.0}, "", "ada", "frist").agrees(Entry(1, {"v1": 100.0}, "", "ada", "first"))
-        True
         """
         if (self.revision, self.percentages) != (other.revision, other.percentages):
             return False
@@ -132,22 +134,12 @@ class DeploymentLog(Protocol):
         """
 
     def append(
-        self,
-        percentages: Mapping[str, float | None],
-        *,
-        expected: int,
-        author: str = "",
-        message: str = "",
-        created: str | None = None,
+        self, percentages: Shares, *, expected: int, author: str = "", message: str = "", created: str | None = None
     ) -> Entry:
         """Write the next deployment if no other has been written meanwhile. Of two writers at once, one wins.
 
-        Args:
-            percentages: Version id to percentage; None shares the remainder.
-            expected: The revision of the newest deployment that the writer has seen, 0 for none.
-            author: Who deploys.
-            message: Why.
-            created: RFC 3339, UTC; None is now.
+        ``expected`` is the revision of the newest deployment that the writer has seen, 0 for none. The other arguments
+        are those of ``Entry``; by default it is made now.
 
         Raises:
             ConfigurationError: The percentages cannot be used.
@@ -164,9 +156,7 @@ class DeploymentLog(Protocol):
         """Close all files and connections."""
 
 
-def next_entry(
-    percentages: Mapping[str, float | None], *, expected: int, author: str, message: str, created: str | None
-) -> Entry:
+def next_entry(percentages: Shares, *, expected: int, author: str, message: str, created: str | None) -> Entry:
     """Return the deployment that ``DeploymentLog.append`` is to write, exactly as readers will read it."""
     created = format_time(utc_now()) if created is None else created
     entry = Entry(expected + 1, share(percentages), created, author, message)

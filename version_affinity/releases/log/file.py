@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from version_affinity.releases.store.durable import FileLock, LockedError, sync_directory
+from version_affinity.releases.store.durable import DISK_FULL, FileLock, LockedError, sync_directory, write_all
 
 from .entries import (
     Entry,
@@ -29,8 +29,10 @@ from .entries import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
     from io import FileIO
+
+    from .entries import Shares
 
 logger = logging.getLogger("version_affinity")
 
@@ -41,7 +43,6 @@ FILE_NAME: Final = "deployments.jsonl"
 WRITE_PATIENCE: Final = 10.0
 
 _MEND: Final = "restore the file from its backup, or mend that line"
-_FULL: Final = frozenset((errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)))  # no EDQUOT on Windows
 _DENIED: Final = frozenset((errno.EACCES, errno.EPERM, errno.EROFS))
 
 
@@ -59,12 +60,9 @@ class History(NamedTuple):
     last: bytes = b""
 
     def extended(self, data: bytes, name: str) -> History:
-        r"""Return the history with the whole lines of ``data``, which follow in the file called ``name``.
+        """Return the history with the whole lines of ``data``, which follow in the file called ``name``.
 
         A last line that is not JSON is skipped: a crash of the system can lose the beginning of a line.
-
-        >>> History().extended(b'{"revision":1,"percentages":{"v1":100},"created":""}\n{"revision":2,"perc', "a").end
-        53
         """
         entries, end, last = list(self.entries), self.end, self.last
         *lines, _ = data.split(b"\n")
@@ -96,15 +94,7 @@ def line_of(entry: Entry) -> bytes:
 
 
 class FileLog:
-    """A ``DeploymentLog`` in a file, which need not exist yet. It holds no file open.
-
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as directory:
-    ...     log = FileLog(Path(directory, "deployments.jsonl"))
-    ...     entry = log.append({"v1": 90, "v2": None}, expected=0, author="ada", message="first 10 %")
-    ...     log.read() == [entry], log.read(after=1)
-    (True, [])
-    """
+    """A ``DeploymentLog`` in a file, which need not exist yet. It holds no file open."""
 
     def __init__(self, file: str | os.PathLike[str], *, name: str = "") -> None:
         self._name: Final = name
@@ -130,13 +120,7 @@ class FileLog:
         return list(history.entries[max(after, 0) :])
 
     def append(
-        self,
-        percentages: Mapping[str, float | None],
-        *,
-        expected: int,
-        author: str = "",
-        message: str = "",
-        created: str | None = None,
+        self, percentages: Shares, *, expected: int, author: str = "", message: str = "", created: str | None = None
     ) -> Entry:
         """See ``DeploymentLog.append``. It returns when the deployment is on the disk."""
         entry = next_entry(percentages, expected=expected, author=author, message=message, created=created)
@@ -196,11 +180,11 @@ class FileLog:
         written = history.extended(line, self.description)
         self._remove_torn_line(file, history.end)
         try:
-            _write_all(file, line[:-1])
+            write_all(file, line[:-1])
             os.fsync(file.fileno())
             if not history.end:
                 sync_directory(self._file.parent)
-            _write_all(file, b"\n")
+            write_all(file, b"\n")
         except OSError:
             with suppress(OSError):  # the next writer does it
                 file.truncate(history.end)
@@ -225,7 +209,7 @@ class FileLog:
             file.truncate(end)
 
     def _failed(self, what: str, error: OSError, outcome: str = "") -> LogUnavailableError:
-        if outcome and error.errno in _FULL:
+        if outcome and error.errno in DISK_FULL:
             outcome += ": make room on the disk"
         elif outcome and error.errno in _DENIED:
             outcome += ": deploy as a user who may write there"
@@ -247,9 +231,3 @@ def _committed(file: FileIO, start: int) -> bytes:
     # replaced them during the first reading.
     file.seek(start)
     return file.readall()[:length]
-
-
-def _write_all(file: FileIO, data: bytes) -> None:
-    rest = memoryview(data)
-    while rest:
-        rest = rest[file.write(rest) :]

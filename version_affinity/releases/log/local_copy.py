@@ -34,7 +34,7 @@ class LocalCopy:
     """A copy of a log in a file: JSON lines, as in the file log. Each line has the log's id and name.
 
     Args:
-        path: The file. It may be missing; its directory must exist.
+        path: The file, which may be missing.
         level: The level at which a copy that cannot be written is logged. A host may need only the log to start.
         writes: Whether the copy is written, or only read.
         name: The name of the deployments, for entries of release 0.1.

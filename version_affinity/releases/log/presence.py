@@ -34,13 +34,9 @@ class Presence(Protocol):
     """Where hosts report. A log that several hosts share is one; a file log is not."""
 
     def report(self, host: str, versions: Iterable[str], revision: int, *, server: str = "") -> None:
-        """Report that a host's server is alive. Repeat every few seconds.
+        """Report, every few seconds, the versions on a host's disk and the deployment that it follows.
 
-        Args:
-            host: The host's name.
-            versions: The versions on its disk.
-            revision: The deployment that it follows.
-            server: Distinguishes servers of the same host name.
+        ``server`` distinguishes servers of the same host name.
         """
 
     def hosts(self) -> dict[str, HostReport]:

@@ -25,6 +25,8 @@ from .presence import HostReport
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from .entries import Shares
+
 #: Seconds after Redis's start within which every live host has reported: hosts retry after at most 5 seconds.
 GRACE: Final = 7.0
 _GRACE_INTERVAL: Final = 0.25
@@ -119,13 +121,7 @@ class RedisLog:
         return [entry for entry in entries if entry.revision > after]
 
     def append(
-        self,
-        percentages: Mapping[str, float | None],
-        *,
-        expected: int,
-        author: str = "",
-        message: str = "",
-        created: str | None = None,
+        self, percentages: Shares, *, expected: int, author: str = "", message: str = "", created: str | None = None
     ) -> Entry:
         """See ``DeploymentLog.append``.
 

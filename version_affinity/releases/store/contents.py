@@ -19,8 +19,6 @@ from .directory import Release, UploadError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from version_affinity.assets.loading.tree import Content
-
     from .directory import ReleasesDirectory
 
 #: Vite's manifest, which is hidden and not served, but read when a version is loaded.
@@ -32,14 +30,7 @@ _RULES: Final = "/_headers"
 
 
 class SourceFile(NamedTuple):
-    """A file to upload.
-
-    Attributes:
-        path: The request path, as WSGI text (``wire.py``).
-        file: The absolute name, all links resolved.
-        size: The length in bytes.
-        mtime_ns: The time of the last change, in nanoseconds.
-    """
+    """A file to upload: its request path as WSGI text (``wire.py``), and its absolute name, all links resolved."""
 
     path: str
     file: str
@@ -58,17 +49,14 @@ class SourceFile(NamedTuple):
 
 
 class Contents(NamedTuple):
-    """The contents of a build directory at one time.
+    """The contents of a build directory at one time."""
 
-    Attributes:
-        files: The files to upload, sorted by name within each directory.
-        skipped: The files that are left out, and why. Hidden files, and files in ``.assetsignore``, are not listed.
-        doubt: Why the directory may not be a build, "" for no doubt.
-    """
-
+    #: The files to upload, sorted by name within each directory.
     files: tuple[SourceFile, ...]
+    #: The files that are left out, and why. Hidden files, and files in ``.assetsignore``, are not listed.
     skipped: tuple[Skipped, ...]
-    doubt: str = ""
+    #: Why the directory may not be a build, "" for no doubt.
+    doubt: str
 
 
 def source_root(source: str | os.PathLike[str], uploads: Path) -> str:
@@ -102,8 +90,11 @@ def contents_of(root: str, *, allow_source: bool = True) -> Contents:
             found.append((_VITE, vite))
         else:
             skipped.append(Skipped(_VITE, "not a regular file"))
+    files = []
     try:
-        files = tuple(_source_file(path, file) for path, file in found)
+        for path, file in found:
+            status = os.stat(file, follow_symlinks=False)  # noqa: PTH116 - pathlib takes twice the time
+            files.append(SourceFile(path, file, status.st_size, status.st_mtime_ns))
     except OSError as error:
         raise source_changed(str(error.filename)) from None
     if not any(file.is_served for file in files):
@@ -111,12 +102,7 @@ def contents_of(root: str, *, allow_source: bool = True) -> Contents:
             f"source={root!r} holds no file to serve: build the front end first, or name the directory that the build "
             "writes to",
         )
-    return Contents(files, tuple(skipped), doubt_of(root))
-
-
-def _source_file(path: str, file: str) -> SourceFile:
-    status = os.stat(file, follow_symlinks=False)  # noqa: PTH116 - pathlib takes twice the time
-    return SourceFile(path, file, status.st_size, status.st_mtime_ns)
+    return Contents(tuple(files), tuple(skipped), doubt_of(root))
 
 
 def source_changed(file: str) -> UploadError:
@@ -124,12 +110,8 @@ def source_changed(file: str) -> UploadError:
     return UploadError(f"{file!r} has changed while it was uploaded: upload the build once it is finished")
 
 
-def read_digests(files: Iterable[SourceFile]) -> dict[str, bytes]:
-    """Return the hash of each file's content by its path. The files must not have changed since they were listed."""
-    return {file.path: _read(file).digest for file in files}
-
-
-def _read(file: SourceFile) -> Content:
+def read_digest(file: SourceFile) -> bytes:
+    """Return the hash of a file's content. The file must not have changed since it was listed."""
     try:
         content = read(file.file)
     except (FileNotFoundError, UnservableError):
@@ -140,7 +122,7 @@ def _read(file: SourceFile) -> Content:
         ) from None
     if (content.size, content.mtime_ns) != (file.size, file.mtime_ns):
         raise source_changed(file.file)
-    return content
+    return content.digest
 
 
 def content_hash(files: Iterable[SourceFile], digests: Mapping[str, bytes]) -> str:
@@ -155,10 +137,6 @@ def with_stale_siblings(files: Iterable[SourceFile]) -> set[str]:
     """Return the paths of compressed files that are older than their originals, and of these originals.
 
     An older file may be the compressed form of other content. So the upload must keep the times of both files.
-
-    >>> files = [SourceFile("/a.js", "", 9, 7), SourceFile("/a.js.br", "", 5, 6), SourceFile("/a.js.gz", "", 5, 8)]
-    >>> sorted(with_stale_siblings(files))
-    ['/a.js', '/a.js.br']
     """
     by_path = {file.path: file for file in files}
     found: set[str] = set()

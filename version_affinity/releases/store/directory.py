@@ -12,7 +12,6 @@ first.
 
 from __future__ import annotations
 
-import errno
 import logging
 import os
 import stat
@@ -25,7 +24,7 @@ from version_affinity.assets.loading.inventory import InventoryError, parse_inve
 from version_affinity.deployment import check_name, check_version_id
 from version_affinity.errors import ConfigurationError
 
-from .durable import LOCK_PATIENCE, FileLock, LockedError
+from .durable import DISK_FULL, LOCK_PATIENCE, FileLock, LockedError
 from .settings import SETTINGS, change_retention, make_settings, read_settings
 
 if TYPE_CHECKING:
@@ -43,7 +42,6 @@ _MANIFEST: Final = ".json"
 _HEAD: Final = 64 * 1024 * 1024
 # The names of a release's attributes in its manifest, where they differ.
 _ABOUT: Final = {"files": "file_count", "size": "total_size"}
-_FULL: Final = frozenset((errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)))
 
 
 class ReleasesError(Exception):
@@ -74,8 +72,8 @@ def explained(path: Path, kind: type[ReleasesError], outcome: str) -> Iterator[N
     except BusyError as error:
         raise kind(f"{outcome}: {error}") from None
     except OSError as error:
-        full = error.errno in _FULL
-        remedy = "make room (version-affinity prune)" if full else "do it as a user who may write there"
+        is_full = error.errno in DISK_FULL
+        remedy = "make room (version-affinity prune)" if is_full else "do it as a user who may write there"
         raise kind(f"{outcome}, {str(path)!r} cannot be written to: {error.strerror}: {remedy}") from error
 
 
@@ -149,12 +147,7 @@ class ReleasesDirectory:
 
     @classmethod
     def init(cls, path: str | os.PathLike[str], *, name: str, retention: Retention | None = None) -> ReleasesDirectory:
-        """Make a releases directory in a new or empty directory, or open an existing one of the same name.
-
-        Raises:
-            ConfigurationError: The name cannot be used; the directory has another name, another retention or other
-                files, or cannot be made.
-        """
+        """Make a releases directory in a new or empty directory, or open an existing one with these settings."""
         check_name(name)
         directory = _resolved(path)
         try:
@@ -277,9 +270,6 @@ class ReleasesDirectory:
     def manifest_path(self, version: str) -> Path:
         """Return the file of a version's manifest, which may not exist."""
         return self.uploads / f"{check_release_id(version)}{_MANIFEST}"
-
-    def __repr__(self) -> str:
-        return f"ReleasesDirectory({str(self.path)!r})"
 
 
 def publishing(releases: ReleasesDirectory, *, patience: float = LOCK_PATIENCE) -> FileLock:

@@ -23,6 +23,7 @@ else:
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from io import FileIO
 
 _POSIX: Final = os.name == "posix"
 # Windows' FlushFileBuffers wants a file that is open for writing.
@@ -39,6 +40,8 @@ _PID: Final = 4
 _INODE: Final = 5
 # On Windows, locked bytes cannot be read, so the lock is beyond the end of the file.
 _FAR: Final = 1 << 30
+#: The errors for a full disk, a quota (which Windows has not), and a file that would be too large.
+DISK_FULL: Final = frozenset((errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)))
 _TAKEN: Final = frozenset((errno.EAGAIN, errno.EWOULDBLOCK, errno.EACCES, errno.EDEADLK))
 _SIGNED: Final = ("pid", "host", "command", "since")
 
@@ -61,6 +64,13 @@ def sync_directory(directory: str | os.PathLike[str]) -> None:
     except OSError as error:
         if error.errno != errno.EINVAL:  # a file system that does not support it
             raise
+
+
+def write_all(file: FileIO, data: bytes) -> None:
+    """Write all bytes to an unbuffered file, which may take fewer at a time."""
+    rest = memoryview(data)
+    while rest:
+        rest = rest[file.write(rest) :]
 
 
 def write_new(file: Path, text: Iterable[str]) -> None:
@@ -107,15 +117,12 @@ class FileLock:
     def acquire(
         cls, file: str | os.PathLike[str], *, patience: float = LOCK_PATIENCE, guards: str | os.PathLike[str] = ""
     ) -> FileLock:
-        """Wait for the lock.
+        """Wait for the lock. Its file is made if it is missing.
 
-        Args:
-            file: The lock's file, which is made if it is missing.
-            patience: Seconds to wait at most.
-            guards: The file or directory whose writers share the lock; by default the lock's directory.
+        ``guards`` is the file or directory whose writers share the lock; by default the lock's directory.
 
         Raises:
-            LockedError: Another process holds the lock all that time.
+            LockedError: Another process holds the lock for more than ``patience`` seconds.
             OSError: The file cannot be made or opened.
         """
         until = time.monotonic() + patience

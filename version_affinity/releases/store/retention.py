@@ -148,9 +148,8 @@ def needed(entries: Sequence[Entry]) -> dict[str, str]:
         reason = f"deployed since revision {target.revision}, which a rollback returns to"
         for entry in entries:
             if entry.revision >= target.revision:
-                for version, share in entry.percentages.items():
-                    if share > 0:
-                        stay.setdefault(version, reason)
+                for version in entry.live:
+                    stay.setdefault(version, reason)
     return stay
 
 
@@ -219,11 +218,10 @@ def warn_of_future(what: str, name: str, created: str) -> None:
 def _last_shares(entries: Sequence[Entry], now: datetime) -> dict[str, datetime]:
     """Return when each version last had users: ``now`` for those that have some now."""
     shown: dict[str, datetime] = {}
-    before: list[str] = []
+    before: tuple[str, ...] = ()
     for entry, time in zip(entries, _times(entries, now), strict=True):
-        live = [version for version, share in entry.percentages.items() if share > 0]
-        shown |= dict.fromkeys((*before, *live), time)
-        before = live
+        shown |= dict.fromkeys((*before, *entry.live), time)
+        before = entry.live
     return shown | dict.fromkeys(before, now)
 
 

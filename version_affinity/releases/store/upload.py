@@ -31,14 +31,14 @@ from version_affinity.wire import file_name
 from .contents import (
     content_hash,
     contents_of,
-    read_digests,
+    read_digest,
     source_changed,
     source_root,
     verify_version,
     with_stale_siblings,
 )
 from .directory import Release, UploadError, check_release_id, explained, publishing, read_head
-from .durable import sync, sync_directory, write_new
+from .durable import sync, sync_directory, write_all, write_new
 from .workspace import UPLOAD, sweep, workspace
 
 if TYPE_CHECKING:
@@ -94,20 +94,12 @@ def upload(
 ) -> Uploaded:
     """Upload a build as a version. All that follow the directory know the version from now on. It is not deployed.
 
-    Args:
-        releases: The releases directory.
-        source: The directory of the build. It must not change meanwhile. Left out: links out of it, pipes, hidden
-            files (except Vite's manifest and chunks of a build tool), and files in ``.assetsignore``.
-        id: The version's id. By default it is derived from the content: the same build gets the same id.
-        tag: A name for the version, such as that of a branch or a release.
-        message: What is new in it.
-        author: Who uploads it.
-        allow_source: Whether the directory may be the source directory of a project, which is refused otherwise.
-        progress: See ``UploadProgress``.
+    The build must not change meanwhile. Left out: links out of it, pipes, hidden files (except Vite's manifest and
+    chunks of a build tool), and files in ``.assetsignore``. If this content exists under this id, that version is
+    returned: its files are hashed, and replaced if one is damaged.
 
-    Returns:
-        The version. If this content exists under this id, that version: its files are hashed, and replaced if one is
-        damaged.
+    Without an ``id``, it is derived from the content: the same build gets the same id. The source directory of a
+    project is refused unless ``allow_source`` is set. The texts are those of ``Release``.
 
     Raises:
         ConfigurationError: The id cannot be used, or has other content already; the source is not a build.
@@ -116,7 +108,7 @@ def upload(
     version = None if id is None else check_release_id(id)
     root = source_root(source, releases.uploads)
     contents = contents_of(root, allow_source=allow_source)
-    digests = read_digests(contents.files)
+    digests = {file.path: read_digest(file) for file in contents.files}
     content = content_hash(contents.files, digests)
     size = sum(file.size for file in contents.files)
     id = version or content[:_ID_LENGTH]  # noqa: A001
@@ -273,9 +265,7 @@ def _copy(file: SourceFile, digest: bytes, target: Path) -> None:
     ):
         while block := reader.read(_BLOCK):
             hashed.update(block)
-            rest = memoryview(block)
-            while rest:
-                rest = rest[writer.write(rest) :]
+            write_all(writer, block)
     if hashed.digest()[:DIGEST_SIZE] != digest:
         raise source_changed(file.file)
 

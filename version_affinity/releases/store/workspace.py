@@ -39,21 +39,15 @@ PRUNE: Final = ".prune-"
 _ABANDONED: Final = 3600
 # Seconds between two signs of life, for file systems without locks.
 _SIGN: Final = 60
-_BUILD: Final = "build"
 _LOCK: Final = "lock"
 
 
 class Workspace:
-    """A hidden directory below ``versions/``, from which a build can be renamed to become a version.
-
-    Attributes:
-        path: The directory.
-        build: Where a build is put together or taken apart.
-    """
+    """A hidden directory below ``versions/``, from which its ``build`` can be renamed to become a version."""
 
     def __init__(self, path: Path) -> None:
         self.path: Final = path
-        self.build: Final = path / _BUILD
+        self.build: Final = path / "build"
         self._alive = time.monotonic()
 
     def manifest(self, version: str) -> Path:
