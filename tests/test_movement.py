@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from version_affinity import Deployment
-from version_affinity.movement import movement
+from version_affinity.deployment import movement
 
 KEYS = 20_000
 IDS = ("v1", "v2", "v3", "v4", "v5")

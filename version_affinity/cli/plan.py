@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from version_affinity.movement import movement
+from version_affinity.deployment import movement
 from version_affinity.releases.log.entries import LogConflictError
 from version_affinity.releases.store.directory import BusyError, publishing
 from version_affinity.releases.store.retention import rollback_target
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from contextlib import AbstractContextManager
 
-    from version_affinity.movement import Movement
+    from version_affinity.deployment import Movement
     from version_affinity.releases.log.entries import DeploymentLog, Entry
     from version_affinity.releases.store.directory import ReleasesDirectory
 

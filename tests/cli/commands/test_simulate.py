@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.cli.commanding import Site, run
-from version_affinity.movement import movement
+from version_affinity.deployment import movement
 
 if TYPE_CHECKING:
     from pathlib import Path

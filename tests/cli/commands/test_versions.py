@@ -12,7 +12,7 @@ import pytest
 
 from tests.cli.commanding import AUTHOR, COLLISION, ENTRY, SHARED, Site, build_of
 from version_affinity.assets.loading.inventory import parse_inventory
-from version_affinity.movement import movement
+from version_affinity.deployment import movement
 from version_affinity.releases.releases import COPY
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from version_affinity.cli.plan import show_movement
 from version_affinity.cli.specs import SpecError, deployment_of, parse_spec
 from version_affinity.cli.terminal.output import emit, say, styled
 from version_affinity.cli.terminal.text import percent, shares
-from version_affinity.movement import movement
+from version_affinity.deployment import movement
 
 from .completion import complete_version
 

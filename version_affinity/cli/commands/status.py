@@ -8,7 +8,7 @@ from version_affinity.cli.context import command, command_line, current_target, 
 from version_affinity.cli.preflight import hosts_ahead
 from version_affinity.cli.terminal.output import emit, say, say_rows, styled, warn
 from version_affinity.cli.terminal.text import ago, counted, listed, percent
-from version_affinity.movement import movement
+from version_affinity.deployment import movement
 from version_affinity.releases.log.presence import HostReport, Presence
 from version_affinity.releases.store.retention import rollback_target
 from version_affinity.wire import printable
