@@ -64,9 +64,6 @@ def if_match(field: str, etag: str) -> bool:
     """Return whether an If-Match field names an entity tag; if not, the answer is 412.
 
     The comparison is strong (RFC 9110 section 13.1.1): weak tags never match.
-
-    >>> if_match('"a", "b"', '"b"'), if_match('W/"b"', '"b"'), if_match("*", '"b"')
-    (True, False, True)
     """
     if etag not in field:
         return field.strip(" \t") == "*"
@@ -78,9 +75,6 @@ def if_none_match(field: str, etag: str) -> bool:
 
     The comparison is weak (RFC 9110 section 13.1.2). A server in front that compresses may have changed the tag:
     Apache's mod_deflate turns ``"tag"`` into ``"tag-gzip"``. The tag is a hash of the content: both mean the same.
-
-    >>> if_none_match('"a", W/"b"', '"b"'), if_none_match("*", '"b"'), if_none_match('"a"', '"b"')
-    (True, True, False)
     """
     if field == etag:
         return True
@@ -97,9 +91,6 @@ def if_range(field: str, etag: str, modified: int | None = None) -> bool:
     """Return whether an If-Range field names the current representation; if not, its Range is ignored.
 
     A tag is compared strongly; a date must be that of the last modification, to the second (RFC 9110 section 13.1.5).
-
-    >>> if_range('"b"', '"b"'), if_range('W/"b"', '"b"'), if_range("Sun, 06 Nov 1994 08:49:37 GMT", '"b"', 784111777)
-    (True, False, True)
     """
     if field.strip(" \t") == etag:
         return etag[0] == '"'

@@ -53,9 +53,6 @@ def single_range(field: str, size: int) -> tuple[int, int] | None:
     """Return start and stop of the one span that a Range field in its most frequent form asks for.
 
     None: use ``parse_range``.
-
-    >>> single_range("bytes=0-4", 10), single_range("bytes=8-", 10), single_range("bytes=-3", 10)
-    ((0, 5), (8, 10), None)
     """
     match = _FREQUENT.fullmatch(field)
     if match is None:
