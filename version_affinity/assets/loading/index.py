@@ -36,8 +36,6 @@ if TYPE_CHECKING:
     from .loader import Loaded
     from .manifests import Chunk, ViteFile, ViteManifest
 
-__all__ = ["DEFAULT_IGNORE", "LARGE", "Asset", "FingerprintRule", "Index", "Memory", "Skipped", "refresh", "scan"]
-
 logger = logging.getLogger("version_affinity")
 
 #: What ``fingerprinted=`` may be.
@@ -131,33 +129,18 @@ def scan(
     manifest: str | os.PathLike[str] | Mapping[str, object] | Inventory | None = None,
     allow_source: bool = False,
 ) -> Index:
-    """Read a build directory.
+    """Read a build directory; ``StaticAssets`` documents the options.
 
     Args:
-        directory: The directory. A link to one is resolved now: pointing it elsewhere later changes nothing here.
-        fingerprinted: Adds to the built-in rule (``fingerprint.py``): a regular expression that is searched in the
-            path, or a callable that takes the path and returns True, False, or None for the built-in rule. HTML is
-            never fingerprinted.
-        ignore: Shell patterns (``*.map``, ``drafts/*``) of files and directories that are not served, matched with the
-            path relative to the directory and with each name. Their compressed forms are not served either.
-        content_types: Adds to the built-in types, or changes them: ``{".mdl": "model/vnd.mdl"}``.
+        directory: A link to a directory is resolved now: pointing it elsewhere later changes nothing here.
         memory: Holds the content of small files; None holds none.
-        manifest: A file in which this load leaves the build's inventory. The next load does not read files again whose
-            size and time of modification are the same. The file is written if it is missing or outdated. An inventory
-            that is given as parsed JSON or as ``Inventory`` is used and not written. (This is not Vite's manifest.)
-        allow_source: Whether the directory may be a project's source directory, which is refused otherwise. An uploaded
-            build, which comes with an ``Inventory``, was checked at its upload.
+        manifest: A file for the build's inventory, written if it is missing or outdated; or an inventory as parsed JSON
+            or as ``Inventory``, which is not written. (This is not Vite's manifest.)
+        allow_source: Not needed with an ``Inventory``: an uploaded build was checked at its upload.
 
     Raises:
         ConfigurationError: the directory is missing, not a directory, a project's source, or holds no file to serve; a
             pattern, a type or the manifest's name is unusable. An inventory that cannot be used or written is logged.
-
-    >>> import tempfile, pathlib
-    >>> with tempfile.TemporaryDirectory() as build:
-    ...     _ = pathlib.Path(build, "robots.txt").write_text("User-agent: *")
-    ...     index = scan(build)
-    >>> index.assets["/robots.txt"].content_type
-    'text/plain; charset=utf-8'
     """
     file = None if manifest is None or isinstance(manifest, MappingABC | Inventory) else InventoryFile(manifest)
     root, ignored = build_directory(directory), matcher(ignore)
@@ -198,18 +181,6 @@ def refresh(index: Index) -> Index:
     It is the same object if nothing has changed, also while there is no file at all, as when a build tool has just
     emptied the directory. The memory of files that are gone is released.
 
-    Raises:
-        Exception: what a callable given as ``fingerprinted`` raises.
-
-    >>> import tempfile, pathlib
-    >>> with tempfile.TemporaryDirectory() as build:
-    ...     _ = pathlib.Path(build, "a.txt").write_text("1")
-    ...     before = scan(build)
-    ...     same = refresh(before)
-    ...     _ = pathlib.Path(build, "b.txt").write_text("2")
-    ...     after = refresh(before)
-    >>> same is before, list(after.assets), after.assets["/a.txt"] is before.assets["/a.txt"]
-    (True, ['/a.txt', '/b.txt'], True)
     """
     source = index._source  # noqa: SLF001 - of this module
     with source.lock:

@@ -53,7 +53,6 @@ _FIRST_REAL_NS: Final = 11 * 365 * 86_400 * 1_000_000_000
 #: Other tools give all files the time of the commit (SOURCE_DATE_EPOCH). A time in whole seconds that more than this
 #: part of the files has was given to them.
 _SHARED: Final = 0.5
-_SECOND_NS: Final = 1_000_000_000
 
 
 class InventoryError(ValueError):
@@ -104,7 +103,13 @@ class Inventory(NamedTuple):
     def entries(self) -> Iterator[tuple[str, KnownFile]]:
         """Yield each file's path and entry, also if a tool gave the file its time of modification."""
         for path, entry in self.files.items():
-            yield path, _known_file(entry)
+            if isinstance(entry, Asset):
+                kind, worker = entry.content_type, entry.is_worker
+                yield path, KnownFile(
+                    entry.size, entry.mtime_ns, entry.digest, kind, entry.fingerprinted, worker, entry.why
+                )
+            else:
+                yield path, entry
 
     def digest(self, path: str) -> bytes | None:
         """Return the hash of what a file held, None if that is unknown."""
@@ -138,13 +143,7 @@ NOTHING_KNOWN: Final = Inventory({})
 
 
 class InventoryFile:
-    """A file that loads read the inventory from and write it to. It need not exist yet; its directory must.
-
-    ``file`` is its absolute name, all links resolved.
-
-    Raises:
-        ConfigurationError: the name cannot be a file's.
-    """
+    """A file that loads read the inventory from and write it to. It need not exist yet; its directory must."""
 
     __slots__ = ("_writable", "file")
 
@@ -159,7 +158,7 @@ class InventoryFile:
                 f"manifest={name!r} is not a file: write the name of one beside the build, such as "
                 "'build.manifest.json'"
             )
-        self.file: Final = file
+        self.file: Final = file  # absolute, all links resolved
         self._writable = True
 
     def read(self) -> Inventory:
@@ -195,14 +194,7 @@ def _parsed(data: bytes | None) -> Inventory:
 
 
 def parse_inventory(text: bytes) -> Inventory:
-    """Parse an inventory. Entries that cannot be used are left out: their files are read.
-
-    Raises:
-        InventoryError: it is not the inventory of a build.
-
-    >>> parse_inventory(b'{"manifest": "version_affinity build", "format": 1, "files": {}}').files
-    {}
-    """
+    """Parse an inventory, or raise ``InventoryError``. Entries that cannot be used are left out."""
     try:
         decoded = text.decode("utf-8")
         try:
@@ -229,11 +221,7 @@ def _by_lines(text: str) -> object:
 
 
 def inventory_from(document: object) -> Inventory:
-    """Return the inventory that parsed JSON is.
-
-    Raises:
-        InventoryError: it is not the inventory of a build.
-    """
+    """Return the inventory that parsed JSON is, or raise ``InventoryError``."""
     if not isinstance(document, dict) or document.get("manifest") != _KIND:
         raise InventoryError("it is not the manifest of a build")
     if document.get("format") != _FORMAT:
@@ -253,7 +241,7 @@ def inventory_from(document: object) -> Inventory:
         files,
         _vite_file(document.get("vite")),
         {key: value for key, value in document.items() if key not in _OWN},
-        given=time if shared > _SHARED * len(files) and time % _SECOND_NS == 0 else None,
+        given=time if shared > _SHARED * len(files) and time % 1_000_000_000 == 0 else None,
         listed=len(listed),
         rules=rules if type(rules) is int else 0,
     )
@@ -262,8 +250,12 @@ def inventory_from(document: object) -> Inventory:
 def _entry(value: object) -> KnownFile | None:
     if not isinstance(value, dict):
         return None
-    size, mtime_ns, digest = value.get("size"), value.get("mtime_ns"), _digest(value.get("digest"))
-    if type(size) is not int or type(mtime_ns) is not int or digest is None:
+    size, mtime_ns = value.get("size"), value.get("mtime_ns")
+    try:
+        digest = bytes.fromhex(value["digest"])
+    except (KeyError, TypeError, ValueError):
+        return None
+    if type(size) is not int or type(mtime_ns) is not int or len(digest) != DIGEST_SIZE:
         return None
     kind, worker, why = value.get("type"), value.get("service_worker"), value.get("why")
     return KnownFile(
@@ -275,14 +267,6 @@ def _entry(value: object) -> KnownFile | None:
         worker if isinstance(worker, bool) else None,
         why if isinstance(why, str) else "",
     )
-
-
-def _digest(text: object) -> bytes | None:
-    try:
-        digest = bytes.fromhex(text) if isinstance(text, str) else b""
-    except ValueError:
-        return None
-    return digest if len(digest) == DIGEST_SIZE else None
 
 
 def _vite_file(value: object) -> ViteFile | None:
@@ -304,22 +288,8 @@ def _vite_document(vite: ViteFile | None) -> dict[str, object] | None:
     return {"name": vite.name, "size": vite.size, "mtime_ns": vite.mtime_ns, "chunks": chunks}
 
 
-def _known_file(entry: KnownFile | Asset) -> KnownFile:
-    if isinstance(entry, KnownFile):
-        return entry
-    kind, worker = entry.content_type, entry.is_worker
-    return KnownFile(entry.size, entry.mtime_ns, entry.digest, kind, entry.fingerprinted, worker, entry.why)
-
-
 def inventory_lines(inventory: Inventory) -> Iterator[str]:
-    """Yield the document of an inventory, line by line.
-
-    >>> print("".join(inventory_lines(Inventory({"/a.js": KnownFile(1, 2, bytes(16), "text/javascript")}))), end="")
-    {"manifest": "version_affinity build", "format": 1, "rules": 1, "vite": null, "files": {
-    "a.js": {"size": 1, "mtime_ns": 2, "digest": "00000000000000000000000000000000", "type": "text/javascript", \
-"fingerprinted": false}
-    }}
-    """
+    """Yield the document of an inventory, line by line."""
     own = {"manifest": _KIND, "format": _FORMAT, "rules": inventory.rules, "vite": _vite_document(inventory.vite)}
     yield json.dumps({**own, **inventory.about})[:-1] + _OPENING
     separator = "\n"

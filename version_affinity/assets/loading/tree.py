@@ -16,7 +16,7 @@ from hashlib import sha256
 from operator import attrgetter
 from pathlib import Path
 from secrets import token_hex
-from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from version_affinity.errors import ConfigurationError
 from version_affinity.wire import wsgi_path
@@ -81,26 +81,6 @@ class Content(NamedTuple):
     mtime_ns: int
     digest: bytes
     data: bytes | None
-
-
-class Described(Protocol):
-    """What is known of a file's content: read just now (``Content``), by an earlier load, or as an ``Asset``."""
-
-    @property
-    def size(self) -> int:
-        """The length in bytes."""
-
-    @property
-    def mtime_ns(self) -> int:
-        """The time of the last modification, in nanoseconds."""
-
-    @property
-    def digest(self) -> bytes:
-        """The first 16 bytes of the SHA-256."""
-
-    @property
-    def data(self) -> bytes | None:
-        """The bytes, where they are at hand."""
 
 
 class UnservableError(Exception):
@@ -281,11 +261,6 @@ def open_unchanged(file: str, size: int, mtime_ns: int) -> int | None:
     return None
 
 
-def digest_of(data: bytes) -> bytes:
-    """Return the content hash of bytes."""
-    return sha256(data).digest()[:DIGEST_SIZE]
-
-
 def read(file: str, limit: int = LARGE) -> Content:
     """Read and hash a file; its content is returned up to ``limit`` bytes.
 
@@ -312,7 +287,9 @@ def _read(file: str, limit: int) -> Content | None:
         size = status.st_size
         if size <= limit:
             data = os.read(descriptor, size + 1)  # one more: shows that it has grown
-            return Content(size, status.st_mtime_ns, digest_of(data), data) if len(data) == size else None
+            if len(data) != size:
+                return None
+            return Content(size, status.st_mtime_ns, sha256(data).digest()[:DIGEST_SIZE], data)
         digest = sha256()
         length = 0
         while length <= size and (block := os.read(descriptor, BLOCK)):
