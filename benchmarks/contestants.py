@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-    from version_affinity.assets.loading.index import Asset
+    from version_affinity.assets.loading.asset import Asset
 
 NULL = "null app"
 WHITENOISE = "WhiteNoise"

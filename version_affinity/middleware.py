@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from .app_first import compile_patterns, listed_rules
 from .assets.build import MISSING
 from .assets.http.response import OK
-from .assets.loading.index import DEFAULT_IGNORE
+from .assets.loading.ignore import DEFAULT_IGNORE
 from .assets.loading.memory import Memory
 from .assets.routing import check_handling
 from .assets.static import DEFAULT_MEMORY, check_hand_over, check_switch

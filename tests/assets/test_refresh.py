@@ -10,7 +10,8 @@ import pytest
 
 from version_affinity.assets.loading import loader
 from version_affinity.assets.loading import manifests as manifest
-from version_affinity.assets.loading.index import Memory, refresh, scan
+from version_affinity.assets.loading.index import refresh, scan
+from version_affinity.assets.loading.memory import Memory
 
 TEXT = "const answer = 42;\n" * 100
 BUILD = {

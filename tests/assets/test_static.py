@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from tests.assets.asking import ask, ask_raw, environ_of
 from tests.assets.deviations import DEVIATIONS
 from tests.harness import conformance, needs_conformance
-from version_affinity.assets.loading.index import LARGE, Memory
 from version_affinity.assets.loading.media import is_media
+from version_affinity.assets.loading.memory import Memory
+from version_affinity.assets.loading.tree import LARGE
 from version_affinity.assets.static import StaticAssets
 from version_affinity.errors import ConfigurationError
 

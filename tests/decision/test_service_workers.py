@@ -11,7 +11,7 @@ import pytest
 from tests.builds import SPLIT, Answer, bucket_of, key_of, pinned, rollout
 from tests.harness import NAVIGATION, client, write_build
 from version_affinity import ConfigurationError, Cookie, Version, VersionAffinity
-from version_affinity.assets.loading.worker_script import handles_worker_events
+from version_affinity.assets.loading.loader import handles_worker_events
 from version_affinity.decision.request import service_workers_by
 from version_affinity.releases import Releases
 from version_affinity.releases.releases import open_log

@@ -8,12 +8,13 @@ import signal
 import sys
 import time
 import traceback
+from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from tests.harness import write_build
 from version_affinity.assets.loading.index import scan
 from version_affinity.assets.loading.inventory import parse_inventory
-from version_affinity.assets.loading.tree import digest_of
+from version_affinity.assets.loading.tree import DIGEST_SIZE
 from version_affinity.releases.store.directory import ReleasesDirectory
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def held(releases: ReleasesDirectory, version: str) -> dict[str, bytes]:
         name = path[1:].encode("latin-1").decode()
         entry, status = inventory.known(path), (root / name).stat()
         assert entry is not None
-        assert entry[:3] == (status.st_size, status.st_mtime_ns, digest_of(files[name]))
+        assert entry[:3] == (status.st_size, status.st_mtime_ns, sha256(files[name]).digest()[:DIGEST_SIZE])
     assert {path[1:].encode("latin-1").decode() for path in inventory.files} == {
         name for name in files if name[0] not in "._"
     }

@@ -12,7 +12,7 @@ from tests.builds import COLLISION, DIFFERING, ENTRY, EQUAL, OWN, write_builds
 from tests.harness import NAVIGATION, SCRIPT, write_build
 from version_affinity import StaticAssets
 from version_affinity.app_first import compile_patterns
-from version_affinity.assets.loading.index import Asset
+from version_affinity.assets.loading.asset import Asset
 from version_affinity.assets.routing import Redirect
 from version_affinity.counters import Tally
 from version_affinity.responses.route import route

@@ -26,8 +26,7 @@ from version_affinity.assets.loading.compress import (
     is_worth_it,
 )
 from version_affinity.assets.loading.index import scan
-from version_affinity.assets.loading.media import TYPES
-from version_affinity.assets.loading.siblings import SUFFIXES
+from version_affinity.assets.loading.media import SUFFIXES, TYPES
 from version_affinity.errors import ConfigurationError
 
 if TYPE_CHECKING:

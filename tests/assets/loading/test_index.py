@@ -21,7 +21,9 @@ from tests.assets.asking import ask
 from tests.harness import write_build
 from version_affinity.assets.loading import tree as reading
 from version_affinity.assets.loading.asset import etag_of
-from version_affinity.assets.loading.index import LARGE, Memory, scan
+from version_affinity.assets.loading.index import scan
+from version_affinity.assets.loading.memory import Memory
+from version_affinity.assets.loading.tree import LARGE
 from version_affinity.assets.static import StaticAssets
 from version_affinity.errors import ConfigurationError
 

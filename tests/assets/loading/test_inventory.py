@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from tests.harness import write_build
 from version_affinity.assets.loading import inventory
-from version_affinity.assets.loading.index import Memory, scan
+from version_affinity.assets.loading.index import scan
 from version_affinity.assets.loading.inventory import (
     Inventory,
     InventoryError,
@@ -24,6 +24,7 @@ from version_affinity.assets.loading.inventory import (
     inventory_lines,
     parse_inventory,
 )
+from version_affinity.assets.loading.memory import Memory
 from version_affinity.assets.loading.tree import DIGEST_SIZE
 
 POSIX = pytest.mark.skipif(os.name != "posix", reason="the file system has no such files")
@@ -44,7 +45,8 @@ OPENED = """
 import json, os, sys
 opened = []
 sys.addaudithook(lambda event, args: opened.append(str(args[0])) if event == "open" else None)
-from version_affinity.assets.loading.index import Memory, scan
+from version_affinity.assets.loading.index import scan
+from version_affinity.assets.loading.memory import Memory
 root, manifest = sys.argv[1:]
 del opened[:]
 index = scan(root, manifest=manifest, memory=Memory(1 << 30))

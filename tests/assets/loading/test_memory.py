@@ -8,9 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from version_affinity.assets.loading.index import LARGE, scan
+from version_affinity.assets.loading.asset import Representation
+from version_affinity.assets.loading.index import scan
 from version_affinity.assets.loading.memory import Memory, cached_content
+from version_affinity.assets.loading.tree import LARGE, Content
 from version_affinity.errors import ConfigurationError
+
+
+def file_of(memory, digest, data):
+    """Make a file whose content ``memory`` holds if there is room."""
+    content = Content(len(data), 0, digest, data)
+    return Representation("/a.txt", content, content_type=("Content-Type", "text/plain"), memory=memory)
 
 
 def test_equal_content_is_held_once():
@@ -31,14 +39,14 @@ def test_limit():
     assert memory.used == 10
 
 
-def test_release():
-    """Content is given back when the last file that has it goes."""
+def test_forget():
+    """Content is released when the last file that has it goes, and once for each file."""
     memory = Memory(10)
-    memory.keep(b"1", b"abc")
-    memory.keep(b"1", b"abc")
-    memory.release([b"1"])
+    first, second = (file_of(memory, b"1", b"abc") for _ in range(2))
+    memory.forget([first])
+    memory.forget([first])
     assert memory.used == 3
-    memory.release([b"1"])
+    memory.forget([second])
     assert memory.used == 0
     assert memory.keep(b"2", b"x" * 10) is not None
 
@@ -55,14 +63,14 @@ def test_used_is_the_sum_of_what_is_held(steps, limit):
     """After any history the bytes held are those of the distinct contents in use, and never above the limit."""
     memory, held = Memory(limit), []
     for keep, number in steps:
-        digest, data = bytes([number]), b"x" * number * 2
         if keep:
-            if memory.keep(digest, data) is not None:
-                held.append(digest)
-        elif digest in held:
-            held.remove(digest)
-            memory.release([digest])
-        assert memory.used == sum(digest[0] * 2 for digest in set(held)) <= limit
+            file = file_of(memory, bytes([number]), b"x" * number * 2)
+            if file.data is not None:
+                held.append(file)
+        elif gone := next((file for file in held if file.digest == bytes([number])), None):
+            held.remove(gone)
+            memory.forget([gone])
+        assert memory.used == sum(digest[0] * 2 for digest in {file.digest for file in held}) <= limit
 
 
 @pytest.fixture

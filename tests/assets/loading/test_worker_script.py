@@ -11,7 +11,7 @@ import pytest
 from tests.harness import write_build
 from version_affinity import StaticAssets
 from version_affinity.assets.loading.index import refresh, scan
-from version_affinity.assets.loading.worker_script import handles_worker_events
+from version_affinity.assets.loading.loader import handles_worker_events
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -75,12 +75,12 @@ class Representation:
         memory: Memory | None = None,
     ) -> None:
         self.file: Final = file
-        self.size: Final = content.size
-        self.mtime_ns = content.mtime_ns
-        self.digest: Final = content.digest
+        self.size: Final[int] = content.size
+        self.mtime_ns: int = content.mtime_ns
+        self.digest: Final[bytes] = content.digest
         self.encoding: Final = encoding
         self.etag: Final = etag_of(content.digest, encoding)
-        self.data = None if memory is None else memory.keep(content.digest, content.data)
+        self.data: bytes | None = None if memory is None else memory.keep(content.digest, content.data)
         self.memory = memory
         self.changed_to: tuple[int, int] | None = None
         self.is_lost = False

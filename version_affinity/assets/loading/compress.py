@@ -25,8 +25,7 @@ from version_affinity.errors import ConfigurationError, install
 from version_affinity.wire import file_name
 
 from .ignore import DEFAULT_IGNORE, DELIBERATE, Exclusions, matcher
-from .media import content_type
-from .siblings import SUFFIXES
+from .media import SUFFIXES, content_type
 from .tree import File, Skipped, UnservableError, build_directory, read, replace_file, walk
 
 if TYPE_CHECKING:

@@ -13,8 +13,7 @@ from version_affinity.errors import ConfigurationError
 from version_affinity.wire import file_name, wsgi_path
 
 from .fingerprint import DirectoryKind, directory_kind, has_hash, is_hash_like, reason
-from .media import content_type
-from .siblings import ENDINGS, uncompressed
+from .media import ENDINGS, content_type, uncompressed
 from .tree import UnservableError, read, through_projection
 
 if TYPE_CHECKING:
@@ -164,10 +163,10 @@ def doubt_of(root: str) -> str:
 def _assetsignore(root: str) -> Callable[[str], bool] | None:
     """Return a function of a relative path: whether ``.assetsignore`` leaves it out. None without that file."""
     file = f"{root}/{ASSETSIGNORE}"
+    if not Path(file).exists():
+        return None
     try:
         data = read(through_projection(file), _RULES_LIMIT).data
-    except FileNotFoundError:
-        return None
     except (OSError, UnservableError) as error:
         raise ConfigurationError(f"{file!r} cannot be read: {error}: make it readable") from None
     if data is None:

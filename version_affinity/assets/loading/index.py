@@ -21,20 +21,19 @@ from typing import TYPE_CHECKING, TypeAlias
 from version_affinity.errors import ConfigurationError
 from version_affinity.wire import file_name
 
-from .asset import Asset
 from .ignore import DEFAULT_IGNORE, Exclusions, check_is_build, doubt_of, matcher, why_hidden
 from .inventory import NOTHING_KNOWN, Inventory, InventoryError, InventoryFile, inventory_from
 from .loader import Loader
 from .media import checked_additions
-from .memory import Memory
-from .tree import LARGE, Skipped, build_directory
+from .tree import Skipped, build_directory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterator, Mapping
 
-    from .asset import Representation
+    from .asset import Asset, Representation
     from .loader import Loaded
     from .manifests import Chunk, ViteFile, ViteManifest
+    from .memory import Memory
 
 logger = logging.getLogger("version_affinity")
 
@@ -131,12 +130,9 @@ def scan(
 ) -> Index:
     """Read a build directory; ``StaticAssets`` documents the options.
 
-    Args:
-        directory: A link to a directory is resolved now: pointing it elsewhere later changes nothing here.
-        memory: Holds the content of small files; None holds none.
-        manifest: A file for the build's inventory, written if it is missing or outdated; or an inventory as parsed JSON
-            or as ``Inventory``, which is not written. (This is not Vite's manifest.)
-        allow_source: Not needed with an ``Inventory``: an uploaded build was checked at its upload.
+    A link to a directory is resolved now: pointing it elsewhere later changes nothing here. ``memory=None`` holds no
+    content. An inventory that is given as ``manifest`` itself, and not as the name of its file, is not written; an
+    uploaded build, which comes with an ``Inventory``, was checked at its upload and needs no ``allow_source``.
 
     Raises:
         ConfigurationError: the directory is missing, not a directory, a project's source, or holds no file to serve; a
@@ -180,7 +176,6 @@ def refresh(index: Index) -> Index:
 
     It is the same object if nothing has changed, also while there is no file at all, as when a build tool has just
     emptied the directory. The memory of files that are gone is released.
-
     """
     source = index._source  # noqa: SLF001 - of this module
     with source.lock:

@@ -105,8 +105,9 @@ class Inventory(NamedTuple):
         for path, entry in self.files.items():
             if isinstance(entry, Asset):
                 kind, worker = entry.content_type, entry.is_worker
-                yield path, KnownFile(
-                    entry.size, entry.mtime_ns, entry.digest, kind, entry.fingerprinted, worker, entry.why
+                yield (
+                    path,
+                    KnownFile(entry.size, entry.mtime_ns, entry.digest, kind, entry.fingerprinted, worker, entry.why),
                 )
             else:
                 yield path, entry

@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from version_affinity.wire import wsgi_text
 
-from .asset import Asset, HeaderField, Representation
+from .asset import Asset, Representation
 from .ignore import Exclusions
 from .inference import BY_MANIFEST, CONFIGURED, EVIDENCE, Names, by_content, by_name
 from .inventory import RULES, Inventory, KnownFile
 from .manifests import find_vite_manifest, hashed_paths
-from .media import GZIPPED, content_type, extension, is_html
-from .siblings import ENDINGS, siblings_of, uncompressed, why_unused
+from .media import ENDINGS, GZIPPED, SUFFIXES, content_type, extension, is_html, uncompressed
 from .tree import File, Skipped, UnservableError, is_unchanged, read, walk
-from .worker_script import handles_worker_events
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from .asset import Described, HeaderField
     from .manifests import ViteFile, ViteManifest
     from .memory import Memory
-    from .tree import Described
 
 # Rules for the server, not files for a browser; neither are their compressed forms.
 _RULE_FILES: Final = frozenset(("/_headers", "/_redirects"))
@@ -32,6 +31,7 @@ OTHER_BYTES: Final = "it holds other bytes than were uploaded"
 _SCRIPTS: Final = (".js", ".mjs")
 _SEARCHED: Final = 32 * 1024 * 1024  # bytes of the largest file that is searched
 _DIRECTORY_ENDINGS: Final = tuple(f"{ending}/" for ending in ENDINGS)
+_CODINGS: Final = {suffix: coding for coding, suffix in SUFFIXES.items()}
 _GZIPPED: Final = f".{GZIPPED}"
 _GZIP_MAGIC: Final = b"\x1f\x8b"  # RFC 1952 section 2.3.1
 
@@ -75,7 +75,8 @@ class Loader:
         try:
             return reading.run()
         except BaseException:
-            reading.forget()
+            if self.memory is not None:
+                self.memory.forget(reading.made)
             raise
 
 
@@ -87,7 +88,7 @@ class _Reading:
         self._known = known
         self._assets: dict[str, Asset] = {}
         self._skipped: list[Skipped] = []
-        self._made: list[Representation] = []
+        self.made: list[Representation] = []  # what may hold memory
         self._apart: set[str] = set()
         self._kinds: dict[str, tuple[HeaderField, bool]] = {}
         self._has_news = False  # whether a file was read
@@ -106,7 +107,7 @@ class _Reading:
             original = parent[: parent.rindex(".")] if parent.endswith(_DIRECTORY_ENDINGS) else ""
             if original in self._assets:
                 self._skipped.append(Skipped(parent, f"a directory, not {original} compressed"))
-            siblings = siblings_of(files)
+            siblings = _siblings(files)
             compressed = {file.name for forms in siblings.values() for _, file in forms}
             # First the compressed files: a file's variants are made of the assets that these are.
             for file in sorted(files, key=lambda file: file.name not in compressed) if siblings else files:
@@ -114,11 +115,6 @@ class _Reading:
         if self._has_news or self._known.rules != RULES:
             self._search(names.undecided)
         return Loaded(self._assets, vite, tuple(self._skipped))
-
-    def forget(self) -> None:
-        """Give back the memory of what was made."""
-        if self._loader.memory is not None:
-            self._loader.memory.forget(self._made)
 
     def _names(self, directories: list[tuple[str, list[File]]], vite: ViteManifest | None) -> Names:
         """Judge the names of all files."""
@@ -266,23 +262,26 @@ class _Reading:
             memory=self._loader.memory,
             variants=variants,
         )
-        self._made.append(asset)
+        self.made.append(asset)
         return asset
 
     def _variants(
         self, path: str, original: Described, kind: HeaderField, siblings: Iterable[tuple[str, File]]
     ) -> tuple[Representation, ...]:
-        """Return the siblings that are smaller than a file and are trusted, the smallest first."""
+        """Return the siblings that are smaller than a file and are trusted, the smallest first.
+
+        Nothing is decompressed: like nginx, Caddy and WhiteNoise, trust a sibling that is not older than its original.
+        """
         found = []
         for coding, sibling in siblings:
             content = self._assets.get(sibling.path)
             if content is None or content.size >= original.size:
                 continue
-            why = why_unused(content, original)
-            if why:
-                self._skipped.append(Skipped(sibling.path, f"served by its own name only, not for {path}: {why}"))
-            else:
+            if content.size and content.mtime_ns >= original.mtime_ns:
                 found.append(self._variant(path, content, coding, kind))
+                continue
+            why = "it is older, so it may be the compressed form of other content" if content.size else "it is empty"
+            self._skipped.append(Skipped(sibling.path, f"served by its own name only, not for {path}: {why}"))
         return tuple(sorted(found, key=attrgetter("size")))
 
     def _variant(self, path: str, sibling: Asset, coding: str, kind: HeaderField) -> Representation:
@@ -297,8 +296,20 @@ class _Reading:
                 return variant
         memory = self._loader.memory
         variant = Representation(sibling.file, sibling, content_type=kind, encoding=coding, memory=memory)
-        self._made.append(variant)
+        self.made.append(variant)
         return variant
+
+
+def _siblings(files: Iterable[File]) -> dict[str, list[tuple[str, File]]]:
+    """Return the compressed files of a directory with their codings, by the name of their original."""
+    siblings: dict[str, list[tuple[str, File]]] = {}
+    for file in files:
+        if file.name.endswith(ENDINGS):
+            dot = file.name.rindex(".")
+            original = file.name[:dot]
+            if original and extension(original) != GZIPPED:
+                siblings.setdefault(original, []).append((_CODINGS[file.name[dot:]], file))
+    return siblings
 
 
 def _data(file: str, content: Described) -> bytes:
@@ -314,3 +325,48 @@ def _data(file: str, content: Described) -> bytes:
 def _paths(files: Iterable[str]) -> frozenset[str]:
     """Return the file names of a build tool's manifest as request paths."""
     return frozenset("/" + wsgi_text(file) for file in files)
+
+
+# Of Service Workers, Push, Notifications, Background Sync and Background Fetch. Not "message": pages get messages, too.
+_EVENTS: Final = (
+    rb"(?:install|activate|fetch|push|pushsubscriptionchange|notificationclick|notificationclose|sync|periodicsync"
+    rb"|backgroundfetchsuccess|backgroundfetchfail|backgroundfetchabort|backgroundfetchclick)"
+)
+# Each pattern begins with literal text, so that the engine finds it quickly, and repeats nothing twice in a row. With
+# "\b" in front, the same patterns took twenty times as long.
+_LISTENER: Final = re.compile(rb"addEventListener\s*\(\s*[\"'`]" + _EVENTS + rb"[\"'`]")
+_HANDLER: Final = re.compile(rb"on" + _EVENTS + rb"\s*=(?!=)")
+_RECEIVER: Final = re.compile(rb"(?:\A|[^\w$])([\w$]+)\s*\.\s*\Z")
+# Methods that only a service worker's events have. They decide if the receiver is not named like the global object:
+# ``this.scope`` (Angular) or a minified ``e``.
+_EXTENDABLE: Final = re.compile(rb"\.(?:waitUntil|respondWith)\s*\(")
+# Workbox, and functions that only a worker may call.
+_CALLS: Final = (b"precacheAndRoute", b"clientsClaim", b"clients.claim", b"self.skipWaiting")
+_CALL: Final = re.compile(rb"\b(?:" + b"|".join(map(re.escape, _CALLS)) + rb")\s*\(")
+_IMPORT: Final = re.compile(rb"importScripts\s*\(([^)]{0,1000})")
+_IMPORTED: Final = re.compile(rb"(?:workbox|service-?worker|\bsw\b|-sw\b|ngsw)[\w./-]{0,80}\.m?js", re.IGNORECASE)
+
+
+def handles_worker_events(script: bytes) -> bool:
+    """Return whether a script handles events that only a service worker gets.
+
+    The text is searched, not parsed, because all scripts of a build are searched when it is loaded. A mistake costs the
+    page pin for the modules that the script imports without a fingerprint.
+    """
+    if any(call in script for call in _CALLS) and _CALL.search(script) is not None:
+        return True
+    receivers = [*_receivers(script, _LISTENER, bare=b"self"), *_receivers(script, _HANDLER, bare=b"")]
+    if not receivers:
+        return any(_IMPORTED.search(match[1]) for match in _IMPORT.finditer(script))
+    return any(receiver in (b"self", b"globalThis") for receiver in receivers) or _EXTENDABLE.search(script) is not None
+
+
+def _receivers(script: bytes, pattern: re.Pattern[bytes], *, bare: bytes) -> Iterable[bytes]:
+    """Yield the objects whose events are handled, ``bare`` if none is named."""
+    for match in pattern.finditer(script):
+        before = script[max(match.start() - 40, 0) : match.start()]
+        if before.rstrip().endswith(b"."):
+            receiver = _RECEIVER.search(before)
+            yield b"" if receiver is None else receiver[1]
+        elif not re.search(rb"[\w$]\Z", before):
+            yield bare

@@ -1,8 +1,10 @@
-"""Content types: one table, the same on every host.
+"""What the ending of a file's name says: its content type, and whether it is a compressed form of another file.
 
 The system's own tables (``mimetypes``, ``/etc/mime.types``, the Windows registry) differ between machines: a module
 script that one host sends as ``text/javascript`` is ``text/plain`` on the next, and a browser refuses to run it. The
 types are those of the IANA registry and of the WHATWG MIME Sniffing standard.
+
+Files compressed beforehand ("siblings") are ``app.js.br``, ``app.js.zst`` and ``app.js.gz`` beside ``app.js``.
 """
 
 from __future__ import annotations
@@ -18,6 +20,12 @@ UNKNOWN_TYPE = "application/octet-stream"
 
 #: The extension of gzipped SVG. Browsers show it only with Content-Encoding: gzip.
 GZIPPED = "svgz"
+
+#: Content coding (RFC 9110 section 8.4.1) to the ending of the names of its files.
+SUFFIXES = {"br": ".br", "zstd": ".zst", "gzip": ".gz"}
+
+#: What the names of compressed files end in.
+ENDINGS = tuple(SUFFIXES.values())
 
 _UTF8 = "; charset=utf-8"
 
@@ -214,3 +222,14 @@ def is_media(path: str) -> bool:
 def is_source_map(path: str) -> bool:
     """Return whether a file is a source map, which only development tools load."""
     return path.endswith(".map")
+
+
+def uncompressed(name: str) -> str:
+    """Return a file's name without the endings of compressed files.
+
+    >>> uncompressed("app.js.map.gz"), uncompressed("app.js")
+    ('app.js.map', 'app.js')
+    """
+    while name.endswith(ENDINGS):
+        name = name[: name.rindex(".")]
+    return name

@@ -10,7 +10,7 @@ before it is given up: rsync, or a build that is made again, writes the same byt
 from __future__ import annotations
 
 import os
-from threading import Lock
+from threading import Lock, RLock
 from typing import TYPE_CHECKING
 from weakref import WeakSet
 
@@ -41,12 +41,6 @@ class Memory:
     Raises:
         ConfigurationError: the limit is not a number of bytes.
 
-    >>> memory = Memory(10)
-    >>> memory.keep(b"digest 1", b"12345678") is not None, memory.keep(b"digest 2", b"123") is not None
-    (True, False)
-    >>> memory.release([b"digest 1"])
-    >>> memory.used
-    0
     """
 
     __slots__ = ("__weakref__", "_held", "_lock", "limit", "used")
@@ -61,7 +55,7 @@ class Memory:
         self.used = 0
         # Digest to content and the number of files that have it.
         self._held: dict[bytes, tuple[bytes, int]] = {}
-        self._lock = Lock()
+        self._lock = RLock()
         _memories.add(self)
 
     def has_room(self, digest: bytes, size: int) -> bool:
@@ -71,10 +65,18 @@ class Memory:
     def keep(self, digest: bytes, data: bytes | None) -> bytes | None:
         """Hold content for one more file and return the bytes to use; None if they do not fit.
 
-        Without ``data``, content is held only if another file holds it. ``release`` undoes a call that returned bytes.
+        Without ``data``, content is held only if another file holds it.
         """
         with self._lock:
-            return self._keep(digest, data)
+            held = self._held.get(digest)
+            if held is not None:
+                self._held[digest] = (held[0], held[1] + 1)
+                return held[0]
+            if data is None or self.used + len(data) > self.limit:
+                return None
+            self._held[digest] = (data, 1)
+            self.used += len(data)
+            return data
 
     def fill(self, representation: Representation, data: bytes | None) -> bytes | None:
         """Hold the content of a file that has none in memory yet, if there is room, and return the bytes to use.
@@ -85,7 +87,7 @@ class Memory:
             if representation.data is not None:
                 return representation.data
             if representation.memory is self:
-                representation.data = self._keep(representation.digest, data)
+                representation.data = self.keep(representation.digest, data)
             return data if representation.data is None else representation.data
 
     def forget(self, representations: Iterable[Representation]) -> None:
@@ -96,35 +98,16 @@ class Memory:
         for representation in representations:
             # The lock is taken for each file: a request that fills a file does not wait for thousands.
             with self._lock:
-                if representation.memory is self:
-                    representation.memory = None
-                    if representation.data is not None:
-                        self._release(representation.digest)
-
-    def release(self, digests: Iterable[bytes]) -> None:
-        """Undo ``keep``: one digest for each time that content was kept."""
-        with self._lock:
-            for digest in digests:
-                self._release(digest)
-
-    def _keep(self, digest: bytes, data: bytes | None) -> bytes | None:
-        held = self._held.get(digest)
-        if held is not None:
-            self._held[digest] = (held[0], held[1] + 1)
-            return held[0]
-        if data is None or self.used + len(data) > self.limit:
-            return None
-        self._held[digest] = (data, 1)
-        self.used += len(data)
-        return data
-
-    def _release(self, digest: bytes) -> None:
-        data, holders = self._held[digest]
-        if holders > 1:
-            self._held[digest] = (data, holders - 1)
-        else:
-            del self._held[digest]
-            self.used -= len(data)
+                if representation.memory is not self:
+                    continue
+                representation.memory = None
+                if representation.data is None:
+                    continue
+                data, holders = self._held.pop(representation.digest)
+                if holders > 1:
+                    self._held[representation.digest] = (data, holders - 1)
+                else:
+                    self.used -= len(data)
 
 
 def _after_fork() -> None:
@@ -132,7 +115,7 @@ def _after_fork() -> None:
     global _comparing  # noqa: PLW0603
     _comparing = Lock()
     for memory in list(_memories):
-        memory._lock = Lock()  # noqa: SLF001 - of this module
+        memory._lock = RLock()  # noqa: SLF001 - of this module
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork

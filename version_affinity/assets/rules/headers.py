@@ -27,7 +27,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from version_affinity.assets.loading.siblings import uncompressed
+from version_affinity.assets.loading.media import uncompressed
 from version_affinity.assets.routing import HTML_HANDLING, routes, target_of
 from version_affinity.wire import is_token, quoted_path, without_dots, wsgi_text
 

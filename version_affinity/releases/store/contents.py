@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from version_affinity.assets.loading.ignore import Exclusions, check_is_build, doubt_of
 from version_affinity.assets.loading.inventory import InventoryError, parse_inventory
-from version_affinity.assets.loading.siblings import ENDINGS
+from version_affinity.assets.loading.media import ENDINGS
 from version_affinity.assets.loading.tree import Skipped, UnservableError, build_directory, read, walk
 from version_affinity.errors import ConfigurationError
 from version_affinity.wire import file_name, wire_bytes
