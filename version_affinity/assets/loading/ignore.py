@@ -195,6 +195,8 @@ class _Scripts(HTMLParser):
 
 def _source_script(root: str) -> str:
     """Return the source file that a directory's index.html loads as a script, "" for none."""
+    if not Path(root, "index.html").is_file():
+        return ""
     try:
         data = read(through_projection(f"{root}/index.html"), _PAGE_LIMIT).data
     except (OSError, UnservableError):
