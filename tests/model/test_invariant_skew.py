@@ -927,7 +927,7 @@ def _document_for_everything(patch: pytest.MonkeyPatch) -> None:
 
 
 def _conditional_headers_reach_the_application(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr("version_affinity.middleware.take_conditional", lambda environ: None)
+    patch.setattr("version_affinity.responses.applications.remove_preconditions", lambda environ: None)
 
 
 MUTATIONS = {

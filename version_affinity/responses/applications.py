@@ -93,7 +93,7 @@ class Applications:
                 environ["SCRIPT_NAME"] = exchange.script_name + state.settings.prefix[:-1]
                 environ["PATH_INFO"] = path
             if exchange.own and exchange.method in READING:
-                _remove_preconditions(environ)
+                remove_preconditions(environ)
         else:
             app = self._app  # type: ignore[assignment]  # ``route`` knows that there is one
             depends = negotiated = False
@@ -108,7 +108,7 @@ class Applications:
                 and is_for_html(exchange)
             ):
                 # The browser's copy may be another version's page, whatever the pin says: the pin follows all tabs.
-                _remove_preconditions(environ)
+                remove_preconditions(environ)
             exchange.begin(state, decided.decision, depends=depends, negotiated=negotiated)
         try:
             # A partial costs less than half of a closure over as many variables.
@@ -147,7 +147,7 @@ def _count(exchange: Exchange, decided: DecisionHeaders, digit: str) -> None:
     exchange.counted = digit
 
 
-def _remove_preconditions(environ: WSGIEnvironment) -> None:
+def remove_preconditions(environ: WSGIEnvironment) -> None:
     """Remove the conditional headers from a request, and keep them under ``ORIGINAL``."""
     if environ.keys().isdisjoint(_PRECONDITIONS):
         return
