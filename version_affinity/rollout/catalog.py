@@ -130,8 +130,7 @@ class Catalog:
         """Return the catalog under another deployment. What the deployment does not change is shared."""
         if not self._deciding.isdisjoint(self._staged.symmetric_difference(staged)):
             builds = {version: self.builds.get(version) for version in self.bits}
-            tallies = self._tallies.__getitem__
-            return Catalog(builds, staged=staged, live=live, prefix=self._prefix, tallies=tallies)
+            return Catalog(builds, staged=staged, live=live, prefix=self._prefix, tallies=self._tallies.__getitem__)
         preferred = self._by_preference(staged, live)
         if self._staged == frozenset(staged) and (self._preferred == preferred or not self.conflicting_headers):
             return self
