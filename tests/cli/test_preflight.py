@@ -115,7 +115,7 @@ def test_a_host_never_gets_it(site: Site, other: Site, command: tuple[str, ...])
     start = time.monotonic()
     told = site.json(*command, "--wait", "1", code=1)
     assert time.monotonic() - start >= 1
-    assert [(refusal["kind"], refusal["reason"].split(",")[0]) for refusal in told["refusals"]] == [
+    assert [(refusal["kind"], refusal["reason"].split(":")[0]) for refusal in told["refusals"]] == [
         ("host-lacks-version", "the host web-2 lacks v2")
     ]
     assert site.percentages == [V1]
