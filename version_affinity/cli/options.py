@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import wraps
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeVar
 
 import click
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from version_affinity.decision.keys import KeySource
 
     _Value = TypeVar("_Value")
-    _Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
 
 
 def checked_by(check: Callable[[Any], object]) -> Callable[[click.Context, click.Parameter, _Value], _Value]:
@@ -93,8 +93,24 @@ app_first_option = click.option(
 )
 
 
-def serving_options(command: _Decorated) -> _Decorated:
-    """Give a command ``--key``, ``--spa``, ``--app-first`` and ``--prefix``, for ``middleware_options``."""
+def serving_options(function: Callable[..., None]) -> Callable[..., None]:
+    """Give a command ``--key``, ``--spa``, ``--app-first`` and ``--prefix``.
+
+    Its argument ``options`` has their values as arguments of ``VersionAffinity``.
+    """
+
+    @wraps(function)
+    def command(
+        *, keys: tuple[KeySource, ...], spa: bool, app_first: tuple[str, ...], prefix: str, **given: Any
+    ) -> None:
+        options: dict[str, Any] = {"app_first": app_first, "prefix": prefix}
+        if keys:
+            options["keys"] = keys
+        if spa:
+            options["not_found_handling"] = "single-page-application"
+        function(options=options, **given)
+
+    decorated: Callable[..., None] = command
     for option in (
         click.option(
             "--prefix",
@@ -116,17 +132,5 @@ def serving_options(command: _Decorated) -> _Decorated:
             help="The version key: cookie:NAME, header:NAME, or value:TEXT for the key itself. Repeatable.",
         ),
     ):
-        command = option(command)
-    return command
-
-
-def middleware_options(
-    keys: tuple[KeySource, ...], *, spa: bool, app_first: tuple[str, ...], prefix: str
-) -> dict[str, Any]:
-    """Return the values of ``serving_options`` as arguments of ``VersionAffinity``."""
-    options: dict[str, Any] = {"app_first": app_first, "prefix": prefix}
-    if keys:
-        options["keys"] = keys
-    if spa:
-        options["not_found_handling"] = "single-page-application"
-    return options
+        decorated = option(decorated)
+    return decorated

@@ -101,6 +101,7 @@ def test_upload_as_json(site: Site) -> None:
         "mended": False,
         "linked": 1,
         "doubt": "",
+        "protected": [],
         "collisions": [],
     }
 
@@ -148,6 +149,20 @@ def test_what_is_left_out(site: Site) -> None:
         (build / f"link-{number}").symlink_to("/etc/hostname")
     shown = site.run("versions", "upload", str(build), "--id", "v2").stdout
     assert "and 21 more: --json lists all" in shown
+
+
+def test_upload_names_protected_paths(site: Site) -> None:
+    """An upload names the paths that ``Basic-Auth`` rules make 404, once each, and no password."""
+    auth = "\n  Basic-Auth: alice:wonderland\n  Basic-Auth: bob:builder\n"
+    build = str(site.build("v1", {"_headers": f"/secret/*{auth}/a\n  X-A: 1\n/staff{auth}"}))
+    shown = site.run("versions", "upload", build, "--id", "v1").stdout
+    told = (
+        "Warning: Basic-Auth in _headers is not implemented, so these paths are answered with 404: /secret/*, /staff\n"
+    )
+    assert told in shown
+    assert "wonderland" not in shown
+    assert site.json("versions", "upload", build, "--id", "v1")["protected"] == ["/secret/*", "/staff"]
+    assert "Basic-Auth" not in site.run("versions", "upload", str(site.build("v2")), "--id", "v2").stdout
 
 
 def test_upload_when_the_log_is_away(site: Site) -> None:

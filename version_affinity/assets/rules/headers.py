@@ -273,17 +273,19 @@ class Protection:
     than less.
     """
 
-    __slots__ = ("_fixed", "_patterns", "lines")
+    __slots__ = ("_fixed", "_patterns", "lines", "sources")
 
     def __init__(self, text: str) -> None:
         lines: list[InvalidLine] = []
         patterns: list[Pattern] = []
+        sources: list[str] = []
         source = ""
         for number, whole in enumerate(text.removeprefix("\ufeff").split("\n"), 1):
             line = whole.strip()
             if _BASIC_AUTH.match(line):
                 message = "Basic-Auth belongs to no path: write one above it"
                 if source:
+                    sources.append(source)
                     patterns += [Pattern(form, "/") for form in _forms(source)]
                     message = (
                         f"Basic-Auth is not implemented, so {source!r} is answered with 404: let the application "
@@ -293,6 +295,7 @@ class Protection:
             elif _PATH_LINE.match(line):
                 source = _path_of(line)
         self.lines: Final = tuple(lines)
+        self.sources: Final = tuple(dict.fromkeys(sources))
         self._fixed: Final = frozenset(pattern.fixed for pattern in patterns)
         self._patterns: Final = tuple(pattern for pattern in patterns if pattern.fixed is None)
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
@@ -171,26 +172,17 @@ def _show(subject: _Subject, report: BuildReport, served: BuildOptions) -> None:
         amounts = ", ".join(f"{amount.files:,} {word} ({size(amount.size)})" for word, amount in parts)
         share = "" if subject.share is None else f", which {percent(subject.share)} of the users have"
         say(f"Against {styled(churn.live, 'version')}{share}: {amounts}")
-    by_file: dict[str, list[_Finding]] = {}
-    for finding in sorted(_findings(report)):
-        by_file.setdefault(finding.file, []).append(finding)
-    for file, findings in by_file.items():
+    broken, warning = styled("broken", "bad"), styled("warning", "warning")
+    for file, findings in groupby(sorted(_findings(report)), key=lambda finding: finding.file):
         say()
         say(styled(printable(file or "The build"), "strong"))
-        rows = [
-            [
-                str(finding.line or ""),
-                styled("broken", "bad") if finding.is_bad else styled("warning", "warning"),
-                printable(finding.text),
-            ]
-            for finding in findings
-        ]
+        rows = [[str(line or ""), broken if is_bad else warning, printable(text)] for _, line, is_bad, text in findings]
         say_rows(rows, right=(0,))
     if report.collisions:
         say()
         say(styled("Fingerprinted names with other bytes in a known version", "strong"))
         for collision in report.collisions:
-            say(f"  {styled('broken', 'bad')}  {printable(collision.path)}  also in {listed(collision.versions)}")
+            say(f"  {broken}  {printable(collision.path)}  also in {listed(collision.versions)}")
     remarks = unchecked_references(report, served)
     if report.ok and report.prefix:
         remarks.append(hints(report, served.prefix))
@@ -198,15 +190,16 @@ def _show(subject: _Subject, report: BuildReport, served: BuildOptions) -> None:
         say("\n".join(["", *remarks]))
     say()
     if report.ok:
-        warnings = _counts(report)
-        say(f"{styled('Fit to be deployed', 'good')}{f', with {warnings}' if warnings else ''}.")
+        warnings = f", with {_counts(report)}" if _counts(report) else ""
+        say(f"{styled('Fit to be deployed', 'good')}{warnings}.")
 
 
 def _findings(report: BuildReport) -> Iterable[_Finding]:
-    for found in report.broken:
-        yield _Finding(found.file, found.line, True, _reference(found))
-    for found in report.doubtful:
-        yield _Finding(found.file, found.line, False, f"{_reference(found)}; {found.doubt}")
+    for found in (*report.broken, *report.doubtful):
+        text = f"{found.kind} {found.text}: {found.reason}"
+        text += f" (it is in {listed(found.versions)})" if found.versions else ""
+        text += f"; {found.doubt}" if found.doubt else ""
+        yield _Finding(found.file, found.line, not found.doubt, text)
     for notice in report.notices:
         yield _Finding(notice.file, notice.line, False, notice.text)
     for unread in report.faults:
@@ -214,11 +207,6 @@ def _findings(report: BuildReport) -> Iterable[_Finding]:
     for unstable in report.unstable:
         text = f"{unstable.path} has other bytes in {listed(unstable.versions)}: a page gets those of its pin"
         yield _Finding(unstable.file, unstable.line, False, text)
-
-
-def _reference(found: Any) -> str:
-    elsewhere = f" (it is in {listed(found.versions)})" if found.versions else ""
-    return f"{found.kind} {found.text}: {found.reason}{elsewhere}"
 
 
 def _counts(report: BuildReport) -> str:

@@ -25,7 +25,7 @@ from version_affinity.wire import plain_text, printable, shown
     multiple=True,
     help="The encoding. Repeatable.  [default: all three]",
 )
-@click.option("--jobs", type=click.IntRange(1), help="Files at the same time.  [default: the number of processors]")
+@click.option("--jobs", type=click.IntRange(1), metavar="N", help="How many at once.  [default: one per processor]")
 def compress_command(directory: str, encodings: tuple[str, ...], jobs: int | None, as_json: bool) -> None:
     """Write compressed copies of the files of the build in DIRECTORY, such as app.js.br next to app.js.
 
@@ -42,12 +42,8 @@ def compress_command(directory: str, encodings: tuple[str, ...], jobs: int | Non
         hint = "Or write --encoding gzip, which needs no package"
         raise RefusedError(f"{missing_extra('compress', 'compress')}. {hint}") from None
     with progress(f"Compressing {printable(directory)}") as step:
-        done = compress(
-            directory,
-            encodings=chosen,
-            jobs=jobs,
-            progress=(lambda state: step(state.done, state.total)) if step is not None else None,
-        )
+        report = (lambda state: step(state.done, state.total)) if step is not None else None
+        done = compress(directory, encodings=chosen, jobs=jobs, progress=report)
     if as_json:
         errors = [{"path": plain_text(path), "reason": reason} for path, reason in done.errors]
         emit({**asdict(done), "errors": errors})

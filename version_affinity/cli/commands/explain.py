@@ -13,7 +13,7 @@ from version_affinity.assets.build import APP
 from version_affinity.assets.loading.media import content_type, is_media
 from version_affinity.cli.application import app_option, load_affinity
 from version_affinity.cli.context import command, current_target
-from version_affinity.cli.options import middleware_options, serving_options
+from version_affinity.cli.options import serving_options
 from version_affinity.cli.terminal.output import emit, note, say, say_rows, styled
 from version_affinity.decision.keys import environ_key
 from version_affinity.decision.request import READING
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
-    from version_affinity.decision.keys import KeySource
     from version_affinity.responses.explanation import Explanation
 
 # By ``Explanation.answer``. "{reason}" is why no version answers.
@@ -44,20 +43,10 @@ _ANSWERS: Final = {
     "application of the version": "the application that {served} is",
     "served by name": "a fingerprinted file from {served}, the same for every user",
 }
-_BY_CHANCE: Final = ("minted", "bucket", "random")
 _NO_KEY: Final = (
     "No cookie is used as a key here. Name the key source, as in --key cookie:session_id, or load the application's "
     "with --app"
 )
-
-PAGE: Final = "page"
-SUBRESOURCE: Final = "subresource"
-PREFETCH: Final = "prefetch"
-SERVICE_WORKER: Final = "service-worker"
-FRAME: Final = "frame"
-COOKIELESS_FRAME: Final = "cookieless-frame"
-CROSS_ORIGIN: Final = "cross-origin"
-CURL: Final = "curl"
 
 _NAVIGATION: Final = {
     "Accept": "text/html,application/xhtml+xml,*/*;q=0.8",
@@ -68,20 +57,20 @@ _NAVIGATION: Final = {
 _FRAMED: Final = {**_NAVIGATION, "Sec-Fetch-Dest": "iframe", "Sec-Fetch-Site": "cross-site"}
 # The headers of each kind of client (W3C Fetch Metadata).
 HEADERS: Final[Mapping[str, Mapping[str, str]]] = {
-    PAGE: _NAVIGATION,
-    SUBRESOURCE: {"Accept": "*/*", "Sec-Fetch-Site": "same-origin"},
-    PREFETCH: {**_NAVIGATION, "Sec-Purpose": "prefetch", "Sec-Fetch-Site": "same-origin"},
-    FRAME: {**_FRAMED, "Sec-Fetch-Storage-Access": "none"},
-    COOKIELESS_FRAME: _FRAMED,
-    CROSS_ORIGIN: {"Accept": "*/*", "Sec-Fetch-Site": "cross-site"},
-    SERVICE_WORKER: {
+    "page": _NAVIGATION,
+    "subresource": {"Accept": "*/*", "Sec-Fetch-Site": "same-origin"},
+    "prefetch": {**_NAVIGATION, "Sec-Purpose": "prefetch", "Sec-Fetch-Site": "same-origin"},
+    "frame": {**_FRAMED, "Sec-Fetch-Storage-Access": "none"},
+    "cookieless-frame": _FRAMED,
+    "cross-origin": {"Accept": "*/*", "Sec-Fetch-Site": "cross-site"},
+    "service-worker": {
         "Accept": "*/*",
         "Sec-Fetch-Dest": "serviceworker",
         "Sec-Fetch-Mode": "same-origin",
         "Sec-Fetch-Site": "same-origin",
         "Service-Worker": "script",
     },
-    CURL: {"Accept": "*/*"},
+    "curl": {"Accept": "*/*"},
 }
 # Sec-Fetch-Dest and Sec-Fetch-Mode of a subresource, by the start of its media type.
 _DESTINATIONS: Final = (
@@ -92,7 +81,6 @@ _DESTINATIONS: Final = (
     ("video/", "video", "no-cors"),
     ("audio/", "audio", "no-cors"),
 )
-_FETCHED: Final = ("empty", "cors")
 
 
 @command()
@@ -117,10 +105,7 @@ def explain(
     method: str,
     kind: str | None,
     app: str | None,
-    keys: tuple[KeySource, ...],
-    spa: bool,
-    app_first: tuple[str, ...],
-    prefix: str,
+    options: dict[str, Any],
     as_json: bool,
 ) -> None:
     """Show which version a request for PATH gets, and why: each step, the scores of the hash, and what answers.
@@ -137,10 +122,10 @@ def explain(
     path is requested as a page. Your headers replace the headers of this client.
     """
     environ, chosen = environ_of(path, method=method, kind=kind, cookies=cookies, headers=headers)
-    affinity = _affinity(app, middleware_options(keys, spa=spa, app_first=app_first, prefix=prefix))
+    affinity = _affinity(app, options)
     explanation = affinity.explain(environ)
-    is_mistaken = cookies and app is None and not keys and explanation.decision.reason in _BY_CHANCE
-    notes = [_NO_KEY] if is_mistaken else []
+    is_by_chance = explanation.decision.reason in ("minted", "bucket", "random")
+    notes = [_NO_KEY] if cookies and app is None and "keys" not in options and is_by_chance else []
     if as_json:
         sent = {name: environ[name] for name in sorted(environ) if name.startswith("HTTP_")}
         request = {"method": environ["REQUEST_METHOD"], "target": path, "as": chosen, "environ": sent}
@@ -164,7 +149,7 @@ def _affinity(app: str | None, options: dict[str, Any]) -> VersionAffinity:
             affinity = VersionAffinity(_never_called, releases, **options)
         releases.close()
         return affinity
-    if options != middleware_options((), spa=False, app_first=(), prefix="/"):
+    if options != {"app_first": (), "prefix": "/"}:
         raise click.UsageError("an application has its own settings: leave out --key, --spa, --app-first and --prefix")
     return load()
 
@@ -186,12 +171,10 @@ def _show(affinity: VersionAffinity, explanation: Explanation, environ: WSGIEnvi
         )
     say_rows(rows, indent=" ")
     if explanation.bucket:
-        say()
-        say(f"The bucket is {explanation.bucket}.")
+        say(f"\nThe bucket is {explanation.bucket}.")
     if explanation.scores:
-        say()
-        say("Scores, -ln(u) / percentage. The smallest one wins:")
-        best = min(explanation.scores, key=lambda version: explanation.scores[version])
+        say("\nScores, -ln(u) / percentage. The smallest one wins:")
+        best = min(explanation.scores, key=explanation.scores.__getitem__)
         scores = [
             [
                 styled(version, "version"),
@@ -207,26 +190,14 @@ def _show(affinity: VersionAffinity, explanation: Explanation, environ: WSGIEnvi
     say(f"Decision  {styled(decision.version, 'version')} by {decision.reason}{source}")
     if decision.refused:
         say(f"Refused   {styled(decision.refused, 'warning')}")
-    answer = _ANSWERS[explanation.answer]
-    reason = _why_the_application(affinity, environ)
-    say(f"Answer    {answer.format(served=explanation.served, decided=decision.version, reason=reason)}")
-
-
-def _why_the_application(affinity: VersionAffinity, environ: WSGIEnvironment) -> str:
     if compile_patterns(affinity.app_first)(path_of(environ)):
-        return "the path matches app_first"
-    if environ["REQUEST_METHOD"] not in READING:
-        return "versions answer GET and HEAD only"
-    return "no version has this path"
-
-
-def kind_of_path(path: str) -> str:
-    """Return the most likely kind of request for a path.
-
-    >>> kind_of_path("/checkout"), kind_of_path("/assets/index-BX4CeNGm.js")
-    ('page', 'subresource')
-    """
-    return SUBRESOURCE if is_media(path) else PAGE
+        reason = "the path matches app_first"
+    elif environ["REQUEST_METHOD"] not in READING:
+        reason = "versions answer GET and HEAD only"
+    else:
+        reason = "no version has this path"
+    answer = _ANSWERS[explanation.answer]
+    say(f"Answer    {answer.format(served=explanation.served, decided=decision.version, reason=reason)}")
 
 
 def environ_of(
@@ -244,10 +215,12 @@ def environ_of(
     url = urlsplit(f"//localhost{target}" if target.startswith("/") else target)
     if not url.path.startswith("/"):
         raise click.UsageError(f"{target!r} is not a path. Write one such as /checkout, or a whole URL")
-    chosen = kind or kind_of_path(url.path)
+    chosen = kind or ("subresource" if is_media(url.path) else "page")
     sent = dict(HEADERS[chosen])
-    if chosen in (SUBRESOURCE, CROSS_ORIGIN):
-        sent["Sec-Fetch-Dest"], sent["Sec-Fetch-Mode"] = _destination(url.path)
+    if chosen in ("subresource", "cross-origin"):
+        media = content_type(url.path)
+        known = ((dest, mode) for start, dest, mode in _DESTINATIONS if media.startswith(start))
+        sent["Sec-Fetch-Dest"], sent["Sec-Fetch-Mode"] = next(known, ("empty", "cors"))
     given = [_header(line) for line in headers]
     replaced = {environ_key(name) for name, _ in given}
     environ: WSGIEnvironment = {
@@ -268,11 +241,6 @@ def environ_of(
     if pairs:
         environ["HTTP_COOKIE"] = "; ".join(filter(None, [environ.get("HTTP_COOKIE", ""), *pairs]))
     return environ, chosen
-
-
-def _destination(path: str) -> tuple[str, str]:
-    kind = content_type(path)
-    return next(((dest, mode) for start, dest, mode in _DESTINATIONS if kind.startswith(start)), _FETCHED)
 
 
 def _header(line: str) -> tuple[str, str]:

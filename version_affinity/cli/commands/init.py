@@ -38,7 +38,7 @@ def init(name: str, keep: int | None, younger_than: Age | None, as_json: bool) -
     The name is part of the hash that assigns users to versions, so that each front end splits its users independently.
     It is also part of the names of the cookie and of the override.
 
-    You can change --keep and --younger-than later, with "version-affinity retention".
+    You can change --keep (default: 10) and --younger-than (default: none) later, with "version-affinity retention".
     """
     target = current_target()
     is_new = not Path(target.path, SETTINGS).exists()
@@ -49,6 +49,5 @@ def init(name: str, keep: int | None, younger_than: Age | None, as_json: bool) -
         emit({"releases": str(releases.path), "name": releases.name, "retention": retention, "new": is_new})
         return
     say(f"{'Created' if is_new else 'There already:'} releases {styled(releases.name, 'strong')} in {releases.path}")
-    say()
-    say("Next, upload a build:")
+    say("\nNext, upload a build:")
     say(f"  {command_line('versions upload dist/')}")

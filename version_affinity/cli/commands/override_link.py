@@ -32,7 +32,7 @@ SECRET: Final = "VERSION_AFFINITY_OVERRIDE_SECRET"  # noqa: S105 - the name of a
 
 
 class _Signer(NamedTuple):
-    """The name and the secret of an application, and its deployed versions; None if these are not known."""
+    """The name and the secret of an application, and its deployed versions; None if they are not known."""
 
     name: str
     secret: str | bytes
@@ -77,7 +77,7 @@ def override_link_command(
     """Create a link that shows VERSION to everyone who opens it, until it expires.
 
       version-affinity override-link v2 --base https://shop.example
-      version-affinity override-link v2 --expires 30m --path /checkout --secret-file /run/secrets/override
+      version-affinity override-link v2 --expires 30m --path /checkout --secret-file override.key
       version-affinity override-link v2 --app shop:app
 
     It also prints a request header with the same effect.
@@ -100,15 +100,18 @@ def override_link_command(
         emit({"version": version, "link": link, "header": DEFAULT_HEADERS[0], "value": value, "seconds": seconds})
         return
     say(link)
-    say()
-    say(f"{DEFAULT_HEADERS[0]}: {value}")
+    say(f"\n{DEFAULT_HEADERS[0]}: {value}")
     say()
     say(styled(f"Both show {version} for {format_duration(expires)}, to everyone who has them.", "faint"))
 
 
 def _signer(name: str | None, secret_file: str | None, app: str | None) -> _Signer:
     target = current_target()
-    given = _given_secret(secret_file)
+    given = os.environ.get(SECRET) or None
+    if secret_file is not None:
+        given = Path(secret_file).read_text("utf-8").strip()
+        if not given:
+            raise RefusedError(f"{secret_file!r} is empty: write the application's override_secret to it")
     load = target.application if app is None else partial(load_affinity, app)
     if load is not None and (app is not None or given is None):
         affinity = load()
@@ -125,13 +128,3 @@ def _signer(name: str | None, secret_file: str | None, app: str | None) -> _Sign
         return _Signer(name, given, None)
     entries = target.open_log().read()
     return _Signer(target.directory().name, given, entries[-1].percentages if entries else ())
-
-
-def _given_secret(secret_file: str | None) -> str | None:
-    """Return the secret of the file or the environment; None without both."""
-    if secret_file is None:
-        return os.environ.get(SECRET) or None
-    secret = Path(secret_file).read_text("utf-8").strip()
-    if not secret:
-        raise RefusedError(f"{secret_file!r} is empty: write the application's override_secret to it")
-    return secret

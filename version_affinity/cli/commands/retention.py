@@ -37,7 +37,7 @@ def retention_options(command: _Decorated) -> _Decorated:
         "--younger-than",
         type=duration_or_none,
         metavar="DURATION",
-        help="Versions that were used or uploaded within this time stay known too, such as 30d. 'none': no others.",
+        help="Versions that were used or uploaded within this time stay known too, such as 30d. 'none' adds none.",
     )
     return keep(younger_than(command))
 

@@ -9,7 +9,6 @@ import socket
 import threading
 import time
 import warnings
-from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -19,7 +18,7 @@ from werkzeug.wsgi import ClosingIterator
 
 from version_affinity.cli.context import command, current_target
 from version_affinity.cli.errors import RefusedError, missing_extra
-from version_affinity.cli.options import checked_by, middleware_options, serving_options
+from version_affinity.cli.options import checked_by, serving_options
 from version_affinity.cli.specs import Spec, deployment_of, parse_directory_spec, parse_spec
 from version_affinity.cli.terminal.output import emit_line, say, say_rows, styled
 from version_affinity.cli.terminal.text import shares
@@ -33,7 +32,7 @@ from version_affinity.rollout.version import Version
 from version_affinity.wire import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from _typeshed import OptExcInfo
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -41,12 +40,7 @@ if TYPE_CHECKING:
     from version_affinity.decision.keys import KeySource
     from version_affinity.deployment import Deployment
 
-_THREADS: Final = 8
-_BACKLOG: Final = 128
-_ANYWHERE: Final = ("0.0.0.0", "::")  # noqa: S104 - the user's choice
 _COLOURS: Final = {"2": "good", "3": "strong", "4": "warning", "5": "bad"}
-_REASON_WIDTH: Final = 34
-_ID_WIDTH: Final = 8
 
 
 @command()
@@ -72,10 +66,7 @@ def serve(
     name: str,
     autorefresh: bool,
     allow_source: bool,
-    keys: tuple[KeySource, ...],
-    spa: bool,
-    app_first: tuple[str, ...],
-    prefix: str,
+    options: dict[str, Any],
     as_json: bool,
 ) -> None:
     """Serve builds or releases on this machine, by percentage, without an application. Not for production.
@@ -94,44 +85,39 @@ def serve(
         raise RefusedError(missing_extra("serve", "serve")) from None
     # A page loads more files at once than there are threads: no reason for warnings on a developer's machine.
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)
-    options = middleware_options(keys, spa=spa, app_first=app_first, prefix=prefix)
     options["allow_source"] = allow_source
-    affinity, source = _middleware(builds, name, options, autorefresh=autorefresh)
-    with _listening(host, port) as listener:
+    affinity = _middleware(builds, name, options, autorefresh=autorefresh)
+    with _listen(host, port) as listener:
         actual_port = listener.getsockname()[1]
-        shown = "localhost" if host in _ANYWHERE else f"[{host}]" if ":" in host else host
-        url = f"http://{shown}:{actual_port}{prefix.rstrip('/')}/"
+        is_anywhere = host in ("0.0.0.0", "::")  # noqa: S104 - the user's choice
+        shown = "localhost" if is_anywhere else f"[{host}]" if ":" in host else host
+        url = f"http://{shown}:{actual_port}{options['prefix'].rstrip('/')}/"
         deployment = affinity.deployment
         if as_json:
             emit_line({"url": url, "name": deployment.name, "percentages": dict(deployment.percentages)})
         else:
-            _say_banner(url, deployment, keys or (Header("Version-Key"),))
+            _say_banner(url, deployment, options.get("keys", (Header("Version-Key"),)))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # waitress warns about a socket that it did not create
-            server: Any = create_server(
-                RequestLog(affinity, as_json=as_json), sockets=[listener], threads=_THREADS, ident=None
-            )
-        with _sigterm_as_interrupt():
-            server.run()  # returns after KeyboardInterrupt, when its threads have ended
+            logged = RequestLog(affinity, as_json=as_json)
+            server: Any = create_server(logged, sockets=[listener], threads=8, ident=None)
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl+C
+        server.run()  # returns after KeyboardInterrupt, when its threads have ended
         server.close()
         for channel in list(server.active_channels.values()):
             channel.handle_close()
-    if source is not None:
-        source.close()
+    if isinstance(affinity.source, Releases):
+        affinity.source.close()
     if not as_json:
-        say()
-        say("Stopped.")
+        say("\nStopped.")
 
 
-def _middleware(
-    builds: Sequence[str], name: str, options: dict[str, Any], *, autorefresh: bool
-) -> tuple[VersionAffinity, Releases | None]:
-    """Return the middleware, and the releases that it follows."""
+def _middleware(builds: Sequence[str], name: str, options: dict[str, Any], *, autorefresh: bool) -> VersionAffinity:
     if not builds:
         target = current_target()
         # This is not a production host: deployments must not wait for versions that it lacks.
         releases = Releases(target.path, log=target.url, reports=False)
-        return VersionAffinity(None, releases, **options), releases
+        return VersionAffinity(None, releases, **options)
     directories: dict[str, str] = {}
     specs = []
     for text in builds:
@@ -142,15 +128,14 @@ def _middleware(
     versions = [
         Version(version, directories[version], percentage=share) for version, share in deployment_of(specs).items()
     ]
-    return VersionAffinity(None, versions, name=name, autorefresh=autorefresh, **options), None
+    return VersionAffinity(None, versions, name=name, autorefresh=autorefresh, **options)
 
 
-@contextmanager
-def _listening(host: str, port: int) -> Iterator[socket.socket]:
-    """Listen on a socket while the block runs."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+def _listen(host: str, port: int) -> socket.socket:
     try:
-        listener = socket.create_server((host, port), family=family, backlog=_BACKLOG)
+        return socket.create_server(
+            (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=128
+        )
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise RefusedError(
@@ -158,29 +143,12 @@ def _listening(host: str, port: int) -> Iterator[socket.socket]:
                 "for any free port",
             ) from None
         raise RefusedError(f"cannot listen at --host {host} --port {port}: {error.strerror or error}") from None
-    with listener:
-        yield listener
-
-
-@contextmanager
-def _sigterm_as_interrupt() -> Iterator[None]:
-    """Turn SIGTERM into KeyboardInterrupt while the block runs."""
-
-    def interrupt(_signal: int, _frame: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _say_banner(url: str, deployment: Deployment, keys: Iterable[KeySource]) -> None:
     """Print the URL, and commands that request one version or another."""
     say(f"{styled(deployment.name, 'strong')}: {shares(deployment.percentages)}")
-    say()
-    say(f"  {styled(url, 'strong')}")
+    say(f"\n  {styled(url, 'strong')}")
     say()
     version = list(deployment.percentages)[-1]
     rows = [[f"curl -i {url} -H 'Version-Override: {version}'", f"forces {version}"]]
@@ -200,7 +168,7 @@ class RequestLog:
         self._affinity = affinity
         self._write = emit_line if as_json else self._say_line
         # The longest reason of an ordinary request from a browser.
-        self._width = max(_REASON_WIDTH, len(f"{BUCKET} cookie:version-affinity-{affinity.deployment.name}"))
+        self._width = max(34, len(f"{BUCKET} cookie:version-affinity-{affinity.deployment.name}"))
         self._printing = threading.Lock()
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -214,10 +182,10 @@ class RequestLog:
             status: str, headers: list[tuple[str, str]], exc_info: OptExcInfo | None = None
         ) -> Callable[[bytes], object]:
             line["status"] = int(status[:3])
-            line["served"] = next((_served(value) for name, value in headers if name == TRACE), "")
-            return (
-                start_response(status, headers, exc_info) if exc_info is not None else start_response(status, headers)
-            )
+            for part in ";".join(value for name, value in headers if name == TRACE).split(";"):
+                if part.startswith("served="):  # a rescue
+                    line["served"] = part.removeprefix("served=").strip('"')
+            return start_response(status, headers, exc_info)
 
         return ClosingIterator(self._affinity(environ, start), lambda: self._finish(environ, line, began))
 
@@ -247,20 +215,13 @@ class RequestLog:
         if line["refused"]:
             why += f", refused {line['refused']}"
         status = str(line["status"])
-        longest = max(map(len, self._affinity.deployment.percentages))
+        id_width = max(8, *map(len, self._affinity.deployment.percentages))
         cells = (
             styled(line["time"][11:19], "faint"),
             styled(status, _COLOURS.get(status[0], "bad")),
-            styled(f"{line['version']:<{max(longest, _ID_WIDTH)}}", "version"),
+            styled(f"{line['version']:<{id_width}}", "version"),
             f"{why:<{self._width}}",
             styled(f"{line['milliseconds']:>7.1f} ms", "faint"),
             f"{line['method']} {printable(line['target'])}",
         )
         say("  ".join(cells))
-
-
-def _served(trace: str) -> str:
-    """Return the version of a rescue from the trace header; "" if the decided version was served."""
-    return next(
-        (part.removeprefix("served=").strip('"') for part in trace.split(";") if part.startswith("served=")), ""
-    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import click
 
@@ -19,8 +19,6 @@ from .completion import complete_version
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-
-_THEN: Final = "then"
 
 
 @command()
@@ -66,8 +64,7 @@ def simulate(specs: tuple[str, ...], start: tuple[str, ...], as_json: bool) -> N
         say(styled(f"step {number}  {shares(after)}", "strong"))
         show_movement(step, say)
     if len(moves) > 1:
-        say()
-        say(f"In total, {percent(moved)} of the users move. A user who moves twice counts twice.")
+        say(f"\nIn total, {percent(moved)} of the users move. A user who moves twice counts twice.")
         say(f"At the end, {percent(overall.moved)} of the users have another version than at the start.")
 
 
@@ -75,7 +72,7 @@ def _series(specs: Iterable[str]) -> list[dict[str, float]]:
     """Return the deployments between the words "then"."""
     parts: list[list[str]] = [[]]
     for word in specs:
-        if word.lower() == _THEN:
+        if word.lower() == "then":
             parts.append([])
         else:
             parts[-1].append(word)

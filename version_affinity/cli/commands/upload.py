@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from version_affinity.assets.rules.files import HEADERS_FILE, read_rules
+from version_affinity.assets.rules.headers import Protection
 from version_affinity.cli.context import (
     PRUNABLE,
     author,
@@ -34,13 +36,11 @@ if TYPE_CHECKING:
 
     from version_affinity.cli.preflight import NameCollision
     from version_affinity.releases.log.entries import Entry
-    from version_affinity.releases.store.directory import ReleasesDirectory
     from version_affinity.releases.store.upload import Uploaded
 
-#: The share of a new version that the output proposes.
+#: The percentage of a new version that the output proposes.
 _FIRST_SHARE: Final = 10.0
-#: The decimals of a percentage on the command line.
-_DECIMALS: Final = 3
+#: How many files of a kind the output lists.
 _SHOWN: Final = 10
 
 
@@ -82,7 +82,9 @@ def upload_command(
     entries: list[Entry] = []
     with suppress(LogError, ConfigurationError):  # the upload has succeeded, with or without the log
         entries = target.open_log().read()
-    colliding = name_collisions(releases, uploaded.id, _published(releases, entries))
+    kept = [known for known, state in version_states(releases, entries).items() if state.state != PRUNABLE]
+    colliding = name_collisions(releases, uploaded.id, sorted(published(entries, kept)))
+    protected = Protection(read_rules(str(releases.build_path(uploaded.id)), HEADERS_FILE)).sources
     if as_json:
         emit(
             {
@@ -92,25 +94,19 @@ def upload_command(
                 "linked": uploaded.linked,
                 "skipped": [{"path": plain_text(path), "reason": reason} for path, reason in uploaded.skipped],
                 "doubt": uploaded.doubt,
+                "protected": [plain_text(path) for path in protected],
                 "collisions": [{"path": path, "versions": list(others)} for path, others in colliding],
             }
         )
         return
-    _show(uploaded, colliding)
+    _show(uploaded, protected, colliding)
     if entries and uploaded.id in entries[-1].percentages:
         return
-    say()
-    say("Next, deploy it to a few users:" if entries else "Next, deploy it:")
+    say("\nNext, deploy it to a few users:" if entries else "\nNext, deploy it:")
     say(f"  {command_line(f'versions deploy {_proposal(uploaded.id, entries)}')}")
 
 
-def _published(releases: ReleasesDirectory, entries: Sequence[Entry]) -> list[str]:
-    """Return the versions that have had users and whose files are still served."""
-    kept = [version for version, state in version_states(releases, entries).items() if state.state != PRUNABLE]
-    return sorted(published(entries, kept))
-
-
-def _show(uploaded: Uploaded, colliding: Sequence[NameCollision]) -> None:
+def _show(uploaded: Uploaded, protected: Sequence[str], colliding: Sequence[NameCollision]) -> None:
     name, content = styled(uploaded.id, "version"), f"{counted(uploaded.files, 'file')}, {size(uploaded.size)}"
     warning = styled("Warning", "warning")
     if uploaded.is_new:
@@ -126,6 +122,11 @@ def _show(uploaded: Uploaded, colliding: Sequence[NameCollision]) -> None:
         say(f"{styled('Left out or without effect', 'warning')}:")
         say_rows([[shown(path), reason] for path, reason in uploaded.skipped[:_SHOWN]])
         _say_more(len(uploaded.skipped))
+    if protected:
+        say(
+            f"{warning}: Basic-Auth in _headers is not implemented, so these paths are answered with 404: "
+            f"{printable(', '.join(protected))}"
+        )
     if colliding:
         names = counted(len(colliding), "fingerprinted name")
         say(
@@ -147,7 +148,7 @@ def _proposal(version: str, entries: Sequence[Entry]) -> str:
     if not entries:
         return f"{version}@100%"
     current = entries[-1].percentages
-    largest = max(current, key=lambda other: current[other])
-    left = {other: round(share * (100 - _FIRST_SHARE) / 100, _DECIMALS) for other, share in current.items()}
+    largest = max(current, key=current.__getitem__)
+    left = {other: round(share * (100 - _FIRST_SHARE) / 100, 3) for other, share in current.items()}
     left[largest] += 100 - _FIRST_SHARE - math.fsum(left.values())  # the rounding error
     return specs({version: _FIRST_SHARE, **left})

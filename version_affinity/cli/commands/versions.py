@@ -37,7 +37,7 @@ def list_versions(as_json: bool) -> None:
       version-affinity versions list --json | jq -r '.[].id'
 
     States:
-      a percentage   the version is in the current deployment
+      a percentage   the version is in the current deployment; at 0 %, only overrides reach it
       known          it is not deployed any more; its files are still served to open pages
       can be pruned  its files are not served any more
       unknown        the log of deployments cannot be reached
