@@ -77,6 +77,24 @@ def test_a_copy_that_cannot_be_written(tmp_path: Path, caplog: pytest.LogCapture
     assert [path.name for path in tmp_path.rglob("*")] == ["directory"]
 
 
+def test_a_copy_that_cannot_be_read(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A copy that this user may not read may have more than the log, so it stays."""
+    copy = LocalCopy(tmp_path / "last-known.jsonl")
+    copy.save(history(3))
+    before = copy.path.read_bytes()
+
+    def refuse(_path: Path) -> bytes:
+        raise PermissionError(13, "Permission denied")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(type(copy.path), "read_bytes", refuse)
+        copy.save(history(1))
+    assert copy.path.read_bytes() == before
+    assert "is not written: Permission denied" in caplog.text
+
+
 def test_nobody_finds_a_part(tmp_path: Path) -> None:
     """Whoever loads while others save gets one of the whole histories."""
     copy = LocalCopy(tmp_path / "last-known.jsonl")

@@ -84,8 +84,11 @@ class LocalCopy:
         entries = [replace(entry, name=entry.name or self._name) for entry in entries]
         try:
             copied = self._read()
-        except (LogError, OSError, ValueError, RecursionError):
+        except (FileNotFoundError, LogError, ValueError, RecursionError):
             copied = []
+        except OSError as error:  # nobody knows what is in it
+            self._report("is not written", error.strerror or str(error))
+            return
         if not is_continued(copied, entries):
             if not is_continued(entries, copied):  # otherwise another worker of this host has read more
                 self._report("stays as it is", "it has deployments that the log does not have")
