@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import multiprocessing
 import os
+import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -15,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.checking.sites import PAGE, checked, loaded
+from tests.harness import write_build
 from version_affinity.checking import check_build, parsing
 from version_affinity.checking.parsing import (
     CSS,
@@ -229,6 +232,40 @@ def test_no_processes(executable: str | None, tmp_path: Path, monkeypatch: pytes
         assert [broken.path for broken in checked(tmp_path, LARGE).broken] == LARGE_BROKEN
     finally:
         multiprocessing.set_executable(sys.executable or PYTHON)
+
+
+def test_no_more_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the system has no room for another process, all files are parsed in this one."""
+    attempts: list[object] = []
+
+    def start(process: object) -> None:
+        attempts.append(process)
+        assert len(attempts) < 10
+        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(multiprocessing.process.BaseProcess, "start", start)
+    assert [broken.path for broken in checked(tmp_path, LARGE).broken] == LARGE_BROKEN
+
+
+#: A script without ``if __name__ == "__main__"``. Its first line counts how often it runs.
+SCRIPT = """
+with open("runs", "a") as runs: runs.write("x")
+from multiprocessing import current_process
+from version_affinity.assets.static import StaticAssets
+from version_affinity.checking import check_build
+{before}
+print(check_build(StaticAssets("build")).ok)
+"""
+
+
+@pytest.mark.parametrize("before", ["", "current_process()._config['daemon'] = True"])
+def test_script(before: str, tmp_path: Path) -> None:
+    """A script that calls the library runs once, and a worker of a process pool may call it, too."""
+    write_build(tmp_path / "build", LARGE)
+    (tmp_path / "script.py").write_text(SCRIPT.format(before=before))
+    run = subprocess.run([PYTHON, "script.py"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (run.stdout, run.stderr) == ("False\n", "")
+    assert (tmp_path / "runs").read_text() == "x"
 
 
 def crash_on_css(task: Task) -> Document:

@@ -15,7 +15,8 @@ import time
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple
+from types import ModuleType
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 from version_affinity.assets.loading.tree import UnservableError, read
 
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from version_affinity.assets.loading.asset import Asset
+
+_T = TypeVar("_T")
 
 HTML: Final = "HTML"
 CSS: Final = "CSS"
@@ -128,7 +131,8 @@ def parse_files(
         if progress is not None:
             progress(len(found), total)
 
-    if waiting and (costs[-1] > _SMALL or sum(costs) > _FEW) and sys.executable:
+    may_start = bool(sys.executable) and not multiprocessing.current_process().daemon  # a daemon has no children
+    if waiting and (costs[-1] > _SMALL or sum(costs) > _FEW) and may_start:
         waiting = _parse_in_processes(waiting, parse, take)
     for task in reversed(waiting):
         take(task, parse(task))
@@ -140,7 +144,10 @@ def _parse_in_processes(
 ) -> list[Task]:
     """Parse files, the last one first. Return the files that are left because no process can be started."""
     while waiting:
+        count = len(waiting)
         suspects = _parse_together(waiting, parse, take)
+        if len(waiting) == count:
+            return waiting
         while suspects:
             try:
                 document = _parse_alone(suspects[-1], parse)
@@ -161,7 +168,7 @@ def _parse_together(
         while waiting or running:
             try:
                 while waiting and len(running) < count:
-                    running[pool.submit(_parse_in_time, parse, waiting[-1], PATIENCE)] = waiting[-1]
+                    running[_submit(pool, _parse_in_time, parse, waiting[-1], PATIENCE)] = waiting[-1]
                     waiting.pop()
                 done = [(future, future.result()) for future in wait(running, return_when=FIRST_COMPLETED).done]
             except (BrokenProcessPool, OSError):
@@ -174,7 +181,7 @@ def _parse_together(
 def _parse_alone(task: Task, parse: Callable[[Task], Document]) -> Document:
     """Parse a file in a process of its own. Raises BrokenProcessPool or OSError where no process can be started."""
     with _pool(1) as pool:
-        pool.submit(int).result()
+        _submit(pool, int).result()
         start = time.monotonic()
         try:
             return pool.submit(_parse_in_time, parse, task, PATIENCE).result()
@@ -189,6 +196,16 @@ def _pool(processes: int) -> ProcessPoolExecutor:
     # Not "fork": the caller may have threads.
     spawn = multiprocessing.get_context("spawn")
     return ProcessPoolExecutor(processes, spawn, initializer=signal.signal, initargs=(signal.SIGINT, signal.SIG_DFL))
+
+
+def _submit(pool: ProcessPoolExecutor, function: Callable[..., _T], *arguments: object) -> Future[_T]:
+    """Submit a call. A process that starts for it does not run the caller's script again, as "spawn" would."""
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        return pool.submit(function, *arguments)
+    finally:
+        sys.modules["__main__"] = main
 
 
 def _parse_in_time(parse: Callable[[Task], Document], task: Task, seconds: float) -> Document:
