@@ -1,13 +1,15 @@
 """The releases directory: what makes one, and which versions are seen in it."""
 
+import errno
 import json
 import logging
+from pathlib import Path
 
 import pytest
 
 from tests.releases.uploading import releases_in, write
 from version_affinity import ConfigurationError
-from version_affinity.releases.store.directory import Release, ReleasesDirectory
+from version_affinity.releases.store.directory import PruneError, Release, ReleasesDirectory, UploadError, explained
 from version_affinity.releases.store.upload import upload
 
 
@@ -180,3 +182,13 @@ def test_linked_versions_directory(tmp_path, releases):
     upload(releases, write(tmp_path, "v1"), id="v1")
     assert (elsewhere / "v1.json").is_file()
     assert list(releases.versions()) == ["v1"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "remedy"),
+    [(UploadError, r"make room \(version-affinity prune\)"), (PruneError, "make room on the disk$")],
+)
+def test_full_disk(kind, remedy):
+    """A full disk is told with a remedy, which for a pruning is not to prune."""
+    with pytest.raises(kind, match=remedy), explained(Path("versions"), kind, "nothing is done"):
+        raise OSError(errno.ENOSPC, "No space left on device")

@@ -72,8 +72,10 @@ def explained(path: Path, kind: type[ReleasesError], outcome: str) -> Iterator[N
     except BusyError as error:
         raise kind(f"{outcome}: {error}") from None
     except OSError as error:
-        is_full = error.errno in DISK_FULL
-        remedy = "make room (version-affinity prune)" if is_full else "do it as a user who may write there"
+        if error.errno in DISK_FULL:
+            remedy = "make room on the disk" if kind is PruneError else "make room (version-affinity prune)"
+        else:
+            remedy = "do it as a user who may write there"
         raise kind(f"{outcome}, {str(path)!r} cannot be written to: {error.strerror}: {remedy}") from error
 
 
