@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SPLIT = {"v1": 80.0, "v2": 20.0}
+DEPLOYED = {"revision": 1, "percentages": {"v1": 100.0}, "created": "2026-11-24T05:00:00Z", "name": NAME}
 KEY = ("--key", "cookie:session_id", "--cookie")
 
 
@@ -161,6 +162,20 @@ def test_nothing_is_deployed(tmp_path: Path) -> None:
     assert "nothing is deployed yet" in site.run("explain", "/", code=1).stderr
     site.deploy({"v1": 100.0})
     assert "lacks (v1)" in site.run("explain", "/", code=1).stderr
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "words"),
+    [
+        ("deployments.jsonl", "damaged\n{}\n", "line 1 is not JSON"),
+        (COPY, json.dumps({**DEPLOYED, "log_id": "of-another-log"}) + "\n", "follows another log than"),
+    ],
+)
+def test_log_that_cannot_be_trusted(site: Site, file: str, content: str, words: str) -> None:
+    """This host's copy does not answer in place of a log that is damaged, or that is not the application's."""
+    (site.path / COPY).write_bytes((site.path / "deployments.jsonl").read_bytes())
+    (site.path / file).write_text(content)
+    assert words in site.run("explain", "/", code=1).stderr
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
@@ -13,11 +14,13 @@ from version_affinity.assets.build import APP
 from version_affinity.assets.loading.media import content_type, is_media
 from version_affinity.cli.application import app_option, load_affinity
 from version_affinity.cli.context import command, current_target
+from version_affinity.cli.errors import RefusedError
 from version_affinity.cli.options import serving_options
 from version_affinity.cli.terminal.output import emit, note, say, say_rows, styled
 from version_affinity.decision.keys import environ_key
 from version_affinity.decision.request import READING
 from version_affinity.middleware import VersionAffinity
+from version_affinity.releases.log.entries import LogUnavailableError
 from version_affinity.releases.releases import Releases, observing
 from version_affinity.wire import path_of, printable, unquoted, wsgi_text
 
@@ -144,6 +147,11 @@ def _affinity(app: str | None, options: dict[str, Any]) -> VersionAffinity:
     target = current_target()
     load = target.application if app is None else partial(load_affinity, app)
     if load is None:
+        log = target.open_log()
+        with suppress(LogUnavailableError):  # this host's copy answers then, never in place of a log that can be read
+            other_log = target.other_log(log, log.read())
+            if other_log:
+                raise RefusedError(other_log)
         releases = Releases(target.directory().path, log=target.url)
         with observing():
             affinity = VersionAffinity(_never_called, releases, **options)
