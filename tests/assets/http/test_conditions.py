@@ -191,10 +191,13 @@ def test_lists(tags, current):
 
 
 def test_long_field_is_bounded():
-    """A field of 64 KiB is handled like a short one."""
-    assert not if_none_match('"' * 65_535, TAG)
-    assert if_none_match('"x", ' * 13_000 + TAG, TAG)
-    assert if_match('"x", ' * 13_000 + TAG, TAG)
+    """A list of tags that is very long is not read: parsers of werkzeug before 3.1.9 take seconds for 8 KiB."""
+    assert if_none_match('"x", ' * 300 + TAG, TAG)
+    assert if_match('"x", ' * 300 + TAG, TAG)
+    for hostile in ('"x", ' * 13_000, '"' * 65_535, '"x,' * 20_000, " " * 65_535):
+        for field in (f"{hostile}{TAG}", f"{TAG}, x{hostile}x"):
+            assert not if_none_match(field, TAG)
+            assert not if_match(field, TAG)
 
 
 @pytest.mark.parametrize(

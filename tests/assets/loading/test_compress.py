@@ -234,7 +234,12 @@ def poor(sibling: Path) -> None:
     sibling.write_bytes(gzip.compress(TEXT, 0))
 
 
-@pytest.mark.parametrize("spoil", [of_another, cut, no_gzip, poor])
+def of_two_members(sibling: Path) -> None:
+    """Give a sibling the content in two members: browsers disagree on what follows the first one."""
+    sibling.write_bytes(gzip.compress(TEXT[:500]) + gzip.compress(TEXT[500:]))
+
+
+@pytest.mark.parametrize("spoil", [of_another, cut, no_gzip, poor, of_two_members])
 def test_stale(tree: Tree, spoil: Any) -> None:
     """A sibling that the loader would not use, or that is poor, is written anew."""
     root = tree({"app.js": TEXT})

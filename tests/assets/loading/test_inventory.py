@@ -24,7 +24,7 @@ from version_affinity.assets.loading.inventory import (
     inventory_lines,
     parse_inventory,
 )
-from version_affinity.assets.loading.memory import Memory
+from version_affinity.assets.loading.memory import Memory, cached_content
 from version_affinity.assets.loading.tree import DIGEST_SIZE
 
 POSIX = pytest.mark.skipif(os.name != "posix", reason="the file system has no such files")
@@ -556,6 +556,29 @@ def test_read_by_lines(tree, manifest, monkeypatch):
     assert len(parse_inventory(text).files) == len(BUILD)
     assert len(parsed) == 1 + len(BUILD) // 2
     assert max(map(len, parsed)) < len(text) / 2
+
+
+@pytest.mark.parametrize("end", [-len("\n}}\n"), None])
+def test_an_inventory_that_ends_early(tree, manifest, end):
+    """An inventory that is cut between two lines is broken: what it lacks is not a file that the build never had."""
+    scan(tree(BUILD), manifest=manifest)
+    *lines, _, _ = manifest.read_bytes().splitlines(keepends=True)
+    cut = manifest.read_bytes()[:end] if end else b"".join(lines).rstrip(b"\n")
+    with pytest.raises(inventory.BrokenError):
+        parse_inventory(cut)
+
+
+def test_bytes_of_another_file_are_not_shared(tree, manifest):
+    """If an inventory is wrong about a file, other versions with that hash do not get the file's bytes."""
+    root = tree({"a.txt": "right"})
+    scan(root, manifest=manifest)
+    times = (root / "a.txt").stat()
+    (root / "a.txt").write_text("wrong")
+    os.utime(root / "a.txt", ns=(times.st_atime_ns, times.st_mtime_ns))
+    memory = Memory(100)
+    assert cached_content(scan(root, memory=memory, manifest=manifest).assets["/a.txt"]) is None
+    right = scan(tree({"b.txt": "right"}), memory=memory).assets["/b.txt"]
+    assert right.data == b"right"
 
 
 def test_memory_is_shared_at_once(tree, manifest):

@@ -217,6 +217,12 @@ def test_fields_that_cannot_be_used(line: str, reason: str) -> None:
     assert rules.rules == (HeaderRule("/x", (("A", "1"), ("B", "2")), (), 1),)
 
 
+def test_content_type_can_be_set() -> None:
+    """The message does not say that rules cannot set it."""
+    (line,) = parse_headers("/x\n A: 1\n ! Content-Type").invalid
+    assert line.message == "rules cannot remove Content-Type: content has a type (PEP 3333)"
+
+
 def test_below_a_path_that_cannot_be_used() -> None:
     """The path is reported alone, and its fields belong to no other one."""
     rules = parse_headers("/x\n A: 1\nhttps://x.example:80/\n B: 2\n junk\n/y\n C: 3")

@@ -9,7 +9,6 @@ originals give equal siblings.
 
 from __future__ import annotations
 
-import gzip
 import os
 import stat
 import sys
@@ -233,7 +232,15 @@ def _gzip() -> Codec:
         compressor = zlib.compressobj(9, zlib.DEFLATED, 31, 9)
         return compressor.compress(data) + compressor.flush()
 
-    return Codec("gzip", encode, gzip.decompress)
+    def decode(data: bytes) -> bytes:
+        stream = zlib.decompressobj(31)
+        decoded = stream.decompress(data)
+        # Browsers disagree on what follows the first member (RFC 1952 section 2.2).
+        if not stream.eof or stream.unused_data:
+            raise ValueError("not one member")
+        return decoded
+
+    return Codec("gzip", encode, decode)
 
 
 _CODECS: Final = {"br": _brotli, "zstd": _zstandard, "gzip": _gzip}

@@ -253,7 +253,7 @@ def _read_field(line: str, rule: _OpenRule | None) -> None:
         name = line[2:].strip()
     why = PROTECTED.get(name.lower(), "")
     if not colon and name.lower() == "content-type":
-        why = "content has a type (PEP 3333)"
+        raise UnusableError("protected", f"rules cannot remove {name}: content has a type (PEP 3333)")
     _check(
         (not is_token(name), "bad_name", f"{name!r} is not the name of a field (RFC 9110 section 5.6.2)"),
         (why, "protected", f"rules cannot set or remove {name}: {why}"),
