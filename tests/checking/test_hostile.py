@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -266,6 +267,16 @@ def test_script(before: str, tmp_path: Path) -> None:
     run = subprocess.run([PYTHON, "script.py"], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (run.stdout, run.stderr) == ("False\n", "")
     assert (tmp_path / "runs").read_text() == "x"
+
+
+def test_threads(tmp_path: Path) -> None:
+    """Threads may check builds at once. Afterwards the caller's script is the main module again."""
+    main = sys.modules["__main__"]
+    tasks = tasks_of(loaded(tmp_path, LARGE))
+    with ThreadPoolExecutor(2) as threads:
+        found = list(threads.map(parse_files, [tasks] * 4))
+    assert all(one == found[0] for one in found)
+    assert sys.modules["__main__"] is main
 
 
 def crash_on_css(task: Task) -> Document:

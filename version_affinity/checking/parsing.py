@@ -11,6 +11,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
 import time
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -60,6 +61,8 @@ _MOST_PROCESSES: Final = 8
 #: Objects until the next garbage collection: a tree of a million nodes has no garbage, and collections took a quarter
 #: of the time.
 _GARBAGE: Final = 100_000
+# Held while the caller's script is hidden: two threads may check builds.
+_starting: Final = threading.Lock()
 
 
 class Task(NamedTuple):
@@ -200,12 +203,13 @@ def _pool(processes: int) -> ProcessPoolExecutor:
 
 def _submit(pool: ProcessPoolExecutor, function: Callable[..., _T], *arguments: object) -> Future[_T]:
     """Submit a call. A process that starts for it does not run the caller's script again, as "spawn" would."""
-    main = sys.modules["__main__"]
-    sys.modules["__main__"] = ModuleType("__main__")
-    try:
-        return pool.submit(function, *arguments)
-    finally:
-        sys.modules["__main__"] = main
+    with _starting:
+        main = sys.modules["__main__"]
+        sys.modules["__main__"] = ModuleType("__main__")
+        try:
+            return pool.submit(function, *arguments)
+        finally:
+            sys.modules["__main__"] = main
 
 
 def _parse_in_time(parse: Callable[[Task], Document], task: Task, seconds: float) -> Document:
