@@ -370,6 +370,17 @@ def test_stale_compressed_files_stay_stale(tmp_path, releases):
     assert (build / "a.js.br").stat().st_mtime < (build / "a.js").stat().st_mtime
 
 
+def test_compressed_files_of_shared_originals_are_used(tmp_path, releases):
+    """A compressed sibling of a file that an earlier upload had, with a later time, is used: here it is not older."""
+    for version, files in [("v1", {"a.js": 30}), ("v2", {"a.js": 10, "a.js.br": 11})]:
+        source = write_build(tmp_path / version, {"b.js": version, "a.js": "// one" * 100, "a.js.br": "br one"})
+        for name in {"a.js", "a.js.br"} - files.keys():
+            (source / name).unlink()
+        for name, hours in files.items():
+            os.utime(source / name, (1_700_000_000 + 3600 * hours,) * 2)
+        assert upload(releases, source, id=version).skipped == ()
+
+
 def test_equal_times_are_not_kept(tmp_path, releases):
     """Files of 1970 and 1980, which some tools write, get a time that tells; all others keep theirs."""
     source = write_build(tmp_path / "dist", {"a.txt": "a", "b.txt": "b", "c.txt": "c"})

@@ -23,6 +23,7 @@ from version_affinity.assets.loading.inventory import (
     parse_inventory,
 )
 from version_affinity.assets.loading.loader import Loader
+from version_affinity.assets.loading.media import ENDINGS
 from version_affinity.assets.loading.tree import DIGEST_SIZE, OPEN_FLAGS, Skipped, UnservableError, read
 from version_affinity.errors import ConfigurationError
 from version_affinity.releases.times import NEVER, format_time, parse_time, utc_now
@@ -195,7 +196,8 @@ def _place(
             _copy(file, digests[file.path], target)
             # A build tool that makes equal archives writes equal times, which would not show a change.
             if file.mtime_ns >= _TELLING_NS or file.path in stale:
-                os.utime(target, ns=(file.mtime_ns, file.mtime_ns))
+                mtime_ns = file.mtime_ns if file.path in stale else max(file.mtime_ns, _time_of_original(target))
+                os.utime(target, ns=(mtime_ns, mtime_ns))
             copies.append(target)
             done += 1
         else:
@@ -211,6 +213,20 @@ def _place(
     for directory in directories:
         sync_directory(directory)
     return len(files) - len(copies)
+
+
+def _time_of_original(file: Path) -> int:
+    """Return when the original of a compressed file was modified, 0 for any other file.
+
+    An original that is shared has the time of an earlier upload, perhaps a later time than in this build. A compressed
+    file that is older than its original is not used.
+    """
+    if not file.name.endswith(ENDINGS):
+        return 0
+    try:
+        return file.with_name(file.stem).stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0
 
 
 def _find_shared(releases: ReleasesDirectory, wanted: Collection[tuple[int, bytes]]) -> dict[tuple[int, bytes], str]:
