@@ -111,7 +111,8 @@ def _tags(field: str) -> ETags:
     # Imported here: werkzeug takes 0.1 s to import, and few clients send anything but one tag, which needs no parser.
     from werkzeug.http import parse_etags  # noqa: PLC0415
 
-    return parse_etags(field if len(field) <= _LONGEST_LIST else "")
+    # Without the blanks around it, which werkzeug before 3.1.9 takes for parts of tags.
+    return parse_etags(field.strip(" \t") if len(field) <= _LONGEST_LIST else "")
 
 
 def _seconds(field: str) -> int | None:
