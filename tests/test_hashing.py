@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import log
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -113,6 +115,19 @@ def test_tie(monkeypatch: pytest.MonkeyPatch, one: str, other: str) -> None:
     monkeypatch.setattr(hashing, "words", lambda _data: (1 << 63, 0))
     assert assigner("app", {other: 50, one: 50})(b"key") == one
     assert assigner("app", {one: 50, other: 50})(b"key") == one
+
+
+@given(
+    word=st.integers(0, (1 << 52) - 2) | st.integers(0, 200).map(lambda below: (1 << 52) - 2 - below),
+    weight=st.floats(1e-3, 100.0),
+)
+@example(word=1 << 51, weight=50.0)
+@example(word=(1 << 51) - 1, weight=100 / 3)
+@example(word=0, weight=10.0)
+def test_words_order_like_scores(word: int, weight: float) -> None:
+    """Two words that differ by one have different scores, so equal percentages may compare the words themselves."""
+    lower, upper = (-log((number + 0.5) / 2**52) / weight for number in (word, word + 1))
+    assert upper < lower
 
 
 @pytest.mark.parametrize("weights", [HALVES, CANARY])

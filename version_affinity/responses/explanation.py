@@ -36,10 +36,10 @@ class Explanation:
             "not allowed", "allowed methods" (to OPTIONS), "preflight", "wrapped application", "application of the
             version" or "served by name".
         served: The version that the answer is from; "" for the wrapped application.
-        bucket: The bucket by which was decided, "" for none. A bucket that was drawn for a request that is being
-            answered is not known any more.
-        scores: By version id, ``-ln(u) / percentage`` of the key or bucket by which was decided: the smallest wins.
-            Empty if neither decided.
+        bucket: The bucket that decided, "" for none. If one was drawn for a request that is now being answered, it is
+            not known any more.
+        scores: By version id, ``-ln(u) / percentage`` of the key or bucket that decided: the smallest wins. Empty if
+            neither decided.
     """
 
     decision: Decision
