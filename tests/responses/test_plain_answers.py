@@ -201,3 +201,21 @@ def test_types(tmp_path: Path, name: str, expected: str) -> None:
     """Types of the web beyond pages and their images are known."""
     write_build(tmp_path, {name: "x"})
     assert client(StaticAssets(tmp_path)).get(f"/{name}").headers["Content-Type"] == expected
+
+
+def test_other_method_of_another_versions_file(tmp_path: Path) -> None:
+    """A file that is served by name allows GET, also while a staged version has other bytes at another name."""
+    collision = "assets/chunk-C0liD3sX.js"
+    versions = [
+        Version(
+            version, write_build(tmp_path / version, {f"assets/main-{name}.js": version, collision: content}), share
+        )
+        for version, name, content, share in (
+            ("v1", "BX4CeNGa", "same", 100),
+            ("v2", "Qz81xKpL", "same", 0),
+            ("v3", "Wc5vN8bM", "other", 0),
+        )
+    ]
+    for path in ("/assets/main-BX4CeNGa.js", "/assets/main-Qz81xKpL.js", f"/{collision}"):
+        response = client(VersionAffinity(None, versions)).post(path)
+        assert (response.status_code, response.headers["Allow"]) == (405, "GET, HEAD, OPTIONS"), path
