@@ -21,7 +21,7 @@ from version_affinity.releases.follow import threads
 from version_affinity.releases.follow.threads import resume_all
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
 pytestmark = [
@@ -162,11 +162,20 @@ def test_a_fork_does_not_wait_for_a_load(site: Site, monkeypatch: pytest.MonkeyP
 
 def test_a_lock_that_a_thread_holds_at_the_fork(tmp_path: Path) -> None:
     """The child's requests do not wait for a thread that it does not have."""
-    memory = Memory(100)
+    memory, held, end = Memory(100), threading.Event(), threading.Event()
 
-    def digests() -> Iterator[bytes]:
-        check(forked(lambda: memory.keep(b"digest", b"data")))
-        yield from ()
+    class Slow:
+        """A file whose memory is read with the lock held."""
 
-    memory.release(digests())  # which reads them with its lock held
+        @property
+        def memory(self) -> None:
+            held.set()
+            end.wait(LONG)
+
+    thread = threading.Thread(target=memory.forget, args=([Slow()],))
+    thread.start()
+    assert held.wait(LONG)
+    check(forked(lambda: memory.keep(b"digest", b"data")))
+    end.set()
+    thread.join()
     assert memory.used == 0
