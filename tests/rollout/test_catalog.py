@@ -11,6 +11,7 @@ import pytest
 from tests.builds import COLLISION, DIFFERING, ENTRY, EQUAL, OWN, SHARED, write_builds
 from tests.harness import write_build
 from version_affinity import StaticAssets
+from version_affinity.assets.build import Build
 from version_affinity.counters import Tally
 from version_affinity.rollout.catalog import IN_ALL_VERSIONS, Catalog, report
 
@@ -168,6 +169,19 @@ def test_rescues(rescuing: dict[str, StaticAssets], path: str, staged: set[str],
     """A file that is no HTML rescues when all that have it, staged versions excepted, agree on its bytes."""
     known = catalog(rescuing, staged)
     assert known.rescues.get(path) == rescuer
+
+
+def test_equal_rules_are_tried_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """20 versions with the same rules cost a request that reaches the application what one does."""
+    for number in range(20):
+        write_build(tmp_path / f"v{number}", {"app.html": "<h1>page</h1>", "_redirects": "/shop/* /app 200"})
+    known = catalog({f"v{number}": StaticAssets(tmp_path / f"v{number}") for number in range(20)})
+    asked = []
+    find = Build.find
+    monkeypatch.setattr(Build, "find", lambda self, *request: asked.append(self) or find(self, *request))
+    fetch = {"HTTP_SEC_FETCH_MODE": "cors", "HTTP_SEC_FETCH_DEST": "empty"}
+    assert not known.is_answered_elsewhere("/shop/cart", fetch)
+    assert len(asked) == 1
 
 
 def test_prefix(assets: dict[str, StaticAssets]) -> None:

@@ -31,11 +31,11 @@ from .rules.files import (
     stamps,
 )
 from .rules.headers import HeaderRules, Protection, parse_headers
-from .rules.redirects import Redirected, RedirectRules, Rewritten, parse_redirects
+from .rules.redirects import REWRITE, Redirected, RedirectRules, Rewritten, parse_redirects
 from .sending import ALL_METHODS, ALLOW_ALL_ORIGINS, preflight_headers
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterator
+    from collections.abc import Container, Hashable, Iterator
 
     from _typeshed.wsgi import WSGIEnvironment
 
@@ -205,6 +205,19 @@ class Build:
             if not _is_page(shown) or (wants_document(path, environ, has_app=False) and not looks_like_asset(path)):
                 return shown
         return self.routes.get(path)
+
+    def redirect_key(self) -> Hashable:
+        """Return a value that is equal for builds whose ``_redirects`` claim the same requests.
+
+        The rules are the same then, and so is which rewrites show a page: a page is not shown to all requests.
+        """
+        rules = self.redirects
+        if rules is None:
+            return None
+        shown = [self.routes.get(path) for _, path in rules.shown()]
+        if sum(rule.status == REWRITE for rule in rules.rules) > len(shown):
+            return self.index.directory  # the request says which file is shown
+        return rules.rules, tuple(at is not None and (not isinstance(at, Asset) or at.is_html) for at in shown)
 
     def _ruled(self, path: str, environ: WSGIEnvironment) -> Redirected | Rewritten | None:
         """Return what the rules of ``_redirects`` say of a path."""

@@ -10,6 +10,7 @@ import errno
 from io import FileIO
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+from .http.conditions import READING
 from .http.ranges import Span
 from .http.response import ACCEPT_ENCODING, CONDITIONAL, OK, Parts, text_response
 from .loading.asset import Representation
@@ -40,8 +41,6 @@ VARY_ENCODING: Final = ("Vary", "Accept-Encoding")
 #: Lets pages of other origins use a file (WHATWG Fetch).
 ALLOW_ALL_ORIGINS: Final = ("Access-Control-Allow-Origin", "*")
 
-#: The methods that a file answers with itself.
-READS: Final = ("GET", "HEAD")
 _PREFLIGHT: Final = (
     ("Access-Control-Allow-Methods", "GET, HEAD"),
     ("Access-Control-Allow-Headers", "*"),
@@ -145,7 +144,7 @@ def preflight_headers(
     ``kept`` and ``changes`` are those of the file's own answers (``Prepared``).
     """
     asked = environ.get("HTTP_ACCESS_CONTROL_REQUEST_METHOD")
-    if asked not in READS or environ["REQUEST_METHOD"] != "OPTIONS" or ALLOW_ALL_ORIGINS not in kept:
+    if asked not in READING or environ["REQUEST_METHOD"] != "OPTIONS" or ALLOW_ALL_ORIGINS not in kept:
         return None
     headers = [ALLOW_ALL_ORIGINS] if changes is None else changes.applied_to([ALLOW_ALL_ORIGINS])
     allowed = [header for header in headers if header[0].lower() == "access-control-allow-origin"]

@@ -22,6 +22,7 @@ from version_affinity.errors import ConfigurationError
 from version_affinity.wire import path_of, wsgi_text
 
 from .build import APP, DOCUMENT, NO_FILE, REDIRECT, Build, Found
+from .http.conditions import READING
 from .http.response import NO_STORE, REVALIDATE, Parts, Response, respond, text_headers
 from .loading.asset import Asset
 from .loading.ignore import DEFAULT_IGNORE
@@ -35,7 +36,6 @@ from .sending import (
     LOST,
     NO_CONTENT,
     NOT_FOUND,
-    READS,
     VARY_ENCODING,
     changed,
     is_of_server,
@@ -178,7 +178,7 @@ class StaticAssets:
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request (PEP 3333)."""
         path = environ.get("PATH_INFO") or path_of(environ)
-        reading = environ["REQUEST_METHOD"] in READS
+        reading = environ["REQUEST_METHOD"] in READING
         mount = self._mount
         is_inside = not mount or path == mount or path.startswith(self.prefix)
         sent: Sent | None = None

@@ -163,18 +163,15 @@ class Decider:
             asked = asked or key in environ
         if asked and (forced := self._override(request)) is not None:
             return forced
-        # As ``decide_without_override``, which would be another call on each request.
+        return self.decide_without_override(request)
+
+    def decide_without_override(self, request: Request) -> Decision:
+        """Return the version that a request would get without an override. May draw a bucket into ``request``."""
         for step in self._steps[request.kind]:
             decision = step(self, request)
             if decision is not None:
                 return decision if not request.refused else decision._replace(refused=request.refused)
         raise AssertionError("the last step of every order applies")
-
-    def decide_without_override(self, request: Request) -> Decision:
-        """Return the version that a request would get without an override. May draw a bucket into ``request``."""
-        decisions = (step(self, request) for step in self._steps[request.kind])
-        decision = next(decision for decision in decisions if decision is not None)
-        return decision._replace(refused=request.refused)
 
     def explain(self, request: Request, made: Decision | None = None) -> tuple[Decision, tuple[Step, ...]]:
         """Return the decision with every step on the way to it.

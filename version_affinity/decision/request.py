@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias, get_args
 
 from version_affinity.app_first import compile_patterns
+from version_affinity.assets.http.conditions import READING
 from version_affinity.assets.http.negotiation import is_framed_by_other_site, is_shown_in_tab
 from version_affinity.wire import unquoted
 
@@ -52,8 +53,6 @@ SHOWING: Final = frozenset(KINDS) - {OTHER}
 _OTHER_ORIGINS: Final = frozenset(("cross-site", "same-site"))
 
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})  # RFC 9110 section 9.2.1
-#: The methods that a file answers itself.
-READING: Final = frozenset({"GET", "HEAD"})
 
 #: The version files that frameworks poll, below the prefix.
 UNPINNED: Final = (

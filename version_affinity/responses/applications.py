@@ -5,7 +5,8 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from version_affinity.decision.request import READING, SHOWING, Request, is_for_html
+from version_affinity.assets.http.conditions import READING
+from version_affinity.decision.request import SHOWING, Request, is_for_html
 from version_affinity.rollout.state import EXCHANGE
 
 from .route import VERSION_APP

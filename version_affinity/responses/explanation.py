@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from version_affinity.assets.http.conditions import READING
 from version_affinity.decision.decider import BUCKET, MINTED
-from version_affinity.decision.request import READING
 from version_affinity.wire import path_of
 
 from .applications import Exchange

@@ -10,11 +10,12 @@ import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
+from version_affinity.assets.http.conditions import READING
 from version_affinity.assets.rules.changes import CACHING, is_targeted, joined_vary, negotiated, without
 from version_affinity.counters import LimitedLog
 from version_affinity.decision.cookies import draw_bucket
 from version_affinity.decision.decider import ONLY, OVERRIDE
-from version_affinity.decision.request import FRAME, KINDS, READING, STAMPED
+from version_affinity.decision.request import FRAME, KINDS, STAMPED
 
 from .headers import PRIVATE, PRIVATE_NO_STORE, HeadersByDecision, retraced
 

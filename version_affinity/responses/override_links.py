@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import unquote
 
 from version_affinity.assets.build import NO_FILE, REDIRECT
+from version_affinity.assets.http.conditions import READING
 from version_affinity.assets.sending import NOT_FOUND, text_answer
 from version_affinity.decision.decider import OVERRIDE, Decision, Step
 from version_affinity.decision.overrides import MAX_LENGTH, Refused, checked, sign_override
-from version_affinity.decision.request import OTHER, PAGE, READING
+from version_affinity.decision.request import OTHER, PAGE
 from version_affinity.errors import ConfigurationError
 from version_affinity.wire import path_of, quoted_path, requoted_path, requoted_query, wsgi_text
 

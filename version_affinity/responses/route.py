@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from version_affinity.assets.build import APP, FILE, NO_FILE, REDIRECT, Found
+from version_affinity.assets.http.conditions import READING
 from version_affinity.assets.loading.asset import Asset
 from version_affinity.assets.sending import ALL_METHODS, is_of_server
-from version_affinity.decision.request import READING
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,7 +7,7 @@ import os
 from typing import TYPE_CHECKING, Final
 
 from version_affinity.assets.build import DOCUMENT, MISSING, NO_FILE
-from version_affinity.assets.http.conditions import NOT_MODIFIED
+from version_affinity.assets.http.conditions import NOT_MODIFIED, READING
 from version_affinity.assets.http.response import OK, REVALIDATE, Parts, Response, respond
 from version_affinity.assets.loading.asset import ETAG, Asset
 from version_affinity.assets.routing import Redirect
@@ -27,7 +27,7 @@ from version_affinity.assets.sending import (
 )
 from version_affinity.assets.static import redirected
 from version_affinity.counters import LimitedLog
-from version_affinity.decision.request import OTHER, READING, SERVICE_WORKER, Request, is_script_request
+from version_affinity.decision.request import OTHER, SERVICE_WORKER, Request, is_script_request
 
 from .finish import is_page
 from .headers import retraced, trace
@@ -109,11 +109,7 @@ class FileServer:
             headers = decided.missing
         elif what == DOCUMENT:  # at the same URL, other requests may get another answer
             headers = decided.document_variants if asset.variants else decided.document
-        elif (
-            stamp is None
-            and path in state.catalog.same_everywhere
-            and not (state.catalog.with_redirects and state.catalog.has_redirect(path))
-        ):
+        elif stamp is None and path in state.catalog.same_everywhere and not state.catalog.has_redirect(path):
             headers = decided.shared_variants if asset.variants else decided.shared
         else:
             headers = decided.private_variants if asset.variants else decided.private

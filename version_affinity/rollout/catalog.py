@@ -189,8 +189,8 @@ class Catalog:
         some = {path for path, answers in answering.items() if answers < len(self.bits) and path not in by_name}
         # The mount without its slash redirects to its page.
         self.app_in_some_versions = frozenset(some | {""} if "/" in some else some)
-        self._redirecting = [build for build in builds if build.redirects is not None] if len(self.bits) > 1 else []
-        rules = [rule for build in self._redirecting if build.redirects for rule in build.redirects.rules]
+        self._redirecting = {build.redirect_key(): build for build in builds if build.redirects and len(self.bits) > 1}
+        rules = [rule for build in self._redirecting.values() if build.redirects for rule in build.redirects.rules]
         once = {(rule.source, rule.target): rule for rule in rules}
         self.with_redirects = RedirectRules(once.values()) if once else None
         # An application as a version answers at every path, a single-page application every page.
@@ -292,7 +292,8 @@ class Catalog:
             path = merge_slashes(path)
         if path in self.app_in_some_versions or self._app_anywhere:
             return True
-        return self.has_redirect(path) and any(build.find(path, environ) is not None for build in self._redirecting)
+        asked = self._redirecting.values() if self.has_redirect(path) else ()
+        return any(build.find(path, environ) is not None for build in asked)
 
     def has_redirect(self, path: str) -> bool:
         """Return whether a rule in the ``_redirects`` of any version matches a path."""
@@ -373,7 +374,7 @@ def have_equal_rules(builds: Iterable[Build]) -> bool:
 
 
 def _have_equal_bytes(copies: Collection[Asset]) -> bool:
-    return len(copies) == 1 or len({asset.digest for asset in copies}) == 1
+    return len({asset.digest for asset in copies}) == 1
 
 
 def _all_equal(values: Iterable[object]) -> bool:
@@ -391,10 +392,9 @@ def report(catalog: Catalog, before: Catalog | None = None) -> None:
         "%d fingerprinted files have different header fields in the _headers of known versions. A shared cache gives "
         "one answer to everybody, so the newest version with a share decides: %s"
     )
-    new_collisions, new_conflicts = catalog.collisions, catalog.conflicting_headers
-    if before is not None:
-        new_collisions, new_conflicts = new_collisions - before.collisions, new_conflicts - before.conflicting_headers
-    for message, new in ((collisions, new_collisions), (conflicts, new_conflicts)):
-        if new:
+    found = (collisions, catalog.collisions), (conflicts, catalog.conflicting_headers)
+    reported = (set[str](), set[str]()) if before is None else (before.collisions, before.conflicting_headers)
+    for (message, paths), known in zip(found, reported, strict=True):
+        if new := paths - known:
             listed = ", ".join(map(repr, nsmallest(_REPORTED, new)))
             logger.warning(message, len(new), f"{listed} ..." if len(new) > _REPORTED else listed)

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 NOT_MODIFIED: Final = "304 Not Modified"
 FAILED: Final = "412 Precondition Failed"
 
-_READS: Final = ("GET", "HEAD")
+#: The methods that a file answers itself.
+READING: Final = frozenset({"GET", "HEAD"})
 # What servers in front add to the tag of an answer that they compress: Apache, Jetty.
 _CODED: Final = re.compile(r"(?:--?gzip|;gzip|-br)\Z")
 _LONGEST_DATE: Final = len("Wednesday, 06-Nov-94 08:49:37 GMT")
@@ -55,9 +56,11 @@ def evaluate(method: str, field: Callable[[str], str | None], etag: str, modifie
     known = field("HTTP_IF_NONE_MATCH")
     if known is not None:
         if if_none_match(known, etag):
-            return NOT_MODIFIED if method in _READS else FAILED
+            return NOT_MODIFIED if method in READING else FAILED
     elif (
-        modified is not None and method in _READS and _changed_since(field("HTTP_IF_MODIFIED_SINCE"), modified) is False
+        modified is not None
+        and method in READING
+        and _changed_since(field("HTTP_IF_MODIFIED_SINCE"), modified) is False
     ):
         return NOT_MODIFIED
     return None

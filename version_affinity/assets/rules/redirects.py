@@ -46,8 +46,9 @@ MAX_STATIC: Final = 2000
 #: How many rules with placeholders are used; reading ends at the first further rule.
 MAX_DYNAMIC: Final = 100
 _MAX_PATH: Final = 2000  # characters of a path; a longer one is an attack, not a link
-_REWRITE: Final = 200
-_STATUSES: Final = {"200": _REWRITE, "301": 301, "302": 302, "303": 303, "307": 307, "308": 308}
+#: The status of a rule that shows a file at another path.
+REWRITE: Final = 200
+_STATUSES: Final = {"200": REWRITE, "301": 301, "302": 302, "303": 303, "307": 307, "308": 308}
 _AUTHORITY: Final = re.compile(r"(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?")
 
 
@@ -86,7 +87,7 @@ class RedirectRules:
     def __init__(self, rules: Iterable[RedirectRule], invalid: Iterable[InvalidLine] = ()) -> None:
         self.rules: Final = tuple(sorted(rules, key=attrgetter("line")))
         self.invalid: Final = tuple(invalid)
-        self.rewrites: Final = any(rule.status == _REWRITE for rule in self.rules)
+        self.rewrites: Final = any(rule.status == REWRITE for rule in self.rules)
         compiled = list(map(_Compiled, self.rules))
         self.idle: Final = tuple(InvalidLine(rule.line, "never_matches", rule.fault) for rule in compiled if rule.fault)
         self._compiled: Final = tuple(rule for rule in compiled if not rule.fault)
@@ -156,7 +157,7 @@ class _Compiled:
         elif not self.is_constant:
             path = merge_slashes(path)  # "/:splat" must not become "//evil.example"
         path = without_dots(path)
-        if self._status == _REWRITE:
+        if self._status == REWRITE:
             return Rewritten(unquoted(path))
         if not origin:
             below = mount.strip("/")
@@ -223,6 +224,6 @@ def _read(line: int, text: str, html_handling: str, rules: Mapping[str, Redirect
         raise UnusableError("infinite_loop", f"{target_text!r} redirects to {given!r} on the platforms; {advice}")
     if source in rules:
         raise UnusableError("duplicate_from", f"line {rules[source].line} has a rule for {source!r} already")
-    if status == _REWRITE and target.host:
+    if status == REWRITE and target.host:
         raise UnusableError("proxy_absolute_to", f"status 200 shows a path of this build, not {target_text!r}")
     return RedirectRule(source, str(target), status, line)

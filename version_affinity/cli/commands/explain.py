@@ -11,6 +11,7 @@ import click
 
 from version_affinity.app_first import compile_patterns
 from version_affinity.assets.build import APP
+from version_affinity.assets.http.conditions import READING
 from version_affinity.assets.loading.media import content_type, is_media
 from version_affinity.cli.application import app_option, load_affinity
 from version_affinity.cli.context import command, current_target
@@ -18,7 +19,6 @@ from version_affinity.cli.errors import RefusedError
 from version_affinity.cli.options import serving_options
 from version_affinity.cli.terminal.output import emit, note, say, say_rows, styled
 from version_affinity.decision.keys import environ_key
-from version_affinity.decision.request import READING
 from version_affinity.middleware import VersionAffinity
 from version_affinity.releases.log.entries import LogUnavailableError
 from version_affinity.releases.releases import Releases, observing
