@@ -6,7 +6,6 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from .app_first import compile_patterns, listed_rules
-from .assets.build import MISSING
 from .assets.http.response import OK
 from .assets.loading.ignore import DEFAULT_IGNORE
 from .assets.loading.memory import Memory
@@ -221,8 +220,6 @@ class VersionAffinity(TemplateFunctions):
         # 5. Send it, and finish: caching headers, Vary, trace, cookie.
         if found[0] in APPLICATIONS:
             return self._applications.call(state, exchange, decided, found, start_response)
-        if found[0] == MISSING and (body := self._arrived(state, exchange, path, start_response)) is not None:
-            return body
         return self._files.serve(state, exchange, decided, found, start_response)
 
     def _by_name(
@@ -246,17 +243,6 @@ class VersionAffinity(TemplateFunctions):
         """Count an override that was refused, and remove the cookie of a link that is not valid any more."""
         self._counters.refused[decision.refused].advance()
         return start_response if self._links is None else self._links.clearing(exchange, start_response)
-
-    def _arrived(
-        self, state: State, exchange: Exchange, path: str, start_response: StartResponse
-    ) -> Iterable[bytes] | None:
-        """Look for versions that were uploaded a moment ago; send the fingerprinted file if one of them has it."""
-        if self._source is None:
-            return None
-        self._source.look()
-        after, environ = self._rollout.state, exchange.environ
-        named = None if after is state else after.catalog.named_file(path, environ[VERSION])
-        return None if named is None else self._by_name(after, named, environ, start_response)
 
     # What changes while the application runs.
 

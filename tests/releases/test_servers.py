@@ -101,20 +101,13 @@ def test_every_worker_follows(server: tuple[Server, int], site: Site) -> None:
     site.upload("v2")
     until(lambda: all("v2" in told["versions"] for told in workers(*server).values()))
     assert running_server.ask(ENTRY["v2"], SCRIPT).status == 200
+    assert running_server.ask("/assets/index-AAAAAAAA.js", SCRIPT).status == 404
     for revision, shares in ((2, V2), (3, V1)):
         site.deploy(shares)
         until(lambda: {told["serving"] for told in workers(*server).values()} == {revision})  # noqa: B023
         pages = {running_server.ask("/", NAVIGATION).body[-2:].decode() for _ in range(4 * number)}
         assert pages == shares.keys()
     assert {told["error"] for told in workers(*server).values()} == {""}
-
-
-def test_a_miss_looks_under_every_server(server: tuple[Server, int], site: Site) -> None:
-    """A file that was uploaded a moment ago is there for whoever asks first."""
-    running_server, _ = server
-    site.upload("v2")
-    assert running_server.ask(ENTRY["v2"], SCRIPT).status == 200
-    assert running_server.ask("/assets/index-AAAAAAAA.js", SCRIPT).status == 404
 
 
 def test_uwsgi_without_threads_says_so(site: Site, tmp_path: Path) -> None:

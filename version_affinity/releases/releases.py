@@ -160,11 +160,6 @@ class Releases:
         assert self.follower is not None  # noqa: S101 - it was loaded
         self.follower.follow(take)
 
-    def look(self) -> None:
-        """Check for an upload now; see ``version_affinity.rollout.version.Source``."""
-        if self.follower is not None:
-            self.follower.ask()
-
     def refusal(self, method: str) -> ConfigurationError:
         """Return the error for a method of ``VersionAffinity`` that cannot be used with ``Releases``."""
         path = self._directory.path if self._directory is not None else self._path

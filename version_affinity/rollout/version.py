@@ -108,8 +108,5 @@ class Source(Protocol):
     def follow(self, take: Callable[[Snapshot], None]) -> None:
         """Hand over a snapshot whenever something has changed, in a thread. ``take`` is a method, held weakly."""
 
-    def look(self) -> None:
-        """Look for a new version, for a request that misses a fingerprinted file. Returns after moments at most."""
-
     def refusal(self, method: str) -> ConfigurationError:
         """Return the error for ``deploy``, ``add`` or ``retire``, which a source replaces."""

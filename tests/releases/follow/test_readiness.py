@@ -64,7 +64,22 @@ def test_a_version_with_its_first_share(clock: Callable[[float], None]) -> None:
     assert not readiness.is_due()
 
 
-@pytest.mark.parametrize(("seconds", "wait"), [(0.0, 0.5), (0.1, 0.7), (2.0, 4.5), (60.0, 10.0)])
+def test_workers_that_look_seldom(clock: Callable[[float], None]) -> None:
+    """A version waits for two looks of the others, however long that takes: until then they lack its files."""
+    readiness = Readiness(60.0)
+    readiness.begin(spread={"v1"}, ready={"v1"})
+    loadings = {"v2": Loading(1000.5, 0.5)}
+    clock(0.5)
+    assert readiness.ready({"v1", "v2"}, loadings) == {"v1"}
+    clock(120.5)
+    assert readiness.ready({"v1", "v2"}, loadings) == {"v1"}
+    assert not readiness.has_spread("v2", loadings)
+    clock(0.6)
+    assert readiness.ready({"v1", "v2"}, loadings) == {"v1", "v2"}
+    assert readiness.has_spread("v2", loadings)
+
+
+@pytest.mark.parametrize(("seconds", "wait"), [(0.0, 0.5), (0.1, 0.7), (2.0, 4.5), (60.0, 10.5)])
 def test_a_version_that_takes_long_to_load(clock: Callable[[float], None], seconds: float, wait: float) -> None:
     """The others may take longer than this process did: it waits twice as long again, but not for ever."""
     readiness = Readiness(INTERVAL)

@@ -29,7 +29,7 @@ from version_affinity.rollout.version import Snapshot
 from .loaded import KnownVersions
 from .readiness import Readiness
 from .reading import effective_deployment, missing_versions, published
-from .threads import LOOK_PATIENCE, STOP_TIMEOUT, BackgroundCall, LookingThread
+from .threads import STOP_TIMEOUT, BackgroundCall, LookingThread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -44,6 +44,8 @@ logger = logging.getLogger("version_affinity")
 
 #: Seconds that a process waits at its start, at most, until a version with its first share may get traffic.
 START_PATIENCE: Final = 2.0
+#: Seconds that a look waits for the log at most: a log that hangs delays neither uploads nor the end of the process.
+LOG_PATIENCE: Final = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +95,6 @@ class Follower(LookingThread):
         # The deployments, as of the last look at them.
         self._seen: tuple[Entry, ...] = ()
         self._missing: tuple[str, ...] = ()
-        self._is_unfinished = False
         self._served: Snapshot | None = None
         self._take: WeakMethod[Callable[[Snapshot], None]] | None = None
 
@@ -173,18 +174,16 @@ class Follower(LookingThread):
 
     def look(self) -> None:
         """Look once at everything, and hand over what has changed."""
-        if self._known.refresh() or self._loaded.is_due() or self._is_unfinished:
-            self._is_unfinished = False
+        if self._known.refresh() or self._loaded.is_due() or self.is_unfinished:
+            self.is_unfinished = False
             self._update()
-        self.done_early()  # requests wait for files, and not for the log
         if self._look_at_log():
             self._known.refresh()
             self._update()
 
     def _look_at_log(self) -> bool:
         """Read the log, and hand over what can be served of it at once. Return whether there was anything new."""
-        # A long interval would keep a request waiting that asks for a look meanwhile.
-        self.reader.poll(min(self.interval, LOOK_PATIENCE), before=self._report)
+        self.reader.poll(min(self.interval, LOG_PATIENCE), before=self._report)
         is_new = self._is_log_new()
         if (is_new or self.readiness.is_due(self.reader.known_to_all)) and not self._is_loading():
             self._hand_over()
@@ -279,12 +278,6 @@ class Follower(LookingThread):
     def is_needed(self) -> bool:
         """Return whether the middleware still exists, and has not been closed."""
         return self._take is not None and self._take() is not None
-
-    def restarted(self, *, is_forked: bool, was_busy: bool) -> None:
-        """Repeat a look that a fork has interrupted, and forget a reading of the parent."""
-        if is_forked:
-            self.reader.forget_call()
-        self._is_unfinished = self._is_unfinished or was_busy
 
     def disconnect(self) -> None:
         """Wait for the log, and close it."""

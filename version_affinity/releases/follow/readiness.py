@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from .reading import LogReader
 
-#: Seconds that a version waits for other workers at most.
+#: Seconds that a version waits at most because it took long to load.
 _LONGEST: Final = 10.0
 # After this time, other workers have noticed and loaded a version. Their clocks may differ a little.
 _NOTICED: Final = timedelta(minutes=1)
@@ -42,7 +42,7 @@ class Readiness:
 
     def __init__(self, interval: float) -> None:
         # One look of each other worker, and one more for a busy machine.
-        self.pause = min(2 * interval, _LONGEST)
+        self.pause = 2 * interval
         self._started = -math.inf
         # The versions that the other workers had loaded when this process started.
         self._spread: frozenset[str] = frozenset()
@@ -110,4 +110,4 @@ class Readiness:
         loading = loadings.get(version)
         if loading is None or (version in self._spread and loading.done <= self._started):
             return 0.0
-        return loading.done + min(self.pause + 2 * loading.seconds, _LONGEST)
+        return loading.done + self.pause + min(2 * loading.seconds, _LONGEST)

@@ -145,10 +145,6 @@ class LogReader:
             self._recovered = time.monotonic()
         self._is_late = since >= _LATE
 
-    def forget_call(self) -> None:
-        """Forget a reading that is going on in the parent of this process."""
-        self._call = None
-
     def disconnect(self, seconds: float = 0.0) -> None:
         """Wait some seconds for the end of a reading, and close the log."""
         if self._call is not None:

@@ -7,7 +7,6 @@ would never be released. A busy thread, which may wait for the network, goes on 
 from __future__ import annotations
 
 import logging
-import math
 import os
 import signal
 import sys
@@ -26,8 +25,6 @@ from version_affinity.rollout.background import is_green, pool
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-#: Seconds that a request waits for a look at most.
-LOOK_PATIENCE: Final = 0.25
 #: Seconds that a stop waits for the thread, which may be loading a large version.
 STOP_TIMEOUT: Final = 10.0
 # What uWSGI calls in a new process.
@@ -35,40 +32,24 @@ _HOOK: Final = "post_fork_hook"
 
 
 class Looks:
-    """When a thread looks: once per interval, and once more when a request asks."""
+    """When a thread looks: once per interval, until the looks end."""
 
-    def __init__(self, interval: float, first: float | None = None) -> None:
+    def __init__(self, interval: float, first: float) -> None:
         self._interval = interval
         self._condition = threading.Condition()
-        self._due = time.monotonic() + (interval if first is None else first)
+        self._due = time.monotonic() + first
         self._ending = False
         self._is_idle = True
-        self._is_looking = False
-        self._ended = 0  # looks
-        self._asked = -math.inf
-        # The number of the look that requests wait for.
-        self.wanted = 0
 
     def next(self) -> bool:
         """Wait until it is time to look. Return False if the thread should end."""
         with self._condition:
+            if not self._is_idle:
+                self._due = time.monotonic() + self._interval
             self._is_idle = True
-            now = time.monotonic()
-            if self._due == math.inf:
-                self._due = now + self._interval
-            self._condition.wait_for(lambda: self._ending or self._ended < self.wanted, max(0.0, self._due - now))
-            self._due = math.inf
+            self._condition.wait_for(lambda: self._ending, max(0.0, self._due - time.monotonic()))
             self._is_idle = False
-            self._is_looking = not self._ending
-            return self._is_looking
-
-    def done(self) -> None:
-        """Report the end of a look to the requests that wait for it. A second call does nothing."""
-        with self._condition:
-            if self._is_looking:
-                self._is_looking = False
-                self._ended += 1
-                self._condition.notify_all()
+            return not self._ending
 
     def end(self) -> None:
         """Have no more looks."""
@@ -84,22 +65,6 @@ class Looks:
                 self._condition.notify_all()
             return self._ending
 
-    def ask(self) -> None:
-        """Ask for a look, and wait for its end, at most ``LOOK_PATIENCE`` seconds.
-
-        The requests of one interval share one look. If earlier requests have waited in vain, a request does not wait.
-        """
-        now = time.monotonic()
-        with self._condition:
-            if self._ended >= self.wanted and now - self._asked >= self._interval:
-                self._asked = now
-                # A look that has started may have seen an older state.
-                self.wanted = self._ended + (2 if self._is_looking else 1)
-                self._condition.notify_all()
-            if now - self._asked <= LOOK_PATIENCE:
-                wanted = self.wanted
-                self._condition.wait_for(lambda: self._ended >= wanted, LOOK_PATIENCE)
-
 
 class LookingThread(ABC):
     """Base class: a thread that calls ``look`` once per interval, in this process and in those forked from it."""
@@ -109,13 +74,15 @@ class LookingThread(ABC):
         # When the last look ended (``time.monotonic``).
         self.looked = 0.0
         self._error_log = LimitedLog(logging.ERROR)
-        self._looks = Looks(interval)
+        # Whether a fork has interrupted a look.
+        self.is_unfinished = False
+        self._looks = Looks(interval, interval)
         self._thread: threading.Thread | None = None
         self._process = 0
 
     @abstractmethod
     def look(self) -> None:
-        """Look once. ``done_early`` lets waiting requests go on before the end."""
+        """Look once."""
 
     @abstractmethod
     def is_needed(self) -> bool:
@@ -124,10 +91,6 @@ class LookingThread(ABC):
     @abstractmethod
     def catch_up(self) -> None:
         """Look in the caller's thread, in a process that starts with the state of an older one."""
-
-    @abstractmethod
-    def restarted(self, *, is_forked: bool, was_busy: bool) -> None:
-        """Prepare for a new thread: in a forked process, and after a look that the fork has interrupted."""
 
     @abstractmethod
     def disconnect(self) -> None:
@@ -145,11 +108,11 @@ class LookingThread(ABC):
         if not self.is_needed() or self.is_running():
             return
         _expect_greenlets()
-        first = max(0.0, self.looked + self.interval - time.monotonic())
-        was_busy = self._thread is not None  # at the fork; it does not exist in this process
-        self.restarted(is_forked=self._process != os.getpid(), was_busy=was_busy)
+        if self._thread is not None:  # it was busy at the fork, and does not exist in this process
+            self.is_unfinished = True
         # New locks: those of another process may be held.
-        self._looks = Looks(self.interval, 0.0 if was_busy else first)
+        first = 0.0 if self.is_unfinished else max(0.0, self.looked + self.interval - time.monotonic())
+        self._looks = Looks(self.interval, first)
         self._process = os.getpid()
         self._thread = threading.Thread(target=self._run, args=(self._looks,), name="version-affinity", daemon=True)
         _start_without_signals(self._thread)
@@ -164,15 +127,6 @@ class LookingThread(ABC):
         if self.is_running():
             self._looks.end()
             self._join()
-
-    def ask(self) -> None:
-        """Have the thread look now, and wait for that, at most ``LOOK_PATIENCE`` seconds."""
-        if self.is_running():
-            self._looks.ask()
-
-    def done_early(self) -> None:
-        """Let the requests go on that wait for this look."""
-        self._looks.done()
 
     def is_running(self) -> bool:
         """Return whether the thread runs in this process."""
@@ -189,7 +143,6 @@ class LookingThread(ABC):
     def _run(self, looks: Looks) -> None:
         while looks.next() and self.is_needed():
             self.safely(self.look)
-            looks.done()
 
     def safely(self, look: Callable[[], object]) -> None:
         """Look. An unexpected error is logged, and the last good state keeps serving."""
@@ -209,6 +162,7 @@ class BackgroundCall:
     def __init__(self, function: Callable[[], object], *, uses_network: bool = False) -> None:
         self._function = function
         self._error: BaseException | None = None
+        self._process = os.getpid()
         threads = None if uses_network else pool()
         self._result: Any = None if threads is None else threads.spawn(self._run)
         self._thread: threading.Thread | None = None
@@ -217,7 +171,12 @@ class BackgroundCall:
             _start_without_signals(self._thread)
 
     def has_ended(self, seconds: float) -> bool:
-        """Wait for the end, and return whether the function has ended. An error of the function is raised here."""
+        """Wait for the end, and return whether the function has ended. An error of the function is raised here.
+
+        In a forked process, the calls of its parent count as ended.
+        """
+        if self._process != os.getpid():
+            return True
         if self._thread is None:
             self._result.wait(seconds)
             if not self._result.ready():
