@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from version_affinity.assets.loading.fingerprint import is_fingerprinted
 from version_affinity.assets.loading.inventory import InventoryError, parse_inventory
-from version_affinity.assets.loading.media import is_source_map
 from version_affinity.assets.static import StaticAssets
 from version_affinity.errors import ConfigurationError, install
 from version_affinity.releases.log.presence import Presence
@@ -138,7 +137,7 @@ def name_collisions(directory: ReleasesDirectory, version: str, others: Iterable
         if other == version:
             continue
         for path, (digest, fingerprinted) in _digests(directory, other).items():
-            if is_source_map(path):
+            if path.endswith(".map"):
                 continue  # pages do not load it, and where it differs it is served with no-cache
             mine = own.get(path)
             if mine is not None and mine[0] != digest and (fingerprinted or mine[1]):

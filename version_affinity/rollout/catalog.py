@@ -16,7 +16,6 @@ from operator import or_
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from version_affinity.assets.loading.asset import Asset
-from version_affinity.assets.loading.media import is_source_map
 from version_affinity.assets.prepared import Prepared
 from version_affinity.assets.rules.redirects import RedirectRules
 from version_affinity.assets.sending import VARY_ENCODING
@@ -161,7 +160,7 @@ class Catalog:
                 if path not in protected:
                     same = (version for version, asset in copies.items() if asset.digest == shared[0].digest)
                     guarded[path] = sum(self.bits[version] for version in same)
-            elif not is_source_map(path):
+            elif not path.endswith(".map"):  # only development tools load source maps
                 self.collisions.add(path)
         everybody = sum(self.bits.values())
         self.names = {

@@ -127,6 +127,11 @@ def test_worth(size: int, compressed: int) -> None:
     assert is_worth_it(size, compressed) == (size - compressed >= size * MINIMUM_SAVING - 1e-6 * size)
 
 
+def test_limit_of_worth() -> None:
+    """A sibling that saves exactly its part is worth having."""
+    assert (is_worth_it(10_000, 9_500), is_worth_it(10_000, 9_501)) == (True, False)
+
+
 # --- what they hold ---------------------------------------------------------------------------------------------------
 
 

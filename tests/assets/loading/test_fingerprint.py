@@ -11,9 +11,17 @@ from version_affinity.assets.loading.fingerprint import (
     DirectoryKind,
     directory_kind,
     has_hash,
+    has_known_hash,
+    is_code,
+    is_date,
     is_fingerprinted,
     is_hash_like,
+    is_plain,
     looks_like_asset,
+    may_be_fingerprinted,
+    reads_as_words,
+    reason,
+    token_count,
 )
 
 HASHED = [
@@ -274,6 +282,39 @@ def test_place(directory, expected):
 def test_hash_like(part, expected):
     """Where a hash is expected, everything but words and numbers may be one."""
     assert is_hash_like(part) is expected
+
+
+@pytest.mark.parametrize(
+    ("judge", "texts", "expected"),
+    [
+        (reason, ["/img/0088fda7f6e1cad253a2.png"], "hexadecimal"),
+        (reason, ["/_nuxt/entry.js"], "directory of a tool"),
+        (reason, ["/app.js"], ""),
+        (may_be_fingerprinted, ["app.js", "index.html.gz"], True),
+        (may_be_fingerprinted, ["index.html", "10633998-c8c5-4e14-8af5-706e6f8a6aa6.json", "app"], False),
+        (is_code, ["app.js.map", "app.css.br", "app.js.LICENSE.txt"], True),
+        (is_code, ["logo.svg", "app.json"], False),
+        (is_date, ["20240115", "1700000000123", "2024dec1"], True),
+        (is_date, ["09400711", "0a1b2c3d"], False),
+        (reads_as_words, ["darkMode", "McDonald", "Q3Report", "en_US_v2", "A4_300dp", "iFrameV2"], True),
+        (reads_as_words, ["BX4CeNGm", "DiwrgTda", "BFV__Apz", "7RMF5EFV"], False),
+        (is_plain, ["darkMode", "to-build", "jQueryUI"], True),
+        (is_plain, ["QoQnRiwu", "CUklmyl-"], False),
+        (has_known_hash, ["/_nuxt/0cz1d0mv5g_q7.js"], True),
+        (has_known_hash, ["/_nuxt/entry.js"], False),
+        (token_count, ["d8x3k2mq"], 7),
+        (token_count, ["chapter1"], 2),
+    ],
+)
+def test_judgements(judge, texts, expected):
+    """Each of the single judgements, of which the rules are made."""
+    assert [judge(text) for text in texts] == [expected] * len(texts)
+
+
+def test_of_another_directory():
+    """With the directories that builds have, a hashed name in another one is the wrapped application's."""
+    assert not looks_like_asset("/static/base.0a1b2c3d4e5f.css", {"/", "/assets/"})
+    assert looks_like_asset("/static/base.0a1b2c3d4e5f.css", {"/", "/static/"})
 
 
 def test_most_hashes_are_recognised():

@@ -75,6 +75,7 @@ def test_etag_is_the_content(tree):
 def test_etag_is_stable():
     """The tag of known bytes is the same on every host and in every release."""
     assert etag_of(bytes.fromhex("fbff" + 14 * "00")) == '"-_8AAAAAAAAAAAAAAAAAAA"'
+    assert etag_of(bytes(16), "br") == '"AAAAAAAAAAAAAAAAAAAAAA.br"'
 
 
 @pytest.mark.parametrize("size", [0, 1, LARGE - 1, LARGE, LARGE + 1, 3 * LARGE + 7])

@@ -10,7 +10,7 @@ import pytest
 from tests.harness import conformance, needs_conformance
 from version_affinity import StaticAssets
 from version_affinity.assets.loading.index import refresh, scan
-from version_affinity.assets.loading.inference import BY_MANIFEST, CONFIGURED, IMPORTED, LOADED, NEIGHBOURS
+from version_affinity.assets.loading.inference import BY_MANIFEST, CONFIGURED, IMPORTED, LOADED, NEIGHBOURS, why_not
 from version_affinity.assets.loading.manifests import hashed_by
 
 TREES = conformance("fingerprint_trees.json") or {}
@@ -225,6 +225,28 @@ def test_manifests(tree, place, document, hashed):
 def test_manifests_without_hashes(document):
     """A manifest whose outputs have no addition, or one that is a kind, a date or a version, proves nothing."""
     assert hashed_by(document) == set()
+
+
+def test_manifest_with_and_without_hashes():
+    """Of the outputs in one manifest those are hashed whose addition is not a kind's."""
+    document = {"files": {"main.js": "/main.mOahPUOG.js", "app.js": "/app.612df1f2.chunk.js", "x.js": "/x.min.js"}}
+    assert hashed_by(document) == {"/main.mOahPUOG.js", "/app.612df1f2.chunk.js"}
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("/about.html", "HTML"),
+        ("/app.js", "no hash in the name"),
+        ("/a-1b4e28ba-2fa1-41d2-883f-0016d3cca427.js", "a UUID in the name"),
+        ("/assets/theme-darkMode.css", "reads as words"),
+        ("/a-20240115.js", "a number or a date"),
+        ("/x/index-BX4CeNGm.js", "nothing else says that it is a hash"),
+    ],
+)
+def test_why_not(path, expected):
+    """Why a name alone is not taken for a hashed one."""
+    assert why_not(path) == expected
 
 
 def test_configured(tree):

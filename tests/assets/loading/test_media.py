@@ -4,7 +4,14 @@ import mimetypes
 
 import pytest
 
-from version_affinity.assets.loading.media import checked_additions, content_type, extension, is_html, is_media
+from version_affinity.assets.loading.media import (
+    checked_additions,
+    content_type,
+    extension,
+    is_html,
+    is_media,
+    uncompressed,
+)
 from version_affinity.errors import ConfigurationError
 
 JS = "text/javascript; charset=utf-8"
@@ -151,3 +158,12 @@ def test_is_html(kind, expected):
 def test_extension(path, expected):
     """The extension is what follows the last dot of the last segment, unless the name begins there."""
     assert extension(path) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("app.js", "app.js"), ("app.js.map.gz", "app.js.map"), ("a.js.br.gz.zst", "a.js"), (".gz", "")],
+)
+def test_uncompressed(name, expected):
+    """The endings of compressed files are taken off, all of them."""
+    assert uncompressed(name) == expected

@@ -32,24 +32,7 @@ _URLSAFE: Final = bytes.maketrans(b"+/", b"-_")
 
 
 class Representation:
-    """One form of a file's content (RFC 9110 section 8): the file itself, or the file compressed beforehand.
-
-    Attributes:
-        file: The absolute name for ``os.open``, all links resolved.
-        size: The length in bytes.
-        mtime_ns: When the file was last modified, in nanoseconds.
-        digest: 16 bytes of the SHA-256 of these bytes.
-        encoding: The content coding (RFC 9110 section 8.4.1): "br", "zstd", "gzip"; "" for none.
-        etag: The strong entity tag, made of the digest and the encoding: equal bytes, equal tag, on any host and in any
-            version.
-        data: The bytes where they are held in memory, else None. Once set, they stay.
-        memory: What holds the bytes or may come to hold them (``memory.content_of``); None: nothing.
-        changed_to: The size and the time of modification of the file that was last found in this one's place and has
-            other content; None for none.
-        is_lost: Whether it was logged that the file is gone or has other content.
-        headers: What describes them: Content-Type, Content-Length, ETag, X-Content-Type-Options, Accept-Ranges and,
-            where there is an encoding, Content-Encoding, in this order.
-    """
+    """One form of a file's content (RFC 9110 section 8): the file itself, or the file compressed beforehand."""
 
     __slots__ = (
         "changed_to",
@@ -74,16 +57,18 @@ class Representation:
         encoding: str = "",
         memory: Memory | None = None,
     ) -> None:
-        self.file: Final = file
+        self.file: Final = file  # the absolute name, all links resolved
         self.size: Final[int] = content.size
         self.mtime_ns: int = content.mtime_ns
         self.digest: Final[bytes] = content.digest
-        self.encoding: Final = encoding
+        self.encoding: Final = encoding  # "br", "zstd", "gzip" (RFC 9110 section 8.4.1); "" for none
         self.etag: Final = etag_of(content.digest, encoding)
+        #: The bytes where they are held in memory. Once set, they stay.
         self.data: bytes | None = None if memory is None else memory.keep(content.digest, content.data)
-        self.memory = memory
+        self.memory = memory  # holds the bytes or may come to hold them
+        #: The size and the time of the file that was last found in this one's place and has other content.
         self.changed_to: tuple[int, int] | None = None
-        self.is_lost = False
+        self.is_lost = False  # whether it was logged that the file is gone or has other content
         headers = (content_type, _content_length(content.size), ("ETag", self.etag), NOSNIFF, ACCEPT_RANGES)
         self.headers: Final[tuple[HeaderField, ...]] = (
             (*headers, ("Content-Encoding", encoding)) if encoding else headers
@@ -94,18 +79,7 @@ class Representation:
 
 
 class Asset(Representation):
-    """One file of a build, as read when the build was loaded; equal only to itself.
-
-    Attributes:
-        path: As in ``PATH_INFO``: a slash, then the relative path, whose bytes are decoded as latin-1 (PEP 3333).
-        content_type: The complete Content-Type.
-        is_html: Whether it is HTML or XHTML.
-        fingerprinted: Whether its name carries its content's hash.
-        is_worker: Whether it is a script that handles a service worker's events; None for a file that is fingerprinted
-            or not a script.
-        why: Why it is fingerprinted, such as "manifest"; "configured" also if the configuration says that it is not.
-        variants: The same content compressed beforehand, the smallest first.
-    """
+    """One file of a build, as read when the build was loaded; equal only to itself."""
 
     __slots__ = ("content_type", "fingerprinted", "is_html", "is_worker", "path", "variants", "why")
 
@@ -125,13 +99,14 @@ class Asset(Representation):
         variants: tuple[Representation, ...] = (),
     ) -> None:
         super().__init__(file, content, content_type=content_type, encoding=encoding, memory=memory)
-        self.path: Final = path
+        self.path: Final = path  # as in ``PATH_INFO``: a slash, then the relative path, decoded as latin-1 (PEP 3333)
         self.content_type: Final = content_type[1]
-        self.is_html: Final = is_html
+        self.is_html: Final = is_html  # or XHTML
         self.fingerprinted: Final = fingerprinted
+        #: Whether it handles a service worker's events; None for a file that is fingerprinted or not a script.
         self.is_worker: Final = is_worker
-        self.why: Final = why
-        self.variants: Final = variants
+        self.why: Final = why  # it is fingerprinted; "configured" also if the configuration says that it is not
+        self.variants: Final = variants  # the same content compressed beforehand, the smallest first
 
     @property
     def last_modified(self) -> str:
@@ -155,10 +130,9 @@ def _http_date(seconds: int) -> str:
 
 
 def etag_of(digest: bytes, encoding: str = "") -> str:
-    """Return the strong entity tag (RFC 9110 section 8.8.3) of a content hash: base64url without padding, quoted.
+    """Return the strong entity tag (RFC 9110 section 8.8.3) of content: its hash as base64url, and its encoding.
 
-    >>> etag_of(bytes(16)), etag_of(bytes(16), "br")
-    ('"AAAAAAAAAAAAAAAAAAAAAA"', '"AAAAAAAAAAAAAAAAAAAAAA.br"')
+    Equal bytes have equal tags, on any host and in any version.
     """
     tag = b2a_base64(digest, newline=False).translate(_URLSAFE, b"=").decode("ascii")
     return f'"{tag}.{encoding}"' if encoding else f'"{tag}"'

@@ -18,7 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from version_affinity.errors import ConfigurationError, install
 from version_affinity.wire import file_name
@@ -35,8 +35,7 @@ if TYPE_CHECKING:
 #: Bytes below which a file is left alone: with its headers it fits into one packet of a common network.
 MINIMUM_SIZE: Final = 1024
 
-#: The part of a file that a sibling must save. Below it, the disk, the memory and the work of decompressing are not
-#: worth it.
+#: The part of a file that a sibling must save. Below it, the disk, memory and work of decompressing are not worth it.
 MINIMUM_SAVING: Final = 0.05
 
 # What is compressible beside text; as the table mime-db has it. Images, sound, video, WOFF and archives are compressed.
@@ -66,51 +65,34 @@ class Codec(NamedTuple):
 
 
 class CompressedFile(NamedTuple):
-    """A file whose siblings are up to date; passed to ``progress``.
+    """A file whose siblings are up to date; passed to ``progress``."""
 
-    Attributes:
-        path: The file, as requests name it.
-        size: Its length in bytes.
-        sizes: The lengths in bytes of its siblings, by content coding.
-        done: How many files are done, this one included.
-        total: How many files there are.
-    """
-
-    path: str
-    size: int
-    sizes: Mapping[str, int]
-    done: int
+    path: str  # as requests name it
+    size: int  # in bytes
+    sizes: Mapping[str, int]  # of its siblings, by content coding
+    done: int  # how many files are done, this one included
     total: int
 
 
 @dataclass(frozen=True, slots=True)
 class Compressed:
-    """The result of ``compress``.
+    """The result of ``compress``."""
 
-    Attributes:
-        files: How many files are of a type and a size that compression is for.
-        written: How many siblings were written.
-        skipped: How many siblings were not written: they exist, or do not save enough.
-        removed: How many siblings were removed because they do not save enough.
-        saved: The bytes that a client saves that asks for each file once and takes its smallest sibling.
-        errors: What could not be done, and why.
-    """
-
-    files: int = 0
-    written: int = 0
-    skipped: int = 0
-    removed: int = 0
-    saved: int = 0
-    errors: tuple[Skipped, ...] = ()
+    files: int = 0  # of a type and a size that compression is for
+    written: int = 0  # siblings
+    skipped: int = 0  # siblings that exist or do not save enough
+    removed: int = 0  # siblings that do not save enough
+    saved: int = 0  # bytes of a client that asks for each file once and takes its smallest sibling
+    errors: tuple[Skipped, ...] = ()  # what could not be done, and why
 
 
 class _Outcome(NamedTuple):
-    """The result for one file; ``done`` counts "written", "skipped" and "removed"."""
+    """The result for one file; ``steps`` are "written", "skipped" and "removed", one for each sibling."""
 
     path: str
     size: int = 0
     sizes: Mapping[str, int] = MappingProxyType({})
-    done: tuple[str, ...] = ()
+    steps: tuple[str, ...] = ()
     errors: tuple[Skipped, ...] = ()
 
 
@@ -140,15 +122,6 @@ def compress(
     Raises:
         ConfigurationError: the directory is missing, an encoding is unknown or its library is not installed, or another
             argument cannot be used. A problem with a single file is not raised: it is one of the result's ``errors``.
-
-    >>> import pathlib, tempfile
-    >>> with tempfile.TemporaryDirectory() as build:
-    ...     _ = pathlib.Path(build, "app.js").write_text("const answer = 42;" * 1000)
-    ...     result = compress(build, encodings=["gzip"])
-    ...     sorted(file.name for file in pathlib.Path(build).iterdir())
-    ['app.js', 'app.js.gz']
-    >>> result.files, result.written, result.saved > 17_000, result.errors
-    (1, 1, True, ())
     """
     root = build_directory(directory)
     chosen = codecs(encodings)
@@ -167,11 +140,11 @@ def compress(
                 outcome = future.result()
                 outcomes.append(outcome)
                 if progress is not None:
-                    progress(CompressedFile(outcome.path, outcome.size, outcome.sizes, done, len(files)))
+                    progress(CompressedFile(*outcome[:3], done, len(files)))
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-    steps = [step for outcome in outcomes for step in outcome.done]
+    steps = [step for outcome in outcomes for step in outcome.steps]
     errors = [error for error in skipped if error.reason not in DELIBERATE]
     return Compressed(
         files=len(files),
@@ -184,15 +157,7 @@ def compress(
 
 
 def codecs(names: Iterable[str]) -> tuple[Codec, ...]:
-    """Return content codings by their names, each at its best level.
-
-    Raises:
-        ConfigurationError: there is no name, a name is unknown, or a library is not installed.
-
-    >>> (codec,) = codecs(["gzip"])
-    >>> codec.decode(codec.encode(b"const answer = 42;"))
-    b'const answer = 42;'
-    """
+    """Return content codings by their names, each at its best level, or raise ``ConfigurationError``."""
     chosen = [] if isinstance(names, str) else list(dict.fromkeys(names))
     if not chosen or not set(chosen) <= set(_CODECS):
         raise ConfigurationError(f"encodings={names!r} is not a list of encodings: choose from {list(_CODECS)}")
@@ -215,15 +180,12 @@ def _brotli() -> Codec:
 def _zstandard() -> Codec:
     import zstandard  # noqa: PLC0415 - an extra
 
-    def decode(data: bytes) -> bytes:
-        stream = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW).decompressobj()
-        decoded = stream.decompress(data)
-        if not stream.eof or stream.unused_data:
-            raise ValueError("not one frame")
-        return decoded
-
     # Level 19 is the last one whose window a browser takes. Each use has its own compressor: threads cannot share one.
-    return Codec("zstd", lambda data: zstandard.ZstdCompressor(level=19).compress(data), decode)
+    return Codec(
+        "zstd",
+        lambda data: zstandard.ZstdCompressor(level=19).compress(data),
+        lambda data: _decoded(zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW).decompressobj(), data),
+    )
 
 
 def _gzip() -> Codec:
@@ -232,36 +194,28 @@ def _gzip() -> Codec:
         compressor = zlib.compressobj(9, zlib.DEFLATED, 31, 9)
         return compressor.compress(data) + compressor.flush()
 
-    def decode(data: bytes) -> bytes:
-        stream = zlib.decompressobj(31)
-        decoded = stream.decompress(data)
-        # Browsers disagree on what follows the first member (RFC 1952 section 2.2).
-        if not stream.eof or stream.unused_data:
-            raise ValueError("not one member")
-        return decoded
+    return Codec("gzip", encode, lambda data: _decoded(zlib.decompressobj(31), data))
 
-    return Codec("gzip", encode, decode)
+
+def _decoded(stream: Any, data: bytes) -> bytes:
+    decoded: bytes = stream.decompress(data)
+    # Browsers disagree on what follows the first member (RFC 1952 section 2.2).
+    if not stream.eof or stream.unused_data:
+        raise ValueError("not one stream")
+    return decoded
 
 
 _CODECS: Final = {"br": _brotli, "zstd": _zstandard, "gzip": _gzip}
 
 
 def is_compressible(path: str) -> bool:
-    """Return by a file's name whether compression is for its content.
-
-    >>> is_compressible("/app.js"), is_compressible("/photo.avif"), is_compressible("/app.js.br")
-    (True, False, False)
-    """
+    """Return by a file's name whether compression is for its content."""
     kind, _, parameters = content_type(path).partition(";")
     return bool(parameters) or kind in _COMPRESSIBLE  # text is what has a charset
 
 
 def is_worth_it(size: int, compressed: int) -> bool:
-    """Return whether a sibling of this many bytes saves enough of its original's.
-
-    >>> is_worth_it(10_000, 9_500), is_worth_it(10_000, 9_501)
-    (True, False)
-    """
+    """Return whether a sibling of this many bytes saves enough of its original's."""
     return compressed <= size * (1 - MINIMUM_SAVING)
 
 
@@ -290,20 +244,20 @@ def _compress(root: str, file: File, chosen: tuple[Codec, ...]) -> _Outcome:
     except (OSError, MemoryError, UnservableError) as error:
         return _Outcome(file.path, errors=(_failure(file.path, error),))
     sizes: dict[str, int] = {}
-    done: list[str] = []
+    steps: list[str] = []
     errors: list[Skipped] = []
     for codec in chosen:
         # The sibling of a link is beside the link, where requests look for it.
         path = file.path + SUFFIXES[codec.name]
         try:
-            did, size = _update(root.rstrip(os.sep) + file_name(path), content, mode, codec)
+            step, size = _update(root.rstrip(os.sep) + file_name(path), content, mode, codec)
         except (OSError, MemoryError, UnservableError) as error:
             errors.append(_failure(path, error))
             continue
-        done.append(did)
+        steps.append(step)
         if size:
             sizes[codec.name] = size
-    return _Outcome(file.path, content.size, sizes, tuple(done), tuple(errors))
+    return _Outcome(file.path, content.size, sizes, tuple(steps), tuple(errors))
 
 
 def _update(name: str, content: Content, mode: int, codec: Codec) -> tuple[str, int]:

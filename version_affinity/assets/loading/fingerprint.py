@@ -127,9 +127,6 @@ def looks_like_asset(path: str, directories: Container[str] | None = None) -> bo
 
     Such a path has a fingerprinted name, or the extension of a media type other than HTML in a build tool's directory.
     With ``directories``, those that builds have ("/assets/"), a fingerprinted name elsewhere is the application's.
-
-    >>> looks_like_asset("/assets/missing.js"), looks_like_asset("/static/base.0a1b2c3d4e5f.css", {"/", "/assets/"})
-    (True, False)
     """
     if "." not in path:  # no extension and no fingerprint: nearly every page and API call
         return False
@@ -139,11 +136,7 @@ def looks_like_asset(path: str, directories: Container[str] | None = None) -> bo
 
 
 def reason(path: str) -> str:
-    """Return why a name alone shows that a file is fingerprinted, "" if it does not.
-
-    >>> reason("/img/0088fda7f6e1cad253a2.png"), reason("/_nuxt/entry.js"), reason("/app.js")
-    ('hexadecimal', 'directory of a tool', '')
-    """
+    """Return why a name alone shows that a file is fingerprinted, "" if it does not."""
     slash = path.rfind("/") + 1
     directory, name = path[:slash], path[slash:]
     if not may_be_fingerprinted(name):
@@ -159,20 +152,16 @@ def reason_in(directory: str, place: DirectoryKind, name: str, tails: list[tuple
         for separator, tail in tails:  # nearly every name of a build
             if separator and _is_random(tail):
                 return USUAL
-    separators = "-." if place is DirectoryKind.SHARED else "."
+    separators = ("-", ".") if place is DirectoryKind.SHARED else (".",)
     for separator, tail in tails:
-        if _LONG_HEX.match(tail) or (separator and separator in separators and _is_hex(tail)):
+        if _LONG_HEX.match(tail) or (separator in separators and _HEX.match(tail) and not _DATE.search(tail)):
             return HEXADECIMAL
     esbuild = _ESBUILD.match(name)
     return USUAL if esbuild is not None and not _WORD.match(esbuild[1].rstrip(_DIGITS).lower()) else ""
 
 
 def may_be_fingerprinted(name: str) -> bool:
-    """Return whether a name can be fingerprinted: it has an extension other than HTML's, and no UUID.
-
-    >>> may_be_fingerprinted("index.html"), may_be_fingerprinted("10633998-c8c5-4e14-8af5-706e6f8a6aa6.json")
-    (False, False)
-    """
+    """Return whether a name can be fingerprinted: it has an extension other than HTML's, and no UUID."""
     return (
         "." in name
         and len(name) <= _LONGEST
@@ -182,11 +171,7 @@ def may_be_fingerprinted(name: str) -> bool:
 
 
 def is_code(name: str) -> bool:
-    """Return whether a name is that of a script or a style sheet, or of its source map, licence or compressed form.
-
-    >>> is_code("app.js.map"), is_code("app.css.br"), is_code("logo.svg")
-    (True, True, False)
-    """
+    """Return whether a name is that of a script or a style sheet, or of its source map, licence or compressed form."""
     return _CODE.search(name) is not None
 
 
@@ -199,23 +184,14 @@ def is_hash_like(part: str) -> bool:
 
 
 def is_date(digits: str) -> bool:
-    """Return whether digits are a date or a time, such as 20240115 or 1700000000.
-
-    >>> is_date("20240115"), is_date("09400711"), is_date("1700000000123")
-    (True, False, True)
-    """
+    """Return whether digits are a date or a time, such as 20240115 or 1700000000."""
     return _NUMERIC_DATE.match(digits) is not None or _DATE.search(digits) is not None
 
 
 def reads_as_words(part: str) -> bool:
-    """Return whether a part probably is a name: words and numbers, at most one single letter and one acronym.
+    """Return whether a part probably is a name, such as "darkMode", "Q3Report", "en_US_v2" or "iFrameV2".
 
-    One in twelve random parts reads as words.
-
-    >>> [reads_as_words(part) for part in ("darkMode", "McDonald", "Q3Report", "en_US_v2", "A4_300dp", "iFrameV2")]
-    [True, True, True, True, True, True]
-    >>> [reads_as_words(part) for part in ("BX4CeNGm", "DiwrgTda", "BFV__Apz", "7RMF5EFV")]
-    [False, False, False, False]
+    It has words and numbers, at most one single letter and one acronym. One in twelve random parts reads as words.
     """
     pieces = [piece for piece in _SEPARATORS.split(part) if piece]
     if len(pieces) == 1:
@@ -236,11 +212,7 @@ def reads_as_words(part: str) -> bool:
 
 
 def is_plain(part: str) -> bool:
-    """Return whether a part is a name even among hashes: all its words are long or usual, such as "darkMode".
-
-    >>> is_plain("darkMode"), is_plain("to-build"), is_plain("jQueryUI"), is_plain("QoQnRiwu"), is_plain("CUklmyl-")
-    (True, True, True, False, False)
-    """
+    """Return whether a part is a name even among hashes: all its words are long or usual, such as "darkMode"."""
     if part[0] in "-_" or part[-1] in "-_" or not reads_as_words(part):
         return False
     pieces = [_TOKEN.findall(piece) for piece in _SEPARATORS.split(part)]
@@ -252,11 +224,7 @@ def is_plain(part: str) -> bool:
 
 
 def has_known_hash(path: str) -> bool:
-    """Return whether a file in a tool's directory has a hash of a known kind, in its name or as its directory's name.
-
-    >>> has_known_hash("/_nuxt/0cz1d0mv5g_q7.js"), has_known_hash("/_nuxt/entry.js")
-    (True, False)
-    """
+    """Return whether a file in a tool's directory has a hash of a known kind, in its name or its directory's name."""
     slash = path.rindex("/") + 1
     directory, name = path[:slash], path[slash:]
     build = _NEXT_BUILD.search(directory)
@@ -288,23 +256,15 @@ def _are_words(tokens: list[str]) -> bool:
 
 
 def token_count(part: str) -> int:
-    """Return the number of words, numbers and groups of capitals in a part.
-
-    >>> token_count("d8x3k2mq"), token_count("chapter1")
-    (7, 2)
-    """
+    """Return the number of words, numbers and groups of capitals in a part: 7 in "d8x3k2mq", 2 in "chapter1"."""
     return len(_TOKEN.findall(part))
-
-
-def _is_hex(part: str) -> bool:
-    return _HEX.match(part) is not None and _DATE.search(part) is None
 
 
 def _is_random(part: str) -> bool:
     if _MIXED_CASE.match(part):
         return not reads_as_words(part)
     # "MODEL234" is a word and a number.
-    return _BASE32.match(part) is not None and len(_TOKEN.findall(part)) >= _MIXED
+    return _BASE32.match(part) is not None and token_count(part) >= _MIXED
 
 
 def _is_of_build(directory: str, name: str) -> bool:

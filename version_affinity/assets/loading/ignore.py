@@ -54,9 +54,6 @@ def matcher(ignore: Iterable[str]) -> Callable[[str, str], bool] | None:
     """Return a function of a request path and its last segment: whether they match a pattern. None without patterns.
 
     Patterns (``*.map``, ``drafts/*``) are matched with the path relative to the directory and with each name.
-
-    Raises:
-        ConfigurationError: it is not a list of patterns, or a pattern cannot be the name of a file.
     """
     patterns = list(ignore) if isinstance(ignore, Iterable) and not isinstance(ignore, str) else [None]
     try:
@@ -74,9 +71,7 @@ def matcher(ignore: Iterable[str]) -> Callable[[str, str], bool] | None:
 class Exclusions:
     """The files of one directory that are left out: by its ``.assetsignore``, and by a function of ``matcher``.
 
-    Raises:
-        ConfigurationError: ``.assetsignore`` cannot be read, or has a line that is not a pattern. The files that it
-            hides would be served.
+    ``ConfigurationError`` if ``.assetsignore`` cannot be used: the files that it hides would be served.
     """
 
     __slots__ = ("_ignored", "_match")
@@ -116,10 +111,7 @@ class Exclusions:
         """Return whether a build tool wrote a file whose name begins with a dot; then it is served.
 
         Its name carries a hash, like the names of the files beside it, ``siblings``. Rollup names a chunk after what
-        ``manualChunks`` returns, and with pnpm the widespread recipe returns ".pnpm".
-
-        >>> Exclusions.shows("/assets/", ".pnpm-cCnnJdwi.js", ()), Exclusions.shows("/assets/", ".eslintrc.js", ())
-        (True, False)
+        ``manualChunks`` returns, and with pnpm the widespread recipe returns ".pnpm" (``.pnpm-cCnnJdwi.js``).
         """
         plain = uncompressed(name)
         hashed = _HASHED.match(plain)
@@ -135,18 +127,16 @@ class Exclusions:
 
 
 def check_is_build(root: str, given: str, exclusions: Exclusions, *, page_is_known: bool = False) -> None:
-    """Check that a directory, called ``given`` in messages, is a build and not the project that it is made from.
+    """Raise ``ConfigurationError`` if a directory, ``given`` in the message, is the project that a build is made from.
 
-    Raises:
-        ConfigurationError: it is a project.
+    ``page_is_known``: an earlier load has accepted its index.html.
     """
     if Path(root, "node_modules").is_dir() and not exclusions.leaves_out("/node_modules/", "node_modules"):
         sign = "it holds node_modules/"
-    else:
-        script = "" if page_is_known else _source_script(root)
-        if not script:
-            return
+    elif not page_is_known and (script := _source_script(root)):
         sign = f"its index.html loads the source file {script!r}"
+    else:
+        return
     raise ConfigurationError(
         f"{given} is a project's source directory and not its build, because {sign}: name the directory that the build "
         "tool writes to, such as 'dist', or overrule this with allow_source=True (--allow-source)",
@@ -206,8 +196,3 @@ def _source_script(root: str) -> str:
     scripts = _Scripts()
     scripts.feed(data.decode("utf-8", "replace"))
     return scripts.found
-
-
-def why_hidden(path: str) -> str:
-    """Return why a file is not served because of its name, "" for no reason."""
-    return Exclusions.control(path) or (HIDDEN if "/." in path.removeprefix("/.well-known") else "")

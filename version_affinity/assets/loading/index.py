@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from version_affinity.errors import ConfigurationError
 from version_affinity.wire import file_name
 
-from .ignore import DEFAULT_IGNORE, Exclusions, check_is_build, doubt_of, matcher, why_hidden
+from .ignore import DEFAULT_IGNORE, HIDDEN, Exclusions, check_is_build, doubt_of, matcher
 from .inventory import NOTHING_KNOWN, Inventory, InventoryError, InventoryFile, inventory_from
 from .loader import Loader
 from .media import checked_additions
@@ -43,24 +43,16 @@ FingerprintRule: TypeAlias = "Callable[[str], bool | None] | str | re.Pattern[st
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Index:
-    """All servable files of one directory.
+    """All servable files of one directory."""
 
-    Attributes:
-        directory: The directory's real, absolute name.
-        assets: Request path to file.
-        manifest: Vite's manifest, if the build has one.
-        skipped: What is not served, or not used as a compressed form, and why.
-        directories: The directories of the files, with "/" at both ends.
-        workers: The paths of scripts without a fingerprint that handle a service worker's events.
-    """
-
-    directory: str
-    assets: Mapping[str, Asset]
+    directory: str  # the real, absolute name
+    assets: Mapping[str, Asset]  # by request path
     manifest: ViteManifest | None
-    skipped: tuple[Skipped, ...]
-    directories: frozenset[str] = field(init=False, repr=False)
-    workers: frozenset[str] = field(init=False, repr=False)
-    _source: _Source = field(repr=False)
+    skipped: tuple[Skipped, ...]  # what is not served, or not used as a compressed form, and why
+    directories: frozenset[str] = field(init=False, repr=False)  # of the files, with "/" at both ends
+    workers: frozenset[str] = field(init=False, repr=False)  # scripts without a fingerprint for a worker's events
+    _loader: Loader = field(repr=False)
+    _loaded: Loaded = field(repr=False)
 
     def __post_init__(self) -> None:
         directories = frozenset([path[: path.rfind("/") + 1] for path in self.assets])
@@ -78,9 +70,10 @@ class Index:
         for skipped in self.skipped:
             if path == skipped.path or path.startswith(f"{skipped.path.rstrip('/')}/"):
                 return skipped.reason
-        hidden = why_hidden(path)
-        if hidden:
-            return hidden
+        if control := Exclusions.control(path):
+            return control
+        if "/." in path.removeprefix("/.well-known"):
+            return HIDDEN
         try:
             there = os.path.lexists(self.directory + file_name(path))
         except ValueError:
@@ -94,28 +87,13 @@ class Index:
 
     def release(self) -> None:
         """Release the content that is held in memory, once the build is no longer served. May be called again."""
-        memory = self._source.loader.memory
-        if memory is not None:
-            memory.forget(_representations(self.assets))
+        if self._loader.memory is not None:
+            self._loader.memory.forget(_representations(self.assets))
 
 
-class _Source:
-    """The directory of an index, and its newest index."""
-
-    __slots__ = ("latest", "loaded", "loader", "lock")
-
-    latest: Index
-
-    def __init__(self, loader: Loader, loaded: Loaded) -> None:
-        self.loader = loader
-        self.lock = threading.Lock()
-        self.take(loaded)
-
-    def take(self, loaded: Loaded) -> Index:
-        self.loaded = loaded
-        manifest = loaded.vite.manifest if loaded.vite else None
-        self.latest = Index(self.loader.root, MappingProxyType(loaded.assets), manifest, loaded.skipped, self)
-        return self.latest
+def _index(loader: Loader, loaded: Loaded) -> Index:
+    manifest = loaded.vite.manifest if loaded.vite else None
+    return Index(loader.root, MappingProxyType(loaded.assets), manifest, loaded.skipped, loader, loaded)
 
 
 def scan(
@@ -132,11 +110,8 @@ def scan(
 
     A link to a directory is resolved now: pointing it elsewhere later changes nothing here. ``memory=None`` holds no
     content. An inventory that is given as ``manifest`` itself, and not as the name of its file, is not written; an
-    uploaded build, which comes with an ``Inventory``, was checked at its upload and needs no ``allow_source``.
-
-    Raises:
-        ConfigurationError: the directory is missing, not a directory, a project's source, or holds no file to serve; a
-            pattern, a type or the manifest's name is unusable. An inventory that cannot be used or written is logged.
+    uploaded build, which comes with an ``Inventory``, was checked at its upload and needs no ``allow_source``. An
+    inventory that cannot be used or written is logged.
     """
     file = None if manifest is None or isinstance(manifest, MappingABC | Inventory) else InventoryFile(manifest)
     root, ignored = build_directory(directory), matcher(ignore)
@@ -168,30 +143,28 @@ def scan(
         found = Inventory(loaded.assets, loaded.vite, known.about)
         if not known.agrees(found):
             file.write(found)
-    return _Source(loader, loaded).latest
+    return _index(loader, loaded)
 
 
 def refresh(index: Index) -> Index:
-    """Return the index of a directory as it is now, reading only what has changed. Thread-safe.
+    """Return the index of a directory as it is now, reading only what has changed since ``index``, the newest so far.
 
     It is the same object if nothing has changed, also while there is no file at all, as when a build tool has just
-    emptied the directory. The memory of files that are gone is released.
+    emptied the directory. The memory of files that are gone is released, so one thread may refresh at a time.
     """
-    source = index._source  # noqa: SLF001 - of this module
-    with source.lock:
-        latest, before, loader = source.latest, source.loaded, source.loader
-        loaded = loader.load(Inventory(before.assets, before.vite))
-        if not loaded.assets or (
-            len(loaded.assets) == len(before.assets)
-            and all(before.assets.get(path) is asset for path, asset in loaded.assets.items())
-            and loaded.skipped == before.skipped
-            and _chunks(loaded.vite) == _chunks(before.vite)
-        ):
-            return latest
-        if loader.memory is not None:
-            kept = {id(representation) for representation in _representations(loaded.assets)}
-            loader.memory.forget(gone for gone in _representations(before.assets) if id(gone) not in kept)
-        return source.take(loaded)
+    before, loader = index._loaded, index._loader  # noqa: SLF001 - of this module
+    loaded = loader.load(Inventory(before.assets, before.vite))
+    if not loaded.assets or (
+        len(loaded.assets) == len(before.assets)
+        and all(before.assets.get(path) is asset for path, asset in loaded.assets.items())
+        and loaded.skipped == before.skipped
+        and _chunks(loaded.vite) == _chunks(before.vite)
+    ):
+        return index
+    if loader.memory is not None:
+        kept = {id(representation) for representation in _representations(loaded.assets)}
+        loader.memory.forget(gone for gone in _representations(before.assets) if id(gone) not in kept)
+    return _index(loader, loaded)
 
 
 def _representations(assets: Mapping[str, Asset]) -> Iterator[Representation]:

@@ -127,11 +127,7 @@ class Names(NamedTuple):
 
 
 def why_not(path: str) -> str:
-    """Return why a file is not fingerprinted.
-
-    >>> why_not("/about.html"), why_not("/app.js"), why_not("/assets/theme-darkMode.css"), why_not("/a-20240115.js")
-    ('HTML', 'no hash in the name', 'reads as words', 'a number or a date')
-    """
+    """Return why a file is not fingerprinted."""
     name = _name(path)
     if "." in name and not may_be_fingerprinted(name):
         return "a UUID in the name" if may_be_fingerprinted(name.replace("-", "")) else "HTML"

@@ -22,6 +22,7 @@ import json
 import logging
 import os
 from collections import Counter
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -30,7 +31,7 @@ from version_affinity.wire import plain_text, wsgi_text
 
 from .asset import Asset
 from .manifests import ManifestError, ViteFile, ViteManifest
-from .tree import DIGEST_SIZE, UnservableError, read, replace_file
+from .tree import DIGEST_SIZE, UnservableError, read, replace_file, unread
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -79,38 +80,24 @@ class KnownFile(NamedTuple):
         """None: the content is not at hand."""
 
 
+_OF_ENTRY: Final = attrgetter(*KnownFile._fields)
+
+
 class Inventory(NamedTuple):
-    """What is known of a build's files without reading them.
+    """What is known of a build's files without reading them."""
 
-    Attributes:
-        files: Request path to what the file held.
-        vite: Vite's manifest.
-        about: What else the inventory says; it is kept when the inventory is written anew.
-        given: A time that most files were given; None if they have times of their own.
-        listed: How many files the document names, unusable entries included.
-        is_binding: Whether files that hold something else than the inventory says are left out.
-        rules: The number of the rules for fingerprints that the files were judged by.
-    """
-
-    files: Mapping[str, KnownFile | Asset]
+    files: Mapping[str, KnownFile | Asset]  # by request path
     vite: ViteFile | None = None
-    about: Mapping[str, object] = {}  # never changed
-    given: int | None = None
-    listed: int = 0
-    is_binding: bool = False
-    rules: int = RULES
+    about: Mapping[str, object] = {}  # what else the document says, which is kept when it is written anew
+    given: int | None = None  # a time that a tool gave most files; None if they have times of their own
+    listed: int = 0  # how many files the document names, unusable entries included
+    is_binding: bool = False  # whether files that hold something else than the inventory says are left out
+    rules: int = RULES  # by which the files were judged
 
     def entries(self) -> Iterator[tuple[str, KnownFile]]:
         """Yield each file's path and entry, also if a tool gave the file its time of modification."""
         for path, entry in self.files.items():
-            if isinstance(entry, Asset):
-                kind, worker = entry.content_type, entry.is_worker
-                yield (
-                    path,
-                    KnownFile(entry.size, entry.mtime_ns, entry.digest, kind, entry.fingerprinted, worker, entry.why),
-                )
-            else:
-                yield path, entry
+            yield path, entry if isinstance(entry, KnownFile) else KnownFile(*_OF_ENTRY(entry))
 
     def digest(self, path: str) -> bytes | None:
         """Return the hash of what a file held, None if that is unknown."""
@@ -166,14 +153,13 @@ class InventoryFile:
         """Return the inventory; nothing is known if the file is missing or, which is logged, cannot be used."""
         try:
             content = read(self.file, _LIMIT)
-            return _parsed(content.data) if content.size else NOTHING_KNOWN
+            return parse_inventory(content.data) if content.size else NOTHING_KNOWN
         except FileNotFoundError:
             return NOTHING_KNOWN
         except (OSError, UnservableError, InventoryError) as error:
             # Another file may be named by mistake, or a later release's: that is not overwritten.
             self._writable = isinstance(error, BrokenError) and self.file.endswith(".json")
-            reason = f"it cannot be read: {error.strerror}" if isinstance(error, OSError) else str(error)
-            logger.warning("manifest=%r is not used, and all files are read: %s", self.file, reason)
+            logger.warning("manifest=%r is not used, and all files are read: %s", self.file, unread(error))
             return NOTHING_KNOWN
 
     def write(self, inventory: Inventory) -> None:
@@ -188,14 +174,10 @@ class InventoryFile:
             )
 
 
-def _parsed(data: bytes | None) -> Inventory:
-    if data is None:
+def parse_inventory(text: bytes | None) -> Inventory:
+    """Parse an inventory, None for one above the limit, or raise ``InventoryError``. Unusable entries are left out."""
+    if text is None:
         raise InventoryError(f"it has more than {_LIMIT} bytes")
-    return parse_inventory(data)
-
-
-def parse_inventory(text: bytes) -> Inventory:
-    """Parse an inventory, or raise ``InventoryError``. Entries that cannot be used are left out."""
     try:
         decoded = text.decode("utf-8")
         try:

@@ -15,7 +15,7 @@ from .inference import BY_MANIFEST, CONFIGURED, EVIDENCE, Names, by_content, by_
 from .inventory import RULES, Inventory, KnownFile
 from .manifests import find_vite_manifest, hashed_paths
 from .media import ENDINGS, GZIPPED, SUFFIXES, content_type, extension, is_html, uncompressed
-from .tree import File, Skipped, UnservableError, is_unchanged, read, walk
+from .tree import File, Skipped, UnservableError, is_unchanged, read, unread, walk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -34,6 +34,7 @@ _DIRECTORY_ENDINGS: Final = tuple(f"{ending}/" for ending in ENDINGS)
 _CODINGS: Final = {suffix: coding for coding, suffix in SUFFIXES.items()}
 _GZIPPED: Final = f".{GZIPPED}"
 _GZIP_MAGIC: Final = b"\x1f\x8b"  # RFC 1952 section 2.3.1
+_CONCLUDED: Final = attrgetter("encoding", "content_type", "fingerprinted", "is_worker", "why", "variants")
 
 
 class Loaded(NamedTuple):
@@ -46,25 +47,14 @@ class Loaded(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Loader:
-    """Loads one directory, any number of times.
+    """Loads one directory, any number of times."""
 
-    Attributes:
-        root: The real, absolute name of the directory.
-        ignored: Whether a path and its last segment are left out, together with the compressed forms; None leaves out
-            nothing. ``.assetsignore`` counts besides, as it is at each load.
-        rule: Whether a path is fingerprinted; None leaves it to the built-in rules.
-        types: Content types beside the built-in ones, by extension.
-        memory: Holds the content of small files.
-        apart: The absolute name of a file that is left out together with its compressed forms: the inventory of the
-            build itself.
-    """
-
-    root: str
-    ignored: Callable[[str, str], bool] | None = None
-    rule: Callable[[str], bool | None] | None = None
-    types: Mapping[str, str] = field(default_factory=dict)
+    root: str  # the real, absolute name
+    ignored: Callable[[str, str], bool] | None = None  # of ``matcher``, beside ``.assetsignore`` as it is at each load
+    rule: Callable[[str], bool | None] | None = None  # whether a path is fingerprinted; None: the built-in rules say it
+    types: Mapping[str, str] = field(default_factory=dict)  # beside the built-in ones, by extension
     memory: Memory | None = None
-    apart: str | None = None
+    apart: str | None = None  # the build's own inventory, left out with its compressed forms; an absolute name
 
     def load(self, known: Inventory) -> Loaded:
         """Read of each file what is not known yet.
@@ -202,11 +192,8 @@ class _Reading:
             if content is None:
                 self._has_news = True
                 content = read(file.file)
-        except UnservableError as error:
-            self._skipped.append(Skipped(path, str(error)))
-            return None
-        except OSError as error:
-            self._skipped.append(Skipped(path, f"it cannot be read: {error.strerror}"))
+        except (UnservableError, OSError) as error:
+            self._skipped.append(Skipped(path, unread(error)))
             return None
         if self._known.is_binding and self._known.digest(path) not in (None, content.digest):
             self._skipped.append(Skipped(path, OTHER_BYTES))
@@ -237,17 +224,10 @@ class _Reading:
         variants: tuple[Representation, ...],
     ) -> Asset:
         # An .svgz that is gzipped is shown only with its Content-Encoding.
-        is_gzipped = file.name[-len(_GZIPPED) :].lower() == _GZIPPED and _data(file.file, content)[:2] == _GZIP_MAGIC
-        encoding = "gzip" if is_gzipped else ""
-        if (
-            isinstance(content, Asset)
-            and content.encoding == encoding
-            and content.headers[0] == kind
-            and content.fingerprinted is fingerprinted
-            and content.is_worker is is_worker
-            and content.why == why
-            and content.variants == variants
-        ):
+        is_svgz = file.name[-len(_GZIPPED) :].lower() == _GZIPPED
+        encoding = "gzip" if is_svgz and _data(file.file, content)[:2] == _GZIP_MAGIC else ""
+        concluded = (encoding, kind[1], fingerprinted, is_worker, why, variants)
+        if isinstance(content, Asset) and _CONCLUDED(content) == concluded:
             return content
         asset = Asset(
             file.path,
@@ -287,12 +267,9 @@ class _Reading:
     def _variant(self, path: str, sibling: Asset, coding: str, kind: HeaderField) -> Representation:
         """Return a file's compressed form, that of an earlier load if it is equal."""
         before = self._known.files.get(path)
+        wanted = (sibling.file, coding, kind, sibling.mtime_ns, sibling.digest)
         for variant in before.variants if isinstance(before, Asset) else ():
-            if (
-                (variant.file, variant.encoding, variant.headers[0]) == (sibling.file, coding, kind)
-                and variant.mtime_ns == sibling.mtime_ns
-                and variant.digest == sibling.digest
-            ):
+            if (variant.file, variant.encoding, variant.headers[0], variant.mtime_ns, variant.digest) == wanted:
                 return variant
         memory = self._loader.memory
         variant = Representation(sibling.file, sibling, content_type=kind, encoding=coding, memory=memory)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from version_affinity.wire import wsgi_text
 
 from .fingerprint import is_date, is_hash_like
-from .tree import Skipped, UnservableError, read, stamp_of
+from .tree import Skipped, UnservableError, read, stamp_of, unread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -48,25 +48,15 @@ class ManifestError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """One entry of Vite's manifest.
+    """One entry of Vite's manifest."""
 
-    Attributes:
-        file: The output file, relative to the build directory.
-        css: The style sheets that this chunk itself brings.
-        assets: Other files that it refers to.
-        imports: Names (manifest keys) of the chunks that it imports statically.
-        name: The name that the output file begins with, "" if Vite gives none.
-        integrity: The file's hash for ``integrity=``, "" if no plugin adds one.
-        is_entry: Whether pages load it, and not only other chunks.
-    """
-
-    file: str
-    css: tuple[str, ...] = ()
-    assets: tuple[str, ...] = ()
-    imports: tuple[str, ...] = ()
-    name: str = ""
-    integrity: str = ""
-    is_entry: bool = False
+    file: str  # the output, relative to the build directory
+    css: tuple[str, ...] = ()  # the style sheets that this chunk itself brings
+    assets: tuple[str, ...] = ()  # other files that it refers to
+    imports: tuple[str, ...] = ()  # manifest keys of the chunks that it imports statically
+    name: str = ""  # what the output's name begins with, "" if Vite does not say it
+    integrity: str = ""  # for ``integrity=``, "" if no plugin adds a hash
+    is_entry: bool = False  # whether pages load it, and not only other chunks
 
 
 class Closure(NamedTuple):
@@ -78,18 +68,14 @@ class Closure(NamedTuple):
 
 
 class ViteManifest:
-    """A Vite manifest.
-
-    Attributes:
-        chunks: Manifest key (``src/main.ts``, ``_shared-B7PI925R.js``) to chunk.
-        files: Every output file that the manifest names, relative to the build directory.
-        hashed: Those whose name is that of a source, a dash and a hash: they are certainly fingerprinted.
-    """
+    """A Vite manifest."""
 
     __slots__ = ("chunks", "files", "hashed")
 
     def __init__(self, chunks: Mapping[str, Chunk]) -> None:
+        #: Manifest key (``src/main.ts``, ``_shared-B7PI925R.js``) to chunk.
         self.chunks: Final[Mapping[str, Chunk]] = MappingProxyType(dict(chunks))
+        #: All output files, relative to the build directory.
         self.files: Final = frozenset(
             file for chunk in chunks.values() for file in (chunk.file, *chunk.css, *chunk.assets)
         )
@@ -99,19 +85,12 @@ class ViteManifest:
             for key, chunk in chunks.items()
             if _stems(chunk.file)[0] not in sources and (_added(key, chunk.file) or _added(chunk.name, chunk.file))
         ]
+        #: Files whose name is that of a source, a dash and a hash: they are certainly fingerprinted.
         self.hashed: Final = frozenset([*added, *(file for file in self.files if _is_hashed(file, sources))])
 
     @classmethod
     def parse(cls, text: str | bytes) -> ViteManifest:
-        """Parse the manifest's JSON.
-
-        Raises:
-            ManifestError: it is not JSON, or not of Vite's shape.
-
-        >>> manifest = ViteManifest.parse('{"src/main.ts": {"file": "assets/main-BX4CeNGm.js", "isEntry": true}}')
-        >>> manifest.entry("src/main.ts").file
-        'assets/main-BX4CeNGm.js'
-        """
+        """Parse the manifest's JSON, or raise ``ManifestError``."""
         try:
             document = json.loads(text)
         except (ValueError, RecursionError) as error:  # UnicodeDecodeError and JSONDecodeError are ValueErrors
@@ -120,21 +99,13 @@ class ViteManifest:
 
     @classmethod
     def from_document(cls, document: object) -> ViteManifest:
-        """Return the manifest that parsed JSON is.
-
-        Raises:
-            ManifestError: it is not of Vite's shape.
-        """
+        """Return the manifest that parsed JSON is, or raise ``ManifestError`` if it is not of Vite's shape."""
         if not isinstance(document, dict) or not document:
             raise ManifestError("not a JSON object with chunks")
         return cls({key: _chunk(key, value) for key, value in document.items()})
 
     def document(self) -> dict[str, dict[str, object]]:
-        """Return the manifest as JSON's types, without what is empty; ``from_document`` reads it back.
-
-        >>> ViteManifest({"src/main.ts": Chunk("assets/main-BX4CeNGm.js")}).document()
-        {'src/main.ts': {'file': 'assets/main-BX4CeNGm.js'}}
-        """
+        """Return the manifest as JSON's types, without what is empty; ``from_document`` reads it back."""
         return {
             key: {name: value for name in Chunk.__slots__ if (value := getattr(chunk, name))}
             for key, chunk in self.chunks.items()
@@ -159,15 +130,7 @@ class ViteManifest:
         return {chunk.file: chunk.integrity for chunk in self.chunks.values() if chunk.integrity}
 
     def is_legacy(self, name: str) -> bool:
-        """Return whether an entry is for browsers without modules: @vitejs/plugin-legacy adds "-legacy" to its name.
-
-        >>> manifest = ViteManifest({
-        ...     "src/main.ts": Chunk("assets/main-B4s9Kd1x.js"),
-        ...     "src/main-legacy.ts": Chunk("assets/main-legacy-D2f8Lm3q.js"),
-        ... })
-        >>> manifest.is_legacy("src/main-legacy.ts"), manifest.is_legacy("src/main.ts")
-        (True, False)
-        """
+        """Return whether an entry is for browsers without modules: @vitejs/plugin-legacy adds "-legacy" to its name."""
         key = name if name in self.chunks else name.lstrip("/")
         stem, dot, ending = key.rpartition(".")
         stem, ending = (stem, dot + ending) if dot and "/" not in ending else (key, "")
@@ -183,15 +146,6 @@ class ViteManifest:
 
         Static imports are followed transitively, lazily loaded chunks are not. An imported chunk and its style sheets
         come before the chunk that imports it: this is the order of the cascade in Vite's own HTML.
-
-        >>> manifest = ViteManifest({
-        ...     "main.js": Chunk("assets/main-B4s9Kd1x.js", css=("assets/main-D2f8Lm3q.css",), imports=("_shared.js",)),
-        ...     "_shared.js": Chunk("assets/shared-C7h2Np5w.js", css=("assets/shared-A1j6Rt4y.css",)),
-        ... })
-        >>> manifest.closure("main.js").css
-        ('assets/shared-A1j6Rt4y.css', 'assets/main-D2f8Lm3q.css')
-        >>> manifest.closure("main.js").preload
-        ('assets/shared-C7h2Np5w.js',)
         """
         entry = self.entry(name)
         if entry is None:
@@ -248,8 +202,7 @@ def find_vite_manifest(
             if name == _PLACE_BEFORE_5:
                 # A manifest.json of another shape is a web app manifest.
                 return ViteFile(name, *stamp, None)
-            reason = f"it cannot be read: {error.strerror}" if isinstance(error, OSError) else str(error)
-            skipped.append(Skipped(f"/{name}", reason))
+            skipped.append(Skipped(f"/{name}", unread(error)))
             return None
     return None
 
@@ -293,9 +246,6 @@ def hashed_by(document: object) -> set[str]:
     Known forms: webpack's and Rspack's ``{"main.js": "/static/main.1a2b3c4d.js"}``, at any depth; Django's
     ``{"paths": ...}``; Sprockets' ``{"files": {output: {"logical_path": source}}}``; Propshaft's
     ``{source: {"digested_path": output}}``; Next.js's ``{"pages": {"/_app": [output]}}``.
-
-    >>> hashed_by({"files": {"main.js": "/main.mOahPUOG.js", "app.js": "/app.min.js", "index.html": "/index.html"}})
-    {'/main.mOahPUOG.js'}
     """
     found: dict[str, tuple[str, str]] = {}
     for source, output, is_direct in _pairs(document):
@@ -330,13 +280,7 @@ def _pairs(document: object) -> Iterator[tuple[str, str, bool]]:
 
 
 def _added(source: str, output: str) -> str:
-    """Return what an output's name has in addition to its source's, "" when that is not a hash.
-
-    >>> _added("src/main.ts", "assets/main-mOahPUOG.js"), _added("app.js", "app.612df1f2.chunk.js")
-    ('mOahPUOG', '612df1f2')
-    >>> _added("app.js", "app.bundle.js"), _added("app.js", "app-1.2.3.js"), _added("app.js", "app.js")
-    ('', '', '')
-    """
+    """Return what an output's name has in addition to its source's, "" if that is a kind, a date or too short."""
     stem = _stems(output.partition("?")[0])[0]
     for name in _stems(source):
         if name and stem.startswith(name) and stem[len(name) : len(name) + 1] in ("-", "."):

@@ -152,11 +152,7 @@ _HTML = ("text/html", "application/xhtml+xml")
 
 
 def extension(path: str) -> str:
-    """Return the extension of a path in lower case, without the dot, "" if it has none.
-
-    >>> extension("/assets/logo.SVG"), extension("/about"), extension("/.htaccess"), extension("/v1.2/notes")
-    ('svg', '', '', '')
-    """
+    """Return the extension of a path in lower case, without the dot, "" if it has none (``/.htaccess``)."""
     dot = path.rfind(".")
     return path[dot + 1 :].lower() if dot > path.rfind("/") + 1 else ""
 
@@ -166,11 +162,7 @@ _MEDIA_TYPE = re.compile(rf'{TOKEN}/{TOKEN}(?:[ \t]*;[ \t]*{TOKEN}=(?:{TOKEN}|"[
 
 
 def checked_additions(content_types: Mapping[str, str] | None) -> dict[str, str]:
-    """Return types that are added to the table: of ``{".mdl": "model/vnd.mdl"}``, ``{"mdl": "model/vnd.mdl"}``.
-
-    Raises:
-        ConfigurationError: an extension or a type is not valid.
-    """
+    """Return types that are added to the table: of ``{".mdl": "model/vnd.mdl"}``, ``{"mdl": "model/vnd.mdl"}``."""
     if content_types is None:
         return {}
     if not isinstance(content_types, Mapping):
@@ -179,8 +171,7 @@ def checked_additions(content_types: Mapping[str, str] | None) -> dict[str, str]
         )
     additions = {}
     for ending, kind in content_types.items():
-        # As PATH_INFO shows it (PEP 3333).
-        shown = wsgi_text(ending) if isinstance(ending, str) else ""
+        shown = wsgi_text(ending) if isinstance(ending, str) else ""  # as in PATH_INFO
         key = extension(f"x{shown}")
         if not key or shown != f".{shown[1:]}" or key != shown[1:].lower():
             raise ConfigurationError(
@@ -197,11 +188,7 @@ def checked_additions(content_types: Mapping[str, str] | None) -> dict[str, str]
 
 
 def content_type(path: str, additions: Mapping[str, str] | None = None) -> str:
-    """Return the Content-Type of a file by its name.
-
-    >>> content_type("/assets/index-BX4CeNGm.js"), content_type("/model.mdl", {"mdl": "model/vnd.mdl"})
-    ('text/javascript; charset=utf-8', 'model/vnd.mdl')
-    """
+    """Return the Content-Type of a file by its name."""
     ending = extension(path)
     if additions is not None and ending in additions:
         return additions[ending]
@@ -219,17 +206,8 @@ def is_media(path: str) -> bool:
     return kind is not None and not kind.startswith(_HTML)
 
 
-def is_source_map(path: str) -> bool:
-    """Return whether a file is a source map, which only development tools load."""
-    return path.endswith(".map")
-
-
 def uncompressed(name: str) -> str:
-    """Return a file's name without the endings of compressed files.
-
-    >>> uncompressed("app.js.map.gz"), uncompressed("app.js")
-    ('app.js.map', 'app.js')
-    """
+    """Return a file's name without the endings of compressed files."""
     while name.endswith(ENDINGS):
         name = name[: name.rindex(".")]
     return name

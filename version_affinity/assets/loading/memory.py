@@ -35,13 +35,6 @@ class Memory:
 
     Versions share most of their files: content with one digest is held once and counts once. Files that do not fit are
     served from disk.
-
-    Args:
-        limit: The most bytes to hold; 0 holds none.
-
-    Raises:
-        ConfigurationError: the limit is not a number of bytes.
-
     """
 
     __slots__ = ("__weakref__", "_held", "_lock", "limit", "used")
@@ -52,10 +45,8 @@ class Memory:
                 f"memory={limit!r} is not a number of bytes: write memory=64 * 1024 * 1024, or 0 for none"
             )
         self.limit = limit
-        #: The bytes held now.
-        self.used = 0
-        # Digest to content and the number of files that have it.
-        self._held: dict[bytes, tuple[bytes, int]] = {}
+        self.used = 0  # bytes held now
+        self._held: dict[bytes, tuple[bytes, int]] = {}  # digest to content and the number of files that have it
         self._lock = RLock()
         _memories.add(self)
 
@@ -64,10 +55,7 @@ class Memory:
         return digest in self._held or self.used + size <= self.limit
 
     def keep(self, digest: bytes, data: bytes | None) -> bytes | None:
-        """Hold content for one more file and return the bytes to use; None if they do not fit.
-
-        Without ``data``, content is held only if another file holds it.
-        """
+        """Hold content for one more file and return the bytes to use, None if there are none or they do not fit."""
         with self._lock:
             held = self._held.get(digest)
             if held is not None:
@@ -80,10 +68,7 @@ class Memory:
             return data
 
     def fill(self, representation: Representation, data: bytes | None) -> bytes | None:
-        """Hold the content of a file that has none in memory yet, if there is room, and return the bytes to use.
-
-        Nothing more is held for a file that another thread has filled or forgotten meanwhile.
-        """
+        """Hold the content of a file, unless another thread filled or forgot it meanwhile; return the bytes to use."""
         with self._lock:
             if representation.data is not None:
                 return representation.data
@@ -92,10 +77,7 @@ class Memory:
             return data if representation.data is None else representation.data
 
     def forget(self, representations: Iterable[Representation]) -> None:
-        """Stop holding content for files; a second time, it does nothing.
-
-        Their ``data`` stays for the requests that are being answered with it.
-        """
+        """Stop holding content for files. Their ``data`` stays for the requests that are being answered with it."""
         for representation in representations:
             # The lock is taken for each file: a request that fills a file does not wait for thousands.
             with self._lock:
@@ -126,9 +108,7 @@ if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
 def cached_content(representation: Representation) -> bytes | None:
     """Return a small file's content from memory, reading it on first use. Never raises; thread-safe.
 
-    Returns:
-        None if the file is large, the memory is full, or the file is no longer the one that was loaded, which opening
-        it shows, too.
+    None: the file is large, the memory is full, or the file is no longer the one that was loaded.
     """
     if representation.data is not None:
         return representation.data

@@ -61,17 +61,11 @@ class Skipped(NamedTuple):
 
 
 class File(NamedTuple):
-    """A servable file.
+    """A servable file."""
 
-    Attributes:
-        path: As in ``PATH_INFO``: a slash, then the relative path, whose bytes are decoded as latin-1 (PEP 3333).
-        name: The last segment of ``path``.
-        file: The absolute name for ``os.open``, all links resolved.
-    """
-
-    path: str
-    name: str
-    file: str
+    path: str  # as in ``PATH_INFO``: a slash, then the relative path, decoded as latin-1 (PEP 3333)
+    name: str  # the last segment of the path
+    file: str  # the absolute name, all links resolved
 
 
 class Content(NamedTuple):
@@ -87,12 +81,13 @@ class UnservableError(Exception):
     """A file cannot be served; the message says why."""
 
 
-def build_directory(name: str | os.PathLike[str], option: str = "directory") -> str:
-    """Return the real, absolute name of a build's directory.
+def unread(error: Exception) -> str:
+    """Return why a file is not read or not served."""
+    return f"it cannot be read: {error.strerror}" if isinstance(error, OSError) else str(error)
 
-    Raises:
-        ConfigurationError: there is no such directory. The message names the option.
-    """
+
+def build_directory(name: str | os.PathLike[str], option: str = "directory") -> str:
+    """Return the real, absolute name of a build's directory; ``ConfigurationError`` names the option."""
     text = os.fspath(name) if isinstance(name, (str, os.PathLike)) else None
     if not isinstance(text, str):
         raise ConfigurationError(f"{option}={name!r} is not text: give the directory's name as str or pathlib.Path")
@@ -138,10 +133,8 @@ def walk(root: str, exclusions: Exclusions, skipped: list[Skipped]) -> Iterator[
                 # Nearly every entry needs no more than this look.
                 is_usual = are_plain and name[0] != "." and entry.is_file(follow_symlinks=False)
                 target, is_directory = (entry.path, False) if is_usual else _found(root, path, name, entry, exclusions)
-            except UnservableError as error:
-                skipped.append(Skipped(path, str(error)))
-            except OSError as error:
-                skipped.append(Skipped(path, f"it cannot be read: {error.strerror}"))
+            except (UnservableError, OSError) as error:
+                skipped.append(Skipped(path, unread(error)))
             else:
                 if is_directory:
                     pending.append((path + "/", target))
@@ -264,11 +257,8 @@ def open_unchanged(file: str, size: int, mtime_ns: int) -> int | None:
 def read(file: str, limit: int = LARGE) -> Content:
     """Read and hash a file; its content is returned up to ``limit`` bytes.
 
-    The size is that of the bytes that were hashed, even if the file is written to meanwhile.
-
-    Raises:
-        OSError: it cannot be opened or read.
-        UnservableError: it is not a regular file, or changes each time that it is read.
+    The size is that of the bytes that were hashed, even if the file is written to meanwhile. ``OSError`` and
+    ``UnservableError`` say why it cannot be read.
     """
     for _ in range(_ATTEMPTS):
         content = _read(file, limit)
@@ -301,11 +291,7 @@ def _read(file: str, limit: int) -> Content | None:
 
 
 def replace_file(file: str, chunks: Iterable[bytes], *, mode: int | None = None, mtime_ns: int | None = None) -> None:
-    """Write a file completely, or leave it as it was. Readers never see a part of it.
-
-    Raises:
-        OSError: it cannot be written.
-    """
+    """Write a file completely, or leave it as it was and raise ``OSError``. Readers never see a part of it."""
     target = Path(file)
     # Hidden: a build directory does not serve what a crash leaves behind. Short: the name may be as long as allowed.
     unfinished = target.with_name(f".{token_hex(8)}.tmp")
