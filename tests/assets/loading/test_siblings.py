@@ -15,7 +15,11 @@ from version_affinity.assets.loading.memory import Memory
 from version_affinity.assets.loading.tree import LARGE
 
 TEXT = b"const answer = 42;\n" * 500
-ENCODE = {"br": brotli.compress, "zstd": zstandard.ZstdCompressor(level=19).compress, "gzip": partial(gzip.compress, mtime=0)}
+ENCODE = {
+    "br": brotli.compress,
+    "zstd": zstandard.ZstdCompressor(level=19).compress,
+    "gzip": partial(gzip.compress, mtime=0),
+}
 POSIX = pytest.mark.skipif(os.name != "posix", reason="the file system has no such files")
 
 
