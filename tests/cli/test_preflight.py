@@ -151,7 +151,7 @@ def test_how_long(site: Site, seconds: str) -> None:
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo-terminals of this kind")
 def test_on_a_terminal(site: Site, other: Site) -> None:
     """A terminal shows what is waited for, on one line that goes away; a pipe gets it as a line, and no JSON does."""
-    from tests.cli.terminal.screen import terminal  # noqa: PLC0415 - not on Windows
+    from tests.cli.screen import terminal  # noqa: PLC0415 - not on Windows
 
     assert site.url is not None
     arguments = ("--log", site.url, *DEPLOY)

@@ -43,7 +43,7 @@ def load_affinity(target: str) -> VersionAffinity:
     if affinity is None:
         raise RefusedError(
             f"--app {target}: {type(found).__name__} has no VersionAffinity. Name the attribute that has one, such as "
-            f"{name}:app",
+            f"{name}:app"
         )
     return affinity
 

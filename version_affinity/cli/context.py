@@ -9,7 +9,7 @@ import subprocess
 from contextlib import suppress
 from functools import cached_property
 from textwrap import dedent
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import click
 
@@ -22,9 +22,8 @@ from version_affinity.releases.store.directory import ReleasesDirectory
 from version_affinity.releases.store.retention import prune_plan
 
 from .errors import RefusedError
-from .options import app_first_option, check_not_empty, checked_by
-from .terminal.output import json_parameter, styled, warn
-from .terminal.text import percent
+from .options import app_first_option, check_not_empty, checked_by, with_options
+from .output import json_parameter, percent, styled, warn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -32,8 +31,6 @@ if TYPE_CHECKING:
     from version_affinity.middleware import VersionAffinity
     from version_affinity.releases.log.entries import DeploymentLog, Entry
     from version_affinity.releases.store.directory import Release
-
-    _Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
 
 #: The releases directory, unless an option, the environment or the application names another one.
 DEFAULT: Final = "releases"
@@ -62,19 +59,12 @@ class BuildOptions(NamedTuple):
 
 
 class Target:
-    """The releases of a command: from its options, the environment, the application, or ``releases/``, in this order.
+    """The releases of a command: from its options, else the environment, else the application, else ``releases/``."""
 
-    Attributes:
-        releases: The directory from the command line or the environment, or None.
-        log: The URL of the log from there, or None.
-        application: Loads the application of ``flask affinity``; None for ``version-affinity``.
-        command_path: "version-affinity" or "flask affinity".
-    """
-
-    releases: str | None = None
-    log: str | None = None
-    application: Callable[[], VersionAffinity] | None = None
-    command_path: str = ""
+    releases: str | None = None  # the directory from the command line or the environment
+    log: str | None = None  # the URL of the log from there
+    application: Callable[[], VersionAffinity] | None = None  # loads the application of "flask affinity"
+    command_path: str = ""  # "version-affinity" or "flask affinity"
 
     @cached_property
     def _found(self) -> tuple[str, str | None]:
@@ -95,12 +85,9 @@ class Target:
         """The URL of the log; None for the file in the directory."""
         return self._found[1]
 
-    def directory(self) -> ReleasesDirectory:
-        """Return the releases directory; warn once if its retention settings have an error."""
-        return self._directory
-
     @cached_property
-    def _directory(self) -> ReleasesDirectory:
+    def directory(self) -> ReleasesDirectory:
+        """The releases directory. The first use warns if its retention settings have an error."""
         directory = ReleasesDirectory(self.path)
         if directory.retention_error:
             warn(f"{directory.retention_error}. Until this is fixed, all uploaded versions stay known")
@@ -110,7 +97,7 @@ class Target:
 
     def open_log(self) -> DeploymentLog:
         """Return the log of deployments, which is closed when the command ends."""
-        log = open_log(self.directory(), self.url)
+        log = open_log(self.directory, self.url)
         click.get_current_context().call_on_close(log.close)
         return log
 
@@ -144,7 +131,7 @@ class Target:
 
     def copy(self) -> LocalCopy:
         """Return this host's copy of the log that its application follows."""
-        return LocalCopy(self.directory().path / COPY)
+        return LocalCopy(self.directory.path / COPY)
 
     def other_log(self, log: DeploymentLog, entries: Sequence[Entry]) -> str:
         """Return an error message if the application on this host follows another log; "" if it does not.
@@ -164,18 +151,14 @@ class Target:
 class VersionState(NamedTuple):
     """The state of an uploaded version.
 
-    Attributes:
-        release: The version.
-        state: "deployed", "staged" (at 0 %), "known" (to open pages), "prunable" (no longer needed), or "unknown" (if
-            the log is unreachable).
-        percentage: Its percentage in the current deployment; None if it is not in it.
-        reason: Why it stays known; "" if it does not.
+    ``state`` is "deployed", "staged" (at 0 %), "known" (to open pages), "prunable" (no longer needed), or "unknown" (if
+    the log is unreachable).
     """
 
     release: Release
     state: str
-    percentage: float | None
-    reason: str
+    percentage: float | None = None  # in the current deployment; None if it is not in it
+    reason: str = ""  # why it stays known
 
     def in_words(self) -> str:
         """Return the state for a terminal."""
@@ -185,12 +168,7 @@ class VersionState(NamedTuple):
 
     def as_dict(self) -> dict[str, Any]:
         """Return the version and its state for JSON."""
-        return {
-            **release_dict(self.release),
-            "state": self.state,
-            "percentage": self.percentage,
-            "reason": self.reason,
-        }
+        return {**release_dict(self.release), "state": self.state, "percentage": self.percentage, "reason": self.reason}
 
 
 def release_dict(release: Release) -> dict[str, Any]:
@@ -203,7 +181,7 @@ def version_states(directory: ReleasesDirectory, entries: Sequence[Entry] | None
     """Return the states of the uploaded versions by id, oldest first. ``entries`` is None if the log is unreachable."""
     releases = directory.versions()
     if entries is None:
-        return {version: VersionState(release, "unknown", None, "") for version, release in releases.items()}
+        return {version: VersionState(release, "unknown") for version, release in releases.items()}
     kept = prune_plan(directory, entries, directory.retention).kept
     current = entries[-1].percentages if entries else {}
     states = {}
@@ -215,6 +193,11 @@ def version_states(directory: ReleasesDirectory, entries: Sequence[Entry] | None
             state = "known" if version in kept else PRUNABLE
         states[version] = VersionState(release, state, percentage, kept.get(version, ""))
     return states
+
+
+def known_versions(directory: ReleasesDirectory, entries: Sequence[Entry] | None) -> list[str]:
+    """Return the uploaded versions that are still needed, or that may be, oldest first."""
+    return [version for version, state in version_states(directory, entries).items() if state.state != PRUNABLE]
 
 
 def target_of(context: click.Context) -> Target:
@@ -273,23 +256,24 @@ def _check_origins(origins: Sequence[str]) -> None:
         Origins(origins)
 
 
-def build_options(command: _Decorated) -> _Decorated:
-    """Give a command ``--prefix``, ``--app-first`` and ``--origin``, for ``Target.build_options``."""
-    prefix = click.option(
+#: Give a command ``--prefix``, ``--app-first`` and ``--origin``, for ``Target.build_options``.
+build_options = with_options(
+    click.option(
         "--prefix",
         metavar="PATH",
         callback=checked_by(check_prefix),
         help="The URL path of the versions.  [default: the application's, or /]",
-    )
-    origins = click.option(
+    ),
+    app_first_option,
+    click.option(
         "--origin",
         "origins",
         metavar="URL",
         multiple=True,
         callback=checked_by(_check_origins),
         help="An origin of the build, such as https://cdn.example: references to it are checked too. Repeatable.",
-    )
-    return prefix(app_first_option(origins(command)))
+    ),
+)
 
 
 def _check_log(url: str) -> None:

@@ -15,7 +15,7 @@ from version_affinity.releases.log.entries import LogError
 from version_affinity.releases.store.directory import ReleasesError
 from version_affinity.wire import printable
 
-from .terminal.output import awaits_json, emit
+from .output import awaits_json, emit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,22 +37,21 @@ class RefusedError(click.ClickException):
 
     def show(self, file: IO[Any] | None = None) -> None:
         """Print the reason to stderr."""
-        self._show_json()
-        label = click.style("Error:", fg="red", bold=True)
-        click.echo(f"{label} {printable(self.message, lines=True)}", file=file, err=file is None, color=self._color)
-
-    def _show_json(self) -> None:
         if self._awaits_json:
             emit({"error": self.message})
+        click.echo(self.text(), file=file, err=file is None, color=self._color)
+
+    def text(self) -> str:
+        """Return the reason for a terminal."""
+        return f"{click.style('Error:', fg='red', bold=True)} {printable(self.message, lines=True)}"
 
 
 class DeclinedError(RefusedError):
-    """The answer to a confirmation was no."""
+    """The answer to a confirmation was no, which is not an error."""
 
-    def show(self, file: IO[Any] | None = None) -> None:
-        """Print the outcome, without the word "Error"."""
-        self._show_json()
-        click.echo(f"{self.message[0].upper()}{self.message[1:]}.", file=file, err=file is None)
+    def text(self) -> str:
+        """Return the outcome as a sentence."""
+        return f"{self.message[0].upper()}{self.message[1:]}."
 
 
 def missing_extra(what: str, extra: str) -> str:

@@ -59,5 +59,5 @@ def _load(info: ScriptInfo) -> VersionAffinity:
 def _failure(reason: str) -> RefusedError:
     return RefusedError(
         f"the application cannot be loaded: {reason}\nIts releases are used by default. To name them instead: "
-        "flask affinity --releases DIRECTORY ...",
+        "flask affinity --releases DIRECTORY ..."
     )

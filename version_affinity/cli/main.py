@@ -13,7 +13,7 @@ from version_affinity import __version__
 
 from .context import SETTINGS, help_text, target_of, target_parameters
 from .errors import errors_as_exits
-from .terminal.output import warnings_shown
+from .output import warnings_shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from functools import wraps
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeVar
 
 import click
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from version_affinity.decision.keys import KeySource
 
     _Value = TypeVar("_Value")
+    _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
 def checked_by(check: Callable[[Any], object]) -> Callable[[click.Context, click.Parameter, _Value], _Value]:
@@ -40,6 +40,17 @@ def checked_by(check: Callable[[Any], object]) -> Callable[[click.Context, click
         return value
 
     return checked
+
+
+def with_options(*options: Callable[[_Command], _Command]) -> Callable[[_Command], _Command]:
+    """Return a decorator that gives a command several options, in this order."""
+
+    def decorate(command: _Command) -> _Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
 
 
 def check_not_empty(value: str) -> None:
@@ -92,45 +103,32 @@ app_first_option = click.option(
     help="Paths that the application answers, such as '/api/*'. Repeatable.",
 )
 
+#: Give a command ``--key``, ``--spa``, ``--app-first`` and ``--prefix``, for ``serving_arguments``.
+serving_options = with_options(
+    click.option(
+        "--key",
+        "keys",
+        type=_key_source,
+        metavar="SOURCE",
+        multiple=True,
+        help="The version key: cookie:NAME, header:NAME, or value:TEXT for the key itself. Repeatable.",
+    ),
+    click.option("--spa", is_flag=True, help="Serve a single-page application: its index.html answers unknown pages."),
+    app_first_option,
+    click.option(
+        "--prefix",
+        default="/",
+        show_default=True,
+        callback=checked_by(check_prefix),
+        help="The URL path of the versions.",
+    ),
+)
 
-def serving_options(function: Callable[..., None]) -> Callable[..., None]:
-    """Give a command ``--key``, ``--spa``, ``--app-first`` and ``--prefix``.
 
-    Its argument ``options`` has their values as arguments of ``VersionAffinity``.
-    """
-
-    @wraps(function)
-    def command(
-        *, keys: tuple[KeySource, ...], spa: bool, app_first: tuple[str, ...], prefix: str, **given: Any
-    ) -> None:
-        options: dict[str, Any] = {"app_first": app_first, "prefix": prefix}
-        if keys:
-            options["keys"] = keys
-        if spa:
-            options["not_found_handling"] = "single-page-application"
-        function(options=options, **given)
-
-    decorated: Callable[..., None] = command
-    for option in (
-        click.option(
-            "--prefix",
-            default="/",
-            show_default=True,
-            callback=checked_by(check_prefix),
-            help="The URL path of the versions.",
-        ),
-        app_first_option,
-        click.option(
-            "--spa", is_flag=True, help="Serve a single-page application: its index.html answers unknown pages."
-        ),
-        click.option(
-            "--key",
-            "keys",
-            type=_key_source,
-            metavar="SOURCE",
-            multiple=True,
-            help="The version key: cookie:NAME, header:NAME, or value:TEXT for the key itself. Repeatable.",
-        ),
-    ):
-        decorated = option(decorated)
-    return decorated
+def serving_arguments(*, keys: tuple[KeySource, ...], spa: bool, **others: Any) -> dict[str, Any]:
+    """Return the values of ``serving_options`` as arguments of ``VersionAffinity``."""
+    if keys:
+        others["keys"] = keys
+    if spa:
+        others["not_found_handling"] = "single-page-application"
+    return others

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
-from dataclasses import dataclass, fields, replace
-from functools import wraps
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -15,12 +14,12 @@ from version_affinity.releases.store.directory import BusyError, publishing
 from version_affinity.releases.store.retention import rollback_target
 from version_affinity.wire import printable
 
-from .context import author, build_options, command_line
+from .context import author, build_options, command_line, current_target
 from .errors import RefusedError
-from .preflight import absent, objections
-from .terminal.interaction import confirm, yes_option
-from .terminal.output import aligned, emit, note, say, styled, warn
-from .terminal.text import ago, percent, shares
+from .interaction import confirm, yes_option
+from .options import with_options
+from .output import ago, emit, note, percent, say, say_rows, shares, styled, warn
+from .preflight import LOG_LOST, absent, newest_revision, objections
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
     from version_affinity.releases.log.entries import DeploymentLog, Entry
     from version_affinity.releases.store.directory import ReleasesDirectory
 
-    from .context import Target
     from .preflight import Objection
 
 #: Seconds that a deployment waits for a process that changes the versions.
@@ -41,7 +39,7 @@ _ROUNDING: Final = 0.0005
 
 @dataclass(frozen=True, slots=True)
 class DeployOptions:
-    """The options of a deployment, as ``deploy_options`` describes them."""
+    """The values of ``deploy_options``."""
 
     message: str
     dry_run: bool
@@ -55,39 +53,28 @@ class DeployOptions:
     as_json: bool
 
 
-def deploy_options(function: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options of a deployment, as its argument ``options``."""
-
-    @wraps(function)
-    def command(**given: Any) -> None:
-        options = DeployOptions(**{field.name: given.pop(field.name) for field in fields(DeployOptions)})
-        function(options=options, **given)
-
-    options = (
-        click.option("-m", "--message", default="", help="The reason, for the log."),
-        click.option("--dry-run", is_flag=True, help="Show the plan and change nothing."),
-        click.option("--force", is_flag=True, help="Deploy in spite of failed checks."),
-        click.option(
-            "--expect",
-            metavar="REVISION",
-            type=click.IntRange(0),
-            help="Refuse unless this revision is the current one. 0: nothing is deployed yet.",
-        ),
-        click.option(
-            "--wait",
-            metavar="SECONDS",
-            type=click.IntRange(0, 3600),
-            default=10,  # two heartbeats; a host reports a loaded version at once
-            show_default=True,
-            help="How long to wait for live hosts that lack a version. 0: refuse at once.",
-        ),
-        build_options,
-        yes_option,
-    )
-    decorated: Callable[..., None] = command
-    for option in reversed(options):
-        decorated = option(decorated)
-    return decorated
+#: Give a command the options of a deployment, for ``DeployOptions``.
+deploy_options = with_options(
+    click.option("-m", "--message", default="", help="The reason, for the log."),
+    click.option("--dry-run", is_flag=True, help="Show the plan and change nothing."),
+    click.option("--force", is_flag=True, help="Deploy in spite of failed checks."),
+    click.option(
+        "--expect",
+        metavar="REVISION",
+        type=click.IntRange(0),
+        help="Refuse unless this revision is the current one. 0: nothing is deployed yet.",
+    ),
+    click.option(
+        "--wait",
+        metavar="SECONDS",
+        type=click.IntRange(0, 3600),
+        default=10,  # two heartbeats; a host reports a loaded version at once
+        show_default=True,
+        help="How long to wait for live hosts that lack a version. 0: refuse at once.",
+    ),
+    build_options,
+    yes_option,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +85,8 @@ class Plan:
     entries: Sequence[Entry]  # the deployments before it
     percentages: Mapping[str, float]
     moves: Movement | None  # None for the first deployment
-    refusals: tuple[Objection, ...]
-    warnings: tuple[str, ...]
+    refusals: Sequence[Objection]
+    warnings: Sequence[str]
 
     @property
     def before(self) -> Entry | None:
@@ -109,53 +96,48 @@ class Plan:
     @property
     def revision(self) -> int:
         """The revision of the new deployment."""
-        return (self.before.revision if self.before is not None else 0) + 1
+        return newest_revision(self.entries) + 1
 
-    def as_dict(self, **more: object) -> dict[str, Any]:
-        """Return the plan for JSON."""
-        return {
-            "name": self.directory.name,
-            "revision": self.revision,
-            "percentages": dict(self.percentages),
-            "before": dict(self.before.percentages) if self.before is not None else None,
-            "movement": self.moves.as_dict() if self.moves is not None else None,
-            "refusals": [{**refusal._asdict(), "details": list(refusal.details)} for refusal in self.refusals],
-            "warnings": list(self.warnings),
-            **more,
-        }
+    def emit(self, options: DeployOptions, entry: Entry | None = None) -> None:
+        """Print the plan as JSON, with the entry of the log if it was written."""
+        refusals = [{**refusal._asdict(), "details": list(refusal.details)} for refusal in self.refusals]
+        emit(
+            {
+                "name": self.directory.name,
+                "revision": self.revision,
+                "percentages": dict(self.percentages),
+                "before": dict(self.before.percentages) if self.before is not None else None,
+                "movement": self.moves.as_dict() if self.moves is not None else None,
+                "refusals": refusals,
+                "warnings": list(self.warnings),
+                "deployed": entry is not None,
+                "dry_run": options.dry_run,
+                "entry": entry.as_document() if entry is not None else None,
+            }
+        )
 
 
 def make_plan(
-    target: Target,
-    log: DeploymentLog,
-    entries: Sequence[Entry],
-    percentages: Mapping[str, float],
-    options: DeployOptions,
+    log: DeploymentLog, entries: Sequence[Entry], percentages: Mapping[str, float], options: DeployOptions
 ) -> Plan:
     """Check a deployment of these percentages, and return it as a plan. ``entries`` are those of the log."""
+    target = current_target()
     moves = movement(entries[-1].percentages, percentages) if entries else None
     build = target.build_options(options.prefix, options.app_first, options.origins)
     wait = 0 if options.force else options.wait
-    refusals, warnings = objections(target, log, entries, percentages, build, wait=wait)
-    return Plan(target.directory(), tuple(entries), dict(percentages), moves, tuple(refusals), tuple(warnings))
+    refusals, warnings = objections(target, log, entries, percentages, build, wait)
+    return Plan(target.directory, entries, percentages, moves, refusals, warnings)
 
 
 def check_expected(entries: Sequence[Entry], expect: int | None) -> None:
     """Raise ``RefusedError`` unless the current revision is the one of ``--expect``."""
-    newest = entries[-1].revision if entries else 0
+    newest = newest_revision(entries)
     if expect is None or expect == newest:
         return
     if expect < newest:
         raise RefusedError(_overtaken(entries))
     current = f"the current revision is {newest}" if newest else "nothing is deployed yet"
     raise RefusedError(f"--expect {expect}: {current}. Nothing is deployed: see {command_line('deployments status')}")
-
-
-def check_unchanged(log: DeploymentLog, entries: Sequence[Entry]) -> None:
-    """Raise ``RefusedError`` if another person has deployed since ``entries`` were read."""
-    now = log.read()
-    if len(now) > len(entries):
-        raise RefusedError(_overtaken(now))
 
 
 def carry_out(planned: Plan, log: DeploymentLog, options: DeployOptions, question: str) -> None:
@@ -173,12 +155,11 @@ def carry_out(planned: Plan, log: DeploymentLog, options: DeployOptions, questio
         with _lock(planned.directory):
             # Versions may have been removed while the question was open.
             found = absent(planned.directory, log, planned.percentages)
-            late = tuple(refusal for refusal in found if refusal not in planned.refusals)
+            late = [refusal for refusal in found if refusal not in planned.refusals]
             _refuse(replace(planned, refusals=late), options)
             entry = _append(planned, log, options.message)
     if options.as_json:
-        written = entry.as_document() if entry is not None else None
-        emit(planned.as_dict(deployed=entry is not None, dry_run=options.dry_run, entry=written))
+        planned.emit(options, entry)
     elif entry is None:
         say(styled("Nothing is deployed: this was a dry run.", "strong"))
     else:
@@ -190,7 +171,7 @@ def carry_out(planned: Plan, log: DeploymentLog, options: DeployOptions, questio
 def say_unchanged(planned: Plan, version: str, options: DeployOptions) -> None:
     """Report that all users have a version already."""
     if options.as_json:
-        emit(planned.as_dict(deployed=False, dry_run=options.dry_run, entry=None))
+        planned.emit(options)
     else:
         assert planned.before is not None  # noqa: S101 - it gives the version to all users
         say(f"Nothing is deployed: {version} has 100 % already, since revision {planned.before.revision}.")
@@ -198,10 +179,10 @@ def say_unchanged(planned: Plan, version: str, options: DeployOptions) -> None:
 
 def _refuse(planned: Plan, options: DeployOptions) -> None:
     """Raise ``RefusedError`` for failed checks, or warn about those that ``--force`` overrules."""
-    final = any(refusal.is_final for refusal in planned.refusals)
+    final = any(refusal.kind == LOG_LOST for refusal in planned.refusals)  # it must be restored first
     if planned.refusals and (final or not options.force):
         if options.as_json:
-            emit(planned.as_dict(deployed=False, dry_run=options.dry_run, entry=None))
+            planned.emit(options)
         lines = ["nothing is deployed:" if final else "nothing is deployed (--force overrules this):"]
         for refusal in planned.refusals:
             lines.append(f"  - {refusal.reason}")
@@ -245,8 +226,7 @@ def show_plan(planned: Plan, write: Callable[[str], None]) -> None:
     follows = f", revision {before.revision} -> {planned.revision}" if before is not None else ", the first deployment"
     write(f"{styled(planned.directory.name, 'strong')}{follows}")
     write("")
-    for line in aligned(_changes(planned), right=(1, 3)):
-        write(line)
+    say_rows(_changes(planned), right=(1, 3), write=write)
     write("")
     if planned.moves is not None:
         show_movement(planned.moves, write)
@@ -279,5 +259,4 @@ def show_movement(moves: Movement, write: Callable[[str], None]) -> None:
         [styled(printable(before), "version"), "->", styled(printable(after), "version"), percent(users)]
         for (before, after), users in moves.pairs.items()
     ]
-    for line in aligned(rows, right=(3,)):
-        write(line)
+    say_rows(rows, right=(3,), write=write)

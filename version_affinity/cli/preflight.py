@@ -13,20 +13,22 @@ from version_affinity.errors import ConfigurationError, install
 from version_affinity.releases.log.presence import Presence
 from version_affinity.wire import plain_text, printable
 
-from .context import PRUNABLE, BuildOptions, command_line, version_states
-from .terminal.interaction import progress, started, waiting
-from .terminal.text import counted, listed
+from .context import BuildOptions, command_line, known_versions
+from .interaction import progress, started, waiting
+from .output import counted, listed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from version_affinity.checking import BuildReport, Unchecked
+    from version_affinity.checking import BuildReport
     from version_affinity.releases.log.entries import DeploymentLog, Entry
     from version_affinity.releases.log.presence import HostReport
     from version_affinity.releases.store.directory import ReleasesDirectory
 
     from .context import Target
 
+#: The kind of objection that ``--force`` does not overrule.
+LOG_LOST: Final = "log-lost"
 # How many versions, hosts or files a message names.
 _NAMED: Final = 3
 # Seconds between two looks at the hosts' reports.
@@ -34,29 +36,14 @@ _INTERVAL: Final = 0.2
 
 
 class Objection(NamedTuple):
-    """A reason not to deploy.
+    """A reason not to deploy: the cause and the remedy, and in ``details`` the first few places.
 
-    Attributes:
-        kind: "unknown-version", "host-lacks-version", "broken-reference", "collision", "other-log" or "log-lost".
-        reason: The cause and the remedy.
-        details: The first few places, and the number of the others.
+    ``kind`` is "unknown-version", "host-lacks-version", "broken-reference", "collision", "other-log" or ``LOG_LOST``.
     """
 
     kind: str
     reason: str
     details: tuple[str, ...] = ()
-
-    @property
-    def is_final(self) -> bool:
-        """Whether ``--force`` does not overrule it: a log that has lost deployments must be restored first."""
-        return self.kind == "log-lost"
-
-
-class NameCollision(NamedTuple):
-    """A fingerprinted name, and the versions in which it stands for other bytes."""
-
-    path: str
-    versions: tuple[str, ...]
 
 
 def objections(
@@ -65,21 +52,20 @@ def objections(
     entries: Sequence[Entry],
     percentages: Mapping[str, float],
     build: BuildOptions,
-    *,
     wait: float,
 ) -> tuple[list[Objection], list[str]]:
     """Return the reasons not to deploy, and warnings.
 
     If there is no other reason, wait some seconds for hosts that do not have a version yet.
     """
-    directory = target.directory()
+    directory = target.directory
     uploaded = directory.versions()
     other_log = target.other_log(log, entries)
     found = [Objection("other-log", other_log)] if other_log else []
     found += [*_lost(log, entries), *_unknown(percentages, uploaded)]
     warnings: list[str] = []
-    states = version_states(directory, entries)
-    known = [version for version, state in states.items() if state.state != PRUNABLE or version in percentages]
+    needed = known_versions(directory, entries)
+    known = [version for version in uploaded if version in needed or version in percentages]
     for version in _new(entries, percentages):
         if version in uploaded:
             found += _colliding(directory, version, known)
@@ -101,18 +87,23 @@ def hosts_ahead(hosts: Mapping[str, HostReport], log: DeploymentLog, entries: Se
     ``entries`` may have been read some time ago: the log is read again before it is called lost.
     """
     latest = max((report.revision for report in hosts.values()), default=0)
-    if latest > _newest(entries):
+    if latest > newest_revision(entries):
         entries = log.read()  # a deployment may have been added since
-    ahead = [host for host, report in hosts.items() if report.revision > _newest(entries)]
+    ahead = [host for host, report in hosts.items() if report.revision > newest_revision(entries)]
     if not ahead:
         return ""
-    newest = f"its newest is revision {_newest(entries)}" if entries else "it is empty"
+    newest = f"its newest is revision {newest_revision(entries)}" if entries else "it is empty"
     who = f"the host {ahead[0]} follows" if len(ahead) == 1 else f"the hosts {listed(ahead)} follow up to"
     restore = "deployments restore --replace" if entries else "deployments restore"
     return (
         f"{log.description} has lost deployments: {newest}, but {who} revision {latest}. Restore the data of the log, "
         f"or run on such a host: {command_line(restore)}"
     )
+
+
+def newest_revision(entries: Sequence[Entry]) -> int:
+    """Return the revision of the current deployment; 0 if there is none."""
+    return entries[-1].revision if entries else 0
 
 
 def live_of(entries: Sequence[Entry], known: Iterable[str], version: str) -> str | None:
@@ -129,8 +120,13 @@ def uploaded_build(directory: ReleasesDirectory, version: str) -> StaticAssets:
     return StaticAssets(directory.build_path(version), manifest=manifest, memory=0)
 
 
-def name_collisions(directory: ReleasesDirectory, version: str, others: Iterable[str]) -> list[NameCollision]:
-    """Return the collisions of an uploaded version with others, from the manifests alone, sorted by name."""
+def name_collisions(
+    directory: ReleasesDirectory, version: str, others: Iterable[str]
+) -> list[tuple[str, Sequence[str]]]:
+    """Return the fingerprinted names of an uploaded version, sorted, that stand for other bytes in others, and which.
+
+    Only the manifests are read.
+    """
     own = _digests(directory, version)
     found: dict[str, list[str]] = {}
     for other in others:
@@ -142,41 +138,35 @@ def name_collisions(directory: ReleasesDirectory, version: str, others: Iterable
             mine = own.get(path)
             if mine is not None and mine[0] != digest and (fingerprinted or mine[1]):
                 found.setdefault(path, []).append(other)
-    return [NameCollision(plain_text(path), tuple(versions)) for path, versions in sorted(found.items())]
+    return [(plain_text(path), versions) for path, versions in sorted(found.items())]
 
 
 def hints(report: BuildReport, prefix: str) -> str:
     """Return the likely remedy for broken references: another prefix, or ``--app-first``; "" if neither is likely."""
     if report.prefix:
         return f"The build seems to be made for another prefix than {prefix}: --prefix {report.prefix}"
-    may_be_application = any(
-        not found.reason.startswith("it is not served") for found in report.broken if not is_fingerprinted(found.path)
-    )
+    doubtful = (found for found in report.broken if not is_fingerprinted(found.path))
+    may_be_application = any(not found.reason.startswith("it is not served") for found in doubtful)
     return "Does the application answer such a path? Then add --app-first '/api/*'" if may_be_application else ""
 
 
 def unchecked_references(report: BuildReport, build: BuildOptions) -> list[str]:
     """Return which references were not checked, and the options that check them."""
-    return [
-        f"{counted(found.references, 'reference')} to {found.origin} {'was' if found.references == 1 else 'were'} not "
-        f"checked{_how_to_check(found, build)}"
-        for found in report.unchecked
-    ]
-
-
-def _how_to_check(found: Unchecked, build: BuildOptions) -> str:
-    if found.path and build.prefix != "/":
-        return f": the build's files seem to be below {found.path} there, not below the prefix {build.prefix}"
-    return f". To check them: {BuildOptions(found.path or '/', (), (found.origin,)).options}"
-
-
-def _newest(entries: Sequence[Entry]) -> int:
-    return entries[-1].revision if entries else 0
+    texts = []
+    for found in report.unchecked:
+        were = "was" if found.references == 1 else "were"
+        text = f"{counted(found.references, 'reference')} to {found.origin} {were} not checked"
+        if found.path and build.prefix != "/":
+            text += f": the build's files seem to be below {found.path} there, not below the prefix {build.prefix}"
+        else:
+            text += f". To check them: {BuildOptions(found.path or '/', (), (found.origin,)).options}"
+        texts.append(text)
+    return texts
 
 
 def _lost(log: DeploymentLog, entries: Sequence[Entry]) -> list[Objection]:
     reason = hosts_ahead(log.hosts(), log, entries) if isinstance(log, Presence) else ""
-    return [Objection("log-lost", reason)] if reason else []
+    return [Objection(LOG_LOST, reason)] if reason else []
 
 
 def _silent(log: DeploymentLog) -> list[str]:

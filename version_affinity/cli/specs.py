@@ -15,14 +15,13 @@ import click
 from version_affinity.deployment import TOLERANCE, check_version_id
 from version_affinity.errors import ConfigurationError
 
-from .terminal.text import number, percent
+from .output import number, percent
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 _NUMBER: Final = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)\s*%?\s*\Z", re.ASCII | re.IGNORECASE)
 _WHOLE: Final = 100.0
-NOTHING: Final = "no version is given. Write the versions and their percentages, such as v1@90% v2@10%"
 
 
 class SpecError(click.UsageError):
@@ -95,13 +94,13 @@ def deployment_of(specs: Iterable[Spec]) -> dict[str, float]:
             raise SpecError(f"{version} appears twice. Write each version once")
         given[version] = share
     if not given:
-        raise SpecError(NOTHING)
+        raise SpecError("no version is given. Write the versions and their percentages, such as v1@90% v2@10%")
     percentages = distribute(given)
     total = math.fsum(percentages.values())
     if not is_whole(total):
         listed = " + ".join(f"{version} {number(share)}" for version, share in given.items() if share is not None)
         raise SpecError(
             f"the percentages sum to {percent(total)}, not 100 % ({listed}). Correct them, or leave one out: that "
-            "version then gets the remainder",
+            "version then gets the remainder"
         )
     return percentages

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import logging
 from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
 from version_affinity.assets.static import StaticAssets
-from version_affinity.cli.context import PRUNABLE, build_options, command, current_target, version_states
+from version_affinity.cli.context import build_options, command, current_target, known_versions
 from version_affinity.cli.errors import RefusedError, missing_extra
+from version_affinity.cli.interaction import progress
 from version_affinity.cli.options import check_not_empty, checked_by
+from version_affinity.cli.output import counted, emit, listed, percent, say, say_heading, say_rows, size, styled
 from version_affinity.cli.preflight import hints, live_of, unchecked_references, uploaded_build
-from version_affinity.cli.terminal.interaction import progress
-from version_affinity.cli.terminal.output import emit, say, say_rows, styled
-from version_affinity.cli.terminal.text import counted, listed, percent, size
 from version_affinity.deployment import check_version_id
 from version_affinity.errors import ConfigurationError
 from version_affinity.wire import printable
@@ -33,20 +33,10 @@ if TYPE_CHECKING:
 class _Subject(NamedTuple):
     """A build, the known versions, and the one that it is compared with: what most users have, or ``--against``."""
 
-    name: str
     build: StaticAssets
     known: Mapping[str, StaticAssets]
     live: str | None = None
     share: float | None = None
-
-
-class _Finding(NamedTuple):
-    """A fault in a file; ``is_bad`` if it is an error, not a warning."""
-
-    file: str
-    line: int
-    is_bad: bool
-    text: str
 
 
 def _check_build(build: str) -> None:
@@ -69,15 +59,7 @@ def _check_build(build: str) -> None:
     help="Compare with this build instead of the live version.",
 )
 @click.option("--allow-source", is_flag=True, help="Check a directory that looks like a project's source directory.")
-def check(
-    build: str,
-    prefix: str | None,
-    app_first: tuple[str, ...],
-    origins: tuple[str, ...],
-    against: str | None,
-    allow_source: bool,
-    as_json: bool,
-) -> None:
+def check(build: str, against: str | None, allow_source: bool, as_json: bool, **serving: Any) -> None:
     """Find broken references in a build before it goes live. The build is a directory or an uploaded version.
 
       version-affinity check dist/
@@ -102,33 +84,35 @@ def check(
         from version_affinity.checking import check_build  # noqa: PLC0415 - an extra
     except (ImportError, ConfigurationError):
         raise RefusedError(missing_extra("check", "check")) from None
-    served = current_target().build_options(prefix, app_first, origins)
+    served = current_target().build_options(**serving)
     with progress(f"Checking {printable(build)}") as step:
-        subject = _compared_with(_subject(build, allow_source), against)
-        live = subject.live
-        report = check_build(subject.build, known=subject.known, live=live, **served._asdict(), progress=step)
+        subject = _subject(build, allow_source)
+        if against is not None:
+            subject = _compared_with(subject, against)
+        known, live = subject.known, subject.live
+        report = check_build(subject.build, known=known, live=live, **served._asdict(), progress=step)
     if as_json:
-        emit({"build": subject.name, "known": list(subject.known), "live": live, **report.as_dict()})
+        emit({"build": build, "known": list(known), "live": live, **report.as_dict()})
     else:
-        _show(subject, report, served)
+        _show(build, subject, report, served)
     if not report.ok:
-        message = f"{subject.name} is not fit to be deployed: {_counts(report)}"
+        message = f"{build} is not fit to be deployed: {_counts(report)}"
         raise RefusedError("\n".join(filter(None, [message, hints(report, served.prefix)])))
-
-
-def _is_not_in_report(record: logging.LogRecord) -> bool:
-    text = record.getMessage()
-    return " not served: " not in text and "/package.json is served" not in text
 
 
 def _directory(build: str, allow_source: bool) -> StaticAssets:
     """Return the build in a directory. Warnings about files that are not served are in the report already."""
+
+    def is_not_in_report(record: logging.LogRecord) -> bool:
+        text = record.getMessage()
+        return " not served: " not in text and "/package.json is served" not in text
+
     logger = logging.getLogger("version_affinity")
-    logger.addFilter(_is_not_in_report)
+    logger.addFilter(is_not_in_report)
     try:
         return StaticAssets(build, memory=0, allow_source=allow_source)
     finally:
-        logger.removeFilter(_is_not_in_report)
+        logger.removeFilter(is_not_in_report)
 
 
 def _subject(build: str, allow_source: bool) -> _Subject:
@@ -136,51 +120,43 @@ def _subject(build: str, allow_source: bool) -> _Subject:
     target = current_target()
     is_directory = Path(build).is_dir()
     try:
-        directory = target.directory()
+        directory = target.directory
     except ConfigurationError:
         if not is_directory or target.releases is not None:
             raise
-        return _Subject(build, _directory(build, allow_source), {})  # without releases, there is nothing to compare
+        return _Subject(_directory(build, allow_source), {})  # without releases, there is nothing to compare
     entries = target.last_known_entries()
-    known = {
-        version: uploaded_build(directory, version)
-        for version, state in version_states(directory, entries).items()
-        if state.state != PRUNABLE and (is_directory or version != build)
-    }
+    others = [version for version in known_versions(directory, entries) if is_directory or version != build]
+    known = {version: uploaded_build(directory, version) for version in others}
     live = live_of(entries or (), known, build)
     checked = _directory(build, allow_source) if is_directory else uploaded_build(directory, build)
-    return _Subject(build, checked, known, live, entries[-1].percentages[live] if entries and live else None)
+    return _Subject(checked, known, live, entries[-1].percentages[live] if entries and live else None)
 
 
-def _compared_with(subject: _Subject, against: str | None) -> _Subject:
+def _compared_with(subject: _Subject, against: str) -> _Subject:
     """Return the subject, compared with the build of ``--against``."""
-    if against is None:
-        return subject
     if Path(against).is_dir():
         other = StaticAssets(against, memory=0)
     else:
-        other = subject.known.get(against) or uploaded_build(current_target().directory(), against)
+        other = subject.known.get(against) or uploaded_build(current_target().directory, against)
     return subject._replace(known={**subject.known, against: other}, live=against, share=None)
 
 
-def _show(subject: _Subject, report: BuildReport, served: BuildOptions) -> None:
-    total = report.sizes.total
-    say(f"{styled(printable(subject.name), 'strong')}: {counted(total.files, 'file')}, {size(total.size)}")
-    churn = report.churn
+def _show(build: str, subject: _Subject, report: BuildReport, served: BuildOptions) -> None:
+    total, churn = report.sizes.total, report.churn
+    say(f"{styled(printable(build), 'strong')}: {counted(total.files, 'file')}, {size(total.size)}")
     if churn is not None:
         parts = (("new", churn.new), ("shared", churn.shared), ("removed", churn.removed))
         amounts = ", ".join(f"{amount.files:,} {word} ({size(amount.size)})" for word, amount in parts)
         share = "" if subject.share is None else f", which {percent(subject.share)} of the users have"
         say(f"Against {styled(churn.live, 'version')}{share}: {amounts}")
     broken, warning = styled("broken", "bad"), styled("warning", "warning")
-    for file, findings in groupby(sorted(_findings(report)), key=lambda finding: finding.file):
-        say()
-        say(styled(printable(file or "The build"), "strong"))
+    for file, findings in groupby(sorted(_findings(report)), key=itemgetter(0)):
+        say_heading(printable(file or "The build"))
         rows = [[str(line or ""), broken if is_bad else warning, printable(text)] for _, line, is_bad, text in findings]
         say_rows(rows, right=(0,))
     if report.collisions:
-        say()
-        say(styled("Fingerprinted names with other bytes in a known version", "strong"))
+        say_heading("Fingerprinted names with other bytes in a known version")
         for collision in report.collisions:
             say(f"  {broken}  {printable(collision.path)}  also in {listed(collision.versions)}")
     remarks = unchecked_references(report, served)
@@ -194,19 +170,17 @@ def _show(subject: _Subject, report: BuildReport, served: BuildOptions) -> None:
         say(f"{styled('Fit to be deployed', 'good')}{warnings}.")
 
 
-def _findings(report: BuildReport) -> Iterable[_Finding]:
+def _findings(report: BuildReport) -> Iterable[tuple[str, int, bool, str]]:
+    """Return the faults: the file, the line, whether it is an error, and a text."""
     for found in (*report.broken, *report.doubtful):
         text = f"{found.kind} {found.text}: {found.reason}"
         text += f" (it is in {listed(found.versions)})" if found.versions else ""
         text += f"; {found.doubt}" if found.doubt else ""
-        yield _Finding(found.file, found.line, not found.doubt, text)
-    for notice in report.notices:
-        yield _Finding(notice.file, notice.line, False, notice.text)
-    for unread in report.faults:
-        yield _Finding(unread.file, unread.line, False, unread.reason)
-    for unstable in report.unstable:
-        text = f"{unstable.path} has other bytes in {listed(unstable.versions)}: a page gets those of its pin"
-        yield _Finding(unstable.file, unstable.line, False, text)
+        yield found.file, found.line, not found.doubt, text
+    for file, line, text in (*report.notices, *report.faults):
+        yield file, line, False, text
+    for path, versions, file, line in report.unstable:
+        yield file, line, False, f"{path} has other bytes in {listed(versions)}: a page gets those of its pin"
 
 
 def _counts(report: BuildReport) -> str:

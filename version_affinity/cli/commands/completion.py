@@ -9,7 +9,7 @@ import click
 from click.shell_completion import CompletionItem, get_completion_class
 
 from version_affinity.cli.context import DEFAULT, command, target_of
-from version_affinity.cli.terminal.output import emit, say
+from version_affinity.cli.output import emit, say
 from version_affinity.errors import ConfigurationError
 from version_affinity.releases.releases import RELEASES
 from version_affinity.releases.store.directory import ReleasesDirectory

@@ -9,11 +9,10 @@ import click
 from version_affinity.assets.loading.compress import codecs, compress
 from version_affinity.cli.context import command
 from version_affinity.cli.errors import RefusedError, missing_extra
-from version_affinity.cli.terminal.interaction import progress
-from version_affinity.cli.terminal.output import emit, say, styled
-from version_affinity.cli.terminal.text import counted, size
+from version_affinity.cli.interaction import progress
+from version_affinity.cli.output import counted, emit, say, size, styled, with_reasons
 from version_affinity.errors import ConfigurationError
-from version_affinity.wire import plain_text, printable, shown
+from version_affinity.wire import printable, shown
 
 
 @command(has_target=False)
@@ -45,8 +44,7 @@ def compress_command(directory: str, encodings: tuple[str, ...], jobs: int | Non
         report = (lambda state: step(state.done, state.total)) if step is not None else None
         done = compress(directory, encodings=chosen, jobs=jobs, progress=report)
     if as_json:
-        errors = [{"path": plain_text(path), "reason": reason} for path, reason in done.errors]
-        emit({**asdict(done), "errors": errors})
+        emit({**asdict(done), "errors": with_reasons(done.errors)})
     else:
         counts = [f"{styled(str(done.written), 'good')} written", f"{done.skipped} up to date or not worth it"]
         if done.removed:

@@ -3,32 +3,17 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from version_affinity.cli.context import VersionState, command, command_line, current_target, version_states
 from version_affinity.cli.errors import RefusedError
-from version_affinity.cli.plan import (
-    DeployOptions,
-    carry_out,
-    check_expected,
-    check_unchanged,
-    deploy_options,
-    make_plan,
-)
-from version_affinity.cli.specs import (
-    NOTHING,
-    SpecError,
-    deployment_of,
-    distribute,
-    is_whole,
-    parse_percentage,
-    parse_spec,
-)
-from version_affinity.cli.terminal.interaction import ask, can_ask
-from version_affinity.cli.terminal.output import aligned, note, styled
-from version_affinity.cli.terminal.text import ago, number, percent
+from version_affinity.cli.interaction import ask, can_ask
+from version_affinity.cli.output import ago, note, number, percent, say_rows, styled
+from version_affinity.cli.plan import DeployOptions, carry_out, check_expected, deploy_options, make_plan
+from version_affinity.cli.preflight import newest_revision
+from version_affinity.cli.specs import SpecError, deployment_of, distribute, is_whole, parse_percentage, parse_spec
 from version_affinity.wire import printable
 
 from .completion import complete_version
@@ -45,7 +30,7 @@ _SHOWN: Final = 10
 @command()
 @click.argument("specs", metavar="[ID@PERCENTAGE]...", nargs=-1, shell_complete=complete_version)
 @deploy_options
-def deploy(specs: tuple[str, ...], options: DeployOptions) -> None:
+def deploy(specs: tuple[str, ...], **given: Any) -> None:
     """Choose who gets which version. All workers follow within seconds; nothing restarts.
 
       version-affinity versions deploy v2@10% v1@90%
@@ -66,18 +51,16 @@ def deploy(specs: tuple[str, ...], options: DeployOptions) -> None:
     The command always refuses if another person has deployed in the meantime, or if the log has lost deployments.
     In a script, --expect names the revision that "deployments status --json" has printed.
     """
-    if not specs and not can_ask():
-        raise SpecError(NOTHING)
+    options = DeployOptions(**given)
+    shares = deployment_of(map(parse_spec, specs)) if specs or not can_ask() else None
     target = current_target()
-    directory = target.directory()
-    shares = deployment_of(map(parse_spec, specs)) if specs else None
     log = target.open_log()
     entries = log.read()
     check_expected(entries, options.expect)
     if shares is None:
-        shares = _ask_shares(directory, entries)
-        check_unchanged(log, entries)
-    carry_out(make_plan(target, log, entries, shares, options), log, options, "Deploy?")
+        shares = _ask_shares(target.directory, entries)
+        check_expected(log.read(), newest_revision(entries))  # another person may have deployed in the meantime
+    carry_out(make_plan(log, entries, shares, options), log, options, "Deploy?")
 
 
 def _ask_shares(directory: ReleasesDirectory, entries: Sequence[Entry]) -> dict[str, float]:
@@ -90,8 +73,7 @@ def _ask_shares(directory: ReleasesDirectory, entries: Sequence[Entry]) -> dict[
     shown = [version for rank, version in enumerate(newest) if rank < _SHOWN or states[version].percentage is not None]
     note(styled("Which versions?", "strong"))
     rows = [_row(place, states[version]) for place, version in enumerate(shown, 1)]
-    for line in aligned(rows, right=(0,), flexible=(4,)):
-        note(line)
+    say_rows(rows, right=(0,), flexible=(4,), write=note)
     current = [version for version in shown if states[version].percentage]
     proposed = dict.fromkeys((newest[0], *current))
     default = " ".join(str(shown.index(version) + 1) for version in proposed)

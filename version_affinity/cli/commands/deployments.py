@@ -8,10 +8,9 @@ import click
 
 from version_affinity.cli.context import command, command_line, current_target
 from version_affinity.cli.errors import RefusedError
+from version_affinity.cli.interaction import confirm, yes_option
 from version_affinity.cli.main import Commands, Lazy
-from version_affinity.cli.terminal.interaction import confirm, yes_option
-from version_affinity.cli.terminal.output import emit, is_terminal, say, say_table, styled
-from version_affinity.cli.terminal.text import ago, counted, shares
+from version_affinity.cli.output import ago, counted, emit, is_terminal, say, say_table, shares, styled
 from version_affinity.releases.log.entries import LogError, LogUnavailableError, is_continued
 from version_affinity.releases.log.presence import Presence
 from version_affinity.wire import printable
@@ -92,7 +91,7 @@ def restore(replace: bool, yes: bool, as_json: bool) -> None:
     if not isinstance(log, Presence):
         raise RefusedError(
             f"{log.description} is a file, and this command restores a log in Redis: name it, as in "
-            f"--log redis://host. To restore a lost file, copy {copy.path} to it",
+            f"--log redis://host. To restore a lost file, copy {copy.path} to it"
         )
     entries = copy.load()
     if not entries:
@@ -131,12 +130,12 @@ def _current(target: Target, log: DeploymentLog, copied: Sequence[Entry], *, rep
     if is_continued(copied, current):
         raise RefusedError(
             f"nothing is lost: {log.description} has {counted(len(current), 'deployment')}, and the first "
-            f"{len(copied)} of them are those of the copy",
+            f"{len(copied)} of them are those of the copy"
         )
     if current and not replace:
         raise RefusedError(
             f"{log.description} is not empty: it has {_summary(current)}. To replace them by the copy, which has "
-            f"{_summary(copied)}, add --replace",
+            f"{_summary(copied)}, add --replace"
         )
     return current
 

@@ -16,8 +16,8 @@ from version_affinity.assets.loading.media import content_type, is_media
 from version_affinity.cli.application import app_option, load_affinity
 from version_affinity.cli.context import command, current_target
 from version_affinity.cli.errors import RefusedError
-from version_affinity.cli.options import serving_options
-from version_affinity.cli.terminal.output import emit, note, say, say_rows, styled
+from version_affinity.cli.options import serving_arguments, serving_options
+from version_affinity.cli.output import emit, note, say, say_rows, styled
 from version_affinity.decision.keys import environ_key
 from version_affinity.middleware import VersionAffinity
 from version_affinity.releases.log.entries import LogUnavailableError
@@ -108,8 +108,8 @@ def explain(
     method: str,
     kind: str | None,
     app: str | None,
-    options: dict[str, Any],
     as_json: bool,
+    **serving: Any,
 ) -> None:
     """Show which version a request for PATH gets, and why: each step, the scores of the hash, and what answers.
 
@@ -125,6 +125,7 @@ def explain(
     path is requested as a page. Your headers replace the headers of this client.
     """
     environ, chosen = environ_of(path, method=method, kind=kind, cookies=cookies, headers=headers)
+    options = serving_arguments(**serving)
     affinity = _affinity(app, options)
     explanation = affinity.explain(environ)
     is_by_chance = explanation.decision.reason in ("minted", "bucket", "random")
@@ -138,8 +139,7 @@ def explain(
     say(f"{styled(request_line, 'strong')}, a request of kind {explanation.kind}")
     _show(affinity, explanation, environ)
     for text in notes:
-        note("")
-        note(text)
+        note(f"\n{text}")
 
 
 def _affinity(app: str | None, options: dict[str, Any]) -> VersionAffinity:
@@ -152,7 +152,7 @@ def _affinity(app: str | None, options: dict[str, Any]) -> VersionAffinity:
             other_log = target.other_log(log, log.read())
             if other_log:
                 raise RefusedError(other_log)
-        releases = Releases(target.directory().path, log=target.url)
+        releases = Releases(target.directory.path, log=target.url)
         with observing():
             affinity = VersionAffinity(_never_called, releases, **options)
         releases.close()
@@ -167,35 +167,27 @@ def _never_called(_environ: WSGIEnvironment, _start_response: StartResponse) -> 
 
 
 def _show(affinity: VersionAffinity, explanation: Explanation, environ: WSGIEnvironment) -> None:
-    deployment, decision = affinity.deployment, explanation.decision
+    decision = explanation.decision
     say()
     rows = []
     for step in explanation.steps:
-        outcome = printable(step.outcome)
-        rows.append(
-            [styled(">", "good"), styled(step.name, "strong"), styled(outcome, "good")]
-            if step.decided
-            else ["", step.name, outcome]
-        )
+        row = ["", step.name, printable(step.outcome)]
+        if step.decided:
+            row = [styled(">", "good"), styled(step.name, "strong"), styled(row[2], "good")]
+        rows.append(row)
     say_rows(rows, indent=" ")
     if explanation.bucket:
         say(f"\nThe bucket is {explanation.bucket}.")
     if explanation.scores:
         say("\nScores, -ln(u) / percentage. The smallest one wins:")
-        best = min(explanation.scores, key=explanation.scores.__getitem__)
-        scores = [
-            [
-                styled(version, "version"),
-                f"{deployment.percentages[version]:g} %",
-                f"{score:.6f}",
-                styled("wins", "good") if version == best else "",
-            ]
-            for version, score in explanation.scores.items()
-        ]
-        say_rows(scores, indent="   ", right=(1, 2))
-    say()
+        rows = []
+        for version, score in explanation.scores.items():
+            wins = styled("wins", "good") if score == min(explanation.scores.values()) else ""
+            share = f"{affinity.deployment.percentages[version]:g} %"
+            rows.append([styled(version, "version"), share, f"{score:.6f}", wins])
+        say_rows(rows, indent="   ", right=(1, 2))
     source = f" ({decision.source})" if decision.source else ""
-    say(f"Decision  {styled(decision.version, 'version')} by {decision.reason}{source}")
+    say(f"\nDecision  {styled(decision.version, 'version')} by {decision.reason}{source}")
     if decision.refused:
         say(f"Refused   {styled(decision.refused, 'warning')}")
     if compile_patterns(affinity.app_first)(path_of(environ)):
@@ -229,8 +221,9 @@ def environ_of(
         media = content_type(url.path)
         known = ((dest, mode) for start, dest, mode in _DESTINATIONS if media.startswith(start))
         sent["Sec-Fetch-Dest"], sent["Sec-Fetch-Mode"] = next(known, ("empty", "cors"))
-    given = [_header(line) for line in headers]
-    replaced = {environ_key(name) for name, _ in given}
+    given: dict[str, str] = {}
+    for name, value in map(_header, headers):
+        given[name] = f"{given[name]}, {value}" if name in given else value
     environ: WSGIEnvironment = {
         "REQUEST_METHOD": method.upper(),
         "SCRIPT_NAME": "",
@@ -241,10 +234,7 @@ def environ_of(
         "HTTP_HOST": url.netloc or "localhost",
         "wsgi.url_scheme": url.scheme or "http",
     }
-    environ.update({environ_key(name): value for name, value in sent.items() if environ_key(name) not in replaced})
-    for name, value in given:
-        key = environ_key(name)
-        environ[key] = f"{environ[key]}, {value}" if key in environ and key in replaced else value
+    environ.update({environ_key(name): value for name, value in sent.items()} | given)
     pairs = [_cookie(cookie) for cookie in cookies]
     if pairs:
         environ["HTTP_COOKIE"] = "; ".join(filter(None, [environ.get("HTTP_COOKIE", ""), *pairs]))
@@ -252,10 +242,11 @@ def environ_of(
 
 
 def _header(line: str) -> tuple[str, str]:
+    """Return a header's key in a WSGI environment, and its value."""
     name, colon, value = line.partition(":")
     if not colon or not name.strip() or set(name.strip()) & set(" \t\r\n"):
         raise click.UsageError(f"{line!r} is not a header. Write 'Name: value'")
-    return name.strip(), wsgi_text(value.strip())
+    return environ_key(name.strip()), wsgi_text(value.strip())
 
 
 def _cookie(pair: str) -> str:

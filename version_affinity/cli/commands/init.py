@@ -9,7 +9,7 @@ import click
 
 from version_affinity.cli.context import command, command_line, current_target
 from version_affinity.cli.options import checked_by
-from version_affinity.cli.terminal.output import emit, say, styled
+from version_affinity.cli.output import emit, say, styled
 from version_affinity.deployment import check_name
 from version_affinity.releases.store.directory import ReleasesDirectory
 from version_affinity.releases.store.retention import Retention

@@ -13,8 +13,7 @@ from version_affinity.cli.application import app_option, load_affinity
 from version_affinity.cli.context import command, current_target
 from version_affinity.cli.errors import RefusedError
 from version_affinity.cli.options import checked_by, duration
-from version_affinity.cli.terminal.output import emit, say, styled, warn
-from version_affinity.cli.terminal.text import listed
+from version_affinity.cli.output import emit, listed, say, styled, warn
 from version_affinity.decision.overrides import DEFAULT_HEADERS, sign_override
 from version_affinity.deployment import check_name, check_version_id
 from version_affinity.errors import ConfigurationError
@@ -94,14 +93,13 @@ def override_link_command(
     if signer.deployed is not None and version not in signer.deployed:
         warn(
             f"{version} is not in the deployment ({listed(signer.deployed)}), so the link has no effect yet. Deploy "
-            "the version first; at 0 %, only overrides reach it",
+            "the version first; at 0 %, only overrides reach it"
         )
     if as_json:
         emit({"version": version, "link": link, "header": DEFAULT_HEADERS[0], "value": value, "seconds": seconds})
         return
     say(link)
-    say(f"\n{DEFAULT_HEADERS[0]}: {value}")
-    say()
+    say(f"\n{DEFAULT_HEADERS[0]}: {value}\n")
     say(styled(f"Both show {version} for {format_duration(expires)}, to everyone who has them.", "faint"))
 
 
@@ -122,9 +120,9 @@ def _signer(name: str | None, secret_file: str | None, app: str | None) -> _Sign
     if given is None:
         raise RefusedError(
             f"there is no secret to sign with: set {SECRET}, or name a file that contains it (--secret-file) or the "
-            "application (--app)",
+            "application (--app)"
         )
     if name is not None:
         return _Signer(name, given, None)
     entries = target.open_log().read()
-    return _Signer(target.directory().name, given, entries[-1].percentages if entries else ())
+    return _Signer(target.directory.name, given, entries[-1].percentages if entries else ())

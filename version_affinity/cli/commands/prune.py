@@ -9,10 +9,9 @@ import click
 
 from version_affinity.cli.context import command, current_target, release_dict
 from version_affinity.cli.errors import RefusedError
+from version_affinity.cli.interaction import confirm, yes_option
 from version_affinity.cli.options import duration_or_none
-from version_affinity.cli.terminal.interaction import confirm, yes_option
-from version_affinity.cli.terminal.output import emit, say, say_rows, styled, warn
-from version_affinity.cli.terminal.text import ago, counted, listed, size
+from version_affinity.cli.output import ago, counted, emit, listed, say, say_heading, say_rows, size, styled, warn
 from version_affinity.releases.store.directory import ReleasesDirectory
 from version_affinity.releases.store.retention import prune_plan
 from version_affinity.releases.store.workspace import prune_versions
@@ -58,7 +57,7 @@ def prune(keep: int | None, older_than: Age | None, dry_run: bool, yes: bool, as
     Open pages of a removed version lose their files. Keep each version as long as users may have its pages open.
     """
     target = current_target()
-    directory = target.directory()
+    directory = target.directory
     log = target.open_log()
     entries = log.read()
     other_log = target.other_log(log, entries)
@@ -72,7 +71,7 @@ def prune(keep: int | None, older_than: Age | None, dry_run: bool, yes: bool, as
     if served:
         warn(
             f"the application still serves the files of {listed(served)} to open pages: its retention is "
-            f"{directory.retention.in_words()}",
+            f"{directory.retention.in_words()}"
         )
     removed: Sequence[str] = ()
     if planned.removed and not dry_run:
@@ -110,26 +109,18 @@ def _plan(
 def _show(planned: PrunePlan) -> None:
     for version, reason in planned.kept.items():
         say(f"  {styled('keep', 'good')}    {styled(version, 'version')}  {reason}")
-    rows = [
-        [
-            styled("remove", "bad"),
-            styled(release.id, "version"),
-            size(release.size),
-            f"uploaded {ago(release.created)}",
-            printable(release.message),
-        ]
-        for release in planned.removed
-    ]
+    rows = []
+    for release in planned.removed:
+        uploaded, message = f"uploaded {ago(release.created)}", printable(release.message)
+        rows.append([styled("remove", "bad"), styled(release.id, "version"), size(release.size), uploaded, message])
     say_rows(rows)
 
 
 def _show_outcome(planned: PrunePlan, removed: Sequence[str], *, dry_run: bool) -> None:
     if not planned.removed:
-        say()
-        say("There is nothing to remove.")
+        say("\nThere is nothing to remove.")
     elif dry_run:
-        say()
-        say(styled("Nothing is removed: this was a dry run.", "strong"))
+        say_heading("Nothing is removed: this was a dry run.")
     else:
         say(f"{styled('Removed', 'good')} {counted(len(removed), 'version')}.")
         for release in planned.removed:

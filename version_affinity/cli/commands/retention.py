@@ -9,10 +9,9 @@ import click
 
 from version_affinity.cli.context import command, command_line, current_target
 from version_affinity.cli.errors import RefusedError
+from version_affinity.cli.interaction import confirm, yes_option
 from version_affinity.cli.options import NO_AGE, duration_or_none
-from version_affinity.cli.terminal.interaction import confirm, yes_option
-from version_affinity.cli.terminal.output import emit, note, say, styled, warn
-from version_affinity.cli.terminal.text import counted, listed
+from version_affinity.cli.output import counted, emit, listed, note, say, styled, warn
 from version_affinity.releases.store.directory import RetentionConflictError
 from version_affinity.releases.store.retention import Retention, prune_plan
 from version_affinity.releases.times import format_duration
@@ -107,7 +106,7 @@ def retention(keep: int | None, younger_than: Age | None, dry_run: bool, yes: bo
     a day after its last users. Only "prune" removes versions.
     """
     target = current_target()
-    directory = target.directory()
+    directory = target.directory
     entries = target.last_known_entries()
     while True:
         check_usable(directory, keep, younger_than, "retention --keep 10 --younger-than none")

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from version_affinity.cli.context import command, command_line, current_target
 from version_affinity.cli.errors import RefusedError
 from version_affinity.cli.options import checked_by
+from version_affinity.cli.output import shares
 from version_affinity.cli.plan import DeployOptions, carry_out, check_expected, deploy_options, make_plan, say_unchanged
-from version_affinity.cli.terminal.text import shares
 from version_affinity.deployment import check_version_id
 from version_affinity.releases.store.retention import rollback_target
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     "version", metavar="[ID]", required=False, callback=checked_by(check_version_id), shell_complete=complete_version
 )
 @deploy_options
-def rollback(version: str | None, options: DeployOptions) -> None:
+def rollback(version: str | None, **given: Any) -> None:
     """Give an earlier version to all users again: the version ID, or the one that had 100 % before.
 
       version-affinity rollback
@@ -40,15 +40,15 @@ def rollback(version: str | None, options: DeployOptions) -> None:
     The command refuses for the same reasons as "versions deploy". If all users have the version already, it changes
     nothing.
     """
-    target = current_target()
-    log = target.open_log()
+    options = DeployOptions(**given)
+    log = current_target().open_log()
     entries = log.read()
     check_expected(entries, options.expect)
     earlier, reason = _target(entries) if version is None else (version, f"Rollback to {version}")
     percentages = {earlier: 100.0}
     is_unchanged = bool(entries) and entries[-1].percentages == percentages
     options = replace(options, message=options.message or reason, wait=0 if is_unchanged else options.wait)
-    planned = make_plan(target, log, entries, percentages, options)
+    planned = make_plan(log, entries, percentages, options)
     if is_unchanged:
         say_unchanged(planned, earlier, options)
     else:
@@ -62,7 +62,7 @@ def _target(entries: Sequence[Entry]) -> tuple[str, str]:
         now = f"now: {shares(entries[-1].percentages)}" if entries else "nothing is deployed yet"
         raise RefusedError(
             f"there is no earlier deployment with another version at 100 % ({now}): name the version, as in "
-            f"{command_line('rollback v1')}",
+            f"{command_line('rollback v1')}"
         )
     version = max(target.percentages, key=lambda other: target.percentages[other])
     return version, f"Rollback to revision {target.revision} ({version})"

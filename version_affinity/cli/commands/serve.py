@@ -10,6 +10,7 @@ import threading
 import time
 import warnings
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,10 +19,9 @@ from werkzeug.wsgi import ClosingIterator
 
 from version_affinity.cli.context import command, current_target
 from version_affinity.cli.errors import RefusedError, missing_extra
-from version_affinity.cli.options import checked_by, serving_options
+from version_affinity.cli.options import checked_by, serving_arguments, serving_options
+from version_affinity.cli.output import emit, say, say_rows, shares, styled
 from version_affinity.cli.specs import Spec, deployment_of, parse_directory_spec, parse_spec
-from version_affinity.cli.terminal.output import emit_line, say, say_rows, styled
-from version_affinity.cli.terminal.text import shares
 from version_affinity.decision.decider import BUCKET, DECISION
 from version_affinity.decision.keys import Cookie, Header
 from version_affinity.deployment import check_name
@@ -66,8 +66,8 @@ def serve(
     name: str,
     autorefresh: bool,
     allow_source: bool,
-    options: dict[str, Any],
     as_json: bool,
+    **serving: Any,
 ) -> None:
     """Serve builds or releases on this machine, by percentage, without an application. Not for production.
 
@@ -85,6 +85,7 @@ def serve(
         raise RefusedError(missing_extra("serve", "serve")) from None
     # A page loads more files at once than there are threads: no reason for warnings on a developer's machine.
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)
+    options = serving_arguments(**serving)
     options["allow_source"] = allow_source
     affinity = _middleware(builds, name, options, autorefresh=autorefresh)
     with _listen(host, port) as listener:
@@ -94,7 +95,7 @@ def serve(
         url = f"http://{shown}:{actual_port}{options['prefix'].rstrip('/')}/"
         deployment = affinity.deployment
         if as_json:
-            emit_line({"url": url, "name": deployment.name, "percentages": dict(deployment.percentages)})
+            emit({"url": url, "name": deployment.name, "percentages": dict(deployment.percentages)}, indent=None)
         else:
             _say_banner(url, deployment, options.get("keys", (Header("Version-Key"),)))
         with warnings.catch_warnings():
@@ -140,7 +141,7 @@ def _listen(host: str, port: int) -> socket.socket:
         if error.errno == errno.EADDRINUSE:
             raise RefusedError(
                 f"port {port} is in use by another program. Choose another one, as in --port {port + 1}, or --port 0 "
-                "for any free port",
+                "for any free port"
             ) from None
         raise RefusedError(f"cannot listen at --host {host} --port {port}: {error.strerror or error}") from None
 
@@ -148,8 +149,7 @@ def _listen(host: str, port: int) -> socket.socket:
 def _say_banner(url: str, deployment: Deployment, keys: Iterable[KeySource]) -> None:
     """Print the URL, and commands that request one version or another."""
     say(f"{styled(deployment.name, 'strong')}: {shares(deployment.percentages)}")
-    say(f"\n  {styled(url, 'strong')}")
-    say()
+    say(f"\n  {styled(url, 'strong')}\n")
     version = list(deployment.percentages)[-1]
     rows = [[f"curl -i {url} -H 'Version-Override: {version}'", f"forces {version}"]]
     for source in keys:
@@ -157,8 +157,7 @@ def _say_banner(url: str, deployment: Deployment, keys: Iterable[KeySource]) -> 
             header = f"Cookie: {source.name}=alice" if isinstance(source, Cookie) else f"{source.name}: alice"
             rows.append([f"curl -i {url} -H '{header}'", "always the same user"])
     say_rows(rows)
-    say()
-    say(styled("Press Ctrl+C to stop.", "faint"))
+    say(f"\n{styled('Press Ctrl+C to stop.', 'faint')}")
 
 
 class RequestLog:
@@ -166,7 +165,7 @@ class RequestLog:
 
     def __init__(self, affinity: VersionAffinity, *, as_json: bool) -> None:
         self._affinity = affinity
-        self._write = emit_line if as_json else self._say_line
+        self._write = partial(emit, indent=None) if as_json else self._say_line
         # The longest reason of an ordinary request from a browser.
         self._width = max(34, len(f"{BUCKET} cookie:version-affinity-{affinity.deployment.name}"))
         self._printing = threading.Lock()

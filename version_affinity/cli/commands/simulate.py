@@ -9,10 +9,9 @@ import click
 
 from version_affinity.cli.context import command, current_target
 from version_affinity.cli.errors import RefusedError
+from version_affinity.cli.output import emit, percent, say, say_heading, shares
 from version_affinity.cli.plan import show_movement
 from version_affinity.cli.specs import SpecError, deployment_of, parse_spec
-from version_affinity.cli.terminal.output import emit, say, styled
-from version_affinity.cli.terminal.text import percent, shares
 from version_affinity.deployment import movement
 
 from .completion import complete_version
@@ -60,8 +59,7 @@ def simulate(specs: tuple[str, ...], start: tuple[str, ...], as_json: bool) -> N
         return
     say(f"from    {shares(first)}")
     for number, (after, step) in enumerate(zip(steps, moves, strict=True), 1):
-        say()
-        say(styled(f"step {number}  {shares(after)}", "strong"))
+        say_heading(f"step {number}  {shares(after)}")
         show_movement(step, say)
     if len(moves) > 1:
         say(f"\nIn total, {percent(moved)} of the users move. A user who moves twice counts twice.")

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from version_affinity.cli.context import command, command_line, current_target, release_dict
+from version_affinity.cli.output import ago, counted, emit, listed, percent, say, say_rows, styled, warn
 from version_affinity.cli.preflight import hosts_ahead
-from version_affinity.cli.terminal.output import emit, say, say_rows, styled, warn
-from version_affinity.cli.terminal.text import ago, counted, listed, percent
 from version_affinity.deployment import movement
 from version_affinity.releases.log.presence import HostReport, Presence
 from version_affinity.releases.store.retention import rollback_target
@@ -34,7 +33,7 @@ def status(as_json: bool) -> None:
     lacks. A version gets no users on a host that lacks it.
     """
     target = current_target()
-    directory = target.directory()
+    directory = target.directory
     log = target.open_log()
     # Read the hosts before the log, so that the log has every revision that they follow.
     hosts = {**log.hosts(), **log.silent_hosts()} if isinstance(log, Presence) else None
@@ -50,8 +49,7 @@ def status(as_json: bool) -> None:
     if not entries:
         newest = list(uploaded)[-1] if uploaded else None
         say(f"{styled(directory.name, 'strong')}: nothing is deployed yet")
-        say()
-        say("Next:")
+        say("\nNext:")
         say(f"  {command_line(f'versions deploy {newest}@100%' if newest else 'versions upload dist/')}")
     else:
         _show_current(directory.name, entries[-1], uploaded)
@@ -98,8 +96,7 @@ def _document(
 def _show_current(name: str, current: Entry, uploaded: Mapping[str, Release]) -> None:
     by = f" by {printable(current.author)}" if current.author else ""
     message = f": {printable(current.message)}" if current.message else ""
-    say(f"{styled(name, 'strong')}, revision {current.revision}, deployed {ago(current.created)}{by}{message}")
-    say()
+    say(f"{styled(name, 'strong')}, revision {current.revision}, deployed {ago(current.created)}{by}{message}\n")
     rows = []
     for version, share in current.percentages.items():
         release = uploaded.get(version)
@@ -122,7 +119,7 @@ def _show_rollback(entries: Sequence[Entry]) -> None:
     moved = movement(entries[-1].percentages, {version: 100.0}).moved
     say(
         f"{command_line('rollback')} would give {styled(version, 'version')} to all users, as in revision "
-        f"{target.revision}: {percent(moved)} of the users would move",
+        f"{target.revision}: {percent(moved)} of the users would move"
     )
 
 

@@ -10,20 +10,11 @@ import click
 
 from version_affinity.assets.rules.files import HEADERS_FILE, read_rules
 from version_affinity.assets.rules.headers import Protection
-from version_affinity.cli.context import (
-    PRUNABLE,
-    author,
-    command,
-    command_line,
-    current_target,
-    release_dict,
-    version_states,
-)
+from version_affinity.cli.context import author, command, command_line, current_target, known_versions, release_dict
+from version_affinity.cli.interaction import progress
 from version_affinity.cli.options import checked_by
+from version_affinity.cli.output import ago, counted, emit, listed, number, say, say_rows, size, styled, with_reasons
 from version_affinity.cli.preflight import name_collisions
-from version_affinity.cli.terminal.interaction import progress
-from version_affinity.cli.terminal.output import emit, say, say_rows, styled
-from version_affinity.cli.terminal.text import ago, counted, listed, size, specs
 from version_affinity.deployment import check_version_id
 from version_affinity.errors import ConfigurationError
 from version_affinity.releases.follow.reading import published
@@ -34,7 +25,6 @@ from version_affinity.wire import plain_text, printable, shown
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from version_affinity.cli.preflight import NameCollision
     from version_affinity.releases.log.entries import Entry
     from version_affinity.releases.store.upload import Uploaded
 
@@ -67,7 +57,7 @@ def upload_command(
     A version never changes: other content needs another id. Files that an earlier version has take no extra space.
     """
     target = current_target()
-    releases = target.directory()
+    releases = target.directory
     with progress(f"Uploading {printable(directory)}") as step:
         uploaded = upload(
             releases,
@@ -82,8 +72,8 @@ def upload_command(
     entries: list[Entry] = []
     with suppress(LogError, ConfigurationError):  # the upload has succeeded, with or without the log
         entries = target.open_log().read()
-    kept = [known for known, state in version_states(releases, entries).items() if state.state != PRUNABLE]
-    colliding = name_collisions(releases, uploaded.id, sorted(published(entries, kept)))
+    others = published(entries, known_versions(releases, entries))
+    colliding = name_collisions(releases, uploaded.id, sorted(others))
     protected = Protection(read_rules(str(releases.build_path(uploaded.id)), HEADERS_FILE)).sources
     if as_json:
         emit(
@@ -92,10 +82,10 @@ def upload_command(
                 "new": uploaded.is_new,
                 "mended": uploaded.is_mended,
                 "linked": uploaded.linked,
-                "skipped": [{"path": plain_text(path), "reason": reason} for path, reason in uploaded.skipped],
+                "skipped": with_reasons(uploaded.skipped),
                 "doubt": uploaded.doubt,
                 "protected": [plain_text(path) for path in protected],
-                "collisions": [{"path": path, "versions": list(others)} for path, others in colliding],
+                "collisions": [{"path": path, "versions": versions} for path, versions in colliding],
             }
         )
         return
@@ -106,7 +96,7 @@ def upload_command(
     say(f"  {command_line(f'versions deploy {_proposal(uploaded.id, entries)}')}")
 
 
-def _show(uploaded: Uploaded, protected: Sequence[str], colliding: Sequence[NameCollision]) -> None:
+def _show(uploaded: Uploaded, protected: Sequence[str], colliding: Sequence[tuple[str, Sequence[str]]]) -> None:
     name, content = styled(uploaded.id, "version"), f"{counted(uploaded.files, 'file')}, {size(uploaded.size)}"
     warning = styled("Warning", "warning")
     if uploaded.is_new:
@@ -151,4 +141,4 @@ def _proposal(version: str, entries: Sequence[Entry]) -> str:
     largest = max(current, key=current.__getitem__)
     left = {other: round(share * (100 - _FIRST_SHARE) / 100, 3) for other, share in current.items()}
     left[largest] += 100 - _FIRST_SHARE - math.fsum(left.values())  # the rounding error
-    return specs({version: _FIRST_SHARE, **left})
+    return " ".join(f"{other}@{number(share)}%" for other, share in {version: _FIRST_SHARE, **left}.items())

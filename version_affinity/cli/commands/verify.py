@@ -6,12 +6,11 @@ import click
 
 from version_affinity.cli.context import command, command_line, current_target
 from version_affinity.cli.errors import RefusedError
-from version_affinity.cli.terminal.interaction import progress
-from version_affinity.cli.terminal.output import emit, say, say_rows, styled
-from version_affinity.cli.terminal.text import listed
+from version_affinity.cli.interaction import progress
+from version_affinity.cli.output import emit, listed, say, say_rows, styled, with_reasons
 from version_affinity.deployment import check_version_id
 from version_affinity.releases.store.contents import verify_version
-from version_affinity.wire import plain_text, printable, shown
+from version_affinity.wire import printable, shown
 
 from .completion import complete_version
 
@@ -28,19 +27,14 @@ def verify(ids: tuple[str, ...], as_json: bool) -> None:
 
     Exit status: 0 no file is damaged, 1 some files are damaged, 2 usage error.
     """
-    releases = current_target().directory()
+    releases = current_target().directory
     damaged = {}
     for version in dict.fromkeys(ids or releases.all_ids()):
         check_version_id(version)
         with progress(f"Verifying {printable(version)}") as step:
             damaged[version] = verify_version(releases, version, step)
     if as_json:
-        emit(
-            [
-                {"id": version, "damaged": [{"path": plain_text(path), "reason": reason} for path, reason in files]}
-                for version, files in damaged.items()
-            ]
-        )
+        emit([{"id": version, "damaged": with_reasons(files)} for version, files in damaged.items()])
     else:
         for version, files in damaged.items():
             state = styled("damaged", "bad") if files else styled("as uploaded", "good")

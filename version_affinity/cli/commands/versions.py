@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from version_affinity.cli.context import command, command_line, current_target, version_states
 from version_affinity.cli.main import Commands, Lazy
-from version_affinity.cli.terminal.output import emit, is_terminal, say, say_table, styled
-from version_affinity.cli.terminal.text import ago, size
+from version_affinity.cli.output import ago, emit, is_terminal, say, say_table, size, styled
 from version_affinity.wire import printable
 
 if TYPE_CHECKING:
@@ -43,7 +42,7 @@ def list_versions(as_json: bool) -> None:
       unknown        the log of deployments cannot be reached
     """
     target = current_target()
-    found = list(reversed(version_states(target.directory(), target.last_known_entries()).values()))
+    found = list(reversed(version_states(target.directory, target.last_known_entries()).values()))
     if as_json:
         emit([state.as_dict() for state in found])
         return
@@ -54,8 +53,8 @@ def list_versions(as_json: bool) -> None:
     header = ["VERSION", "STATE", "UPLOADED", "BY", "TAG", "FILES", "SIZE", "MESSAGE"]
     say_table(header, [_row(state) for state in found], right=(5, 6), flexible=(3, 4))
     if is_terminal():
-        say()
-        say(styled(f"Retention: {target.directory().retention.in_words()}", "faint"))
+        retention = target.directory.retention.in_words()
+        say(f"\n{styled(f'Retention: {retention}', 'faint')}")
 
 
 def _row(state: VersionState) -> list[str]:

@@ -12,8 +12,19 @@ from version_affinity.assets.loading.inference import why_not
 from version_affinity.assets.loading.inventory import parse_inventory
 from version_affinity.cli.context import command, current_target, version_states
 from version_affinity.cli.options import checked_by
-from version_affinity.cli.terminal.output import emit, is_terminal, say, say_rows, say_table, styled
-from version_affinity.cli.terminal.text import ago, counted, percent, size
+from version_affinity.cli.output import (
+    ago,
+    counted,
+    emit,
+    is_terminal,
+    percent,
+    say,
+    say_heading,
+    say_rows,
+    say_table,
+    size,
+    styled,
+)
 from version_affinity.deployment import check_version_id
 from version_affinity.wire import plain_text, printable
 
@@ -34,7 +45,7 @@ def view(version: str, all_files: bool, as_json: bool) -> None:
     The SHA-256 of the content is the same for the same build, on any host.
     """
     target = current_target()
-    releases = target.directory()
+    releases = target.directory
     release = releases.release(version)
     entries = target.last_known_entries()
     state = version_states(releases, entries)[release.id]
@@ -70,8 +81,7 @@ def view(version: str, all_files: bool, as_json: bool) -> None:
 
 
 def _section(title: str, rows: list[list[str]], right: tuple[int, ...]) -> None:
-    say()
-    say(styled(title, "strong"))
+    say_heading(title)
     say_rows(rows, right=right if len(rows[0]) > 1 else ())
 
 

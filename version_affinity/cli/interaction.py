@@ -15,10 +15,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from version_affinity.cli.errors import DeclinedError, RefusedError
-
-from .output import has_observer, note, prints_json
-from .text import cut, width
+from .errors import DeclinedError, RefusedError
+from .output import cut, has_observer, note, prints_json, width
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -44,26 +42,19 @@ def progress(label: str) -> Iterator[Callable[[int, int], None] | None]:
     if not has_observer():
         yield None
         return
-    shown: list[Any] = []
-    clock = ExitStack()
+    bar: Any = None
 
     def report(done: int, total: int) -> None:
-        if not shown:
-            clock.close()
-            _erase()
-            shown.append(_bar(label, total).__enter__())  # the first call brings the number of steps
-        shown[0].update(done - shown[0].pos)
+        nonlocal bar
+        if bar is None:
+            shown.close()
+            bar = shown.enter_context(_bar(label, total))  # the first call brings the number of steps
+        bar.update(done - bar.pos)
 
-    _write(f"{label} ...")
-    clock.enter_context(_clock(label))
-    try:
+    with ExitStack() as shown:
+        shown.enter_context(waiting(label))
+        shown.enter_context(_clock(label))
         yield report
-    finally:
-        clock.close()
-        if shown:
-            shown[0].__exit__(None, None, None)
-        else:
-            _erase()
 
 
 @contextmanager
@@ -76,7 +67,7 @@ def waiting(label: str) -> Iterator[None]:
     try:
         yield
     finally:
-        _erase()
+        click.echo("\r\x1b[K", err=True, nl=False, color=True)
 
 
 def started(label: str) -> None:
@@ -123,10 +114,6 @@ def _clock(label: str) -> Iterator[None]:
     finally:
         stopped.set()
         thread.join()
-
-
-def _erase() -> None:
-    click.echo("\r\x1b[K", err=True, nl=False, color=True)
 
 
 def _columns() -> int:

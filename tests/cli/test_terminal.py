@@ -17,9 +17,9 @@ if sys.platform == "win32":
     pytest.skip("Windows has no pseudo-terminals of this kind", allow_module_level=True)
 
 from tests.cli.commanding import Site, environment, program, ran
-from tests.cli.terminal.screen import CTRL_C, CTRL_D, terminal
+from tests.cli.screen import CTRL_C, CTRL_D, terminal
 from tests.harness import write_build
-from version_affinity.cli.terminal.text import width
+from version_affinity.cli.output import width
 from version_affinity.releases.log.local_copy import LocalCopy
 from version_affinity.releases.releases import COPY, open_log
 from version_affinity.releases.store.directory import ReleasesDirectory, publishing

@@ -1,1 +1,0 @@
-"""Tests of the output on a terminal."""

@@ -1,0 +1,287 @@
+"""What commands print: tables and colours on a terminal, plain lines elsewhere, JSON with ``--json``; values as text.
+
+Results go to stdout. Progress, questions, warnings and errors go to stderr.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+import sys
+import unicodedata
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from version_affinity.releases.times import NEVER, parse_time, utc_now
+from version_affinity.wire import plain_text, printable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from datetime import datetime
+
+_GAP: Final = 2
+#: The smallest width of a column that is cut: a letter and three dots.
+_NARROWEST: Final = 4
+# Keys of click's context: whether JSON was asked for, and whether it was printed.
+_AS_JSON: Final = "version_affinity.as_json"
+_HAS_JSON: Final = "version_affinity.has_json"
+#: Each colour means the same in all commands.
+_STYLES: Final[dict[str, dict[str, Any]]] = {
+    "good": {"fg": "green"},
+    "bad": {"fg": "red"},
+    "warning": {"fg": "yellow"},
+    "version": {"fg": "cyan"},
+    "strong": {"bold": True},
+    "faint": {"dim": True},
+}
+_UNITS: Final = ("bytes", "kB", "MB", "GB", "TB")
+_STEP: Final = 1000
+# Below so many seconds, a duration has this unit: its length in seconds, its name.
+_SPANS: Final = ((90, 1, "second"), (90 * 60, 60, "minute"), (36 * 3600, 3600, "hour"), (60 * 86400, 86400, "day"))
+_JUST_NOW: Final = 5
+
+
+def is_terminal() -> bool:
+    """Return whether stdout is a terminal."""
+    return sys.stdout.isatty()
+
+
+def has_observer() -> bool:
+    """Return whether a person is watching: stderr is a terminal, and no script has asked for JSON."""
+    return sys.stderr.isatty() and not prints_json()
+
+
+def prints_json() -> bool:
+    """Return whether the running command has the option ``--json``."""
+    context = click.get_current_context(silent=True)
+    return context is not None and context.meta.get(_AS_JSON, False)
+
+
+def awaits_json(context: click.Context) -> bool:
+    """Return whether a command still has to print its JSON document."""
+    return context.meta.get(_AS_JSON, False) and not context.meta.get(_HAS_JSON, False)
+
+
+def styled(text: str, style: str) -> str:
+    """Return a text in a colour, which click removes where there is no terminal."""
+    return click.style(text, **_STYLES[style])
+
+
+def say(text: str = "") -> None:
+    """Print a result to stdout."""
+    click.echo(text)
+
+
+def say_heading(title: str) -> None:
+    """Print a title after an empty line."""
+    say(f"\n{styled(title, 'strong')}")
+
+
+def note(text: str) -> None:
+    """Print a hint to stderr."""
+    click.echo(text, err=True)
+
+
+def warn(text: str) -> None:
+    """Print a warning to stderr."""
+    note(f"{styled('Warning:', 'warning')} {printable(text, lines=True)}")
+
+
+def emit(document: object, *, indent: int | None = 2) -> None:
+    """Print a JSON document, in ASCII, so that it is the same in every locale."""
+    context = click.get_current_context(silent=True)
+    if context is not None:
+        context.meta[_HAS_JSON] = True
+    click.echo(json.dumps(document, indent=indent))
+
+
+def with_reasons(files: Iterable[tuple[str, str]]) -> list[dict[str, str]]:
+    """Return paths and what is wrong with each for JSON."""
+    return [{"path": plain_text(path), "reason": reason} for path, reason in files]
+
+
+def say_table(
+    header: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[int] = (), flexible: Sequence[int] = ()
+) -> None:
+    """Print rows with a header on a terminal; elsewhere, one line per row with tabs between the cells."""
+    if is_terminal():
+        titles = [styled(title, "strong") for title in header]
+        say_rows([titles, *rows], right=right, flexible=flexible, indent="")
+    else:
+        for row in rows:
+            say("\t".join(map(click.unstyle, row)))
+
+
+def say_rows(
+    rows: Sequence[Sequence[str]],
+    *,
+    right: Sequence[int] = (),
+    flexible: Sequence[int] = (),
+    indent: str = "  ",
+    write: Callable[[str], None] = say,
+) -> None:
+    """Print rows with aligned cells. On a terminal, the lines fit its width.
+
+    ``right``: the indexes of right-aligned columns. ``flexible``: of those that may be cut, besides the last one.
+    """
+    columns = max(map(len, rows), default=0)
+    widths = [max(width(click.unstyle(row[column])) for row in rows if column < len(row)) for column in range(columns)]
+    if is_terminal() and columns:
+        room = shutil.get_terminal_size().columns - len(indent) - _GAP * (columns - 1)
+        while sum(widths) > room:  # narrow the widest flexible column by one step
+            widest = max({*flexible, columns - 1}, key=widths.__getitem__)
+            if widths[widest] <= _NARROWEST:
+                break
+            widths[widest] -= 1
+    for row in rows:
+        cells = []
+        for column, cell in enumerate(row):
+            needed = width(click.unstyle(cell))
+            fitting = cell if needed <= widths[column] else cut(click.unstyle(cell), widths[column])
+            padding = " " * (widths[column] - needed)
+            cells.append(padding + fitting if column in right else fitting + padding)
+        write((indent + (" " * _GAP).join(cells)).rstrip())
+
+
+class _WarningHandler(logging.Handler):
+    """Prints the library's log records as warnings."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        warn(record.getMessage())
+
+
+@contextmanager
+def warnings_shown() -> Iterator[None]:
+    """Print the library's log records as warnings on stderr while the block runs."""
+    logger = logging.getLogger("version_affinity")
+    handler = _WarningHandler(logging.WARNING)
+    propagated = logger.propagate
+    logger.addHandler(handler)
+    logger.propagate = False
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.propagate = propagated
+
+
+def json_parameter() -> click.Parameter:
+    """Return the option ``--json``, which all commands have: their argument ``as_json``."""
+
+    def remember(context: click.Context, _option: click.Parameter, value: bool) -> bool:
+        context.meta[_AS_JSON] = value
+        return value
+
+    return click.Option(["--json", "as_json"], is_flag=True, callback=remember, help="Print JSON.")
+
+
+def percent(value: float) -> str:
+    """Return a percentage with at most three decimals.
+
+    >>> percent(100 / 3), percent(50.0), percent(0.0004), percent(0)
+    ('33.333 %', '50 %', '0.0004 %', '0 %')
+    """
+    return f"{number(value)} %"
+
+
+def number(value: float) -> str:
+    """Return a percentage without its sign, as a command accepts it.
+
+    >>> number(66.66666666666667), number(99.9)
+    ('66.667', '99.9')
+    """
+    shown = f"{value:.3f}".rstrip("0").rstrip(".")
+    return shown if shown != "0" else f"{value:.1g}"
+
+
+def shares(percentages: Mapping[str, float]) -> str:
+    """Return the percentages of a deployment as text.
+
+    >>> shares({"v1": 90.0, "v2": 10.0})
+    'v1 90 %, v2 10 %'
+    """
+    return ", ".join(f"{version} {percent(share)}" for version, share in percentages.items())
+
+
+def size(count: int) -> str:
+    """Return a number of bytes as text.
+
+    >>> size(1), size(999), size(1234), size(12_345_678)
+    ('1 byte', '999 bytes', '1.2 kB', '12 MB')
+    """
+    if count < _STEP:
+        return counted(count, "byte")
+    value = float(count)
+    for unit in _UNITS:
+        if round(value) < _STEP or unit == _UNITS[-1]:
+            break
+        value /= _STEP
+    return f"{value:.1f} {unit}" if value < 9.95 else f"{value:.0f} {unit}"  # noqa: PLR2004 - two digits are enough
+
+
+def counted(count: int, noun: str) -> str:
+    """Return a number and its noun, singular or plural.
+
+    >>> counted(1, "file"), counted(1200, "file")
+    ('1 file', '1,200 files')
+    """
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def listed(words: Iterable[str]) -> str:
+    """Return words joined by commas and "and".
+
+    >>> listed(["v1"]), listed(["v1", "v2"]), listed(["v1", "v2", "v3"])
+    ('v1', 'v1 and v2', 'v1, v2 and v3')
+    """
+    *most, last = words
+    return f"{', '.join(most)} and {last}" if most else last
+
+
+def ago(created: str, now: datetime | None = None) -> str:
+    """Return the age of an RFC 3339 time; the date of an old one; the text itself if it is not a time.
+
+    >>> now = parse_time("2026-11-24T12:00:00Z")
+    >>> ago("2026-11-24T11:57:00Z", now), ago("2026-01-02T03:04:05.678Z", now), ago("?", now)
+    ('3 minutes ago', '2026-01-02', '?')
+    """
+    time = parse_time(created)
+    seconds = ((now or utc_now()) - time).total_seconds()
+    if time == NEVER or seconds < -_JUST_NOW:  # or of a host whose clock is ahead
+        return printable(created)
+    if seconds < _JUST_NOW:
+        return "just now"
+    for limit, unit, name in _SPANS:
+        if seconds < limit:
+            return f"{counted(round(seconds / unit), name)} ago"
+    return f"{time:%Y-%m-%d}"
+
+
+def width(text: str) -> int:
+    """Return the number of terminal columns of a text.
+
+    >>> width("abc"), width("日本"), width("é")
+    (3, 4, 1)
+    """
+    if text.isascii():
+        return len(text)
+    return sum(
+        0 if unicodedata.combining(character) else 1 + (unicodedata.east_asian_width(character) in "WF")
+        for character in text
+    )
+
+
+def cut(text: str, columns: int) -> str:
+    """Return a text, cut to a number of terminal columns.
+
+    >>> cut("first 10 %", 8), cut("first", 8)
+    ('first...', 'first')
+    """
+    if width(text) <= columns:
+        return text
+    while text and width(text) > columns - 3:
+        text = text[:-1]
+    return f"{text}..." if columns > 3 else "." * columns  # noqa: PLR2004 - the dots themselves
