@@ -15,9 +15,8 @@ from version_affinity.assets.http.response import IMMUTABLE, Response, respond
 from version_affinity.assets.loading.asset import Asset
 from version_affinity.assets.loading.memory import Memory
 from version_affinity.assets.loading.tree import Content
-from version_affinity.assets.prepared import Prepared
 from version_affinity.assets.rules.headers import parse_headers
-from version_affinity.assets.sending import changed, wsgi_body
+from version_affinity.assets.sending import Prepared, changed, wsgi_body
 
 if TYPE_CHECKING:
     from version_affinity.assets.rules.changes import HeaderChanges

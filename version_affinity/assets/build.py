@@ -17,7 +17,6 @@ from .http.response import IMMUTABLE
 from .loading.asset import Asset
 from .loading.fingerprint import looks_like_asset
 from .loading.media import is_media
-from .prepared import Prepared
 from .routing import Redirect, not_found, routes
 from .rules.changes import shown_elsewhere
 from .rules.files import (
@@ -32,7 +31,7 @@ from .rules.files import (
 )
 from .rules.headers import HeaderRules, Protection, parse_headers
 from .rules.redirects import REWRITE, Redirected, RedirectRules, Rewritten, parse_redirects
-from .sending import ALL_METHODS, ALLOW_ALL_ORIGINS, preflight_headers
+from .sending import ALL_METHODS, ALLOW_ALL_ORIGINS, Prepared, preflight_headers
 
 if TYPE_CHECKING:
     from collections.abc import Container, Hashable, Iterator

@@ -10,21 +10,31 @@ import errno
 from io import FileIO
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from .http.conditions import READING
-from .http.ranges import Span
-from .http.response import ACCEPT_ENCODING, CONDITIONAL, OK, Parts, text_response
-from .loading.asset import Representation
+from .http.conditions import NOT_MODIFIED, READING
+from .http.ranges import Span, single_range
+from .http.response import (
+    ACCEPT_ENCODING,
+    CONDITIONAL,
+    NO_STORE,
+    OK,
+    PARTIAL,
+    Parts,
+    Response,
+    respond,
+    text_response,
+)
+from .loading.asset import CONTENT_LENGTH, Representation
 from .loading.memory import cached_content, open_same
 from .loading.tree import BLOCK
 from .rules.changes import without
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from _typeshed.wsgi import WSGIEnvironment
 
     from .handover import HandOver
-    from .http.response import Body, Response
+    from .http.response import Body
     from .loading.asset import Asset, HeaderField
     from .rules.changes import HeaderChanges
 
@@ -47,48 +57,67 @@ _PREFLIGHT: Final = (
     ("Access-Control-Max-Age", "86400"),
 )
 
-#: Logged after the name of a file that ``send`` could not send.
+#: Logged after the name of a file that ``send_file`` could not send.
 LOST: Final = (
     "is gone, or its content has changed since it was loaded; it is not sent any more. Put the file back, and it is "
     "sent again at once. To serve other content, upload another version"
 )
 
 
-def send(response: Response, environ: WSGIEnvironment, hand_over: HandOver | None = None) -> Sent | None:
-    """Return a complete response as WSGI wants it; None if its file is gone or is not the one that was indexed."""
-    status, headers, body = response
-    if (
-        hand_over is not None
-        and status == OK
-        and isinstance(body, Representation)  # whole, and to be sent
-        and environ.keys().isdisjoint(CONDITIONAL)
-        and cached_content(body) is None
-    ):
-        handed = hand_over(body, headers)
-        if handed is not None:
-            return status, handed, ()
-    opened = wsgi_body(body, environ)
-    return None if opened is None else (status, headers, opened)
+def send_file(
+    copies: Iterable[Asset],
+    environ: WSGIEnvironment,
+    extra: Sequence[HeaderField],
+    changes: HeaderChanges | None,
+    hand_over: HandOver | None,
+    report_lost: Callable[[Representation], object],
+    last_modified: str = "",
+    refusal: Sequence[HeaderField] = (NO_STORE,),
+    status: str = OK,
+) -> Sent | None:
+    """Return the answer to a GET or HEAD with the first of several equal files that can be sent; None if none can.
 
+    A file that is gone, or is not the one that was indexed, is reported once until it is back. Its compressed form may
+    be lost alone, so there is another attempt without Accept-Encoding.
 
-def newly_lost(response: Response) -> Representation | None:
-    """Return the file that ``send`` could not send; None if it was returned, and so reported, before."""
-    body = response.body
-    file = body.representation if isinstance(body, Parts) else body
-    if isinstance(file, bytes) or file.is_lost:
-        return None
-    file.is_lost = True
-    return file
-
-
-def uncoded(environ: WSGIEnvironment) -> WSGIEnvironment | None:
-    """Return a request without Accept-Encoding, for another attempt after ``send`` has sent nothing; None without one.
-
-    The compressed form may be gone, or not be the one that was indexed, while the file itself is there.
+    ``extra``, ``last_modified`` and ``refusal`` are those of ``respond``, ``changes`` those of the ``_headers`` rules.
+    Another ``status`` than 200 is for a page in place of a missing file.
     """
-    if ACCEPT_ENCODING not in environ:
-        return None
-    return {name: value for name, value in environ.items() if name != ACCEPT_ENCODING}
+    asked = environ
+    while True:
+        for file in copies:
+            if status is OK:
+                response = respond(file, asked["REQUEST_METHOD"], asked.get, extra, last_modified, refusal)
+            else:
+                response = _stand_in(file, status, asked["REQUEST_METHOD"], extra)
+            if changes is not None:
+                response = changed(response, changes)
+            answered, headers, body = response
+            if (
+                hand_over is not None
+                and answered == OK
+                and isinstance(body, Representation)  # whole, and to be sent
+                and asked.keys().isdisjoint(CONDITIONAL)
+                and cached_content(body) is None
+                and (handed := hand_over(body, headers)) is not None
+            ):
+                return answered, handed, ()
+            opened = wsgi_body(body, asked)
+            if opened is not None:
+                return answered, headers, opened
+            lost = body.representation if isinstance(body, Parts) else body
+            if isinstance(lost, Representation) and not lost.is_lost:
+                lost.is_lost = True
+                report_lost(lost)
+        if ACCEPT_ENCODING not in asked:
+            return None
+        asked = {name: value for name, value in asked.items() if name != ACCEPT_ENCODING}
+
+
+def _stand_in(page: Asset, status: str, method: str, extra: Sequence[HeaderField]) -> Response:
+    """Return the response with a page in place of a missing file: without an ETag and ranges, as it is another file."""
+    headers = [*without(page.headers, ("etag", "accept-ranges")), *extra]
+    return Response(status, headers, Parts(page, ()) if method == "HEAD" else page)
 
 
 def changed(response: Response, changes: HeaderChanges) -> Response:
@@ -151,9 +180,70 @@ def preflight_headers(
     return [*allowed, *_PREFLIGHT] if allowed else None
 
 
-def stand_in_headers(page: Asset) -> list[HeaderField]:
-    """Return the headers of a page in place of a missing file: without an ETag and ranges, since it is another file."""
-    return without(page.headers, ("etag", "accept-ranges"))
+class Prepared:
+    """The frequent answers with a fingerprinted file, prepared before a request: all of it, a 304 or a part.
+
+    Any other answer is left to ``send_file``. Only ``data`` ever changes, and that changes no answer. ``etag`` and
+    ``data`` are None for a file with compressed forms, of which no answer is prepared.
+    """
+
+    __slots__ = ("changes", "data", "etag", "headers", "kept", "last_modified", "not_modified_headers")
+
+    def __init__(self, asset: Asset, kept: tuple[HeaderField, ...], changes: HeaderChanges | None) -> None:
+        self.kept = kept
+        self.changes = changes
+        self.last_modified = asset.last_modified
+        headers = [*asset.headers, *kept]  # of a 200
+        if self.last_modified:
+            headers.append(("Last-Modified", self.last_modified))
+        not_modified = [("ETag", asset.etag), *kept]
+        # Tuples: the garbage collector does not walk them again and again.
+        self.headers = tuple(headers if changes is None else changes.applied_to(headers))
+        if changes is not None:
+            not_modified = changed(Response(NOT_MODIFIED, not_modified, b""), changes).headers
+        self.not_modified_headers = tuple(not_modified)
+        self.etag: str | None = None
+        self.data: bytes | None = None
+        if VARY_ENCODING not in kept:
+            self.etag, self.data = asset.etag, asset.data
+
+    def answer(self, environ: WSGIEnvironment) -> Sent | None:
+        """Return the answer to a GET, HEAD or preflight; None where none is prepared, and for any other request."""
+        method = environ["REQUEST_METHOD"]
+        if method != "GET" and method != "HEAD":  # noqa: PLR1714 - faster
+            allowing = preflight_headers(environ, self.kept, self.changes)
+            return None if allowing is None else (NO_CONTENT, allowing, ())
+        data = self.data
+        if data is not None and not (
+            "HTTP_IF_NONE_MATCH" in environ
+            or "HTTP_RANGE" in environ
+            or "HTTP_IF_MODIFIED_SINCE" in environ
+            or "HTTP_IF_MATCH" in environ
+            or "HTTP_IF_UNMODIFIED_SINCE" in environ
+        ):
+            # A list, which some servers send at once.
+            return OK, [*self.headers], [data] if method == "GET" else []
+        if "HTTP_IF_MATCH" in environ or "HTTP_IF_UNMODIFIED_SINCE" in environ:
+            return None
+        known = environ.get("HTTP_IF_NONE_MATCH")
+        if known is not None:
+            return (NOT_MODIFIED, [*self.not_modified_headers], []) if known == self.etag else None
+        wanted = environ.get("HTTP_RANGE")
+        if data is None or wanted is None or method == "HEAD" or "HTTP_IF_MODIFIED_SINCE" in environ:
+            return None
+        return self._part(data, wanted, environ.get("HTTP_IF_RANGE"))
+
+    def _part(self, data: bytes, wanted: str, condition: str | None) -> Sent | None:
+        """Return the answer with a single range; None if another answer is right or a rule changes the headers."""
+        size = len(data)
+        span = single_range(wanted, size)
+        if span is None or self.changes is not None or condition not in (None, self.etag):
+            return None
+        start, stop = span
+        headers = [*self.headers]
+        headers[CONTENT_LENGTH] = ("Content-Length", str(stop - start))
+        headers.append(("Content-Range", f"bytes {start}-{stop - 1}/{size}"))
+        return PARTIAL, headers, [data[start:stop]]
 
 
 class SizedFile(FileIO):
@@ -216,7 +306,7 @@ def wsgi_body(body: Body, environ: WSGIEnvironment) -> Iterable[bytes] | None:
     if isinstance(body, bytes):
         return [body] if body else []
     source, pieces = body if isinstance(body, Parts) else (body, None)
-    data = cached_content(source)
+    data = source.data or cached_content(source)
     if data is None:
         return _from_disk(source, pieces, environ)
     if pieces is None:

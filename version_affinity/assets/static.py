@@ -23,7 +23,7 @@ from version_affinity.wire import path_of, wsgi_text
 
 from .build import APP, DOCUMENT, NO_FILE, REDIRECT, Build, Found
 from .http.conditions import READING
-from .http.response import NO_STORE, REVALIDATE, Parts, Response, respond, text_headers
+from .http.response import NO_STORE, REVALIDATE, Response, text_headers
 from .loading.asset import Asset
 from .loading.ignore import DEFAULT_IGNORE
 from .loading.index import refresh, scan
@@ -40,11 +40,8 @@ from .sending import (
     changed,
     is_of_server,
     method_answer,
-    newly_lost,
-    send,
-    stand_in_headers,
+    send_file,
     text_answer,
-    uncoded,
 )
 
 if TYPE_CHECKING:
@@ -56,7 +53,7 @@ if TYPE_CHECKING:
 
     from .build import Leading
     from .handover import HandOver
-    from .loading.asset import HeaderField
+    from .loading.asset import HeaderField, Representation
     from .loading.index import FingerprintRule, Index
     from .loading.inventory import Inventory
     from .rules.changes import HeaderChanges
@@ -205,7 +202,7 @@ class StaticAssets:
     def _read(self, path: str, environ: WSGIEnvironment) -> Sent | None:
         """Return the answer to a GET or HEAD; None for a request of the application."""
         build = self.build
-        at = build.find(path, environ)
+        at = build.direct.get(path) or build.find(path, environ)
         if isinstance(at, Asset):
             if at.fingerprinted and path == at.path and path not in build.prepared:
                 build.prepare(at)
@@ -216,15 +213,16 @@ class StaticAssets:
         what, target = at if isinstance(at, Found) else (REDIRECT, at)
         if what == APP:
             return None
+        if what == DOCUMENT and isinstance(target, Asset):
+            return self._file(target, self._of_document, build.changes_elsewhere(path, target, environ), environ)
         changes = build.changes_at(path, environ)
-        if isinstance(target, Asset):
-            if what == NO_FILE:
-                return _not_found_page(target, changes, environ)
-            if what != DOCUMENT:  # shown by a rule, at a path without a hash
-                return self._file(target, _OF_OTHERS, changes, environ)
-            changes = build.changes_elsewhere(path, target, environ)
-            return self._file(target, self._of_document, changes, environ)
-        return self._without_file(target, changes, environ)
+        if not isinstance(target, Asset):
+            return self._without_file(target, changes, environ)
+        if what != NO_FILE:  # shown by a rule, at a path without a hash
+            return self._file(target, _OF_OTHERS, changes, environ)
+        # Never cached: it is not the file at this path.
+        sent = send_file((target,), environ, (NO_STORE,), changes, None, _report_lost, status=NOT_FOUND)
+        return self._without_file(None, changes, environ) if sent is None else sent
 
     def _without_file(self, target: Leading | None, changes: HeaderChanges | None, environ: WSGIEnvironment) -> Sent:
         """Return the answer with a redirect, or a plain 404."""
@@ -282,19 +280,12 @@ class StaticAssets:
     ) -> Sent:
         """Return the answer with a file; ``caching`` is for one without compressed forms, and for one with them."""
         extra = caching[1 if asset.variants else 0]
-        asked: WSGIEnvironment | None = environ
-        while asked is not None:
-            response = respond(asset, asked["REQUEST_METHOD"], asked.get, extra, asset.last_modified)
-            if changes is not None:
-                response = changed(response, changes)
-            sent = send(response, asked, self.hand_over)
-            if sent is not None:
-                return sent
-            lost = newly_lost(response)
-            if lost is not None:
-                logger.error("%r %s", lost.file, LOST)
-            asked = uncoded(asked) if asset.variants else None
-        return text_answer(NOT_FOUND, environ["REQUEST_METHOD"], (NO_STORE,), changes)
+        sent = send_file((asset,), environ, extra, changes, self.hand_over, _report_lost, asset.last_modified)
+        return text_answer(NOT_FOUND, environ["REQUEST_METHOD"], (NO_STORE,), changes) if sent is None else sent
+
+
+def _report_lost(file: Representation) -> None:
+    logger.error("%r %s", file.file, LOST)
 
 
 def _start_negotiated(
@@ -340,11 +331,3 @@ def mounted(prefix: object) -> str:
             "'.' and '..' between slashes"
         )
     return f"/{wsgi_text(segments)}/" if segments else "/"
-
-
-def _not_found_page(page: Asset, changes: HeaderChanges | None, environ: WSGIEnvironment) -> Sent:
-    """Return the answer with a 404 page: never cached, without an ETag or ranges, since it is not the file here."""
-    method = environ["REQUEST_METHOD"]
-    response = Response(NOT_FOUND, [*stand_in_headers(page), NO_STORE], Parts(page, ()) if method == "HEAD" else page)
-    sent = send(response if changes is None else changed(response, changes), environ)
-    return text_answer(NOT_FOUND, method, (NO_STORE,), changes) if sent is None else sent

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from version_affinity.assets.build import DOCUMENT, MISSING, NO_FILE
 from version_affinity.assets.http.conditions import NOT_MODIFIED, READING
-from version_affinity.assets.http.response import OK, REVALIDATE, Parts, Response, respond
+from version_affinity.assets.http.response import OK, REVALIDATE
 from version_affinity.assets.loading.asset import ETAG, Asset
 from version_affinity.assets.routing import Redirect
-from version_affinity.assets.rules.changes import without
 from version_affinity.assets.rules.redirects import Redirected
 from version_affinity.assets.sending import (
     LOST,
@@ -19,11 +19,8 @@ from version_affinity.assets.sending import (
     NOT_FOUND,
     changed,
     method_answer,
-    newly_lost,
-    send,
-    stand_in_headers,
+    send_file,
     text_answer,
-    uncoded,
 )
 from version_affinity.assets.static import redirected
 from version_affinity.counters import LimitedLog
@@ -40,6 +37,7 @@ if TYPE_CHECKING:
 
     from version_affinity.assets.build import Build
     from version_affinity.assets.handover import HandOver
+    from version_affinity.assets.loading.asset import Representation
     from version_affinity.assets.rules.changes import HeaderChanges
     from version_affinity.assets.sending import Sent
     from version_affinity.counters import Counters
@@ -76,20 +74,15 @@ class FileServer:
 
         None for another method than GET and HEAD too.
         """
-        asked = environ if environ["REQUEST_METHOD"] in READING else None
-        while asked is not None:
-            for copy in file.copies:
-                response = respond(copy, asked["REQUEST_METHOD"], asked.get, file.kept, file.last_modified)
-                if file.changes is not None:
-                    response = changed(response, file.changes)
-                sent = send(response, asked, self._hand_over)
-                if sent is not None:
-                    if file.etag is not None:
-                        file.data = copy.data  # it may have come into memory
-                    return sent
-                self._report_lost(state, response)
-            asked = uncoded(asked)
-        return None
+        if environ["REQUEST_METHOD"] not in READING:
+            return None
+        copies, kept, changes = file.copies, file.kept, file.changes
+        report_lost = partial(self._report_lost, state)
+        sent = send_file(copies, environ, kept, changes, self._hand_over, report_lost, file.last_modified)
+        if sent is not None and file.etag is not None and file.data is None:
+            # It may have come into memory.
+            file.data = next((copy.data for copy in copies if copy.data is not None), None)
+        return sent
 
     def serve(  # noqa: C901, PLR0912 - on every page, and more helpers would be more calls
         self, state: State, request: Request, decided: DecisionHeaders, found: Route, start_response: StartResponse
@@ -195,35 +188,27 @@ class FileServer:
             changes = changes.uncached
         elif changes is not None and REVALIDATE not in headers:
             changes = changes.private
-        environ: WSGIEnvironment | None = request.environ
-        while environ is not None:
-            if status is OK:
-                # Without dates: they cannot tell one version's file from another's.
-                response = respond(asset, request.method, environ.get, headers)
-                if response.status[0] == "4":
-                    response.headers[:] = [*without(response.headers, ("cache-control",)), *decided.missing]
-            else:
-                whole = Parts(asset, ()) if request.method == "HEAD" else asset
-                response = Response(status, [*stand_in_headers(asset), *headers], whole)
-            if changes is not None:
-                response = changed(response, changes)
-            sent = send(response, environ, self._hand_over)
-            if sent is not None:
-                return sent
-            self._report_lost(state, response)
-            environ = uncoded(environ) if asset.variants else None
-        return None
+        # Without dates: they cannot tell one version's file from another's.
+        report_lost = partial(self._report_lost, state)
+        return send_file(
+            (asset,),
+            request.environ,
+            headers,
+            changes,
+            self._hand_over,
+            report_lost,
+            refusal=decided.missing,
+            status=status,
+        )
 
-    def _report_lost(self, state: State, response: Response) -> None:
-        """Log, once until it is back, a file that was there when its version was loaded and cannot be sent now."""
-        lost = newly_lost(response)
-        if lost is not None:
-            owners = (
-                version
-                for version, build in state.builds.items()
-                if build is not None and lost.file.startswith(build.index.directory + os.sep)
-            )
-            self._lost_log("version %r: %r %s", next(owners, "?"), lost.file, LOST)
+    def _report_lost(self, state: State, lost: Representation) -> None:
+        """Log a file that was there when its version was loaded and cannot be sent now."""
+        owners = (
+            version
+            for version, build in state.builds.items()
+            if build is not None and lost.file.startswith(build.index.directory + os.sep)
+        )
+        self._lost_log("version %r: %r %s", next(owners, "?"), lost.file, LOST)
 
     def _report_missing(self, path: str, decision: Decision) -> None:
         self._counters.missing[decision.version].advance()

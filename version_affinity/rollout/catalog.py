@@ -16,9 +16,8 @@ from operator import or_
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from version_affinity.assets.loading.asset import Asset
-from version_affinity.assets.prepared import Prepared
 from version_affinity.assets.rules.redirects import RedirectRules
-from version_affinity.assets.sending import VARY_ENCODING
+from version_affinity.assets.sending import VARY_ENCODING, Prepared
 from version_affinity.decision.request import referer_path
 from version_affinity.wire import merge_slashes
 

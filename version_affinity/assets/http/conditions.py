@@ -31,16 +31,9 @@ _LONGEST_LIST: Final = 2_000
 def evaluate(method: str, field: Callable[[str], str | None], etag: str, modified: int | None = None) -> str | None:
     """Evaluate a request's preconditions, except If-Range, in the order of RFC 9110 section 13.2.2.
 
-    Args:
-        method: The request's method.
-        field: Returns a field of the request by its CGI name (RFC 3875 section 4.1.18), such as ``HTTP_IF_MATCH``, or
-            None. The ``get`` of an environ does.
-        etag: The entity tag of the chosen representation, with its quotes and, if weak, its ``W/``.
-        modified: When the file was modified, in whole seconds since 1970. None: no date is a validator, and fields with
-            dates are ignored (RFC 9110 sections 13.1.3 and 13.1.4).
-
-    Returns:
-        ``NOT_MODIFIED`` or ``FAILED``; None when the request is to be performed.
+    ``field`` returns a field of the request by its CGI name, or None; ``etag`` is that of the chosen representation.
+    ``modified`` is in whole seconds since 1970; None: fields with dates are ignored (sections 13.1.3 and 13.1.4).
+    The result is ``NOT_MODIFIED`` or ``FAILED``; None if the request is to be performed.
 
     >>> evaluate("GET", {"HTTP_IF_NONE_MATCH": '"a", "b"'}.get, '"b"')
     '304 Not Modified'
@@ -51,18 +44,14 @@ def evaluate(method: str, field: Callable[[str], str | None], etag: str, modifie
     if wanted is not None:
         if not if_match(wanted, etag):
             return FAILED
-    elif modified is not None and _changed_since(field("HTTP_IF_UNMODIFIED_SINCE"), modified):
+    elif modified is not None and (since := field("HTTP_IF_UNMODIFIED_SINCE")) and _changed_since(since, modified):
         return FAILED
     known = field("HTTP_IF_NONE_MATCH")
     if known is not None:
         if if_none_match(known, etag):
             return NOT_MODIFIED if method in READING else FAILED
-    elif (
-        modified is not None
-        and method in READING
-        and _changed_since(field("HTTP_IF_MODIFIED_SINCE"), modified) is False
-    ):
-        return NOT_MODIFIED
+    elif modified is not None and method in READING and (since := field("HTTP_IF_MODIFIED_SINCE")):
+        return NOT_MODIFIED if _changed_since(since, modified) is False else None
     return None
 
 
@@ -103,9 +92,9 @@ def if_range(field: str, etag: str, modified: int | None = None) -> bool:
     return modified is not None and _seconds(field) == modified
 
 
-def _changed_since(field: str | None, modified: int) -> bool | None:
+def _changed_since(field: str, modified: int) -> bool | None:
     """Return whether the file was modified after a field's date; None if the field has no date."""
-    since = None if field is None else _seconds(field)
+    since = _seconds(field)
     return None if since is None else modified > since
 
 

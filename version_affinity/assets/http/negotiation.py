@@ -46,7 +46,7 @@ def select_representation(asset: Asset, field: str | None) -> Representation:
     """
     if not field or len(field) > LONGEST:
         return asset
-    weights = _weights(field)
+    weights = parse_accept_encoding(field)
     chosen: Representation = asset
     highest = weights[_IDENTITY]
     other = weights[_ANY]
@@ -57,15 +57,15 @@ def select_representation(asset: Asset, field: str | None) -> Representation:
     return chosen
 
 
-def parse_accept_encoding(field: str) -> dict[str, float]:
+@lru_cache(maxsize=64)  # browsers send few different fields
+def parse_accept_encoding(field: str) -> Mapping[str, float]:
     """Return the q-values of an Accept-Encoding field by coding, always with "identity" and "*" (any other coding).
 
-    A member that breaks the grammar is left out; of several members for one coding the first counts.
+    A member that breaks the grammar is left out; of several members for one coding the first counts. Callers share the
+    value.
 
-    >>> parse_accept_encoding("gzip;q=0.5, BR")
-    {'gzip': 0.5, 'br': 1.0, 'identity': 0.0005, '*': 0.0}
-    >>> parse_accept_encoding("x-gzip, *;q=0")
-    {'gzip': 1.0, '*': 0.0, 'identity': 0.0}
+    >>> dict(parse_accept_encoding("gzip;q=0.5, BR")), dict(parse_accept_encoding("x-gzip, *;q=0"))
+    ({'gzip': 0.5, 'br': 1.0, 'identity': 0.0005, '*': 0.0}, {'gzip': 1.0, '*': 0.0, 'identity': 0.0})
     """
     weights: dict[str, float] = {}
     for member in field.split(","):
@@ -77,13 +77,7 @@ def parse_accept_encoding(field: str) -> dict[str, float]:
     # An asterisk stands for every coding that is not named, also "identity".
     weights.setdefault(_IDENTITY, weights.get(_ANY, _UNSAID))
     weights.setdefault(_ANY, 0.0)
-    return weights
-
-
-@lru_cache(maxsize=64)
-def _weights(field: str) -> Mapping[str, float]:
-    """Parse a field once; browsers send few different ones. The value is read-only, because callers share it."""
-    return MappingProxyType(parse_accept_encoding(field))
+    return MappingProxyType(weights)
 
 
 def is_shown_in_tab(environ: WSGIEnvironment, mode: str | None, destination: str | None, path: str) -> bool:

@@ -68,17 +68,14 @@ def respond(
     field: Callable[[str], str | None],
     extra: Iterable[HeaderField] = (),
     last_modified: str = "",
+    refusal: Iterable[HeaderField] = (NO_STORE,),
 ) -> Response:
     """Answer a request for a file. Never raises.
 
-    Args:
-        asset: The file.
-        method: GET or HEAD. Any other method is answered like GET, without what RFC 9110 permits for these two only.
-        field: Returns a field of the request by its CGI name (RFC 3875 section 4.1.18), such as ``HTTP_RANGE``, or
-            None. The ``get`` of an environ does.
-        extra: Fields of 200, 206 and 304 (RFC 9110 section 15.4.5) that do not describe the content: Cache-Control,
-            Vary. Errors do not get them: a cache may keep any status with a lifetime (RFC 9111 section 3).
-        last_modified: The file's Last-Modified; "" for none, and then fields with dates are ignored.
+    A method other than GET and HEAD is answered like GET, without what RFC 9110 permits for these two only. ``field``
+    returns a field of the request by its CGI name, or None. ``extra`` are fields of 200, 206 and 304 that do not
+    describe the content (RFC 9110 section 15.4.5), ``refusal`` those of 412 and 416: a cache may keep any status with a
+    lifetime (RFC 9111 section 3). Without ``last_modified``, fields with dates are ignored.
     """
     variants = asset.variants
     chosen: Representation = select_representation(asset, field(ACCEPT_ENCODING)) if variants else asset
@@ -86,7 +83,7 @@ def respond(
     modified = asset.mtime_ns // 1_000_000_000 if last_modified and asset.mtime_ns >= 0 else None
     outcome = evaluate(method, field, etag, modified)
     if outcome == FAILED:
-        return text_response(FAILED, method, NO_STORE)
+        return text_response(FAILED, method, *refusal)
     if outcome is not None:
         # Without Last-Modified: there is an ETag (section 15.4.5).
         return Response(NOT_MODIFIED, [("ETag", etag), *extra], b"")
@@ -96,20 +93,22 @@ def respond(
         condition = field("HTTP_IF_RANGE")
         # A date that several forms share is not a strong validator (section 8.8.1).
         if condition is None or if_range(condition, etag, None if variants else modified):
-            answer = _part(chosen, wanted, dated)
+            answer = _part(chosen, wanted, dated, refusal)
             if answer is not None:
                 return answer
     return Response(OK, [*chosen.headers, *dated], Parts(chosen, ()) if method == "HEAD" else chosen)
 
 
-def _part(chosen: Representation, wanted: str, extra: Iterable[HeaderField]) -> Response | None:
+def _part(
+    chosen: Representation, wanted: str, extra: Iterable[HeaderField], refusal: Iterable[HeaderField]
+) -> Response | None:
     """Answer for a Range field; None where it is ignored."""
     size = chosen.size
     spans = parse_range(wanted, size)
     if spans is None:
         return None
     if not spans:
-        return text_response(_UNSATISFIABLE, "GET", NO_STORE, ("Content-Range", f"bytes */{size}"))
+        return text_response(_UNSATISFIABLE, "GET", *refusal, ("Content-Range", f"bytes */{size}"))
     kind, _, *described = chosen.headers
     if len(spans) == 1:
         ((start, stop),) = spans
