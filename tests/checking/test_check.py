@@ -331,25 +331,17 @@ def test_faults(tmp_path: Path) -> None:
         ({"live": "v1"}, r"live='v1' is not among the known versions \(none\)"),
         ({"prefix": "shop"}, "prefix='shop'"),
         ({"app_first": "/api/*"}, "app_first='/api/\\*'"),
-        ({"origins": "https://shop.example"}, "origins='https://shop.example' is not a list"),
         ({"origins": ["shop.example"]}, "'shop.example' is not an origin: write one such as 'https://shop.example'"),
         ({"origins": ["//shop.example"]}, "'//shop.example' is not an origin"),
         ({"origins": ["ftp://shop.example"]}, "'ftp://shop.example' is not an origin"),
         ({"origins": ["https://shop.example/assets/"]}, "'https://shop.example/assets/' is not an origin"),
         ({"origins": [None]}, "None is not an origin"),
-        ({"progress": "yes"}, "progress='yes' cannot be called"),
     ],
 )
 def test_configuration(settings: dict[str, Any], message: str, tmp_path: Path) -> None:
     """A setting that cannot be used is told."""
     with pytest.raises(ConfigurationError, match=message):
         checked(tmp_path, {"index.html": PAGE}, **settings)
-
-
-def test_loaded_builds(tmp_path: Path) -> None:
-    """What ``StaticAssets`` holds is taken as well as ``StaticAssets``."""
-    assets = loaded(tmp_path, {"index.html": f'{PAGE}<script src="a.js"></script>'})
-    assert check_build(assets.build, known={"v1": assets.build}) == check_build(assets, known={"v1": assets})
 
 
 def test_changed_file(tmp_path: Path) -> None:

@@ -18,17 +18,6 @@ for _parser in ("justhtml", "tinycss2", "tree_sitter", "tree_sitter_javascript")
         raise ConfigurationError(f"checking a build needs parsers, and {_parser} is not installed: {install('check')}")
 
 from .check import check_build  # noqa: E402 - only if the parsers are installed
-from .report import Amount, Broken, BuildReport, Churn, Collision, Sizes, Unchecked, Unread, Unstable  # noqa: E402
+from .report import Amount, Broken, BuildReport, Collision, Unchecked, Unstable  # noqa: E402
 
-__all__ = [
-    "Amount",
-    "Broken",
-    "BuildReport",
-    "Churn",
-    "Collision",
-    "Sizes",
-    "Unchecked",
-    "Unread",
-    "Unstable",
-    "check_build",
-]
+__all__ = ["Amount", "Broken", "BuildReport", "Collision", "Unchecked", "Unstable", "check_build"]

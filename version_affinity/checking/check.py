@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Final
 
 from version_affinity.app_first import compile_patterns
 from version_affinity.assets.loading.fingerprint import has_hash
-from version_affinity.assets.static import StaticAssets
 from version_affinity.configuration import check_prefix
 from version_affinity.errors import ConfigurationError
 from version_affinity.wire import shown
@@ -18,131 +17,101 @@ from .languages.html import MINOR
 from .languages.javascript import SERVICE_WORKER
 from .notices import notices, prefix_of
 from .origins import Origins, unlisted_origins
-from .parsing import MANIFEST, Task, parse_file, parse_files, task_of
+from .parsing import parse_files, task_of
 from .references import Base, Document, Need, Reference, clipped, request_path
 from .report import Broken, BuildReport, Unread
 from .site import Site
 from .trace import OPEN, follow_references
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from version_affinity.assets.build import Build
     from version_affinity.assets.loading.asset import Asset
+    from version_affinity.assets.static import StaticAssets
 
-    from .references import Fault
     from .trace import Followed, Trace
 
-_NONE: Final[Mapping[str, StaticAssets | Build]] = MappingProxyType({})
 # Where Vite writes its manifest, and where it did before version 5.
 _VITE: Final = "/.vite/manifest.json"
 _VITE_BEFORE_5: Final = "/manifest.json"
 
 
 def check_build(
-    build: StaticAssets | Build,
+    build: StaticAssets,
     *,
-    known: Mapping[str, StaticAssets | Build] = _NONE,
+    known: Mapping[str, StaticAssets] = MappingProxyType({}),
     live: str | None = None,
     app_first: Iterable[str] = (),
     prefix: str = "/",
     origins: Iterable[str] = (),
     progress: Callable[[int, int], object] | None = None,
 ) -> BuildReport:
-    """Find what is broken in a build.
+    """Find what is broken in a build, which is loaded with the settings that serve it.
 
     Every reference in its HTML, CSS and JavaScript, in web app manifests and in Vite's manifest is followed as a
     browser would follow it, through the paths of pages and the rules of ``_redirects``. Files that only another
-    version has do not count.
+    version has do not count. A reference that is broken in the ``live`` one of the ``known`` versions too is only a
+    warning. References to paths of ``app_first``, outside of the prefix and to other hosts hold. URLs of ``origins``,
+    such as ``"https://shop.example"`` and that of a CDN, are checked as paths are.
 
-    Args:
-        build: The build, loaded with the settings that serve it.
-        known: The known versions, by id.
-        live: The id of the live version among them. A reference that is broken there too is only a warning.
-        app_first: The patterns of paths that the application answers. References to them hold, and so do those outside
-            of the prefix and to other hosts.
-        prefix: The path under which the versions are served.
-        origins: The origins that serve them, such as ``"https://shop.example"`` and that of a CDN. Their URLs are
-            checked as paths are.
-        progress: Called in this thread after each parsed file, with the numbers of parsed files and of all files; for
-            the live version again, if its references are needed. An exception that it raises ends the check.
-
-    Raises:
-        ConfigurationError: the live version is not among the known ones, or another argument cannot be used.
+    ``progress`` is called in this thread after each parsed file, with the numbers of parsed files and of all files; for
+    the live version again, if its references are needed. An exception that it raises ends the check.
 
     >>> import tempfile, pathlib
+    >>> from version_affinity import StaticAssets
     >>> with tempfile.TemporaryDirectory() as dist:
     ...     _ = pathlib.Path(dist, "index.html").write_text('<!doctype html><script src="/main.js"></script>')
     ...     report = check_build(StaticAssets(dist))
     >>> report.ok, [(found.file, found.line, found.text, found.reason) for found in report.broken]
     (False, [('/index.html', 1, '/main.js', 'the file does not exist')])
     """
-    builds = {version: _build_of(other) for version, other in known.items()}
-    if live is not None and live not in builds:
-        raise ConfigurationError(f"live={live!r} is not among the known versions ({', '.join(builds) or 'none'})")
-    if progress is not None and not callable(progress):
-        raise ConfigurationError(f"progress={progress!r} cannot be called: give a function that takes two numbers")
-    mount, is_apps = check_prefix(prefix), compile_patterns(app_first)
-    ours = _build_of(build)
-    own = Origins(origins)
-    directories = ours.index.directories.union(*(other.index.directories for other in builds.values()))
-    site = Site(ours, mount, is_apps, directories, own)
-    others = {version: Site(other, mount, is_apps, directories, own) for version, other in builds.items()}
+    if live is not None and live not in known:
+        raise ConfigurationError(f"live={live!r} is not among the known versions ({', '.join(known) or 'none'})")
+    mount, is_apps, own = check_prefix(prefix), compile_patterns(app_first), Origins(origins)
+    directories = build.index.directories.union(*(other.index.directories for other in known.values()))
+    site = Site(build.build, mount, is_apps, directories, own)
+    others = {version: Site(other.build, mount, is_apps, directories, own) for version, other in known.items()}
 
-    files = ours.index.assets
-    documents = _documents(files, progress)
-    found = _trace(site, ours, documents)
-    broken = [_broken(followed, found, files, others) for followed in found.broken]
+    files = site.files
+    documents = _documents(site, progress)
+    found, broken = _followed(site, documents, others)
     if live is not None and any(not one.doubt for one in broken):
-        there = builds[live]
         same = {files[path].digest: document for path, document in documents.items()}
-        before = _trace(others[live], there, _documents(there.index.assets, progress, same))
-        judged = (_broken(followed, before, there.index.assets, others) for followed in before.broken)
-        old = {(one.kind, one.text) for one in judged if not one.doubt}  # a doubtful one does not break its pages
+        _, before = _followed(others[live], _documents(others[live], progress, same), others)
+        old = {(one.kind, one.text) for one in before if not one.doubt}  # a doubtful one does not break its pages
         doubt = f"it is broken in {live} too"
         broken = [one._replace(doubt=doubt) if not one.doubt and (one.kind, one.text) in old else one for one in broken]
-    known_files = {version: other.index.assets for version, other in builds.items()}
+    known_files = {version: other.files for version, other in others.items()}
+    faults = ((path, fault) for path, document in documents.items() for fault in document.faults)
+    more_faults = ((path, fault) for path, ones in found.faults.items() for fault in ones)
     return BuildReport(
         tuple(sorted(one for one in broken if not one.doubt)),
         tuple(sorted(one for one in broken if one.doubt)),
         tuple(sorted(collisions(files, known_files))),
         tuple(sorted(unstable(files, known_files, found.loaded))),
-        tuple(sorted((*_unread({path: one.faults for path, one in documents.items()}), *_unread(found.faults)))),
+        tuple(sorted(Unread(shown(path), fault.line, fault.reason) for path, fault in (*faults, *more_faults))),
         sizes(files),
         None if live is None else churn(files, live, known_files[live]),
         unlisted_origins(found.documents.values(), files, own, mount),
-        tuple(sorted(notices(ours, site, found))),
-        prefix_of(found, files, mount),
+        tuple(sorted(notices(site, found))),
+        prefix_of(site, found),
     )
 
 
-def _build_of(build: StaticAssets | Build) -> Build:
-    return build.build if isinstance(build, StaticAssets) else build
-
-
 def _documents(
-    files: Mapping[str, Asset],
-    progress: Callable[[int, int], object] | None,
-    parsed: Mapping[bytes, Document] = MappingProxyType({}),
+    site: Site, progress: Callable[[int, int], object] | None, parsed: Mapping[bytes, Document] = MappingProxyType({})
 ) -> dict[str, Document]:
     """Return the references in the files of a version, by path; ``parsed`` has some already, by digest."""
-    tasks = {path: task for path, asset in files.items() if (task := task_of(asset)) is not None}
+    tasks = {path: task for path, asset in site.files.items() if (task := task_of(asset)) is not None}
     found = parse_files([task for task in tasks.values() if task.digest not in parsed], progress)
     return {path: parsed.get(task.digest) or found[task] for path, task in tasks.items()}
 
 
-def _trace(site: Site, build: Build, documents: Mapping[str, Document]) -> Trace:
-    vite = _vite_manifest(build)
-    pages = [path for path in documents if build.index.assets[path].is_html]
-    return follow_references(site, {**documents, **vite}, pages, vite, _web_manifest)
-
-
-def _unread(faults: Mapping[str, Iterable[Fault]]) -> Iterator[Unread]:
-    return (Unread(shown(path), fault.line, fault.reason) for path, found in faults.items() for fault in found)
-
-
-def _web_manifest(asset: Asset) -> Document:
-    return parse_file(Task(MANIFEST, asset.file, asset.size, asset.digest))
+def _followed(site: Site, documents: Mapping[str, Document], others: Mapping[str, Site]) -> tuple[Trace, list[Broken]]:
+    """Follow the references of a version; return the result, and those that lead nowhere."""
+    found = follow_references(site, documents, _vite_manifest(site.build))
+    return found, [_broken(followed, found, site.files, others) for followed in found.broken]
 
 
 def _vite_manifest(build: Build) -> dict[str, Document]:

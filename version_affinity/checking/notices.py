@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
@@ -14,14 +15,13 @@ from version_affinity.wire import quoted_components, shown
 from .languages.bundlers import PRECACHE
 from .languages.html import MINOR
 from .languages.javascript import SERVICE_WORKER
-from .references import Base, Need, cleaned, is_relative, request_path, resolve
+from .references import Base, Document, Need, cleaned, is_relative, request_path, resolve
 from .report import Notice
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from version_affinity.assets.build import Build
-    from version_affinity.assets.loading.asset import Asset
 
     from .site import Site
     from .trace import Trace
@@ -32,30 +32,28 @@ _RULE_FILES: Final = (f"/{HEADERS_FILE}", f"/{REDIRECTS_FILE}")
 _HIDING: Final = frozenset(("no-referrer", "origin", "strict-origin"))
 
 
-def notices(build: Build, site: Site, found: Trace) -> Iterator[Notice]:
+def notices(site: Site, found: Trace) -> Iterator[Notice]:
     """Yield the warnings about a version."""
-    yield from _files(build)
-    yield from _pages(build, found)
-    for file in sorted(_workers(build, site, found)):
-        yield from _worker(file, build, site, found)
+    yield from _files(site.build)
+    yield from _pages(site.build, found)
+    for file in sorted(_workers(site, found)):
+        yield from _worker(file, site, found)
 
 
-def prefix_of(found: Trace, files: Mapping[str, Asset], mount: str) -> str:
+def prefix_of(site: Site, found: Trace) -> str:
     """Return the prefix that a version seems to be made for, if it is not the mount; else "".
 
     Most missing files, or files outside of the mount that its pages load, exist below that prefix.
     """
     certain = (followed for followed in found.broken if followed.reference.kind not in MINOR)
     broken = [request_path(followed.url) for followed in certain if followed.url]
-    outside = [request_path(url) for url in found.outside]
     counts = Counter[str]()
-    for path in (*broken, *outside):
-        at = 0
-        while (at := path.find("/", at)) >= 0:
-            if path[at:] in files and path[: at + 1] != mount:
-                counts[path[: at + 1]] += 1
+    for path in (*broken, *map(request_path, found.outside)):
+        for slash in re.finditer("/", path):
+            prefix = path[: slash.end()]
+            if path[slash.start() :] in site.files and prefix != site.prefix:
+                counts[prefix] += 1
                 break
-            at += 1
     best = counts.most_common(1)
     return shown(best[0][0]) if best and 2 * best[0][1] > len(broken) else ""
 
@@ -80,27 +78,21 @@ def _pages(build: Build, found: Trace) -> Iterator[Notice]:
         return
     for reference in document.references:
         text = cleaned(reference.text)
-        if (
-            reference.base is Base.FILE
-            and is_relative(text)
-            and reference.need is not Need.PAGE
-            and reference.kind not in MINOR
-        ):
-            where = resolve(text, "/a/")
-            yield Notice(
-                _DOCUMENT,
-                reference.line,
+        is_needed = reference.need is not Need.PAGE and reference.kind not in MINOR
+        if is_needed and reference.base is Base.FILE and is_relative(text):
+            text = (
                 f"{shown(text)} is relative, but the single-page application shows this page at every path: at /a/b, "
-                f"the browser asks for {shown(where)}. Build with an absolute base (Vite: base: '/'), or add "
-                '<base href="/">',
+                f"the browser asks for {shown(resolve(text, '/a/'))}. Build with an absolute base (Vite: base: '/'), "
+                'or add <base href="/">'
             )
+            yield Notice(_DOCUMENT, reference.line, text)
             return
 
 
-def _workers(build: Build, site: Site, found: Trace) -> set[str]:
+def _workers(site: Site, found: Trace) -> set[str]:
     """Return the service workers of a version."""
-    named = {path for path in build.index.assets if path[path.rfind("/") + 1 :] in USUAL_NAMES}
-    workers = {*named, *build.index.workers}
+    named = (path for path in site.files if path[path.rfind("/") + 1 :] in USUAL_NAMES)
+    workers = {*named, *site.build.index.workers}
     for file, document in found.documents.items():
         for reference in document.references:
             if reference.kind == PRECACHE:
@@ -111,31 +103,25 @@ def _workers(build: Build, site: Site, found: Trace) -> set[str]:
     return workers
 
 
-def _worker(file: str, build: Build, site: Site, found: Trace) -> Iterator[Notice]:
-    document = found.documents.get(file)
-    base = site.url_of(file)
-    for reference in () if document is None else document.references:
-        if reference.kind == PRECACHE:
-            url = resolve(site.origins.local(reference.text), base)
-            target = site.redirect(url)
-            if target:
-                yield Notice(
-                    shown(file),
-                    reference.line,
-                    f"the worker caches {shown(request_path(url))}, which is redirected to {shown(target)}: Chromium "
-                    "shows an error instead of every page if a worker answers with a redirected response. Let the "
-                    f"worker cache {shown(target)}, or serve with html_handling='none'",
-                )
-    rules = build.header_rules
+def _worker(file: str, site: Site, found: Trace) -> Iterator[Notice]:
+    for reference in found.documents.get(file, Document()).references:
+        url = resolve(site.origins.local(reference.text), site.url_of(file))
+        if reference.kind == PRECACHE and (target := site.redirect(url)):
+            text = (
+                f"the worker caches {shown(request_path(url))}, which is redirected to {shown(target)}: Chromium shows "
+                "an error instead of every page if a worker answers with a redirected response. Let the worker cache "
+                f"{shown(target)}, or serve with html_handling='none'"
+            )
+            yield Notice(shown(file), reference.line, text)
+    rules = site.build.header_rules
     changes = None if rules is None else rules.for_path(quoted_components(file))
     for name, value in () if changes is None else changes.added:
         # Browsers use the last policy that they know.
         policies = [policy.strip().lower() for policy in value.split(",")]
         if name.lower() == "referrer-policy" and policies[-1] in _HIDING:
-            yield Notice(
-                shown(file),
-                0,
+            text = (
                 f"_headers sets Referrer-Policy: {shown(policies[-1])} for the worker's script. The worker's requests "
                 "then do not show that they are a worker's: it caches files of the page's version, and browsers stay "
-                "on that version. Exclude the worker's script from that rule, or set same-origin",
+                "on that version. Exclude the worker's script from that rule, or set same-origin"
             )
+            yield Notice(shown(file), 0, text)

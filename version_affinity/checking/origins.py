@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
 from version_affinity.errors import ConfigurationError
@@ -13,7 +12,7 @@ from .references import Base, cleaned, has_scheme, request_path, resolve
 from .report import Unchecked
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from version_affinity.assets.loading.asset import Asset
 
@@ -26,13 +25,7 @@ _HOST_MARKS: Final = frozenset(".-_:[]")
 
 
 class Origins:
-    """The origins that serve a build.
-
-    Args:
-        origins: Such as ``"https://shop.example"``. A URL without a scheme may be of any of them.
-
-    Raises:
-        ConfigurationError: one is not an origin.
+    """The origins that serve a build, such as ``"https://shop.example"``. A URL without a scheme may be of any.
 
     >>> own = Origins(["https://cdn.example"])
     >>> own.local("https://CDN.example:443/a.js"), own.local("//cdn.example/a.js?v=1"), own.local("b.js")
@@ -42,8 +35,6 @@ class Origins:
     """
 
     def __init__(self, origins: Iterable[str]) -> None:
-        if isinstance(origins, str) or not isinstance(origins, Iterable):
-            raise ConfigurationError(f"origins={origins!r} is not a list: write origins=['https://shop.example']")
         own = {_checked(origin) for origin in origins}
         self._own: Final = own | {origin[origin.index("//") :] for origin in own}
 
@@ -103,11 +94,9 @@ def unlisted_origins(
         for origin, path in _references_elsewhere(document, base, own):
             counts[origin] += 1
             whole = request_path(resolve(path, "/"))
-            found = {
-                whole[: -len(file)] + "/" for file in named.get(whole.rpartition("/")[2], ()) if whole.endswith(file)
-            }
-            if found:
-                mounts.setdefault(origin, set()).update(found)
+            for file in named.get(whole.rpartition("/")[2], ()):
+                if whole.endswith(file):
+                    mounts.setdefault(origin, set()).add(whole[: -len(file)] + "/")
     return tuple(
         Unchecked(origin, counts[origin], "" if not found or mount in found else shown(min(found, key=len)))
         for origin, found in sorted(mounts.items())

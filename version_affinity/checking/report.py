@@ -7,27 +7,16 @@ from typing import NamedTuple
 
 
 class Broken(NamedTuple):
-    """A reference that leads nowhere.
-
-    Attributes:
-        file: The file that contains it.
-        line: The line in that file, from 1.
-        kind: The syntax: ``<script src>``, ``url()``, ``import()``, ``__vite__mapDeps``.
-        text: The URL or specifier as it is written; of a long one, the beginning.
-        path: The path that it means, below the prefix; "" for a specifier that means none.
-        reason: What is wrong.
-        versions: The known versions that have a file at the path.
-        doubt: Why it is only a warning; "" if it keeps the version from being deployed.
-    """
+    """A reference that leads nowhere, and the file and line that contain it."""
 
     file: str
     line: int
-    kind: str
-    text: str
-    path: str
+    kind: str  # the syntax: "<script src>", "url()", "import()", "__vite__mapDeps"
+    text: str  # the URL or specifier as it is written; of a long one, the beginning
+    path: str  # the path that it means; "" for a specifier that means none
     reason: str
-    versions: tuple[str, ...] = ()
-    doubt: str = ""
+    versions: tuple[str, ...] = ()  # the known versions that have a file at the path
+    doubt: str = ""  # why it is only a warning; "" if it keeps the version from being deployed
 
 
 class Collision(NamedTuple):
@@ -67,8 +56,7 @@ class Unchecked(NamedTuple):
 
     origin: str
     references: int
-    #: The path on it that seems to hold the build; "" for the prefix of the check.
-    path: str
+    path: str  # the path on it that seems to hold the build; "" for the prefix of the check
 
 
 class Amount(NamedTuple):
@@ -96,31 +84,18 @@ class Churn(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class BuildReport:
-    """The result of ``check_build``. Files and paths are safe to print: characters that do not print are escaped.
-
-    Attributes:
-        broken: References that lead nowhere.
-        doubtful: References that lead nowhere and are only warnings; each has a ``doubt``.
-        collisions: Fingerprinted names that have different bytes in known versions.
-        unstable: Files with stable names that differ between versions.
-        faults: Places that could not be parsed.
-        sizes: The size of the version.
-        churn: The difference from the live version; None without one.
-        unchecked: Origins that may serve the build and were not given: references to them were not checked.
-        notices: Other traps: service workers that browsers cannot leave, pages that break at deep links.
-        prefix: The prefix that the build seems to be made for, if it is not the prefix of the check; else "".
-    """
+    """The result of ``check_build``. Files and paths are safe to print: characters that do not print are escaped."""
 
     broken: tuple[Broken, ...]
-    doubtful: tuple[Broken, ...]
+    doubtful: tuple[Broken, ...]  # those with a ``doubt``: only warnings
     collisions: tuple[Collision, ...]
     unstable: tuple[Unstable, ...]
     faults: tuple[Unread, ...]
     sizes: Sizes
-    churn: Churn | None
+    churn: Churn | None  # None without a live version
     unchecked: tuple[Unchecked, ...]
-    notices: tuple[Notice, ...] = ()
-    prefix: str = ""
+    notices: tuple[Notice, ...]
+    prefix: str  # the one that the build seems to be made for; "" if that is the prefix of the check
 
     @property
     def ok(self) -> bool:

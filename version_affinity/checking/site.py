@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from version_affinity.assets.build import APP, MISSING, NO_FILE, Found
@@ -39,39 +40,24 @@ class Answer(NamedTuple):
 _NOT_OURS: Final = Answer("")
 
 
+@dataclass(eq=False)
 class Site:
-    """A version as browsers see it.
+    """A version as browsers see it."""
 
-    Args:
-        build: Its files.
-        prefix: The path under which it is served, with "/" at both ends.
-        is_apps: Returns whether a path goes to the application before files.
-        directories: The directories of all known versions.
-        origins: The origins that serve it.
-    """
+    build: Build
+    prefix: str  # with "/" at both ends
+    is_apps: Callable[[str], bool]  # whether a path goes to the application before files
+    directories: Collection[str]  # of all known versions
+    origins: Origins
 
-    def __init__(
-        self,
-        build: Build,
-        prefix: str,
-        is_apps: Callable[[str], bool],
-        directories: Collection[str],
-        origins: Origins,
-    ) -> None:
-        self.origins: Final = origins
+    def __post_init__(self) -> None:
+        self.files = self.build.index.assets
         #: The prefix, percent-encoded.
-        self.root: Final = quoted_components(prefix)
-        self._build = build
-        self._prefix = prefix
-        self._is_apps = is_apps
-        self._directories = directories
+        self.root = quoted_components(self.prefix)
         self._answers: dict[tuple[str, Need], Answer] = {}
         self._above: dict[str, tuple[str, ...]] = {}
-        self._pages = {
-            asset.path: path
-            for path, asset in reversed(build.routes.items())
-            if isinstance(asset, Asset) and asset.is_html
-        }
+        routes = reversed(self.build.routes.items())
+        self._pages = {asset.path: path for path, asset in routes if isinstance(asset, Asset) and asset.is_html}
 
     def url_of(self, path: str) -> str:
         """Return the URL path of a file, or the one at which a page is shown."""
@@ -88,7 +74,7 @@ class Site:
         if inner not in self._above:
             self._above[inner] = tuple(
                 self._url(directory[: -len(inner)] + "/")
-                for directory in sorted(self._directories, key=len)
+                for directory in sorted(self.directories, key=len)
                 if len(inner) > 1 and directory.endswith(inner)
             )
         return self._above[inner]
@@ -130,14 +116,14 @@ class Site:
 
     def _below_prefix(self, path: str) -> str | None:
         """Return a path of a request as the build has it; None for one outside of the prefix."""
-        if path.startswith(self._prefix):
-            return path[len(self._prefix) - 1 :]
-        return "" if path + "/" == self._prefix else None
+        if path.startswith(self.prefix):
+            return path[len(self.prefix) - 1 :]
+        return "" if path + "/" == self.prefix else None
 
     def _is_in_build(self, path: str) -> bool:
         directory = path[: path.rfind("/") + 1]
         above = directory[: directory.rfind("/", 0, -1) + 1]
-        return directory in self._directories or (above != "/" and above in self._directories)
+        return directory in self.directories or (above != "/" and above in self.directories)
 
     def _look_up(self, url: str, headers: dict[str, str]) -> tuple[str, At, str] | None:
         """Return a URL path as the build has it, the file or redirect there, and what answers if there is neither.
@@ -146,13 +132,13 @@ class Site:
         """
         whole = request_path(url)
         path = self._below_prefix(whole)
-        if url == EXTERNAL or path is None or self._is_apps(whole):
+        if url == EXTERNAL or path is None or self.is_apps(whole):
             return None
         environ = {"REQUEST_METHOD": "GET", "SCRIPT_NAME": "", "PATH_INFO": whole, **headers}
-        at = self._build.find(path, environ)
+        at = self.build.find(path, environ)
         if at is None:
             # A rule for hosts, or a document in place of a missing file, is not a file.
-            at = self._build.stand_in(path, environ, self._directories)
+            at = self.build.stand_in(path, environ, self.directories)
             if isinstance(at, Found):
                 return path, (at.target if isinstance(at.target, Redirect) else None), at.what
         if isinstance(at, Found):
@@ -166,12 +152,12 @@ class Site:
         elif need is Need.NAMED:
             directory, slash, name = path.rpartition("/")
             # In a directory of a tool every name counts as fingerprinted; a text may only look like a name.
-            is_own = directory + slash in self._directories and is_fingerprinted(path) and has_hash(name)
+            is_own = directory + slash in self.directories and is_fingerprinted(path) and has_hash(name)
         elif need is Need.PAGE:
             is_own = answered in (MISSING, NO_FILE)
         else:
             is_own = need is Need.FILE or answered != APP or is_media(path)
         if not is_own:
             return _NOT_OURS
-        why = self._build.why_not_served(path)
+        why = self.build.why_not_served(path)
         return Answer(f"it is not served, because {why}" if why else NO_SUCH_FILE)

@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from .languages.bundlers import PRECACHE
 from .languages.html import MANIFEST_LINK
 from .languages.import_map import NO_IMPORTS, ImportMap, parse_import_maps
+from .parsing import MANIFEST, Task, parse_file
 from .references import EXTERNAL, Base, Document, Fault, Need, Reference, is_relative, resolve, without_placeholders
 from .site import NO_SUCH_FILE, Answer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-
-    from version_affinity.assets.loading.asset import Asset
+    from collections.abc import Iterable, Iterator, Mapping
 
     from .site import Site
 
@@ -40,78 +39,63 @@ class Followed(NamedTuple):
     answer: Answer
 
 
-class Trace(NamedTuple):
-    """The result of following all references: those that lead nowhere, and the files that pages load."""
-
-    broken: tuple[Followed, ...]
-    #: Each file with a reference to it.
-    loaded: Mapping[str, Followed | None]
-    #: In import maps and in web app manifests.
-    faults: Mapping[str, tuple[Fault, ...]]
-    documents: Mapping[str, Document]
-    manifests: Collection[str]
-    #: The URL paths of scripts and style sheets that pages load from outside of the mount.
-    outside: Collection[str]
-
-
-def follow_references(
-    site: Site,
-    documents: Mapping[str, Document],
-    pages: Iterable[str],
-    entries: Iterable[str],
-    parse_manifest: Callable[[Asset], Document],
-) -> Trace:
-    """Follow all references of a version, from its pages and from files that are loaded without a reference in one."""
-    tracer = _Tracer(site, documents, parse_manifest)
+def follow_references(site: Site, documents: Mapping[str, Document], entries: Mapping[str, Document]) -> Trace:
+    """Follow all references of a version: from its pages, from entries, and from files that nothing loads."""
+    trace = Trace(site, {**documents, **entries})
     by_map: dict[ImportMap, list[str]] = {}
-    for page in pages:
-        by_map.setdefault(tracer.add_page(page), []).append(page)
+    for page in documents:
+        if site.files[page].is_html:
+            by_map.setdefault(trace.add_page(page), []).append(page)
     for imports, roots in by_map.items():
-        tracer.follow(roots, imports)
+        trace.follow(roots, imports)
     workers = (file for file, document in documents.items() if any(one.kind == PRECACHE for one in document.references))
-    tracer.follow([*entries, *workers], None)
-    return tracer.finished()
+    trace.follow([*entries, *workers], None)
+    trace.follow_unloaded()
+    return trace
 
 
-class _Tracer:
-    """The references that have been followed so far."""
+class Trace:
+    """The references that have been followed, and the files that pages load."""
 
-    def __init__(
-        self, site: Site, documents: Mapping[str, Document], parse_manifest: Callable[[Asset], Document]
-    ) -> None:
+    def __init__(self, site: Site, documents: Mapping[str, Document]) -> None:
         self._site = site
         self._local = site.origins.local
-        self._documents = dict(documents)
-        self._parse_manifest = parse_manifest
+        self.documents = dict(documents)
+        #: Each file that pages load, with a reference to it.
+        self.loaded: dict[str, Followed | None] = {}
+        #: In import maps and in web app manifests.
+        self.faults: dict[str, tuple[Fault, ...]] = {}
+        #: The web app manifests that pages name.
+        self.manifests: set[str] = set()
+        #: The URL paths of scripts and style sheets that pages load from outside of the mount.
+        self.outside: dict[str, None] = {}
+        # The base URLs of pages, and their directories.
         self._bases: dict[str, str] = {}
         self._page_bases: dict[str, None] = {}
         # Pages whose base is filled in when they are served: it may be the host's root.
         self._open_bases: set[str] = set()
-        # Each page, and whether it is put into others.
-        self._pages: dict[str, bool] = {}
-        self._loaded: dict[str, Followed | None] = {}
-        self._faults: dict[str, tuple[Fault, ...]] = {}
-        self._manifests: set[str] = set()
-        self._outside: dict[str, None] = {}
         # None for a reference that holds.
         self._outcomes: dict[tuple[str, int], Followed | None] = {}
 
+    @property
+    def broken(self) -> list[Followed]:
+        """The references that lead nowhere."""
+        return [followed for followed in self._outcomes.values() if followed is not None]
+
     def add_page(self, page: str) -> ImportMap:
         """Register a page, and return its import map."""
-        url = self._site.url_of(page)
-        document = self._documents[page]
+        document = self.documents[page]
         written = document.base or ""
         plain = without_placeholders(written)
-        base = resolve(self._local(written if plain is None else plain), url)
+        base = resolve(self._local(written if plain is None else plain), self._site.url_of(page))
         if plain is not None:
             self._open_bases.add(page)
         self._bases[page] = base
         self._page_bases[base[: base.rfind("/") + 1]] = None
         imports, references, faults = parse_import_maps(document.import_maps, base, self._local)
-        self._documents[page] = document._replace(references=(*document.references, *references))
-        self._pages[page] = document.is_partial
+        self.documents[page] = document._replace(references=(*document.references, *references))
         if faults:
-            self._faults[page] = faults
+            self.faults[page] = faults
         return imports
 
     def follow(self, roots: Iterable[str], imports: ImportMap | None) -> None:
@@ -119,35 +103,33 @@ class _Tracer:
         waiting = list(roots)
         seen = set(waiting)
         for root in waiting:
-            self._loaded.setdefault(root, None)
+            self.loaded.setdefault(root, None)
         while waiting:
             for followed in self._followed(waiting.pop(), imports):
                 asset = followed.answer.asset
                 if asset is None or asset.is_html or followed.reference.need is Need.PAGE:
                     continue
                 if followed.reference.kind == MANIFEST_LINK:
-                    self._manifests.add(asset.path)
-                    if asset.path not in self._documents:
-                        manifest = self._documents[asset.path] = self._parse_manifest(asset)
-                        self._faults[asset.path] = manifest.faults
+                    self.manifests.add(asset.path)
+                    if asset.path not in self.documents:
+                        manifest = parse_file(Task(MANIFEST, asset.file, asset.size, asset.digest))
+                        self.documents[asset.path] = manifest
+                        self.faults[asset.path] = manifest.faults
                 if asset.path not in seen:
                     seen.add(asset.path)
                     waiting.append(asset.path)
-                    self._loaded.setdefault(asset.path, followed)
+                    self.loaded.setdefault(asset.path, followed)
 
-    def finished(self) -> Trace:
-        """Follow the references of files that nothing loads, too, and return the result."""
-        for file in self._documents.keys() - self._loaded.keys():
+    def follow_unloaded(self) -> None:
+        """Follow the references of files that nothing loads."""
+        for file in self.documents.keys() - self.loaded.keys():
             for _ in self._followed(file, None):
                 pass
-        broken = tuple(followed for followed in self._outcomes.values() if followed is not None)
-        return Trace(broken, self._loaded, self._faults, self._documents, self._manifests, self._outside)
 
     def _followed(self, file: str, imports: ImportMap | None) -> Iterator[Followed]:
         """Yield the references of one file, followed, and keep those that lead nowhere."""
-        document = self._documents.get(file)
-        base = self._base_of(file)
-        for at, reference in enumerate(() if document is None else document.references):
+        base = self._bases[file] if file in self._bases else self._site.url_of(file)
+        for at, reference in enumerate(self.documents.get(file, Document()).references):
             if reference.base is not Base.SPECIFIER or without_placeholders(reference.text) is not None:
                 url, answer = self._outcome(file, base, reference)
             else:
@@ -161,8 +143,8 @@ class _Tracer:
                     # only Node has. The import map of an application's page is not known either.
                     continue
             followed = Followed(file, reference, url, answer)
-            if file in self._pages and reference.need is Need.FILE and url and not url.startswith(self._site.root):
-                self._outside[url] = None
+            if file in self._bases and reference.need is Need.FILE and url and not url.startswith(self._site.root):
+                self.outside[url] = None
             if answer.reason:
                 self._outcomes.setdefault((file, at), followed)
             else:
@@ -207,17 +189,14 @@ class _Tracer:
                 yield resolve(text, directory)
             return
         directories = [base]
-        if relative and (reference.base in (Base.PAGE, Base.PUBLIC) or self._pages.get(file)):
+        is_page = file in self._bases
+        is_part = is_page and self.documents[file].is_partial
+        if relative and (reference.base in (Base.PAGE, Base.PUBLIC) or is_part):
             others = (self._site.root, *islice(self._page_bases, _MOST_PAGES))
-            is_first = file in self._pages or reference.base is Base.PUBLIC
+            is_first = is_page or reference.base is Base.PUBLIC
             directories = [base, *others] if is_first else [*others, base]
         for directory in (*directories, *(("/",) if file in self._open_bases else ())):
             yield resolve(text, directory)
-
-    def _base_of(self, file: str) -> str:
-        if file not in self._bases:
-            self._bases[file] = self._site.url_of(file)
-        return self._bases[file]
 
 
 def _directories(url: str, root: str) -> Iterator[str]:
