@@ -17,7 +17,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import pairwise
+from itertools import pairwise, product
 from numbers import Real
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
@@ -69,13 +69,10 @@ def check_percentage(version: str, percentage: object) -> float | None:
         raise ConfigurationError(
             f"percentage={percentage!r} of version {version!r} is not a number: give one from 0 to 100",
         )
-    try:
-        value = float(percentage)
-    except OverflowError:
-        value = math.inf
-    if not 0 <= value <= _WHOLE:  # also False for NaN
+    number: Any = percentage  # compared before the conversion, which large integers overflow
+    if not 0 <= number <= _WHOLE:  # also False for NaN
         raise ConfigurationError(f"percentage={percentage!r} of version {version!r} is not between 0 and 100")
-    return value
+    return float(number)
 
 
 def share(percentages: Mapping[str, object]) -> dict[str, float]:
@@ -170,25 +167,17 @@ _DECIMALS: Final = 9
 
 @dataclass(frozen=True, slots=True)
 class Movement:
-    """Who moves between two deployments, in percent of all users.
+    """Who moves between two deployments, in percent of all users."""
 
-    Attributes:
-        pairs: The percentages of users that move, by the version before and the one after, the largest first.
-        moved: Their sum.
-        minimum: The percentage that any scheme has to move: the sum of the versions' losses.
-    """
-
-    pairs: Mapping[tuple[str, str], float]
-    moved: float
-    minimum: float
+    pairs: Mapping[tuple[str, str], float]  # by the version before and the one after, the largest first
+    moved: float  # the sum of the pairs
+    minimum: float  # the part that any scheme has to move: the sum of the versions' losses
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as JSON data, rounded."""
+        moves = ((before, after, round(users, _DECIMALS)) for (before, after), users in self.pairs.items())
         return {
-            "pairs": [
-                {"from": before, "to": after, "users": round(users, _DECIMALS)}
-                for (before, after), users in self.pairs.items()
-            ],
+            "pairs": [{"from": before, "to": after, "users": users} for before, after, users in moves],
             "moved": round(self.moved, _DECIMALS),
             "minimum": round(self.minimum, _DECIMALS),
         }
@@ -207,16 +196,15 @@ def movement(before: Mapping[str, float], after: Mapping[str, float]) -> Movemen
     ({('v1', 'v2'): 25.38, ('v1', 'v3'): 4.62, ('v3', 'v2'): 4.62}, 30.0)
     """
     old, new = _shares(before), _shares(after)
-    versions = list(dict.fromkeys((*old, *new)))
-    ratios = {version: _ratio(old.get(version, 0.0), new.get(version, 0.0)) for version in versions}
-    integral = _integral([(old.get(version, 0.0), new.get(version, 0.0)) for version in versions])
+    both = {version: (old.get(version, 0.0), new.get(version, 0.0)) for version in {**old, **new}}
+    ratios = {version: _ratio(*shares) for version, shares in both.items()}
+    integral = _integral(list(both.values()))
     found = {}
-    for one in old:
-        for other in new:
-            if one != other and ratios[other] < ratios[one]:
-                users = 100 * old[one] * new[other] * integral(ratios[other], ratios[one])
-                if users > NOTICEABLE:
-                    found[one, other] = users
+    for one, other in product(old, new):
+        if ratios[other] < ratios[one]:
+            users = 100 * old[one] * new[other] * integral(ratios[other], ratios[one])
+            if users > NOTICEABLE:
+                found[one, other] = users
     # Rounded, so that the order is the same everywhere.
     pairs = dict(sorted(found.items(), key=lambda item: (-round(item[1], _DECIMALS), item[0])))
     minimum = 100 * math.fsum(max(0.0, share - new.get(version, 0.0)) for version, share in old.items())
@@ -236,17 +224,8 @@ def _ratio(old: float, new: float) -> float:
 def _integral(shares: list[tuple[float, float]]) -> Callable[[float, float], float]:
     """Return the integral of ``1 / C(r)^2`` between two ratios of the shares before and after."""
     bounds = sorted({0.0, *(_ratio(old, new) for old, new in shares), math.inf})
-    heights = {bound: math.fsum(max(old, new * bound) for old, new in shares) for bound in bounds if bound < math.inf}
-    pieces = []
-    for low, high in pairwise(bounds):
-        if high < math.inf:
-            pieces.append((high - low) / (heights[low] * heights[high]))
-        else:
-            # All versions that have users afterwards grow with the ratio from here on.
-            slope = math.fsum(new for _, new in shares)
-            pieces.append(1 / (slope * heights[low]))
-
-    def integrate(low: float, high: float) -> float:
-        return math.fsum(pieces[bounds.index(low) : bounds.index(high)])
-
-    return integrate
+    heights = {bound: math.fsum(max(old, new * bound) for old, new in shares) for bound in bounds[:-1]}
+    pieces = [(high - low) / (heights[low] * heights[high]) for low, high in pairwise(heights)]
+    # After the last ratio, all versions that have users afterwards grow with it.
+    pieces.append(1 / (math.fsum(new for _, new in shares) * heights[bounds[-2]]))
+    return lambda low, high: math.fsum(pieces[bounds.index(low) : bounds.index(high)])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import sys
+from dataclasses import dataclass
 from functools import partial
 from html import escape
 from typing import TYPE_CHECKING, Final
@@ -73,10 +74,8 @@ class TemplateFunctions:
     def page(self, environ: WSGIEnvironment, *, debug: bool = False) -> Page:
         """Return the page of a request. Mistakes are errors with ``debug``, ``autorefresh`` and Django's debug mode."""
         django = getattr(sys.modules.get("django.conf"), "settings", None)
-        return Page(
-            self.exchange(environ),
-            debug=debug or self._autorefresh or bool(django is not None and django.configured and django.DEBUG),
-        )
+        is_django = django is not None and django.configured and django.DEBUG
+        return Page(self.exchange(environ), debug or self._autorefresh or bool(is_django))
 
     def current_version(self, environ: WSGIEnvironment) -> str:
         """Return the id of the version that was decided for this request, and mark the response as depending on it.
@@ -150,20 +149,18 @@ def page_of(environ: WSGIEnvironment, *, debug: bool = False) -> Page:
             "affinity.asset_tags(environ, ...), which decides now; or wrap the application (app.wsgi_app = "
             "VersionAffinity(app.wsgi_app, ...)), and pass the environ that it was called with",
         )
-    return Page(exchange, debug=debug)
+    return Page(exchange, debug)
 
 
+@dataclass(slots=True)
 class Page:
     """A page that the application renders: the URLs and tags of its version's files.
 
     A mistake raises ``LookupError`` with ``debug``; else it is logged.
     """
 
-    __slots__ = ("_debug", "_exchange")
-
-    def __init__(self, exchange: Exchange, *, debug: bool) -> None:
-        self._exchange = exchange
-        self._debug = debug
+    _exchange: Exchange
+    _debug: bool
 
     def version(self) -> str:
         """Return the id of the decided version."""
@@ -208,33 +205,29 @@ class Page:
     def _tag(
         self, manifest: ViteManifest, given: _Attributes, element: str, file: str, /, **own: str | bool | None
     ) -> str:
-        address = "src" if element == "script" else "href"
-        integrity = manifest.integrity
-        attributes = {
-            **own,
-            address: self._url(file),
-            **({"integrity": integrity[file]} if file in integrity else {}),
-            **{
-                name: value
-                for name, value in given.items()
-                if element == "script" or name not in _OF_SCRIPTS or not value
-            },
+        is_script = element == "script"
+        attributes = {**own, "src" if is_script else "href": self._url(file)}
+        if file in manifest.integrity:
+            attributes["integrity"] = manifest.integrity[file]
+        attributes |= {
+            name: value for name, value in given.items() if is_script or name not in _OF_SCRIPTS or not value
         }
         written = "".join(
             f" {name}" if value is True else f' {name}="{escape(str(value))}"'
             for name, value in attributes.items()
             if value is not None and value is not False
         )
-        return f"<{element}{written}>{'</script>' if element == 'script' else ''}"
+        return f"<{element}{written}>{'</script>' if is_script else ''}"
 
     def _named(self, attributes: _Attributes) -> dict[str, str | bool | None]:
         """Return attributes by their names in HTML; a name that HTML does not allow is left out and reported."""
-        names = {name.strip("_").replace("_", "-"): value for name, value in attributes.items()}
-        named = {name: value for name, value in names.items() if name.lower() not in _OWN}
-        for name in [name for name in named if not _ATTRIBUTE.fullmatch(name)]:
-            self._report(f"asset_tags got {name!r}, which is not an attribute's name: write letters, digits and '_'")
-            del named[name]
-        return named
+        named = {name.strip("_").replace("_", "-"): value for name, value in attributes.items()}
+        for name in list(named):
+            if not _ATTRIBUTE.fullmatch(name):
+                self._report(
+                    f"asset_tags got {name!r}, which is not an attribute's name: write letters, digits and '_'"
+                )
+        return {name: value for name, value in named.items() if _ATTRIBUTE.fullmatch(name) and name.lower() not in _OWN}
 
     def _builds(self) -> Iterator[tuple[str, Build]]:
         """Yield the builds in which an entry is looked for: the decided version's, the baseline's, then all others.

@@ -178,14 +178,11 @@ def without_dots(path: str) -> str:
     if not _DOTS.search(path):
         return path
     kept: list[str] = []
-    *parents, last = path.split("/")[1:]
-    for segment in parents:
+    plain = ""
+    for segment in path.split("/")[1:]:
         plain = segment.lower().replace("%2e", ".")
         if plain == "..":
             del kept[-1:]
         elif plain != ".":
             kept.append(segment)
-    plain = last.lower().replace("%2e", ".")
-    if plain == "..":
-        del kept[-1:]
-    return "/" + "/".join((*kept, "" if plain in (".", "..") else last))
+    return "/" + "/".join((*kept, "") if plain in (".", "..") else kept)

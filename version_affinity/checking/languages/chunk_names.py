@@ -62,13 +62,10 @@ def _ids(body: Node, parameter: str) -> dict[str, None]:
     """Return the ids in a function, each once: the keys of its maps, and values that it compares its parameter with."""
     found: dict[str, None] = {}
     for node in nodes(body, ("pair", "binary_expression")):
-        if node.type == "pair":
-            chunk = _key(node)
-        else:
+        chunk = _key(node)
+        if _operator(node) in _EQUAL:
             left, right = node.child_by_field_name("left"), node.child_by_field_name("right")
-            chunk = None
-            if _operator(node) in _EQUAL and left is not None and right is not None:
-                chunk = _constant(right) if name(left) == parameter else _constant(left)
+            chunk = _constant(right if name(left) == parameter else left)
         if chunk is not None:
             found[chunk] = None
     return found

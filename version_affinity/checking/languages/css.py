@@ -80,14 +80,10 @@ def _tokens(tokens: Iterable[Node]) -> Iterator[Node]:
 
 def _named(token: Node, *, is_import: bool) -> tuple[str, list[str]]:
     """Return the kind of a token's URLs, and the URLs."""
+    kind = "@import" if is_import else "url()"
     if token.type == "url" or (is_import and token.type == "string"):
-        return "@import" if is_import else "url()", [token.value]
-    if token.type == "function" and token.lower_name == "url":
-        return "@import" if is_import else "url()", _strings(token)
-    if token.type == "function" and token.lower_name in _IMAGE_SETS:
-        return "image-set()", _strings(token)
+        return kind, [token.value]
+    if token.type == "function" and token.lower_name in ("url", *_IMAGE_SETS):
+        strings = [part.value for part in token.arguments if part.type == "string"]
+        return kind if token.lower_name == "url" else "image-set()", strings
     return "", []
-
-
-def _strings(function: Node) -> list[str]:
-    return [token.value for token in function.arguments if token.type == "string"]

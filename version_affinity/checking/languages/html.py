@@ -97,15 +97,13 @@ def _elements(root: Node) -> Iterator[_Tag]:
     while pending:
         node = pending.pop()
         attributes = {name: value or "" for name, value in (getattr(node, "attrs", None) or {}).items()}
-        children = list(getattr(node, "children", None) or ())
-        if isinstance(node, Element) and node.name == "template" and "shadowrootmode" in attributes:
+        children = [child for child in getattr(node, "children", None) or () if child is not None]
+        if isinstance(node, Element) and node.template_content is not None and "shadowrootmode" in attributes:
             children.append(node.template_content)
-        pending += reversed([child for child in children if child is not None and child.name != "#text"])
+        pending += reversed([child for child in children if child.name != "#text"])
         if node.name.startswith(("#", "!")):
             continue
-        texts = (
-            [child for child in children if child is not None and child.name == "#text"] if node.name in _CODE else []
-        )
+        texts = [child for child in children if child.name == "#text"] if node.name in _CODE else []
         text = "".join(child.data or "" for child in texts)
         line = node.origin_line or 1
         yield _Tag(node.name, attributes, line, text, (texts[0].origin_line or line) if texts else line)

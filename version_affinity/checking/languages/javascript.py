@@ -62,13 +62,13 @@ def script_references(data: bytes, first_line: int = 1) -> Document:
     tree = parsed(data)
     references: list[Reference] = []
     bases: set[int] = set()
-    for node, position in placed_nodes(tree, finders):
-        if node.start_byte in bases or (position.field in _NAMES and node.type in _STRINGS):
+    for node, field, is_conditional in placed_nodes(tree, finders):
+        if node.start_byte in bases or (field in _NAMES and node.type in _STRINGS):
             continue
         if node.type == "new_expression":
             bases.update(argument.start_byte for argument in arguments_of(node)[1:2] if argument.type == node.type)
         # The script expects that the file may be missing: it is in a condition or try, or has a catch().
-        is_fallible = position.is_conditional or data.startswith(_CATCH, node.end_byte)
+        is_fallible = is_conditional or data.startswith(_CATCH, node.end_byte)
         references += (
             found._replace(line=found.line + first_line, is_conditional=is_fallible and found.kind in _FALLIBLE)
             for finder in finders[node.type]

@@ -6,7 +6,7 @@ The tree is walked with a cursor: queries take quadratic time on a deep tree.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 import tree_sitter_javascript
 from tree_sitter import Language, Parser
@@ -35,13 +35,6 @@ _ASSERT: Final = re.compile(rb"([\"'])(\s*)assert(?=\s*\{\s*type\s*:)")
 _ESCAPES: Final = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f", "v": "\v", "0": "\0", "\n": "", "\r\n": ""}
 
 
-class Position(NamedTuple):
-    """The position of a node: its field in its parent, such as "key", and whether it may be kept from running."""
-
-    field: str
-    is_conditional: bool
-
-
 def parsed(data: bytes) -> Tree:
     """Return the tree of a script. Text that is not JavaScript becomes nodes of its own type.
 
@@ -56,11 +49,11 @@ def parsed(data: bytes) -> Tree:
 
 def nodes(tree: Tree | Node, kinds: Container[str]) -> Iterator[Node]:
     """Yield the nodes of some kinds in a tree or below a node, each before those in it."""
-    return (node for node, _ in placed_nodes(tree, kinds))
+    return (node for node, _, _ in placed_nodes(tree, kinds))
 
 
-def placed_nodes(tree: Tree | Node, kinds: Container[str]) -> Iterator[tuple[Node, Position]]:
-    """Yield the nodes of some kinds in a tree or below a node, each with its position."""
+def placed_nodes(tree: Tree | Node, kinds: Container[str]) -> Iterator[tuple[Node, str, bool]]:
+    """Yield such nodes, each with its field in its parent, such as "key", and whether it may be kept from running."""
     cursor = tree.walk()
     # For each level, whether its nodes depend on a condition.
     levels = [False]
@@ -69,7 +62,7 @@ def placed_nodes(tree: Tree | Node, kinds: Container[str]) -> Iterator[tuple[Nod
         if node is not None:
             kind = node.type
             if kind in kinds:
-                yield node, Position(cursor.field_name or "", levels[-1])
+                yield node, cursor.field_name or "", levels[-1]
             elif kind in _CONDITIONS:
                 levels[-1] = True
         if cursor.goto_first_child():
@@ -161,10 +154,7 @@ def _unescaped(escape: str) -> str:
     """Return the character of an escape sequence, given without its backslash (ECMA-262 section 12.9.4)."""
     if escape in _ESCAPES:
         return _ESCAPES[escape]
-    if escape[:1] in ("x", "u"):
-        digits = escape[1:].strip("{}")
-        try:
-            return chr(int(digits, 16))
-        except (ValueError, OverflowError):
-            return escape
-    return escape
+    try:
+        return chr(int(escape[1:].strip("{}"), 16)) if escape[:1] in ("x", "u") else escape
+    except (ValueError, OverflowError):
+        return escape
