@@ -12,16 +12,15 @@ from version_affinity.configuration import check_prefix
 from version_affinity.errors import ConfigurationError
 from version_affinity.wire import shown
 
-from .compare import churn, collisions, sizes, unstable
 from .languages.html import MINOR
 from .languages.javascript import SERVICE_WORKER
 from .notices import notices, prefix_of
 from .origins import Origins, unlisted_origins
 from .parsing import parse_files, task_of
 from .references import Base, Document, Need, Reference, clipped, request_path
-from .report import Broken, BuildReport, Unread
+from .report import Broken, BuildReport, Unread, churn, collisions, sizes, unstable
 from .site import Site
-from .trace import OPEN, follow_references
+from .trace import OPEN, Trace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
     from version_affinity.assets.loading.asset import Asset
     from version_affinity.assets.static import StaticAssets
 
-    from .trace import Followed, Trace
+    from .trace import Followed
 
 # Where Vite writes its manifest, and where it did before version 5.
 _VITE: Final = "/.vite/manifest.json"
@@ -93,7 +92,7 @@ def check_build(
         tuple(sorted(Unread(shown(path), fault.line, fault.reason) for path, fault in (*faults, *more_faults))),
         sizes(files),
         None if live is None else churn(files, live, known_files[live]),
-        unlisted_origins(found.documents.values(), files, own, mount),
+        unlisted_origins(site, found.documents.values()),
         tuple(sorted(notices(site, found))),
         prefix_of(site, found),
     )
@@ -110,7 +109,7 @@ def _documents(
 
 def _followed(site: Site, documents: Mapping[str, Document], others: Mapping[str, Site]) -> tuple[Trace, list[Broken]]:
     """Follow the references of a version; return the result, and those that lead nowhere."""
-    found = follow_references(site, documents, _vite_manifest(site.build))
+    found = Trace(site, documents, _vite_manifest(site.build))
     return found, [_broken(followed, found, site.files, others) for followed in found.broken]
 
 
@@ -126,21 +125,14 @@ def _vite_manifest(build: Build) -> dict[str, Document]:
 
 def _broken(followed: Followed, found: Trace, files: Mapping[str, Asset], others: Mapping[str, Site]) -> Broken:
     reference, url = followed.reference, followed.url
-    versions = [
+    versions = tuple(
         version
         for version, site in others.items()
         if url and (answer := site.answer(url, reference.need)).asset is not None and not answer.reason
-    ]
-    return Broken(
-        file=shown(followed.file),
-        line=reference.line,
-        kind=reference.kind,
-        text=clipped(reference.text),
-        path=shown(request_path(url)),
-        reason=followed.answer.reason,
-        versions=tuple(versions),
-        doubt=_doubt(followed, found, files.get(followed.file), is_elsewhere=bool(versions)),
     )
+    place = (shown(followed.file), reference.line, reference.kind, clipped(reference.text), shown(request_path(url)))
+    doubt = _doubt(followed, found, files.get(followed.file), is_elsewhere=bool(versions))
+    return Broken(*place, followed.answer.reason, versions, doubt)
 
 
 def _doubt(followed: Followed, found: Trace, asset: Asset | None, *, is_elsewhere: bool) -> str:

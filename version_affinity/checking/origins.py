@@ -12,11 +12,10 @@ from .references import Base, cleaned, has_scheme, request_path, resolve
 from .report import Unchecked
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-
-    from version_affinity.assets.loading.asset import Asset
+    from collections.abc import Iterable, Iterator
 
     from .references import Document
+    from .site import Site
 
 # With the default port (URL standard, special schemes). A URL may omit the scheme of its page.
 _SCHEMES: Final = {"https:": ":443", "http:": ":80", "": ""}
@@ -35,7 +34,14 @@ class Origins:
     """
 
     def __init__(self, origins: Iterable[str]) -> None:
-        own = {_checked(origin) for origin in origins}
+        own = set()
+        for origin in origins:
+            parts = split_origin(origin) if isinstance(origin, str) else None
+            if parts is None or parts[0].startswith("//") or parts[1] != "/":
+                raise ConfigurationError(
+                    f"{origin!r} is not an origin: write one such as 'https://shop.example', without a path"
+                )
+            own.add(parts[0])
         self._own: Final = own | {origin[origin.index("//") :] for origin in own}
 
     def local(self, text: str) -> str:
@@ -73,32 +79,30 @@ def split_origin(text: str) -> tuple[str, str] | None:
     return f"{scheme.lower()}{slashes}{host}", path if path.startswith("/") else f"/{path}"
 
 
-def unlisted_origins(
-    documents: Iterable[Document], files: Mapping[str, Asset], own: Origins, mount: str
-) -> tuple[Unchecked, ...]:
+def unlisted_origins(site: Site, documents: Iterable[Document]) -> tuple[Unchecked, ...]:
     """Return the other origins that seem to serve a build: references to them are not checked.
 
     Such an origin is the ``<base>`` of a page, or a reference to it ends like the path of a fingerprinted file of the
     build. All references to the origin are counted: one to a missing file ends like no path.
     """
     named: dict[str, list[str]] = {}
-    for file, asset in files.items():
+    for file, asset in site.files.items():
         if asset.fingerprinted:
             named.setdefault(file.rpartition("/")[2], []).append(file)
     counts = Counter[str]()
     mounts: dict[str, set[str]] = {}
     for document in documents:
-        base = own.other(document.base or "")
+        base = site.origins.other(document.base or "")
         if base is not None:
             mounts.setdefault(base[0], set())
-        for origin, path in _references_elsewhere(document, base, own):
+        for origin, path in _references_elsewhere(document, base, site.origins):
             counts[origin] += 1
             whole = request_path(resolve(path, "/"))
             for file in named.get(whole.rpartition("/")[2], ()):
                 if whole.endswith(file):
                     mounts.setdefault(origin, set()).add(whole[: -len(file)] + "/")
     return tuple(
-        Unchecked(origin, counts[origin], "" if not found or mount in found else shown(min(found, key=len)))
+        Unchecked(origin, counts[origin], "" if not found or site.prefix in found else shown(min(found, key=len)))
         for origin, found in sorted(mounts.items())
         if counts[origin]
     )
@@ -115,12 +119,3 @@ def _references_elsewhere(document: Document, base: tuple[str, str] | None, own:
             continue
         elif reference.base in (Base.FILE, Base.PAGE) or text.startswith(("/", ".")):
             yield base[0], resolve(text, resolve(base[1], "/"))
-
-
-def _checked(origin: object) -> str:
-    parts = split_origin(origin) if isinstance(origin, str) else None
-    if parts is None or parts[0].startswith("//") or parts[1] != "/":
-        raise ConfigurationError(
-            f"{origin!r} is not an origin: write one such as 'https://shop.example', without a path"
-        )
-    return parts[0]

@@ -77,11 +77,7 @@ class Document(NamedTuple):
 
 
 def resolve(text: str, base: str) -> str:
-    """Return the path that a URL means, still percent-encoded, without query and fragment.
-
-    Args:
-        text: The URL, absolute or relative.
-        base: The path that it is relative to, percent-encoded; ``EXTERNAL`` for one of another origin.
+    """Return the path that a URL means, percent-encoded as is ``base``, without query and fragment.
 
     >>> resolve("../logo.svg?v=2#icon", "/assets/css/site.css"), resolve("?page=2", "/docs/")
     ('/assets/logo.svg', '/docs/')
@@ -140,11 +136,7 @@ def without_placeholders(text: str) -> str | None:
 
 
 def request_path(path: str) -> str:
-    r"""Return a URL's path as ``PATH_INFO`` has it: decoded, its bytes as latin-1 (PEP 3333).
-
-    >>> request_path("/caf%C3%A9/a b")
-    '/cafÃ©/a b'
-    """
+    """Return a URL's path as ``PATH_INFO`` has it: decoded, its bytes as latin-1 (PEP 3333)."""
     return unquoted(wsgi_text(path))
 
 

@@ -39,28 +39,13 @@ class Followed(NamedTuple):
     answer: Answer
 
 
-def follow_references(site: Site, documents: Mapping[str, Document], entries: Mapping[str, Document]) -> Trace:
-    """Follow all references of a version: from its pages, from entries, and from files that nothing loads."""
-    trace = Trace(site, {**documents, **entries})
-    by_map: dict[ImportMap, list[str]] = {}
-    for page in documents:
-        if site.files[page].is_html:
-            by_map.setdefault(trace.add_page(page), []).append(page)
-    for imports, roots in by_map.items():
-        trace.follow(roots, imports)
-    workers = (file for file, document in documents.items() if any(one.kind == PRECACHE for one in document.references))
-    trace.follow([*entries, *workers], None)
-    trace.follow_unloaded()
-    return trace
-
-
 class Trace:
-    """The references that have been followed, and the files that pages load."""
+    """All references of a version, followed: from its pages, from entries, and from files that nothing loads."""
 
-    def __init__(self, site: Site, documents: Mapping[str, Document]) -> None:
+    def __init__(self, site: Site, documents: Mapping[str, Document], entries: Mapping[str, Document]) -> None:
         self._site = site
         self._local = site.origins.local
-        self.documents = dict(documents)
+        self.documents = {**documents, **entries}
         #: Each file that pages load, with a reference to it.
         self.loaded: dict[str, Followed | None] = {}
         #: In import maps and in web app manifests.
@@ -77,12 +62,24 @@ class Trace:
         # None for a reference that holds.
         self._outcomes: dict[tuple[str, int], Followed | None] = {}
 
+        by_map: dict[ImportMap, list[str]] = {}
+        for page in documents:
+            if site.files[page].is_html:
+                by_map.setdefault(self._add_page(page), []).append(page)
+        for imports, roots in by_map.items():
+            self._follow(roots, imports)
+        workers = (file for file, found in documents.items() if any(one.kind == PRECACHE for one in found.references))
+        self._follow([*entries, *workers], None)
+        for file in self.documents.keys() - self.loaded.keys():
+            for _ in self._followed(file, None):
+                pass
+
     @property
     def broken(self) -> list[Followed]:
         """The references that lead nowhere."""
         return [followed for followed in self._outcomes.values() if followed is not None]
 
-    def add_page(self, page: str) -> ImportMap:
+    def _add_page(self, page: str) -> ImportMap:
         """Register a page, and return its import map."""
         document = self.documents[page]
         written = document.base or ""
@@ -98,7 +95,7 @@ class Trace:
             self.faults[page] = faults
         return imports
 
-    def follow(self, roots: Iterable[str], imports: ImportMap | None) -> None:
+    def _follow(self, roots: Iterable[str], imports: ImportMap | None) -> None:
         """Follow the references of files and of all that they load, under the import map of pages; None for others."""
         waiting = list(roots)
         seen = set(waiting)
@@ -119,12 +116,6 @@ class Trace:
                     seen.add(asset.path)
                     waiting.append(asset.path)
                     self.loaded.setdefault(asset.path, followed)
-
-    def follow_unloaded(self) -> None:
-        """Follow the references of files that nothing loads."""
-        for file in self.documents.keys() - self.loaded.keys():
-            for _ in self._followed(file, None):
-                pass
 
     def _followed(self, file: str, imports: ImportMap | None) -> Iterator[Followed]:
         """Yield the references of one file, followed, and keep those that lead nowhere."""

@@ -251,7 +251,7 @@ def _check_origins(origins: Sequence[str]) -> None:
     if origins:
         try:
             from version_affinity.checking.origins import Origins  # noqa: PLC0415 - an extra
-        except (ImportError, ConfigurationError):
+        except ImportError:
             return  # without the extra, nothing is checked
         Origins(origins)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from version_affinity.assets.loading.fingerprint import is_fingerprinted
 from version_affinity.assets.loading.inventory import InventoryError, parse_inventory
 from version_affinity.assets.static import StaticAssets
-from version_affinity.errors import ConfigurationError, install
+from version_affinity.errors import install
 from version_affinity.releases.log.presence import Presence
 from version_affinity.wire import plain_text, printable
 
@@ -268,7 +268,7 @@ def _check(
     """Check the references of a version; return objections and warnings."""
     try:
         from version_affinity.checking import check_build  # noqa: PLC0415 - an extra
-    except (ImportError, ConfigurationError):
+    except ImportError:
         return [], [f"the references of {version} are not checked and may be broken. To check them: {install('check')}"]
     with progress(f"Checking {version}") as step:
         others = {other: uploaded_build(directory, other) for other in known if other != version}

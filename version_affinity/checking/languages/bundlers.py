@@ -15,7 +15,7 @@ from version_affinity.assets.loading.media import is_media
 from version_affinity.checking.references import Base, Need, Reference
 
 from .chunk_names import chunk_names
-from .syntax import arguments_of, elements_of, literal, member, name, string
+from .syntax import arguments_of, elements_of, literal, member, name, nodes, string
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -47,15 +47,10 @@ def _dependencies(node: Node, _: bytes) -> Iterator[Reference]:
     """Yield the files of Vite's map, ``m.f=["assets/a.js", ...]``."""
     if name(node.child_by_field_name("name")) != _MAP:
         return
-    pending = [node]
-    while pending:
-        inner = pending.pop()
-        files = elements_of(inner.child_by_field_name("right")) if inner.type == "assignment_expression" else []
-        if files and member(inner.child_by_field_name("left"))[1] in _MAP_FIELDS:
-            for file in files:
+    for inner in nodes(node, ["assignment_expression"]):
+        if member(inner.child_by_field_name("left"))[1] in _MAP_FIELDS:
+            for file in elements_of(inner.child_by_field_name("right")):
                 yield from literal(_MAP, file, Need.FILE, Base.PUBLIC)
-        else:
-            pending += inner.named_children
 
 
 def _preload(node: Node, _: bytes) -> Iterator[Reference]:

@@ -60,15 +60,11 @@ def _parameter(function: Node) -> str:
 
 def _ids(body: Node, parameter: str) -> dict[str, None]:
     """Return the ids in a function, each once: the keys of its maps, and values that it compares its parameter with."""
-    found: dict[str, None] = {}
-    for node in nodes(body, ("pair", "binary_expression")):
-        chunk = _key(node)
-        if _operator(node) in _EQUAL:
-            left, right = node.child_by_field_name("left"), node.child_by_field_name("right")
-            chunk = _constant(right if name(left) == parameter else left)
-        if chunk is not None:
-            found[chunk] = None
-    return found
+    found = (
+        _key(node) if node.type == "pair" else _compared(node, parameter)
+        for node in nodes(body, ("pair", "binary_expression"))
+    )
+    return dict.fromkeys(chunk for chunk in found if chunk is not None)
 
 
 def _value(node: Node | None, call: _Call, depth: int) -> str | None:  # noqa: C901, PLR0911 - one for each kind of node
@@ -85,10 +81,9 @@ def _value(node: Node | None, call: _Call, depth: int) -> str | None:  # noqa: C
     if kind in _WRAPPERS:
         return _value(node.named_children[0], call, depth - 1) if node.named_child_count == 1 else None
     if kind == "ternary_expression":
-        condition = _is_equal(node.child_by_field_name("condition"), call)
-        if condition is None:
-            return None
-        return _value(node.child_by_field_name("consequence" if condition else "alternative"), call, depth - 1)
+        compared = _compared(node.child_by_field_name("condition"), call.parameter)
+        branch = "consequence" if compared == call.id else "alternative"
+        return None if compared is None else _value(node.child_by_field_name(branch), call, depth - 1)
     if kind == "subscript_expression":
         return _looked_up(node, call, depth - 1)
     if kind == "template_string":
@@ -109,19 +104,18 @@ def _looked_up(node: Node, call: _Call, depth: int) -> str | None:
         mapped = mapped.named_children[0]
     if mapped is None or mapped.type != "object" or index is None:
         return None
-    for pair in mapped.named_children:
-        if pair.type == "pair" and _key(pair) == index:
-            return _constant(pair.child_by_field_name("value"))
-    return None
+    pairs = (pair for pair in mapped.named_children if pair.type == "pair" and _key(pair) == index)
+    return next((_constant(pair.child_by_field_name("value")) for pair in pairs), None)
 
 
-def _is_equal(node: Node | None, call: _Call) -> bool | None:
-    """Return whether the id equals the value that a condition compares it with; None for another condition."""
+def _compared(node: Node | None, parameter: str) -> str | None:
+    """Return the value that a condition compares the parameter with; None for another expression."""
     if node is None or node.type != "binary_expression" or _operator(node) not in _EQUAL:
         return None
-    sides = (node.child_by_field_name("left"), node.child_by_field_name("right"))
-    values = [call.id if name(side) == call.parameter else _constant(side) for side in sides]
-    return None if None in values else values[0] == values[1]
+    left, right = node.child_by_field_name("left"), node.child_by_field_name("right")
+    if name(left) == parameter:
+        return _constant(right)
+    return _constant(left) if name(right) == parameter else None
 
 
 def _key(pair: Node) -> str | None:
@@ -146,5 +140,4 @@ def _operator(node: Node) -> str:
 
 
 def _joined(parts: list[str | None]) -> str | None:
-    texts = [part for part in parts if part is not None]
-    return "".join(texts) if len(texts) == len(parts) else None
+    return None if None in parts else "".join(part or "" for part in parts)

@@ -24,11 +24,7 @@ _FAULTS: Final = 10
 
 
 def css_references(text: str, first_line: int = 1) -> Document:
-    """Return the references of a style sheet, or of a ``style`` attribute, whose text begins at a line.
-
-    >>> [(found.kind, found.text) for found in css_references('@import "a.css"; a { src: url(b.png) }').references]
-    [('@import', 'a.css'), ('url()', 'b.png')]
-    """
+    """Return the references of a style sheet, or of a ``style`` attribute, whose text begins at a line."""
     references: list[Reference] = []
     faults: list[Fault] = []
     rule = ""  # the rule that the next URL belongs to

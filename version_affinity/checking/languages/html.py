@@ -25,12 +25,13 @@ _ATTRIBUTES: Final = {
     for need, names in {
         Need.FILE: "script src, script href, script xlink:href",
         Need.CONTENT: "img src, input src, audio src, video src, video poster, source src, track src, embed src, "
-        "object data, body background, image href, image xlink:href, use href, use xlink:href, feImage href",
+        "object data, body background, image href, image xlink:href, use href, use xlink:href, feImage href, "
+        "img srcset, source srcset, link imagesrcset",
         Need.PAGE: "iframe src, frame src, a href, area href, form action, button formaction, input formaction",
     }.items()
     for element, attribute in (name.split() for name in names.split(", "))
 }
-_SETS: Final = (("img", "srcset"), ("source", "srcset"), ("link", "imagesrcset"))
+_SETS: Final = ("srcset", "imagesrcset")
 _ICONS: Final = ("icon", "mask-icon", "apple-touch-icon", "apple-touch-icon-precomposed", "apple-touch-startup-image")
 #: The first of a link's relations that is a key here counts; others (``canonical``) load nothing.
 _RELATIONS: Final = {
@@ -123,10 +124,8 @@ def _own(element: _Tag) -> Iterator[Reference]:
     for attribute, value in attributes.items():
         need = _ATTRIBUTES.get((name, attribute))
         if need is not None:
-            yield Reference(f"<{name} {attribute}>", value, line, need)
-        elif (name, attribute) in _SETS:
-            for url in _candidates(value):
-                yield Reference(f"<{name} {attribute}>", url, line, Need.CONTENT)
+            for url in _candidates(value) if attribute in _SETS else (value,):
+                yield Reference(f"<{name} {attribute}>", url, line, need)
 
 
 def _link(element: _Tag) -> Iterator[Reference]:

@@ -50,11 +50,7 @@ _NOT_IN_URLS: Final = frozenset(" \t\n\r\"'`<>{}()*|,;")
 
 
 def script_references(data: bytes, first_line: int = 1) -> Document:
-    """Return the references of a script or module in UTF-8 that begins at a line.
-
-    >>> [(found.kind, found.text) for found in script_references(b"import './a.js'; import(`./b.js`)").references]
-    [('import', './a.js'), ('import()', './b.js')]
-    """
+    """Return the references of a script or module in UTF-8 that begins at a line."""
     finders = {kind: [finder] for kind, finder in _FINDERS.items()}
     for marker, kind, finder in BUNDLERS:
         if marker in data:
@@ -155,10 +151,7 @@ def _named(node: Node, data: bytes) -> Iterator[Reference]:
 
 
 def _is_ending(before: bytes) -> bool:
-    """Return whether a string is the end of a concatenated name, by the bytes before it.
-
-    The tree would need more time for that the deeper the node is.
-    """
+    """Return whether a string is the end of a concatenated name, by the bytes before it: a deep tree takes long."""
     return before.endswith(b"+") and not before[:-1].rstrip().endswith(_STARTS)
 
 

@@ -22,11 +22,7 @@ _LISTS: Final = (
 
 
 def manifest_references(data: bytes) -> Document:
-    """Return the references of a web app manifest.
-
-    >>> [(found.kind, found.text) for found in manifest_references(b'{"icons": [{"src": "a.png"}]}').references]
-    [('icons', 'a.png')]
-    """
+    """Return the references of a web app manifest."""
     text = decoded(data)
     try:
         manifest = json.loads(text)

@@ -82,7 +82,7 @@ def check(build: str, against: str | None, allow_source: bool, as_json: bool, **
     """
     try:
         from version_affinity.checking import check_build  # noqa: PLC0415 - an extra
-    except (ImportError, ConfigurationError):
+    except ImportError:
         raise RefusedError(missing_extra("check", "check")) from None
     served = current_target().build_options(**serving)
     with progress(f"Checking {printable(build)}") as step:
