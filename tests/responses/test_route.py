@@ -43,6 +43,7 @@ def ask(tmp_path_factory: pytest.TempPathFactory) -> Ask:
         }
         for handling in ("none", "404-page", "single-page-application")
     }
+    routes: dict[str, dict[str, Any]] = {handling: {"v1": {}} for handling in loaded}
     catalog = Catalog(
         loaded["none"],
         staged={"v2"},
@@ -55,7 +56,9 @@ def ask(tmp_path_factory: pytest.TempPathFactory) -> Ask:
         path: str, headers: dict[str, str], handling: str = "none", method: str = "GET", *, has_app: bool = True
     ) -> tuple[str, str, str]:
         environ = create_environ(path, method=method, headers=headers)
-        state: Any = SimpleNamespace(settings=SimpleNamespace(prefix="/"), builds=loaded[handling], catalog=catalog)
+        state: Any = SimpleNamespace(
+            settings=SimpleNamespace(prefix="/"), builds=loaded[handling], catalog=catalog, routes=routes[handling]
+        )
         what, target, served, _ = route(state, path, "v1", environ, compile_patterns([]), has_app)
         named = target.path if isinstance(target, Asset | Redirect) else ""
         return what, named, served

@@ -78,7 +78,7 @@ class HostCookie:
         secure: Whether requests come by https; None follows ``wsgi.url_scheme``.
     """
 
-    __slots__ = ("_finders", "_secure", "name")
+    __slots__ = ("_finders", "_secure", "_starts", "name")
 
     def __init__(self, name: str, *, secure: bool | None = None) -> None:
         if secure not in (None, True, False):
@@ -87,12 +87,12 @@ class HostCookie:
             )
         self.name = name
         self._secure = secure
+        self._starts = (f"{name}=", f"__Host-{name}=")
         self._finders = (cookie_finder(name), cookie_finder(f"__Host-{name}"))
 
-    def _header(self, scheme: str | None, value: str, more: str = "", *, framed: bool = False) -> tuple[str, str]:
+    def _header(self, scheme: str | None, value: str, *, framed: bool = False) -> tuple[str, str]:
         tls = scheme == "https" if self._secure is None else self._secure
-        attributes = _FRAMED if framed else _ATTRIBUTES[tls]
-        return "Set-Cookie", f"{'__Host-' if tls else ''}{self.name}={value}{more}{attributes}"
+        return "Set-Cookie", f"{self._starts[tls]}{value}{_FRAMED if framed else _ATTRIBUTES[tls]}"
 
 
 class PinCookie(HostCookie):
@@ -163,4 +163,4 @@ class OverrideCookie(HostCookie):
 
     def write(self, scheme: str | None, signed: str, seconds: int) -> tuple[str, str]:
         """Return the Set-Cookie header that makes a browser keep a signed override; 0 seconds remove the cookie."""
-        return self._header(scheme, signed, f"; Max-Age={seconds}")
+        return self._header(scheme, f"{signed}; Max-Age={seconds}")

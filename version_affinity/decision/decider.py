@@ -158,10 +158,8 @@ class Decider:
     def decide(self, request: Request) -> Decision:
         """Return the version that a request gets, and why. May draw a bucket into ``request``."""
         environ, cookie = request.environ, self._override_cookie
-        asked = cookie and cookie in environ.get("HTTP_COOKIE", "")
-        for key in self._override_keys:
-            asked = asked or key in environ
-        if asked and (forced := self._override(request)) is not None:
+        is_asked = not environ.keys().isdisjoint(self._override_keys)
+        if (is_asked or (cookie and cookie in environ.get("HTTP_COOKIE", ""))) and (forced := self._override(request)):
             return forced
         return self.decide_without_override(request)
 

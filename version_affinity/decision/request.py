@@ -6,6 +6,7 @@ itself when the answer changes. The page pin must not answer either: the browser
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias, get_args
 
 from version_affinity.app_first import compile_patterns
@@ -89,6 +90,7 @@ USUAL_NAMES: Final = frozenset(
         "worker-basic.min.js",
     ]
 )
+_LONG: Final = 256
 _SCRIPTS: Final = frozenset(("script", "worker", "serviceworker"))
 
 
@@ -213,13 +215,21 @@ def _kind(environ: WSGIEnvironment, mode: str | None, destination: str | None, w
 
 def referer_path(environ: WSGIEnvironment) -> str:
     """Return the path that a request's Referer names, as ``PATH_INFO`` would have it here; "" if there is none."""
-    # scheme://authority/path?query: everything but the path is left out without a parse that could raise.
     referer: str = environ.get("HTTP_REFERER", "")
-    if "?" in referer or "#" in referer:
-        referer = referer.partition("#")[0].partition("?")[0]
-    _, _, rest = referer.partition("://")
-    path = unquoted(rest[rest.find("/") :]) if "/" in rest else ""
+    # A longer URL is not worth remembering.
+    path = _path_before(referer) if len(referer) < _LONG else path_of_url(referer)
     return path.removeprefix(environ.get("SCRIPT_NAME", ""))
+
+
+def path_of_url(url: str) -> str:
+    """Return the path of a URL, percent-decoded; "" if there is none."""
+    # scheme://authority/path?query: everything but the path is left out without a parse that could raise.
+    _, _, rest = url.partition("#")[0].partition("?")[0].partition("://")
+    return unquoted(rest[rest.find("/") :]) if "/" in rest else ""
+
+
+#: Remembers URLs: all that a page loads carries the same one.
+_path_before: Final = lru_cache(maxsize=512)(path_of_url)
 
 
 def is_script_request(environ: WSGIEnvironment) -> bool:

@@ -45,6 +45,10 @@ def route(
 
     ``path`` is the path of the request below where the middleware is mounted.
     """
+    reading = environ["REQUEST_METHOD"] in READING
+    known: Route | None = state.routes[version].get(path)
+    if known is not None and reading:
+        return known
     settings = state.settings
     local = path if settings.prefix == "/" else settings.local(path)
     if local is None or app_first(path):
@@ -52,19 +56,20 @@ def route(
     build = state.builds[version]
     if build is None:
         return VERSION_APP, None, version, local
-    if environ["REQUEST_METHOD"] not in READING:
+    if not reading:
         return _other_method(state, path, local, version, build, environ, has_app=has_app)
-    at = build.direct.get(local) or build.find(local, environ)
-    if isinstance(at, Asset):
-        return FILE, at, version, local
-    catalog = state.catalog
+    at = build.find(local, environ)
     if at is None:
+        catalog = state.catalog
         rescuer = catalog.rescues.get(local)
         if rescuer is not None:
             return RESCUE, catalog.builds[rescuer].index.assets[local], rescuer, local
         at = build.stand_in(local, environ, catalog.directories if has_app else None)
-    what, target = at if isinstance(at, Found) else (REDIRECT, at)
-    return what, target, "" if what == APP else version, local
+    what, target = at if isinstance(at, Found) else (FILE if isinstance(at, Asset) else REDIRECT, at)
+    found = what, target, "" if what == APP else version, local
+    if what == FILE and build.direct.get(local) is target:  # not by a rule, which may look at the request
+        state.routes[version][path] = found
+    return found
 
 
 def _other_method(

@@ -290,8 +290,9 @@ class Catalog:
             path = merge_slashes(path)
         if path in self.app_in_some_versions or self._app_anywhere:
             return True
-        asked = self._redirecting.values() if self.has_redirect(path) else ()
-        return any(build.find(path, environ) is not None for build in asked)
+        if not self.has_redirect(path):
+            return False
+        return any(build.find(path, environ) is not None for build in self._redirecting.values())
 
     def has_redirect(self, path: str) -> bool:
         """Return whether a rule in the ``_redirects`` of any version matches a path."""

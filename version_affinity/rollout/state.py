@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from version_affinity.assets.static import StaticAssets
 from version_affinity.counters import LimitedLog
@@ -87,6 +87,7 @@ class State:
         baseline: The version of pages that were loaded before the split began.
         builds: Version id to its build, None for a version that is a WSGI application.
         pins: Version id to what our cookie says of a page of that version.
+        routes: Version id to the routes to its files that were requested so far, by request path.
         not_rescues: The bits of the owners whose files, served by name, are not a rescue for anybody.
     """
 
@@ -108,6 +109,7 @@ class State:
             version.id: version.app.build if isinstance(version.app, StaticAssets) else None
             for version in versions.values()
         }
+        self.routes: dict[str, dict[str, Any]] = {version: {} for version in versions}
         staged, live = versions.keys() - published, deployment.live
         self.catalog = (
             Catalog(self.builds, staged=staged, live=live, prefix=settings.prefix, tallies=settings.tally_by_name)
