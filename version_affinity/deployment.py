@@ -26,7 +26,7 @@ from .errors import ConfigurationError
 from .hashing import assigner, scores
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection, Iterable
 
 # RFC 9651 section 3.1.2, `key`, less "*": the name stands in the override header's dictionary.
 _NAME = re.compile(r"[a-z][a-z0-9_-]*\Z")
@@ -197,8 +197,8 @@ def movement(before: Mapping[str, float], after: Mapping[str, float]) -> Movemen
     """
     old, new = _shares(before), _shares(after)
     both = {version: (old.get(version, 0.0), new.get(version, 0.0)) for version in {**old, **new}}
-    ratios = {version: _ratio(*shares) for version, shares in both.items()}
-    integral = _integral(list(both.values()))
+    ratios = {version: had / has if has > 0 else math.inf for version, (had, has) in both.items()}
+    integral = _integral(both.values(), ratios.values())
     found = {}
     for one, other in product(old, new):
         if ratios[other] < ratios[one]:
@@ -217,13 +217,9 @@ def _shares(percentages: Mapping[str, float]) -> dict[str, float]:
     return {version: percentage / whole for version, percentage in percentages.items() if percentage > 0}
 
 
-def _ratio(old: float, new: float) -> float:
-    return old / new if new > 0 else math.inf
-
-
-def _integral(shares: list[tuple[float, float]]) -> Callable[[float, float], float]:
+def _integral(shares: Collection[tuple[float, float]], ratios: Iterable[float]) -> Callable[[float, float], float]:
     """Return the integral of ``1 / C(r)^2`` between two ratios of the shares before and after."""
-    bounds = sorted({0.0, *(_ratio(old, new) for old, new in shares), math.inf})
+    bounds = sorted({0.0, *ratios, math.inf})
     heights = {bound: math.fsum(max(old, new * bound) for old, new in shares) for bound in bounds[:-1]}
     pieces = [(high - low) / (heights[low] * heights[high]) for low, high in pairwise(heights)]
     # After the last ratio, all versions that have users afterwards grow with it.

@@ -35,7 +35,7 @@ _HIDING: Final = frozenset(("no-referrer", "origin", "strict-origin"))
 def notices(site: Site, found: Trace) -> Iterator[Notice]:
     """Yield the warnings about a version."""
     yield from _files(site.build)
-    yield from _pages(site.build, found)
+    yield from _relative(site.build, found)
     for file in sorted(_workers(site, found)):
         yield from _worker(file, site, found)
 
@@ -64,15 +64,14 @@ def _files(build: Build) -> Iterator[Notice]:
     for path, reason in index.skipped:
         if path not in _RULE_FILES:
             yield Notice(shown(path), 0, f"it is not served: {reason}")
-    doubt = doubt_of(index.directory)
-    if doubt:
+    if doubt := doubt_of(index.directory):
         yield Notice("", 0, doubt)
-
-
-def _pages(build: Build, found: Trace) -> Iterator[Notice]:
-    assets = build.index.assets
-    if build.index.manifest is None and not any(asset.is_html for asset in assets.values()):
+    if index.manifest is None and not any(asset.is_html for asset in index.assets.values()):
         yield Notice("", 0, "it has no HTML page and no build manifest, so the files that pages load are not known")
+
+
+def _relative(build: Build, found: Trace) -> Iterator[Notice]:
+    """Yield the first reference of a single-page application's document that deep links break."""
     document = found.documents.get(_DOCUMENT)
     if document is None or build.not_found_handling != SINGLE_PAGE or (document.base or "").startswith("/"):
         return

@@ -77,13 +77,7 @@ class Document(NamedTuple):
 
 
 def resolve(text: str, base: str) -> str:
-    """Return the path that a URL means, percent-encoded as is ``base``, without query and fragment.
-
-    >>> resolve("../logo.svg?v=2#icon", "/assets/css/site.css"), resolve("?page=2", "/docs/")
-    ('/assets/logo.svg', '/docs/')
-    >>> resolve("//cdn.example/a.js", "/"), resolve("data:,x", "/"), resolve("a.js", EXTERNAL)
-    ('', '', '')
-    """
+    """Return the path that a URL means, percent-encoded as is ``base``, without query and fragment."""
     path = cleaned(text).partition("#")[0].partition("?")[0].replace("\\", "/")
     if base == EXTERNAL or path.startswith("//") or has_scheme(path):
         return EXTERNAL

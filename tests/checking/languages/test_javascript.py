@@ -6,7 +6,7 @@ import pytest
 
 from tests.checking.sites import found
 from version_affinity.checking.languages import javascript
-from version_affinity.checking.languages.chunk_names import chunk_names
+from version_affinity.checking.languages.bundlers import chunk_names
 from version_affinity.checking.languages.syntax import nodes, parsed
 from version_affinity.checking.references import Base, Need
 

@@ -51,13 +51,11 @@ _CODE: Final = ("script", "style")
 _LEGACY_ENTRY: Final = "vite-legacy-entry"
 
 #: The types of scripts with JavaScript (HTML standard, MIME Sniffing section 4.6); others hold data.
-_SCRIPTS: Final = frozenset(
-    (
-        *("", "module"),
-        *(f"text/{name}" for name in ("javascript", "ecmascript", "jscript", "livescript", "x-javascript")),
-        *(f"application/{name}" for name in ("javascript", "ecmascript", "x-javascript", "x-ecmascript")),
-    )
-)
+_SCRIPTS: Final = {
+    *("", "module"),
+    *(f"text/{name}" for name in ("javascript", "ecmascript", "jscript", "livescript", "x-javascript")),
+    *(f"application/{name}" for name in ("javascript", "ecmascript", "x-javascript", "x-ecmascript")),
+}
 
 
 class _Tag(NamedTuple):
@@ -69,12 +67,7 @@ class _Tag(NamedTuple):
 
 
 def html_references(data: bytes) -> Document:
-    """Return the references of an HTML file, which is UTF-8 unless it has another byte order mark.
-
-    >>> page = b'<script src="/a.js"></script><img srcset="b.png 1x, c.png 2x">'
-    >>> [(found.kind, found.text) for found in html_references(page).references]
-    [('<script src>', '/a.js'), ('<img srcset>', 'b.png'), ('<img srcset>', 'c.png')]
-    """
+    """Return the references of an HTML file, which is UTF-8 unless it has another byte order mark."""
     parsed = JustHTML(data, sanitize=False, track_node_locations=True, scripting_enabled=False, encoding="utf-8")
     references: list[Reference] = []
     faults: list[Fault] = []

@@ -86,11 +86,8 @@ def parse_import_maps(
                     need = Need.CONTENT if address.endswith("/") else Need.FILE
                     references.append(Reference("import map", address, line, need))
     ordered = sorted(scopes.items(), key=lambda item: item[0], reverse=True)
-    return (
-        ImportMap(_frozen(imports), tuple((scope, _frozen(addresses)) for scope, addresses in ordered)),
-        tuple(references),
-        tuple(faults),
-    )
+    merged = ImportMap(_frozen(imports), tuple((scope, _frozen(addresses)) for scope, addresses in ordered))
+    return merged, tuple(references), tuple(faults)
 
 
 def _frozen(addresses: dict[str, str | None]) -> Addresses:

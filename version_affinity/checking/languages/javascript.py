@@ -123,14 +123,11 @@ def _is_directory(node: Node) -> bool:
 
 
 def _is_own_url(node: Node) -> bool:
-    """Return whether an expression is the URL of its own file, in one of the ways that bundlers write it.
-
-    As ``import.meta.url``, ``"" + import.meta.url`` (Vite), ``module.meta.url`` (SystemJS), and with
-    ``document.currentScript`` in classic scripts. Not with ``location``: URLs of an API are made with it, too.
-    """
+    """Return whether an expression is the URL of its own file. ``location`` does not count: APIs' URLs have it, too."""
     if node.end_byte - node.start_byte > _LONGEST_URL:
         return False
     text = node.text or b""
+    # import.meta.url, "" + import.meta.url (Vite), module.meta.url (SystemJS), document.currentScript.src
     return text.endswith(b"meta.url") or b"currentScript" in text
 
 
