@@ -51,11 +51,10 @@ class SourceFile(NamedTuple):
 class Contents(NamedTuple):
     """The contents of a build directory at one time."""
 
-    #: The files to upload, sorted by name within each directory.
     files: tuple[SourceFile, ...]
-    #: The files that are left out, and why. Hidden files, and files in ``.assetsignore``, are not listed.
+    # The files that are left out, and why. Hidden files, and files in ``.assetsignore``, are not listed.
     skipped: tuple[Skipped, ...]
-    #: Why the directory may not be a build, "" for no doubt.
+    # Why the directory may not be a build, "" for no doubt.
     doubt: str
 
 
@@ -70,12 +69,7 @@ def source_root(source: str | os.PathLike[str], uploads: Path) -> str:
 
 
 def contents_of(root: str, *, allow_source: bool = True) -> Contents:
-    """List a build directory. Only the files that say what the directory is are opened.
-
-    Raises:
-        UploadError: A directory in it cannot be read, or it changes meanwhile.
-        ConfigurationError: It has no file to serve, or is not a build.
-    """
+    """List a build directory, or raise ``UploadError`` or ``ConfigurationError``. Few of its files are opened."""
     skipped: list[Skipped] = []
     exclusions = Exclusions(root)
     if not allow_source:
@@ -138,13 +132,12 @@ def with_stale_siblings(files: Iterable[SourceFile]) -> set[str]:
 
     An older file may be the compressed form of other content. So the upload must keep the times of both files.
     """
-    by_path = {file.path: file for file in files}
+    times = {file.path: file.mtime_ns for file in files}
     found: set[str] = set()
-    for path, file in by_path.items():
-        if path.endswith(ENDINGS):
-            original = by_path.get(path[: path.rindex(".")])
-            if original is not None and file.mtime_ns < original.mtime_ns:
-                found.update((path, original.path))
+    for path, time in times.items():
+        original = path.rpartition(".")[0]
+        if path.endswith(ENDINGS) and original in times and time < times[original]:
+            found.update((path, original))
     return found
 
 

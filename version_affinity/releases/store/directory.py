@@ -81,26 +81,18 @@ def explained(path: Path, kind: type[ReleasesError], outcome: str) -> Iterator[N
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """An uploaded version.
-
-    Attributes:
-        id: The version's id.
-        created: When it was uploaded: RFC 3339, UTC, such as "2026-11-24T05:00:00.123456Z".
-        author: Who uploaded it, "" if unknown.
-        tag: A name for it, such as that of a branch or a release; "" for none.
-        message: What is new in it, "" for nothing.
-        files: The number of its files.
-        size: Their bytes in sum. Files that it shares with other versions take no space of their own.
-        content: The SHA-256 of its files' names and contents in hexadecimal: equal builds, equal text.
-    """
+    """An uploaded version. Texts that are unknown are ""."""
 
     id: str
+    # RFC 3339, UTC, such as "2026-11-24T05:00:00.123456Z".
     created: str
     author: str = ""
     tag: str = ""
     message: str = ""
     files: int = 0
+    # Bytes of all files, including those that it shares with other versions.
     size: int = 0
+    # The SHA-256 of its files' names and contents in hexadecimal.
     content: str = ""
 
     def about(self) -> dict[str, object]:
@@ -119,16 +111,9 @@ class Release:
 
 
 class ReleasesDirectory:
-    """An existing releases directory.
+    """An existing releases directory; ``ConfigurationError`` if there is none, or one of a later layout.
 
-    Raises:
-        ConfigurationError: There is no releases directory, or one of a later layout.
-
-    Attributes:
-        path: Its absolute name, all links resolved.
-        name: The name of the deployments.
-        retention, retention_error, retention_warning: As last read; see ``ReleasesSettings``.
-        uploads: The directory of all versions.
+    ``path`` is its absolute name, all links resolved. The retention's attributes are those of ``ReleasesSettings``.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -209,11 +194,8 @@ class ReleasesDirectory:
     def change_retention(self, retention: Retention, *, expected: Retention | None = None) -> None:
         """Change how long versions stay known. All processes that follow the directory notice within a moment.
 
-        ``expected`` is the retention that the new one is based on; None is any.
-
-        Raises:
-            RetentionConflictError: The retention is not the expected one. The attribute is the actual one now.
-            ReleasesError: The settings cannot be written.
+        ``expected`` is the retention that the new one is based on; None is any. If there is another one by now,
+        ``RetentionConflictError`` is raised, and the attribute has that one.
         """
         with explained(self.path / SETTINGS, ReleasesError, "the retention is not changed"), publishing(self):
             self._take(read_settings(self.path))

@@ -101,11 +101,8 @@ class LockedError(Exception):
 class FileLock:
     """An exclusive lock among processes and threads, on a file of its own. The end of the process ends it.
 
-    The file says who holds the lock. Only those who may write what the lock guards may open the file: otherwise anyone
-    who may read it could hold the lock for ever.
-
-    A file system without locks grants every lock. What they guard is also protected by the order of its steps, but
-    less well.
+    The file names the holder. Only those who may write what the lock guards may open the file: otherwise anyone who may
+    read it could hold the lock for ever. A file system without locks grants every lock.
     """
 
     __slots__ = ("_descriptor",)
@@ -117,13 +114,9 @@ class FileLock:
     def acquire(
         cls, file: str | os.PathLike[str], *, patience: float = LOCK_PATIENCE, guards: str | os.PathLike[str] = ""
     ) -> FileLock:
-        """Wait for the lock. Its file is made if it is missing.
+        """Wait for the lock, at most ``patience`` seconds, then raise ``LockedError``.
 
         ``guards`` is the file or directory whose writers share the lock; by default the lock's directory.
-
-        Raises:
-            LockedError: Another process holds the lock for more than ``patience`` seconds.
-            OSError: The file cannot be made or opened.
         """
         until = time.monotonic() + patience
         while (lock := cls.try_acquire(file, guards=guards)) is None:
@@ -201,11 +194,7 @@ def _redacted(command: str) -> str:
 
 
 def _locker(file: str | os.PathLike[str]) -> int:
-    """Return the id of the process that has a file locked, as Linux knows it; 0 if unknown.
-
-    The device must be the same, too: a file of another file system can have the same number. On btrfs ``stat`` gives
-    another device than the list of locks does, so no process is found there.
-    """
+    """Return the id of the process that has a file locked, as Linux knows it; 0 if unknown, as always on btrfs."""
     try:
         status = os.stat(file)  # noqa: PTH116
         place = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"

@@ -19,7 +19,7 @@ from version_affinity.errors import ConfigurationError
 from version_affinity.releases.times import NEVER, format_duration, parse_duration, parse_time, utc_now
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from version_affinity.releases.log.entries import Entry
 
@@ -38,17 +38,11 @@ _EXAMPLE: Final = '{"keep": 10, "younger_than": "30d"}'
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """How long a version stays known that is not deployed any more.
+    """How long a version stays known that is not deployed any more."""
 
-    Args:
-        keep: How many of the last versions that had users stay; and how many of the last uploads that never had any.
-        younger_than: Versions that were uploaded or deployed within this time stay, too. None: no others.
-
-    Raises:
-        ConfigurationError: A value cannot be used.
-    """
-
+    # How many of the last versions that had users stay; and how many of the last uploads that never had any.
     keep: int = 10
+    # Versions that were uploaded or deployed within this time stay, too. None: no others.
     younger_than: timedelta | None = None
 
     def __post_init__(self) -> None:
@@ -97,26 +91,19 @@ KEEP_ALL: Final = Retention(0, timedelta.max)
 
 @dataclass(frozen=True, slots=True)
 class PrunePlan:
-    """What a pruning would do.
-
-    Attributes:
-        releases: The releases directory.
-        removed: The versions to remove, the oldest first. Their ``size`` includes files that other versions share.
-        kept: The id of each known version, and why it stays: the current deployment's first, then the last used.
-    """
+    """What a pruning would do."""
 
     releases: ReleasesDirectory
+    # The oldest first.
     removed: tuple[Release, ...]
+    # The id of each known version, and why it stays: the current deployment's first, then the last used.
     kept: Mapping[str, str]
 
 
 def prune_plan(
     releases: ReleasesDirectory, entries: Sequence[Entry], retention: Retention, *, now: datetime | None = None
 ) -> PrunePlan:
-    """Return which uploaded versions are known, and why, and which can be removed.
-
-    ``entries`` are all deployments, oldest first; ``now`` is the present by this host's clock unless given.
-    """
+    """Return which uploaded versions are known, and why, and which can be removed. ``entries`` are all deployments."""
     versions = releases.versions()
     kept = _kept(versions, entries, retention, now or utc_now())
     return PrunePlan(releases, tuple(release for version, release in versions.items() if version not in kept), kept)
@@ -158,8 +145,9 @@ def _kept(
 ) -> dict[str, str]:
     """Return the known versions and the reasons: the current deployment's first, then the last used."""
     must_stay = needed(entries)
-    used = _last_uses(versions.values(), entries, now)
-    shown = _last_shares(entries, now)
+    current = _last_in(entries, now, lambda entry: entry.percentages)
+    used = {version: max(_uploaded(it, now), current.get(version, NEVER)) for version, it in versions.items()}
+    shown = _last_in(entries, now, lambda entry: entry.live)
     # Of versions with equal times, the later one in ``versions`` is the newer.
     latest = list(versions)[::-1]
     latest.sort(key=used.__getitem__, reverse=True)
@@ -181,15 +169,14 @@ def _kept(
             reasons[version] = f"{last} that {'had users' if had_users else uploaded}"
         elif retention.younger_than is not None and now - used[version] < retention.younger_than:
             reasons[version] = f"in use, or uploaded, less than {format_duration(retention.younger_than)} ago"
-    current = {version: _CURRENT for version, reason in must_stay.items() if reason is _CURRENT and version in versions}
-    return {**current, **reasons}
+    first = {version: _CURRENT for version, reason in must_stay.items() if reason is _CURRENT and version in versions}
+    return {**first, **reasons}
 
 
 def _times(entries: Sequence[Entry], now: datetime) -> list[datetime]:
     """Return when each deployment was made, as far as the log shows: never in the future, never before the last one.
 
-    A deployment that is dated in the future was made before the next one that is not. Otherwise it would keep versions
-    known for years.
+    A deployment that is dated in the future was made before the next one that is not.
     """
     found = [parse_time(entry.created) for entry in entries]
     latest = now
@@ -215,33 +202,19 @@ def warn_of_future(what: str, name: str, created: str) -> None:
     )
 
 
-def _last_shares(entries: Sequence[Entry], now: datetime) -> dict[str, datetime]:
-    """Return when each version last had users: ``now`` for those that have some now."""
-    shown: dict[str, datetime] = {}
-    before: tuple[str, ...] = ()
-    for entry, time in zip(entries, _times(entries, now), strict=True):
-        shown |= dict.fromkeys((*before, *entry.live), time)
-        before = entry.live
-    return shown | dict.fromkeys(before, now)
-
-
-def _last_uses(releases: Iterable[Release], entries: Sequence[Entry], now: datetime) -> dict[str, datetime]:
-    """Return when each version was uploaded or last in the current deployment, whichever is later.
-
-    The order of the log is reliable, its times may not be: a clock that went back does not end a use before its start.
-    """
-    used = {}
-    for release in releases:
-        created = parse_time(release.created)
-        if created - now > _SKEW:
-            warn_of_future("version", release.id, release.created)
-        used[release.id] = min(created, now)
+def _last_in(entries: Sequence[Entry], now: datetime, of: Callable[[Entry], Iterable[str]]) -> dict[str, datetime]:
+    """Return until when each version was one ``of`` the current deployment: ``now`` for those that are."""
+    last: dict[str, datetime] = {}
     before: Iterable[str] = ()
     for entry, time in zip(entries, _times(entries, now), strict=True):
-        # Until this deployment, the one before was the current one.
-        for version in (*before, *entry.percentages):
-            used[version] = max(used.get(version, NEVER), time)
-        before = entry.percentages
-    for version in before:
-        used[version] = max(used[version], now)
-    return used
+        last |= dict.fromkeys((*before, *of(entry)), time)  # until this one, the deployment before was the current one
+        before = of(entry)
+    return last | dict.fromkeys(before, now)
+
+
+def _uploaded(release: Release, now: datetime) -> datetime:
+    """Return when a version was uploaded, never in the future."""
+    created = parse_time(release.created)
+    if created - now > _SKEW:
+        warn_of_future("version", release.id, release.created)
+    return min(created, now)

@@ -27,17 +27,12 @@ _RETENTION: Final = "retention"
 
 
 class ReleasesSettings(NamedTuple):
-    """The settings of a releases directory.
-
-    Attributes:
-        name: The name of the deployments.
-        retention: How long versions stay known: ``KEEP_ALL`` if the setting cannot be used.
-        error: Why the retention cannot be used, and the remedy; "" if it can.
-        warning: Which unknown key of the retention is ignored; "" for none.
-    """
+    """The settings of a releases directory."""
 
     name: str
+    # ``KEEP_ALL`` if the setting cannot be used.
     retention: Retention
+    # Why the retention cannot be used, and which unknown key of it is ignored; "" for no error, and no warning.
     error: str = ""
     warning: str = ""
 

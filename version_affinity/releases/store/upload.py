@@ -65,20 +65,16 @@ _BLOCK: Final = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Uploaded(Release):
-    """A release, and what its upload did.
-
-    Attributes:
-        is_new: Whether this content is new under this id.
-        is_mended: Whether the version existed with damaged files, which were replaced.
-        linked: How many of its files are shared with earlier versions.
-        skipped: The files of the build directory that were left out or will not be used, and why.
-        doubt: Why the directory may not be a build, "" for no doubt.
-    """
+    """A release, and what its upload did. ``is_new`` says whether this content is new under this id."""
 
     is_new: bool = True
+    # Whether the version existed with damaged files, which were replaced.
     is_mended: bool = False
+    # How many of its files are shared with earlier versions.
     linked: int = 0
+    # The files of the build directory that were left out or will not be used, and why.
     skipped: tuple[Skipped, ...] = ()
+    # Why the directory may not be a build, "" for no doubt.
     doubt: str = ""
 
 
@@ -100,11 +96,7 @@ def upload(
     returned: its files are hashed, and replaced if one is damaged.
 
     Without an ``id``, it is derived from the content: the same build gets the same id. The source directory of a
-    project is refused unless ``allow_source`` is set. The texts are those of ``Release``.
-
-    Raises:
-        ConfigurationError: The id cannot be used, or has other content already; the source is not a build.
-        UploadError: The source cannot be read, or changes; or the releases directory cannot be written to.
+    project is refused unless ``allow_source`` is set. Raises ``ConfigurationError`` or ``UploadError``.
     """
     version = None if id is None else check_release_id(id)
     root = source_root(source, releases.uploads)
@@ -159,10 +151,7 @@ def _existing(releases: ReleasesDirectory, release: Release) -> Release | None:
 
 
 def _time_after(releases: ReleasesDirectory) -> str:
-    """Return the present; if the clock has gone back, the moment after the newest upload.
-
-    A version that seemed to be the oldest would not be kept as one of the last.
-    """
+    """Return the present or, if the clock has gone back, the moment after the newest upload, so that order is kept."""
     newest = max((parse_time(release.created) for release in releases.versions().values()), default=NEVER)
     with suppress(OverflowError):
         newest += _MOMENT
@@ -218,15 +207,10 @@ def _place(
 def _time_of_original(file: Path) -> int:
     """Return when the original of a compressed file was modified, 0 for any other file.
 
-    An original that is shared has the time of an earlier upload, perhaps a later time than in this build. A compressed
-    file that is older than its original is not used.
+    An original that is shared may have a later time than in this build, and an older compressed file is not used.
     """
-    if not file.name.endswith(ENDINGS):
-        return 0
-    try:
-        return file.with_name(file.stem).stat().st_mtime_ns
-    except FileNotFoundError:
-        return 0
+    original = file.with_name(file.stem)
+    return original.stat().st_mtime_ns if file.name.endswith(ENDINGS) and original.exists() else 0
 
 
 def _find_shared(releases: ReleasesDirectory, wanted: Collection[tuple[int, bytes]]) -> dict[tuple[int, bytes], str]:
@@ -250,8 +234,7 @@ def _find_shared(releases: ReleasesDirectory, wanted: Collection[tuple[int, byte
 def _link(earlier: str, file: Path, expected: tuple[int, bytes]) -> bool:
     """Make a hard link to a file that still has the expected size and content hash. Return whether there is one.
 
-    File systems refuse links for many reasons: another device (EXDEV), too many links (EMLINK), another owner (EPERM),
-    no links at all. A damaged file must not spread into another version. In all these cases the file is copied.
+    Otherwise the file is copied: file systems refuse links for many reasons, and a damaged file must not spread.
     """
     try:
         os.link(earlier, file)

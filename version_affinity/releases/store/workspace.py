@@ -126,14 +126,10 @@ def _remove(path: Path) -> None:
 
 
 def prune_versions(plan: PrunePlan, log: DeploymentLog | None = None) -> list[str]:
-    """Remove versions, and return the ids of those that were removed.
+    """Remove versions, and return the ids of those that were removed. After an error, earlier ones are removed.
 
     The ``log`` is read again for each version, once it cannot be deployed any more: a version that was deployed since
     the plan was made stays.
-
-    Raises:
-        PruneError: The directory cannot be written to. Earlier versions of the plan were removed.
-        LogError: The log cannot be read.
     """
     sweep(plan.releases)
     return [release.id for release in plan.removed if _prune(plan.releases, release.id, log)]
