@@ -77,7 +77,7 @@ def hidden(releases: ReleasesDirectory) -> list[str]:
     return sorted(entry.name for entry in releases.uploads.iterdir() if entry.name[0] == "." and entry.name != ".lock")
 
 
-def age(releases: ReleasesDirectory, seconds: float = 7200) -> None:
+def age(releases: ReleasesDirectory, seconds: float = 172_800) -> None:
     """Make all leftovers look as if they had been left so long ago."""
     then = time.time() - seconds
     for name in hidden(releases):

@@ -53,12 +53,7 @@ def observing() -> Iterator[None]:
 
 
 def open_log(directory: ReleasesDirectory | str | os.PathLike[str], url: str | None = None) -> DeploymentLog:
-    """Return the log of a releases directory: at a URL, or the file in the directory. It is not connected to yet.
-
-    Raises:
-        ConfigurationError: The directory is not a releases directory, its deployments were made under another name, or
-            the URL cannot be used.
-    """
+    """Return the log of a releases directory: at a URL, or the file in the directory. It is not connected to yet."""
     releases = directory if isinstance(directory, ReleasesDirectory) else ReleasesDirectory(directory)
     check_same_name(releases)
     if url is None:

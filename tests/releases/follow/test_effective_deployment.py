@@ -8,7 +8,6 @@ import pytest
 
 from version_affinity import Deployment
 from version_affinity.releases.follow.reading import (
-    EffectiveDeployment,
     effective_deployment,
     missing_versions,
     published,
@@ -29,7 +28,7 @@ THREE = {"v1": 50.0, "v2": 30.0, "v3": 20.0}
 
 
 @pytest.mark.parametrize(
-    ("deployments", "held", "revision", "percentages", "complete", "published"),
+    ("deployments", "held", "revision", "percentages", "complete", "shown"),
     [
         ([V1], "v1", 1, V1, "v1", "v1"),
         ([V1, RAMP], "v1 v2", 2, RAMP, "v1", "v1 v2"),
@@ -58,32 +57,33 @@ def test_standing(
     revision: int,
     percentages: dict[str, float],
     complete: str | None,
-    published: str,
+    shown: str,
 ) -> None:
     """A deployment is served by the versions that are here; complete and published follow from the whole history."""
-    expected = EffectiveDeployment(Deployment(NAME, percentages), complete, frozenset(published.split()))
-    found = effective_deployment(NAME, history(*deployments), held.split())
+    entries, here = history(*deployments), held.split()
+    found = effective_deployment(NAME, entries, here, here)
     assert found is not None
-    assert found._replace(deployment=expected.deployment) == expected
-    assert found.deployment.percentages == pytest.approx(expected.deployment.percentages)
-    assert found.deployment.revision == revision
+    deployment, last = found
+    assert deployment.percentages == pytest.approx(Deployment(NAME, percentages).percentages)
+    assert (deployment.revision, last) == (revision, complete)
+    assert published(entries, here) == set(shown.split())
 
 
 @pytest.mark.parametrize(("deployments", "held"), [([], "v1"), ([V1], ""), ([V1], "v2"), ([{"v1": 0.0}], "v1")])
 def test_nothing_to_serve(deployments: list[dict[str, float]], held: str) -> None:
     """Where nothing with a share is here, nothing can be served."""
-    assert effective_deployment(NAME, history(*deployments), held.split()) is None
+    assert effective_deployment(NAME, history(*deployments), held.split(), held.split()) is None
 
 
 def test_a_version_that_is_not_here_moves_only_its_own_users() -> None:
     """Everybody whose version is here keeps it: it is the same hash, over fewer versions."""
-    whole = effective_deployment(NAME, history(THREE), ["v1", "v2", "v3"])
-    without = effective_deployment(NAME, history(THREE), ["v1", "v3"])
+    whole = effective_deployment(NAME, history(THREE), ["v1", "v2", "v3"], ["v1", "v2", "v3"])
+    without = effective_deployment(NAME, history(THREE), ["v1", "v3"], ["v1", "v3"])
     assert whole is not None
     assert without is not None
     moved = set()
     for number in range(2000):
-        before, after = whole.deployment.assign(str(number)), without.deployment.assign(str(number))
+        before, after = whole[0].assign(str(number)), without[0].assign(str(number))
         if before == "v2":
             moved.add(after)
         else:
@@ -113,11 +113,10 @@ def test_a_version_that_is_not_here_moves_only_its_own_users() -> None:
 def test_versions_that_are_not_ready(
     deployments: list[dict[str, float]], held: str, ready: str, revision: int, percentages: dict[str, float]
 ) -> None:
-    """A deployment that gives a share to a version which is not ready yet waits; its pages are known all the same."""
+    """A deployment that gives a share to a version which is not ready yet waits."""
     found = effective_deployment(NAME, history(*deployments), held.split(), ready.split())
     assert found is not None
-    assert (found.deployment.revision, dict(found.deployment.percentages)) == (revision, percentages)
-    assert found.published == published(history(*deployments), held.split())
+    assert (found[0].revision, dict(found[0].percentages)) == (revision, percentages)
 
 
 def test_lacking() -> None:
@@ -129,9 +128,9 @@ def test_lacking() -> None:
 
 def test_an_entry_that_is_no_deployment_is_left_out(caplog: pytest.LogCaptureFixture) -> None:
     """Percentages that nobody could have deployed change nothing, and are told of."""
-    found = effective_deployment(NAME, history(V1, {"v1": 70.0, "v2": 70.0}), ["v1", "v2"])
+    found = effective_deployment(NAME, history(V1, {"v1": 70.0, "v2": 70.0}), ["v1", "v2"], ["v1", "v2"])
     assert found is not None
-    assert found.deployment.revision == 1
+    assert found[0].revision == 1
     assert "deployment 2 is left out: percentages sum to 140" in caplog.text
 
 
@@ -139,5 +138,5 @@ def test_the_history_alone_decides() -> None:
     """Whatever a host had in between, what it has now and the log decide; in any order of what it has."""
     entries = history(V1, RAMP, THREE, V3, {"v2": 50.0, "v3": 50.0})
     held = ["v1", "v2", "v3"]
-    found = {effective_deployment(NAME, entries, random.sample(held, 3)) for _ in range(20)}
+    found = {effective_deployment(NAME, entries, random.sample(held, 3), held) for _ in range(20)}
     assert len(found) == 1

@@ -16,7 +16,6 @@ from tests.releases.uploading import at_step, fill_disk, kill, releases_in
 from version_affinity import ConfigurationError
 from version_affinity.releases.store.directory import ReleasesDirectory, ReleasesError, RetentionConflictError
 from version_affinity.releases.store.retention import KEEP_ALL, Retention
-from version_affinity.releases.store.workspace import sweep
 
 POSIX = pytest.mark.skipif(os.name != "posix", reason="it is about POSIX processes and users")
 MONTH = timedelta(days=30)
@@ -161,17 +160,6 @@ def test_a_change_outlasts_a_crash(releases, monkeypatch):
     monkeypatch.setattr(os, "fsync", fsync)
     releases.change_retention(Retention(5))
     assert synced == [("file", None), ("directory", Retention(5).as_dict())]
-
-
-def test_what_a_killed_change_has_left(tmp_path, releases):
-    """The file that it was writing goes with the next upload or pruning once it is old; one that runs keeps its own."""
-    old, new = releases.path / ".affinity.json.0123", releases.path / ".affinity.json.4567"
-    for file in (old, new):
-        file.write_text("{}")
-    os.utime(old, (1_700_000_000, 1_700_000_000))
-    sweep(releases)
-    assert (old.exists(), new.exists()) == (False, True)
-    assert releases.retention == ReleasesDirectory(releases.path).retention
 
 
 @POSIX

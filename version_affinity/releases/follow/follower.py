@@ -228,11 +228,10 @@ class Follower(LookingThread):
 
     def _snapshot(self) -> Snapshot | None:
         versions, entries = self._loaded.versions, self.reader.entries
-        ready = self.readiness.ready(
-            published(entries, versions), self._loaded.loadings, not_before=self.reader.known_to_all
-        )
+        shown = published(entries, versions)
+        ready = self.readiness.ready(shown, self._loaded.loadings, not_before=self.reader.known_to_all)
         found = effective_deployment(self._directory.name, entries, versions, ready)
-        return None if found is None else Snapshot(MappingProxyType(dict(versions)), *found)
+        return None if found is None else Snapshot(MappingProxyType(versions), *found, shown)
 
     def _hand_over(self) -> None:
         snapshot, served = self._snapshot(), self._served
@@ -262,7 +261,7 @@ class Follower(LookingThread):
     def status(self) -> WorkerStatus:
         """Return the state of this worker."""
         served, reader = self._served, self.reader
-        versions = dict(self._loaded.versions)
+        versions = self._loaded.versions
         return WorkerStatus(
             reader.revision,
             served.deployment.revision if served else 0,

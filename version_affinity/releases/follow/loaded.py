@@ -56,13 +56,7 @@ _NAMED: Final = 5
 
 
 class KnownVersions:
-    """The versions in a releases directory, as of the last look at it.
-
-    Attributes:
-        uploaded: All versions, by id.
-        releases: The known versions, in the order of their uploads. Changes of percentages do not change this order,
-            nor what is derived from the files.
-    """
+    """The versions in a releases directory, as of the last look at it."""
 
     def __init__(self, directory: ReleasesDirectory, reader: LogReader) -> None:
         self._directory = directory
@@ -71,7 +65,9 @@ class KnownVersions:
         # The state of the log that the known versions follow from.
         self._seen: tuple[object, ...] = ()
         self._settings_error = self._uploads_error = ""
+        # All versions.
         self.uploaded: dict[str, Release] = {}
+        # The known versions, in the order of their uploads, which changes of percentages do not change.
         self.releases: list[Release] = []
 
     @property
@@ -145,22 +141,32 @@ class Failure(NamedTuple):
     due: float
 
 
-class LoadedVersions:
-    """The versions that are loaded, each completely. Other threads may read the attributes, which are replaced whole.
+class Loaded(NamedTuple):
+    """A version that is loaded completely."""
 
-    Attributes:
-        versions: The known versions that are loaded, by id, in their order.
-        failures: The known versions that could not be loaded.
-        loadings: How the loaded versions were loaded.
-    """
+    version: Version
+    identity: Identity
+    loading: Loading
+
+
+class LoadedVersions:
+    """The known versions that are loaded. Other threads may read the attributes, which are replaced whole."""
 
     def __init__(self, directory: ReleasesDirectory, load: Load) -> None:
         self._directory = directory
         self._load = load
-        self._identities: dict[str, Identity] = {}
-        self.versions: dict[str, Version] = {}
+        self._loaded: dict[str, Loaded] = {}
         self.failures: dict[str, Failure] = {}
-        self.loadings: dict[str, Loading] = {}
+
+    @property
+    def versions(self) -> dict[str, Version]:
+        """The loaded versions, in the order of their uploads."""
+        return {version: loaded.version for version, loaded in self._loaded.items()}
+
+    @property
+    def loadings(self) -> dict[str, Loading]:
+        """How the loaded versions were loaded."""
+        return {version: loaded.loading for version, loaded in self._loaded.items()}
 
     def is_due(self) -> bool:
         """Return whether it is time to try again to load a version."""
@@ -176,30 +182,26 @@ class LoadedVersions:
             identity = self._identity(release)
             if identity is None:
                 continue  # it has just been removed, which the next look shows, or cannot be read just now
-            if self._identities.get(version) == identity or (failure is not None and failure.due > time.monotonic()):
+            loaded = self._loaded.get(version)
+            if (loaded is not None and loaded.identity == identity) or (
+                failure is not None and failure.due > time.monotonic()
+            ):
                 continue
             started = time.monotonic()
             try:
-                loaded = self._loaded(version)
+                made = self._load_version(version)
             except Exception as error:  # noqa: BLE001 - a callable given as fingerprinted may raise anything
-                self.versions = _without(self.versions, version)  # another version that had its id before
+                self._loaded = _without(self._loaded, version)  # another version that had its id before
                 self._fail(version, error)
                 continue
             done = time.monotonic()
-            self.loadings = {**self.loadings, version: Loading(done, done - started)}  # before the version itself
-            self.versions = {**self.versions, version: loaded}
-            self._identities[version] = identity
+            self._loaded = {**self._loaded, version: Loaded(made, identity, Loading(done, done - started))}
             self.failures = _without(self.failures, version)
-        self._keep([release.id for release in releases])
-
-    def _keep(self, order: list[str]) -> None:
-        """Put the versions in this order, and forget all others."""
-        self.versions = {version: self.versions[version] for version in order if version in self.versions}
+        order = [release.id for release in releases]
+        self._loaded = {version: self._loaded[version] for version in order if version in self._loaded}
         self.failures = {version: self.failures[version] for version in order if version in self.failures}
-        self._identities = {version: self._identities[version] for version in self.versions}
-        self.loadings = {version: self.loadings[version] for version in self.versions}
 
-    def _loaded(self, version: str) -> Version:
+    def _load_version(self, version: str) -> Version:
         manifest = _parsed(self._directory.manifest_path(version).read_bytes())
         build = str(self._directory.build_path(version))
         _check_paths(_paths(build), manifest)
@@ -268,8 +270,7 @@ def _check_paths(here: set[str], manifest: Inventory) -> None:
 def _check_files(version: str, index: Index, manifest: Inventory) -> None:
     """Check that the files are those that were uploaded, and can be served.
 
-    A damaged file is not served, and the version is loaded without it. A damaged page, or a damaged file that may still
-    be arriving, keeps the version from being loaded: users get another version.
+    A damaged file is not served. A damaged page, or one that may still be arriving, keeps the version from loading.
     """
     damaged = []
     for path, reason in index.skipped:

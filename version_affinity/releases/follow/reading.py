@@ -7,7 +7,7 @@ import math
 import random
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from version_affinity.counters import LimitedLog
 from version_affinity.deployment import Deployment
@@ -41,13 +41,6 @@ class LogReader:
     """Reads a log. While that fails, it keeps what was read and tries again after a growing pause.
 
     A log that has less than was read from it, or something else, counts as one that cannot be read.
-
-    Attributes:
-        entries: All deployments, oldest first.
-        error: Why the log cannot be read now; "" if it can.
-        hang: The error if a reading takes far too long; "" otherwise.
-        confirmed: When the log was last read. If only the copy was, when its newest deployment was made.
-        report_error: Why this host cannot report to the other hosts; "" if it can.
     """
 
     def __init__(self, log: DeploymentLog, *, interval: float, copy: LocalCopy) -> None:
@@ -71,8 +64,11 @@ class LogReader:
         self._call: BackgroundCall | None = None
         self._called = 0.0
         self._is_late = False
+        # All deployments, oldest first.
         self.entries: tuple[Entry, ...] = ()
+        # When the log was last read. If only the copy was, when its newest deployment was made.
         self.confirmed = NEVER
+        # Why the log cannot be read now, a reading hangs, and this host cannot report; "" if all is well.
         self.error = ""
         self.hang = ""
         self.report_error = ""
@@ -224,34 +220,23 @@ class LogReader:
         self.error = str(error)
 
 
-class EffectiveDeployment(NamedTuple):
-    """The deployment that takes effect on a host, and what else a ``Snapshot`` says."""
-
-    deployment: Deployment
-    complete: str | None
-    published: frozenset[str]
-
-
 def effective_deployment(
-    name: str, entries: Sequence[Entry], held: Collection[str], ready: Collection[str] | None = None
-) -> EffectiveDeployment | None:
-    """Return the newest of all deployments that can be served with the versions ``held`` here; None if there is none.
+    name: str, entries: Sequence[Entry], held: Collection[str], ready: Collection[str]
+) -> tuple[Deployment, str | None] | None:
+    """Return the newest deployment that can be served with the versions ``held`` here, and who last had 100 % then.
 
     It depends on nothing but the log and the versions that are here, so all workers come to the same result. The users
     of versions that are not here get the other versions of the deployment, by the same hash. A deployment that gives
-    traffic to a version that is not ``ready`` (None: all are) is passed over, if an earlier one can be served.
+    traffic to a version that is not ``ready`` is passed over, if an earlier one can be served.
     """
-    unready = () if ready is None else [version for version in held if version not in ready]
-    for passed_over in (unready, ()):
+    for passed_over in ({*held}.difference(ready), ()):
         for position in range(len(entries) - 1, -1, -1):
             entry = entries[position]
-            if any(entry.percentages.get(version, 0) > 0 for version in passed_over):
-                continue
-            deployment = _deployment(name, entry, held)
-            if deployment is not None:
-                complete = _complete(entries[: position + 1])
-                complete = complete if complete in held else None
-                return EffectiveDeployment(deployment, complete, published(entries, held))
+            if not passed_over or passed_over.isdisjoint(entry.live):
+                deployment = _deployment(name, entry, held)
+                if deployment is not None:
+                    complete = next((it.live[0] for it in entries[position::-1] if len(it.live) == 1), None)
+                    return deployment, complete if complete in held else None
     return None
 
 
@@ -287,10 +272,3 @@ def _deployment(name: str, entry: Entry, held: Collection[str]) -> Deployment | 
     except ConfigurationError as error:  # the log's writers do not write such a deployment
         logger.error("deployment %d is left out: %s", entry.revision, error)  # noqa: TRY400
         return None
-
-
-def _complete(entries: Sequence[Entry]) -> str | None:
-    for entry in reversed(entries):
-        if len(entry.live) == 1:
-            return entry.live[0]
-    return None

@@ -237,8 +237,7 @@ def _start_without_signals(thread: threading.Thread) -> None:
 def _expect_greenlets() -> None:
     """Restart the threads as greenlets if gevent replaces threads later, as gunicorn does in a new worker.
 
-    A real thread must not outlive that: it would use gevent's sockets, for which gevent makes an event loop in that
-    thread, and the end of the process would crash on it (SIGSEGV).
+    A real thread that outlives that would use gevent's sockets, and the end of the process would crash (SIGSEGV).
     """
     if "gevent.monkey" in sys.modules and not is_green():
         events: Any = import_module("gevent.events")
@@ -262,8 +261,7 @@ def _on_gevent(event: object) -> None:
 def _is_left_to(uwsgi: Any) -> bool:
     """Return whether uWSGI starts the threads later, by the hook that is set here.
 
-    uWSGI forks without telling Python, so before that no thread should run that could hold a lock. It runs threads only
-    with its option ``--enable-threads``.
+    uWSGI forks without telling Python, so before that no thread should run that could hold a lock.
     """
     options = {option.decode("latin-1") if isinstance(option, bytes) else option for option in uwsgi.opt}
     if not {"enable-threads", "threads"} & options:

@@ -59,12 +59,7 @@ class RedisConnection:
         self._client = redis.Redis(connection_pool=pool)
 
     def ask(self, command: Callable[[redis.Redis], Any]) -> Any:
-        """Return what a command of the client returns.
-
-        Raises:
-            LogUnavailableError: The server cannot be reached, does not answer in time, or denies access.
-            LogError: The server refuses the command.
-        """
+        """Return what a command of the client returns; ``LogError`` if the server refuses it, or cannot be asked."""
         if self._process != os.getpid():
             self._begin_anew()
         try:

@@ -48,23 +48,16 @@ class LogLostError(LogError):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One deployment in the log. Revisions give the order, not times: clocks jump, and differ between hosts.
+    """One deployment in the log. Revisions give the order, not times: clocks jump, and differ between hosts."""
 
-    Attributes:
-        revision: 1, 2, 3 and so on, without a gap.
-        percentages: Version id to percentage, in sum 100.
-        created: When the deployment was made: RFC 3339, UTC, such as "2026-11-24T05:00:00Z".
-        author: Who deployed, "" if unknown.
-        message: Why, "" if no reason was given.
-        log_id: A random text that identifies the log, written with its first deployment. "" in logs of release 0.1.
-        name: The name of the deployments, which is part of the hash. "" in logs of release 0.1.
-    """
-
+    # 1, 2, 3 and so on, without a gap.
     revision: int
     percentages: Mapping[str, float] = field(hash=False)
+    # RFC 3339, UTC, such as "2026-11-24T05:00:00Z".
     created: str
     author: str = ""
     message: str = ""
+    # A random text that identifies the log, and the name of its deployments. Both are "" in logs of release 0.1.
     log_id: str = ""
     name: str = ""
 
@@ -127,10 +120,8 @@ class DeploymentLog(Protocol):
     def read(self, after: int = 0) -> list[Entry]:
         """Return the deployments after a revision, oldest first.
 
-        Raises:
-            LogUnavailableError: The log cannot be read now.
-            LogLostError: The log ends before ``after``, or lacks what was read from it before.
-            LogError: The log is damaged. The message names the place.
+        ``LogLostError``: the log ends before ``after``, or lacks what was read from it before. Other ``LogError``: it
+        is damaged.
         """
 
     def append(
@@ -139,14 +130,7 @@ class DeploymentLog(Protocol):
         """Write the next deployment if no other has been written meanwhile. Of two writers at once, one wins.
 
         ``expected`` is the revision of the newest deployment that the writer has seen, 0 for none. The other arguments
-        are those of ``Entry``; by default it is made now.
-
-        Raises:
-            ConfigurationError: The percentages cannot be used.
-            LogConflictError: Another writer has deployed meanwhile. Nothing was written.
-            LogLostError: The log lacks what was read from it before. Nothing was written.
-            LogUnavailableError: The log cannot be written now. Nothing was written unless the message says so.
-            LogError: The log is damaged, or an argument has the wrong type. Nothing was written.
+        are those of ``Entry``; by default it is made now. After an error nothing is written unless it says so.
         """
 
     def forget(self) -> None:

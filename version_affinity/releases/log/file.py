@@ -47,16 +47,12 @@ _DENIED: Final = frozenset((errno.EACCES, errno.EPERM, errno.EROFS))
 
 
 class History(NamedTuple):
-    """The whole lines of a file. It is immutable, so threads that read at the same time need no lock.
-
-    Attributes:
-        entries: The deployments in these lines.
-        end: The length of these lines in bytes.
-        last: The last line, with its newline. A file that has this line at this place is still the same file.
-    """
+    """The whole lines of a file. It is immutable, so threads that read at the same time need no lock."""
 
     entries: tuple[Entry, ...] = ()
+    # The length of these lines in bytes.
     end: int = 0
+    # The last line, with its newline. A file that has this line at this place is still the same file.
     last: bytes = b""
 
     def extended(self, data: bytes, name: str) -> History:
@@ -167,10 +163,6 @@ class FileLog:
             raise LogUnavailableError(
                 f"{self.description} is being written to by another process; nothing is deployed: {error}"
             ) from None
-        except FileNotFoundError as error:
-            # The lock's file could not be made, and so it could not be opened either.
-            denied = error.__context__
-            raise (denied if isinstance(denied, PermissionError) else error) from None
         with lock:
             yield
 

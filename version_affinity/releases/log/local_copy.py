@@ -27,17 +27,12 @@ logger = logging.getLogger("version_affinity")
 
 #: The copy's name in a releases directory.
 COPY: Final = ".last-known.jsonl"
-_LONGEST_LINE: Final = 64 * 1024
 
 
 class LocalCopy:
     """A copy of a log in a file: JSON lines, as in the file log. Each line has the log's id and name.
 
-    Args:
-        path: The file, which may be missing.
-        level: The level at which a copy that cannot be written is logged. A host may need only the log to start.
-        writes: Whether the copy is written, or only read.
-        name: The name of the deployments, for entries of release 0.1.
+    ``level`` is that at which a copy that cannot be written is logged. ``name`` is for entries of release 0.1.
     """
 
     def __init__(
@@ -125,9 +120,7 @@ def check_same_name(releases: ReleasesDirectory) -> None:
 def _newest_name(file: Path) -> str:
     """Return the name in the newest entry of a file that has one, "" if none has or the file cannot be read."""
     try:
-        with file.open("rb") as reader:
-            reader.seek(max(0, file.stat().st_size - _LONGEST_LINE))
-            lines = reader.read().splitlines()
+        lines = file.read_bytes().splitlines()
     except OSError:
         return ""
     for line in reversed(lines):

@@ -87,11 +87,7 @@ class ServerReport(NamedTuple):
 
 
 class RedisLog:
-    """A ``DeploymentLog`` and a ``Presence`` in one Redis database.
-
-    Raises:
-        ConfigurationError: The URL or the name cannot be used. A server that does not answer is a ``LogError`` later.
-    """
+    """A ``DeploymentLog`` and a ``Presence`` in one Redis database."""
 
     def __init__(self, url: str, *, name: str) -> None:
         self._connection = RedisConnection(url)
@@ -152,9 +148,6 @@ class RedisLog:
         """Write a whole history, as a host has kept it (``LocalCopy``), to a Redis that lost its data.
 
         ``replace`` also overwrites deployments that are there, such as a history that was begun meanwhile.
-
-        Raises:
-            LogError: The entries are not a whole history, or Redis has deployments. Nothing was written.
         """
         if [entry.revision for entry in entries] != list(range(1, len(entries) + 1)) or not entries:
             raise LogError("only a whole history can be restored: give every deployment, from revision 1 on")

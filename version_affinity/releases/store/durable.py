@@ -220,6 +220,8 @@ def _open(file: str | os.PathLike[str], guards: str | os.PathLike[str]) -> int:
     try:
         descriptor = os.open(file, os.O_RDWR | os.O_CREAT | cloexec, 0o600)
     except PermissionError:
+        if not Path(file).exists():
+            raise
         return os.open(file, os.O_RDONLY | cloexec)  # another user made it; flock(2) takes this too
     if _POSIX:
         with suppress(OSError):  # another user's file: its owner does it

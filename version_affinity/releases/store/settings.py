@@ -11,14 +11,16 @@ from __future__ import annotations
 import json
 import os
 from contextlib import suppress
-from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from version_affinity.deployment import check_name
 from version_affinity.errors import ConfigurationError
 
 from .durable import written_beside
 from .retention import KEEP_ALL, Retention
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 #: The file's name.
 SETTINGS: Final = "affinity.json"
@@ -91,14 +93,6 @@ def change_retention(directory: Path, retention: Retention) -> None:
             with suppress(OSError):  # the file of another user, whose application must be able to read it
                 os.chown(unfinished, status.st_uid, status.st_gid)
         unfinished.replace(final)
-
-
-def unfinished_settings(directory: Path) -> list[Path]:
-    """Return the files of settings that are being written, or whose writer was killed."""
-    final = (directory / SETTINGS).resolve()
-    start = f".{final.name}."
-    with os.scandir(final.parent) as entries:
-        return [Path(entry.path) for entry in entries if entry.name.startswith(start)]
 
 
 def _read(directory: Path) -> dict[str, Any]:

@@ -114,7 +114,7 @@ def upload(
             return Uploaded(**asdict(existing), is_new=False, skipped=contents.skipped, doubt=contents.doubt)
         release = existing or replace(release, created=_time_after(releases))
         with workspace(releases, UPLOAD) as work:
-            linked = _place(releases, work, contents.files, digests, progress)
+            linked = _place(releases, work, contents.files, digests, progress or (lambda _done, _steps, _name: None))
             inventory, unused = _load(work, contents.files, digests)
             if contents_of(root) != contents:
                 raise source_changed(root)
@@ -163,22 +163,17 @@ def _place(
     work: Workspace,
     files: Sequence[SourceFile],
     digests: Mapping[str, bytes],
-    progress: UploadProgress | None,
+    progress: UploadProgress,
 ) -> int:
     """Put all files into the workspace, on the disk, and return how many of them are links."""
     shared = _find_shared(releases, {(file.size, digests[file.path]) for file in files})
     stale = with_stale_siblings(files)
-    directories = {str(work.build)}
+    for directory in {(work.build / file.name).parent for file in files}:
+        directory.mkdir(parents=True, exist_ok=True)
     copies = []
-    work.build.mkdir()
     done, steps = 0, 2 * len(files)
     for file in files:
-        work.stay()
         target = work.build / file.name
-        parent = str(target.parent)
-        if parent not in directories:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            directories.update(str(above) for above in target.parents if above.is_relative_to(work.build))
         key = file.size, digests[file.path]
         earlier = None if file.path in stale else shared.get(key)
         if earlier is None or not _link(earlier, target, key):
@@ -191,16 +186,13 @@ def _place(
             done += 1
         else:
             done += 2
-        if progress is not None:
-            progress(done, steps, file.name)
+        progress(done, steps, file.name)
     # All at the end: one by one, while they are written, was measured to take twice the time.
     for done, target in enumerate(copies, steps - len(copies) + 1):
-        work.stay()
         sync(target)
-        if progress is not None:
-            progress(done, steps, target.relative_to(work.build).as_posix())
-    for directory in directories:
-        sync_directory(directory)
+        progress(done, steps, target.relative_to(work.build).as_posix())
+    for name, _, _ in os.walk(work.build):
+        sync_directory(name)
     return len(files) - len(copies)
 
 

@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Final
 from .directory import BusyError, PruneError, explained, is_release_id, publishing
 from .durable import FileLock, sync_directory
 from .retention import needed
-from .settings import unfinished_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,10 +34,9 @@ logger = logging.getLogger("version_affinity")
 UPLOAD: Final = ".upload-"
 PRUNE: Final = ".prune-"
 
-#: Seconds without a sign of life after which a workspace counts as abandoned.
-_ABANDONED: Final = 3600
-# Seconds between two signs of life, for file systems without locks.
-_SIGN: Final = 60
+# Seconds after which a workspace counts as abandoned if nobody holds its lock; no upload takes this long where a file
+# system has no locks.
+_ABANDONED: Final = 86_400
 _LOCK: Final = "lock"
 
 
@@ -48,19 +46,10 @@ class Workspace:
     def __init__(self, path: Path) -> None:
         self.path: Final = path
         self.build: Final = path / "build"
-        self._alive = time.monotonic()
 
     def manifest(self, version: str) -> Path:
         """Return where a version's manifest is meanwhile."""
         return self.path / f"{version}.json"
-
-    def stay(self) -> None:
-        """Give a sign of life. Call it at least every few minutes."""
-        now = time.monotonic()
-        if now - self._alive >= _SIGN:
-            self._alive = now
-            with suppress(OSError):
-                os.utime(self.path)
 
 
 @contextmanager
@@ -76,11 +65,7 @@ def workspace(releases: ReleasesDirectory, kind: str) -> Iterator[Workspace]:
 
 
 def sweep(releases: ReleasesDirectory) -> None:
-    """Remove what interrupted uploads, prunings and changes of settings left more than an hour ago. Never raises."""
-    with suppress(OSError):
-        for path in unfinished_settings(releases.path):
-            if _is_abandoned(path):
-                path.unlink(missing_ok=True)
+    """Remove what interrupted uploads and prunings left more than a day ago. Never raises."""
     try:
         with os.scandir(releases.uploads) as entries:
             found = [Path(entry.path) for entry in entries if entry.name.startswith((UPLOAD, PRUNE))]
@@ -88,7 +73,8 @@ def sweep(releases: ReleasesDirectory) -> None:
         return
     for path in found:
         try:
-            if not _is_abandoned(path):
+            # abs: the clock may have been wrong then.
+            if path.is_symlink() or abs(time.time() - path.stat().st_mtime) < _ABANDONED:
                 continue
             lock = FileLock.try_acquire(path / _LOCK)
             if lock is not None:
@@ -99,11 +85,6 @@ def sweep(releases: ReleasesDirectory) -> None:
             pass  # the next upload or pruning does it
         except OSError as error:
             logger.warning("%r, which an interrupted upload left, cannot be removed: %s", str(path), error.strerror)
-
-
-def _is_abandoned(path: Path) -> bool:
-    # abs: the clock may have been wrong then.
-    return not path.is_symlink() and abs(time.time() - path.stat().st_mtime) >= _ABANDONED
 
 
 def _retract_build(releases: ReleasesDirectory, left: Workspace) -> None:
