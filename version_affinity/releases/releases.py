@@ -77,7 +77,7 @@ class Releases:
             environment variable ``VERSION_AFFINITY_RELEASES``.
         log: ``"redis://…"`` for a log that several hosts share. None reads ``VERSION_AFFINITY_LOG``; without that, the
             log is the file in the directory.
-        interval: Seconds between two checks, 0.01 to 3600.
+        interval: Seconds between two checks, 0.01 to 3600. The first share of a version waits for two of them.
         host: The name of this host in its reports; by default its network name.
         reports: Whether this host reports to the other hosts. False for a process that serves no users, so that no
             deployment waits for it.

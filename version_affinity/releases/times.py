@@ -42,10 +42,7 @@ def time_before(time: datetime, span: timedelta) -> datetime:
 
 
 def parse_duration(text: str) -> timedelta:
-    """Return the duration that a text states.
-
-    Raises:
-        ValueError: The text is not a duration, or the duration is too long for ``timedelta``.
+    """Return the duration that a text states, or raise ``ValueError``.
 
     >>> parse_duration("30d").days, parse_duration("1h30m").seconds
     (30, 5400)

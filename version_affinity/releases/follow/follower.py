@@ -50,25 +50,19 @@ LOG_PATIENCE: Final = 0.25
 
 @dataclass(frozen=True, slots=True)
 class WorkerStatus:
-    """The state of a worker that follows releases.
+    """The state of a worker that follows releases."""
 
-    Attributes:
-        revision: The newest deployment that it has read, 0 if there is none.
-        serving: The deployment that it serves. It is an earlier one while this host has no version of the newest, or
-            while all workers get ready for a new version.
-        percentages: The percentages that it serves, without the versions that it lacks.
-        versions: The known versions that are loaded.
-        lacking: The versions of the newest deployment that this host does not have.
-        failures: Version id to why the version cannot be loaded.
-        error: Why the log or the directory cannot be read, or reports cannot be written; "" if all can.
-    """
-
+    # The newest deployment that it has read, 0 if there is none.
     revision: int
+    # The deployment that it serves: an earlier one while this host has no version of the newest, or all get ready.
     serving: int
+    # The percentages that it serves, without the versions that it lacks.
     percentages: Mapping[str, float]
     versions: tuple[str, ...]
+    # The versions of the newest deployment that this host does not have, and why versions cannot be loaded.
     lacking: tuple[str, ...]
     failures: Mapping[str, str]
+    # Why the log or the directory cannot be read, or reports cannot be written; "" if all can.
     error: str
 
 
@@ -101,11 +95,7 @@ class Follower(LookingThread):
     # The start.
 
     def load(self) -> Snapshot:
-        """Return the first snapshot.
-
-        Raises:
-            ConfigurationError: No deployment can be served.
-        """
+        """Return the first snapshot, or raise ``ConfigurationError`` if no deployment can be served."""
         self.reader.load()
         if not self._known.refresh():
             raise ConfigurationError(

@@ -38,10 +38,7 @@ _HANGS: Final = 5.0
 
 
 class LogReader:
-    """Reads a log. While that fails, it keeps what was read and tries again after a growing pause.
-
-    A log that has less than was read from it, or something else, counts as one that cannot be read.
-    """
+    """Reads a log. While that fails, or the log lacks what was read before, it keeps that and tries again."""
 
     def __init__(self, log: DeploymentLog, *, interval: float, copy: LocalCopy) -> None:
         self.log = log

@@ -216,10 +216,7 @@ if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
 
 
 def _start_without_signals(thread: threading.Thread) -> None:
-    """Start a thread that gets none of the process's signals: the server's own threads handle them.
-
-    (uWSGI's handlers end the interpreter in whichever thread they run, and wait for that very thread.)
-    """
+    """Start a thread that gets none of the process's signals: uWSGI's handlers would wait for the thread itself."""
     if not hasattr(signal, "pthread_sigmask"):
         thread.start()
         return

@@ -29,14 +29,10 @@ _FORM: Final = (
 
 
 class RedisConnection:
-    """A Redis server, reached through one pool of connections per process.
+    """A Redis server, reached through one pool of connections per process. Threads may share it.
 
-    Threads may share it. After a fork, the child opens connections of its own. No command is repeated: only the caller
-    knows whether that is harmless.
-
-    The URL is ``redis://``, ``rediss://`` (TLS; certificate and host name are checked) or ``unix://``. Options of
-    redis-py follow as a query: ``?ssl_ca_certs=ca.pem``. A ``ConfigurationError`` does not quote it: it may contain a
-    password. ``description`` is the URL without password and options.
+    No command is repeated: only the caller knows whether that is harmless. No error quotes the URL, which may contain a
+    password. Options of redis-py follow as a query: ``?ssl_ca_certs=ca.pem``.
     """
 
     def __init__(self, url: str) -> None:

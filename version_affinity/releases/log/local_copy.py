@@ -69,11 +69,7 @@ class LocalCopy:
         return entries
 
     def save(self, entries: Sequence[Entry]) -> None:
-        """Replace the copy atomically. A failure is logged once.
-
-        A copy with more deployments than the log, or with those of another log, is left as it is: it may be the only
-        copy of what the log has lost.
-        """
+        """Replace the copy atomically, unless it may be the only copy of what the log has lost. A failure is logged."""
         if not self._writes:
             return
         entries = [replace(entry, name=entry.name or self._name) for entry in entries]

@@ -144,10 +144,7 @@ def with_stale_siblings(files: Iterable[SourceFile]) -> set[str]:
 def verify_version(
     releases: ReleasesDirectory, version: str, progress: Callable[[int, int], object] | None = None
 ) -> tuple[Skipped, ...]:
-    """Hash all files of a version, and return the files that differ from the upload, with what is wrong with each.
-
-    ``progress`` is called after each file with the number of files done, and the number of all files.
-    """
+    """Hash all files of a version, and return the files that differ from the upload, with what is wrong with each."""
     root = os.path.realpath(releases.build_path(version))
     manifest = releases.manifest_path(version)
     if not os.path.isdir(root) and not manifest.exists():  # noqa: PTH112

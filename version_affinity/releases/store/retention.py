@@ -146,7 +146,10 @@ def _kept(
     """Return the known versions and the reasons: the current deployment's first, then the last used."""
     must_stay = needed(entries)
     current = _last_in(entries, now, lambda entry: entry.percentages)
-    used = {version: max(_uploaded(it, now), current.get(version, NEVER)) for version, it in versions.items()}
+    used = {
+        version: max(min(_checked_time("version", version, it.created, now), now), current.get(version, NEVER))
+        for version, it in versions.items()
+    }
     shown = _last_in(entries, now, lambda entry: entry.live)
     # Of versions with equal times, the later one in ``versions`` is the newer.
     latest = list(versions)[::-1]
@@ -174,20 +177,23 @@ def _kept(
 
 
 def _times(entries: Sequence[Entry], now: datetime) -> list[datetime]:
-    """Return when each deployment was made, as far as the log shows: never in the future, never before the last one.
-
-    A deployment that is dated in the future was made before the next one that is not.
-    """
-    found = [parse_time(entry.created) for entry in entries]
+    """Return when each deployment was made, as far as the log shows: never in the future, never before the last one."""
+    found: list[datetime] = []
     latest = now
-    for position in range(len(found) - 1, -1, -1):
-        if found[position] > now:
-            if found[position] - now > _SKEW:
-                warn_of_future("deployment", str(entries[position].revision), entries[position].created)
-            found[position] = latest
-        else:
-            latest = found[position]
-    return list(accumulate(found, max))
+    for entry in reversed(entries):
+        time = _checked_time("deployment", str(entry.revision), entry.created, now)
+        # One that is dated in the future was made before the next one that is not.
+        latest = latest if time > now else time
+        found.append(latest)
+    return list(accumulate(reversed(found), max))
+
+
+def _checked_time(what: str, name: str, created: str, now: datetime) -> datetime:
+    """Return when something was made. A time in the future is logged once."""
+    time = parse_time(created)
+    if time - now > _SKEW:
+        warn_of_future(what, name, created)
+    return time
 
 
 @lru_cache(maxsize=1024)
@@ -210,11 +216,3 @@ def _last_in(entries: Sequence[Entry], now: datetime, of: Callable[[Entry], Iter
         last |= dict.fromkeys((*before, *of(entry)), time)  # until this one, the deployment before was the current one
         before = of(entry)
     return last | dict.fromkeys(before, now)
-
-
-def _uploaded(release: Release, now: datetime) -> datetime:
-    """Return when a version was uploaded, never in the future."""
-    created = parse_time(release.created)
-    if created - now > _SKEW:
-        warn_of_future("version", release.id, release.created)
-    return min(created, now)

@@ -289,9 +289,9 @@ def _load(
 def _publish(
     releases: ReleasesDirectory, work: Workspace, release: Release, inventory: Inventory, *, mends: bool
 ) -> Release:
-    """Give the build and its manifest their names. Return the version, which another process may have uploaded first.
+    """Give the build and its manifest their names: with ``mends``, those of a damaged version.
 
-    With ``mends``, they replace the existing ones, whose files were damaged.
+    Return the version, which another process may have uploaded first.
     """
     build, manifest = releases.build_path(release.id), releases.manifest_path(release.id)
     unfinished = work.manifest(release.id)

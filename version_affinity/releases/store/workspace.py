@@ -107,10 +107,9 @@ def _remove(path: Path) -> None:
 
 
 def prune_versions(plan: PrunePlan, log: DeploymentLog | None = None) -> list[str]:
-    """Remove versions, and return the ids of those that were removed. After an error, earlier ones are removed.
+    """Remove versions, and return the ids of those that were removed. One that was deployed since the plan stays.
 
-    The ``log`` is read again for each version, once it cannot be deployed any more: a version that was deployed since
-    the plan was made stays.
+    So the ``log`` is read again for each version, once it cannot be deployed any more.
     """
     sweep(plan.releases)
     return [release.id for release in plan.removed if _prune(plan.releases, release.id, log)]
