@@ -259,7 +259,7 @@ def _digests(directory: ReleasesDirectory, version: str) -> dict[str, tuple[byte
         inventory = parse_inventory(directory.manifest_path(version).read_bytes())
     except (FileNotFoundError, InventoryError):
         return {}
-    return {path: (entry[2], entry[4]) for path, entry in inventory.files.items() if isinstance(entry, tuple)}
+    return {path: (entry.digest, entry.fingerprinted) for path, entry in inventory.files.items()}
 
 
 def _check(

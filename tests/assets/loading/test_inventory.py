@@ -19,13 +19,12 @@ from version_affinity.assets.loading.index import scan
 from version_affinity.assets.loading.inventory import (
     Inventory,
     InventoryError,
-    KnownFile,
     inventory_from,
     inventory_lines,
     parse_inventory,
 )
 from version_affinity.assets.loading.memory import Memory, cached_content
-from version_affinity.assets.loading.tree import DIGEST_SIZE
+from version_affinity.assets.loading.tree import DIGEST_SIZE, Content
 
 POSIX = pytest.mark.skipif(os.name != "posix", reason="the file system has no such files")
 TEXT = "const answer = 42;\n" * 100
@@ -424,6 +423,7 @@ FIELDS = st.tuples(
     st.integers(0, 2**63),
     st.integers(0, 2**63),
     DIGESTS,
+    st.none(),
     st.text(),
     st.booleans(),
     st.none() | st.booleans(),
@@ -433,7 +433,7 @@ FIELDS = st.tuples(
 
 INVENTORIES = st.builds(
     lambda files, about: Inventory(
-        {path: KnownFile(*fields) for path, fields in files.items()}, None, about, listed=len(files)
+        {path: Content(*fields) for path, fields in files.items()}, None, about, listed=len(files)
     ),
     st.dictionaries(NAMES, FIELDS),
     st.dictionaries(st.text().map(lambda key: f"x{key}"), st.text()),

@@ -9,14 +9,13 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 if TYPE_CHECKING:
-    from .inventory import KnownFile
     from .memory import Memory
     from .tree import Content
 
 HeaderField: TypeAlias = "tuple[str, str]"
 
-#: A file as it was read just now, by an earlier load, or as an asset.
-Described: TypeAlias = "Content | KnownFile | Asset"
+#: A file as it was read, or as an asset of an earlier load.
+Described: TypeAlias = "Content | Asset"
 
 #: A browser must not guess another type than the one given (WHATWG Fetch).
 NOSNIFF: Final = ("X-Content-Type-Options", "nosniff")

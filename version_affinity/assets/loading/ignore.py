@@ -74,32 +74,21 @@ class Exclusions:
     ``ConfigurationError`` if ``.assetsignore`` cannot be used: the files that it hides would be served.
     """
 
-    __slots__ = ("_ignored", "_match")
+    __slots__ = ("_matchers", "are_none")
 
     def __init__(self, root: str, ignored: Callable[[str, str], bool] | None = None) -> None:
-        self._ignored: Final = ignored
-        self._match: Final = _assetsignore(root)
-
-    @property
-    def are_none(self) -> bool:
-        """Whether no pattern leaves out anything."""
-        return self._ignored is None and self._match is None
+        self._matchers: Final = [matches for matches in (ignored, _assetsignore(root)) if matches is not None]
+        self.are_none: Final = not self._matchers
 
     def leaves_out(self, path: str, name: str) -> bool:
         """Return whether patterns leave out a file, its uncompressed form, or a directory ("/a/")."""
-        if self.are_none:
-            return False
-        if self._matches(path, name):
-            return True
-        if not path.endswith(ENDINGS):
+        for matches in self._matchers:
+            if matches(path, name):
+                return True
+        if self.are_none or not path.endswith(ENDINGS):
             return False
         original = uncompressed(name)
-        return self._matches(path[: len(path) - len(name)] + original, original)
-
-    def _matches(self, path: str, name: str) -> bool:
-        if self._ignored is not None and self._ignored(path, name):
-            return True
-        return self._match is not None and self._match(file_name(path[1:]))
+        return self.leaves_out(path[: len(path) - len(name)] + original, original)
 
     @staticmethod
     def control(path: str) -> str:
@@ -150,8 +139,8 @@ def doubt_of(root: str) -> str:
     return ""
 
 
-def _assetsignore(root: str) -> Callable[[str], bool] | None:
-    """Return a function of a relative path: whether ``.assetsignore`` leaves it out. None without that file."""
+def _assetsignore(root: str) -> Callable[[str, str], bool] | None:
+    """Return a function like that of ``matcher``: whether ``.assetsignore`` leaves a file out. None without it."""
     file = f"{root}/{ASSETSIGNORE}"
     if not Path(file).exists():
         return None
@@ -165,9 +154,10 @@ def _assetsignore(root: str) -> Callable[[str], bool] | None:
 
     lines = data.decode("utf-8", "surrogateescape").removeprefix("\ufeff").splitlines()
     try:
-        return pathspec.GitIgnoreSpec.from_lines(lines).match_file
+        match = pathspec.GitIgnoreSpec.from_lines(lines).match_file
     except ValueError as error:
         raise ConfigurationError(f"{file!r} has a line that is not a pattern: {error}") from None
+    return lambda path, _: match(file_name(path[1:]))
 
 
 class _Scripts(HTMLParser):

@@ -152,7 +152,19 @@ def by_name(
     reasons: dict[str, str] = {}
     groups: _Groups = defaultdict(list)
     for parent, files in directories:
-        _group(parent, files, reasons, groups, listed)
+        place = directory_kind(parent)
+        for path, name, _ in files:
+            if listed is not None and place is DirectoryKind.SHARED and path not in listed and not is_code(name):
+                continue  # a public file: Vite's manifest lists its own files, except workers, maps and what these load
+            if not may_be_fingerprinted(name):
+                continue
+            tails = TAIL.findall(name)
+            why = reason_in(parent, place, name, tails)
+            if why:
+                reasons[path] = why
+            if place is not DirectoryKind.TOOL:
+                for separator, tail in tails:
+                    groups[parent, (separator, len(tail))].append((path, tail))
     of_manifest = [path for path in listed or () if path not in reasons and has_hash(_name(path))]
     of_manifest += [path for path in hashed if may_be_fingerprinted(_name(path))]
     reasons.update(dict.fromkeys(of_manifest, BY_MANIFEST))
@@ -170,14 +182,16 @@ def _by_group(groups: _Groups, reasons: dict[str, str]) -> dict[str, list[str]]:
         for path, tail in members:
             if path in reasons:
                 continue
-            if own is not None and own.fits(tail):
-                is_hash = own.is_hash(tail, is_code(path))
+            code = is_code(path)
+            fits = own is not None and own.fits(tail) is not None
+            if own is not None and fits:
+                is_hash = own.is_hash(tail, code)
             else:
                 is_hash = any(kind.fits(tail) and kind.is_sure(tail) for kind in elsewhere)
             if is_hash:
                 reasons[path] = NEIGHBOURS
-            elif _may_be_hash(path, tail, own):
-                undecided.append(path)
+            elif (code and fits) or (is_hash_like(tail) and (code or not is_plain(tail))):
+                undecided.append(path)  # it can be a hash if another file shows it
     by_last: dict[str, list[str]] = {}
     for path in dict.fromkeys(undecided):
         original = _COMPANION.sub("", path)
@@ -190,34 +204,8 @@ def _by_group(groups: _Groups, reasons: dict[str, str]) -> dict[str, list[str]]:
     return by_last
 
 
-def _group(
-    parent: str, files: Iterable[File], reasons: dict[str, str], groups: _Groups, listed: Collection[str] | None
-) -> None:
-    """Judge each name of a directory alone, and add its tails to their groups."""
-    place = directory_kind(parent)
-    for path, name, _ in files:
-        if listed is not None and place is DirectoryKind.SHARED and path not in listed and not is_code(name):
-            continue  # a public file: Vite's manifest lists its own files, except workers, maps and what these load
-        if not may_be_fingerprinted(name):
-            continue
-        tails = TAIL.findall(name)
-        why = reason_in(parent, place, name, tails)
-        if why:
-            reasons[path] = why
-        if place is not DirectoryKind.TOOL:
-            for separator, tail in tails:
-                groups[parent, (separator, len(tail))].append((path, tail))
-
-
 def _name(path: str) -> str:
     return path[path.rfind("/") + 1 :]
-
-
-def _may_be_hash(path: str, tail: str, own: _Alphabet | None) -> bool:
-    """Return whether a tail can be a hash if another file shows it."""
-    if is_code(path):
-        return is_hash_like(tail) or (own is not None and own.fits(tail) is not None)
-    return is_hash_like(tail) and not is_plain(tail)
 
 
 def _alphabet(members: list[tuple[str, str]]) -> _Alphabet | None:

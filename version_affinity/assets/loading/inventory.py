@@ -31,7 +31,7 @@ from version_affinity.wire import plain_text, wsgi_text
 
 from .asset import Asset
 from .manifests import ManifestError, ViteFile, ViteManifest
-from .tree import DIGEST_SIZE, UnservableError, read, replace_file, unread
+from .tree import DIGEST_SIZE, Content, UnservableError, read, replace_file, unread
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -64,29 +64,13 @@ class BrokenError(InventoryError):
     """The text is not even JSON."""
 
 
-class KnownFile(NamedTuple):
-    """What an earlier load found in a file; its attributes are those of an ``Asset`` whose content is not at hand."""
-
-    size: int
-    mtime_ns: int
-    digest: bytes
-    content_type: str = ""
-    fingerprinted: bool = False
-    is_worker: bool | None = None
-    why: str = ""
-
-    @property
-    def data(self) -> None:
-        """None: the content is not at hand."""
-
-
-_OF_ENTRY: Final = attrgetter(*KnownFile._fields)
+_CONCLUSIONS: Final = attrgetter("content_type", "fingerprinted", "is_worker", "why")
 
 
 class Inventory(NamedTuple):
     """What is known of a build's files without reading them."""
 
-    files: Mapping[str, KnownFile | Asset]  # by request path
+    files: Mapping[str, Content | Asset]  # by request path
     vite: ViteFile | None = None
     about: Mapping[str, object] = {}  # what else the document says, which is kept when it is written anew
     given: int | None = None  # a time that a tool gave most files; None if they have times of their own
@@ -94,17 +78,20 @@ class Inventory(NamedTuple):
     is_binding: bool = False  # whether files that hold something else than the inventory says are left out
     rules: int = RULES  # by which the files were judged
 
-    def entries(self) -> Iterator[tuple[str, KnownFile]]:
+    def entries(self) -> Iterator[tuple[str, Content]]:
         """Yield each file's path and entry, also if a tool gave the file its time of modification."""
         for path, entry in self.files.items():
-            yield path, entry if isinstance(entry, KnownFile) else KnownFile(*_OF_ENTRY(entry))
+            if isinstance(entry, Asset):
+                yield path, Content(entry.size, entry.mtime_ns, entry.digest, None, *_CONCLUSIONS(entry))
+            else:
+                yield path, entry
 
     def digest(self, path: str) -> bytes | None:
         """Return the hash of what a file held, None if that is unknown."""
         entry = self.files.get(path)
         return None if entry is None else entry.digest
 
-    def known(self, path: str) -> KnownFile | Asset | None:
+    def known(self, path: str) -> Content | Asset | None:
         """Return what a file held, None if that is unknown or a tool gave the file its time of modification."""
         entry = self.files.get(path)
         return entry if isinstance(entry, Asset) or (entry is not None and self._is_own_time(entry.mtime_ns)) else None
@@ -230,7 +217,7 @@ def inventory_from(document: object) -> Inventory:
     )
 
 
-def _entry(value: object) -> KnownFile | None:
+def _entry(value: object) -> Content | None:
     if not isinstance(value, dict):
         return None
     size, mtime_ns = value.get("size"), value.get("mtime_ns")
@@ -241,14 +228,14 @@ def _entry(value: object) -> KnownFile | None:
     if type(size) is not int or type(mtime_ns) is not int or len(digest) != DIGEST_SIZE:
         return None
     kind, worker, why = value.get("type"), value.get("service_worker"), value.get("why")
-    return KnownFile(
+    return Content(
         size,
         mtime_ns,
         digest,
-        kind if isinstance(kind, str) else "",
-        value.get("fingerprinted") is True,
-        worker if isinstance(worker, bool) else None,
-        why if isinstance(why, str) else "",
+        content_type=kind if isinstance(kind, str) else "",
+        fingerprinted=value.get("fingerprinted") is True,
+        is_worker=worker if isinstance(worker, bool) else None,
+        why=why if isinstance(why, str) else "",
     )
 
 

@@ -12,7 +12,7 @@ from version_affinity.wire import wsgi_text
 from .asset import Asset, Representation
 from .ignore import Exclusions
 from .inference import BY_MANIFEST, CONFIGURED, EVIDENCE, Names, by_content, by_name
-from .inventory import RULES, Inventory, KnownFile
+from .inventory import RULES, Inventory
 from .manifests import find_vite_manifest, hashed_paths
 from .media import ENDINGS, GZIPPED, SUFFIXES, content_type, extension, is_html, uncompressed
 from .tree import File, Skipped, UnservableError, is_unchanged, read, unread, walk
@@ -131,7 +131,11 @@ class _Reading:
             return
         kind, document = self._kind(name)
         fingerprinted, why = (False, "") if document else self._judge(path, content, reasons)
-        is_worker = None if fingerprinted or not name.endswith(_SCRIPTS) else self._is_worker(file.file, content)
+        is_worker = content.is_worker
+        if fingerprinted or not name.endswith(_SCRIPTS):
+            is_worker = None
+        elif is_worker is None:
+            is_worker = handles_worker_events(_data(file.file, content))
         variants = self._variants(path, content, kind, siblings) if siblings else ()
         self._assets[path] = self._asset(file, content, kind, document, fingerprinted, is_worker, why, variants)
 
@@ -152,12 +156,8 @@ class _Reading:
         if said is not None:
             return bool(said), CONFIGURED
         why = reasons.get(path, "")
-        if (
-            not why
-            and isinstance(content, Asset | KnownFile)
-            # The same bytes under the same name. A copy of the build lacks a hidden manifest.
-            and (content.why in EVIDENCE or (content.why == BY_MANIFEST and self._same_vite))
-        ):
+        # The same bytes under the same name. A copy of the build lacks a hidden manifest.
+        if not why and (content.why in EVIDENCE or (content.why == BY_MANIFEST and self._same_vite)):
             why = content.why
         return why != "", why
 
@@ -205,12 +205,6 @@ class _Reading:
         if known is None or (isinstance(known, Asset) and known.file != file.file):
             return None
         return known if is_unchanged(file.file, known.size, known.mtime_ns) else None
-
-    def _is_worker(self, file: str, content: Described) -> bool:
-        """Return whether a script handles a service worker's events, by its bytes if that is not known."""
-        if isinstance(content, Asset | KnownFile) and content.is_worker is not None:
-            return content.is_worker
-        return handles_worker_events(_data(file, content))
 
     def _asset(
         self,

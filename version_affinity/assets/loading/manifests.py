@@ -20,7 +20,7 @@ from .fingerprint import is_date, is_hash_like
 from .tree import Skipped, UnservableError, read, stamp_of, unread
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
     from .tree import File
 
@@ -296,9 +296,19 @@ def hashed_paths(
 
     A manifest is not read if ``is_known``: an earlier load has read it as it is now.
     """
+    candidates = [
+        (parent, file.file)
+        for parent, files in directories
+        for file in files
+        if file.name.endswith(".json") and _NAME.match(file.name) and not is_known(file)
+    ]
+    for parent in ("/", "/assets/"):
+        with suppress(OSError):
+            names = os.listdir(root + parent)  # noqa: PTH208 - names are enough
+            candidates += [(parent, f"{root}{parent}{name}") for name in names if _HIDDEN.match(name)]
     paths: set[str] = set()
     hashed: set[str] = set()
-    for parent, file in _others(root, directories, is_known):
+    for parent, file in candidates:
         try:
             outputs = hashed_by(json.loads(read(file, _LIMIT).data or b""))
         except (UnservableError, OSError, ValueError, RecursionError):
@@ -307,21 +317,6 @@ def hashed_paths(
             paths = {file.path for _, files in directories for file in files}
         hashed.update(found for output in outputs if (found := _path_of(output, parent, paths)))
     return hashed
-
-
-def _others(
-    root: str, directories: Iterable[tuple[str, Iterable[File]]], is_known: Callable[[File], bool]
-) -> Iterator[tuple[str, str]]:
-    """Yield the directory and the absolute name of each file that may be a manifest of another tool than Vite."""
-    for parent, files in directories:
-        for file in files:
-            if file.name.endswith(".json") and _NAME.match(file.name) and not is_known(file):
-                yield parent, file.file
-    for parent in ("/", "/assets/"):
-        with suppress(OSError):
-            for name in os.listdir(root + parent):  # noqa: PTH208 - names are enough
-                if name[0] == "." and _HIDDEN.match(name):
-                    yield parent, f"{root}{parent}{name}"
 
 
 def _path_of(output: str, parent: str, paths: set[str]) -> str:

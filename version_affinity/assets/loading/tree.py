@@ -69,12 +69,16 @@ class File(NamedTuple):
 
 
 class Content(NamedTuple):
-    """What a file held when it was read; ``data`` is None for a file above the limit."""
+    """What a file held when it was read, now or by an earlier load, which also says what it concluded."""
 
     size: int
     mtime_ns: int
     digest: bytes
-    data: bytes | None
+    data: bytes | None = None  # None for a file above the limit and after an earlier load
+    content_type: str = ""
+    fingerprinted: bool = False
+    is_worker: bool | None = None
+    why: str = ""
 
 
 class UnservableError(Exception):
@@ -155,10 +159,9 @@ def _found(root: str, path: str, name: str, entry: os.DirEntry[str], exclusions:
     """
     is_directory = entry.is_dir(follow_symlinks=False) and not _is_junction(entry)
     is_file = not is_directory and entry.is_file(follow_symlinks=False)
-    control = exclusions.control(path) if path.rfind("/") == 0 else ""
     if exclusions.leaves_out(f"{path}/" if is_directory else path, name):
         return "", False
-    if control:
+    if control := exclusions.control(path):
         raise UnservableError(control)
     if name[0] == "." and path != "/.well-known" and not is_file:
         return "", False

@@ -109,10 +109,11 @@ def _why(file: dict[str, Any]) -> str:
 def _files(manifest: bytes) -> list[dict[str, Any]]:
     """Return the files of a version. A manifest of release 0.1 has no reasons: they are computed."""
     found = []
-    for path, (length, _, _, kind, fingerprinted, _, why) in parse_inventory(manifest).entries():
-        text = why or ((reason(path) or "recorded at upload") if fingerprinted else why_not(path))
-        file = {"path": plain_text(path), "size": length, "type": kind, "fingerprinted": fingerprinted, "why": text}
-        found.append(file)
+    for path, entry in parse_inventory(manifest).entries():
+        is_hashed = entry.fingerprinted
+        text = entry.why or ((reason(path) or "recorded at upload") if is_hashed else why_not(path))
+        file = {"path": plain_text(path), "size": entry.size, "type": entry.content_type}
+        found.append({**file, "fingerprinted": is_hashed, "why": text})
     return found
 
 

@@ -15,16 +15,10 @@ from datetime import timedelta
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from version_affinity.assets.loading.inventory import (
-    Inventory,
-    InventoryError,
-    KnownFile,
-    inventory_lines,
-    parse_inventory,
-)
+from version_affinity.assets.loading.inventory import Inventory, InventoryError, inventory_lines, parse_inventory
 from version_affinity.assets.loading.loader import Loader
 from version_affinity.assets.loading.media import ENDINGS
-from version_affinity.assets.loading.tree import DIGEST_SIZE, OPEN_FLAGS, Skipped, UnservableError, read
+from version_affinity.assets.loading.tree import DIGEST_SIZE, OPEN_FLAGS, Content, Skipped, UnservableError, read
 from version_affinity.errors import ConfigurationError
 from version_affinity.releases.times import NEVER, format_time, parse_time, utc_now
 from version_affinity.wire import file_name
@@ -216,8 +210,8 @@ def _find_shared(releases: ReleasesDirectory, wanted: Collection[tuple[int, byte
         except (OSError, InventoryError):
             continue  # it has just been removed, or was logged already
         build = str(releases.build_path(version))
-        for path, (size, _, digest, *_) in inventory.entries():
-            key = size, digest
+        for path, entry in inventory.entries():
+            key = entry.size, entry.digest
             if key in wanted and key not in found and ".." not in path.split("/"):
                 found[key] = build + file_name(path)
     return found
@@ -274,7 +268,7 @@ def _load(
     for file in files:
         if file.is_served:
             status = os.stat(f"{root}{os.sep}{file.name}")  # noqa: PTH116 - pathlib takes twice the time
-            known[file.path] = KnownFile(status.st_size, status.st_mtime_ns, digests[file.path])
+            known[file.path] = Content(status.st_size, status.st_mtime_ns, digests[file.path])
     loader = Loader(root)
     loaded = loader.load(Inventory(known, rules=0))  # the names are not judged yet
     for path, entry in known.items():
