@@ -76,26 +76,10 @@ At: TypeAlias = "Asset | Leading | Found | None"
 
 
 class Build:
-    """One build. Immutable, except for ``prepared``.
+    """One build. Immutable, except for ``prepared``: by path, the prepared answers with fingerprinted files.
 
-    Args:
-        index: Its files.
-        html_handling: The paths at which HTML files are shown.
-        not_found_handling: What answers where the build has no file.
-        allow_all_origins: Whether pages of other origins may use its fingerprinted files.
-        reported: Reports that were logged before, for an earlier state of the directory.
-
-    Raises:
-        ConfigurationError: A single-page application has no /index.html.
-
-    Attributes:
-        kept: The headers of each fingerprinted file besides the file's own.
-        routes: Request path to a file or a redirect.
-        direct: The part of ``routes`` for which there is no rule: ``find`` returns these for any request.
-        document: The page that a single-page application shows at every path; None in other modes.
-        protection: The paths that ``Basic-Auth`` protects and that are answered with 404; None without any.
-        prepared: Path to the prepared answers with a fingerprinted file, once it was requested.
-        reports: Warnings that were logged: files that are not served, and lines of rule files that are not used.
+    ``reported`` are warnings that were logged before, for an earlier state of the directory; ``reports`` are all of
+    this state. ``ConfigurationError``: a single-page application has no /index.html.
     """
 
     def __init__(
@@ -115,6 +99,7 @@ class Build:
             withheld.update(routes(index.assets, html_handling))
             index = index.without(protection.files(index.assets))
         self.index: Final = index
+        # Of each fingerprinted file, besides the file's own headers.
         self.kept: Final[tuple[HeaderField, ...]] = (
             (IMMUTABLE, ALLOW_ALL_ORIGINS) if allow_all_origins else (IMMUTABLE,)
         )
@@ -135,7 +120,7 @@ class Build:
         header_rules = parse_headers(headers_text)
         self.redirects: Final[RedirectRules | None] = redirects or None
         self.header_rules: Final[HeaderRules | None] = header_rules or None
-        # A fingerprinted file is served regardless of the rules: no page may miss it.
+        # The routes that no rule changes. A fingerprinted file is served regardless of rules: no page may miss it.
         self.direct: Final = (
             {
                 path: answer
@@ -201,7 +186,9 @@ class Build:
             return ruled
         if isinstance(ruled, Rewritten):
             shown = self._rewritten(ruled.path, environ)
-            if not _is_page(shown) or (wants_document(path, environ, has_app=False) and not looks_like_asset(path)):
+            # HTML is not shown in place of a file that a page loads.
+            shows_html = isinstance(shown, Redirect) or (isinstance(shown, Found) and shown.what == DOCUMENT)
+            if not shows_html or (wants_document(path, environ, has_app=False) and not looks_like_asset(path)):
                 return shown
         return self.routes.get(path)
 
@@ -223,7 +210,8 @@ class Build:
         if self.redirects is None:
             return None
         host, query = environ.get("HTTP_HOST", ""), environ.get("QUERY_STRING", "")
-        return self.redirects.match(path, query, host=host, mount=_mount(environ, path))
+        mount = (environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")).removesuffix(path)
+        return self.redirects.match(path, query, host=host, mount=mount)
 
     def _rewritten(self, path: str, environ: WSGIEnvironment) -> Asset | Leading | Found:
         """Return what answers at the path that a rule rewrites a request to: always something of the build."""
@@ -238,8 +226,7 @@ class Build:
         """Return what answers a GET or HEAD where ``find`` returns None.
 
         A path with empty segments ("//about") redirects to the path without them, if the build has something there.
-        By the directories of all builds, ``looks_like_asset`` distinguishes a missing asset from a path of the wrapped
-        application; None without an application.
+        ``directories`` are those of all builds, for ``looks_like_asset``; None without a wrapped application.
         """
         if "//" in path and (merged := _merged(path)) != path:
             at = self.find(merged, environ) or self.stand_in(merged, environ, directories)
@@ -250,9 +237,9 @@ class Build:
         has_app = directories is not None
         if document is None or not wants_document(path, environ, has_app=has_app):
             if "." in path and looks_like_asset(path, directories):
-                return _MISSING
+                return Found(MISSING)
             if has_app:
-                return _APP
+                return Found(APP)
             document = None
         page = self._not_found_page(path) if document is None else document
         if page is None:
@@ -315,8 +302,6 @@ class Build:
             self.prepared[path] = Prepared(asset, self.kept, self._changes.get(path))
 
 
-_MISSING: Final = Found(MISSING)
-_APP: Final = Found(APP)
 _NO_FILE: Final = Found(NO_FILE)
 
 
@@ -341,14 +326,3 @@ def wants_document(path: str, environ: WSGIEnvironment, *, has_app: bool) -> boo
 def _merged(path: str) -> str:
     """Return a path without empty segments; a very long one, and one without a leading slash, as it is."""
     return merge_slashes(path) if path[:1] == "/" and len(path) <= _LONGEST else path
-
-
-def _is_page(shown: Asset | Leading | Found) -> bool:
-    """Return whether a rule shows HTML, or redirects to HTML: only HTML files are shown at other paths."""
-    return isinstance(shown, Redirect) or (isinstance(shown, Found) and shown.what == DOCUMENT)
-
-
-def _mount(environ: WSGIEnvironment, path: str) -> str:
-    """Return the part of the URL's path before a path of the build."""
-    whole: str = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
-    return whole.removesuffix(path)

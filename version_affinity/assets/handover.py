@@ -13,9 +13,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, TypeAlias
 from urllib.parse import quote
 
 from version_affinity.errors import ConfigurationError
@@ -25,6 +25,11 @@ from .rules.changes import without
 
 if TYPE_CHECKING:
     from .loading.asset import HeaderField, Representation
+
+    #: Returns the headers of the response that hands a file over: a 200 with an empty body. None if this response must
+    #: be sent from here: the file is not the one that was indexed, or lies elsewhere, or would not arrive with these
+    #: headers.
+    HandOver: TypeAlias = "Callable[[Representation, Iterable[HeaderField]], list[HeaderField] | None]"
 
 # The length of our body: the front server adds that of the file.
 _EMPTY: Final = ("Content-Length", "0")
@@ -43,6 +48,21 @@ _NGINX_ADDS: Final = (
     "Server-Timing",
 )
 
+_CONFIGURATION: Final = """\
+location {location} {{
+    internal;
+    alias "{root}";
+    etag off;  # the ETag is ours
+    if_modified_since off;  # conditions were looked at already
+    gzip off;  # so was the encoding
+{added}
+    error_page 403 404 = @not_handed_over;
+}}
+location @not_handed_over {{
+    add_header Cache-Control no-store always;  # no cache keeps what was to be kept for a year
+    return 404;
+}}"""
+
 _LOCATION = re.compile(r"/(?:[A-Za-z0-9._~-]+/)+\Z")
 _TOKEN = re.compile(r"[A-Za-z0-9_-]+\Z")
 # Names that both servers read alike: lighttpd decodes percent signs, Apache does not, and neither takes every byte.
@@ -51,19 +71,8 @@ _LITERAL = re.compile(r"[A-Za-z0-9/._~+@,=:;!&'()\[\]-]+\Z")
 _QUOTABLE = re.compile(r"""[^"\\$\x00-\x1f\x7f]+\Z""")
 
 
-class HandOver(Protocol):
-    """Hands a file over to the server in front."""
-
-    def __call__(self, file: Representation, headers: Iterable[HeaderField]) -> list[HeaderField] | None:
-        """Return the headers of the response that hands a file over: a 200 with an empty body.
-
-        None if this response must be sent from here: the file is not the one that was indexed, or lies elsewhere, or
-        would not arrive with these headers.
-        """
-
-
 class XAccelRedirect:
-    r"""Hands files over to nginx.
+    """Hands files over to nginx.
 
     nginx needs an internal location for the files, which ``configuration`` prints. Without it, nginx would send an ETag
     of its own and neither Vary nor ``nosniff``, and caches could keep its 404 for a file that it cannot read for a
@@ -80,28 +89,15 @@ class XAccelRedirect:
     Raises:
         ConfigurationError: The root is not a directory, or the location or a name cannot be used.
 
-    >>> print(XAccelRedirect("/", headers=["Referrer-Policy"]).configuration())
+    >>> print(XAccelRedirect("/", headers=["Referrer-Policy"]).configuration())  # doctest: +ELLIPSIS
     location /protected/ {
         internal;
         alias "/";
-        etag off;  # the ETag is ours
-        if_modified_since off;  # conditions were looked at already
-        gzip off;  # so was the encoding
-        add_header ETag $upstream_http_etag;
-        add_header Last-Modified $upstream_http_last_modified;
-        add_header Vary $upstream_http_vary;
-        add_header Content-Encoding $upstream_http_content_encoding;
-        add_header X-Content-Type-Options $upstream_http_x_content_type_options;
-        add_header Access-Control-Allow-Origin $upstream_http_access_control_allow_origin;
-        add_header Version-Affinity $upstream_http_version_affinity;
-        add_header Server-Timing $upstream_http_server_timing;
+        ...
         add_header Referrer-Policy $upstream_http_referrer_policy;
         error_page 403 404 = @not_handed_over;
     }
-    location @not_handed_over {
-        add_header Cache-Control no-store always;  # no cache keeps what was to be kept for a year
-        return 404;
-    }
+    ...
     """
 
     __slots__ = ("_adds", "_kept", "_root", "location")
@@ -123,7 +119,7 @@ class XAccelRedirect:
         self._kept: Final = frozenset(added) | _NGINX_KEEPS
 
     def __call__(self, file: Representation, headers: Iterable[HeaderField]) -> list[HeaderField] | None:
-        """Return the headers of the response that hands a file over, or None; see ``HandOver``."""
+        """Return the headers of a response that hands a file over, as ``HandOver``."""
         if not file.file.startswith(self._root) or not is_same(file):
             return None
         left = without(headers, ("content-length", "accept-ranges"))  # nginx adds an Accept-Ranges of its own
@@ -138,23 +134,7 @@ class XAccelRedirect:
     def configuration(self) -> str:
         """Return the locations for nginx's ``server`` block, beside ``proxy_pass``."""
         added = (f"    add_header {name} $upstream_http_{low.replace('-', '_')};" for low, name in self._adds.items())
-        return "\n".join(
-            (
-                f"location {self.location} {{",
-                "    internal;",
-                f'    alias "{self._root}";',
-                "    etag off;  # the ETag is ours",
-                "    if_modified_since off;  # conditions were looked at already",
-                "    gzip off;  # so was the encoding",
-                *added,
-                "    error_page 403 404 = @not_handed_over;",
-                "}",
-                "location @not_handed_over {",
-                "    add_header Cache-Control no-store always;  # no cache keeps what was to be kept for a year",
-                "    return 404;",
-                "}",
-            )
-        )
+        return _CONFIGURATION.format(location=self.location, root=self._root, added="\n".join(added))
 
 
 class XSendfile:
@@ -185,7 +165,7 @@ class XSendfile:
         self._root: Final = _directory(root)
 
     def __call__(self, file: Representation, headers: Iterable[HeaderField]) -> list[HeaderField] | None:
-        """Return the headers of the response that hands a file over, or None; see ``HandOver``."""
+        """Return the headers of a response that hands a file over, as ``HandOver``."""
         if file.encoding or not file.file.startswith(self._root) or not _LITERAL.match(file.file):
             return None
         left = without(headers, ("content-length",))

@@ -247,11 +247,7 @@ class Prepared:
 
 
 class SizedFile(FileIO):
-    """A file that ends where it ended when it was indexed, even if it has grown since.
-
-    By PEP 3333, servers stop at Content-Length. Servers that use ``fileno()`` do so (gunicorn, mod_wsgi); wsgiref reads
-    to the end of the file.
-    """
+    """A file that ends where it was indexed to end: wsgiref reads to the end, not to Content-Length (PEP 3333)."""
 
     def __init__(self, descriptor: int, size: int) -> None:
         super().__init__(descriptor)
@@ -267,11 +263,8 @@ def blocks(file: FileIO, pieces: Iterable[bytes | Span], name: str) -> Iterator[
     """Yield b"", then spans of a file (none of them empty) and literal bytes in blocks; close the file.
 
     The first block is read before b"" is yielded, while another answer is still possible. A generator has no
-    ``fileno()``, from which a server would send the whole file.
-
-    Raises:
-        OSError: The file has become shorter, or cannot be read any more. Only an error makes the server close the
-            connection. After a body that ends early, gunicorn keeps it open, and the client waits.
+    ``fileno()``, from which a server would send the whole file. If the file has become shorter, only an error makes
+    the server close the connection: after a body that ends early, gunicorn keeps it open, and the client waits.
     """
     with file:
         read = (block for piece in pieces for block in _blocks_of(file, piece, name))

@@ -99,11 +99,6 @@ class StaticAssets:
     Raises:
         ConfigurationError: An option cannot be used.
 
-    Attributes:
-        build: The files, the paths that lead to them, and the rules.
-        memory: Holds the content.
-        prefix: As in ``PATH_INFO``, with "/" at both ends.
-
     .. versionadded:: 0.2.0
        ``allow_source``; and ``.assetsignore`` in the directory lists files that are not served.
 

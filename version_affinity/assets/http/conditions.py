@@ -44,29 +44,30 @@ def evaluate(method: str, field: Callable[[str], str | None], etag: str, modifie
     if wanted is not None:
         if not if_match(wanted, etag):
             return FAILED
-    elif modified is not None and (since := field("HTTP_IF_UNMODIFIED_SINCE")) and _changed_since(since, modified):
-        return FAILED
+    elif modified is not None and (date := field("HTTP_IF_UNMODIFIED_SINCE")):
+        since = _seconds(date)
+        if since is not None and modified > since:
+            return FAILED
     known = field("HTTP_IF_NONE_MATCH")
     if known is not None:
         if if_none_match(known, etag):
             return NOT_MODIFIED if method in READING else FAILED
-    elif modified is not None and method in READING and (since := field("HTTP_IF_MODIFIED_SINCE")):
-        return NOT_MODIFIED if _changed_since(since, modified) is False else None
+    elif modified is not None and method in READING and (date := field("HTTP_IF_MODIFIED_SINCE")):
+        since = _seconds(date)
+        if since is not None and modified <= since:
+            return NOT_MODIFIED
     return None
 
 
 def if_match(field: str, etag: str) -> bool:
-    """Return whether an If-Match field names an entity tag; if not, the answer is 412.
-
-    The comparison is strong (RFC 9110 section 13.1.1): weak tags never match.
-    """
+    """Return whether an If-Match field names an entity tag; weak tags never match (RFC 9110 section 13.1.1)."""
     if etag not in field:
         return field.strip(" \t") == "*"
     return etag[0] == '"' and _tags(field).is_strong(etag[1:-1])
 
 
 def if_none_match(field: str, etag: str) -> bool:
-    """Return whether an If-None-Match field names an entity tag; then the answer to GET and HEAD is 304.
+    """Return whether an If-None-Match field names an entity tag.
 
     The comparison is weak (RFC 9110 section 13.1.2). A server in front that compresses may have changed the tag:
     Apache's mod_deflate turns ``"tag"`` into ``"tag-gzip"``. The tag is a hash of the content: both mean the same.
@@ -90,12 +91,6 @@ def if_range(field: str, etag: str, modified: int | None = None) -> bool:
     if field.strip(" \t") == etag:
         return etag[0] == '"'
     return modified is not None and _seconds(field) == modified
-
-
-def _changed_since(field: str, modified: int) -> bool | None:
-    """Return whether the file was modified after a field's date; None if the field has no date."""
-    since = _seconds(field)
-    return None if since is None else modified > since
 
 
 def _tags(field: str) -> ETags:

@@ -1,7 +1,7 @@
 """The HTTP rules of answering with a file, free of WSGI: a file and the request's fields in, a response out.
 
 The order is that of RFC 9110: the form of the file (section 12.5.3), the preconditions of that form (13.2.2), the range
-(14.2). Nothing here opens a file: the body of a response says which bytes of which file it has (``files.py``).
+(14.2). Nothing here opens a file.
 """
 
 from __future__ import annotations
@@ -19,8 +19,7 @@ if TYPE_CHECKING:
 
     from version_affinity.assets.loading.asset import Asset
 
-#: For a file whose name carries its content's hash. A year is what every cache understands as "forever" (RFC 9111 gives
-#: no upper bound).
+#: For a file whose name carries its content's hash. Every cache takes a year for "forever".
 IMMUTABLE: Final = ("Cache-Control", "public, max-age=31536000, immutable")
 #: For any other file: caches keep it and ask again on each use.
 REVALIDATE: Final = ("Cache-Control", "public, max-age=0, must-revalidate")

@@ -81,12 +81,7 @@ class HeaderRule(NamedTuple):
 
 
 class HeaderRules:
-    """The rules of a ``_headers`` file. Immutable.
-
-    Attributes:
-        idle: The lines of rules that never match, because a placeholder stands twice in them.
-        host_bound: Whether a rule names hosts. If none does, a path's changes are the same on each request.
-    """
+    """The rules of a ``_headers`` file. ``idle`` are those that never match: a placeholder stands twice in them."""
 
     __slots__ = ("_compiled", "_made", "host_bound", "idle", "invalid", "rules")
 
@@ -98,6 +93,7 @@ class HeaderRules:
             InvalidLine(made.line, "never_matches", made.source.fault) for made in compiled if made.source.fault
         )
         self._compiled: Final = tuple(made for made in compiled if not made.source.fault)
+        # If no rule names hosts, a path's changes are the same on each request.
         self.host_bound: Final = any(made.source.host_bound for made in self._compiled)
         self._made: Final[dict[tuple[_Compiled, ...], HeaderChanges]] = {}
 
@@ -121,11 +117,9 @@ class HeaderRules:
         if not all(rule.is_constant for rule in matches):
             return _combined(matches)
         key = tuple(matches)
-        made = self._made.get(key)
-        if made is None:
-            made = _combined(matches)
-            if len(self._made) < _COMBINATIONS:
-                self._made[key] = made
+        made = self._made.get(key) or _combined(matches)
+        if len(self._made) < _COMBINATIONS:
+            self._made[key] = made
         return made
 
 

@@ -53,10 +53,10 @@ _AUTHORITY: Final = re.compile(r"(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})
 
 
 class Redirected(NamedTuple):
-    """The request is redirected to a percent-encoded URL or path."""
+    """The request is redirected."""
 
     status: int
-    location: str
+    location: str  # percent-encoded
 
 
 class Rewritten(NamedTuple):
@@ -75,12 +75,7 @@ class RedirectRule(NamedTuple):
 
 
 class RedirectRules:
-    """The rules of a ``_redirects`` file. Immutable.
-
-    Attributes:
-        idle: The lines of rules that never match, because a placeholder stands twice in them.
-        rewrites: Whether a rule shows one path's answer at another path.
-    """
+    """The rules of a ``_redirects`` file. ``idle`` are those that never match: a placeholder stands twice in them."""
 
     __slots__ = ("_compiled", "_dynamic", "_static", "idle", "invalid", "rewrites", "rules")
 
@@ -174,25 +169,23 @@ def parse_redirects(text: str, *, html_handling: str = "auto-trailing-slash") ->
     """
     rules: dict[str, RedirectRule] = {}
     invalid: list[InvalidLine] = []
-    static = dynamic = 0
+    dynamic = 0
     for line, rule_text in rule_lines(text, invalid):
         try:
             rule = _read(line, rule_text, html_handling, rules)
         except UnusableError as error:
             invalid.append(InvalidLine(line, *error.args))
             continue
-        if RuleSource(rule.source).names:
-            dynamic += 1
-            if dynamic > MAX_DYNAMIC:
-                message = f"the lines from here on are not read: {MAX_DYNAMIC} rules with * or :name precede them"
-                invalid.append(InvalidLine(line, "too_many_dynamic", message))
-                break
-        else:
-            static += 1
-            if static > MAX_STATIC:
-                message = f"the rule is not used: {MAX_STATIC} rules without * and :name precede it; join some with *"
-                invalid.append(InvalidLine(line, "too_many_static", message))
-                continue
+        is_dynamic = bool(RuleSource(rule.source).names)
+        if is_dynamic and dynamic == MAX_DYNAMIC:
+            message = f"the lines from here on are not read: {MAX_DYNAMIC} rules with * or :name precede them"
+            invalid.append(InvalidLine(line, "too_many_dynamic", message))
+            break
+        if not is_dynamic and len(rules) - dynamic == MAX_STATIC:
+            message = f"the rule is not used: {MAX_STATIC} rules without * and :name precede it; join some with *"
+            invalid.append(InvalidLine(line, "too_many_static", message))
+            continue
+        dynamic += is_dynamic
         rules[rule.source] = rule
     return RedirectRules(rules.values(), invalid)
 
