@@ -41,10 +41,8 @@ def load_affinity(target: str) -> VersionAffinity:
         found = _evaluate(module, expression, target) if expression else _default(module, target)
     affinity = find_affinity(found)
     if affinity is None:
-        raise RefusedError(
-            f"--app {target}: {type(found).__name__} has no VersionAffinity. Name the attribute that has one, such as "
-            f"{name}:app"
-        )
+        lacking = f"--app {target}: {type(found).__name__} has no VersionAffinity"
+        raise RefusedError(f"{lacking}. Name the attribute that has one, such as {name}:app")
     return affinity
 
 
@@ -62,11 +60,9 @@ def find_affinity(app: object) -> VersionAffinity | None:
 def _import(name: str, target: str) -> ModuleType:
     """Import a module, also from the working directory."""
     path = Path(name)
-    if path.suffix == ".py":
-        sys.path.insert(0, str(path.resolve().parent))
-        name = path.stem
-    else:
-        sys.path.insert(0, str(Path.cwd()))
+    is_file = path.suffix == ".py"
+    sys.path.insert(0, str(path.resolve().parent if is_file else Path.cwd()))
+    name = path.stem if is_file else name
     try:
         return import_module(name)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - the module is the user's
@@ -85,9 +81,8 @@ def _evaluate(module: ModuleType, expression: str, target: str) -> object:
         arguments = [ast.literal_eval(argument) for argument in node.args]
         options = {option.arg: ast.literal_eval(option.value) for option in node.keywords if option.arg}
     except (SyntaxError, ValueError):
-        raise click.UsageError(
-            f"--app {target}: {expression!r} is neither a name nor a call: write app, or create_app('test')"
-        ) from None
+        remedy = "write app, or create_app('test')"
+        raise click.UsageError(f"--app {target}: {expression!r} is neither a name nor a call: {remedy}") from None
     except AttributeError:
         raise click.UsageError(f"--app {target}: {module.__name__} has no {expression.partition('(')[0]!r}") from None
     try:
@@ -106,12 +101,10 @@ def _attribute(module: ModuleType, node: ast.expr) -> Any:
 
 def _default(module: ModuleType, target: str) -> object:
     """Return the application of a module for which no attribute is named."""
-    for name in _NAMES:
-        if hasattr(module, name):
-            return getattr(module, name)
-    for found in vars(module).values():
-        if isinstance(found, VersionAffinity):
-            return found
+    named = [getattr(module, name) for name in _NAMES if hasattr(module, name)]
+    found = named or [value for value in vars(module).values() if isinstance(value, VersionAffinity)]
+    if found:
+        return found[0]
     for name in _FACTORIES:
         if callable(getattr(module, name, None)):
             return _evaluate(module, f"{name}()", target)

@@ -102,10 +102,7 @@ class Target:
         return log
 
     def last_known_entries(self) -> list[Entry] | None:
-        """Return the deployments, for a command that only shows the states of versions.
-
-        If the log is unreachable, print a warning and return those of this host's copy; None without a copy.
-        """
+        """Return the deployments. If the log is unreachable, warn and return those of this host's copy, or None."""
         try:
             return self.open_log().read()
         except LogUnavailableError as error:
@@ -134,12 +131,10 @@ class Target:
         return LocalCopy(self.directory.path / COPY)
 
     def other_log(self, log: DeploymentLog, entries: Sequence[Entry]) -> str:
-        """Return an error message if the application on this host follows another log; "" if it does not.
-
-        ``entries`` may have been read some time ago: the log is read again before it is called another one.
-        """
+        """Return an error message if the application on this host follows another log; "" if it does not."""
         followed = self.copy().load()
-        if is_continued(followed, entries) or is_continued(followed, log.read()):  # it may be longer by now
+        # The log may be longer by now than these entries of it.
+        if is_continued(followed, entries) or is_continued(followed, log.read()):
             return ""
         return (
             f"the application on this host follows another log than {log.description}, or this log has lost "
@@ -225,26 +220,16 @@ def command_line(command: str) -> str:
 
 def author() -> str:
     """Return the user, for the log and the manifests: from the environment, else Git, else the system, else ""."""
-    named = os.environ.get(AUTHOR, "").strip() or _git_user()
-    if named:
-        return named
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError, ImportError):  # a user without a name, as in a container
-        return ""
-
-
-def _git_user() -> str:
-    try:
-        found = subprocess.run(
-            ["git", "config", "--get", "user.name"],  # noqa: S607 - the user's own Git
-            capture_output=True,
-            check=False,
-            timeout=5,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return ""
-    return found.stdout.decode("utf-8", "replace").strip() if found.returncode == 0 else ""
+    name = os.environ.get(AUTHOR, "").strip()
+    if not name:
+        with suppress(OSError, subprocess.SubprocessError):
+            git = ["git", "config", "--get", "user.name"]
+            found = subprocess.run(git, capture_output=True, check=True, timeout=5)  # noqa: S603 - the user's own Git
+            name = found.stdout.decode("utf-8", "replace")
+    if not name.strip():
+        with suppress(OSError, KeyError, ImportError):  # a user without a name, as in a container
+            name = getpass.getuser()
+    return name.strip()
 
 
 def _check_origins(origins: Sequence[str]) -> None:

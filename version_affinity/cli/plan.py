@@ -125,7 +125,7 @@ def make_plan(
     moves = movement(entries[-1].percentages, percentages) if entries else None
     build = target.build_options(options.prefix, options.app_first, options.origins)
     wait = 0 if options.force else options.wait
-    refusals, warnings = objections(target, log, entries, percentages, build, wait)
+    refusals, warnings = objections(log, entries, percentages, build, wait)
     return Plan(target.directory, entries, percentages, moves, refusals, warnings)
 
 
@@ -166,15 +166,6 @@ def carry_out(planned: Plan, log: DeploymentLog, options: DeployOptions, questio
         say(f"{styled('Deployed', 'good')} revision {entry.revision}: all workers follow within a second or two.")
         if rollback_target([*planned.entries, entry]) is not None:
             say(f"To undo this: {command_line('rollback')}")
-
-
-def say_unchanged(planned: Plan, version: str, options: DeployOptions) -> None:
-    """Report that all users have a version already."""
-    if options.as_json:
-        planned.emit(options)
-    else:
-        assert planned.before is not None  # noqa: S101 - it gives the version to all users
-        say(f"Nothing is deployed: {version} has 100 % already, since revision {planned.before.revision}.")
 
 
 def _refuse(planned: Plan, options: DeployOptions) -> None:
@@ -224,8 +215,7 @@ def show_plan(planned: Plan, write: Callable[[str], None]) -> None:
     """Print the changes of a plan, and how many users move."""
     before = planned.before
     follows = f", revision {before.revision} -> {planned.revision}" if before is not None else ", the first deployment"
-    write(f"{styled(planned.directory.name, 'strong')}{follows}")
-    write("")
+    write(f"{styled(planned.directory.name, 'strong')}{follows}\n")
     say_rows(_changes(planned), right=(1, 3), write=write)
     write("")
     if planned.moves is not None:

@@ -13,7 +13,7 @@ from version_affinity.errors import install
 from version_affinity.releases.log.presence import Presence
 from version_affinity.wire import plain_text, printable
 
-from .context import BuildOptions, command_line, known_versions
+from .context import BuildOptions, command_line, current_target, known_versions
 from .interaction import progress, started, waiting
 from .output import counted, listed
 
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from version_affinity.releases.log.entries import DeploymentLog, Entry
     from version_affinity.releases.log.presence import HostReport
     from version_affinity.releases.store.directory import ReleasesDirectory
-
-    from .context import Target
 
 #: The kind of objection that ``--force`` does not overrule.
 LOG_LOST: Final = "log-lost"
@@ -47,17 +45,10 @@ class Objection(NamedTuple):
 
 
 def objections(
-    target: Target,
-    log: DeploymentLog,
-    entries: Sequence[Entry],
-    percentages: Mapping[str, float],
-    build: BuildOptions,
-    wait: float,
+    log: DeploymentLog, entries: Sequence[Entry], percentages: Mapping[str, float], build: BuildOptions, wait: float
 ) -> tuple[list[Objection], list[str]]:
-    """Return the reasons not to deploy, and warnings.
-
-    If there is no other reason, wait some seconds for hosts that do not have a version yet.
-    """
+    """Return the reasons not to deploy, and warnings. Without another reason, wait some seconds for lagging hosts."""
+    target = current_target()
     directory = target.directory
     uploaded = directory.versions()
     other_log = target.other_log(log, entries)
@@ -123,10 +114,7 @@ def uploaded_build(directory: ReleasesDirectory, version: str) -> StaticAssets:
 def name_collisions(
     directory: ReleasesDirectory, version: str, others: Iterable[str]
 ) -> list[tuple[str, Sequence[str]]]:
-    """Return the fingerprinted names of an uploaded version, sorted, that stand for other bytes in others, and which.
-
-    Only the manifests are read.
-    """
+    """Return the fingerprinted names of an uploaded version that have other bytes in others, and in which of them."""
     own = _digests(directory, version)
     found: dict[str, list[str]] = {}
     for other in others:

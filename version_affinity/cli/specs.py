@@ -59,9 +59,8 @@ def parse_percentage(share: str, text: str) -> float:
     """Return a percentage from 0 to 100, rounded to three decimals; ``text`` is the whole argument, for the error."""
     match = _NUMBER.match(share)
     if match is None:
-        raise SpecError(
-            f"{text!r}: {share!r} is not a percentage. Write v2@10% or v2@10, or v2 alone for the remainder"
-        )
+        example = "Write v2@10% or v2@10, or v2 alone for the remainder"
+        raise SpecError(f"{text!r}: {share!r} is not a percentage. {example}")
     value = float(match[1])
     if not 0 <= value <= _WHOLE:
         raise SpecError(f"{text!r}: the percentage {match[1]} is not between 0 and 100")
@@ -99,8 +98,6 @@ def deployment_of(specs: Iterable[Spec]) -> dict[str, float]:
     total = math.fsum(percentages.values())
     if not is_whole(total):
         listed = " + ".join(f"{version} {number(share)}" for version, share in given.items() if share is not None)
-        raise SpecError(
-            f"the percentages sum to {percent(total)}, not 100 % ({listed}). Correct them, or leave one out: that "
-            "version then gets the remainder"
-        )
+        summed = f"the percentages sum to {percent(total)}, not 100 % ({listed})"
+        raise SpecError(f"{summed}. Correct them, or leave one out: that version then gets the remainder")
     return percentages

@@ -72,24 +72,17 @@ def _ask_shares(directory: ReleasesDirectory, entries: Sequence[Entry]) -> dict[
     # The deployed versions may be older than the newest ten.
     shown = [version for rank, version in enumerate(newest) if rank < _SHOWN or states[version].percentage is not None]
     note(styled("Which versions?", "strong"))
-    rows = [_row(place, states[version]) for place, version in enumerate(shown, 1)]
+    rows = []
+    for place, version in enumerate(shown, 1):
+        release, share = states[version].release, states[version].percentage
+        words = "" if share is None else states[version].in_words()
+        texts = [ago(release.created), printable(release.tag), printable(release.message)]
+        rows.append([str(place), styled(version, "version"), words, *texts])
     say_rows(rows, right=(0,), flexible=(4,), write=note)
     current = [version for version in shown if states[version].percentage]
     proposed = dict.fromkeys((newest[0], *current))
     default = " ".join(str(shown.index(version) + 1) for version in proposed)
     return _ask_percentages(ask("Numbers or ids", default, lambda answer: _chosen(answer, shown, states)))
-
-
-def _row(place: int, state: VersionState) -> list[str]:
-    release = state.release
-    return [
-        str(place),
-        styled(release.id, "version"),
-        state.in_words() if state.percentage is not None else "",
-        ago(release.created),
-        printable(release.tag),
-        printable(release.message),
-    ]
 
 
 def _chosen(answer: str, shown: Sequence[str], states: dict[str, VersionState]) -> list[str]:

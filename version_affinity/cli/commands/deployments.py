@@ -56,19 +56,14 @@ def list_deployments(limit: int, as_json: bool) -> None:
             say(f"Nothing is deployed yet: {command_line('versions deploy v1@100%')}")
         return
     header = ["REVISION", "WHEN", "BY", "DEPLOYED", "MESSAGE"]
-    say_table(header, [_row(entry) for entry in found], right=(0,), flexible=(2,))
+    rows = []
+    for entry in found:
+        created = ago(entry.created) if is_terminal() else printable(entry.created)
+        author, message = printable(entry.author), printable(entry.message)
+        rows.append([str(entry.revision), created, author, shares(entry.percentages), message])
+    say_table(header, rows, right=(0,), flexible=(2,))
     if is_terminal() and len(entries) > limit:
         say(styled(f"{counted(len(entries) - limit, 'earlier deployment')}: --limit {len(entries)} lists all", "faint"))
-
-
-def _row(entry: Entry) -> list[str]:
-    return [
-        str(entry.revision),
-        ago(entry.created) if is_terminal() else printable(entry.created),
-        printable(entry.author),
-        shares(entry.percentages),
-        printable(entry.message),
-    ]
 
 
 @command()
@@ -105,14 +100,9 @@ def restore(replace: bool, yes: bool, as_json: bool) -> None:
     confirm(f"Write the deployments of the copy to {log.description}{instead}?", "nothing is written", yes=yes)
     cast("RedisLog", log).restore(entries, replace=replace)
     if as_json:
-        emit(
-            {
-                "log": log.description,
-                "restored": len(entries),
-                "revision": entries[-1].revision,
-                "replaced": [entry.as_document() for entry in current],
-            }
-        )
+        replaced = [entry.as_document() for entry in current]
+        revision = entries[-1].revision
+        emit({"log": log.description, "restored": len(entries), "revision": revision, "replaced": replaced})
     else:
         say(f"{styled('Restored', 'good')} {counted(len(entries), 'deployment')}.")
 

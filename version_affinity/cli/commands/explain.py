@@ -190,12 +190,11 @@ def _show(affinity: VersionAffinity, explanation: Explanation, environ: WSGIEnvi
     say(f"\nDecision  {styled(decision.version, 'version')} by {decision.reason}{source}")
     if decision.refused:
         say(f"Refused   {styled(decision.refused, 'warning')}")
+    reason = "no version has this path"
     if compile_patterns(affinity.app_first)(path_of(environ)):
         reason = "the path matches app_first"
     elif environ["REQUEST_METHOD"] not in READING:
         reason = "versions answer GET and HEAD only"
-    else:
-        reason = "no version has this path"
     answer = _ANSWERS[explanation.answer]
     say(f"Answer    {answer.format(served=explanation.served, decided=decision.version, reason=reason)}")
 

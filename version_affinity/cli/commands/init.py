@@ -49,5 +49,4 @@ def init(name: str, keep: int | None, younger_than: Age | None, as_json: bool) -
         emit({"releases": str(releases.path), "name": releases.name, "retention": retention, "new": is_new})
         return
     say(f"{'Created' if is_new else 'There already:'} releases {styled(releases.name, 'strong')} in {releases.path}")
-    say("\nNext, upload a build:")
-    say(f"  {command_line('versions upload dist/')}")
+    say(f"\nNext, upload a build:\n  {command_line('versions upload dist/')}")

@@ -91,9 +91,10 @@ def override_link_command(
     link = override_link(version, name=signer.name, secret=signer.secret, lifetime=seconds, path=path, base=base)
     value = sign_override(version, name=signer.name, secret=signer.secret, lifetime=seconds)
     if signer.deployed is not None and version not in signer.deployed:
+        deployed = listed(signer.deployed or ["none so far"])
         warn(
-            f"{version} is not in the deployment ({listed(signer.deployed)}), so the link has no effect yet. Deploy "
-            "the version first; at 0 %, only overrides reach it"
+            f"{version} is not in the deployment ({deployed}), so the link has no effect yet. Deploy the version "
+            "first; at 0 %, only overrides reach it"
         )
     if as_json:
         emit({"version": version, "link": link, "header": DEFAULT_HEADERS[0], "value": value, "seconds": seconds})

@@ -69,10 +69,8 @@ def prune(keep: int | None, older_than: Age | None, dry_run: bool, yes: bool, as
     known = prune_plan(directory, entries, directory.retention).kept
     served = [release.id for release in planned.removed if release.id in known]
     if served:
-        warn(
-            f"the application still serves the files of {listed(served)} to open pages: its retention is "
-            f"{directory.retention.in_words()}"
-        )
+        words = directory.retention.in_words()
+        warn(f"the application still serves the files of {listed(served)} to open pages: its retention is {words}")
     removed: Sequence[str] = ()
     if planned.removed and not dry_run:
         if not as_json:

@@ -3,42 +3,40 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
 from version_affinity.cli.context import command, command_line, current_target
 from version_affinity.cli.errors import RefusedError
 from version_affinity.cli.interaction import confirm, yes_option
-from version_affinity.cli.options import NO_AGE, duration_or_none
-from version_affinity.cli.output import counted, emit, listed, note, say, styled, warn
+from version_affinity.cli.options import NO_AGE, duration_or_none, with_options
+from version_affinity.cli.output import counted, emit, listed, note, say, say_heading, styled, warn
 from version_affinity.releases.store.directory import RetentionConflictError
 from version_affinity.releases.store.retention import Retention, prune_plan
 from version_affinity.releases.times import format_duration
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from version_affinity.cli.options import Age
     from version_affinity.releases.log.entries import Entry
     from version_affinity.releases.store.directory import ReleasesDirectory
     from version_affinity.releases.store.retention import PrunePlan
 
-    _Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
 
-
-def retention_options(command: _Decorated) -> _Decorated:
-    """Give a command the options ``--keep`` and ``--younger-than``, which are None if they are not given."""
-    keep = click.option(
+#: Give a command ``--keep`` and ``--younger-than``, which are None if they are not given.
+retention_options = with_options(
+    click.option(
         "--keep", type=click.IntRange(0), metavar="N", help="How many of the most recently used versions stay known."
-    )
-    younger_than = click.option(
+    ),
+    click.option(
         "--younger-than",
         type=duration_or_none,
         metavar="DURATION",
         help="Versions that were used or uploaded within this time stay known too, such as 30d. 'none' adds none.",
-    )
-    return keep(younger_than(command))
+    ),
+)
 
 
 def retention_with(retention: Retention, keep: int | None, age: Age | None) -> Retention:
@@ -54,13 +52,7 @@ def check_usable(directory: ReleasesDirectory, keep: int | None, age: Age | None
 
 
 class _Change(NamedTuple):
-    """A change of the retention, possibly none.
-
-    Attributes:
-        before: The current retention.
-        after: The new retention.
-        plans: The known versions under each; None if the states of the versions are unknown.
-    """
+    """A change of the retention, possibly none; and the known versions before and after it, if the log can be read."""
 
     before: Retention
     after: Retention
@@ -79,8 +71,8 @@ class _Change(NamedTuple):
         """Whether versions are no longer known after the change, as far as this can be known."""
         if self.plans is not None:
             return bool(self.forgotten)
-        ages = [retention.younger_than or timedelta() for retention in (self.before, self.after)]
-        return self.after.keep < self.before.keep or ages[1] < ages[0]
+        before, after = (retention.younger_than or timedelta() for retention in (self.before, self.after))
+        return self.after.keep < self.before.keep or after < before
 
 
 @command()
@@ -117,10 +109,9 @@ def retention(keep: int | None, younger_than: Age | None, dry_run: bool, yes: bo
             _ask(change)
         try:
             directory.change_retention(change.after, expected=change.before)
+            break
         except RetentionConflictError as error:
             warn(f"another person has changed it in the meantime: {error}")
-            continue
-        break
     if as_json:
         known = None if change.plans is None else change.plans[1]
         emit(
@@ -137,8 +128,7 @@ def retention(keep: int | None, younger_than: Age | None, dry_run: bool, yes: bo
         return
     _show(directory.name, change)
     if dry_run:
-        say()
-        say(styled("Nothing is changed: this was a dry run.", "strong"))
+        say_heading("Nothing is changed: this was a dry run.")
 
 
 def _planned(
@@ -146,9 +136,10 @@ def _planned(
 ) -> _Change:
     before = directory.retention
     after = retention_with(before, keep, younger_than)
-    if entries is None:
-        return _Change(before, after, None)
-    return _Change(before, after, (prune_plan(directory, entries, before), prune_plan(directory, entries, after)))
+    plans = None
+    if entries is not None:
+        plans = prune_plan(directory, entries, before), prune_plan(directory, entries, after)
+    return _Change(before, after, plans)
 
 
 def _ask(change: _Change) -> None:
@@ -168,8 +159,7 @@ def _show(name: str, change: _Change) -> None:
     now = change.after
     was = "" if now == change.before else f" (before: {change.before.in_words()})"
     say(f"Retention of {styled(name, 'strong')}: {styled(now.in_words(), 'strong')}{was}")
-    say()
-    say("These versions are known:")
+    say("\nThese versions are known:")
     say("  those in the current deployment")
     say("  those that a rollback may return to")
     say("  those that had users within the last day")
@@ -182,10 +172,8 @@ def _show(name: str, change: _Change) -> None:
         return
     before, after = change.plans
     say()
-    for what, versions in (
-        ("No longer known", change.forgotten),
-        ("Known again", [version for version in after.kept if version not in before.kept]),
-    ):
+    remembered = [version for version in after.kept if version not in before.kept]
+    for what, versions in (("No longer known", change.forgotten), ("Known again", remembered)):
         if versions:
             say(f"{what}: {listed(styled(version, 'version') for version in versions)}")
     count = len(after.kept) + len(after.removed)

@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from version_affinity.cli.context import command, command_line, current_target
 from version_affinity.cli.errors import RefusedError
 from version_affinity.cli.options import checked_by
-from version_affinity.cli.output import shares
-from version_affinity.cli.plan import DeployOptions, carry_out, check_expected, deploy_options, make_plan, say_unchanged
+from version_affinity.cli.output import say, shares
+from version_affinity.cli.plan import DeployOptions, carry_out, check_expected, deploy_options, make_plan
 from version_affinity.deployment import check_version_id
 from version_affinity.releases.store.retention import rollback_target
 
 from .completion import complete_version
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from version_affinity.releases.log.entries import Entry
 
 
 @command()
@@ -44,25 +39,24 @@ def rollback(version: str | None, **given: Any) -> None:
     log = current_target().open_log()
     entries = log.read()
     check_expected(entries, options.expect)
-    earlier, reason = _target(entries) if version is None else (version, f"Rollback to {version}")
-    percentages = {earlier: 100.0}
+    message = f"Rollback to {version}"
+    if version is None:
+        target = rollback_target(entries)
+        if target is None:
+            now = f"now: {shares(entries[-1].percentages)}" if entries else "nothing is deployed yet"
+            raise RefusedError(
+                f"there is no earlier deployment with another version at 100 % ({now}): name the version, as in "
+                f"{command_line('rollback v1')}"
+            )
+        version = max(target.percentages, key=target.percentages.__getitem__)
+        message = f"Rollback to revision {target.revision} ({version})"
+    percentages = {version: 100.0}
     is_unchanged = bool(entries) and entries[-1].percentages == percentages
-    options = replace(options, message=options.message or reason, wait=0 if is_unchanged else options.wait)
+    options = replace(options, message=options.message or message, wait=0 if is_unchanged else options.wait)
     planned = make_plan(log, entries, percentages, options)
-    if is_unchanged:
-        say_unchanged(planned, earlier, options)
-    else:
+    if not is_unchanged:
         carry_out(planned, log, options, "Roll back?")
-
-
-def _target(entries: Sequence[Entry]) -> tuple[str, str]:
-    """Return the version to return to, and the message for the log."""
-    target = rollback_target(entries)
-    if target is None:
-        now = f"now: {shares(entries[-1].percentages)}" if entries else "nothing is deployed yet"
-        raise RefusedError(
-            f"there is no earlier deployment with another version at 100 % ({now}): name the version, as in "
-            f"{command_line('rollback v1')}"
-        )
-    version = max(target.percentages, key=lambda other: target.percentages[other])
-    return version, f"Rollback to revision {target.revision} ({version})"
+    elif options.as_json:
+        planned.emit(options)
+    else:
+        say(f"Nothing is deployed: {version} has 100 % already, since revision {entries[-1].revision}.")

@@ -134,15 +134,12 @@ def _middleware(builds: Sequence[str], name: str, options: dict[str, Any], *, au
 
 def _listen(host: str, port: int) -> socket.socket:
     try:
-        return socket.create_server(
-            (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=128
-        )
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return socket.create_server((host, port), family=family, backlog=128)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
-            raise RefusedError(
-                f"port {port} is in use by another program. Choose another one, as in --port {port + 1}, or --port 0 "
-                "for any free port"
-            ) from None
+            remedy = f"Choose another one, as in --port {port + 1}, or --port 0 for any free port"
+            raise RefusedError(f"port {port} is in use by another program. {remedy}") from None
         raise RefusedError(f"cannot listen at --host {host} --port {port}: {error.strerror or error}") from None
 
 
@@ -191,9 +188,8 @@ class RequestLog:
     def _finish(self, environ: WSGIEnvironment, line: dict[str, Any], began: float) -> None:
         decision = environ.get(DECISION)
         if decision is None:  # a fingerprinted file needs no decision
-            version, reason, source, refused = self._affinity.explain(environ).served, "name", "", ""
-        else:
-            version, reason, source, refused = decision
+            decision = self._affinity.explain(environ).served, "name", "", ""
+        version, reason, source, refused = decision
         line = {
             "time": datetime.now().astimezone().isoformat(timespec="milliseconds"),
             **line,

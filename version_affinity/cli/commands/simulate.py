@@ -48,14 +48,9 @@ def simulate(specs: tuple[str, ...], start: tuple[str, ...], as_json: bool) -> N
     overall = movement(first, steps[-1])
     moved = sum(step.moved for step in moves)
     if as_json:
-        document = {
-            "from": dict(first),
-            "steps": [{"percentages": dict(after), **step.as_dict()} for after, step in zip(steps, moves, strict=True)],
-            "moved": round(moved, 9),
-            "minimum": round(sum(step.minimum for step in moves), 9),
-            "overall": overall.as_dict(),
-        }
-        emit(document)
+        documents = [{"percentages": after, **step.as_dict()} for after, step in zip(steps, moves, strict=True)]
+        totals = {"moved": round(moved, 9), "minimum": round(sum(step.minimum for step in moves), 9)}
+        emit({"from": first, "steps": documents, **totals, "overall": overall.as_dict()})
         return
     say(f"from    {shares(first)}")
     for number, (after, step) in enumerate(zip(steps, moves, strict=True), 1):

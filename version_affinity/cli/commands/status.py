@@ -49,8 +49,7 @@ def status(as_json: bool) -> None:
     if not entries:
         newest = list(uploaded)[-1] if uploaded else None
         say(f"{styled(directory.name, 'strong')}: nothing is deployed yet")
-        say("\nNext:")
-        say(f"  {command_line(f'versions deploy {newest}@100%' if newest else 'versions upload dist/')}")
+        say(f"\nNext:\n  {command_line(f'versions deploy {newest}@100%' if newest else 'versions upload dist/')}")
     else:
         _show_current(directory.name, entries[-1], uploaded)
         _show_rollback(entries)
@@ -67,12 +66,8 @@ def _document(
     return {
         **(current.as_document() if current is not None else _NONE),
         "versions": [
-            {
-                "id": version,
-                "percentage": share,
-                "upload": release_dict(uploaded[version]) if version in uploaded else None,
-            }
-            for version, share in percentages.items()
+            {"id": it, "percentage": share, "upload": release_dict(uploaded[it]) if it in uploaded else None}
+            for it, share in percentages.items()
         ],
         "missing": [version for version in percentages if version not in uploaded],
         "rollback": target.as_document() if target is not None else None,
@@ -115,12 +110,10 @@ def _show_rollback(entries: Sequence[Entry]) -> None:
     if target is None:
         say("A rollback must name its version: no other version has had 100 %")
         return
-    version = max(target.percentages, key=lambda other: target.percentages[other])
+    version = max(target.percentages, key=target.percentages.__getitem__)
     moved = movement(entries[-1].percentages, {version: 100.0}).moved
-    say(
-        f"{command_line('rollback')} would give {styled(version, 'version')} to all users, as in revision "
-        f"{target.revision}: {percent(moved)} of the users would move"
-    )
+    give = f"{command_line('rollback')} would give {styled(version, 'version')} to all users"
+    say(f"{give}, as in revision {target.revision}: {percent(moved)} of the users would move")
 
 
 def _show_hosts(hosts: Mapping[str, HostReport], entries: Sequence[Entry]) -> None:

@@ -92,8 +92,8 @@ def upload_command(
     _show(uploaded, protected, colliding)
     if entries and uploaded.id in entries[-1].percentages:
         return
-    say("\nNext, deploy it to a few users:" if entries else "\nNext, deploy it:")
-    say(f"  {command_line(f'versions deploy {_proposal(uploaded.id, entries)}')}")
+    users = " to a few users" if entries else ""
+    say(f"\nNext, deploy it{users}:\n  {command_line(f'versions deploy {_proposal(uploaded.id, entries)}')}")
 
 
 def _show(uploaded: Uploaded, protected: Sequence[str], colliding: Sequence[tuple[str, Sequence[str]]]) -> None:
@@ -113,10 +113,8 @@ def _show(uploaded: Uploaded, protected: Sequence[str], colliding: Sequence[tupl
         say_rows([[shown(path), reason] for path, reason in uploaded.skipped[:_SHOWN]])
         _say_more(len(uploaded.skipped))
     if protected:
-        say(
-            f"{warning}: Basic-Auth in _headers is not implemented, so these paths are answered with 404: "
-            f"{printable(', '.join(protected))}"
-        )
+        paths = printable(", ".join(protected))
+        say(f"{warning}: Basic-Auth in _headers is not implemented, so these paths are answered with 404: {paths}")
     if colliding:
         names = counted(len(colliding), "fingerprinted name")
         say(

@@ -21,7 +21,6 @@ from version_affinity.cli.output import (
     say,
     say_heading,
     say_rows,
-    say_table,
     size,
     styled,
 )
@@ -82,7 +81,7 @@ def view(version: str, all_files: bool, as_json: bool) -> None:
 
 def _section(title: str, rows: list[list[str]], right: tuple[int, ...]) -> None:
     say_heading(title)
-    say_rows(rows, right=right if len(rows[0]) > 1 else ())
+    say_rows(rows, right=right)
 
 
 def _show_files(files: list[dict[str, Any]], as_json: bool) -> None:
@@ -90,7 +89,8 @@ def _show_files(files: list[dict[str, Any]], as_json: bool) -> None:
         emit(files)
         return
     if not is_terminal():
-        say_table((), [[_why(file), str(file["size"]), file["type"], printable(file["path"])] for file in files])
+        for file in files:
+            say("\t".join([_why(file), str(file["size"]), file["type"], printable(file["path"])]))
         return
     by_reason: dict[str, list[dict[str, Any]]] = {}
     for file in sorted(files, key=lambda file: not file["fingerprinted"]):
