@@ -15,10 +15,10 @@ import click
 
 from version_affinity.configuration import check_prefix
 from version_affinity.errors import ConfigurationError
-from version_affinity.releases.log.entries import LogUnavailableError, is_continued
+from version_affinity.releases.log.entries import DeploymentLog, Entry, LogUnavailableError, is_continued
 from version_affinity.releases.log.local_copy import COPY, LocalCopy
 from version_affinity.releases.releases import LOG, RELEASES, Releases, open_log
-from version_affinity.releases.store.directory import ReleasesDirectory
+from version_affinity.releases.store.directory import Release, ReleasesDirectory
 from version_affinity.releases.store.retention import prune_plan
 
 from .errors import RefusedError
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from version_affinity.middleware import VersionAffinity
-    from version_affinity.releases.log.entries import DeploymentLog, Entry
-    from version_affinity.releases.store.directory import Release
 
 #: The releases directory, unless an option, the environment or the application names another one.
 DEFAULT: Final = "releases"
@@ -67,7 +65,8 @@ class Target:
     command_path: str = ""  # "version-affinity" or "flask affinity"
 
     @cached_property
-    def _found(self) -> tuple[str, str | None]:
+    def location(self) -> tuple[str, str | None]:
+        """The name of the directory, and the URL of the log; None for the file in the directory."""
         path, url = self.releases, self.log
         if path is None and self.application is not None:
             source = self.application().source
@@ -75,20 +74,10 @@ class Target:
                 path, url = source.path, url or source.log
         return path or DEFAULT, url
 
-    @property
-    def path(self) -> str:
-        """The name of the directory."""
-        return self._found[0]
-
-    @property
-    def url(self) -> str | None:
-        """The URL of the log; None for the file in the directory."""
-        return self._found[1]
-
     @cached_property
     def directory(self) -> ReleasesDirectory:
         """The releases directory. The first use warns if its retention settings have an error."""
-        directory = ReleasesDirectory(self.path)
+        directory = ReleasesDirectory(self.location[0])
         if directory.retention_error:
             warn(f"{directory.retention_error}. Until this is fixed, all uploaded versions stay known")
         elif directory.retention_warning:
@@ -97,7 +86,7 @@ class Target:
 
     def open_log(self) -> DeploymentLog:
         """Return the log of deployments, which is closed when the command ends."""
-        log = open_log(self.directory, self.url)
+        log = open_log(self.directory, self.location[1])
         click.get_current_context().call_on_close(log.close)
         return log
 
@@ -182,10 +171,9 @@ def version_states(directory: ReleasesDirectory, entries: Sequence[Entry] | None
     states = {}
     for version, release in releases.items():
         percentage = current.get(version)
+        state = "known" if version in kept else PRUNABLE
         if percentage is not None:
             state = "deployed" if percentage > 0 else "staged"
-        else:
-            state = "known" if version in kept else PRUNABLE
         states[version] = VersionState(release, state, percentage, kept.get(version, ""))
     return states
 
@@ -269,43 +257,24 @@ def _check_log(url: str) -> None:
     RedisConnection(url)  # does not connect yet
 
 
-def _set_releases(context: click.Context, option: click.Parameter, value: str | None) -> None:
+def _keep(context: click.Context, option: click.Parameter, value: str | None) -> None:
+    """Check the value of ``--releases`` or ``--log``, and keep it in the target."""
     if value is not None:
-        target_of(context).releases = checked_by(check_not_empty)(context, option, value)
-
-
-def _set_log(context: click.Context, option: click.Parameter, value: str | None) -> None:
-    if value is not None:
-        target_of(context).log = checked_by(_check_log)(context, option, value)
+        check = _check_log if option.name == "log" else check_not_empty
+        setattr(target_of(context), str(option.name), checked_by(check)(context, option, value))
 
 
 def target_parameters(*, of_group: bool = False) -> list[click.Parameter]:
-    """Return the options ``--releases`` and ``--log``, which a group and its commands have.
-
-    Only the group's read the environment, so that an option of the command wins.
-    """
-    default = f"  [default: {DEFAULT}]" if of_group else ""
-    file = " Without it: the file in the releases directory." if of_group else ""
+    """Return the options ``--releases`` and ``--log``, which a group and its commands have."""
+    directory, log = "The releases directory.", "The log of deployments, such as redis://host."
+    if of_group:  # only the group's read the environment, so that an option of the command wins
+        directory += f"  [default: {DEFAULT}]"
+        log += " Without it: the file in the releases directory."
+    path, url = (RELEASES, LOG) if of_group else (None, None)
+    shared: dict[str, Any] = {"show_envvar": True, "expose_value": False, "callback": _keep}
     return [
-        click.Option(
-            ["--releases"],
-            metavar="DIRECTORY",
-            envvar=RELEASES if of_group else None,
-            show_envvar=True,
-            type=click.Path(),
-            expose_value=False,
-            callback=_set_releases,
-            help=f"The releases directory.{default}",
-        ),
-        click.Option(
-            ["--log"],
-            metavar="URL",
-            envvar=LOG if of_group else None,
-            show_envvar=True,
-            expose_value=False,
-            callback=_set_log,
-            help=f"The log of deployments, such as redis://host.{file}",
-        ),
+        click.Option(["--releases"], metavar="DIRECTORY", type=click.Path(), envvar=path, help=directory, **shared),
+        click.Option(["--log"], metavar="URL", envvar=url, help=log, **shared),
     ]
 
 

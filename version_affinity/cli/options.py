@@ -9,7 +9,7 @@ import click
 
 from version_affinity.app_first import compile_patterns
 from version_affinity.configuration import check_prefix
-from version_affinity.decision.keys import Cookie, Header
+from version_affinity.decision.keys import Cookie, Header, KeySource
 from version_affinity.errors import ConfigurationError
 from version_affinity.releases.times import parse_duration
 
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from _typeshed.wsgi import WSGIEnvironment
-
-    from version_affinity.decision.keys import KeySource
 
     _Value = TypeVar("_Value")
     _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -126,7 +124,7 @@ serving_options = with_options(
 
 
 def serving_arguments(*, keys: tuple[KeySource, ...], spa: bool, **others: Any) -> dict[str, Any]:
-    """Return the values of ``serving_options`` as arguments of ``VersionAffinity``."""
+    """Return the values of ``serving_options``, and others, as arguments of ``VersionAffinity``."""
     if keys:
         others["keys"] = keys
     if spa:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import click
 
-from version_affinity.deployment import movement
-from version_affinity.releases.log.entries import LogConflictError
-from version_affinity.releases.store.directory import BusyError, publishing
+from version_affinity.deployment import Movement, movement
+from version_affinity.releases.log.entries import DeploymentLog, Entry, LogConflictError
+from version_affinity.releases.store.directory import BusyError, ReleasesDirectory, publishing
 from version_affinity.releases.store.retention import rollback_target
 from version_affinity.wire import printable
 
@@ -19,17 +19,11 @@ from .errors import RefusedError
 from .interaction import confirm, yes_option
 from .options import with_options
 from .output import ago, emit, note, percent, say, say_rows, shares, styled, warn
-from .preflight import LOG_LOST, absent, newest_revision, objections
+from .preflight import LOG_LOST, Objection, absent, newest_revision, objections
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from contextlib import AbstractContextManager
 
-    from version_affinity.deployment import Movement
-    from version_affinity.releases.log.entries import DeploymentLog, Entry
-    from version_affinity.releases.store.directory import ReleasesDirectory
-
-    from .preflight import Objection
 
 #: Seconds that a deployment waits for a process that changes the versions.
 PATIENCE: Final = 3.0
@@ -157,7 +151,11 @@ def carry_out(planned: Plan, log: DeploymentLog, options: DeployOptions, questio
             found = absent(planned.directory, log, planned.percentages)
             late = [refusal for refusal in found if refusal not in planned.refusals]
             _refuse(replace(planned, refusals=late), options)
-            entry = _append(planned, log, options.message)
+            try:
+                before = planned.revision - 1
+                entry = log.append(planned.percentages, expected=before, author=author(), message=options.message)
+            except LogConflictError:
+                raise RefusedError(_overtaken(log.read())) from None
     if options.as_json:
         planned.emit(options, entry)
     elif entry is None:
@@ -192,13 +190,6 @@ def _lock(directory: ReleasesDirectory) -> AbstractContextManager[None]:
     except BusyError as error:
         warn(f"{error}. Deploying without the lock: do not run prune now")
         return nullcontext()
-
-
-def _append(planned: Plan, log: DeploymentLog, message: str) -> Entry:
-    try:
-        return log.append(planned.percentages, expected=planned.revision - 1, author=author(), message=message)
-    except LogConflictError:
-        raise RefusedError(_overtaken(log.read())) from None
 
 
 def _overtaken(entries: Sequence[Entry]) -> str:

@@ -10,7 +10,7 @@ from version_affinity.assets.loading.fingerprint import is_fingerprinted
 from version_affinity.assets.loading.inventory import InventoryError, parse_inventory
 from version_affinity.assets.static import StaticAssets
 from version_affinity.errors import install
-from version_affinity.releases.log.presence import Presence
+from version_affinity.releases.log.presence import HostReport, Presence
 from version_affinity.wire import plain_text, printable
 
 from .context import BuildOptions, command_line, current_target, known_versions
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     from version_affinity.checking import BuildReport
     from version_affinity.releases.log.entries import DeploymentLog, Entry
-    from version_affinity.releases.log.presence import HostReport
     from version_affinity.releases.store.directory import ReleasesDirectory
 
 #: The kind of objection that ``--force`` does not overrule.
@@ -57,8 +56,9 @@ def objections(
     warnings: list[str] = []
     needed = known_versions(directory, entries)
     known = [version for version in uploaded if version in needed or version in percentages]
-    for version in _new(entries, percentages):
-        if version in uploaded:
+    out = {version for entry in entries for version, share in entry.percentages.items() if share > 0}
+    for version, share in percentages.items():
+        if share > 0 and version in uploaded and version not in out:  # pages of the others are out already
             found += _colliding(directory, version, known)
             broken, more = _check(directory, version, known, live_of(entries, known, version), build)
             found += broken
@@ -111,9 +111,7 @@ def uploaded_build(directory: ReleasesDirectory, version: str) -> StaticAssets:
     return StaticAssets(directory.build_path(version), manifest=manifest, memory=0)
 
 
-def name_collisions(
-    directory: ReleasesDirectory, version: str, others: Iterable[str]
-) -> list[tuple[str, Sequence[str]]]:
+def name_collisions(directory: ReleasesDirectory, version: str, others: Iterable[str]) -> list[tuple[str, list[str]]]:
     """Return the fingerprinted names of an uploaded version that have other bytes in others, and in which of them."""
     own = _digests(directory, version)
     found: dict[str, list[str]] = {}
@@ -164,12 +162,6 @@ def _silent(log: DeploymentLog) -> list[str]:
         return []
     who = f"the host {listed(silent)} has" if len(silent) == 1 else f"the hosts {listed(silent)} have"
     return [f"{who} not reported for some seconds: the deployment does not wait for what is missing there"]
-
-
-def _new(entries: Sequence[Entry], percentages: Mapping[str, float]) -> list[str]:
-    """Return the versions that get their first share. Pages of the others are out already: they are not checked."""
-    before = {version for entry in entries for version, share in entry.percentages.items() if share > 0}
-    return [version for version, share in percentages.items() if share > 0 and version not in before]
 
 
 def _unknown(versions: Iterable[str], uploaded: Mapping[str, object]) -> list[Objection]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from version_affinity.assets.static import StaticAssets
-from version_affinity.cli.context import build_options, command, current_target, known_versions
+from version_affinity.cli.context import BuildOptions, build_options, command, current_target, known_versions
 from version_affinity.cli.errors import RefusedError, missing_extra
 from version_affinity.cli.interaction import progress
 from version_affinity.cli.options import check_not_empty, checked_by
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from version_affinity.checking import BuildReport
-    from version_affinity.cli.context import BuildOptions
 
 
 class _Subject(NamedTuple):

@@ -19,8 +19,6 @@ from version_affinity.wire import printable
 from .completion import complete_version
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from version_affinity.releases.log.entries import Entry
     from version_affinity.releases.store.directory import ReleasesDirectory
 
@@ -63,7 +61,7 @@ def deploy(specs: tuple[str, ...], **given: Any) -> None:
     carry_out(make_plan(log, entries, shares, options), log, options, "Deploy?")
 
 
-def _ask_shares(directory: ReleasesDirectory, entries: Sequence[Entry]) -> dict[str, float]:
+def _ask_shares(directory: ReleasesDirectory, entries: list[Entry]) -> dict[str, float]:
     """Ask for the versions to deploy and their percentages."""
     states = version_states(directory, entries)
     if not states:
@@ -85,7 +83,7 @@ def _ask_shares(directory: ReleasesDirectory, entries: Sequence[Entry]) -> dict[
     return _ask_percentages(ask("Numbers or ids", default, lambda answer: _chosen(answer, shown, states)))
 
 
-def _chosen(answer: str, shown: Sequence[str], states: dict[str, VersionState]) -> list[str]:
+def _chosen(answer: str, shown: list[str], states: dict[str, VersionState]) -> list[str]:
     chosen = []
     for word in answer.replace(",", " ").split():
         if word in states:
@@ -99,7 +97,7 @@ def _chosen(answer: str, shown: Sequence[str], states: dict[str, VersionState]) 
     return list(dict.fromkeys(chosen))
 
 
-def _ask_percentages(chosen: Sequence[str]) -> dict[str, float]:
+def _ask_percentages(chosen: list[str]) -> dict[str, float]:
     """Ask for percentages until they sum to at most 100; the last version gets the remainder."""
     while True:
         given: dict[str, float | None] = dict.fromkeys(chosen)

@@ -11,15 +11,11 @@ from version_affinity.cli.errors import RefusedError
 from version_affinity.cli.interaction import confirm, yes_option
 from version_affinity.cli.main import Commands, Lazy
 from version_affinity.cli.output import ago, counted, emit, is_terminal, say, say_table, shares, styled
-from version_affinity.releases.log.entries import LogError, LogUnavailableError, is_continued
+from version_affinity.releases.log.entries import DeploymentLog, Entry, LogError, LogUnavailableError, is_continued
 from version_affinity.releases.log.presence import Presence
 from version_affinity.wire import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from version_affinity.cli.context import Target
-    from version_affinity.releases.log.entries import DeploymentLog, Entry
     from version_affinity.releases.log.redis import RedisLog
 
 _TABLE: Final = {
@@ -91,7 +87,7 @@ def restore(replace: bool, yes: bool, as_json: bool) -> None:
     entries = copy.load()
     if not entries:
         raise RefusedError(f"{str(copy.path)!r} has no deployments: run this on a host that has followed the log")
-    current = _current(target, log, entries, replace=replace)
+    current = _current(log, entries, replace=replace)
     if not as_json:
         say(f"The copy in {copy.path} has {_summary(entries)}")
         if current:
@@ -107,10 +103,10 @@ def restore(replace: bool, yes: bool, as_json: bool) -> None:
         say(f"{styled('Restored', 'good')} {counted(len(entries), 'deployment')}.")
 
 
-def _current(target: Target, log: DeploymentLog, copied: Sequence[Entry], *, replace: bool) -> list[Entry]:
+def _current(log: DeploymentLog, copied: list[Entry], *, replace: bool) -> list[Entry]:
     """Return the deployments of the log; refuse if nothing is lost, or if it has new ones without ``--replace``."""
     try:
-        current = target.open_log().read()
+        current = log.read()
     except LogUnavailableError:
         raise
     except LogError:
@@ -130,6 +126,6 @@ def _current(target: Target, log: DeploymentLog, copied: Sequence[Entry], *, rep
     return current
 
 
-def _summary(entries: Sequence[Entry]) -> str:
+def _summary(entries: list[Entry]) -> str:
     newest = entries[-1]
     return f"{counted(len(entries), 'deployment')}, up to revision {newest.revision} ({shares(newest.percentages)})"

@@ -152,7 +152,7 @@ def _affinity(app: str | None, options: dict[str, Any]) -> VersionAffinity:
             other_log = target.other_log(log, log.read())
             if other_log:
                 raise RefusedError(other_log)
-        releases = Releases(target.directory.path, log=target.url)
+        releases = Releases(target.directory.path, log=target.location[1])
         with observing():
             affinity = VersionAffinity(_never_called, releases, **options)
         releases.close()

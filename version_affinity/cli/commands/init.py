@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from version_affinity.cli.context import command, command_line, current_target
-from version_affinity.cli.options import checked_by
+from version_affinity.cli.options import Age, checked_by
 from version_affinity.cli.output import emit, say, styled
 from version_affinity.deployment import check_name
 from version_affinity.releases.store.directory import ReleasesDirectory
@@ -16,9 +15,6 @@ from version_affinity.releases.store.retention import Retention
 from version_affinity.releases.store.settings import SETTINGS
 
 from .retention import retention_options, retention_with
-
-if TYPE_CHECKING:
-    from version_affinity.cli.options import Age
 
 
 @command()
@@ -40,10 +36,10 @@ def init(name: str, keep: int | None, younger_than: Age | None, as_json: bool) -
 
     You can change --keep (default: 10) and --younger-than (default: none) later, with "version-affinity retention".
     """
-    target = current_target()
-    is_new = not Path(target.path, SETTINGS).exists()
+    path, _ = current_target().location
+    is_new = not Path(path, SETTINGS).exists()
     wanted = None if keep is None and younger_than is None else retention_with(Retention(), keep, younger_than)
-    releases = ReleasesDirectory.init(target.path, name=name, retention=wanted)
+    releases = ReleasesDirectory.init(path, name=name, retention=wanted)
     if as_json:
         retention = releases.retention.as_dict()
         emit({"releases": str(releases.path), "name": releases.name, "retention": retention, "new": is_new})

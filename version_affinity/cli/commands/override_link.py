@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -28,14 +28,6 @@ if TYPE_CHECKING:
 
 #: Holds the secret. An option would be visible in the shell's history and in the list of processes.
 SECRET: Final = "VERSION_AFFINITY_OVERRIDE_SECRET"  # noqa: S105 - the name of a variable
-
-
-class _Signer(NamedTuple):
-    """The name and the secret of an application, and its deployed versions; None if they are not known."""
-
-    name: str
-    secret: str | bytes
-    deployed: Collection[str] | None
 
 
 def _check_lifetime(expires: timedelta) -> None:
@@ -64,14 +56,7 @@ def _check_lifetime(expires: timedelta) -> None:
 )
 @app_option
 def override_link_command(
-    version: str,
-    expires: timedelta,
-    path: str,
-    base: str,
-    secret_file: str | None,
-    name: str | None,
-    app: str | None,
-    as_json: bool,
+    version: str, expires: timedelta, path: str, base: str, as_json: bool, **application: str | None
 ) -> None:
     """Create a link that shows VERSION to everyone who opens it, until it expires.
 
@@ -86,14 +71,14 @@ def override_link_command(
 
     The version must be in the deployment when the link is opened; 0 % is enough.
     """
-    signer = _signer(name, secret_file, app)
+    name, secret, deployed = _signer(**application)
     seconds = expires.total_seconds()
-    link = override_link(version, name=signer.name, secret=signer.secret, lifetime=seconds, path=path, base=base)
-    value = sign_override(version, name=signer.name, secret=signer.secret, lifetime=seconds)
-    if signer.deployed is not None and version not in signer.deployed:
-        deployed = listed(signer.deployed or ["none so far"])
+    link = override_link(version, name=name, secret=secret, lifetime=seconds, path=path, base=base)
+    value = sign_override(version, name=name, secret=secret, lifetime=seconds)
+    if deployed is not None and version not in deployed:
+        versions = listed(deployed or ["none so far"])
         warn(
-            f"{version} is not in the deployment ({deployed}), so the link has no effect yet. Deploy the version "
+            f"{version} is not in the deployment ({versions}), so the link has no effect yet. Deploy the version "
             "first; at 0 %, only overrides reach it"
         )
     if as_json:
@@ -104,7 +89,10 @@ def override_link_command(
     say(styled(f"Both show {version} for {format_duration(expires)}, to everyone who has them.", "faint"))
 
 
-def _signer(name: str | None, secret_file: str | None, app: str | None) -> _Signer:
+def _signer(
+    *, name: str | None, secret_file: str | None, app: str | None
+) -> tuple[str, str | bytes, Collection[str] | None]:
+    """Return the name and the secret of the application, and its deployed versions; None if they are not known."""
     target = current_target()
     given = os.environ.get(SECRET) or None
     if secret_file is not None:
@@ -117,13 +105,13 @@ def _signer(name: str | None, secret_file: str | None, app: str | None) -> _Sign
         secret = given or affinity.override_secret
         if secret is None:
             raise RefusedError("the application has no override_secret: links cannot be signed without one")
-        return _Signer(name or affinity.deployment.name, secret, affinity.deployment.percentages)
+        return name or affinity.deployment.name, secret, affinity.deployment.percentages
     if given is None:
         raise RefusedError(
             f"there is no secret to sign with: set {SECRET}, or name a file that contains it (--secret-file) or the "
             "application (--app)"
         )
     if name is not None:
-        return _Signer(name, given, None)
+        return name, given, None
     entries = target.open_log().read()
-    return _Signer(target.directory.name, given, entries[-1].percentages if entries else ())
+    return target.directory.name, given, entries[-1].percentages if entries else ()

@@ -10,21 +10,17 @@ import click
 from version_affinity.cli.context import command, current_target, release_dict
 from version_affinity.cli.errors import RefusedError
 from version_affinity.cli.interaction import confirm, yes_option
-from version_affinity.cli.options import duration_or_none
+from version_affinity.cli.options import Age, duration_or_none
 from version_affinity.cli.output import ago, counted, emit, listed, say, say_heading, say_rows, size, styled, warn
 from version_affinity.releases.store.directory import ReleasesDirectory
-from version_affinity.releases.store.retention import prune_plan
+from version_affinity.releases.store.retention import PrunePlan, Retention, prune_plan
 from version_affinity.releases.store.workspace import prune_versions
 from version_affinity.wire import printable
 
 from .retention import check_usable, retention_with
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from version_affinity.cli.options import Age
     from version_affinity.releases.log.entries import Entry
-    from version_affinity.releases.store.retention import PrunePlan, Retention
 
 
 @command()
@@ -71,7 +67,7 @@ def prune(keep: int | None, older_than: Age | None, dry_run: bool, yes: bool, as
     if served:
         words = directory.retention.in_words()
         warn(f"the application still serves the files of {listed(served)} to open pages: its retention is {words}")
-    removed: Sequence[str] = ()
+    removed: list[str] = []
     if planned.removed and not dry_run:
         if not as_json:
             say()
@@ -82,21 +78,15 @@ def prune(keep: int | None, older_than: Age | None, dry_run: bool, yes: bool, as
         removed = prune_versions(replace(planned, removed=agreed), log)
         planned = replace(planned, kept={**planned.kept, **latest.kept})
     if as_json:
-        emit(
-            {
-                "planned": [release_dict(release) for release in planned.removed],
-                "kept": dict(planned.kept),
-                "removed": list(removed),
-                "retention": retention.as_dict(),
-                "dry_run": dry_run,
-            }
-        )
+        versions = [release_dict(release) for release in planned.removed]
+        document = {"planned": versions, "kept": dict(planned.kept), "removed": removed}
+        emit({**document, "retention": retention.as_dict(), "dry_run": dry_run})
     else:
         _show_outcome(planned, removed, dry_run=dry_run)
 
 
 def _plan(
-    directory: ReleasesDirectory, entries: Sequence[Entry], keep: int | None, older_than: Age | None
+    directory: ReleasesDirectory, entries: list[Entry], keep: int | None, older_than: Age | None
 ) -> tuple[PrunePlan, Retention]:
     """Return the versions to remove, and the retention that decides on them."""
     check_usable(directory, keep, older_than, "prune --keep 10 --older-than none")
@@ -114,7 +104,7 @@ def _show(planned: PrunePlan) -> None:
     say_rows(rows)
 
 
-def _show_outcome(planned: PrunePlan, removed: Sequence[str], *, dry_run: bool) -> None:
+def _show_outcome(planned: PrunePlan, removed: list[str], *, dry_run: bool) -> None:
     if not planned.removed:
         say("\nThere is nothing to remove.")
     elif dry_run:

@@ -10,19 +10,14 @@ import click
 from version_affinity.cli.context import command, command_line, current_target
 from version_affinity.cli.errors import RefusedError
 from version_affinity.cli.interaction import confirm, yes_option
-from version_affinity.cli.options import NO_AGE, duration_or_none, with_options
+from version_affinity.cli.options import NO_AGE, Age, duration_or_none, with_options
 from version_affinity.cli.output import counted, emit, listed, note, say, say_heading, styled, warn
-from version_affinity.releases.store.directory import RetentionConflictError
-from version_affinity.releases.store.retention import Retention, prune_plan
+from version_affinity.releases.store.directory import ReleasesDirectory, RetentionConflictError
+from version_affinity.releases.store.retention import PrunePlan, Retention, prune_plan
 from version_affinity.releases.times import format_duration
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from version_affinity.cli.options import Age
     from version_affinity.releases.log.entries import Entry
-    from version_affinity.releases.store.directory import ReleasesDirectory
-    from version_affinity.releases.store.retention import PrunePlan
 
 
 #: Give a command ``--keep`` and ``--younger-than``, which are None if they are not given.
@@ -132,7 +127,7 @@ def retention(keep: int | None, younger_than: Age | None, dry_run: bool, yes: bo
 
 
 def _planned(
-    directory: ReleasesDirectory, entries: Sequence[Entry] | None, keep: int | None, younger_than: Age | None
+    directory: ReleasesDirectory, entries: list[Entry] | None, keep: int | None, younger_than: Age | None
 ) -> _Change:
     before = directory.retention
     after = retention_with(before, keep, younger_than)

@@ -23,8 +23,8 @@ from version_affinity.cli.options import checked_by, serving_arguments, serving_
 from version_affinity.cli.output import emit, say, say_rows, shares, styled
 from version_affinity.cli.specs import Spec, deployment_of, parse_directory_spec, parse_spec
 from version_affinity.decision.decider import BUCKET, DECISION
-from version_affinity.decision.keys import Cookie, Header
-from version_affinity.deployment import check_name
+from version_affinity.decision.keys import Cookie, Header, KeySource
+from version_affinity.deployment import Deployment, check_name
 from version_affinity.middleware import VersionAffinity
 from version_affinity.releases.releases import Releases
 from version_affinity.responses.headers import TRACE
@@ -37,8 +37,6 @@ if TYPE_CHECKING:
     from _typeshed import OptExcInfo
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
-    from version_affinity.decision.keys import KeySource
-    from version_affinity.deployment import Deployment
 
 _COLOURS: Final = {"2": "good", "3": "strong", "4": "warning", "5": "bad"}
 
@@ -60,14 +58,7 @@ _COLOURS: Final = {"2": "good", "3": "strong", "4": "warning", "5": "bad"}
 @click.option("--allow-source", is_flag=True, help="Serve directories that look like a project's source directory.")
 @serving_options
 def serve(
-    builds: tuple[str, ...],
-    port: int,
-    host: str,
-    name: str,
-    autorefresh: bool,
-    allow_source: bool,
-    as_json: bool,
-    **serving: Any,
+    builds: tuple[str, ...], port: int, host: str, name: str, autorefresh: bool, as_json: bool, **serving: Any
 ) -> None:
     """Serve builds or releases on this machine, by percentage, without an application. Not for production.
 
@@ -86,7 +77,6 @@ def serve(
     # A page loads more files at once than there are threads: no reason for warnings on a developer's machine.
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)
     options = serving_arguments(**serving)
-    options["allow_source"] = allow_source
     affinity = _middleware(builds, name, options, autorefresh=autorefresh)
     with _listen(host, port) as listener:
         actual_port = listener.getsockname()[1]
@@ -115,9 +105,9 @@ def serve(
 
 def _middleware(builds: Sequence[str], name: str, options: dict[str, Any], *, autorefresh: bool) -> VersionAffinity:
     if not builds:
-        target = current_target()
+        path, log = current_target().location
         # This is not a production host: deployments must not wait for versions that it lacks.
-        releases = Releases(target.path, log=target.url, reports=False)
+        releases = Releases(path, log=log, reports=False)
         return VersionAffinity(None, releases, **options)
     directories: dict[str, str] = {}
     specs = []

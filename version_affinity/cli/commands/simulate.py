@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 import click
 
@@ -15,9 +14,6 @@ from version_affinity.cli.specs import SpecError, deployment_of, parse_spec
 from version_affinity.deployment import movement
 
 from .completion import complete_version
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
 
 
 @command()
@@ -61,7 +57,7 @@ def simulate(specs: tuple[str, ...], start: tuple[str, ...], as_json: bool) -> N
         say(f"At the end, {percent(overall.moved)} of the users have another version than at the start.")
 
 
-def _series(specs: Iterable[str]) -> list[dict[str, float]]:
+def _series(specs: tuple[str, ...]) -> list[dict[str, float]]:
     """Return the deployments between the words "then"."""
     parts: list[list[str]] = [[]]
     for word in specs:
@@ -74,7 +70,7 @@ def _series(specs: Iterable[str]) -> list[dict[str, float]]:
     return [deployment_of(map(parse_spec, part)) for part in parts]
 
 
-def _start(start: Sequence[str]) -> dict[str, float]:
+def _start(start: tuple[str, ...]) -> dict[str, float]:
     """Return the deployment before the series."""
     words = " ".join(start).split()
     if words:

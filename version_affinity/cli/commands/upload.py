@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import click
 
@@ -18,15 +18,9 @@ from version_affinity.cli.preflight import name_collisions
 from version_affinity.deployment import check_version_id
 from version_affinity.errors import ConfigurationError
 from version_affinity.releases.follow.reading import published
-from version_affinity.releases.log.entries import LogError
-from version_affinity.releases.store.upload import upload
+from version_affinity.releases.log.entries import Entry, LogError
+from version_affinity.releases.store.upload import Uploaded, upload
 from version_affinity.wire import plain_text, printable, shown
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from version_affinity.releases.log.entries import Entry
-    from version_affinity.releases.store.upload import Uploaded
 
 #: The percentage of a new version that the output proposes.
 _FIRST_SHARE: Final = 10.0
@@ -96,7 +90,7 @@ def upload_command(
     say(f"\nNext, deploy it{users}:\n  {command_line(f'versions deploy {_proposal(uploaded.id, entries)}')}")
 
 
-def _show(uploaded: Uploaded, protected: Sequence[str], colliding: Sequence[tuple[str, Sequence[str]]]) -> None:
+def _show(uploaded: Uploaded, protected: tuple[str, ...], colliding: list[tuple[str, list[str]]]) -> None:
     name, content = styled(uploaded.id, "version"), f"{counted(uploaded.files, 'file')}, {size(uploaded.size)}"
     warning = styled("Warning", "warning")
     if uploaded.is_new:
@@ -131,7 +125,7 @@ def _say_more(count: int) -> None:
         say(f"  and {count - _SHOWN:,} more: --json lists all")
 
 
-def _proposal(version: str, entries: Sequence[Entry]) -> str:
+def _proposal(version: str, entries: list[Entry]) -> str:
     """Return the arguments of the first deployment. The other shares shrink in proportion: no other user moves."""
     if not entries:
         return f"{version}@100%"

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from version_affinity.cli.context import command, command_line, current_target, version_states
 from version_affinity.cli.main import Commands, Lazy
 from version_affinity.cli.output import ago, emit, is_terminal, say, say_table, size, styled
 from version_affinity.wire import printable
-
-if TYPE_CHECKING:
-    from version_affinity.cli.context import VersionState
 
 _TABLE: Final = {
     "upload": Lazy("upload", "upload_command", "Store a build as a version. It gets no users yet."),
@@ -50,23 +47,16 @@ def list_versions(as_json: bool) -> None:
         if is_terminal():
             say(f"Nothing is uploaded yet: {command_line('versions upload dist/')}")
         return
+    rows = []
+    for state in found:
+        release = state.release
+        created, files, length = printable(release.created), str(release.files), str(release.size)
+        if is_terminal():
+            created, files, length = ago(release.created), f"{release.files:,}", size(release.size)
+        author, tag, message = printable(release.author), printable(release.tag), printable(release.message)
+        rows.append([styled(release.id, "version"), state.in_words(), created, author, tag, files, length, message])
     header = ["VERSION", "STATE", "UPLOADED", "BY", "TAG", "FILES", "SIZE", "MESSAGE"]
-    say_table(header, [_row(state) for state in found], right=(5, 6), flexible=(3, 4))
+    say_table(header, rows, right=(5, 6), flexible=(3, 4))
     if is_terminal():
         retention = target.directory.retention.in_words()
         say(f"\n{styled(f'Retention: {retention}', 'faint')}")
-
-
-def _row(state: VersionState) -> list[str]:
-    release = state.release
-    for_people = is_terminal()
-    return [
-        styled(release.id, "version"),
-        state.in_words(),
-        ago(release.created) if for_people else printable(release.created),
-        printable(release.author),
-        printable(release.tag),
-        f"{release.files:,}" if for_people else str(release.files),
-        size(release.size) if for_people else str(release.size),
-        printable(release.message),
-    ]
