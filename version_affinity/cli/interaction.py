@@ -27,8 +27,6 @@ _COLUMNS: Final = 80
 _NARROW: Final = 60
 #: The columns that a label leaves for the bar.
 _LEAST: Final = 24
-_AROUND: Final = len("  []  ")
-_TIME: Final = len("  1d 00:00:00")
 
 yes_option = click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation.")
 
@@ -80,7 +78,8 @@ def _bar(label: str, total: int) -> Any:
     """Return a progress bar that fits on one line: a longer one cannot be erased."""
     columns = _columns()
     has_time = columns >= _NARROW
-    room = columns - 1 - _AROUND - len(f"{total}/{total}") - (_TIME if has_time else 0)
+    around = f"  []  {total}/{total}  1d 00:00:00" if has_time else f"  []  {total}/{total}"
+    room = columns - 1 - len(around)
     shortened = cut(label, max(room // 2, room - _LEAST))
     return click.progressbar(
         length=total,

@@ -363,3 +363,9 @@ def test_application_leaves_no_trace(application: Site) -> None:
     """An application that is loaded for a question writes no copy of the log."""
     application.run("explain", "/", "--app", "follower")
     assert not (application.path / COPY).exists()
+
+
+def test_a_given_host_replaces_the_default() -> None:
+    """The host of a header is that of the request, alone."""
+    environ, _ = environ_of("/", method="GET", kind=None, cookies=[], headers=["Host: shop.example"])
+    assert environ["HTTP_HOST"] == "shop.example"

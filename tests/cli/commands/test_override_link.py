@@ -127,3 +127,11 @@ def test_not_deployed(site: Site) -> None:
 def test_errors(site: Site, arguments: list[str], code: int, words: str) -> None:
     """What cannot be signed or linked to is told."""
     assert words in site.run("override-link", *arguments, code=code, **GIVEN).stderr
+
+
+def test_before_the_first_deployment(tmp_path: Path) -> None:
+    """A link for a front end that has deployed nothing is made, with a warning."""
+    site = Site(tmp_path)
+    done = site.run("override-link", "v1", **GIVEN)
+    assert done.stdout.startswith("/?")
+    assert "v1 is not in the deployment (none so far)" in done.stderr
