@@ -8,14 +8,16 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import pytest
-from werkzeug.test import create_environ, run_wsgi_app
+from werkzeug.test import Client, create_environ, run_wsgi_app
 
 from tests.builds import COLLISION, ENTRY, OWN, SHARED, Answer, key_of, pinned, rollout, write_builds
 from tests.harness import NAVIGATION, SCRIPT, client
-from version_affinity.counters import Counter, CounterFamily, LimitedLog
+from version_affinity import Cookie, Counts, Version, VersionAffinity
+from version_affinity.counters import OTHER, Counter, CounterFamily, LimitedLog, sum_counts, with_others
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -191,7 +193,165 @@ def test_repeated_start_response_moves(builds: dict[str, Path], app: Restarting,
         affinity(create_environ("/api"), lambda *started: lambda _data: None)
     except OSError:
         assert app.fails
-    assert {status: number for (_, _, status, _), number in affinity.counters().requests.items()} == expected
+    counts = affinity.counters()
+    assert {status: number for (_, _, status, _), number in counts.requests.items()} == expected
+    assert counts.app == {("v1", status): number for status, number in expected.items()}
+
+
+def page_app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    """Answer with a page: by a list, ``write``, a generator, after an error, or not at all."""
+    how = environ["PATH_INFO"].rpartition("/")[2]
+    headers = [("Content-Type", "text/html")]
+    if how == "raise":
+        raise OSError(how)
+    write = start_response("200 OK", headers)
+    if how == "again":
+        write = start_response("500 Oh", headers, (OSError, OSError(how), None))
+    if how == "write":
+        write(b"x")
+        return []
+    return (part for part in [b"x"]) if how == "generator" else [b"x"]
+
+
+@pytest.mark.parametrize(
+    ("how", "status"),
+    [("list", "2xx"), ("write", "2xx"), ("generator", "2xx"), ("again", "5xx"), ("raise", "5xx")],
+)
+def test_answers_of_the_application(builds: dict[str, Path], how: str, status: str) -> None:
+    """Answers of the application count apart too, by the version of the page that asked, and once among all."""
+    affinity = rollout(builds, page_app)
+    for headers in ({**SCRIPT, **pinned("v2")}, {**NAVIGATION, "Version-Key": key_of("v2")}):
+        environ = create_environ(f"/api/{how}", headers=headers)
+        with pytest.raises(OSError, match="raise") if how == "raise" else nullcontext():
+            list(affinity(environ, lambda *started: lambda _data: None))
+    client(affinity).get("/logo.svg", headers={**SCRIPT, **pinned("v2")})
+    client(affinity).get("/assets/x-N0tHere1.js", headers={**SCRIPT, **pinned("v2")})
+    client(affinity).get(SHARED)
+    counts = affinity.counters()
+    assert counts.app == {("v2", status): 2}
+    assert sum(counts.requests.values()) == 5
+    assert counts.decisions == {("v2", "pin"): 3, ("v2", "key"): 1}
+    assert counts.new_keys == ({} if how == "raise" else {"v2": 1})  # a page that is started again is one page
+
+
+def test_answers_of_a_version_are_not_of_the_application(builds: dict[str, Path]) -> None:
+    """A version that is an application itself is not the wrapped application; outside its prefix, that one answers."""
+    affinity = VersionAffinity(page_app, [Version("v1", page_app)], name="storefront", prefix="/shop/")
+    for path in ("/shop/list", "/list", "/again"):
+        affinity(create_environ(path), lambda *started: lambda _data: None)
+    counts = affinity.counters()
+    assert counts.app == {("v1", "2xx"): 1, ("v1", "5xx"): 1}
+    assert counts.requests == {("v1", "other", "2xx", "only"): 2, ("v1", "other", "5xx", "only"): 1}
+
+
+FRAMED = {
+    **NAVIGATION,
+    "Sec-Fetch-Dest": "iframe",
+    "Sec-Fetch-Site": "cross-site",
+    "Sec-Fetch-Storage-Access": "active",
+}
+
+
+@pytest.mark.parametrize("path", ["/", "/list"])
+@pytest.mark.parametrize(
+    ("headers", "method", "number"),
+    [
+        (NAVIGATION, "GET", 1),
+        ({**NAVIGATION, "Version-Key": key_of("v2")}, "GET", 1),
+        (FRAMED, "GET", 1),
+        ({**FRAMED, "Version-Key": key_of("v1")}, "GET", 1),
+        (NAVIGATION, "HEAD", 0),
+        (NAVIGATION, "POST", 0),
+        ({**NAVIGATION, "Version-Override": "v2"}, "GET", 0),
+        ({**NAVIGATION, "Sec-Purpose": "prefetch"}, "GET", 0),
+        (SCRIPT, "GET", 0),
+        ({}, "GET", 0),
+        ({**NAVIGATION, **pinned("v1")}, "GET", 0),
+        ({**NAVIGATION, **pinned("v9")}, "GET", 0),
+        ({**NAVIGATION, "Version-Key": key_of("v2"), **pinned("v1")}, "GET", 0),
+        ({**NAVIGATION, "Cookie": "version-affinity-storefront=4711."}, "GET", 0),
+        ({**NAVIGATION, "Version-Key": key_of("v2"), "Cookie": "version-affinity-storefront=4711."}, "GET", 0),
+    ],
+)
+def test_what_is_a_new_key(
+    builds: dict[str, Path], path: str, headers: dict[str, str], method: str, number: int
+) -> None:
+    """A new key is a page that gives its browser our cookie, from a file or from the application."""
+    affinity = rollout(builds, page_app)
+    client(affinity).open(path, method=method, headers=headers)
+    counts = affinity.counters()
+    (asked,) = {version for version, *_ in counts.requests}
+    assert counts.new_keys == ({asked: 1} if number else {})
+
+
+@pytest.mark.parametrize("path", ["/", "/list"])
+@pytest.mark.parametrize("shares", [{"v1": 90, "v2": 10}, {"v1": 50, "v2": 50}, {"v1": 20, "v2": 80}])
+def test_new_keys_are_first_pages(builds: dict[str, Path], path: str, shares: dict[str, float]) -> None:
+    """Each browser that keeps the cookie counts once, for the version that its key or bucket is assigned to."""
+    affinity = rollout(builds, page_app, shares, keys=[Cookie("user")])
+    expected = dict.fromkeys(shares, 0)
+    for number in range(400):
+        browser = Client(affinity)
+        if number % 2:
+            browser.set_cookie("user", str(number))
+        versions = [browser.get(path, headers=NAVIGATION).headers["Version-Affinity"][:2] for _ in range(3)]
+        expected[versions[0]] += 1
+        assert len(set(versions)) == 1
+    counts = affinity.counters()
+    assert counts.new_keys == expected
+    deviation = (400 * 0.01 * shares["v2"] * (1 - 0.01 * shares["v2"])) ** 0.5
+    assert abs(counts.new_keys["v2"] - 4 * shares["v2"]) < 6 * deviation
+
+
+def test_no_new_keys_without_a_split(builds: dict[str, Path]) -> None:
+    """While a single version has a share, or without the cookie, no cookie is set and no key is new."""
+    for affinity in (rollout(builds, page_app, {"v1": 100}), rollout(builds, page_app, cookie=None)):
+        client(affinity).get("/", headers={**NAVIGATION, "Version-Key": key_of("v1")})
+        assert affinity.counters().new_keys == {}
+
+
+def test_counts_are_flat(builds: dict[str, Path]) -> None:
+    """The counts by key go through JSON and back; those of two processes add up; unknown keys are left out."""
+    affinity = rollout(builds, page_app, retained=["v0"])
+    for path, headers, *_ in COUNTED:
+        client(affinity).get(path, headers=headers)
+    client(affinity).get("/list", headers=NAVIGATION)
+    counts = affinity.counters()
+    flat = json.loads(json.dumps(counts.flat()))
+    assert {"requests|v1|asset|2xx|name", "app|v1|2xx", "missing|v0", "rescues|v1|v2", "refused|not-deployed"} <= set(
+        flat
+    )
+    assert {key for key in flat if key.startswith("new_keys|")}
+    assert Counts.from_flat(flat) == counts
+    assert Counts.from_flat({**flat, "later|v1": 1, "missing|v1|x": 1, "": 1}) == counts
+    assert sum_counts(flat, flat, {"missing|v0": 1}) == {
+        key: 2 * number + (key == "missing|v0") for key, number in flat.items()
+    }
+
+
+def test_no_total_goes_down(builds: dict[str, Path]) -> None:
+    """The series of a retired version go, and their numbers are those of "other" from then on."""
+    affinity = rollout(builds, page_app, retained=["v0"])
+
+    def ask_all() -> None:
+        for path, headers, *_ in COUNTED:
+            client(affinity).get(path, headers=headers)
+        for version in ("v1", "v2"):
+            client(affinity).get("/list", headers={**NAVIGATION, "Version-Key": key_of(version)})
+
+    ask_all()
+    for version in ("v0", "v1"):
+        before = affinity.counters().flat()
+        affinity.deploy({"v2": 100})
+        affinity.retire(version)
+        after = affinity.counters().flat()
+        assert after == with_others(before, affinity.known)
+        assert not [key for key in after if version in key.split("|")]
+        assert sum(after.values()) == sum(before.values())
+    assert affinity.counters().rescues == {(OTHER, OTHER): 2, (OTHER, "v2"): 2}
+    ask_all()
+    final = affinity.counters().flat()
+    assert all(final[key] >= number for key, number in after.items())
 
 
 def test_counts_are_json(builds: dict[str, Path]) -> None:

@@ -6,34 +6,62 @@ takes no lock. Reading takes a lock, because it advances the counter too, which 
 
 from __future__ import annotations
 
+import collections
 import logging
+import os
 import threading
 import time
 from dataclasses import dataclass
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Hashable, Mapping
 
 logger = logging.getLogger("version_affinity")
 
+#: The label that takes the counts of versions that are not known any more.
+OTHER: Final = "other"
+
+_SEPARATOR: Final = "|"
+# By the name of a field of ``Counts``: the number of its labels, and how many of them, the first ones, are versions.
+_LABELS: Final = {
+    "requests": (4, 1),
+    "app": (2, 1),
+    "new_keys": (1, 1),
+    "missing": (1, 1),
+    "rescues": (2, 2),
+    "refused": (1, 0),
+}
+
+# Of all who read counters.
+_reading = threading.RLock()
+
+
+def _after_fork() -> None:
+    """Replace the lock in a child process: a thread that held it at the fork does not exist there."""
+    global _reading  # noqa: PLW0603
+    _reading = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
+    os.register_at_fork(after_in_child=_after_fork)
+
 
 class Counter:
     """A number that any thread may advance. ``advance()`` adds one; ``value()`` reads it."""
 
-    __slots__ = ("_count", "_lock", "_readings", "advance")
+    __slots__ = ("_count", "_readings", "advance")
 
     def __init__(self) -> None:
         self._count = count()
         self._readings = 0
-        self._lock = threading.Lock()
         #: Adds one.
         self.advance: Callable[[], int] = self._count.__next__
 
     def value(self) -> int:
         """Return how often the counter was advanced."""
-        with self._lock:
+        with _reading:
             value = next(self._count) - self._readings
             self._readings += 1
             return value
@@ -54,87 +82,164 @@ class CounterFamily(dict[Any, Counter]):
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """This process's counts since it started; plain numbers.
+    """Counts since a process started; plain numbers. The counts of versions that are gone are those of "other".
 
     Attributes:
         requests: By (version, kind of request, status class such as "2xx", reason). Files that were served by their
             fingerprinted name have the kind "asset" and the reason "name", and count for the version whose copy was
-            sent; all else counts for the version decided.
+            sent; all else counts for the version decided. The answers of the wrapped application are among them.
+        app: The answers of the wrapped application alone, by (version decided, status class). One that raises counts
+            as 5xx, unless it raises after it has returned its iterable.
+        new_keys: Pages that were served to a browser without the affinity cookie and gave it one, by the version
+            decided: the first pages of a key or a bucket. During a split their shares are those of the deployment.
+            None are counted while a single version has a share, for an override, or with ``cookie=None``. A browser
+            that refuses cookies counts with each page.
         missing: Assets that no known version has, answered with 404, by the version decided.
         rescues: Files served from another version than the one decided, by (decided, served).
         refused: Overrides and keys that could not be used, by why.
+
+    .. versionchanged:: 0.2.0
+       ``app``, ``new_keys``, ``decisions``, ``flat`` and ``from_flat``.
     """
 
     requests: Mapping[tuple[str, str, str, str], int]
+    app: Mapping[tuple[str, str], int]
+    new_keys: Mapping[str, int]
     missing: Mapping[str, int]
     rescues: Mapping[tuple[str, str], int]
     refused: Mapping[str, int]
 
+    @property
+    def decisions(self) -> dict[tuple[str, str], int]:
+        """Requests by (version, reason), without files that were served by name."""
+        decided: collections.Counter[tuple[str, str]] = collections.Counter()
+        for (version, kind, _, reason), number in self.requests.items():
+            if kind != "asset":
+                decided[version, reason] += number
+        return dict(decided)
+
     def as_dict(self) -> dict[str, Any]:
         """Return the counts as lists and objects that JSON can carry."""
         return {
-            "requests": [
-                {"version": version, "kind": kind, "status": status, "reason": reason, "count": number}
-                for (version, kind, status, reason), number in sorted(self.requests.items())
-            ],
+            "requests": _listed(self.requests, "version", "kind", "status", "reason"),
+            "app": _listed(self.app, "version", "status"),
+            "decisions": _listed(self.decisions, "version", "reason"),
+            "new_keys": dict(self.new_keys),
             "missing": dict(self.missing),
-            "rescues": [
-                {"decided": decided, "served": served, "count": number}
-                for (decided, served), number in sorted(self.rescues.items())
-            ],
+            "rescues": _listed(self.rescues, "decided", "served"),
             "refused": dict(self.refused),
         }
+
+    def flat(self) -> dict[str, int]:
+        """Return the counts by keys such as "requests|v1|page|2xx|key": ``sum_counts`` adds those of processes.
+
+        >>> Counts.from_flat({"app|v1|5xx": 1, "missing|v1": 2}).flat()
+        {'app|v1|5xx': 1, 'missing|v1': 2}
+        """
+        return {
+            _SEPARATOR.join((name, label) if isinstance(label, str) else (name, *label)): number
+            for name in _LABELS
+            for label, number in getattr(self, name).items()
+        }
+
+    @classmethod
+    def from_flat(cls, counts: Mapping[str, int]) -> Counts:
+        """Return the counts that ``flat`` returned, without keys that this version of the package does not have."""
+        found: dict[str, dict[Any, int]] = {name: {} for name in _LABELS}
+        for key, number in counts.items():
+            name, *labels = key.split(_SEPARATOR)
+            if name in _LABELS and len(labels) == _LABELS[name][0]:
+                found[name][labels[0] if len(labels) == 1 else tuple(labels)] = number
+        return cls(**found)
+
+
+def _listed(counts: Mapping[Any, int], *names: str) -> list[dict[str, Any]]:
+    return [{**dict(zip(names, labels, strict=True)), "count": number} for labels, number in sorted(counts.items())]
+
+
+def sum_counts(*counts: Mapping[str, int]) -> dict[str, int]:
+    """Return the sums of what ``Counts.flat`` returned, by key."""
+    total: collections.Counter[str] = collections.Counter()
+    for each in counts:
+        total.update(each)
+    return dict(total)
+
+
+def with_others(counts: Mapping[str, int], known: Container[str]) -> dict[str, int]:
+    """Return what ``Counts.flat`` returned with ``OTHER`` in place of versions that are not known.
+
+    A series goes with its version, and no sum over all versions goes down.
+
+    >>> with_others({"missing|v1": 1, "missing|v2": 2, "missing|v3": 4}, {"v3"})
+    {'missing|other': 3, 'missing|v3': 4}
+    """
+    total: collections.Counter[str] = collections.Counter()
+    for key, number in counts.items():
+        name, *labels = key.split(_SEPARATOR)
+        versions = _LABELS.get(name, (0, 0))[1]
+        kept = [label if label in known or at >= versions else OTHER for at, label in enumerate(labels)]
+        total[_SEPARATOR.join((name, *kept))] += number
+    return dict(total)
 
 
 class Counters:
     """The counters of one ``VersionAffinity``. All labels are of known versions, so their number is bounded."""
 
-    __slots__ = ("_requests", "missing", "refused", "rescues")
+    __slots__ = ("_gone", "_tallies", "missing", "new_keys", "refused", "rescues")
 
     def __init__(self) -> None:
-        self._requests: dict[tuple[str, str, str], Tally] = {}
+        self._tallies: dict[tuple[str, str, str, bool], Tally] = {}
+        self._gone: dict[str, int] = {}
+        self.new_keys = CounterFamily()
         self.missing = CounterFamily()
         self.rescues = CounterFamily()
         self.refused = CounterFamily()
 
-    def tally(self, version: str, kind: str, reason: str) -> Tally:
-        """Return the counters of such requests by status class."""
-        return self._requests.setdefault((version, kind, reason), Tally())
+    def tally(self, version: str, kind: str, reason: str, *, of_app: bool = False) -> Tally:
+        """Return the counters of such requests by status class. ``of_app``: the wrapped application answers them."""
+        return self._tallies.setdefault((version, kind, reason, of_app), Tally())
 
     def forget(self, known: Container[str]) -> None:
-        """Drop the counters of all versions but the known ones."""
-        _drop(self._requests, lambda label: label[0] in known)
-        _drop(self.missing, lambda decided: decided in known)
-        _drop(self.rescues, lambda label: label[0] in known and label[1] in known)
+        """Add the counters of all versions but the known ones to those of ``OTHER``."""
+        gone = Counters()
+        with _reading:
+            _move(self._tallies, gone._tallies, lambda label: label[0] in known)
+            _move(self.new_keys, gone.new_keys, lambda version: version in known)
+            _move(self.missing, gone.missing, lambda version: version in known)
+            _move(self.rescues, gone.rescues, lambda label: label[0] in known and label[1] in known)
+            self._gone = with_others(sum_counts(self._gone, gone.read().flat()), known)
 
     def read(self) -> Counts:
         """Return the counts as they are now."""
-        return Counts(
-            requests={
-                (version, kind, f"{digit}xx", reason): number
-                for (version, kind, reason), tally in self._requests.copy().items()
-                for digit, number in tally.read().items()
-            },
-            missing=self.missing.values_by_label(),
-            rescues=self.rescues.values_by_label(),
-            refused=self.refused.values_by_label(),
-        )
+        with _reading:
+            requests: collections.Counter[tuple[str, str, str, str]] = collections.Counter()
+            app: collections.Counter[tuple[str, str]] = collections.Counter()
+            for (version, kind, reason, of_app), tally in self._tallies.copy().items():
+                for digit, number in tally.read().items():
+                    requests[version, kind, f"{digit}xx", reason] += number
+                    if of_app:
+                        app[version, f"{digit}xx"] += number
+            families = (self.new_keys, self.missing, self.rescues, self.refused)
+            counts = Counts(dict(requests), dict(app), *(family.values_by_label() for family in families))
+            return Counts.from_flat(sum_counts(counts.flat(), self._gone)) if self._gone else counts
 
 
-def _drop(counters: dict[Any, Any], stays: Callable[[Any], bool]) -> None:
+def _move(counters: dict[Any, Any], gone: dict[Any, Any], stays: Callable[[Any], bool]) -> None:
     for label in list(counters):
         if not stays(label):
-            counters.pop(label, None)
+            gone[label] = counters.pop(label)
 
 
 class Tally(CounterFamily):
     """Responses of one sort by the first digit of their status: ``tally["2"].advance()`` counts one."""
 
-    __slots__ = ("_withdrawn",)
+    __slots__ = ("_withdrawn", "count_success")
 
     def __init__(self) -> None:
         super().__init__()
         self._withdrawn = CounterFamily()
+        #: Counts a response with a status of 2xx.
+        self.count_success = self["2"].advance
 
     def move(self, before: str, after: str) -> None:
         """Count a response under another digit: an application may call ``start_response`` again with ``exc_info``."""

@@ -12,6 +12,7 @@ from werkzeug.test import create_environ, run_wsgi_app
 
 from tests.harness import NAVIGATION, SCRIPT, finishers, write_build
 from version_affinity import Cookie, Version, VersionAffinity
+from version_affinity.counters import OTHER
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -90,8 +91,9 @@ def test_hundreds_of_versions(
     assert after - before < BOUND * MORE
     only = {f"v{FIRST + MORE - 1}"}
     counts = affinity.counters()
-    assert {version for version, *_ in counts.requests} == only
-    assert counts.missing.keys() | {version for pair in counts.rescues for version in pair} <= only
+    assert {version for version, *_ in counts.requests} == only | {OTHER}
+    assert counts.missing.keys() | {version for pair in counts.rescues for version in pair} <= only | {OTHER}
+    assert counts.new_keys.keys() <= only | {OTHER}
     assert {decision.version for each in made[0].headers.values() for decision in each} == only
 
 
@@ -101,9 +103,12 @@ def test_a_request_that_ends_after_its_version(tmp_path: Path, monkeypatch: pyte
     affinity = VersionAffinity(None, [Version("v0", build(tmp_path, "v0"))], keys=[Cookie("user")])
     decision = affinity.exchange(create_environ("/", headers=NAVIGATION)).decision
     one_more(affinity, tmp_path, 1)
+    asked = sum(affinity.counters().requests.values())
     decided = made[0].headers["page"][decision]
     decided.count("200 OK")
     assert ("v0", "page", "2xx", decision.reason) in affinity.counters().requests
     one_more(affinity, tmp_path, 2)
-    assert {version for version, *_ in affinity.counters().requests} == {"v2"}
+    after = affinity.counters().requests
+    assert {version for version, *_ in after} == {"v2", OTHER}
+    assert sum(after.values()) == 2 * asked + 1
     assert decision not in made[0].headers["page"]

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from _typeshed import OptExcInfo
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
+    from version_affinity.counters import Tally
     from version_affinity.decision.decider import Decision
     from version_affinity.rollout.state import State
 
@@ -86,6 +87,7 @@ class Applications:
         """Call the application that answers, which ``route`` has found; its iterable is returned as it is."""
         what, _, version, path = found
         environ = exchange.environ
+        tally = decided.tally
         if what == VERSION_APP:
             app: WSGIApplication = state.versions[version].app  # type: ignore[assignment]  # it has no build
             exchange.begin(state, decided.decision, own=len(state.versions) > 1)
@@ -97,6 +99,7 @@ class Applications:
                 remove_preconditions(environ)
         else:
             app = self._app  # type: ignore[assignment]  # ``route`` knows that there is one
+            tally = decided.app_tally
             depends = negotiated = False
             if path is not None:  # a version may answer here, or a navigation get a page
                 depends = state.catalog.is_answered_elsewhere(path, environ)
@@ -113,9 +116,9 @@ class Applications:
             exchange.begin(state, decided.decision, depends=depends, negotiated=negotiated)
         try:
             # A partial costs less than half of a closure over as many variables.
-            return app(environ, partial(_start, environ, exchange, decided, self._finisher, start_response))
+            return app(environ, partial(_start, environ, exchange, decided, tally, self._finisher, start_response))
         except BaseException:
-            _count(exchange, decided, "5")  # the server answers 500
+            _count(exchange, tally, "5")  # the server answers 500
             raise
 
 
@@ -123,6 +126,7 @@ def _start(
     environ: WSGIEnvironment,
     exchange: Exchange,
     decided: DecisionHeaders,
+    tally: Tally,
     finisher: Finisher,
     start_response: StartResponse,
     status: str,
@@ -130,21 +134,21 @@ def _start(
     exc_info: OptExcInfo | None = None,
 ) -> Callable[[bytes], object]:
     """Start the response that an application starts."""
+    completed = finisher.finish(environ, exchange, decided, status, headers)
     if status[:1] == "2" and not exchange.counted:
         exchange.counted = "2"
-        decided.count_success()
+        tally.count_success()
     else:
-        _count(exchange, decided, status[:1])
-    completed = finisher.finish(environ, exchange, decided, status, headers)
+        _count(exchange, tally, status[:1])
     return start_response(status, completed) if exc_info is None else start_response(status, completed, exc_info)
 
 
-def _count(exchange: Exchange, decided: DecisionHeaders, digit: str) -> None:
+def _count(exchange: Exchange, tally: Tally, digit: str) -> None:
     """Count a response, or move one that was counted under another status."""
     if exchange.counted:
-        decided.tally.move(exchange.counted, digit)
+        tally.move(exchange.counted, digit)
     else:
-        decided.tally[digit].advance()
+        tally[digit].advance()
     exchange.counted = digit
 
 

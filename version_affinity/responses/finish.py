@@ -56,13 +56,14 @@ class Finisher:
     ``vary`` names every request header that a decision may depend on.
     """
 
-    __slots__ = ("_cookie", "_public_log", "headers")
+    __slots__ = ("_cookie", "_new_keys", "_public_log", "headers")
 
     def __init__(
         self, vary: Iterable[str], cookie: PinCookie | None, counters: Counters, app: WSGIApplication | None = None
     ) -> None:
         names = ", ".join(dict.fromkeys(vary))
         self._cookie = cookie
+        self._new_keys = counters.new_keys
         self._public_log = LimitedLog(logging.WARNING)
         self.headers = {kind: HeadersByDecision(kind, names, counters, has_app=app is not None) for kind in KINDS}
 
@@ -86,6 +87,12 @@ class Finisher:
         elif reason == OVERRIDE or (request.pin == pin and request.bucket):
             return None
         return self._cookie.write(request.scheme, request.bucket or draw_bucket(), pin, framed=request.kind == FRAME)
+
+    def count_new_key(self, request: Request, decision: Decision) -> None:
+        """Count a page whose response sets the cookie, if the request had none: this is the first page of a key."""
+        # A bucket that was drawn for this request is the one without a source.
+        if not request.pin and not (request.bucket and decision.source):
+            self._new_keys[decision.version].advance()
 
     def finish(
         self, environ: WSGIEnvironment, exchange: Exchange, decided: DecisionHeaders, status: str, headers: Headers
@@ -156,7 +163,10 @@ class Finisher:
         pin = exchange.state.pins[version]
         if (exchange.pin == pin and exchange.bucket) or exchange.method != "GET" or not _shows(status):
             return None  # an unsafe method may come without our cookie
-        return self.stamp(exchange, decision, pin)
+        stamp = self.stamp(exchange, decision, pin)
+        if stamp is not None and not exchange.counted:  # a response that is started again is the same page
+            self.count_new_key(exchange, decision)
+        return stamp
 
 
 def _read(headers: Headers) -> tuple[bool, str, str]:

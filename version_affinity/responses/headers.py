@@ -49,9 +49,11 @@ class DecisionHeaders:
             ``document_variants``.
         missing: For an asset that no version has.
         forced: Whether an override was applied.
+        tally: Counts its responses; ``app_tally`` counts those of the wrapped application, in its place.
     """
 
     __slots__ = (
+        "app_tally",
         "count_success",
         "decision",
         "document",
@@ -66,7 +68,9 @@ class DecisionHeaders:
         "tally",
     )
 
-    def __init__(self, decision: Decision, kind: Kind, vary: str, tally: Tally, *, has_app: bool) -> None:
+    def __init__(
+        self, decision: Decision, kind: Kind, vary: str, tally: Tally, app_tally: Tally, *, has_app: bool
+    ) -> None:
         self.decision = decision
         self.forced = decision.reason == OVERRIDE
         traced = [(TRACE, trace(decision))]
@@ -89,7 +93,8 @@ class DecisionHeaders:
         self.shared_variants = [REVALIDATE, VARY_ENCODING] if alike else self.private_variants
         self.missing = [PRIVATE_NO_STORE if self.forced else NO_STORE, *traced]
         self.tally = tally
-        self.count_success = tally["2"].advance
+        self.app_tally = app_tally
+        self.count_success = tally.count_success
 
     def count(self, status: str) -> None:
         """Count a response by its status line."""
@@ -117,9 +122,12 @@ class HeadersByDecision(dict["Decision", DecisionHeaders]):
         self._has_app = has_app
 
     def __missing__(self, decision: Decision) -> DecisionHeaders:
-        tally = self._counters.tally(decision.version, self._kind, decision.reason)
+        tallies = (
+            self._counters.tally(decision.version, self._kind, decision.reason, of_app=of_app)
+            for of_app in (False, True)
+        )
         return self.setdefault(
-            decision, DecisionHeaders(decision, self._kind, self._vary, tally, has_app=self._has_app)
+            decision, DecisionHeaders(decision, self._kind, self._vary, *tallies, has_app=self._has_app)
         )
 
     def forget(self, known: Container[str]) -> None:

@@ -68,7 +68,7 @@ class NamedFile(Prepared):
         self.owners = owners
         self.version = version
         self.tally = tally
-        self.count_ok = tally["2"].advance
+        self.count_ok = tally.count_success
 
     @property
     def copies(self) -> tuple[Asset, ...]:
