@@ -87,8 +87,8 @@ class Applications:
         """Call the application that answers, which ``route`` has found; its iterable is returned as it is."""
         what, _, version, path = found
         environ = exchange.environ
-        tally = decided.tally
         if what == VERSION_APP:
+            tally = decided.tally
             app: WSGIApplication = state.versions[version].app  # type: ignore[assignment]  # it has no build
             exchange.begin(state, decided.decision, own=len(state.versions) > 1)
             if state.settings.prefix != "/":

@@ -56,14 +56,13 @@ class Finisher:
     ``vary`` names every request header that a decision may depend on.
     """
 
-    __slots__ = ("_cookie", "_new_keys", "_public_log", "headers")
+    __slots__ = ("_cookie", "_public_log", "headers")
 
     def __init__(
         self, vary: Iterable[str], cookie: PinCookie | None, counters: Counters, app: WSGIApplication | None = None
     ) -> None:
         names = ", ".join(dict.fromkeys(vary))
         self._cookie = cookie
-        self._new_keys = counters.new_keys
         self._public_log = LimitedLog(logging.WARNING)
         self.headers = {kind: HeadersByDecision(kind, names, counters, has_app=app is not None) for kind in KINDS}
 
@@ -87,12 +86,6 @@ class Finisher:
         elif reason == OVERRIDE or (request.pin == pin and request.bucket):
             return None
         return self._cookie.write(request.scheme, request.bucket or draw_bucket(), pin, framed=request.kind == FRAME)
-
-    def count_new_key(self, request: Request, decision: Decision) -> None:
-        """Count a page whose response sets the cookie, if the request had none: this is the first page of a key."""
-        # A bucket that was drawn for this request is the one without a source.
-        if not request.pin and not (request.bucket and decision.source):
-            self._new_keys[decision.version].advance()
 
     def finish(
         self, environ: WSGIEnvironment, exchange: Exchange, decided: DecisionHeaders, status: str, headers: Headers
@@ -121,7 +114,7 @@ class Finisher:
             return negotiated(status, headers) if exchange.negotiated else headers.copy()
         decision = decided.decision
         version = exchange.served or decision.version
-        stamp = self._stamp_of(exchange, decision, version, status) if page else None
+        stamp = self._stamp_of(exchange, decided, version, status) if page else None
         added = private if version == decision.version else retraced(private, decision, version)
         if cache_control:
             added = added[1:]
@@ -154,18 +147,19 @@ class Finisher:
         finished = _uncached(headers, replaced)
         finished.append(PRIVATE_NO_STORE if decided.forced or "no-store" in cache_control.lower() else PRIVATE)
         finished += _varying(vary, decided.private)[1:]
-        decision = decided.decision
-        stamp = self._stamp_of(exchange, decision, decision.version, status) if page else None
+        stamp = self._stamp_of(exchange, decided, decided.decision.version, status) if page else None
         return finished if stamp is None else [*finished, stamp]
 
-    def _stamp_of(self, exchange: Exchange, decision: Decision, version: str, status: str) -> tuple[str, str] | None:
+    def _stamp_of(
+        self, exchange: Exchange, decided: DecisionHeaders, version: str, status: str
+    ) -> tuple[str, str] | None:
         """Return the Set-Cookie header for a page of an application; None if the cookie need not change."""
         pin = exchange.state.pins[version]
         if (exchange.pin == pin and exchange.bucket) or exchange.method != "GET" or not _shows(status):
             return None  # an unsafe method may come without our cookie
-        stamp = self.stamp(exchange, decision, pin)
+        stamp = self.stamp(exchange, decided.decision, pin)
         if stamp is not None and not exchange.counted:  # a response that is started again is the same page
-            self.count_new_key(exchange, decision)
+            decided.count_page_with_cookie(exchange)
         return stamp
 
 

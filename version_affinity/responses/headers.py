@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse
 
     from version_affinity.assets.sending import Sent
-    from version_affinity.counters import Counters, Tally
+    from version_affinity.counters import Counters
     from version_affinity.decision.decider import Decision
-    from version_affinity.decision.request import Kind
+    from version_affinity.decision.request import Kind, Request
 
     Headers = list[tuple[str, str]]
 
@@ -53,6 +53,7 @@ class DecisionHeaders:
     """
 
     __slots__ = (
+        "_count_new_key",
         "app_tally",
         "count_success",
         "decision",
@@ -68,9 +69,7 @@ class DecisionHeaders:
         "tally",
     )
 
-    def __init__(
-        self, decision: Decision, kind: Kind, vary: str, tally: Tally, app_tally: Tally, *, has_app: bool
-    ) -> None:
+    def __init__(self, decision: Decision, kind: Kind, vary: str, counters: Counters, *, has_app: bool) -> None:
         self.decision = decision
         self.forced = decision.reason == OVERRIDE
         traced = [(TRACE, trace(decision))]
@@ -92,13 +91,20 @@ class DecisionHeaders:
         self.shared = [REVALIDATE] if alike else self.private
         self.shared_variants = [REVALIDATE, VARY_ENCODING] if alike else self.private_variants
         self.missing = [PRIVATE_NO_STORE if self.forced else NO_STORE, *traced]
-        self.tally = tally
-        self.app_tally = app_tally
-        self.count_success = tally.count_success
+        self.tally = counters.tally(decision.version, kind, decision.reason)
+        self.app_tally = counters.tally(decision.version, kind, decision.reason, of_app=True)
+        self.count_success = self.tally.count_success
+        self._count_new_key = counters.new_keys[decision.version].advance
 
     def count(self, status: str) -> None:
         """Count a response by its status line."""
         self.tally[status[0]].advance()
+
+    def count_page_with_cookie(self, request: Request) -> None:
+        """Count a page whose response sets the cookie as the first one of its key, if the request had no cookie."""
+        # Only a bucket that was drawn for this request has no source.
+        if not request.pin and not (request.bucket and self.decision.source):
+            self._count_new_key()
 
     def start(self, sent: Sent, start_response: StartResponse) -> Iterable[bytes]:
         """Count and start a response, and return its body."""
@@ -122,13 +128,8 @@ class HeadersByDecision(dict["Decision", DecisionHeaders]):
         self._has_app = has_app
 
     def __missing__(self, decision: Decision) -> DecisionHeaders:
-        tallies = (
-            self._counters.tally(decision.version, self._kind, decision.reason, of_app=of_app)
-            for of_app in (False, True)
-        )
-        return self.setdefault(
-            decision, DecisionHeaders(decision, self._kind, self._vary, *tallies, has_app=self._has_app)
-        )
+        made = DecisionHeaders(decision, self._kind, self._vary, self._counters, has_app=self._has_app)
+        return self.setdefault(decision, made)
 
     def forget(self, known: Container[str]) -> None:
         """Drop the headers of all versions but the known ones."""

@@ -131,7 +131,7 @@ class FileServer:
                 stamp = None  # the browser shows no page of the version
         if stamp is not None and request.method == "GET":
             sent[1].append(stamp)
-            self._finisher.count_new_key(request, decision)
+            decided.count_page_with_cookie(request)
         if rescued:
             self._counters.rescues[decision.version, served].advance()
         status, headers, body = sent
