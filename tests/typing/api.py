@@ -141,6 +141,10 @@ def read(affinity: VersionAffinity, environ: WSGIEnvironment) -> list[object]:
     counts: Counts = affinity.counters()
     requests: Mapping[tuple[str, str, str, str], int] = counts.requests
     rescues: Mapping[tuple[str, str], int] = counts.rescues
+    app: Mapping[tuple[str, str], int] = counts.app
+    decisions: Mapping[tuple[str, str], int] = counts.decisions
+    new_keys: Mapping[str, int] = counts.new_keys
+    same: bool = Counts.from_flat(counts.flat()) == counts
     missing: Mapping[str, int] = counts.missing
     refused: Mapping[str, int] = counts.refused
     as_json: dict[str, Any] = counts.as_dict()
@@ -155,7 +159,7 @@ def read(affinity: VersionAffinity, environ: WSGIEnvironment) -> list[object]:
     scores: Mapping[str, float] = explanation.scores
     document: dict[str, Any] = explanation.as_dict()
     answers = [explanation.kind, answer, served, bucket, scores, document]
-    return [requests, rescues, missing, refused, as_json, told, words, *answers]
+    return [requests, app, decisions, new_keys, same, rescues, missing, refused, as_json, told, words, *answers]
 
 
 def pure() -> str:
