@@ -190,7 +190,8 @@ class VersionAffinity(TemplateFunctions):
             state = State.of(settings, versions.load(load), None)
         else:
             state = first_state(settings, name, versions, retained, load)
-        self._rollout = Rollout(state, load, held, self._source, (self._finisher.forget, self._counters.forget))
+        forget = [*(headers.forget for headers in self._headers.values()), self._counters.forget]
+        self._rollout = Rollout(state, load, held, self._source, forget)
         self._autorefresh = check_switch("autorefresh", autorefresh)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:

@@ -72,10 +72,7 @@ class HostCookie:
 
     On https the cookie has the ``__Host-`` prefix and ``Secure``, and only that name is read there, so no other host
     and no plain-http response can have set it. Browsers accept that prefix for the path ``/`` only.
-
-    Args:
-        name: The cookie's name without a prefix.
-        secure: Whether requests come by https; None follows ``wsgi.url_scheme``.
+    ``secure``: whether requests come by https; None follows ``wsgi.url_scheme``.
     """
 
     __slots__ = ("_finders", "_secure", "_starts", "name")

@@ -95,11 +95,8 @@ class Step(NamedTuple):
 class Decider:
     """Decides requests under one deployment. It never changes; a new deployment gets a new one.
 
-    Args:
-        pins: From what our cookie may say of a page's version to the id of that known version.
-        baseline: The version of the pages that were loaded before the split began.
-        cookie_label: How decisions name the affinity cookie; "" when it is switched off.
-        referer_version: From a request to the id of the only version that has the file in its Referer, or "".
+    ``pins`` leads from what our cookie may say of a page's version to that known version. ``cookie_label`` is "" where
+    the cookie is switched off.
     """
 
     def __init__(

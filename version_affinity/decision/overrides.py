@@ -60,18 +60,7 @@ class Refused(Exception):  # noqa: N818 - a verdict, not an error
 
 
 class Overrides:
-    """Reads the version that a request asks for.
-
-    Args:
-        name: This application's name: its key in a Dictionary.
-        headers: The headers to read, in order; the first that can be applied counts.
-        secret: With a secret of at least 16 characters, only values made by ``sign_override`` with it count. Of a list
-            of secrets the last one signs, and all of them verify.
-        cookie: Read after the headers, if there is a secret.
-
-    Raises:
-        ConfigurationError: a header name or secret that cannot be used.
-    """
+    """Reads the version that a request asks for: the first of the headers, and then the cookie, that can be applied."""
 
     __slots__ = ("_headers", "_name", "_serializer", "cookie", "environ_keys", "headers", "secrets")
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import re
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Final
 
 from version_affinity.assets.http.conditions import READING
@@ -17,7 +17,7 @@ from version_affinity.decision.cookies import draw_bucket
 from version_affinity.decision.decider import ONLY, OVERRIDE
 from version_affinity.decision.request import FRAME, KINDS, STAMPED
 
-from .headers import PRIVATE, PRIVATE_NO_STORE, HeadersByDecision, retraced
+from .headers import PRIVATE, PRIVATE_NO_STORE, DecisionHeaders, HeadersByDecision, retraced
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from version_affinity.decision.request import Request
 
     from .applications import Exchange
-    from .headers import DecisionHeaders, Headers
+    from .headers import Headers
 
 _HTML: Final = ("text/html", "application/xhtml+xml")
 _READ: Final = frozenset(("content-type", "cache-control", "vary", "content-disposition"))
@@ -64,12 +64,8 @@ class Finisher:
         names = ", ".join(dict.fromkeys(vary))
         self._cookie = cookie
         self._public_log = LimitedLog(logging.WARNING)
-        self.headers = {kind: HeadersByDecision(kind, names, counters, has_app=app is not None) for kind in KINDS}
-
-    def forget(self, known: Container[str]) -> None:
-        """Drop the headers of all versions but the known ones."""
-        for headers in self.headers.values():
-            headers.forget(known)
+        make = partial(DecisionHeaders, vary=names, counters=counters, has_app=app is not None)
+        self.headers = {kind: HeadersByDecision(partial(make, kind=kind)) for kind in KINDS}
 
     def stamp(self, request: Request, decision: Decision, pin: str) -> tuple[str, str] | None:
         """Return the Set-Cookie header for a page that was served to GET or HEAD; None if the cookie need not change.
@@ -95,9 +91,9 @@ class Finisher:
         The wrapped application's headers stay as they are, unless the response is HTML, depends on the version, or an
         override was applied.
         """
-        page, cache_control, vary = _read(headers)
+        page, cache_control, vary = read = _read(headers)
         if exchange.own:
-            return self._finish_own(exchange, decided, status, headers, page, cache_control, vary)
+            return self._finish_own(exchange, decided, status, headers, read)
         private = decided.private_negotiated if exchange.negotiated else decided.private
         if decided.forced:
             forced = retraced(private, decided.decision, exchange.served)
@@ -130,19 +126,13 @@ class Finisher:
         return [*headers, *added] if stamp is None else [*headers, *added, stamp]
 
     def _finish_own(
-        self,
-        exchange: Exchange,
-        decided: DecisionHeaders,
-        status: str,
-        headers: Headers,
-        page: bool,
-        cache_control: str,
-        vary: str,
+        self, exchange: Exchange, decided: DecisionHeaders, status: str, headers: Headers, read: tuple[bool, str, str]
     ) -> Headers:
         """Return the completed headers of a version that is a WSGI application, while other versions are known.
 
         Its validators and its caching headers do not take other versions into account.
         """
+        page, cache_control, vary = read
         replaced = _REPLACED.union(_VALIDATORS) if exchange.method in READING else _REPLACED
         finished = _uncached(headers, replaced)
         finished.append(PRIVATE_NO_STORE if decided.forced or "no-store" in cache_control.lower() else PRIVATE)

@@ -15,7 +15,7 @@ from version_affinity.decision.request import PAGES, SERVICE_WORKER
 from version_affinity.wire import TCHAR
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable
+    from collections.abc import Callable, Container, Iterable
 
     from _typeshed.wsgi import StartResponse
 
@@ -47,8 +47,6 @@ class DecisionHeaders:
         document: For the page that a navigation gets there.
         private_variants: ``private`` for a file with compressed forms; likewise ``shared_variants`` and
             ``document_variants``.
-        missing: For an asset that no version has.
-        forced: Whether an override was applied.
         tally: Counts its responses; ``app_tally`` counts those of the wrapped application, in its place.
     """
 
@@ -120,16 +118,12 @@ class HeadersByDecision(dict["Decision", DecisionHeaders]):
     Bounded, because decisions consist of configured names and known versions only.
     """
 
-    def __init__(self, kind: Kind, vary: str, counters: Counters, *, has_app: bool) -> None:
+    def __init__(self, make: Callable[[Decision], DecisionHeaders]) -> None:
         super().__init__()
-        self._kind = kind
-        self._vary = vary
-        self._counters = counters
-        self._has_app = has_app
+        self._make = make
 
     def __missing__(self, decision: Decision) -> DecisionHeaders:
-        made = DecisionHeaders(decision, self._kind, self._vary, self._counters, has_app=self._has_app)
-        return self.setdefault(decision, made)
+        return self.setdefault(decision, self._make(decision))
 
     def forget(self, known: Container[str]) -> None:
         """Drop the headers of all versions but the known ones."""

@@ -45,9 +45,8 @@ def route(
 
     ``path`` is the path of the request below where the middleware is mounted.
     """
-    reading = environ["REQUEST_METHOD"] in READING
     known: Route | None = state.routes[version].get(path)
-    if known is not None and reading:
+    if known is not None and environ["REQUEST_METHOD"] in READING:
         return known
     settings = state.settings
     local = path if settings.prefix == "/" else settings.local(path)
@@ -56,7 +55,7 @@ def route(
     build = state.builds[version]
     if build is None:
         return VERSION_APP, None, version, local
-    if not reading:
+    if environ["REQUEST_METHOD"] not in READING:
         return _other_method(state, path, local, version, build, environ, has_app=has_app)
     at = build.find(local, environ)
     if at is None:

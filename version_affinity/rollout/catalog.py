@@ -79,11 +79,6 @@ class NamedFile(Prepared):
 class Catalog:
     """The files of all known versions under one deployment. "Path" is a path in a build, "name" a request path.
 
-    Args:
-        builds: Version id to its build, the newest last; None for a version that is a WSGI application.
-        staged: The ids of versions that never had a share; ``live``: of those that have one.
-        tallies: From a version's id to the counters of what is served by name.
-
     Attributes:
         bits: Version id to its bit in ``NamedFile.owners``.
         names: Name of each file that is served by that name to anyone, to the bits of the versions that have it.
@@ -103,9 +98,9 @@ class Catalog:
 
     def __init__(
         self,
-        builds: Mapping[str, Build | None],
+        builds: Mapping[str, Build | None],  # the newest last; None for a version that is a WSGI application
         *,
-        staged: Collection[str],
+        staged: Collection[str],  # never had a share
         live: Collection[str],
         prefix: str,
         tallies: Callable[[str], Tally],

@@ -35,12 +35,8 @@ logger = logging.getLogger("version_affinity")
 class Rollout:
     """The current state of one ``VersionAffinity``, and the ways to the next one.
 
-    Args:
-        state: The first state.
-        load: Reads the directory of a version.
-        memory: The memory that builds read by ``load`` hold their files in.
-        source: The source that is followed, None if the versions were listed.
-        forget: Called with the known versions when a version is not known any more, to drop its counters and headers.
+    Builds that ``load`` reads hold their files in ``memory``. ``forget`` are called with the known versions when one
+    is not known any more.
     """
 
     __slots__ = ("__weakref__", "_changing", "_forget", "_has_warned", "_load", "_memory", "_source", "state")

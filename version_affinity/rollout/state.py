@@ -43,8 +43,6 @@ class Settings:
     """The configuration, which stays the same from state to state.
 
     Attributes:
-        workers: From the paths of the service workers' scripts in builds to ``ServiceWorkers``.
-        prefix: The path under which the versions are served, with "/" at both ends.
         faulty_tags: Logs a mistake in the use of a template's functions; ``late_tags``, once, that they ran too late.
         exchange_key: Where the environ holds this middleware's ``Exchange``. Two around one application differ in
             prefix.
@@ -75,9 +73,7 @@ class State:
     """The known versions under one deployment. It never changes.
 
     Args:
-        settings: What stays the same from state to state.
         versions: The known versions by id, in the order in which they became known; their directories are loaded.
-        deployment: The percentages.
         complete: The version that last had 100 %, None if none had.
         published: The ids of versions that have had a share or were retained at the start. A known version that is not
             published is staged: it rescues no page, and templates name none of its files.
