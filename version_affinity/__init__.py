@@ -49,6 +49,7 @@ are private, and may change in any release.
 """
 
 from .assets.handover import XAccelRedirect, XSendfile
+from .assets.routing import HtmlHandling, NotFoundHandling
 from .assets.static import StaticAssets
 from .counters import Counts
 from .decision.decider import Decision, Step
@@ -73,6 +74,8 @@ __all__ = [
     "Deployment",
     "Explanation",
     "Header",
+    "HtmlHandling",
+    "NotFoundHandling",
     "Releases",
     "StaticAssets",
     "Step",

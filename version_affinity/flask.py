@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack  # type checkers have it, whether it is installed or not
 
     from .assets.handover import HandOver
+    from .assets.routing import HtmlHandling, NotFoundHandling
     from .decision.keys import KeySource
     from .rollout.version import Source, Version
     from .templating import Page
@@ -39,8 +40,8 @@ class Options(TypedDict, total=False):
     app_first: Iterable[str]
     unpinned: Iterable[str] | None
     service_workers: Iterable[str] | None
-    html_handling: str
-    not_found_handling: str
+    html_handling: HtmlHandling
+    not_found_handling: NotFoundHandling
     cookie: str | None
     secure: bool | None
     override_headers: Iterable[str]

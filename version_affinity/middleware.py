@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
     from .assets.handover import HandOver
+    from .assets.routing import HtmlHandling, NotFoundHandling
     from .counters import Counts
     from .decision.decider import Decision
     from .decision.keys import KeySource
@@ -122,8 +123,8 @@ class VersionAffinity(TemplateFunctions):
         app_first: Iterable[str] = (),
         unpinned: Iterable[str] | None = None,
         service_workers: Iterable[str] | None = None,
-        html_handling: str = "auto-trailing-slash",
-        not_found_handling: str = "none",
+        html_handling: HtmlHandling = "auto-trailing-slash",
+        not_found_handling: NotFoundHandling = "none",
         cookie: str | None = "version-affinity-{name}",
         secure: bool | None = None,
         override_headers: Iterable[str] = DEFAULT_HEADERS,
@@ -170,6 +171,8 @@ class VersionAffinity(TemplateFunctions):
         self._finisher = Finisher(consulted(self._cookie, sources, overrides), self._cookie, self._counters, app)
         below = check_prefix(prefix)
         check_wrapped_once(app, VersionAffinity, name, below)
+        if self._source is not None:
+            self._source.compare(prefix=prefix, app_first=self._patterns, not_found_handling=not_found_handling)
         settings = Settings(
             keys=sources,
             overrides=overrides,
@@ -192,6 +195,7 @@ class VersionAffinity(TemplateFunctions):
             state = first_state(settings, name, versions, retained, load)
         forget = [*(headers.forget for headers in self._headers.values()), self._counters.forget]
         self._rollout = Rollout(state, load, held, self._source, forget)
+        self._not_found_handling: NotFoundHandling = not_found_handling
         self._autorefresh = check_switch("autorefresh", autorefresh)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -276,6 +280,11 @@ class VersionAffinity(TemplateFunctions):
     def app_first(self) -> tuple[str, ...]:
         """The patterns of paths that go to the wrapped application first."""
         return self._patterns
+
+    @property
+    def not_found_handling(self) -> NotFoundHandling:
+        """What answers a path that no file of a version has."""
+        return self._not_found_handling
 
     @property
     def source(self) -> Source | None:

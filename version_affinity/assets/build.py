@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
     from .loading.asset import HeaderField
     from .loading.index import Index
+    from .routing import HtmlHandling, NotFoundHandling
     from .rules.changes import HeaderChanges
 
 logger = logging.getLogger("version_affinity")
@@ -85,8 +86,8 @@ class Build:
     def __init__(
         self,
         index: Index,
-        html_handling: str,
-        not_found_handling: str,
+        html_handling: HtmlHandling,
+        not_found_handling: NotFoundHandling,
         *,
         allow_all_origins: bool = False,
         reported: Container[str] = (),

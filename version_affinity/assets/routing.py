@@ -18,7 +18,7 @@ file, that file is shown under its own name. A redirect may lead to another redi
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias, get_args
 
 from version_affinity.errors import ConfigurationError
 from version_affinity.wire import quoted_components, requoted_query
@@ -28,8 +28,13 @@ if TYPE_CHECKING:
 
     from .loading.asset import Asset
 
-HTML_HANDLING: Final = ("auto-trailing-slash", "force-trailing-slash", "drop-trailing-slash", "none")
-NOT_FOUND_HANDLING: Final = ("none", "404-page", "single-page-application")
+#: The paths at which HTML files are shown.
+HtmlHandling: TypeAlias = Literal["auto-trailing-slash", "force-trailing-slash", "drop-trailing-slash", "none"]
+#: What answers a path that no file has.
+NotFoundHandling: TypeAlias = Literal["none", "404-page", "single-page-application"]
+
+HTML_HANDLING: Final[tuple[HtmlHandling, ...]] = get_args(HtmlHandling)
+NOT_FOUND_HANDLING: Final[tuple[NotFoundHandling, ...]] = get_args(NotFoundHandling)
 
 # What follows the stem in the path of a page (/docs/page.html) and of an index (/docs/index.html).
 _CLEAN: Final = {
@@ -52,7 +57,7 @@ class Redirect(NamedTuple):
     path: str
 
 
-def check_handling(html_handling: str, not_found_handling: str) -> None:
+def check_handling(html_handling: object, not_found_handling: object) -> None:
     """Raise ``ConfigurationError`` if a mode is unknown."""
     for field, value, known in (
         ("html_handling", html_handling, HTML_HANDLING),
@@ -62,7 +67,7 @@ def check_handling(html_handling: str, not_found_handling: str) -> None:
             raise ConfigurationError(f"{field}={value!r} is unknown: use one of {', '.join(known)}")
 
 
-def routes(assets: Mapping[str, Asset], html_handling: str) -> dict[str, Asset | Redirect]:
+def routes(assets: Mapping[str, Asset], html_handling: HtmlHandling) -> dict[str, Asset | Redirect]:
     """Return every path that a build answers, with its file or redirect."""
     found: dict[str, Asset | Redirect] = dict(assets)
     if html_handling == "none":

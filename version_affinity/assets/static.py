@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from .loading.asset import HeaderField, Representation
     from .loading.index import FingerprintRule, Index
     from .loading.inventory import Inventory
+    from .routing import HtmlHandling, NotFoundHandling
     from .rules.changes import HeaderChanges
     from .sending import Sent
 
@@ -120,8 +121,8 @@ class StaticAssets:
         app: WSGIApplication | None = None,
         *,
         prefix: str = "/",
-        html_handling: str = "auto-trailing-slash",
-        not_found_handling: str = "none",
+        html_handling: HtmlHandling = "auto-trailing-slash",
+        not_found_handling: NotFoundHandling = "none",
         memory: Memory | int = DEFAULT_MEMORY,
         ignore: Iterable[str] = DEFAULT_IGNORE,
         fingerprinted: FingerprintRule | None = None,

@@ -13,21 +13,22 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import click
 
-from version_affinity.configuration import check_prefix
 from version_affinity.errors import ConfigurationError
 from version_affinity.releases.log.entries import DeploymentLog, Entry, LogUnavailableError, is_continued
 from version_affinity.releases.log.local_copy import COPY, LocalCopy
 from version_affinity.releases.releases import LOG, RELEASES, Releases, open_log
 from version_affinity.releases.store.directory import Release, ReleasesDirectory
 from version_affinity.releases.store.retention import prune_plan
+from version_affinity.releases.store.settings import DEFAULT_SERVING, Serving
 
 from .errors import RefusedError
-from .options import app_first_option, check_not_empty, checked_by, with_options
+from .options import check_not_empty, checked_by
 from .output import json_parameter, percent, styled, warn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from version_affinity.assets.routing import NotFoundHandling
     from version_affinity.middleware import VersionAffinity
 
 #: The releases directory, unless an option, the environment or the application names another one.
@@ -41,19 +42,20 @@ SETTINGS: Final[dict[str, Any]] = {"help_option_names": ["-h", "--help"], "max_c
 
 
 class BuildOptions(NamedTuple):
-    """How an application serves a build, which decides where the build's references lead."""
+    """How builds are served; the fields are those of ``Serving``."""
 
-    prefix: str = "/"
-    app_first: tuple[str, ...] = ()
-    origins: tuple[str, ...] = ()
+    prefix: str
+    app_first: tuple[str, ...]
+    not_found_handling: NotFoundHandling
+    origins: tuple[str, ...]
 
-    @property
-    def options(self) -> str:
-        """The same as options of a command line, such as "--prefix /shop/ --app-first '/api/*'"; "" by default."""
-        given = [("--prefix", self.prefix)] if self.prefix != "/" else []
-        given += [("--app-first", pattern) for pattern in self.app_first]
-        given += [("--origin", origin) for origin in self.origins]
-        return " ".join(f"{option} {shlex.quote(value)}" for option, value in given)
+    def of_check(self) -> dict[str, Any]:
+        """Return the arguments of ``check_build``."""
+        return {"prefix": self.prefix, "app_first": self.app_first, "origins": self.origins}
+
+    def of_application(self) -> dict[str, Any]:
+        """Return the arguments of ``VersionAffinity``."""
+        return {key: value for key, value in self._asdict().items() if key != "origins"}
 
 
 class Target:
@@ -102,18 +104,36 @@ class Target:
             warn(f"{error}. The states are those of revision {entries[-1].revision}, from this host's copy of the log")
             return entries
 
-    def build_options(self, prefix: str | None, app_first: Sequence[str], origins: Sequence[str]) -> BuildOptions:
-        """Return how builds are served: by the options of ``build_options``, else by the application."""
-        affinity = None
-        if self.application is not None and (prefix is None or not app_first):
+    def build_options(self, given: Serving) -> BuildOptions:
+        """Return how builds are served: by the options, else the application, else ``affinity.json``, else default."""
+        found = given
+        if self.application is not None and None in given[:3]:
+            affinity = None
             if self.releases is None:
                 affinity = self.application()
             elif self.releases == os.environ.get(RELEASES):
                 with suppress(RefusedError):  # it may not start before the first deployment
                     affinity = self.application()
-        if affinity is not None:
-            prefix, app_first = prefix or affinity.prefix, app_first or affinity.app_first
-        return BuildOptions(prefix or "/", tuple(app_first), tuple(origins))
+            if affinity is not None:
+                own = Serving(affinity.prefix, affinity.app_first, affinity.not_found_handling)
+                found = found.otherwise(own)
+        if None in found:
+            found = found.otherwise(self.saved_serving())
+        return BuildOptions(*found.otherwise(DEFAULT_SERVING))  # type: ignore[arg-type] # nothing is None now
+
+    def saved_serving(self) -> Serving:
+        """Return what ``affinity.json`` says on how builds are served; nothing without releases."""
+        try:
+            directory = self.directory
+        except ConfigurationError:
+            if self.releases is not None:
+                raise
+            return Serving()  # builds can be checked and served without releases
+        if directory.serving_error:
+            raise RefusedError(
+                f"{directory.serving_error}. Correct the file, or replace the value: {command_line('settings --help')}"
+            )
+        return directory.serving
 
     def copy(self) -> LocalCopy:
         """Return this host's copy of the log that its application follows."""
@@ -218,35 +238,6 @@ def author() -> str:
         with suppress(OSError, KeyError, ImportError):  # a user without a name, as in a container
             name = getpass.getuser()
     return name.strip()
-
-
-def _check_origins(origins: Sequence[str]) -> None:
-    if origins:
-        try:
-            from version_affinity.checking.origins import Origins  # noqa: PLC0415 - an extra
-        except ImportError:
-            return  # without the extra, nothing is checked
-        Origins(origins)
-
-
-#: Give a command ``--prefix``, ``--app-first`` and ``--origin``, for ``Target.build_options``.
-build_options = with_options(
-    click.option(
-        "--prefix",
-        metavar="PATH",
-        callback=checked_by(check_prefix),
-        help="The URL path of the versions.  [default: the application's, or /]",
-    ),
-    app_first_option,
-    click.option(
-        "--origin",
-        "origins",
-        metavar="URL",
-        multiple=True,
-        callback=checked_by(_check_origins),
-        help="An origin of the build, such as https://cdn.example: references to it are checked too. Repeatable.",
-    ),
-)
 
 
 def _check_log(url: str) -> None:

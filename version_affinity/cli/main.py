@@ -93,6 +93,7 @@ COMMANDS: Final = {
     "check": Lazy("check", "check", "Find broken references in a build before it goes live."),
     "explain": Lazy("explain", "explain", "Show which version a request gets, and why."),
     "simulate": Lazy("simulate", "simulate", "Show how many users planned deployments move."),
+    "settings": Lazy("settings", "settings", "Show or change how builds are served."),
     "retention": Lazy("retention", "retention", "Show or change how long versions stay known."),
     "prune": Lazy("prune", "prune", "Remove versions that are no longer needed."),
     "serve": Lazy("serve", "serve", "Serve builds or releases on this machine."),

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import wraps
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeVar
 
 import click
 
-from version_affinity.app_first import compile_patterns
 from version_affinity.configuration import check_prefix
 from version_affinity.decision.keys import Cookie, Header, KeySource
 from version_affinity.errors import ConfigurationError
+from version_affinity.releases.store.settings import Serving, check_app_first, check_origins
 from version_affinity.releases.times import parse_duration
 
 #: A duration, or "none".
 Age: TypeAlias = timedelta | Literal["none"]
-NO_AGE: Final = "none"
+#: The value of an option for nothing: no duration, no patterns.
+NONE: Final = "none"
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -67,7 +69,7 @@ def duration(text: str) -> timedelta:
 
 def duration_or_none(text: str) -> Age:
     """Return the duration that an option names, or "none"."""
-    return NO_AGE if text == NO_AGE else duration(text)
+    return NONE if text == NONE else duration(text)
 
 
 def _key_source(text: str) -> KeySource:
@@ -93,40 +95,70 @@ def _fixed_key(key: str) -> KeySource:
     return value
 
 
-app_first_option = click.option(
-    "--app-first",
-    metavar="PATTERN",
+def _listed(check: Callable[[object], None]) -> Callable[..., tuple[str, ...] | None]:
+    """Return a callback for a repeatable option: None if it is not given, nothing for the value "none"."""
+
+    def listed(context: click.Context, option: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...] | None:
+        if not values:
+            return None
+        return () if values == (NONE,) else checked_by(check)(context, option, values)
+
+    return listed
+
+
+def serving_options(*, has_origin: bool = True, of_init: bool = False) -> Callable[[_Command], Callable[..., Any]]:
+    """Return a decorator that gives a command the options of ``Serving``, which become its argument ``serving``."""
+    at_root, nothing = ("  [default: /]", "  [default: none]") if of_init else ("", "")
+    options = [
+        click.option(
+            "--prefix",
+            metavar="PATH",
+            callback=checked_by(check_prefix),
+            help=f"The URL path of the versions.{at_root}",
+        ),
+        click.option(
+            "--app-first",
+            metavar="PATTERN",
+            multiple=True,
+            callback=_listed(check_app_first),
+            help=f"Paths that the application answers, such as '/api/*'. Repeatable. 'none': no paths.{nothing}",
+        ),
+    ]
+    for name, value, text in (
+        ("--spa", "single-page-application", "The index.html of the build answers unknown pages."),
+        ("--404-page", "404-page", "The nearest 404.html of the build answers unknown pages."),
+        ("--no-spa", "none", f"No file of the build answers unknown pages.{'  [default]' if of_init else ''}"),
+    ):
+        options.append(click.option(name, "not_found_handling", flag_value=value, help=text))
+    if has_origin:
+        options.append(
+            click.option(
+                "--origin",
+                "origins",
+                metavar="URL",
+                multiple=True,
+                callback=_listed(check_origins),
+                help="An origin of the build, such as https://cdn.example: references to it are checked too. "
+                f"Repeatable. 'none': no origins.{nothing}",
+            )
+        )
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(command)
+        def gathered(**given: Any) -> Any:
+            found = {key: given.pop(key, None) for key in Serving._fields}
+            return command(serving=Serving(**found), **given)
+
+        return with_options(*options)(gathered)
+
+    return decorate
+
+
+key_option = click.option(
+    "--key",
+    "keys",
+    type=_key_source,
+    metavar="SOURCE",
     multiple=True,
-    callback=checked_by(compile_patterns),
-    help="Paths that the application answers, such as '/api/*'. Repeatable.",
+    help="The version key: cookie:NAME, header:NAME, or value:TEXT for the key itself. Repeatable.",
 )
-
-#: Give a command ``--key``, ``--spa``, ``--app-first`` and ``--prefix``, for ``serving_arguments``.
-serving_options = with_options(
-    click.option(
-        "--key",
-        "keys",
-        type=_key_source,
-        metavar="SOURCE",
-        multiple=True,
-        help="The version key: cookie:NAME, header:NAME, or value:TEXT for the key itself. Repeatable.",
-    ),
-    click.option("--spa", is_flag=True, help="Serve a single-page application: its index.html answers unknown pages."),
-    app_first_option,
-    click.option(
-        "--prefix",
-        default="/",
-        show_default=True,
-        callback=checked_by(check_prefix),
-        help="The URL path of the versions.",
-    ),
-)
-
-
-def serving_arguments(*, keys: tuple[KeySource, ...], spa: bool, **others: Any) -> dict[str, Any]:
-    """Return the values of ``serving_options``, and others, as arguments of ``VersionAffinity``."""
-    if keys:
-        others["keys"] = keys
-    if spa:
-        others["not_found_handling"] = "single-page-application"
-    return others

@@ -14,15 +14,17 @@ from version_affinity.releases.store.directory import BusyError, ReleasesDirecto
 from version_affinity.releases.store.retention import rollback_target
 from version_affinity.wire import printable
 
-from .context import author, build_options, command_line, current_target
+from .context import author, command_line, current_target
 from .errors import RefusedError
 from .interaction import confirm, yes_option
-from .options import with_options
+from .options import serving_options, with_options
 from .output import ago, emit, note, percent, say, say_rows, shares, styled, warn
 from .preflight import LOG_LOST, Objection, absent, newest_revision, objections
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+
+    from version_affinity.releases.store.settings import Serving
 
 
 #: Seconds that a deployment waits for a process that changes the versions.
@@ -40,9 +42,7 @@ class DeployOptions:
     force: bool
     expect: int | None
     wait: int
-    prefix: str | None
-    app_first: tuple[str, ...]
-    origins: tuple[str, ...]
+    serving: Serving
     yes: bool
     as_json: bool
 
@@ -66,7 +66,7 @@ deploy_options = with_options(
         show_default=True,
         help="How long to wait for live hosts that lack a version. 0: refuse at once.",
     ),
-    build_options,
+    serving_options(),
     yes_option,
 )
 
@@ -117,9 +117,8 @@ def make_plan(
     """Check a deployment of these percentages, and return it as a plan. ``entries`` are those of the log."""
     target = current_target()
     moves = movement(entries[-1].percentages, percentages) if entries else None
-    build = target.build_options(options.prefix, options.app_first, options.origins)
     wait = 0 if options.force else options.wait
-    refusals, warnings = objections(log, entries, percentages, build, wait)
+    refusals, warnings = objections(log, entries, percentages, options.serving, wait)
     return Plan(target.directory, entries, percentages, moves, refusals, warnings)
 
 

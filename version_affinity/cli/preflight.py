@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from version_affinity.assets.loading.fingerprint import is_fingerprinted
 from version_affinity.assets.loading.inventory import InventoryError, parse_inventory
 from version_affinity.assets.static import StaticAssets
-from version_affinity.errors import install
+from version_affinity.errors import ConfigurationError, install
 from version_affinity.releases.log.presence import HostReport, Presence
+from version_affinity.releases.store.settings import Serving
 from version_affinity.wire import plain_text, printable
 
 from .context import BuildOptions, command_line, current_target, known_versions
@@ -20,6 +21,7 @@ from .output import counted, listed
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from version_affinity.assets.routing import NotFoundHandling
     from version_affinity.checking import BuildReport
     from version_affinity.releases.log.entries import DeploymentLog, Entry
     from version_affinity.releases.store.directory import ReleasesDirectory
@@ -35,7 +37,8 @@ _INTERVAL: Final = 0.2
 class Objection(NamedTuple):
     """A reason not to deploy: the cause and the remedy, and in ``details`` the first few places.
 
-    ``kind`` is "unknown-version", "host-lacks-version", "broken-reference", "collision", "other-log" or ``LOG_LOST``.
+    ``kind`` is "unknown-version", "host-lacks-version", "broken-reference", "collision", "other-log",
+    "unusable-version" or ``LOG_LOST``.
     """
 
     kind: str
@@ -44,9 +47,12 @@ class Objection(NamedTuple):
 
 
 def objections(
-    log: DeploymentLog, entries: Sequence[Entry], percentages: Mapping[str, float], build: BuildOptions, wait: float
+    log: DeploymentLog, entries: Sequence[Entry], percentages: Mapping[str, float], given: Serving, wait: float
 ) -> tuple[list[Objection], list[str]]:
-    """Return the reasons not to deploy, and warnings. Without another reason, wait some seconds for lagging hosts."""
+    """Return the reasons not to deploy, and warnings. Without another reason, wait some seconds for lagging hosts.
+
+    ``given`` are the options that say how builds are served.
+    """
     target = current_target()
     directory = target.directory
     uploaded = directory.versions()
@@ -60,7 +66,7 @@ def objections(
     for version, share in percentages.items():
         if share > 0 and version in uploaded and version not in out:  # pages of the others are out already
             found += _colliding(directory, version, known)
-            broken, more = _check(directory, version, known, live_of(entries, known, version), build)
+            broken, more = _check(directory, version, known, live_of(entries, known, version), given)
             found += broken
             warnings += more
     missing = _await_hosts(log, percentages, 0 if found else wait)
@@ -104,11 +110,14 @@ def live_of(entries: Sequence[Entry], known: Iterable[str], version: str) -> str
     return max(others, key=current.__getitem__, default=None)
 
 
-def uploaded_build(directory: ReleasesDirectory, version: str) -> StaticAssets:
+def uploaded_build(
+    directory: ReleasesDirectory, version: str, not_found_handling: NotFoundHandling = "none"
+) -> StaticAssets:
     """Return an uploaded version as a build, loaded from its manifest, without file contents."""
     directory.release(version)
     manifest: dict[str, Any] = json.loads(directory.manifest_path(version).read_bytes())
-    return StaticAssets(directory.build_path(version), manifest=manifest, memory=0)
+    path = directory.build_path(version)
+    return StaticAssets(path, manifest=manifest, memory=0, not_found_handling=not_found_handling)
 
 
 def name_collisions(directory: ReleasesDirectory, version: str, others: Iterable[str]) -> list[tuple[str, list[str]]]:
@@ -145,7 +154,8 @@ def unchecked_references(report: BuildReport, build: BuildOptions) -> list[str]:
         if found.path and build.prefix != "/":
             text += f": the build's files seem to be below {found.path} there, not below the prefix {build.prefix}"
         else:
-            text += f". To check them: {BuildOptions(found.path or '/', (), (found.origin,)).options}"
+            needed = Serving(prefix=found.path or None, origins=(found.origin,))
+            text += f". To check them: {needed.as_options()}"
         texts.append(text)
     return texts
 
@@ -243,21 +253,25 @@ def _digests(directory: ReleasesDirectory, version: str) -> dict[str, tuple[byte
 
 
 def _check(
-    directory: ReleasesDirectory, version: str, known: Sequence[str], live: str | None, build: BuildOptions
+    directory: ReleasesDirectory, version: str, known: Sequence[str], live: str | None, given: Serving
 ) -> tuple[list[Objection], list[str]]:
-    """Check the references of a version; return objections and warnings."""
+    """Check that a version can be loaded, and its references; return objections and warnings."""
+    build = current_target().build_options(given)
+    try:
+        checked = uploaded_build(directory, version, build.not_found_handling)
+    except ConfigurationError as error:
+        return [Objection("unusable-version", f"no worker can load {version}: {error}")], []
     try:
         from version_affinity.checking import check_build  # noqa: PLC0415 - an extra
     except ImportError:
         return [], [f"the references of {version} are not checked and may be broken. To check them: {install('check')}"]
     with progress(f"Checking {version}") as step:
         others = {other: uploaded_build(directory, other) for other in known if other != version}
-        checked = uploaded_build(directory, version)
-        report = check_build(checked, known=others, live=live, **build._asdict(), progress=step)
+        report = check_build(checked, known=others, live=live, **build.of_check(), progress=step)
     warnings = [*unchecked_references(report, build), *(f"{version}: {notice.text}" for notice in report.notices)]
     if not report.broken:
         return [], warnings
-    command = command_line(f"check {version} {build.options}".rstrip())
+    command = command_line(f"check {version} {given.as_options()}".rstrip())
     hint = hints(report, build.prefix)
     reason = f"{version} has {counted(len(report.broken), 'broken reference')}. To list all: {command}"
     reason += f". {hint}" if hint else ""

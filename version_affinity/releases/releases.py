@@ -17,14 +17,18 @@ from .follow.reading import LogReader
 from .log.file import FILE_NAME, FileLog
 from .log.local_copy import COPY, LocalCopy, check_same_name
 from .store.directory import ReleasesDirectory
+from .store.settings import SETTINGS, Serving
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from version_affinity.assets.routing import NotFoundHandling
     from version_affinity.rollout.version import Load, Snapshot
 
     from .follow.follower import WorkerStatus
     from .log.entries import DeploymentLog
+
+logger = logging.getLogger("version_affinity")
 
 #: The environment variables for the releases directory and the log.
 RELEASES: Final = "VERSION_AFFINITY_RELEASES"
@@ -125,6 +129,28 @@ class Releases:
         directory = ReleasesDirectory(os.path.join(root, self._path or ""))  # noqa: PTH118 - it checks the path
         self._directory = directory
         return directory.name
+
+    def compare(self, *, prefix: str, app_first: tuple[str, ...], not_found_handling: NotFoundHandling) -> None:
+        """Warn if ``affinity.json`` differs; see ``version_affinity.rollout.version.Source``."""
+        directory = self._directory
+        assert directory is not None  # noqa: S101 - it was opened
+        if not self._reports:
+            return  # it serves no users, and has the options of a command
+        if directory.serving_error:
+            logger.warning("%s", directory.serving_error)
+        options = Serving(prefix, app_first, not_found_handling)
+        differing = directory.serving.differences(options)
+        if differing != Serving():
+            logger.warning(
+                "%r has %s, and this application has %s. The application's options decide how it serves builds; the "
+                "commands check, deploy and serve go by the file. To correct the file: version-affinity --releases %s "
+                "settings %s",
+                str(directory.path / SETTINGS),
+                options.differences(directory.serving).as_text(),
+                differing.as_text(),
+                directory.path,
+                differing.as_options(),
+            )
 
     def load(self, load: Load) -> Snapshot:
         """Return the first snapshot; see ``version_affinity.rollout.version.Source``."""

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
     from version_affinity.assets.loading.inventory import Inventory
+    from version_affinity.assets.routing import NotFoundHandling
     from version_affinity.deployment import Deployment
 
 
@@ -101,6 +102,9 @@ class Source(Protocol):
 
     def open(self, root: str) -> str:
         """Return the name of the deployments, or raise ``ConfigurationError``. Relative names count from ``root``."""
+
+    def compare(self, *, prefix: str, app_first: tuple[str, ...], not_found_handling: NotFoundHandling) -> None:
+        """Warn if the source says otherwise how builds are served: the application's options count."""
 
     def load(self, load: Load) -> Snapshot:
         """Return the first snapshot, or raise ``ConfigurationError`` if this host can serve no deployment."""

@@ -41,6 +41,8 @@ from .patterns import RuleSource, filled, hostname, is_constant, read_url
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from version_affinity.assets.routing import HtmlHandling
+
 #: How many rules without placeholders are used; each further rule is reported.
 MAX_STATIC: Final = 2000
 #: How many rules with placeholders are used; reading ends at the first further rule.
@@ -162,7 +164,7 @@ class _Compiled:
         return Redirected(self._status, f"{origin}{path}{'?' if asked else ''}{asked}{fragment}")
 
 
-def parse_redirects(text: str, *, html_handling: str = "auto-trailing-slash") -> RedirectRules:
+def parse_redirects(text: str, *, html_handling: HtmlHandling = "auto-trailing-slash") -> RedirectRules:
     """Read a ``_redirects`` file. Never raises.
 
     If ``html_handling`` redirects ``/index.html`` to ``/``, the opposite rule is reported.
@@ -190,7 +192,7 @@ def parse_redirects(text: str, *, html_handling: str = "auto-trailing-slash") ->
     return RedirectRules(rules.values(), invalid)
 
 
-def _read(line: int, text: str, html_handling: str, rules: Mapping[str, RedirectRule]) -> RedirectRule:
+def _read(line: int, text: str, html_handling: HtmlHandling, rules: Mapping[str, RedirectRule]) -> RedirectRule:
     """Read one line. The checks are in the platforms' order, which decides what is reported."""
     words = text.split()
     count = next((at for at, word in enumerate(words[2:], 2) if word.startswith("#")), len(words))

@@ -6,15 +6,15 @@ import logging
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
 from version_affinity.assets.static import StaticAssets
-from version_affinity.cli.context import BuildOptions, build_options, command, current_target, known_versions
+from version_affinity.cli.context import BuildOptions, command, current_target, known_versions
 from version_affinity.cli.errors import RefusedError, missing_extra
 from version_affinity.cli.interaction import progress
-from version_affinity.cli.options import check_not_empty, checked_by
+from version_affinity.cli.options import check_not_empty, checked_by, serving_options
 from version_affinity.cli.output import counted, emit, listed, percent, say, say_heading, say_rows, size, styled
 from version_affinity.cli.preflight import hints, live_of, unchecked_references, uploaded_build
 from version_affinity.deployment import check_version_id
@@ -26,7 +26,9 @@ from .completion import complete_version
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from version_affinity.assets.routing import NotFoundHandling
     from version_affinity.checking import BuildReport
+    from version_affinity.releases.store.settings import Serving
 
 
 class _Subject(NamedTuple):
@@ -49,7 +51,7 @@ def _check_build(build: str) -> None:
 
 @command()
 @click.argument("build", metavar="DIRECTORY|ID", callback=checked_by(_check_build), shell_complete=complete_version)
-@build_options
+@serving_options()
 @click.option(
     "--against",
     metavar="DIRECTORY|ID",
@@ -58,7 +60,7 @@ def _check_build(build: str) -> None:
     help="Compare with this build instead of the live version.",
 )
 @click.option("--allow-source", is_flag=True, help="Check a directory that looks like a project's source directory.")
-def check(build: str, against: str | None, allow_source: bool, as_json: bool, **serving: Any) -> None:
+def check(build: str, against: str | None, allow_source: bool, serving: Serving, as_json: bool) -> None:
     """Find broken references in a build before it goes live. The build is a directory or an uploaded version.
 
       version-affinity check dist/
@@ -75,7 +77,8 @@ def check(build: str, against: str | None, allow_source: bool, as_json: bool, **
     Warnings name further risks, such as a service worker that browsers cannot replace. The output also lists how many
     files are new, shared and removed against the live version.
 
-    "versions deploy" makes the same checks before a version gets its first share.
+    "versions deploy" makes the same checks before a version gets its first share. Options that you leave out have the
+    values in affinity.json (see "version-affinity settings").
 
     Exit status: 0 no error, 1 errors were found, 2 usage error.
     """
@@ -83,13 +86,13 @@ def check(build: str, against: str | None, allow_source: bool, as_json: bool, **
         from version_affinity.checking import check_build  # noqa: PLC0415 - an extra
     except ImportError:
         raise RefusedError(missing_extra("check", "check")) from None
-    served = current_target().build_options(**serving)
+    served = current_target().build_options(serving)
     with progress(f"Checking {printable(build)}") as step:
-        subject = _subject(build, allow_source)
+        subject = _subject(build, allow_source, served.not_found_handling)
         if against is not None:
             subject = _compared_with(subject, against)
         known, live = subject.known, subject.live
-        report = check_build(subject.build, known=known, live=live, **served._asdict(), progress=step)
+        report = check_build(subject.build, known=known, live=live, **served.of_check(), progress=step)
     if as_json:
         emit({"build": build, "known": list(known), "live": live, **report.as_dict()})
     else:
@@ -99,7 +102,7 @@ def check(build: str, against: str | None, allow_source: bool, as_json: bool, **
         raise RefusedError("\n".join(filter(None, [message, hints(report, served.prefix)])))
 
 
-def _directory(build: str, allow_source: bool) -> StaticAssets:
+def _directory(build: str, allow_source: bool, not_found_handling: NotFoundHandling) -> StaticAssets:
     """Return the build in a directory. Warnings about files that are not served are in the report already."""
 
     def is_not_in_report(record: logging.LogRecord) -> bool:
@@ -109,12 +112,12 @@ def _directory(build: str, allow_source: bool) -> StaticAssets:
     logger = logging.getLogger("version_affinity")
     logger.addFilter(is_not_in_report)
     try:
-        return StaticAssets(build, memory=0, allow_source=allow_source)
+        return StaticAssets(build, memory=0, allow_source=allow_source, not_found_handling=not_found_handling)
     finally:
         logger.removeFilter(is_not_in_report)
 
 
-def _subject(build: str, allow_source: bool) -> _Subject:
+def _subject(build: str, allow_source: bool, handling: NotFoundHandling) -> _Subject:
     """Return the directory of this name, else the uploaded version."""
     target = current_target()
     is_directory = Path(build).is_dir()
@@ -123,12 +126,12 @@ def _subject(build: str, allow_source: bool) -> _Subject:
     except ConfigurationError:
         if not is_directory or target.releases is not None:
             raise
-        return _Subject(_directory(build, allow_source), {})  # without releases, there is nothing to compare
+        return _Subject(_directory(build, allow_source, handling), {})  # without releases, there is nothing to compare
     entries = target.last_known_entries()
     others = [version for version in known_versions(directory, entries) if is_directory or version != build]
     known = {version: uploaded_build(directory, version) for version in others}
     live = live_of(entries or (), known, build)
-    checked = _directory(build, allow_source) if is_directory else uploaded_build(directory, build)
+    checked = _directory(build, allow_source, handling) if is_directory else uploaded_build(directory, build, handling)
     return _Subject(checked, known, live, entries[-1].percentages[live] if entries and live else None)
 
 

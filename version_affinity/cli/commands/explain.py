@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 import click
@@ -16,12 +16,13 @@ from version_affinity.assets.loading.media import content_type, is_media
 from version_affinity.cli.application import app_option, load_affinity
 from version_affinity.cli.context import command, current_target
 from version_affinity.cli.errors import RefusedError
-from version_affinity.cli.options import serving_arguments, serving_options
+from version_affinity.cli.options import key_option, serving_options
 from version_affinity.cli.output import emit, note, say, say_rows, styled
-from version_affinity.decision.keys import environ_key
+from version_affinity.decision.keys import KeySource, environ_key
 from version_affinity.middleware import VersionAffinity
 from version_affinity.releases.log.entries import LogUnavailableError
 from version_affinity.releases.releases import Releases, observing
+from version_affinity.releases.store.settings import Serving
 from version_affinity.wire import path_of, printable, unquoted, wsgi_text
 
 if TYPE_CHECKING:
@@ -100,7 +101,8 @@ _DESTINATIONS: Final = (
     help="The client: a browser that loads a page or a part of it, or curl.  [default: depends on the path]",
 )
 @app_option
-@serving_options
+@key_option
+@serving_options(has_origin=False)
 def explain(
     path: str,
     cookies: tuple[str, ...],
@@ -108,8 +110,9 @@ def explain(
     method: str,
     kind: str | None,
     app: str | None,
+    keys: tuple[KeySource, ...],
+    serving: Serving,
     as_json: bool,
-    **serving: Any,
 ) -> None:
     """Show which version a request for PATH gets, and why: each step, the scores of the hash, and what answers.
 
@@ -119,17 +122,16 @@ def explain(
       version-affinity explain / --as curl -H 'Version-Override: v2'
 
     No request is sent. With --app, the application's own settings are used. Without --app, the settings are those of
-    --key, --spa, --app-first and --prefix.
+    --key, --spa, --app-first and --prefix; options that you leave out have the values in affinity.json.
 
     By default, a path with a file extension such as .js is requested as a browser requests a part of a page. Any other
     path is requested as a page. Your headers replace the headers of this client.
     """
     environ, chosen = environ_of(path, method=method, kind=kind, cookies=cookies, headers=headers)
-    options = serving_arguments(**serving)
-    affinity = _affinity(app, options)
+    affinity = _affinity(app, keys, serving)
     explanation = affinity.explain(environ)
     is_by_chance = explanation.decision.reason in ("minted", "bucket", "random")
-    notes = [_NO_KEY] if cookies and app is None and "keys" not in options and is_by_chance else []
+    notes = [_NO_KEY] if cookies and app is None and not keys and is_by_chance else []
     if as_json:
         sent = {name: environ[name] for name in sorted(environ) if name.startswith("HTTP_")}
         request = {"method": environ["REQUEST_METHOD"], "target": path, "as": chosen, "environ": sent}
@@ -142,7 +144,7 @@ def explain(
         note(f"\n{text}")
 
 
-def _affinity(app: str | None, options: dict[str, Any]) -> VersionAffinity:
+def _affinity(app: str | None, keys: tuple[KeySource, ...], serving: Serving) -> VersionAffinity:
     """Return the application's ``VersionAffinity``, or one for the releases as they are now."""
     target = current_target()
     load = target.application if app is None else partial(load_affinity, app)
@@ -152,12 +154,15 @@ def _affinity(app: str | None, options: dict[str, Any]) -> VersionAffinity:
             other_log = target.other_log(log, log.read())
             if other_log:
                 raise RefusedError(other_log)
-        releases = Releases(target.directory.path, log=target.location[1])
+        options = target.build_options(serving).of_application()
+        if keys:
+            options["keys"] = keys
+        releases = Releases(target.directory.path, log=target.location[1], reports=False)
         with observing():
             affinity = VersionAffinity(_never_called, releases, **options)
         releases.close()
         return affinity
-    if options != {"app_first": (), "prefix": "/"}:
+    if keys or serving != Serving():
         raise click.UsageError("an application has its own settings: leave out --key, --spa, --app-first and --prefix")
     return load()
 

@@ -3,40 +3,50 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
 
 from version_affinity.cli.context import command, command_line, current_target
 from version_affinity.cli.errors import RefusedError
 from version_affinity.cli.interaction import confirm, yes_option
-from version_affinity.cli.options import NO_AGE, Age, duration_or_none, with_options
+from version_affinity.cli.options import NONE, Age, duration_or_none, with_options
 from version_affinity.cli.output import counted, emit, listed, note, say, say_heading, styled, warn
 from version_affinity.releases.store.directory import ReleasesDirectory, RetentionConflictError
 from version_affinity.releases.store.retention import PrunePlan, Retention, prune_plan
 from version_affinity.releases.times import format_duration
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from version_affinity.releases.log.entries import Entry
 
+    _Command = TypeVar("_Command", bound=Callable[..., Any])
 
-#: Give a command ``--keep`` and ``--younger-than``, which are None if they are not given.
-retention_options = with_options(
-    click.option(
-        "--keep", type=click.IntRange(0), metavar="N", help="How many of the most recently used versions stay known."
-    ),
-    click.option(
-        "--younger-than",
-        type=duration_or_none,
-        metavar="DURATION",
-        help="Versions that were used or uploaded within this time stay known too, such as 30d. 'none' adds none.",
-    ),
-)
+
+def retention_options(*, of_init: bool = False) -> Callable[[_Command], _Command]:
+    """Return a decorator that gives a command ``--keep`` and ``--younger-than``, which are None if not given."""
+    default, nothing = (f"  [default: {Retention().keep}]", "  [default: none]") if of_init else ("", "")
+    return with_options(
+        click.option(
+            "--keep",
+            type=click.IntRange(0),
+            metavar="N",
+            help=f"How many of the most recently used versions stay known.{default}",
+        ),
+        click.option(
+            "--younger-than",
+            type=duration_or_none,
+            metavar="DURATION",
+            help="Versions that were used or uploaded within this time stay known too, such as 30d. 'none' adds none."
+            f"{nothing}",
+        ),
+    )
 
 
 def retention_with(retention: Retention, keep: int | None, age: Age | None) -> Retention:
     """Return a retention changed by the options that are given (not None)."""
-    younger_than = retention.younger_than if age is None else None if age == NO_AGE else age
+    younger_than = retention.younger_than if age is None else None if age == NONE else age
     return Retention(retention.keep if keep is None else keep, younger_than)
 
 
@@ -71,7 +81,7 @@ class _Change(NamedTuple):
 
 
 @command()
-@retention_options
+@retention_options()
 @click.option("--dry-run", is_flag=True, help="Show the change and do not make it.")
 @yes_option
 def retention(keep: int | None, younger_than: Age | None, dry_run: bool, yes: bool, as_json: bool) -> None:

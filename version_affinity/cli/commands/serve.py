@@ -19,7 +19,7 @@ from werkzeug.wsgi import ClosingIterator
 
 from version_affinity.cli.context import command, current_target
 from version_affinity.cli.errors import RefusedError, missing_extra
-from version_affinity.cli.options import checked_by, serving_arguments, serving_options
+from version_affinity.cli.options import checked_by, key_option, serving_options
 from version_affinity.cli.output import emit, say, say_rows, shares, styled
 from version_affinity.cli.specs import Spec, deployment_of, parse_directory_spec, parse_spec
 from version_affinity.decision.decider import BUCKET, DECISION
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
     from _typeshed import OptExcInfo
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+    from version_affinity.releases.store.settings import Serving
 
 
 _COLOURS: Final = {"2": "good", "3": "strong", "4": "warning", "5": "bad"}
@@ -56,9 +58,18 @@ _COLOURS: Final = {"2": "good", "3": "strong", "4": "warning", "5": "bad"}
 )
 @click.option("--autorefresh", is_flag=True, help="Check at each request whether the files of a build have changed.")
 @click.option("--allow-source", is_flag=True, help="Serve directories that look like a project's source directory.")
-@serving_options
+@key_option
+@serving_options(has_origin=False)
 def serve(
-    builds: tuple[str, ...], port: int, host: str, name: str, autorefresh: bool, as_json: bool, **serving: Any
+    builds: tuple[str, ...],
+    port: int,
+    host: str,
+    name: str,
+    autorefresh: bool,
+    allow_source: bool,
+    keys: tuple[KeySource, ...],
+    serving: Serving,
+    as_json: bool,
 ) -> None:
     """Serve builds or releases on this machine, by percentage, without an application. Not for production.
 
@@ -67,6 +78,7 @@ def serve(
       version-affinity serve --key cookie:session_id --port 0
 
     The id of a build is the name of its directory. Without BUILD, it serves the releases and follows deployments.
+    Options that you leave out have the values in affinity.json (see "version-affinity settings").
 
     It prints a line for each request: time, status, version, the reason for the version, duration, method and path.
     """
@@ -76,7 +88,10 @@ def serve(
         raise RefusedError(missing_extra("serve", "serve")) from None
     # A page loads more files at once than there are threads: no reason for warnings on a developer's machine.
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)
-    options = serving_arguments(**serving)
+    options = current_target().build_options(serving).of_application()
+    if keys:
+        options["keys"] = keys
+    options["allow_source"] = allow_source
     affinity = _middleware(builds, name, options, autorefresh=autorefresh)
     with _listen(host, port) as listener:
         actual_port = listener.getsockname()[1]

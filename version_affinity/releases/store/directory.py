@@ -1,7 +1,7 @@
 """The releases directory: where uploaded versions are, and what is known of each without opening its files.
 
     releases/
-      affinity.json            the name of the deployments, and the retention (settings.py)
+      affinity.json            the name, how builds are served, and the retention (settings.py)
       versions/<id>/           a build as uploaded; it never changes
       versions/<id>.json       its manifest (assets/loading/inventory.py): files, and when and by whom it was uploaded
       deployments.jsonl        the file log
@@ -25,7 +25,7 @@ from version_affinity.deployment import check_name, check_version_id
 from version_affinity.errors import ConfigurationError
 
 from .durable import DISK_FULL, LOCK_PATIENCE, FileLock, LockedError
-from .settings import SETTINGS, change_retention, make_settings, read_settings
+from .settings import SETTINGS, Serving, change_retention, change_serving, make_settings, read_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -113,7 +113,7 @@ class Release:
 class ReleasesDirectory:
     """An existing releases directory; ``ConfigurationError`` if there is none, or one of a later layout.
 
-    ``path`` is its absolute name, all links resolved. The retention's attributes are those of ``ReleasesSettings``.
+    ``path`` is its absolute name, all links resolved. The other attributes are those of ``ReleasesSettings``.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -131,9 +131,18 @@ class ReleasesDirectory:
         self.retention = settings.retention
         self.retention_error = settings.error
         self.retention_warning = settings.warning
+        self.serving = settings.serving
+        self.serving_error = settings.serving_error
 
     @classmethod
-    def init(cls, path: str | os.PathLike[str], *, name: str, retention: Retention | None = None) -> ReleasesDirectory:
+    def init(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        name: str,
+        retention: Retention | None = None,
+        serving: Serving = Serving(),  # noqa: B008 - it never changes
+    ) -> ReleasesDirectory:
         """Make a releases directory in a new or empty directory, or open an existing one with these settings."""
         check_name(name)
         directory = _resolved(path)
@@ -146,7 +155,7 @@ class ReleasesDirectory:
                 )
             (directory / _VERSIONS).mkdir(exist_ok=True)
             if SETTINGS not in others:
-                make_settings(directory, name, retention)
+                make_settings(directory, name, serving, retention)
         except OSError as error:
             raise ConfigurationError(
                 f"releases={str(directory)!r} cannot be made: {error.strerror}: name a directory that can be written",
@@ -164,6 +173,11 @@ class ReleasesDirectory:
                 f"releases={str(directory)!r} exists already, with another retention "
                 f"({releases.retention.in_words()}): to change it, `version-affinity --releases {directory} retention "
                 f"{retention.as_options()}`",
+            )
+        if serving.otherwise(releases.serving) != releases.serving:
+            raise ConfigurationError(
+                f"releases={str(directory)!r} exists already, with other settings: to change them, "
+                f"`version-affinity --releases {directory} settings {serving.as_options()}`",
             )
         return releases
 
@@ -204,6 +218,12 @@ class ReleasesDirectory:
             change_retention(self.path, retention)
         self.retention = retention
         self.retention_error = ""
+
+    def change_serving(self, serving: Serving) -> None:
+        """Change how builds are served; a setting that is None stays as it is."""
+        with explained(self.path / SETTINGS, ReleasesError, "nothing is changed"), publishing(self):
+            change_serving(self.path, serving)
+            self._take(read_settings(self.path))
 
     def versions(self) -> dict[str, Release]:
         """Return the uploaded versions by id, the oldest first. A manifest that has not changed is not read again."""
