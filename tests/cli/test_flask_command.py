@@ -183,6 +183,20 @@ def test_checks_as_the_application_serves(site: Site) -> None:
     assert "2 broken references" in done.stderr
 
 
+def test_application_before_the_settings(site: Site) -> None:
+    """The application comes before affinity.json, which a warning says; options come before both."""
+    site.run("settings", "--prefix", "/other/", "--app-first", "none", "--spa")
+    pytest.importorskip("tinycss2", reason="it comes with the extra 'check'")
+    site.upload("v3", more={"about.html": PAGE, "index.html": "<!doctype html>"})
+    done = flask(site, "affinity", "check", "v3", app="below", code=1)
+    assert "1 broken reference" in done.stderr
+    assert "affinity.json' has prefix='/other/', app_first=[], not_found_handling='single-page-application', and" in (
+        done.stderr
+    )
+    done = flask(site, "affinity", "check", "v3", "--prefix", "/other/", app="below")
+    done = flask(site, "affinity", "--releases", str(site.path), "check", "v3", app="below")
+
+
 def test_commands_leave_no_trace(site: Site) -> None:
     """The application of a command is loaded for a question, and serves nobody: neither report nor copy of the log."""
     pytest.importorskip("redis", reason="it comes with the extra 'redis'")

@@ -15,6 +15,8 @@ from version_affinity import (
     Deployment,
     Explanation,
     Header,
+    HtmlHandling,
+    NotFoundHandling,
     Releases,
     StaticAssets,
     Step,
@@ -93,6 +95,16 @@ def construct() -> VersionAffinity:
     )
 
 
+def misspelt(html: HtmlHandling, missing: NotFoundHandling) -> list[StaticAssets]:
+    """Give values that an option does not have: each ignored error is one that a type checker must find."""
+    return [
+        StaticAssets("dist", html_handling=html, not_found_handling=missing),
+        StaticAssets("dist", html_handling="auto"),  # type: ignore[arg-type]
+        StaticAssets("dist", not_found_handling="spa"),  # type: ignore[arg-type]
+        StaticAssets("dist", not_found_handling=str(missing)),  # type: ignore[arg-type]
+    ]
+
+
 def switched_off() -> VersionAffinity:
     """Give the options' other types."""
 
@@ -130,9 +142,10 @@ def change(affinity: VersionAffinity) -> tuple[str, ...]:
     secret: bytes | None = affinity.override_secret
     followed: bool = affinity.source is not None
     prefix: str = affinity.prefix
+    handling: NotFoundHandling = affinity.not_found_handling
     app_first: tuple[str, ...] = affinity.app_first
     known: tuple[str, ...] = affinity.known
-    paths = (prefix, *app_first)
+    paths = (prefix, *app_first, handling)
     return (deployment.name, *percentages, str(revision), only or "", str(secret), str(followed), *paths, *known)
 
 

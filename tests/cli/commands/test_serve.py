@@ -126,6 +126,17 @@ def test_builds(site: Site) -> None:
     assert server.process.returncode == 0
 
 
+def test_settings(site: Site) -> None:
+    """Releases and builds are served as affinity.json says; options win."""
+    site.run("settings", "--prefix", "/shop/", "--spa")
+    for arguments in ((), ("builds/v1",)):
+        with served(site.root, *arguments) as server:
+            assert server.url.endswith("/shop/")
+            assert server.ask("/shop/checkout")[2].endswith(b"v1")
+    with served(site.root, "--prefix", "/", "--no-spa") as server:
+        assert server.ask("/checkout")[0] == 404
+
+
 def test_lines_are_aligned(site: Site) -> None:
     """The columns are as wide as what stands in them: a version's id, and the reason with the cookie's name."""
     site.run("versions", "upload", str(site.build("v3")), "--id", "128db5012d84")

@@ -11,11 +11,14 @@ from datetime import timedelta
 
 import pytest
 
+from tests.harness import write_build
 from tests.releases.disks import on_a_disk
 from tests.releases.uploading import at_step, fill_disk, kill, releases_in
-from version_affinity import ConfigurationError
+from version_affinity import ConfigurationError, Releases, VersionAffinity
+from version_affinity.releases.releases import open_log
 from version_affinity.releases.store.directory import ReleasesDirectory, ReleasesError, RetentionConflictError
 from version_affinity.releases.store.retention import KEEP_ALL, Retention
+from version_affinity.releases.store.upload import upload
 
 POSIX = pytest.mark.skipif(os.name != "posix", reason="it is about POSIX processes and users")
 MONTH = timedelta(days=30)
@@ -232,3 +235,51 @@ def test_change_stopped_at_any_step(releases, event):
         if not reached:
             break
     assert outcomes == {before, after}
+
+
+def serve(site, **options):
+    """Start an application that follows the releases with these options, and stop it."""
+    followed = Releases(site)
+    VersionAffinity(None, followed, **options)
+    followed.close()
+
+
+@pytest.mark.parametrize(
+    ("said", "options", "remedy"),
+    [
+        ({}, {"prefix": "/shop/"}, ""),
+        ({"prefix": "/shop"}, {"prefix": "/shop/"}, ""),
+        ({"app_first": ["/a", "/b"]}, {"app_first": ["/b", "/a"]}, ""),
+        ({"origins": ["https://cdn.example"]}, {}, ""),
+        ({"prefix": "/shop/"}, {}, "settings --prefix /"),
+        ({"app_first": ["/api/*"]}, {}, "settings --app-first none"),
+        ({"app_first": []}, {"app_first": ["/api/*", "/b c"]}, "settings --app-first '/api/*' --app-first '/b c'"),
+        ({"not_found_handling": "404-page"}, {}, "settings --no-spa"),
+        (
+            {"prefix": "/a/", "not_found_handling": "none"},
+            {"prefix": "/b/", "not_found_handling": "single-page-application"},
+            "settings --prefix /b/ --spa",
+        ),
+    ],
+)
+def test_application_that_serves_otherwise(releases, tmp_path, caplog, said, options, remedy):
+    """An application serves as its own options say. Where the settings say otherwise, it warns, and names a remedy."""
+    build = write_build(tmp_path / "build", {"index.html": "<!doctype html>"})
+    upload(releases, build, id="v1")
+    log = open_log(releases)
+    log.append({"v1": 100}, expected=0)
+    (releases.path / "affinity.json").write_text(json.dumps({"name": "storefront", "layout": 1, **said}))
+    serve(releases.path, **options)
+    warnings = [record.getMessage() for record in caplog.records if "settings" in record.getMessage()]
+    assert [text.partition(f"--releases {releases.path} ")[2] for text in warnings] == ([remedy] if remedy else [])
+    for key in said if remedy else ():
+        assert f"{key}={said[key]!r}" in warnings[0]
+
+
+def test_application_with_bad_serving_settings(releases, tmp_path, caplog):
+    """Settings that cannot be used are logged by an application, which does not need them."""
+    upload(releases, write_build(tmp_path / "build", {"index.html": "<!doctype html>"}), id="v1")
+    open_log(releases).append({"v1": 100}, expected=0)
+    (releases.path / "affinity.json").write_text('{"name": "storefront", "layout": 1, "prefix": "shop"}')
+    serve(releases.path)
+    assert f"'{releases.path / 'affinity.json'}': prefix='shop' is not a path" in caplog.text
