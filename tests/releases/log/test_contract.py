@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 import traceback
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -301,6 +302,7 @@ DAMAGED = [
     document(percentages=[["v1", 100]]),
     document(created=None),
     document(author=5),
+    document(ramp="ramp-3"),
 ]
 
 
@@ -316,6 +318,20 @@ def test_a_damaged_deployment_is_told(place: Place, text: bytes) -> None:
         assert len(str(error.value)) < 1000
         assert log.description in str(error.value)
     assert place.history() == before
+
+
+def test_a_ramp_is_kept(place: Place) -> None:
+    """An entry's ramp is read as it was written; another ramp is another deployment; without one there is none."""
+    log = filled(place)
+    ramp = {"id": "ramp-3", "state": "running", "plan": {"steps": [1, 99.5], "later": None}}
+    written = log.append(SPLIT, expected=2, ramp=ramp)
+    log.append(SPLIT, expected=3)
+    found = place.log().read(2)
+    assert [entry.ramp for entry in found] == [ramp, None]
+    assert found[0].agrees(written)
+    assert found[0].agrees(replace(written, ramp=None))
+    assert not found[0].agrees(replace(written, ramp={**ramp, "state": "held"}))
+    assert b"ramp" not in place.history()[3]
 
 
 def test_what_a_later_release_adds_is_no_damage(place: Place) -> None:

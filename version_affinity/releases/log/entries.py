@@ -60,6 +60,8 @@ class Entry:
     # A random text that identifies the log, and the name of its deployments. Both are "" in logs of release 0.1.
     log_id: str = ""
     name: str = ""
+    # What ``ramp.plan.Ramp`` wrote, unchanged. None for a deployment of its own, which ends a ramp.
+    ramp: Mapping[str, Any] | None = field(default=None, hash=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "percentages", MappingProxyType(dict(self.percentages)))
@@ -76,6 +78,8 @@ class Entry:
         """
         if (self.revision, self.percentages) != (other.revision, other.percentages):
             return False
+        if self.ramp is not None and other.ramp is not None and self.ramp != other.ramp:  # release 0.1 drops it
+            return False
         if self.log_id and other.log_id:
             return self.log_id == other.log_id
         return self.created == other.created
@@ -89,6 +93,7 @@ class Entry:
             "author": self.author,
             "message": self.message,
             **{key: text for key, text in (("log_id", self.log_id), ("name", self.name)) if text},
+            **({"ramp": dict(self.ramp)} if self.ramp is not None else {}),
         }
 
     @classmethod
@@ -107,7 +112,10 @@ class Entry:
         for key, text in zip(_TEXTS, texts, strict=True):
             if not isinstance(text, str):
                 raise LogError(f"its {key!r} is {_shortened(repr(text))}, not a text")
-        return cls(revision, percentages, *texts)
+        ramp = document.get("ramp")
+        if ramp is not None and not isinstance(ramp, dict):
+            raise LogError(f"its 'ramp' is {_shortened(repr(ramp))}, not an object")
+        return replace(cls(revision, percentages, *texts), ramp=ramp)
 
 
 class DeploymentLog(Protocol):
@@ -125,7 +133,14 @@ class DeploymentLog(Protocol):
         """
 
     def append(
-        self, percentages: Shares, *, expected: int, author: str = "", message: str = "", created: str | None = None
+        self,
+        percentages: Shares,
+        *,
+        expected: int,
+        author: str = "",
+        message: str = "",
+        created: str | None = None,
+        ramp: Mapping[str, Any] | None = None,
     ) -> Entry:
         """Write the next deployment if no other has been written meanwhile. Of two writers at once, one wins.
 
@@ -140,10 +155,18 @@ class DeploymentLog(Protocol):
         """Close all files and connections."""
 
 
-def next_entry(percentages: Shares, *, expected: int, author: str, message: str, created: str | None) -> Entry:
+def next_entry(
+    percentages: Shares,
+    *,
+    expected: int,
+    author: str,
+    message: str,
+    created: str | None,
+    ramp: Mapping[str, Any] | None = None,
+) -> Entry:
     """Return the deployment that ``DeploymentLog.append`` is to write, exactly as readers will read it."""
     created = format_time(utc_now()) if created is None else created
-    entry = Entry(expected + 1, share(percentages), created, author, message)
+    entry = Entry(expected + 1, share(percentages), created, author, message, ramp=ramp)
     checked = Entry.from_document(entry.as_document())
     return Entry.from_document(json.loads(json.dumps(checked.as_document())))
 

@@ -13,7 +13,7 @@ import logging
 import os
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from version_affinity.releases.store.durable import DISK_FULL, FileLock, LockedError, sync_directory, write_all
 
@@ -29,7 +29,7 @@ from .entries import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from io import FileIO
 
     from .entries import Shares
@@ -116,10 +116,17 @@ class FileLog:
         return list(history.entries[max(after, 0) :])
 
     def append(
-        self, percentages: Shares, *, expected: int, author: str = "", message: str = "", created: str | None = None
+        self,
+        percentages: Shares,
+        *,
+        expected: int,
+        author: str = "",
+        message: str = "",
+        created: str | None = None,
+        ramp: Mapping[str, Any] | None = None,
     ) -> Entry:
         """See ``DeploymentLog.append``. It returns when the deployment is on the disk."""
-        entry = next_entry(percentages, expected=expected, author=author, message=message, created=created)
+        entry = next_entry(percentages, expected=expected, author=author, message=message, created=created, ramp=ramp)
         try:
             with self._locked():
                 if self._history.entries and not self._file.exists():

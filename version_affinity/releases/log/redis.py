@@ -117,14 +117,21 @@ class RedisLog:
         return [entry for entry in entries if entry.revision > after]
 
     def append(
-        self, percentages: Shares, *, expected: int, author: str = "", message: str = "", created: str | None = None
+        self,
+        percentages: Shares,
+        *,
+        expected: int,
+        author: str = "",
+        message: str = "",
+        created: str | None = None,
+        ramp: Mapping[str, Any] | None = None,
     ) -> Entry:
         """See ``DeploymentLog.append``.
 
         The first deployment waits for up to ``GRACE`` seconds after the start of Redis: Redis may have lost its data,
         and then the hosts that know better report.
         """
-        entry = next_entry(percentages, expected=expected, author=author, message=message, created=created)
+        entry = next_entry(percentages, expected=expected, author=author, message=message, created=created, ramp=ramp)
         # A damaged history is never extended: reading it raises here.
         if not self.read(self._newest.revision if self._newest else 0) and not expected and self._newest is None:
             self._await_reports()

@@ -1,0 +1,346 @@
+"""The next entry of a ramp: a pure function of the deployment log, the aggregated reports and the clock.
+
+Every worker calls ``look`` and appends the entry that it returns if the log's newest revision is still the one before
+it. So exactly one worker writes each entry, and none has to be the leader. A deployment that a person makes has no
+``ramp``: it ends the ramp, and ``look`` returns nothing any more.
+
+Clocks of hosts may differ. An entry's time is never before the one of the entry before it, so a slow clock cannot make
+a fast one take a step twice; and a process that saw the entry arrive counts from then. What remains: a process that
+started later, on a host whose clock is fast, takes a step early, by the difference of the clocks. A time that is more
+than ``SKEW`` in the future is not carried on; nothing is stepped until a person's command writes a better one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from math import log
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from version_affinity.errors import ConfigurationError
+from version_affinity.releases.log.entries import Entry
+from version_affinity.releases.times import format_duration, format_time, parse_time
+
+from .evidence import SHARE_ALPHA, FailingUnits, combined, log_bake_evidence, log_evidence, log_share_mismatch
+from .plan import ACTIVE, TRANSITIONS, Ramp
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+
+    from .plan import RampPlan
+
+#: How far the clocks of the hosts may differ.
+SKEW: Final = timedelta(minutes=10)
+#: Without a report for this long, the guard knows nothing: that is not a failure of the version.
+SILENCE: Final = timedelta(seconds=60)
+#: After so many more looks without a report, the ramp is held.
+UNKNOWN_LOOKS: Final = 4
+# After a step, the share of new users is not checked for this long: workers follow within seconds.
+_FOLLOWED: Final = timedelta(seconds=15)
+_AUTHOR: Final = "ramp"
+_WHOLE: Final = 100.0
+# How many failed paths the log keeps for each signal.
+_EXAMPLES: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What the worker reports say, combined over all processes.
+
+    Attributes:
+        fresh_for: How long this process has seen fresh reports without a break; zero if they are not fresh.
+        silent_for: The age of the newest report.
+        failing: The failing units of this ramp, by signal.
+        new_keys: How many new keys and buckets each version had, since ever. A process counts each one once.
+        loaded: The versions that every process has loaded.
+        examples: Some paths that failed, by signal.
+        arrived: When this process saw the newest entry arrive, by its clock; None if the entry was there before it.
+    """
+
+    fresh_for: timedelta
+    silent_for: timedelta
+    failing: Mapping[str, FailingUnits] = field(default_factory=dict)
+    new_keys: Mapping[str, int] = field(default_factory=dict)
+    loaded: frozenset[str] = frozenset()
+    examples: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    arrived: datetime | None = None
+
+
+class Judgement(NamedTuple):
+    """What the guard finds.
+
+    Attributes:
+        verdict: "failing"; "share": the share of new users shows a broken set-up; "unknown": no fresh reports; or
+            "undecided", which is never a reason to roll back.
+        evidence: The details as JSON data, for the log.
+        why: The verdict in words.
+    """
+
+    verdict: str
+    evidence: Mapping[str, Any]
+    why: str
+
+
+class Look(NamedTuple):
+    """What a worker does next.
+
+    Attributes:
+        entry: The entry to append; None if there is nothing to write now.
+        again: When to look again; None if nothing happens before the log has a new entry.
+        why: The reason in words.
+        judgement: What the guard finds; None if no ramp is active.
+    """
+
+    entry: Entry | None
+    again: datetime | None
+    why: str
+    judgement: Judgement | None = None
+
+
+def look(entries: Sequence[Entry], observed: Observed, now: datetime) -> Look:
+    """Return what a worker does next for the ramp in a log. ``entries`` are those of the log from some revision on."""
+    try:
+        history = ramp_history(entries)
+        if not history or history[-1].state not in ACTIVE:
+            return Look(None, None, "no ramp is active")
+        ramp, judgement = history[-1], judge(history, observed, now)
+    except (ConfigurationError, TypeError, ArithmeticError) as error:  # the log may hold any JSON
+        return Look(None, None, f"the ramp is left alone: {error}")
+    event, why = _halt(ramp, judgement, observed)
+    again = now + ramp.plan.look
+    if event is None:
+        event, why, due = _due(history, observed, now)
+        again = min(again, due) if due > now else again
+    entry = None if event is None else _entry(entries, ramp, event, judgement.evidence, now, _AUTHOR, why)
+    return Look(entry, again, why, judgement)
+
+
+def ramp_history(entries: Sequence[Entry]) -> list[Ramp]:
+    """Return what the entries of the newest ramp say, from its start on; nothing if the newest entry has no ramp.
+
+    Raises:
+        ConfigurationError: An entry's ``ramp`` cannot be used, such as one that a later release wrote.
+    """
+    found: list[Ramp] = []
+    for entry in reversed(entries):
+        if entry.ramp is None or (found and entry.ramp.get("id") != found[-1].id):
+            break
+        found.append(Ramp.from_json(entry.ramp))
+    if found and found[-1].first != entries[-len(found)].revision:
+        raise ConfigurationError(f"the start of {found[-1].id} is missing")
+    return found[::-1]
+
+
+def outcome(entries: Sequence[Entry], ramp_id: str) -> str:
+    """Return the state of a ramp as of the end of the log: "superseded" if a person has deployed during the ramp."""
+    *_, last = (entry for entry in entries if entry.ramp is not None and entry.ramp.get("id") == ramp_id)
+    state = Ramp.from_json(last.ramp).state
+    return "superseded" if state in ACTIVE and last is not entries[-1] else state
+
+
+# --- persons ----------------------------------------------------------------------------------------------------------
+
+
+def start(
+    entries: Sequence[Entry], plan: RampPlan, observed: Observed, now: datetime, *, author: str = "", message: str = ""
+) -> Entry:
+    """Return the entry that starts a ramp.
+
+    Raises:
+        ConfigurationError: The ramp cannot start. The message says why.
+    """
+    if not entries:
+        raise ConfigurationError("nothing is deployed yet: deploy the version to compare with")
+    newest = entries[-1]
+    if newest.ramp is not None and newest.ramp.get("state") in ACTIVE:
+        raise ConfigurationError(f"{newest.ramp.get('id')} is {newest.ramp['state']}: end it first (abort or promote)")
+    plan.check_start(newest.percentages)
+    if observed.silent_for > SILENCE:
+        raise ConfigurationError("no worker reports, so the guard would see nothing: start the application first")
+    if plan.version not in observed.loaded:
+        raise ConfigurationError(f"not all workers have loaded {plan.version}: see the status of the deployments")
+    before = Ramp(newest.revision + 1, plan, dict(newest.percentages), 0, "superseded", now)
+    return _entry(entries, before, "start", {"keys": dict(observed.new_keys)}, now, author, message)
+
+
+def command(
+    entries: Sequence[Entry],
+    event: str,
+    observed: Observed,
+    now: datetime,
+    *,
+    step: int | None = None,
+    author: str = "",
+    message: str = "",
+) -> Entry:
+    """Return the entry that a person's command writes: approve (with its step), pause, resume, advance, promote, abort.
+
+    Raises:
+        ConfigurationError: The ramp is not in a state for this command. The message says why.
+    """
+    history = ramp_history(entries)
+    if not history or history[-1].state not in ACTIVE:
+        ended = f": {history[-1].id} is {history[-1].state}" if history else ""
+        raise ConfigurationError(f"no ramp is active{ended}")
+    ramp = history[-1]
+    if event == "approve" and step != ramp.step + 1:
+        raise ConfigurationError(f"{ramp.id} is {ramp.state} in step {ramp.step}: step {step} cannot be approved")
+    before = TRANSITIONS[event].before
+    if ramp.state not in before:
+        raise ConfigurationError(f"{ramp.id} is {ramp.state}: {event} needs a ramp that is {' or '.join(before)}")
+    return _entry(entries, ramp, event, judge(history, observed, now).evidence, now, author, message)
+
+
+# --- the guard --------------------------------------------------------------------------------------------------------
+
+
+def judge(history: Sequence[Ramp], observed: Observed, now: datetime) -> Judgement:
+    """Return what the guard finds in a ramp, of which ``history`` is everything that the log says."""
+    ramp, plan = history[-1], history[-1].plan
+    anew = _anew(history)
+    stepped = next(number for number, entry in enumerate(history) if entry.step == ramp.step)
+    since = max(stepped, anew)
+    shares = {number: entry.percentage / 100 for number, entry in enumerate(history)}
+    users = _new_users(history[since], observed.new_keys)
+    enough = -log(plan.alpha)
+    signals: dict[str, dict[str, Any]] = {}
+    found = []
+    for signal in plan.guard:
+        failing = observed.failing.get(signal, FailingUnits())
+        counted = failing.counted({number: share for number, share in shares.items() if number >= anew})
+        evidence = log_evidence(counted)
+        if ramp.percentage == _WHOLE:
+            compared = failing.counted({number: share for number, share in shares.items() if number < stepped})
+            new, base = sum(it.new for it in counted if it.share == 1), sum(it.base for it in compared)
+            base_users = _new_users(history[0], _keys(history[stepped]))[1]
+            evidence += log_bake_evidence(new, users[0], base, base_users)
+        found.append(evidence)
+        signals[signal] = {
+            "ratio": round(max(0.0, evidence - log(len(plan.guard))) / enough, 3),  # 1: this signal alone is enough
+            "new": sum(it.new for it in counted),
+            "base": sum(it.base for it in counted),
+        }
+        looks = [it.look for it in counted if it.new]
+        if looks:
+            signals[signal]["since"] = format_time(history[0].since + min(looks) * plan.look)
+        if observed.examples.get(signal):
+            signals[signal]["examples"] = list(observed.examples[signal])[:_EXAMPLES]
+    total = combined(found)
+    mismatch = log_share_mismatch(*users, shares[len(history) - 1])
+    place = f"at {ramp.percentage:g} %"
+    if observed.silent_for > SILENCE:
+        verdict, why = "unknown", f"no worker has reported for {format_duration(observed.silent_for)}"
+    elif total >= enough:
+        worst = max(signals, key=lambda it: signals[it]["ratio"])
+        new, base = signals[worst]["new"], signals[worst]["base"]
+        verdict, why = "failing", f"{worst}: of the failing users, {new} have {plan.version} and {base} not, {place}"
+    elif mismatch >= -log(SHARE_ALPHA) and now - history[since].since > _FOLLOWED:
+        verdict, why = "share", f"{users[0]} of {sum(users)} new users have {plan.version}, {place}"
+    else:
+        verdict, why = "undecided", "no difference is found"
+    evidence_in_log = {
+        "verdict": verdict,
+        "ratio": round(max(0.0, total) / enough, 3),
+        "signals": signals,
+        "users": {"new": users[0], "base": users[1]},
+        "keys": dict(observed.new_keys),
+    }
+    return Judgement(verdict, evidence_in_log, why)
+
+
+def _anew(history: Sequence[Ramp]) -> int:
+    """Return the number of the entry from which on the guard counts: what was before has led to a hold or a warning."""
+    answered = [
+        number
+        for number, entry in enumerate(history)
+        if entry.evidence.get("event") == "halt: warn" or (number and history[number - 1].state == "held")
+    ]
+    return max(answered, default=0)
+
+
+def _keys(ramp: Ramp) -> Mapping[str, int]:
+    """Return the numbers of new users, by version, that the reports gave when an entry was written."""
+    keys = ramp.evidence.get("keys")
+    return keys if isinstance(keys, dict) else {}
+
+
+def _new_users(ramp: Ramp, keys: Mapping[str, int]) -> tuple[int, int]:
+    """Return how many new users the new version and all other versions had since an entry."""
+    before = _keys(ramp)
+    gained = {version: number - before.get(version, 0) for version, number in keys.items()}
+    return gained.pop(ramp.plan.version, 0), sum(gained.values())
+
+
+# --- events -----------------------------------------------------------------------------------------------------------
+
+
+def _halt(ramp: Ramp, judgement: Judgement, observed: Observed) -> tuple[str | None, str]:
+    """Return the event by which the guard stops a ramp, if it does, and why."""
+    events = {"failing": f"halt: {ramp.plan.on_halt}", "share": "share mismatch", "unknown": "reports unknown"}
+    event = events.get(judgement.verdict)
+    is_known = judgement.verdict != "unknown" or observed.silent_for > SILENCE + UNKNOWN_LOOKS * ramp.plan.look
+    return (event, judgement.why) if event and is_known and ramp.state in TRANSITIONS[event].before else (None, "")
+
+
+def _due(history: Sequence[Ramp], observed: Observed, now: datetime) -> tuple[str | None, str, datetime]:
+    """Return the event that time brings, if it does, why, and when it is due."""
+    ramp, plan = history[-1], history[-1].plan
+    if ramp.state not in ("running", "baking"):
+        return None, f"{ramp.id} is {ramp.state}", now
+    begun = max(ramp.since, observed.arrived or ramp.since)
+    if begun - now > SKEW:
+        return None, f"the ramp is dated {format_time(ramp.since)}, in the future: check the clocks and resume", now
+    due = begun + (plan.bake if ramp.state == "baking" else plan.every)
+    if now < due:
+        return None, f"due at {format_time(due)}", due
+    users, _ = _new_users(next(entry for entry in history if entry.step == ramp.step), observed.new_keys)
+    steps = ramp.state == "running"
+    for applies, what in (
+        (observed.fresh_for < plan.look, "reports that are fresh for one full look"),
+        (steps and plan.version not in observed.loaded, f"all workers to load {plan.version}"),
+        (steps and users < plan.min_keys, f"users: {users} of {plan.min_keys} have come"),
+    ):
+        if applies:
+            return None, f"due, and waits for {what}", due
+    if not steps:
+        return "bake over", "", due
+    return "approval due" if plan.steps[ramp.step] in plan.approve_at else "step due", "", due
+
+
+def _entry(
+    entries: Sequence[Entry], ramp: Ramp, event: str, evidence: Mapping[str, Any], now: datetime, author: str, why: str
+) -> Entry:
+    """Return the entry that an event writes, by the table."""
+    transition, plan, newest = TRANSITIONS[event], ramp.plan, entries[-1]
+    last = len(plan.steps)
+    step = {"next": min(ramp.step + 1, last), "last": last}.get(transition.percentages, ramp.step)
+    if len(transition.after) <= 1:
+        (state,) = transition.after or (ramp.state,)
+    elif step < last:
+        state = "running"
+    else:
+        ends_bake = step == ramp.step and transition.percentages != "kept"
+        state = "completed" if ends_bake or not plan.bake else "baking"
+    # The time is never before the one of the newest entry, unless that one is far off.
+    time = parse_time(newest.created)
+    time = time if timedelta(0) < time - now <= SKEW else now
+    after = Ramp(ramp.first, plan, ramp.base, step, state, time, {"event": event, **evidence})
+    percentages = dict(newest.percentages)
+    if transition.percentages == "base":
+        percentages = dict(ramp.base)
+    elif step != ramp.step:
+        percentages = plan.percentages(ramp.base, after.percentage)
+    if state == "completed":  # the versions before have no users any more
+        percentages = {key: value for key, value in percentages.items() if value or not ramp.base.get(key)}
+    message = f"{ramp.id}: {event}, step {step} of {last}, {plan.version} at {percentages.get(plan.version, 0):g} %"
+    return Entry(
+        newest.revision + 1,
+        percentages,
+        format_time(time, "milliseconds"),
+        author,
+        f"{message}: {why}" if why else message,
+        newest.log_id,
+        newest.name,
+        after.to_json(),
+    )
