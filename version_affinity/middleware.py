@@ -194,7 +194,7 @@ class VersionAffinity(TemplateFunctions):
         else:
             state = first_state(settings, name, versions, retained, load)
         forget = [*(headers.forget for headers in self._headers.values()), self._counters.forget]
-        self._rollout = Rollout(state, load, held, self._source, forget)
+        self._rollout = Rollout(state, load, held, self._source, forget, self._counters.read)
         self._not_found_handling: NotFoundHandling = not_found_handling
         self._autorefresh = check_switch("autorefresh", autorefresh)
 

@@ -55,8 +55,7 @@ def test_life(tmp_path: Path, log: dict[str, str]) -> None:
         command("versions deploy v2 -y -m Done")
         status = json.loads(command("deployments status --json"))
         assert (status["revision"], status["percentages"], status["message"]) == (3, {"v2": 100.0}, "Done")
-        if url is not None:
-            assert [host["host"] for host in status["hosts"]] == ["web-1"]
+        assert [(worker["host"], worker["pid"]) for worker in status["workers"]] == [("web-1", os.getpid())]
         command("rollback -y")
         assert [entry["percentages"] for entry in json.loads(command("deployments list --json"))][:2] == [
             {"v1": 100.0},

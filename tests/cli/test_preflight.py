@@ -20,6 +20,7 @@ from tests.releases.redis_server import RedisServer, redis_server
 from version_affinity import Releases, VersionAffinity
 from version_affinity.releases.log.redis import RedisLog
 from version_affinity.releases.releases import open_log
+from version_affinity.releases.reports.report import Report
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -68,7 +69,7 @@ def other(site: Site, log: RedisLog, tmp_path: Path) -> Iterator[Site]:
     other.upload("v1")
     releases = Releases(other.path, log=site.url, interval=0.05, host="web-2")
     VersionAffinity(None, releases)
-    until(log.hosts)
+    until(lambda: log.reports.read().live)
     yield other
     releases.close()
 
@@ -100,7 +101,7 @@ def test_at_once(site: Site, log: RedisLog) -> None:
     """A script that uploads and deploys needs no pause between, though the host reports the upload a moment later."""
     releases = Releases(site.path, log=site.url, host="web-1")
     VersionAffinity(None, releases)
-    until(log.hosts)
+    until(lambda: log.reports.read().live)
     try:
         site.run("versions", "upload", str(site.build("v3")), "--id", "v3")
         assert "Deployed" in site.run("versions", "deploy", "v3", "-y").stdout
@@ -135,7 +136,7 @@ def test_nobody_waits(site: Site, other: Site, log: RedisLog, command: tuple[str
     """Nobody waits where that is unwanted, or would not help: something else speaks against it, or nothing is done."""
     del other
     if "v1" in command:
-        log.report("web-3", ["v2"], 1)
+        log.reports.write(Report("0123456789abcdef", 1, "web-3", versions=("v2",), log_revision=1), is_first=True)
     wait = () if "--wait" in command else ("--wait", str(LONG))
     start = time.monotonic()
     assert words in site.run(*command, *wait, code=code).stderr

@@ -20,7 +20,7 @@ from version_affinity import Cookie, VersionAffinity
 from version_affinity.releases import Releases
 from version_affinity.releases.follow.threads import pause_all
 from version_affinity.releases.log.file import FileLog
-from version_affinity.releases.releases import open_log
+from version_affinity.releases.releases import open_log, open_reports
 from version_affinity.releases.store.directory import ReleasesDirectory
 from version_affinity.releases.store.retention import prune_plan
 from version_affinity.releases.store.upload import upload
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from version_affinity.releases.follow.follower import Follower
     from version_affinity.releases.log.entries import Entry
+    from version_affinity.releases.reports.report import Reports, Workers
     from version_affinity.releases.store.retention import Retention
 
 NAME = "storefront"
@@ -70,6 +71,23 @@ class Site:
         """Append a deployment to the log."""
         entries = self.log.read()
         return self.log.append(percentages, expected=entries[-1].revision if entries else 0)
+
+    @property
+    def reports(self) -> Reports:
+        """Where its workers report."""
+        return open_reports(self.directory, self.log)
+
+    @property
+    def workers(self) -> Workers:
+        """What its workers report now."""
+        return self.reports.read()
+
+    def loaded(self) -> dict[str, list[tuple[set[str], int]]]:
+        """Return what each worker of each host has loaded, and the revision that it serves."""
+        found: dict[str, list[tuple[set[str], int]]] = {}
+        for report in self.workers.live:
+            found.setdefault(report.host, []).append((set(report.versions), report.revision))
+        return found
 
     @property
     def environment(self) -> dict[str, str]:

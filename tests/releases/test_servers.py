@@ -5,20 +5,24 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
+import signal
 import sys
+import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.builds import ENTRY
 from tests.harness import NAVIGATION, SCRIPT, missing
 from tests.releases.followed import PATH, Site, until
-from tests.releases.site_servers import workers
+from tests.releases.site_servers import gunicorn, workers
 from tests.servers.servers import HOST, Server, free_port, running
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from tests.servers.servers import Answer
 
 pytestmark = pytest.mark.servers
 
@@ -28,6 +32,8 @@ V1, V2 = {"v1": 100.0}, {"v2": 100.0}
 GUNICORN = ("-m", "gunicorn", f"--workers={WORKERS}", "--bind={host}:{port}", "tests.releases.followed:site()")
 UWSGI_APP = "--module=tests.releases.followed:site()"
 UWSGI = ("--http-socket={host}:{port}", "--master", "--need-app", UWSGI_APP, "--die-on-term")
+#: The servers whose workers are ended by SIGTERM without a word.
+ABRUPT = ("granian", "waitress")
 #: By name: the modules that it needs, the number of its processes, and the command.
 SERVERS: dict[str, tuple[tuple[str, ...], int, tuple[str, ...]]] = {
     "gunicorn sync": (("gunicorn",), WORKERS, GUNICORN),
@@ -108,6 +114,62 @@ def test_every_worker_follows(server: tuple[Server, int], site: Site) -> None:
         pages = {running_server.ask("/", NAVIGATION).body[-2:].decode() for _ in range(4 * number)}
         assert pages == shares.keys()
     assert {told["error"] for told in workers(*server).values()} == {""}
+
+
+@pytest.fixture
+def answers(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The statuses of all answers that this process gets from servers."""
+    statuses: list[int] = []
+    ask = Server.ask
+
+    def noted(self: Server, *arguments: Any, **options: Any) -> Answer:
+        answer = ask(self, *arguments, **options)
+        statuses.append(answer.status)
+        return answer
+
+    monkeypatch.setattr(Server, "ask", noted)
+    return statuses
+
+
+def requests(site: Site) -> int:
+    """Return how many requests all workers have reported."""
+    return sum(number for key, number in site.workers.counts.items() if key.startswith("requests|"))
+
+
+@pytest.mark.parametrize("name", SERVERS)
+def test_every_worker_reports(name: str, site: Site, tmp_path: Path, answers: list[int]) -> None:
+    """Each process that serves reports, and no other; all requests are counted, also the last ones before the end."""
+    port = free_port()
+    environment = {**site.environment, "PYTHONPATH": PATH}
+    with running(command(name, port), port, tmp_path / "server.log", environment) as started:
+        pids = set(workers(started, SERVERS[name][1]))
+        until(lambda: {report.pid for report in site.workers.live} == pids)
+        assert {report.revision for report in site.workers.live} == {1}
+        until(lambda: requests(site) == len(answers))
+        before = len(answers)
+        for _ in range(10):
+            started.ask("/", NAVIGATION)
+        if name in ABRUPT:
+            until(lambda: requests(site) == len(answers))
+        time.sleep(0.1)  # uWSGI ends a worker without a word that is still at the end of a request
+        os.kill(os.getpgid(next(iter(pids))), signal.SIGTERM)  # the first process, which ends the others
+        until(lambda: site.workers.live == ())
+        assert len(answers) == before + 10
+        assert requests(site) == len(answers)
+
+
+def test_workers_that_come_and_go(site: Site, tmp_path: Path, answers: list[int]) -> None:
+    """A server that replaces its workers every few requests has the current ones in the reports, and lost no count."""
+    with gunicorn(site, tmp_path, "--worker-class=sync", "--threads=1", "--max-requests=7", workers=WORKERS) as server:
+        for _ in range(60):
+            server.ask("/", NAVIGATION)
+        until(lambda: len(site.workers.live) == WORKERS)
+        until(lambda: requests(site) == len(answers))
+        (victim, *_) = site.workers.live
+        os.kill(victim.pid, signal.SIGKILL)
+        until(lambda: victim.process not in {report.process for report in site.workers.live})
+        assert requests(site) == len(answers)
+    assert requests(site) == len(answers)
 
 
 def test_uwsgi_without_threads_says_so(site: Site, tmp_path: Path) -> None:

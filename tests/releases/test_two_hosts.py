@@ -18,7 +18,6 @@ from tests.releases.redis_server import redis_server
 from tests.releases.site_servers import gunicorn, load, workers
 from tests.servers.nginx import nginx
 from tests.servers.servers import HOST
-from version_affinity.releases.log.presence import Presence
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -62,10 +61,8 @@ class Fleet(NamedTuple):
     redis: RedisServer
 
     def lacking(self, percentages: Mapping[str, float]) -> set[str]:
-        """Return the hosts that are alive and lack a version, as they say in the log."""
-        log = self.hosts[0].site.log
-        assert isinstance(log, Presence)
-        return {host for host, it in log.hosts().items() if not it.versions.issuperset(percentages)}
+        """Return the hosts of which a worker lacks a version, as their workers report."""
+        return set(self.hosts[0].site.workers.lacking(percentages))
 
     def deploy(self, percentages: dict[str, float]) -> None:
         """Deploy; soon afterwards, every worker of both hosts serves by it."""

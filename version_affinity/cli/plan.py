@@ -62,9 +62,9 @@ deploy_options = with_options(
         "--wait",
         metavar="SECONDS",
         type=click.IntRange(0, 3600),
-        default=10,  # two heartbeats; a host reports a loaded version at once
+        default=10,  # a worker reports a loaded version within a second
         show_default=True,
-        help="How long to wait for live hosts that lack a version. 0: refuse at once.",
+        help="How long to wait for workers that lack a version. 0: refuse at once.",
     ),
     serving_options(),
     yes_option,

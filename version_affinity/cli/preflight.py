@@ -10,7 +10,9 @@ from version_affinity.assets.loading.fingerprint import is_fingerprinted
 from version_affinity.assets.loading.inventory import InventoryError, parse_inventory
 from version_affinity.assets.static import StaticAssets
 from version_affinity.errors import ConfigurationError, install
-from version_affinity.releases.log.presence import HostReport, Presence
+from version_affinity.releases.log.entries import LogError
+from version_affinity.releases.releases import open_reports
+from version_affinity.releases.reports.report import NOT_THERE, Workers
 from version_affinity.releases.store.settings import Serving
 from version_affinity.wire import plain_text, printable
 
@@ -58,8 +60,10 @@ def objections(
     uploaded = directory.versions()
     other_log = target.other_log(log, entries)
     found = [Objection("other-log", other_log)] if other_log else []
-    found += [*_lost(log, entries), *_unknown(percentages, uploaded)]
-    warnings: list[str] = []
+    ahead = workers_ahead(read_workers(directory, log), log, entries)
+    warnings = [ahead] if ahead and entries else []
+    found += [Objection(LOG_LOST, ahead)] if ahead and not entries else []
+    found += _unknown(percentages, uploaded)
     needed = known_versions(directory, entries)
     known = [version for version in uploaded if version in needed or version in percentages]
     out = {version for entry in entries for version, share in entry.percentages.items() if share > 0}
@@ -69,32 +73,45 @@ def objections(
             broken, more = _check(directory, version, known, live_of(entries, known, version), given)
             found += broken
             warnings += more
-    missing = _await_hosts(log, percentages, 0 if found else wait)
-    return [*found, *_lacking(missing)], [*_silent(log), *warnings]
+    missing = _await_hosts(directory, log, percentages, 0 if found else wait)
+    return [*found, *_lacking(missing)], warnings
 
 
 def absent(directory: ReleasesDirectory, log: DeploymentLog, versions: Iterable[str]) -> list[Objection]:
     """Return the objections to versions that are not uploaded, or that a live host does not have."""
-    return [*_unknown(versions, directory.versions()), *_lacking(_missing_on_hosts(log, versions))]
+    return [*_unknown(versions, directory.versions()), *_lacking(read_workers(directory, log).lacking(versions))]
 
 
-def hosts_ahead(hosts: Mapping[str, HostReport], log: DeploymentLog, entries: Sequence[Entry]) -> str:
-    """Return an error message if a live host follows a later deployment than the log has; else "".
+def read_workers(directory: ReleasesDirectory, log: DeploymentLog) -> Workers:
+    """Return the reports of all workers; none if they cannot be read, with the reason as the ``obstacle``."""
+    try:
+        return open_reports(directory, log).read()
+    except LogError as error:
+        return Workers((), {}, str(error))
+
+
+def workers_ahead(workers: Workers, log: DeploymentLog, entries: Sequence[Entry]) -> str:
+    """Return a message if workers follow a later deployment than the log has; else "".
 
     ``entries`` may have been read some time ago: the log is read again before it is called lost.
     """
-    latest = max((report.revision for report in hosts.values()), default=0)
-    if latest > newest_revision(entries):
+    if workers.ahead(newest_revision(entries)):
         entries = log.read()  # a deployment may have been added since
-    ahead = [host for host, report in hosts.items() if report.revision > newest_revision(entries)]
+    ahead = workers.ahead(newest_revision(entries))
     if not ahead:
         return ""
-    newest = f"its newest is revision {newest_revision(entries)}" if entries else "it is empty"
-    who = f"the host {ahead[0]} follows" if len(ahead) == 1 else f"the hosts {listed(ahead)} follow up to"
-    restore = "deployments restore --replace" if entries else "deployments restore"
+    hosts = list(dict.fromkeys(printable(report.host) for report in ahead))
+    who = f"the host {hosts[0]} follows" if len(hosts) == 1 else f"the hosts {listed(hosts)} follow up to"
+    latest = max(report.log_revision for report in ahead)
+    if entries:
+        newest, restore = newest_revision(entries), command_line("deployments restore --replace")
+        return (
+            f"{who} revision {latest}, and the newest in {log.description} is revision {newest}: it follows another "
+            f"log, or this log has lost deployments (to restore them, run there: {restore})"
+        )
     return (
-        f"{log.description} has lost deployments: {newest}, but {who} revision {latest}. Restore the data of the log, "
-        f"or run on such a host: {command_line(restore)}"
+        f"{log.description} has lost deployments: it is empty, but {who} revision {latest}. Restore the data of the "
+        f"log, or run on such a host: {command_line('deployments restore')}"
     )
 
 
@@ -160,20 +177,6 @@ def unchecked_references(report: BuildReport, build: BuildOptions) -> list[str]:
     return texts
 
 
-def _lost(log: DeploymentLog, entries: Sequence[Entry]) -> list[Objection]:
-    reason = hosts_ahead(log.hosts(), log, entries) if isinstance(log, Presence) else ""
-    return [Objection(LOG_LOST, reason)] if reason else []
-
-
-def _silent(log: DeploymentLog) -> list[str]:
-    """Return a warning about hosts that have stopped reporting a short time ago."""
-    silent = log.silent_hosts() if isinstance(log, Presence) else {}
-    if not silent:
-        return []
-    who = f"the host {listed(silent)} has" if len(silent) == 1 else f"the hosts {listed(silent)} have"
-    return [f"{who} not reported for some seconds: the deployment does not wait for what is missing there"]
-
-
 def _unknown(versions: Iterable[str], uploaded: Mapping[str, object]) -> list[Objection]:
     missing = [version for version in versions if version not in uploaded]
     if not missing:
@@ -185,33 +188,31 @@ def _unknown(versions: Iterable[str], uploaded: Mapping[str, object]) -> list[Ob
     return [Objection("unknown-version", f"{listed(missing)} {verb} not uploaded (uploaded: {there}): {upload}")]
 
 
-def _lacking(missing: Mapping[str, Sequence[str]]) -> list[Objection]:
-    return [
-        Objection(
-            "host-lacks-version",
-            f"the host {host} lacks {listed(versions)}: its users would get another version. Upload or copy "
-            f"{'it' if len(versions) == 1 else 'them'} to that host first",
+def _lacking(missing: Mapping[str, Mapping[str, str]]) -> list[Objection]:
+    found = []
+    for host, versions in missing.items():
+        reasons = list(dict.fromkeys(reason for reason in versions.values() if reason != NOT_THERE))
+        it = "it" if len(versions) == 1 else "them"
+        remedy = f"{it} cannot be loaded there: {reasons[0]}" if reasons else f"upload or copy {it} to that host first"
+        found.append(
+            Objection(
+                "host-lacks-version",
+                f"the host {printable(host)} lacks {listed(versions)}: its users would get another version. "
+                f"{remedy[0].upper()}{remedy[1:]}",
+            )
         )
-        for host, versions in missing.items()
-    ]
+    return found
 
 
-def _missing_on_hosts(log: DeploymentLog, versions: Iterable[str]) -> dict[str, list[str]]:
-    """Return the live hosts that lack versions, and which; none for a log in which hosts do not report."""
-    if not isinstance(log, Presence):
-        return {}
-    wanted = list(versions)
-    missing = {host: [it for it in wanted if it not in report.versions] for host, report in log.hosts().items()}
-    return {host: versions for host, versions in missing.items() if versions}
+def _await_hosts(
+    directory: ReleasesDirectory, log: DeploymentLog, versions: Iterable[str], seconds: float
+) -> dict[str, dict[str, str]]:
+    """Wait until the workers of every host have the versions, for at most some seconds; return what is still missing.
 
-
-def _await_hosts(log: DeploymentLog, versions: Iterable[str], seconds: float) -> dict[str, list[str]]:
-    """Wait until every live host has the versions, for at most some seconds; return what is still missing.
-
-    A host reports a version a moment after its upload or copy.
+    A worker reports a version a moment after its upload or copy.
     """
     wanted, until = list(versions), time.monotonic() + seconds
-    missing = _missing_on_hosts(log, wanted)
+    missing = read_workers(directory, log).lacking(wanted)
     if missing and seconds:
         started(_label(missing, seconds))
     while missing and (left := until - time.monotonic()) > 0:
@@ -219,11 +220,11 @@ def _await_hosts(log: DeploymentLog, versions: Iterable[str], seconds: float) ->
             before = missing
             while missing == before and (left := until - time.monotonic()) > 0:
                 time.sleep(min(_INTERVAL, left))
-                missing = _missing_on_hosts(log, wanted)
+                missing = read_workers(directory, log).lacking(wanted)
     return missing
 
 
-def _label(missing: Mapping[str, Sequence[str]], seconds: float) -> str:
+def _label(missing: Mapping[str, Iterable[str]], seconds: float) -> str:
     """Return "Waiting for v2 on web-1 and web-2, up to 10 seconds"."""
     hosts = [printable(host) for host in missing]
     if len(hosts) > _NAMED:

@@ -16,6 +16,8 @@ from .follow.loaded import LoadedVersions
 from .follow.reading import LogReader
 from .log.file import FILE_NAME, FileLog
 from .log.local_copy import COPY, LocalCopy, check_same_name
+from .reports.files import FileReports
+from .reports.reporter import Reporter
 from .store.directory import ReleasesDirectory
 from .store.settings import SETTINGS, Serving
 
@@ -23,10 +25,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from version_affinity.assets.routing import NotFoundHandling
+    from version_affinity.counters import Counts
     from version_affinity.rollout.version import Load, Snapshot
 
     from .follow.follower import WorkerStatus
     from .log.entries import DeploymentLog
+    from .reports.report import Reports
 
 logger = logging.getLogger("version_affinity")
 
@@ -45,7 +49,7 @@ _observing: Final = ContextVar("version_affinity_observing", default=False)
 
 @contextmanager
 def observing() -> Iterator[None]:
-    """Let ``Releases`` that are loaded in this block write nothing: no report of this host, no copy of the log.
+    """Let ``Releases`` that are loaded in this block write nothing: no worker report, no copy of the log.
 
     For a command that loads the application to inspect it, and serves no user.
     """
@@ -67,6 +71,16 @@ def open_log(directory: ReleasesDirectory | str | os.PathLike[str], url: str | N
     return RedisLog(url, name=releases.name)
 
 
+def open_reports(directory: ReleasesDirectory, log: DeploymentLog) -> Reports:
+    """Return the reports of the workers that follow a log: beside it in Redis, or in the directory."""
+    if isinstance(log, FileLog):
+        return FileReports(directory.path)
+    from .log.redis import RedisLog  # noqa: PLC0415 - an extra
+
+    assert isinstance(log, RedisLog)  # noqa: S101 - there is no other log
+    return log.reports
+
+
 class Releases:
     """Uploaded versions and their deployments, followed while the application runs.
 
@@ -82,9 +96,9 @@ class Releases:
         log: ``"redis://…"`` for a log that several hosts share. None reads ``VERSION_AFFINITY_LOG``; without that, the
             log is the file in the directory.
         interval: Seconds between two checks, 0.01 to 3600. The first share of a version waits for two of them.
-        host: The name of this host in its reports; by default its network name.
-        reports: Whether this host reports to the other hosts. False for a process that serves no users, so that no
-            deployment waits for it.
+        host: The name of this host in the reports of its workers; by default its network name.
+        reports: Whether this process reports what it serves and counts, to commands and to the other workers. False for
+            a process that serves no users, so that no deployment waits for it.
 
     Raises:
         ConfigurationError: An argument cannot be used. ``VersionAffinity`` opens the directory and the log.
@@ -161,12 +175,15 @@ class Releases:
         level = logging.INFO if self._log is None else logging.WARNING
         log = open_log(directory, self._log)
         copy = LocalCopy(directory.path / COPY, level=level, writes=not observed, name=directory.name)
+        reports = open_reports(directory, log)
+        reporter = Reporter(reports, host=self._host, interval=self._interval)
         follower = Follower(
             directory,
             LogReader(log, interval=self._interval, copy=copy),
             LoadedVersions(directory, load),
             interval=self._interval,
-            host=self._host if self._reports and not observed else "",
+            reports=reports,
+            reporter=reporter if self._reports and not observed else None,
         )
         try:
             snapshot = follower.load()
@@ -176,10 +193,10 @@ class Releases:
         self.follower = follower
         return snapshot
 
-    def follow(self, take: Callable[[Snapshot], None]) -> None:
+    def follow(self, take: Callable[[Snapshot], None], counts: Callable[[], Counts]) -> None:
         """Start to follow; see ``version_affinity.rollout.version.Source``."""
         assert self.follower is not None  # noqa: S101 - it was loaded
-        self.follower.follow(take)
+        self.follower.follow(take, counts)
 
     def refusal(self, method: str) -> ConfigurationError:
         """Return the error for a method of ``VersionAffinity`` that cannot be used with ``Releases``."""

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Mapping
 
     from version_affinity.assets.loading.memory import Memory
+    from version_affinity.counters import Counts
     from version_affinity.deployment import Deployment
 
     from .version import Snapshot, Source, Version
@@ -36,7 +37,7 @@ class Rollout:
     """The current state of one ``VersionAffinity``, and the ways to the next one.
 
     Builds that ``load`` reads hold their files in ``memory``. ``forget`` are called with the known versions when one
-    is not known any more.
+    is not known any more. ``counts`` returns the counters of this process, for the source.
     """
 
     __slots__ = ("__weakref__", "_changing", "_forget", "_has_warned", "_load", "_memory", "_source", "state")
@@ -48,6 +49,7 @@ class Rollout:
         memory: Memory,
         source: Source | None,
         forget: Iterable[Callable[[Container[str]], None]],
+        counts: Callable[[], Counts],
     ) -> None:
         self.state = state
         self._load = load
@@ -59,7 +61,7 @@ class Rollout:
         report(state.catalog)
         self._check_name()
         if source is not None:
-            source.follow(self._take)
+            source.follow(self._take, counts)
 
     def deploy(self, percentages: Mapping[str, float | None]) -> Deployment:
         """Replace the deployment; see ``VersionAffinity.deploy``."""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from version_affinity.assets.loading.inventory import Inventory
     from version_affinity.assets.routing import NotFoundHandling
+    from version_affinity.counters import Counts
     from version_affinity.deployment import Deployment
 
 
@@ -109,8 +110,11 @@ class Source(Protocol):
     def load(self, load: Load) -> Snapshot:
         """Return the first snapshot, or raise ``ConfigurationError`` if this host can serve no deployment."""
 
-    def follow(self, take: Callable[[Snapshot], None]) -> None:
-        """Hand over a snapshot whenever something has changed, in a thread. ``take`` is a method, held weakly."""
+    def follow(self, take: Callable[[Snapshot], None], counts: Callable[[], Counts]) -> None:
+        """Hand over a snapshot whenever something has changed, in a thread. ``take`` is a method, held weakly.
+
+        ``counts`` returns the counters of this process.
+        """
 
     def refusal(self, method: str) -> ConfigurationError:
         """Return the error for ``deploy``, ``add`` or ``retire``, which a source replaces."""

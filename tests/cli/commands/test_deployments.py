@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,10 +13,11 @@ if os.environ.get("CI") != "true":  # there the import below fails instead
 from tests.cli.commanding import AUTHOR, Site
 from tests.releases.redis_server import RedisServer, redis_server
 from version_affinity.cli.context import Target
-from version_affinity.cli.preflight import hosts_ahead
+from version_affinity.cli.preflight import workers_ahead
 from version_affinity.releases.log.local_copy import LocalCopy
 from version_affinity.releases.log.redis import RedisLog
-from version_affinity.releases.releases import COPY, open_log
+from version_affinity.releases.releases import COPY, open_log, open_reports
+from version_affinity.releases.reports.report import Report
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,7 +62,7 @@ def forget(redis: RedisServer) -> None:
 
 
 def log_of(site: Site) -> RedisLog:
-    """Return the log in which hosts report."""
+    """Return the log in Redis."""
     log = open_log(site.directory, site.url)
     assert isinstance(log, RedisLog)
     return log
@@ -106,7 +106,7 @@ def test_status_as_json(site: Site) -> None:
     ]
     assert told["missing"] == ["v9"]
     assert (told["rollback"]["revision"], told["rollback"]["percentages"]) == (2, V1)
-    assert told["hosts"] == (None if site.url is None else [])
+    assert told["workers"] == []
     assert told["retention"] == {"keep": 10, "younger_than": None}
     assert "s3cret" not in str(told)
 
@@ -131,49 +131,62 @@ def test_status_without_a_way_back(site: Site) -> None:
     assert "  v2  0 %, staged  uploaded just now\n" in shown
 
 
-def test_hosts(shared: Site) -> None:
-    """The status shows which hosts are alive, what they follow, and what they lack."""
-    log = log_of(shared)
-    shared.deploy(V1, SPLIT)
-    assert "No host has reported" in shared.run("deployments", "status").stdout
-    log.report("web-1", ["v1", "v2"], 2)
-    log.report("web-2", ["v1"], 1)
-    shown = shared.run("deployments", "status").stdout
-    assert shown.partition("Hosts\n")[2].splitlines() == [
-        "  web-1  revision 2          seen just now  has v1, v2",
-        "  web-2  revision 1, behind  seen just now  lacks v2",
-    ]
-    told = shared.json("deployments", "status")["hosts"]
-    assert [(host["host"], host["revision"], host["missing"]) for host in told] == [
-        ("web-1", 2, []),
-        ("web-2", 1, ["v2"]),
-    ]
-    assert told[0]["seen"].endswith("Z")
+def reported(site: Site, host: str, versions: tuple[str, ...], revision: int, **more: Any) -> None:
+    """Let a worker report; a host's second report here is of the same worker."""
+    number = int(host[-1])
+    report = Report(
+        f"{number:016x}", 1, host, number, versions=versions, revision=revision, log_revision=revision, **more
+    )
+    open_reports(site.directory, open_log(site.directory, site.url)).write(report, is_first=True)
 
 
-def test_a_host_lacks_a_version(shared: Site) -> None:
-    """A version that a live host lacks is refused, unless it is forced."""
-    log = log_of(shared)
-    shared.deploy(V1)
-    log.report("web-2", ["v1"], 1)
-    told = shared.json("versions", "deploy", "v2@10", "v1", "-y", "--wait", "0", code=1)
+def test_workers(site: Site) -> None:
+    """The status shows which workers run, what they serve, and what they lack."""
+    site.deploy(V1, SPLIT)
+    assert "No application follows this directory" in site.run("deployments", "status").stdout
+    reported(site, "web-1", ("v1", "v2"), 2)
+    reported(site, "web-2", ("v1",), 1, error="the log hangs")
+    reported(site, "web-3", ("v1",), 2, failures={"v2": "it has no page"})
+    shown = site.run("deployments", "status").stdout
+    assert [" ".join(row.split()) for row in shown.partition("Workers\n")[2].splitlines()] == [
+        "web-1, process 1 revision 2 has v1, v2",
+        "web-2, process 2 revision 1, behind lacks v2 the log hangs",
+        "web-3, process 3 revision 2 lacks v2: it has no page",
+    ]
+    told = site.json("deployments", "status")["workers"]
+    assert [
+        (worker["host"], worker["pid"], worker["revision"], worker["missing"], worker["error"]) for worker in told
+    ] == [
+        ("web-1", 1, 2, [], ""),
+        ("web-2", 2, 1, ["v2"], "the log hangs"),
+        ("web-3", 3, 2, ["v2"], ""),
+    ]
+
+
+def test_a_worker_lacks_a_version(site: Site) -> None:
+    """A version that a worker lacks is refused, unless it is forced."""
+    site.deploy(V1)
+    reported(site, "web-2", ("v1",), 1)
+    told = site.json("versions", "deploy", "v2@10", "v1", "-y", "--wait", "0", code=1)
     assert [refusal["kind"] for refusal in told["refusals"]] == ["host-lacks-version"]
     assert told["refusals"][0]["reason"].startswith("the host web-2 lacks v2: its users would get another version")
-    assert shared.percentages == [V1]
-    result = shared.run("versions", "deploy", "v2@10", "v1", "-y", "--force")
+    assert site.percentages == [V1]
+    result = site.run("versions", "deploy", "v2@10", "v1", "-y", "--force")
     assert "overruled: the host web-2 lacks v2" in result.stderr
-    log.report("web-2", ["v1", "v2"], 2)
-    shared.run("versions", "deploy", "v2@50", "v1", "-y")
-    assert len(shared.percentages) == 3
+    reported(site, "web-2", ("v1",), 1, failures={"v2": "'/index.html' is missing"})
+    result = site.run("versions", "deploy", "v2@20", "v1", "-y", "--wait", "0", code=1)
+    assert "It cannot be loaded there: '/index.html' is missing" in result.stderr
+    reported(site, "web-2", ("v1",), 2, unloaded=("v2",))
+    site.run("versions", "deploy", "v2@50", "v1", "-y")
+    assert len(site.percentages) == 3
 
 
 def test_commands_report_nothing(shared: Site) -> None:
-    """No command makes the host that it runs on one that deployments wait for."""
-    log = log_of(shared)
+    """No command reports as a worker that deployments wait for."""
     shared.deploy(V1, SPLIT)
     shared.run("explain", "/")
     shared.run("deployments", "status")
-    assert log.hosts() == {}
+    assert open_reports(shared.directory, log_of(shared)).read().live == ()
 
 
 def test_restore(shared: Site, redis: RedisServer) -> None:
@@ -201,44 +214,29 @@ def test_restore_of_a_file(tmp_path: Path) -> None:
     assert str(site.path / COPY) in site.run("deployments", "restore", "-y", code=1).stderr
 
 
-def test_hosts_of_several_servers_and_silent_ones(shared: Site, redis: RedisServer) -> None:
-    """A host has what all servers under its name have; one that has gone silent is shown, and named to who deploys."""
-    log = log_of(shared)
-    shared.deploy(V1)
-    log.report("web-1", ["v1", "v2"], 1, server="a")
-    log.report("web-1", ["v1"], 1, server="b")
-    with redis.client() as client:
-        report = f'{int(time.time()) - 420} {{"versions": ["v1"], "revision": 1}}'
-        client.hset("version-affinity:storefront:hosts", "web-2", report)
-    rows = shared.run("deployments", "status").stdout.partition("Hosts\n")[2].splitlines()
-    assert [" ".join(row.split()) for row in rows] == [
-        "web-1 (2 servers) revision 1 seen just now has v1",
-        "web-2 revision 1 silent, seen 7 minutes ago has v1",
-    ]
-    told = shared.json("deployments", "status")["hosts"]
-    states = [(host["host"], host["servers"], host["silent"]) for host in told]
-    assert states == [("web-1", 2, False), ("web-2", 1, True)]
-    result = shared.run("versions", "deploy", "v2@10", "v1", "-y", "--wait", "0", code=1)
-    assert "the host web-1 lacks v2" in result.stderr
-    assert "the host web-2 has not reported for some seconds" in result.stderr
-
-
-def test_a_host_is_ahead_of_the_log(shared: Site) -> None:
-    """A host that follows a later revision than the log has tells that the log has lost some: nothing is deployed."""
-    shared.deploy(V1)
-    log_of(shared).report("web-1", ["v1", "v2"], 7)
-    lost = "has lost deployments: its newest is revision 1, but the host web-1 follows revision 7"
-    result = shared.run("deployments", "status")
-    assert lost in result.stderr
-    assert "deployments restore --replace" in result.stderr
+def test_a_worker_is_ahead_of_the_log(site: Site) -> None:
+    """A worker that has read a later revision than the log has is named with its host, and holds up no deployment."""
+    site.deploy(V1)
+    reported(site, "web-1", ("v1", "v2"), 7)
+    result = site.run("deployments", "status")
+    assert "the host web-1 follows revision 7, and the newest in " in result.stderr
     assert "revision 7, ahead" in result.stdout
+    result = site.run("versions", "deploy", "v2@10", "v1", "-y")
+    assert "the host web-1 follows revision 7, and the newest in " in result.stderr
+    assert len(site.percentages) == 2
+
+
+def test_a_log_that_was_emptied(shared: Site) -> None:
+    """Where a worker has read deployments and the log has none, nothing is deployed over them, by no means."""
+    reported(shared, "web-1", ("v1", "v2"), 7)
+    lost = "has lost deployments: it is empty, but the host web-1 follows revision 7"
     told = shared.json("versions", "deploy", "v2@10", "v1", "-y", code=1)
     assert [refusal["kind"] for refusal in told["refusals"]] == ["log-lost"]
     assert lost in told["refusals"][0]["reason"]
     forced = shared.run("versions", "deploy", "v2@10", "v1", "-y", "--force", code=1)
     assert "nothing is deployed:\n" in forced.stderr
     assert "--force overrules" not in forced.stderr
-    assert shared.percentages == [V1]
+    assert shared.percentages == []
 
 
 def test_deployed_since_the_log_was_read(shared: Site) -> None:
@@ -250,8 +248,8 @@ def test_deployed_since_the_log_was_read(shared: Site) -> None:
     read = log.read()
     shared.deploy(SPLIT)
     LocalCopy(shared.path / COPY).save(log.read())
-    log.report("web-1", ["v1", "v2"], 2)
-    assert hosts_ahead(log.hosts(), log, read) == ""
+    reported(shared, "web-1", ("v1", "v2"), 2)
+    assert workers_ahead(open_reports(shared.directory, log).read(), log, read) == ""
     assert target.other_log(log, read) == ""
 
 

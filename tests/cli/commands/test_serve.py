@@ -215,7 +215,7 @@ def test_nobody_waits_for_this_host(tmp_path: Path) -> None:
             while not server.ask("/")[2].endswith(b"v2"):
                 assert time.monotonic() < until
                 time.sleep(0.05)
-            assert site.json("deployments", "status")["hosts"] == []
+            assert site.json("deployments", "status")["workers"] == []
 
 
 def test_changes_of_a_build(site: Site) -> None:

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.releases.followed import Site, known_versions, until
-from tests.releases.places import redis_place
 from tests.releases.redis_server import redis_server
 from tests.releases.uploading import age, at_step, hidden, kill, releases_in, write
 from version_affinity.releases import times
@@ -187,26 +186,12 @@ def test_hosts_are_alive_by_the_clock_of_redis(
         true = datetime.now(timezone.utc)
         clock(off)
         with site.followed(host="ahead"):
-            until(site.log.hosts)  # type: ignore[attr-defined] # which a RedisLog has
+            until(lambda: site.workers.live)
             clock(-off)
-            (report,) = site.log.hosts().values()  # type: ignore[attr-defined]
-            assert abs(times.parse_time(report.seen) - true) < timedelta(minutes=2)
+            (report,) = site.workers.live
+            assert abs(report.age) < 60
+            assert abs(times.parse_time(report.written) - true) > timedelta(minutes=2)
         site.log.close()
-
-
-def test_redis_whose_own_clock_jumps() -> None:
-    """A report from the future, of before the clock was set back, is no live host, and does not stay for ever."""
-    with redis_place() as place:
-        log = place.log()
-        log.report("web1", ["v1"], 1)  # type: ignore[attr-defined]
-        name = "version-affinity:storefront:hosts"
-        with place.server.client() as client:
-            seen, _, report = client.hget(name, "web1").partition(b" ")
-            client.hset(name, "web1", b"%d %s" % (int(seen) + 3600, report))
-            assert log.hosts() == {}  # type: ignore[attr-defined]
-            log.report("web2", ["v1"], 0)  # type: ignore[attr-defined]
-            assert client.hkeys(name) == [b"web2"]
-            assert log.append(V1, expected=0).revision == 1
 
 
 def test_processes_with_clocks_of_their_own(tmp_path: Path, releases: ReleasesDirectory) -> None:

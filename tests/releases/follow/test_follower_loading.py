@@ -1,4 +1,4 @@
-"""While a worker loads a version: deployments are followed all the same, and the other hosts know that it is alive."""
+"""While a worker loads a version: deployments are followed all the same, and its reports go on."""
 
 from __future__ import annotations
 
@@ -14,15 +14,13 @@ from tests.releases.followed import Site, follower_of, until
 from tests.releases.redis_server import redis_server
 from version_affinity import Cookie, VersionAffinity
 from version_affinity.releases import Releases
-from version_affinity.releases.follow import reading as deployments
 from version_affinity.releases.log.local_copy import COPY
 from version_affinity.releases.releases import observing
+from version_affinity.releases.reports import reporter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-    from version_affinity.releases.log.redis import RedisLog
 
 V1, V2, SPLIT = {"v1": 100.0}, {"v2": 100.0}, {"v1": 50.0, "v2": 50.0}
 
@@ -152,47 +150,34 @@ def test_a_deployment_does_not_wait_for_its_copy(site: Site) -> None:
                 copy.unlink()
 
 
-def test_a_host_that_loads_is_alive(far_site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Reports go on while a version loads, which this host does not claim to have until it is loaded."""
-    monkeypatch.setattr(deployments, "HEARTBEAT", 0.1)
-    log: RedisLog = far_site.log  # type: ignore[assignment]
+def test_a_worker_that_loads_is_alive(far_site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reports go on while a version loads, which this worker does not claim to have until it is loaded."""
     with slow(far_site, host="web1") as (_, _, gate):
+        monkeypatch.setattr(reporter, "HEARTBEAT", 0.1)
         far_site.upload("v0")
         assert gate.reached.wait(30)
-        until(log.hosts)
-        before = log.hosts()["web1"].seen
-        until(lambda: log.hosts()["web1"].seen > before)
-        assert log.hosts()["web1"].versions == {"v1", "v2"}
+        until(lambda: far_site.workers.live)
+        before = far_site.workers.live[0].number
+        until(lambda: far_site.workers.live[0].number > before)
+        assert set(far_site.workers.live[0].versions) == {"v1", "v2"}
         gate.open.set()
-        until(lambda: log.hosts()["web1"].versions == {"v1", "v2", "v0"})
-
-
-def test_two_servers_under_one_name(far_site: Site, tmp_path: Path) -> None:
-    """Each one's report counts, also of two with one network name: what one of them lacks, the host lacks."""
-    other = Site(tmp_path / "other", far_site.url)
-    other.upload("v1")
-    log: RedisLog = far_site.log  # type: ignore[assignment]
-    with far_site.followed(host="web"), far_site.followed(host="web"), other.followed(host="web"):
-        until(lambda: (it := log.hosts().get("web")) and it.servers == 2)
-        until(lambda: log.hosts()["web"].versions == {"v1"})
-    other.log.close()
+        until(lambda: set(far_site.workers.live[0].versions) == {"v1", "v2", "v0"})
 
 
 def test_who_only_observes_leaves_no_trace(far_site: Site) -> None:
     """An application that is loaded for a question follows like any other, and neither reports nor keeps a copy."""
-    log: RedisLog = far_site.log  # type: ignore[assignment]
     with observing():
         context = far_site.followed(host="laptop")
         affinity, _ = context.__enter__()
     try:
         far_site.deploy(V2)
         until(lambda: affinity.deployment.percentages == V2)
-        assert log.hosts() == {}
+        assert far_site.workers.live == ()
         assert not (far_site.directory.path / COPY).exists()
     finally:
         context.__exit__(None, None, None)
     with far_site.followed(host="web1"):
-        until(log.hosts)
+        until(lambda: far_site.workers.live)
         assert (far_site.directory.path / COPY).exists()
 
 

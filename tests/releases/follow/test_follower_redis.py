@@ -14,13 +14,11 @@ from tests.releases.followed import Site, until
 from tests.releases.redis_server import RedisServer, redis_server
 from version_affinity import ConfigurationError, VersionAffinity
 from version_affinity.releases import Releases
-from version_affinity.releases.follow import reading as deployments
 from version_affinity.releases.log import redis as redis_log
 from version_affinity.releases.log.entries import LogLostError
 from version_affinity.releases.log.local_copy import LocalCopy
-from version_affinity.releases.log.presence import Presence
-from version_affinity.releases.log.redis import EXPIRY
 from version_affinity.releases.releases import COPY, open_log
+from version_affinity.releases.reports import reporter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -114,7 +112,7 @@ def test_nobody_begins_anew_while_a_host_remembers(site: Site, redis: RedisServe
         redis.forget()
         redis.start()
         with closing(open_log(site.directory.path, site.url)) as log:
-            until(log.hosts)  # type: ignore[attr-defined] # which a RedisLog has
+            until(lambda: site.workers.live)
             assert log.read() == []
             with pytest.raises(LogLostError, match=r"revision 2 was there\. Restore"):
                 log.append(V1, expected=0)
@@ -137,35 +135,34 @@ def test_nobody_begins_anew_before_a_host_has_come_back(
 
 
 def test_a_redis_that_a_host_may_only_read(site: Site, redis: RedisServer, caplog: pytest.LogCaptureFixture) -> None:
-    """Its log is followed all the same; that other hosts cannot be told of this one is said once, and in the status."""
+    """Its log is followed all the same; that this host cannot report is said once, and in the status."""
     with redis.client() as administrator:
         rights = {"keys": ["*"], "commands": ["+@read", "+@connection"]}
         administrator.acl_setuser("viewer", enabled=True, passwords=["+s3cret"], **rights)
     host = Site(site.root, redis.url.replace("redis://:", "redis://viewer:"))
     with host.followed(host="viewer") as (affinity, releases):
-        until(lambda: (status := releases.status()) and "no permissions" in status.error)
+        until(lambda: (status := releases.status()) and "no permissions" in status.report_error)
         for shares in (SPLIT, V2):
             site.deploy(shares)
             until(lambda: affinity.deployment.percentages == shares)  # noqa: B023
         status = releases.status()
         assert status is not None
-        assert "no permissions" in status.error
-    told = [record.message for record in caplog.records if "cannot report its versions" in record.message]
+        assert "no permissions" in status.report_error
+        assert status.error == ""
+    told = [record.message for record in caplog.records if "this host cannot report" in record.message]
     assert len(told) == 1
     assert "can be read again" not in caplog.text
     assert PASSWORD not in caplog.text
     host.log.close()
 
 
-def test_a_host_that_is_forgotten_tells_again(site: Site, redis: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A host repeats its report every few seconds: others see that it is alive, and not only what it once had."""
-    assert 3 * deployments.HEARTBEAT <= EXPIRY
-    monkeypatch.setattr(deployments, "HEARTBEAT", 0.2)
-    assert isinstance(site.log, Presence)
+def test_reports_that_are_lost(site: Site, redis: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker repeats its report every few seconds, also to a Redis that has lost it."""
     with site.followed(host="one"), redis.client() as client_of_redis:
+        monkeypatch.setattr(reporter, "HEARTBEAT", 0.2)
         for _ in range(3):
-            until(site.log.hosts)
-            client_of_redis.delete("version-affinity:storefront:hosts")
+            until(lambda: site.workers.live)
+            client_of_redis.delete("version-affinity:storefront:workers")
 
 
 def test_a_log_behind_tls(tmp_path: Path) -> None:
@@ -218,20 +215,16 @@ def test_a_copy_that_cannot_be_written(site: Site, caplog: pytest.LogCaptureFixt
     assert max(record.levelno for record in caplog.records) == logging.WARNING
 
 
-def test_hosts_say_what_they_hold(site: Site, tmp_path: Path) -> None:
-    """Each host reports its versions, at once when there is a new one, and the revision that it follows."""
+def test_workers_say_what_they_have(site: Site, tmp_path: Path) -> None:
+    """Each worker reports its versions and the revision that it serves, within a second or so of a change."""
     other = Site(tmp_path / "host-2", site.url)
     other.upload("v1")
-    assert isinstance(site.log, Presence)
     with site.followed(host="one"), other.followed(host="two"):
-        expected = {"one": ({"v1", "v2"}, 1), "two": ({"v1"}, 1)}
-        until(lambda: {name: it[:2] for name, it in site.log.hosts().items()} == expected)
+        until(lambda: site.loaded() == {"one": [({"v1", "v2"}, 1)], "two": [({"v1"}, 1)]})
         site.deploy(SPLIT)
-        expected = {"one": ({"v1", "v2"}, 2), "two": ({"v1"}, 2)}
-        until(lambda: {name: it[:2] for name, it in site.log.hosts().items()} == expected)
+        until(lambda: site.loaded() == {"one": [({"v1", "v2"}, 2)], "two": [({"v1"}, 2)]})
         other.upload("v2")
-        expected = {"one": ({"v1", "v2"}, 2), "two": ({"v1", "v2"}, 2)}
-        until(lambda: {name: it[:2] for name, it in site.log.hosts().items()} == expected)
+        until(lambda: site.loaded() == {"one": [({"v1", "v2"}, 2)], "two": [({"v1", "v2"}, 2)]})
     other.log.close()
 
 

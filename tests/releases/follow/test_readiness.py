@@ -40,13 +40,11 @@ def test_what_others_have_at_the_start(clock: Callable[[float], None]) -> None:
     loadings = {"v1": Loading(999.0, 60.0), "v2": Loading(1000.0, 60.0), "v3": Loading(1000.0, 1.0)}
     readiness.begin(spread={"v1", "v2"}, ready={"v1"})
     assert readiness.ready({"v1", "v2", "v3"}, loadings) == {"v1"}
-    assert [readiness.has_spread(version, loadings) for version in loadings] == [True, True, False]
     assert readiness.remaining == 0.5
     clock(0.6)
     assert readiness.ready({"v1", "v2", "v3"}, loadings) == {"v1", "v2"}
     clock(2)
     assert readiness.ready({"v1", "v2", "v3"}, loadings) == {"v1", "v2", "v3"}
-    assert readiness.has_spread("v3", loadings)
     assert readiness.remaining == math.inf
 
 
@@ -57,11 +55,26 @@ def test_a_version_with_its_first_share(clock: Callable[[float], None]) -> None:
     clock(10)
     for _ in range(4):
         assert readiness.ready({"v1", "v2"}, {}) == {"v1"}
-        assert not readiness.is_due()
+        assert readiness.is_waiting
         clock(2 * INTERVAL / 4)
-    assert readiness.is_due()
     assert readiness.ready({"v1", "v2"}, {}) == {"v1", "v2"}
-    assert not readiness.is_due()
+    assert not readiness.is_waiting
+
+
+def test_a_version_that_all_report(clock: Callable[[float], None]) -> None:
+    """Once all report a version, nobody waits for what they might need; while one lacks it, all wait, within limits."""
+    readiness = Readiness(INTERVAL)
+    readiness.begin(spread={"v1"}, ready={"v1"})
+    clock(10)
+    loadings = {"v2": Loading(1010.0, 3.0), "v3": Loading(1010.0, 0.0)}
+    all_of_them = {"v1", "v2", "v3"}
+    assert readiness.ready(all_of_them, loadings, loaded_by_all={"v1"}) == {"v1"}
+    clock(0.6)
+    assert readiness.ready(all_of_them, loadings, loaded_by_all={"v1", "v2"}) == {"v1", "v2"}
+    clock(9)
+    assert readiness.ready(all_of_them, loadings, loaded_by_all={"v1", "v2"}) == {"v1", "v2"}
+    clock(1)
+    assert readiness.ready(all_of_them, loadings, loaded_by_all={"v1", "v2"}) == all_of_them
 
 
 def test_workers_that_look_seldom(clock: Callable[[float], None]) -> None:
@@ -73,10 +86,8 @@ def test_workers_that_look_seldom(clock: Callable[[float], None]) -> None:
     assert readiness.ready({"v1", "v2"}, loadings) == {"v1"}
     clock(120.5)
     assert readiness.ready({"v1", "v2"}, loadings) == {"v1"}
-    assert not readiness.has_spread("v2", loadings)
     clock(0.6)
     assert readiness.ready({"v1", "v2"}, loadings) == {"v1", "v2"}
-    assert readiness.has_spread("v2", loadings)
 
 
 @pytest.mark.parametrize(("seconds", "wait"), [(0.0, 0.5), (0.1, 0.7), (2.0, 4.5), (60.0, 10.5)])
@@ -89,10 +100,8 @@ def test_a_version_that_takes_long_to_load(clock: Callable[[float], None], secon
     assert readiness.ready({"v1", "v2"}, loadings) == {"v1"}
     clock(wait - 0.01)
     assert readiness.ready({"v1", "v2"}, loadings) == {"v1"}
-    assert not readiness.has_spread("v2", loadings)
     clock(0.02)
     assert readiness.ready({"v1", "v2"}, loadings) == {"v1", "v2"}
-    assert readiness.has_spread("v2", loadings)
 
 
 def test_a_version_that_comes_again(clock: Callable[[float], None]) -> None:
@@ -111,12 +120,9 @@ def test_a_log_that_goes_away_meanwhile(clock: Callable[[float], None]) -> None:
     clock(10)
     assert readiness.ready({"v1", "v2"}, {}, not_before=math.inf) == {"v1"}
     clock(60)
-    assert not readiness.is_due(math.inf)
     assert readiness.ready({"v1", "v2"}, {}, not_before=math.inf) == {"v1"}
-    assert not readiness.is_due(1080.0)
     assert readiness.ready({"v1", "v2"}, {}, not_before=1080.0) == {"v1"}
     clock(10)
-    assert readiness.is_due(1080.0)
     assert readiness.ready({"v1", "v2"}, {}, not_before=1080.0) == {"v1", "v2"}
     assert readiness.ready({"v1", "v2"}, {}, not_before=math.inf) == {"v1", "v2"}
 

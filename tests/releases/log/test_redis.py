@@ -22,8 +22,8 @@ from tests.releases.redis_server import RedisServer, Wire, redis_server
 from version_affinity.errors import ConfigurationError
 from version_affinity.releases.log import redis as redis_log
 from version_affinity.releases.log.entries import LogConflictError, LogError, LogLostError, LogUnavailableError
-from version_affinity.releases.log.presence import Presence
-from version_affinity.releases.log.redis import EXPIRY, KEPT, RedisLog
+from version_affinity.releases.log.redis import RedisLog
+from version_affinity.releases.reports.report import Report
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -33,7 +33,6 @@ pytestmark = [pytest.mark.servers, pytest.mark.filterwarnings("ignore:.*multi-th
 
 PASSWORD = "p@ss:w/o?r#d%"  # noqa: S105 - of a server that lives for one test
 STREAM = "version-affinity:storefront:deployments"
-HOSTS = "version-affinity:storefront:hosts"
 SPLIT = {"v1": 90.0, "v2": 10.0}
 
 
@@ -217,7 +216,7 @@ def test_a_restart_with_its_data(own: RedisServer) -> None:
     """While Redis is down every use says so; the same log goes on as soon as it is back, with all deployments."""
     log = filled(log_of(own))
     own.kill()
-    for use in (log.read, lambda: log.append(SPLIT, expected=2), log.hosts):
+    for use in (log.read, lambda: log.append(SPLIT, expected=2), log.reports.read):
         with pytest.raises(LogUnavailableError, match="cannot be reached"):
             use()
     own.start()
@@ -255,23 +254,36 @@ def test_a_restart_without_its_data(own: RedisServer) -> None:
     assert log.append(SPLIT, expected=2).revision == 3
 
 
-def test_a_live_host_remembers(server: RedisServer) -> None:
-    """A writer that has seen nothing does not begin anew while a host reports a later deployment."""
-    log_of(server).report("web1", ["v1"], 7)
+def follows(log: RedisLog, revision: int) -> None:
+    """Let a worker report that it has read a revision."""
+    log.reports.write(Report("0123456789abcdef", 1, "web1", log_revision=revision), is_first=True)
+
+
+def test_a_live_worker_remembers(server: RedisServer) -> None:
+    """A writer that has seen nothing does not begin anew while a worker reports a later deployment.
+
+    A log that has deployments is not held up by such a report.
+    """
+    follows(log_of(server), 7)
     with pytest.raises(LogLostError, match="revision 7"):
         log_of(server).append({"v1": 100}, expected=0)
     assert log_of(server).read() == []
+    with server.client() as client:
+        client.flushall()
+    log = filled(log_of(server))
+    follows(log, 7)
+    assert log.append(SPLIT, expected=2).revision == 3
 
 
 def test_a_first_deployment_waits_for_hosts() -> None:
     """On a Redis that has just been started, empty, a writer who has seen nothing waits for a host that knows more."""
     with redis_server(grace=20) as own, contextlib.closing(log_of(own)) as host:
-        timer = threading.Timer(0.5, host.report, ("web1", ["v1"], 7))
+        timer = threading.Timer(0.5, follows, (host, 7))
         timer.start()
         with pytest.raises(LogLostError, match=r"revision 7 was there.*`version-affinity deployments restore`"):
             log_of(own).append({"v1": 100}, expected=0)
         timer.join()
-        assert host.hosts()  # it was waited for
+        assert host.reports.read().live  # it was waited for
 
 
 def test_a_first_deployment_waits_no_longer_than_the_grace_period(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -328,7 +340,7 @@ def test_a_server_that_hangs(server: RedisServer) -> None:
     log = log_at(f"{server.url}?socket_timeout=0.2&socket_connect_timeout=0.2")
     filled(log)
     with server.hanging():
-        for use in (log.read, lambda: log.report("web1", [], 2)):
+        for use in (log.read, log.reports.read, lambda: follows(log, 2)):
             with pytest.raises(LogUnavailableError, match=r"does not answer within 0\.2 s"):
                 use()
     assert [entry.revision for entry in log.read()] == [1, 2]
@@ -475,8 +487,8 @@ def test_description(url: str, description: str) -> None:
 def test_options_of_the_url(server: RedisServer) -> None:
     """Options of redis-py that would change what is read are without effect."""
     log = log_at(f"{server.url}?decode_responses=true&protocol=3")
-    filled(log).report("web1", ["v1"], 2)
-    assert len(log.read()) == len(log.hosts()) + 1 == 2
+    follows(filled(log), 2)
+    assert len(log.read()) == len(log.reports.read().live) + 1 == 2
 
 
 def test_nothing_is_opened_before_it_is_asked() -> None:
@@ -516,76 +528,3 @@ def test_a_closed_log_opens_again(server: RedisServer) -> None:
         log.close()
         assert "closed" not in [one["name"] for one in client.client_list()]
     assert len(log.read()) == 2
-
-
-# --- presence ---------------------------------------------------------------------------------------------------------
-
-
-def test_hosts_report(server: RedisServer) -> None:
-    """Every host's last report is what the others see of it."""
-    log = log_of(server)
-    assert isinstance(log, Presence)
-    assert log.hosts() == {}
-    log.report("web2", ["v2", "v1"], 4)
-    log.report("web1", ["v1"], 4)
-    log.report("web1", ["v1", "v3"], 5)
-    assert [(host, it.versions, it.revision) for host, it in log_of(server).hosts().items()] == [
-        ("web1", {"v1", "v3"}, 5),
-        ("web2", {"v1", "v2"}, 4),
-    ]
-    assert log_at(server.url, "admin").hosts() == {}
-
-
-@pytest.mark.parametrize(
-    ("age", "state"), [(EXPIRY - 5, "alive"), (EXPIRY + 5, "silent"), (KEPT + 5, "gone"), (-3600, "gone")]
-)
-def test_hosts_expire(server: RedisServer, age: int, state: str) -> None:
-    """A host is alive for some seconds after its report, and known as a silent one for some minutes.
-
-    A report from the future is from before a jump of the clock.
-    """
-    log = log_of(server)
-    log.report("web1", ["v1"], 1)
-    with server.client() as client:
-        seen, _, report = client.hget(HOSTS, "web1").partition(b" ")
-        assert abs(int(seen) - client.time()[0]) <= 5
-        client.hset(HOSTS, "web1", b"%d %s" % (int(seen) - age, report))
-        assert ("web1" in log.hosts()) is (state == "alive")
-        assert {host: (it.versions, it.silent) for host, it in log.silent_hosts().items()} == (
-            {"web1": ({"v1"}, True)} if state == "silent" else {}
-        )
-        log.report("web2", ["v1"], 1)
-        assert client.hexists(HOSTS, "web1") is (state != "gone")  # the next report sweeps out the others
-        assert 0 < client.ttl(HOSTS) <= KEPT  # the last host's goes with its key
-
-
-def test_servers_under_one_name(server: RedisServer) -> None:
-    """Of two servers whose hosts have one name, what both of them have counts, and no report hides the other."""
-    log = log_of(server)
-    log.report("web", ["v1", "v2"], 2, server="blue")
-    log.report("web", ["v1"], 1, server="green")
-    (report,) = log.hosts().values()
-    assert (report.versions, report.revision, report.servers) == ({"v1"}, 1, 2)
-    with pytest.raises(LogLostError, match="revision 2"):
-        log.append({"v1": 100}, expected=0)
-    with server.client() as client:
-        _, _, text = client.hget(HOSTS, "web\0green").partition(b" ")
-        client.hset(HOSTS, "web\0green", b"%d %s" % (client.time()[0] - EXPIRY - 5, text))
-    (report,) = log.hosts().values()
-    assert (report.versions, report.servers) == ({"v1", "v2"}, 1)
-    assert log.silent_hosts() == {}  # one of its servers is alive: the other was replaced
-
-
-REPORTS = [b"", b"1", b"\xff", b"{}", b"9999999999 {}", b'now {"versions": []}', b"1 " + b"[" * 100_000]
-
-
-@pytest.mark.parametrize("text", REPORTS, ids=range(len(REPORTS)))
-def test_a_report_that_cannot_be_read(server: RedisServer, text: bytes) -> None:
-    """What is no report is no live host, and hides no other."""
-    log = log_of(server)
-    log.report("web1", ["v1"], 1)
-    with server.client() as client:
-        client.hset(HOSTS, "web0", text)
-        assert list(log.hosts()) == ["web1"]
-        log.report("web2", [], 0)
-        assert list(log.hosts()) == ["web1", "web2"]

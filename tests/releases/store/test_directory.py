@@ -24,7 +24,7 @@ def test_init_is_repeatable(tmp_path):
     path = tmp_path / "new" / "releases"
     first = ReleasesDirectory.init(path, name="storefront")
     assert json.loads((path / "affinity.json").read_text()) == {"name": "storefront", "layout": 1}
-    assert sorted(entry.name for entry in path.iterdir()) == ["affinity.json", "versions"]
+    assert sorted(entry.name for entry in path.iterdir()) == ["affinity.json", "versions", "workers"]
     again = ReleasesDirectory.init(path, name="storefront")
     assert (first.path, first.name) == (again.path, again.name) == (path, "storefront")
 

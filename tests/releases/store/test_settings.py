@@ -122,7 +122,7 @@ def test_change(releases):
     releases.change_retention(Retention(5, MONTH))
     assert releases.retention == ReleasesDirectory(releases.path).retention == Retention(5, MONTH)
     assert settled(releases) == {**document, "retention": {"keep": 5, "younger_than": "30d"}}
-    assert sorted(entry.name for entry in releases.path.iterdir()) == ["affinity.json", "versions"]
+    assert sorted(entry.name for entry in releases.path.iterdir()) == ["affinity.json", "versions", "workers"]
 
 
 def test_change_of_what_was_read(releases):

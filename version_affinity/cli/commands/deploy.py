@@ -40,7 +40,7 @@ def deploy(specs: tuple[str, ...], **given: Any) -> None:
     The command shows how many users move from which version to which, and asks for confirmation. The numbers are exact.
 
     Unless you add --force, the command refuses if:
-      - a version is not uploaded, or a live host lacks it after --wait (with a log in Redis)
+      - a version is not uploaded, or a worker lacks it after --wait
       - the application on this host follows another log
       - a version without users until now has broken references (needs the extra "check")
       - a version without users until now has fingerprinted names that stand for other

@@ -12,7 +12,7 @@ from version_affinity.cli.interaction import confirm, yes_option
 from version_affinity.cli.main import Commands, Lazy
 from version_affinity.cli.output import ago, counted, emit, is_terminal, say, say_table, shares, styled
 from version_affinity.releases.log.entries import DeploymentLog, Entry, LogError, LogUnavailableError, is_continued
-from version_affinity.releases.log.presence import Presence
+from version_affinity.releases.log.file import FileLog
 from version_affinity.wire import printable
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _TABLE: Final = {
     "list": Lazy("deployments", "list_deployments", "List the deployments, newest first."),
-    "status": Lazy("status", "status", "Show the current deployment, and what each host has."),
+    "status": Lazy("status", "status", "Show the current deployment, and what each worker serves."),
     "restore": Lazy("deployments", "restore", "Restore the deployments of a Redis that lost its data."),
 }
 _HELP: Final = """Show the current deployment and earlier ones.
@@ -72,14 +72,14 @@ def restore(replace: bool, yes: bool, as_json: bool) -> None:
       version-affinity deployments restore --log redis://redis.example --replace
 
     Each host keeps a copy of the log in its releases directory, and uses that copy while the log is lost.
-    Run this command on the host with the latest revision: "deployments status" shows the revisions of the hosts.
+    Run this command on the host with the latest revision: "deployments status" shows the revisions of the workers.
 
     If there are new deployments in Redis already, the command needs --replace.
     """
     target = current_target()
     log = target.open_log()
     copy = target.copy()
-    if not isinstance(log, Presence):
+    if isinstance(log, FileLog):
         raise RefusedError(
             f"{log.description} is a file, and this command restores a log in Redis: name it, as in "
             f"--log redis://host. To restore a lost file, copy {copy.path} to it"

@@ -1,14 +1,13 @@
-"""``deployments status``: show the current deployment, what a rollback would do, and what each host has."""
+"""``deployments status``: show the current deployment, what a rollback would do, and what each worker serves."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
 from version_affinity.cli.context import command, command_line, current_target, release_dict
-from version_affinity.cli.output import ago, counted, emit, listed, percent, say, say_rows, styled, warn
-from version_affinity.cli.preflight import hosts_ahead
+from version_affinity.cli.output import ago, emit, listed, percent, say, say_rows, styled, warn
+from version_affinity.cli.preflight import read_workers, workers_ahead
 from version_affinity.deployment import movement
-from version_affinity.releases.log.presence import HostReport, Presence
 from version_affinity.releases.store.retention import rollback_target
 from version_affinity.wire import printable
 
@@ -16,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from version_affinity.releases.log.entries import Entry
+    from version_affinity.releases.reports.report import Workers
     from version_affinity.releases.store.directory import Release
 
 # The JSON document before the first deployment.
@@ -29,22 +29,22 @@ def status(as_json: bool) -> None:
       version-affinity deployments status
       version-affinity deployments status --json | jq .percentages
 
-    With a log in Redis, it also shows the live hosts: the revision that each one follows, and the versions that it
-    lacks. A version gets no users on a host that lacks it.
+    It also shows the workers: the revision that each one serves, and the versions that it lacks. A version gets no
+    users from a worker that lacks it.
     """
     target = current_target()
     directory = target.directory
     log = target.open_log()
-    # Read the hosts before the log, so that the log has every revision that they follow.
-    hosts = {**log.hosts(), **log.silent_hosts()} if isinstance(log, Presence) else None
+    # Read the reports before the log, so that the log has every revision that the workers follow.
+    workers = read_workers(directory, log)
     entries = log.read()
     uploaded = directory.versions()
-    for warning in (target.other_log(log, entries), hosts_ahead(hosts, log, entries) if hosts else ""):
+    for warning in (target.other_log(log, entries), workers_ahead(workers, log, entries)):
         if warning:
             warn(warning)
     if as_json:
         where = {"name": directory.name, "releases": str(directory.path), "log": log.description}
-        emit({**where, "retention": directory.retention.as_dict(), **_document(entries, uploaded, hosts)})
+        emit({**where, "retention": directory.retention.as_dict(), **_document(entries, uploaded, workers)})
         return
     if not entries:
         newest = list(uploaded)[-1] if uploaded else None
@@ -53,13 +53,10 @@ def status(as_json: bool) -> None:
     else:
         _show_current(directory.name, entries[-1], uploaded)
         _show_rollback(entries)
-    if hosts is not None:
-        _show_hosts(hosts, entries)
+    _show_workers(workers, entries)
 
 
-def _document(
-    entries: Sequence[Entry], uploaded: Mapping[str, Release], hosts: Mapping[str, HostReport] | None
-) -> dict[str, Any]:
+def _document(entries: Sequence[Entry], uploaded: Mapping[str, Release], workers: Workers) -> dict[str, Any]:
     current = entries[-1] if entries else None
     target = rollback_target(entries)
     percentages = current.percentages if current is not None else {}
@@ -71,20 +68,20 @@ def _document(
         ],
         "missing": [version for version in percentages if version not in uploaded],
         "rollback": target.as_document() if target is not None else None,
-        "hosts": None
-        if hosts is None
-        else [
+        "workers": [
             {
-                "host": host,
+                "host": report.host,
+                "pid": report.pid,
+                "started": report.started,
+                "seen": report.written,
                 "revision": report.revision,
-                "seen": report.seen,
-                "silent": report.silent,
-                "servers": report.servers,
-                "versions": sorted(report.versions),
+                "versions": list(report.versions),
                 "missing": [version for version in percentages if version not in report.versions],
+                "error": report.error,
             }
-            for host, report in hosts.items()
+            for report in workers.live
         ],
+        "workers_error": workers.obstacle,
     }
 
 
@@ -116,25 +113,23 @@ def _show_rollback(entries: Sequence[Entry]) -> None:
     say(f"{give}, as in revision {target.revision}: {percent(moved)} of the users would move")
 
 
-def _show_hosts(hosts: Mapping[str, HostReport], entries: Sequence[Entry]) -> None:
+def _show_workers(workers: Workers, entries: Sequence[Entry]) -> None:
     say()
-    if not hosts:
-        say("No host has reported within the last seconds: none is running, or they follow another log")
+    if not workers.live:
+        say(f"No application follows this directory{f': {workers.obstacle}' if workers.obstacle else ''}")
         return
-    say(styled("Hosts", "strong"))
+    say(styled("Workers", "strong"))
     percentages, newest = (entries[-1].percentages, entries[-1].revision) if entries else ({}, 0)
     rows = []
-    for host, report in hosts.items():
+    for report in workers.live:
         missing = [version for version in percentages if version not in report.versions]
-        seen = f"seen {ago(report.seen)}"
-        rows.append(
-            [
-                printable(host) + (f" ({counted(report.servers, 'server')})" if report.servers > 1 else ""),
-                _revision(report.revision, newest),
-                styled(f"silent, {seen}", "warning") if report.silent else seen,
-                styled(f"lacks {listed(missing)}", "bad") if missing else f"has {', '.join(sorted(report.versions))}",
-            ]
-        )
+        reasons = list(filter(None, (report.failures.get(version, "") for version in missing)))
+        has = f"has {', '.join(sorted(report.versions))}"
+        if missing:
+            has = styled(f"lacks {listed(missing)}{f': {printable(reasons[0])}' if reasons else ''}", "bad")
+        process = f"{printable(report.host)}, process {report.pid}"
+        error = styled(printable(report.error), "warning")
+        rows.append([process, _revision(report.revision, newest), has, error])
     say_rows(rows)
 
 

@@ -5,16 +5,19 @@ Each look, a few times per second (``threads.py``), goes through these steps:
 1. ``KnownVersions.refresh`` (``loaded.py``): which versions are uploaded and known.
 2. ``LogReader.poll`` (``reading.py``): read new deployments, in a thread of its own, so that a hung log stops nothing.
 3. ``LoadedVersions.load`` (``loaded.py``): load new versions, in a thread of its own, so that a rollback can overtake.
-4. ``Readiness.ready`` (``readiness.py``): which versions may get traffic, since all workers have had time to load them.
+4. ``Readiness.ready`` (``readiness.py``): which versions may get traffic, since all workers have loaded them.
 5. ``effective_deployment`` (``reading.py``): the newest deployment that can be served here.
 6. If anything has changed, hand a ``Snapshot`` to the middleware, which swaps its state.
 
 A request sees either the state before or the state after, and waits for neither.
+
+Before each reading of the log, the state and the counters of this process are reported (``reporting.py``).
 """
 
 from __future__ import annotations
 
 import logging
+import os
 import time
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -22,19 +25,23 @@ from typing import TYPE_CHECKING, Final
 from weakref import WeakMethod
 
 from version_affinity.errors import ConfigurationError
-from version_affinity.releases.log.presence import server_id
 from version_affinity.rollout.background import run
 from version_affinity.rollout.version import Snapshot
+from version_affinity.wire import printable
 
 from .loaded import KnownVersions
 from .readiness import Readiness
 from .reading import effective_deployment, missing_versions, published
+from .reporting import Reporting
 from .threads import STOP_TIMEOUT, BackgroundCall, LookingThread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from version_affinity.counters import Counts
     from version_affinity.releases.log.entries import Entry
+    from version_affinity.releases.reports.report import Reports
+    from version_affinity.releases.reports.reporter import Reporter
     from version_affinity.releases.store.directory import ReleasesDirectory
 
     from .loaded import LoadedVersions
@@ -62,12 +69,14 @@ class WorkerStatus:
     # The versions of the newest deployment that this host does not have, and why versions cannot be loaded.
     lacking: tuple[str, ...]
     failures: Mapping[str, str]
-    # Why the log or the directory cannot be read, or reports cannot be written; "" if all can.
+    # Why the log or the directory cannot be read; "" if they can.
     error: str
+    # Why this process cannot report, so that commands do not know of it; "" if it can, or should not.
+    report_error: str
 
 
 class Follower(LookingThread):
-    """Follows a log and a directory. ``host`` is this host's name in reports; "" for none."""
+    """Follows a log and a directory. ``reports`` are those of all workers; ``reporter`` writes this one's, if any."""
 
     def __init__(
         self,
@@ -76,7 +85,8 @@ class Follower(LookingThread):
         loaded: LoadedVersions,
         *,
         interval: float,
-        host: str,
+        reports: Reports,
+        reporter: Reporter | None,
     ) -> None:
         super().__init__(interval)
         self._directory = directory
@@ -84,8 +94,7 @@ class Follower(LookingThread):
         self._loaded = loaded
         self._known = KnownVersions(directory, reader)
         self.readiness = Readiness(interval)
-        self._host = host
-        self._server = server_id(directory.path) if host else ""
+        self._reporting = Reporting(reports, reporter, reader, self._known, loaded)
         # The deployments, as of the last look at them.
         self._seen: tuple[Entry, ...] = ()
         self._missing: tuple[str, ...] = ()
@@ -109,7 +118,7 @@ class Follower(LookingThread):
                 "for example `version-affinity versions deploy v1@100%`",
             )
         self._load_known()
-        self.readiness.begin_with(self._known.uploaded, self.reader, serves_users=bool(self._host))
+        self.readiness.begin_with(self._known.uploaded, self.reader, serves_users=self._reporting.is_on)
         snapshot = self._snapshot()
         if snapshot is None:
             wanted = ", ".join(missing_versions(self.reader.entries, self._loaded.versions))
@@ -123,11 +132,14 @@ class Follower(LookingThread):
         self.reader.save_copy()
         return snapshot
 
-    def follow(self, take: Callable[[Snapshot], None]) -> None:
-        """Hand over a snapshot whenever something has changed."""
+    def follow(self, take: Callable[[Snapshot], None], counts: Callable[[], Counts]) -> None:
+        """Hand over a snapshot whenever something has changed, and report the counts."""
         self._take = WeakMethod(take)
+        self._reporting.count(counts)
         self.catch_up()
         self.start()
+        if self.is_running():  # before the first request
+            self.safely(lambda: self._reporting.send(self._reporting.draft(self._revision)))
 
     def catch_up(self) -> None:
         """Look in the caller's thread until nothing is new, before this process serves."""
@@ -139,11 +151,16 @@ class Follower(LookingThread):
         while True:
             while self._load_news():
                 self._hand_over()
-            # Rather wait for the newest deployment than serve one that the other workers have left.
-            wait = self.readiness.remaining
-            if wait > until - time.monotonic() or self.reader.is_away:
+            if self.readiness.is_waiting and not self.reader.is_away:
+                self._reporting.read()
+                self._hand_over()
+            # Rather wait for the newest deployment than serve one that the other workers have left. They report within
+            # a second that they have loaded a version.
+            wait, left = self.readiness.remaining, until - time.monotonic()
+            is_told = self.readiness.is_waiting and self._reporting.loaded_by_all is not None
+            if left <= 0 or self.reader.is_away or (wait > left and not is_told):
                 return
-            time.sleep(min(wait, self.interval))
+            time.sleep(min(wait, left, self.interval))
             self._hand_over()
 
     def _load_news(self) -> bool:
@@ -173,9 +190,19 @@ class Follower(LookingThread):
 
     def _look_at_log(self) -> bool:
         """Read the log, and hand over what can be served of it at once. Return whether there was anything new."""
-        self.reader.poll(min(self.interval, LOG_PATIENCE), before=self._report)
+        report = self._reporting.draft(self._revision)
+
+        def save_and_report() -> None:
+            self.reader.save_copy()
+            self._reporting.send(report)
+            if self.readiness.is_waiting:
+                self._reporting.read()
+
+        if not self.readiness.is_waiting:
+            self._reporting.forget()
+        self.reader.poll(min(self.interval, LOG_PATIENCE), before=save_and_report)
         is_new = self._is_log_new()
-        if (is_new or self.readiness.is_due(self.reader.known_to_all)) and not self._is_loading():
+        if (is_new or self.readiness.is_waiting) and not self._is_loading():
             self._hand_over()
         return is_new
 
@@ -183,16 +210,6 @@ class Follower(LookingThread):
         """Return whether the log has changed since the last call."""
         before, self._seen = self._seen, self.reader.entries
         return self._seen != before
-
-    def _report(self) -> None:
-        """Save what is new in the log, and report the state of this host as of the last look."""
-        self.reader.save_copy()
-        if self._host:
-            versions, loadings = self._loaded.versions, self._loaded.loadings
-            missing = {release.id for release in self._known.releases} - versions.keys()
-            here = [version for version in self._known.uploaded if version not in missing]
-            complete = [version for version in here if self.readiness.has_spread(version, loadings)]
-            self.reader.report(self._host, complete, server=self._server)
 
     def _is_loading(self) -> bool:
         """Return whether a version with a share in the newest deployment is here and about to be loaded."""
@@ -219,7 +236,12 @@ class Follower(LookingThread):
     def _snapshot(self) -> Snapshot | None:
         versions, entries = self._loaded.versions, self.reader.entries
         shown = published(entries, versions)
-        ready = self.readiness.ready(shown, self._loaded.loadings, not_before=self.reader.known_to_all)
+        ready = self.readiness.ready(
+            shown,
+            self._loaded.loadings,
+            loaded_by_all=self._reporting.loaded_by_all,
+            not_before=self.reader.known_to_all,
+        )
         found = effective_deployment(self._directory.name, entries, versions, ready)
         return None if found is None else Snapshot(MappingProxyType(versions), *found, shown)
 
@@ -233,6 +255,33 @@ class Follower(LookingThread):
         if take is not None:
             run(take, snapshot)
             self._served = snapshot
+            if served is not None and snapshot.deployment.revision != served.deployment.revision:
+                self._log_deployment(snapshot)
+
+    def _log_start(self) -> None:
+        """Log what this worker starts with."""
+        served, versions = self._served, self._loaded.versions
+        releases = [release for version, release in self._known.uploaded.items() if version in versions]
+        logger.info(
+            "worker %d serves revision %d: %s; loaded versions: %d, files: %s, bytes: %s",
+            os.getpid(),
+            self._revision,
+            _in_words(served.deployment.percentages) if served else "nothing",
+            len(versions),
+            f"{sum(release.files for release in releases):,}",
+            f"{sum(release.size for release in releases):,}",
+        )
+
+    def _log_deployment(self, snapshot: Snapshot) -> None:
+        revision = snapshot.deployment.revision
+        entry = next((entry for entry in reversed(self.reader.entries) if entry.revision == revision), None)
+        logger.info(
+            "worker %d follows revision %d%s: %s",
+            os.getpid(),
+            revision,
+            f" by {printable(entry.author)}" if entry is not None and entry.author else "",
+            _in_words(snapshot.deployment.percentages),
+        )
 
     def _log_missing(self) -> None:
         missing = missing_versions(self.reader.entries, self._loaded.versions)
@@ -254,13 +303,19 @@ class Follower(LookingThread):
         versions = self._loaded.versions
         return WorkerStatus(
             reader.revision,
-            served.deployment.revision if served else 0,
+            self._revision,
             dict(served.deployment.percentages) if served else {},
             tuple(versions),
             missing_versions(reader.entries, versions),
-            {version: failure.reason for version, failure in self._loaded.failures.copy().items()},
-            reader.error or reader.hang or self._known.error or reader.report_error,
+            self._loaded.reasons,
+            reader.error or reader.hang or self._known.error,
+            self._reporting.error,
         )
+
+    @property
+    def _revision(self) -> int:
+        """The revision that is served, 0 for none."""
+        return self._served.deployment.revision if self._served else 0
 
     # The thread.
 
@@ -272,8 +327,24 @@ class Follower(LookingThread):
         """Wait for the log, and close it."""
         self.reader.disconnect(STOP_TIMEOUT)
 
+    def begin(self) -> None:
+        """Report this process anew, and log what it serves."""
+        self._reporting.begin()
+        self._log_start()
+
+    def finish(self) -> None:
+        """Report for the last time, unless that could take long."""
+        if self._served is not None:
+            self._reporting.finish(self._revision)
+
     def close(self) -> None:
         """Stop following. The last snapshot stays."""
         self._take = None
         self.stop()
+        self.safely(self.finish)
         self.reader.disconnect()
+
+
+def _in_words(percentages: Mapping[str, float]) -> str:
+    """Return percentages such as "v1 90 %, v2 10 %"."""
+    return ", ".join(f"{version} {share:g} %" for version, share in percentages.items())

@@ -168,6 +168,11 @@ class LoadedVersions:
         """How the loaded versions were loaded."""
         return {version: loaded.loading for version, loaded in self._loaded.items()}
 
+    @property
+    def reasons(self) -> dict[str, str]:
+        """The known versions that could not be loaded, and why."""
+        return {version: failure.reason for version, failure in self.failures.copy().items()}
+
     def is_due(self) -> bool:
         """Return whether it is time to try again to load a version."""
         now = time.monotonic()

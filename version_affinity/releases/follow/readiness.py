@@ -1,8 +1,10 @@
-"""When a version may get traffic for the first time: once all workers of all hosts have had time to load it.
+"""When a version may get traffic for the first time: once all workers of all hosts have loaded it.
 
 Each worker checks the log and loads new versions for itself, so one worker is always the first. Without a delay, the
-pins and file names of its pages would reach workers that do not know the version yet. So each worker waits for a
-moment before it sends pages of the version, and serves its files meanwhile.
+pins and file names of its pages would reach workers that do not know the version yet. So each worker waits until all
+workers report that they have loaded the version, before it sends pages of it. It serves its files meanwhile.
+
+Where the reports cannot be read, it waits for as long as the others need to load the version, by its own measure.
 """
 
 from __future__ import annotations
@@ -74,16 +76,22 @@ class Readiness:
         self._started, self._spread, self._ready = time.monotonic(), frozenset(spread), frozenset(ready)
 
     def ready(
-        self, published: AbstractSet[str], loadings: Mapping[str, Loading], *, not_before: float = 0.0
+        self,
+        published: AbstractSet[str],
+        loadings: Mapping[str, Loading],
+        *,
+        loaded_by_all: AbstractSet[str] | None = None,
+        not_before: float = 0.0,
     ) -> frozenset[str]:
         """Return which of the ``published`` versions may get traffic. A version stays ready for as long as it is known.
 
-        No version becomes ready before ``not_before`` (``time.monotonic``).
+        No version becomes ready before ``not_before`` (``time.monotonic``). ``loaded_by_all`` are the versions that all
+        workers report as loaded, None if that is unknown.
         """
         now = time.monotonic()
         waiting = {version: self._waiting.get(version, now) for version in published - self._ready}
         due = {
-            version: max(since + self.pause, self._loaded_everywhere(version, loadings))
+            version: max(since + self.pause, self._loaded_everywhere(version, since, loadings, loaded_by_all))
             for version, since in waiting.items()
         }
         done = {version for version, then in due.items() if max(then, not_before) <= now}
@@ -97,17 +105,18 @@ class Readiness:
         """Seconds until the next version that waits may be ready, infinite if none waits."""
         return max(0.0, self._next - time.monotonic())
 
-    def is_due(self, not_before: float = 0.0) -> bool:
-        """Return whether a version that waited at the last call of ``ready`` may be ready now."""
-        return max(self._next, not_before) <= time.monotonic()
+    @property
+    def is_waiting(self) -> bool:
+        """Whether a version waited at the last call of ``ready``."""
+        return bool(self._waiting)
 
-    def has_spread(self, version: str, loadings: Mapping[str, Loading]) -> bool:
-        """Return whether the other workers of this host have had time to load a version that this one has."""
-        return self._loaded_everywhere(version, loadings) <= time.monotonic()
-
-    def _loaded_everywhere(self, version: str, loadings: Mapping[str, Loading]) -> float:
+    def _loaded_everywhere(
+        self, version: str, since: float, loadings: Mapping[str, Loading], loaded_by_all: AbstractSet[str] | None
+    ) -> float:
         """Return when all workers have loaded a version: they start a look later at most, and may take longer."""
         loading = loadings.get(version)
         if loading is None or (version in self._spread and loading.done <= self._started):
             return 0.0
-        return loading.done + self.pause + min(2 * loading.seconds, _LONGEST)
+        if loaded_by_all is None:
+            return loading.done + self.pause + min(2 * loading.seconds, _LONGEST)
+        return 0.0 if version in loaded_by_all else max(since, loading.done) + self.pause + _LONGEST

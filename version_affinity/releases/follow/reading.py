@@ -13,7 +13,7 @@ from version_affinity.counters import LimitedLog
 from version_affinity.deployment import Deployment
 from version_affinity.errors import ConfigurationError
 from version_affinity.releases.log.entries import LogError, LogLostError, LogUnavailableError, is_continued
-from version_affinity.releases.log.presence import Presence
+from version_affinity.releases.log.file import FileLog
 from version_affinity.releases.times import NEVER, parse_time, utc_now
 
 from .threads import BackgroundCall
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("version_affinity")
 
-#: Seconds between two reports of a live host. Others take a host for gone when three in a row are missing.
-HEARTBEAT: Final = 5.0
 # Longest pause in seconds before a log that cannot be read is tried again.
 _LONGEST_PAUSE: Final = 1.0
 # Seconds without an answer after which there may be deployments that this process cannot read.
@@ -46,11 +44,7 @@ class LogReader:
         self._copy = copy
         self._due = 0.0
         self._pause = 0.0
-        self._reported: tuple[object, ...] = ()
-        self._report_due = 0.0
         self._recovered = -math.inf
-        # Reports also go to a log that has lost its deployments: then they matter most.
-        self._is_reachable = True
         # Whether the entries come from the copy, and the log may have others.
         self._unconfirmed = False
         self._unsaved = False
@@ -65,10 +59,11 @@ class LogReader:
         self.entries: tuple[Entry, ...] = ()
         # When the log was last read. If only the copy was, when its newest deployment was made.
         self.confirmed = NEVER
-        # Why the log cannot be read now, a reading hangs, and this host cannot report; "" if all is well.
+        # Why the log cannot be read now, and why a reading hangs; "" if all is well.
         self.error = ""
         self.hang = ""
-        self.report_error = ""
+        # Whether the server of the log can be reached. It may have lost its deployments.
+        self.is_reachable = True
 
     @property
     def revision(self) -> int:
@@ -120,7 +115,7 @@ class LogReader:
             self.refresh()
 
         if self._call is None:
-            self._call = BackgroundCall(read, uses_network=isinstance(self.log, Presence))
+            self._call = BackgroundCall(read, uses_network=not isinstance(self.log, FileLog))
             self._called = time.monotonic()
         ended = True
         try:
@@ -163,8 +158,7 @@ class LogReader:
         if self.error:
             logger.warning("%s can be read again", self.log.description)
             self._recovered = time.monotonic()
-            self._report_due = 0.0
-        self._is_reachable = True
+        self.is_reachable = True
         self.confirmed = started
         self.error, self._pause, self._due = "", 0.0, time.monotonic() + self._interval
         entries = (*before, *new)
@@ -180,24 +174,6 @@ class LogReader:
             self._unsaved = False
             self._copy.save(self.entries)
 
-    def report(self, host: str, versions: Collection[str], *, server: str = "") -> None:
-        """Report a server of this host, if the log takes reports and one is due."""
-        if not self._is_reachable or not isinstance(self.log, Presence):
-            return
-        now, report = time.monotonic(), (host, *versions, self.revision)
-        if report == self._reported and now < self._report_due:
-            return
-        self._reported, self._report_due = report, now + HEARTBEAT
-        try:
-            self.log.report(host, versions, self.revision, server=server)
-        except LogError as error:
-            # For example a log that this host may only read.
-            if str(error) != self.report_error:
-                self._error_log("this host cannot report its versions to the other hosts: %s", error)
-            self.report_error = str(error)
-        else:
-            self.report_error = ""
-
     def _lost(self, count: int) -> LogLostError:
         return LogLostError(
             f"{self.log.description} has {count} deployments, and this host has seen {len(self.entries)}, not all of "
@@ -206,13 +182,11 @@ class LogReader:
         )
 
     def _fail(self, error: LogError) -> None:
-        self._is_reachable = not isinstance(error, LogUnavailableError)
+        self.is_reachable = not isinstance(error, LogUnavailableError)
         self._pause = min(_LONGEST_PAUSE, max(self._interval, self._pause * 2))
         # At random, so that the workers, which all lose the log at once, do not try again at once.
         self._due = time.monotonic() + self._pause * random.uniform(0.5, 1)
         if str(error) != self.error:
-            if isinstance(error, LogLostError):
-                self._report_due = 0.0  # before an operator starts a new history
             self._error_log("the log of deployments cannot be read, and the last good one stays: %s", error)
         self.error = str(error)
 

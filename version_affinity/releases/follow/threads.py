@@ -6,6 +6,7 @@ would never be released. A busy thread, which may wait for the network, goes on 
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
 import signal
@@ -15,6 +16,7 @@ import time
 import traceback
 import warnings
 from abc import ABC, abstractmethod
+from contextlib import suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakSet
@@ -27,8 +29,9 @@ if TYPE_CHECKING:
 
 #: Seconds that a stop waits for the thread, which may be loading a large version.
 STOP_TIMEOUT: Final = 10.0
-# What uWSGI calls in a new process.
-_HOOK: Final = "post_fork_hook"
+# What uWSGI calls in a new process, and at its end. (Not all of its workers run Python's own functions at the end.)
+_FORKED: Final = "post_fork_hook"
+_ENDING: Final = "atexit"
 
 
 class Looks:
@@ -93,6 +96,14 @@ class LookingThread(ABC):
         """Look in the caller's thread, in a process that starts with the state of an older one."""
 
     @abstractmethod
+    def begin(self) -> None:
+        """Begin in a new process, before its first request."""
+
+    @abstractmethod
+    def finish(self) -> None:
+        """Do the last work of this process, at its end."""
+
+    @abstractmethod
     def disconnect(self) -> None:
         """Wait for other threads, and close all connections."""
 
@@ -108,6 +119,8 @@ class LookingThread(ABC):
         if not self.is_needed() or self.is_running():
             return
         _expect_greenlets()
+        if self._process != os.getpid():
+            self.begin()
         if self._thread is not None:  # it was busy at the fork, and does not exist in this process
             self.is_unfinished = True
         # New locks: those of another process may be held.
@@ -215,6 +228,16 @@ if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
     os.register_at_fork(before=pause_all, after_in_parent=resume_all, after_in_child=resume_all)
 
 
+def _finish_all() -> None:
+    """Let all threads' owners do their last work, at the end of the process."""
+    for thread in list(_threads):
+        with suppress(Exception):
+            thread.finish()
+
+
+atexit.register(_finish_all)
+
+
 def _start_without_signals(thread: threading.Thread) -> None:
     """Start a thread that gets none of the process's signals: uWSGI's handlers would wait for the thread itself."""
     if not hasattr(signal, "pthread_sigmask"):
@@ -268,24 +291,28 @@ def _is_left_to(uwsgi: Any) -> bool:
             UserWarning,
             stacklevel=2,
         )
-    before = getattr(uwsgi, _HOOK, None)
-    if not isinstance(before, _UwsgiHook):
-        setattr(uwsgi, _HOOK, _UwsgiHook(before))
+    for name, function in ((_FORKED, _resume_in_worker), (_ENDING, _finish_all)):
+        before = getattr(uwsgi, name, None)
+        if not isinstance(before, _UwsgiHook):
+            setattr(uwsgi, name, _UwsgiHook(before, function))
     return not uwsgi.worker_id()  # it calls the hook in each process that has none yet, also without a fork
 
 
+def _resume_in_worker() -> None:
+    """Start all threads. uWSGI forks workers from a process without them, whose state may be hours old: catch up."""
+    for thread in list(_threads):
+        thread.catch_up()
+    resume_all()
+
+
 class _UwsgiHook:
-    """What uWSGI calls in a new process: the hook that was set before, and then the start of the threads.
+    """What uWSGI calls in a process: the hook that was set before, and then a function."""
 
-    uWSGI forks workers from a process without such a thread, whose state may be hours old. So each worker catches up.
-    """
-
-    def __init__(self, before: Callable[[], object] | None) -> None:
+    def __init__(self, before: Callable[[], object] | None, function: Callable[[], object]) -> None:
         self._before = before
+        self._function = function
 
     def __call__(self) -> None:
         if self._before is not None:
             self._before()
-        for thread in list(_threads):
-            thread.catch_up()
-        resume_all()
+        self._function()

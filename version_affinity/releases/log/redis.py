@@ -2,8 +2,6 @@
 
 The ids of the stream are the revisions (``3-0`` is the third deployment), so Redis keeps them in order. The stream is
 the history and is never trimmed. The server must keep it: ``appendonly yes`` and ``maxmemory-policy noeviction``.
-
-Each field of a Redis hash is the last report of one server. Its name is the host's name and the server's id.
 """
 
 from __future__ import annotations
@@ -12,22 +10,20 @@ import json
 import secrets
 import time
 from contextlib import suppress
-from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from version_affinity.deployment import check_name
-from version_affinity.releases.times import format_time
+from version_affinity.releases.reports.redis import RedisReports
 
 from .connection import RedisConnection
 from .entries import Entry, LogConflictError, LogError, LogLostError, LogUnavailableError, identified, next_entry
-from .presence import HostReport
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from .entries import Shares
 
-#: Seconds after Redis's start within which every live host has reported: hosts retry after at most 5 seconds.
+#: Seconds after Redis's start within which every live process has reported: they retry within a few seconds.
 GRACE: Final = 7.0
 _GRACE_INTERVAL: Final = 0.25
 
@@ -55,44 +51,13 @@ return 1
 """
 
 
-#: Seconds after its last report that a host counts as alive: three heartbeats of five.
-EXPIRY: Final = 15
-
-#: Seconds for which the last report of a silent host is kept.
-KEPT: Final = 600
-
-# Between the name of a host and the id of its server.
-_SEPARATOR: Final = "\0"
-
-# The clock is that of Redis: the clocks of the hosts may differ and jump. Each report removes the reports that are too
-# old, and those from a future that the clock was set back from.
-_REPORT: Final = """
-local now = tonumber(redis.call('TIME')[1])
-local reports = redis.call('HGETALL', KEYS[1])
-for i = 1, #reports, 2 do
-  local seen = tonumber(string.match(reports[i + 1], '^%d+')) or 0
-  if now - seen > tonumber(ARGV[4]) or seen - now > tonumber(ARGV[3]) then redis.call('HDEL', KEYS[1], reports[i]) end
-end
-redis.call('HSET', KEYS[1], ARGV[1], now .. ' ' .. ARGV[2])
-redis.call('EXPIRE', KEYS[1], ARGV[4])
-"""
-
-
-class ServerReport(NamedTuple):
-    """One server's report: its time in seconds since 1970, the versions on its disk, and the revision it follows."""
-
-    seen: int
-    versions: frozenset[str]
-    revision: int
-
-
 class RedisLog:
-    """A ``DeploymentLog`` and a ``Presence`` in one Redis database."""
+    """A ``DeploymentLog`` in a Redis database. The processes that follow it report beside it."""
 
     def __init__(self, url: str, *, name: str) -> None:
         self._connection = RedisConnection(url)
         self._name: Final = check_name(name)
-        self._hosts: Final = f"version-affinity:{name}:hosts"
+        self.reports: Final = RedisReports(self._connection, name=name)
         self._deployments = f"version-affinity:{name}:deployments"
         # The newest entry that this process has read or written. The stream must still have it.
         self._newest: Entry | None = None
@@ -129,14 +94,12 @@ class RedisLog:
         """See ``DeploymentLog.append``.
 
         The first deployment waits for up to ``GRACE`` seconds after the start of Redis: Redis may have lost its data,
-        and then the hosts that know better report.
+        and then processes report that they follow a later deployment. It is not written over their history.
         """
         entry = next_entry(percentages, expected=expected, author=author, message=message, created=created, ramp=ramp)
         # A damaged history is never extended: reading it raises here.
-        if not self.read(self._newest.revision if self._newest else 0) and not expected and self._newest is None:
-            self._await_reports()
-        seen = max((report.revision for report in self.live_servers().values()), default=0)
-        seen = max(seen, self._newest.revision if self._newest else 0)
+        self.read(self._newest.revision if self._newest else 0)
+        seen = self._newest.revision if self._newest else 0 if expected else self._reported_revision()
         entry = identified(entry, self._newest, self._name)
         arguments = (expected, seen, _text(entry), secrets.token_hex(8))
         try:
@@ -173,47 +136,17 @@ class RedisLog:
         """Close the connections."""
         self._connection.close()
 
-    def report(self, host: str, versions: Iterable[str], revision: int, *, server: str = "") -> None:
-        """See ``Presence.report``."""
-        field = f"{host}{_SEPARATOR}{server}" if server else host
-        text = json.dumps({"versions": sorted(versions), "revision": revision})
-        self._connection.ask(lambda it: it.eval(_REPORT, 1, self._hosts, field, text, str(EXPIRY), str(KEPT)))
+    def _reported_revision(self) -> int:
+        """Return the newest revision that a live process reports.
 
-    def hosts(self) -> dict[str, HostReport]:
-        """See ``Presence.hosts``."""
-        return _by_host(self.live_servers())
-
-    def silent_hosts(self) -> dict[str, HostReport]:
-        """See ``Presence.silent_hosts``."""
-        now, reports = self._reports()
-        live = {_host(name) for name in _aged(reports, now, -EXPIRY, EXPIRY)}
-        silent = _aged(reports, now, EXPIRY, KEPT)
-        return _by_host({name: it for name, it in silent.items() if _host(name) not in live}, silent=True)
-
-    def live_servers(self) -> dict[str, ServerReport]:
-        """Return the last report of each server that is alive."""
-        now, reports = self._reports()
-        return _aged(reports, now, -EXPIRY, EXPIRY)
-
-    def _reports(self) -> tuple[int, dict[str, ServerReport]]:
-        """Return Redis's time, and the last report of each server."""
-
-        def ask(client: Any) -> Any:
-            pipeline = client.pipeline(transaction=False)
-            pipeline.time()
-            pipeline.hgetall(self._hosts)
-            return pipeline.execute()
-
-        (now, _), reports = self._connection.ask(ask)
-        return now, {name.decode("utf-8", "replace"): _parse_report(text) for name, text in reports.items()}
-
-    def _await_reports(self) -> None:
-        """Wait until a host reports, or Redis has run for long enough that all live hosts would have reported."""
+        Wait until one reports, or Redis has run for long enough that all of them would have reported.
+        """
         until = time.monotonic() + GRACE
         with suppress(LogError):  # Redis may not say how long; one that is away is noticed by the next command
             until -= self._connection.ask(lambda it: it.info("server"))["uptime_in_seconds"]
-        while time.monotonic() < until and not self.live_servers():
+        while not (live := self.reports.read().live) and time.monotonic() < until:
             time.sleep(_GRACE_INTERVAL)
+        return max((report.log_revision for report in live), default=0)
 
     def _append_again(self, arguments: tuple[Any, ...], entry: Entry) -> Any:
         try:
@@ -254,39 +187,3 @@ class RedisLog:
 
 def _text(entry: Entry) -> str:
     return json.dumps(entry.as_document(), separators=(",", ":"))
-
-
-def _parse_report(text: bytes) -> ServerReport:
-    """Parse a report. A damaged one counts as older than all others."""
-    try:
-        seen, _, rest = text.partition(b" ")
-        document = json.loads(rest)
-        return ServerReport(int(seen), frozenset(map(str, document["versions"])), int(document["revision"]))
-    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
-        return ServerReport(0, frozenset(), 0)
-
-
-def _aged(reports: Mapping[str, ServerReport], now: int, youngest: int, oldest: int) -> dict[str, ServerReport]:
-    """Return the reports that are older than ``youngest`` seconds, and not older than ``oldest``."""
-    return {name: it for name, it in reports.items() if youngest < now - it.seen <= oldest}
-
-
-def _by_host(reports: Mapping[str, ServerReport], *, silent: bool = False) -> dict[str, HostReport]:
-    """Combine the reports of all servers of each host."""
-    servers: dict[str, list[ServerReport]] = {}
-    for name, report in sorted(reports.items()):
-        servers.setdefault(_host(name), []).append(report)
-    return {
-        host: HostReport(
-            frozenset.intersection(*(it.versions for it in found)),
-            min(it.revision for it in found),
-            format_time(datetime.fromtimestamp(min(it.seen for it in found), timezone.utc)),
-            len(found),
-            silent,
-        )
-        for host, found in sorted(servers.items())
-    }
-
-
-def _host(name: str) -> str:
-    return name.partition(_SEPARATOR)[0]

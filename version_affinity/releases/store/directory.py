@@ -5,6 +5,7 @@
       versions/<id>/           a build as uploaded; it never changes
       versions/<id>.json       its manifest (assets/loading/inventory.py): files, and when and by whom it was uploaded
       deployments.jsonl        the file log
+      workers/                 the worker reports (releases/reports/files.py)
 
 A version exists if both its manifest and its directory do: an upload writes the manifest last, ``prune`` removes it
 first.
@@ -37,6 +38,7 @@ logger = logging.getLogger("version_affinity")
 
 _VERSIONS: Final = "versions"
 _LOG: Final = "deployments.jsonl"
+_WORKERS: Final = "workers"
 _MANIFEST: Final = ".json"
 #: Bytes of the longest first line that is read of a manifest. Vite's own manifest is in that line.
 _HEAD: Final = 64 * 1024 * 1024
@@ -149,11 +151,12 @@ class ReleasesDirectory:
         try:
             directory.mkdir(parents=True, exist_ok=True)
             others = {entry for entry in os.listdir(directory) if not entry.startswith(".")}  # noqa: PTH208
-            if others - {SETTINGS, _VERSIONS, _LOG}:
+            if others - {SETTINGS, _VERSIONS, _LOG, _WORKERS}:
                 raise ConfigurationError(
                     f"releases={str(directory)!r} holds something else ({min(others)!r:.100}): name a new directory",
                 )
             (directory / _VERSIONS).mkdir(exist_ok=True)
+            (directory / _WORKERS).mkdir(exist_ok=True)
             if SETTINGS not in others:
                 make_settings(directory, name, serving, retention)
         except OSError as error:

@@ -1,0 +1,150 @@
+"""Reports in a directory: who may read them, whose clock counts, and what is left of crashes."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.releases.disks import on_a_disk
+from tests.releases.reports.reporting import GONE, KEY, FilePlace, Process
+from version_affinity.releases.log.entries import LogUnavailableError
+from version_affinity.releases.reports import files, reporter
+from version_affinity.releases.reports.files import FileReports
+from version_affinity.releases.reports.report import Report
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+POSIX = pytest.mark.skipif(os.name != "posix", reason="the file system has no such modes")
+
+
+@pytest.fixture(autouse=True)
+def at_any_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a process report as often as it is asked to."""
+    monkeypatch.setattr(reporter, "SHORTEST", 0.0)
+
+
+@POSIX
+@pytest.mark.parametrize(("mode", "expected"), [(0o755, 0o644), (0o2775, 0o664), (0o750, 0o640), (0o700, 0o600)])
+def test_who_may_read(tmp_path: Path, mode: int, expected: int) -> None:
+    """Reports and totals are readable for whom the releases directory is, whatever the umask of the application."""
+    tmp_path.chmod(mode)
+    before = os.umask(0o077)
+    try:
+        place = FilePlace(tmp_path)
+        for lifetime in (GONE, 15.0):
+            process = Process(place.reports())
+            process.add()
+            process.report(lifetime=lifetime)
+        place.fold()
+    finally:
+        os.umask(before)
+    assert (tmp_path / "workers").stat().st_mode & 0o7777 == mode
+    kept = [file for file in (tmp_path / "workers").iterdir() if file.name != ".lock"]
+    assert len(kept) == 2
+    assert {file.stat().st_mode & 0o777 for file in kept} == {expected}
+
+
+def test_the_clock_of_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever this host's clock says, a report is as old as the disk says."""
+    reports = FileReports(tmp_path)
+    Process(reports).report()
+    now = time.time()
+    monkeypatch.setattr(files.time, "time", lambda: now + 3600)
+    (report,) = reports.read().live
+    assert abs(report.age) < 10
+    os.utime(tmp_path / "workers" / f"{report.process}.json", (now - 20, now - 20))
+    assert reports.read().live == ()
+
+
+def test_nothing_is_there(tmp_path: Path) -> None:
+    """Before the first report, nobody runs and nothing was counted."""
+    workers = FileReports(tmp_path).read()
+    assert (workers.live, workers.counts, workers.obstacle) == ((), {}, "")
+
+
+def test_no_directory(tmp_path: Path) -> None:
+    """Where the directory cannot be made, that is an error that names it."""
+    (tmp_path / "workers").write_text("a file")
+    reports = FileReports(tmp_path)
+    with pytest.raises(LogUnavailableError, match=r"workers cannot be written to: Not a directory"):
+        reports.write(Report("0" * 16, 1), is_first=True)
+    with pytest.raises(LogUnavailableError, match=r"workers cannot be read: Not a directory"):
+        reports.read()
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"counts": []}', '{"counts": {"a": "b"}, "folded": 1}'])
+def test_a_total_that_is_damaged(tmp_path: Path, text: str) -> None:
+    """A total that cannot be read counts as empty, and is replaced."""
+    place = FilePlace(tmp_path)
+    process = Process(place.reports())
+    process.report()
+    process.add()
+    process.reporter.finish(reporter.State())
+    (tmp_path / "workers" / "total.json").write_text(text)
+    assert place.reports().read().counts == {KEY: 1}
+    place.fold()
+    assert place.reports().read().counts == {KEY: 1}
+    assert place.count() == 0
+
+
+def test_what_crashes_leave(tmp_path: Path) -> None:
+    """Unfinished files and files that cannot be read are removed an hour later; files of others stay."""
+    place = FilePlace(tmp_path)
+    Process(place.reports()).report()
+    workers = tmp_path / "workers"
+    ours = [f"{'0' * 16}.new", f"{'1' * 16}.json", ".total.json.0a", ".clock-0a"]
+    for name in (*ours, "notes.txt"):
+        (workers / name).write_text("half a")
+    place.fold()
+    assert {*ours} <= {file.name for file in workers.iterdir()}
+    for name in (*ours, "notes.txt"):
+        os.utime(workers / name, (time.time() - 4000,) * 2)
+    place.fold()
+    assert {file.name for file in workers.iterdir()} & {*ours, "notes.txt"} == {"notes.txt"}
+
+
+_ON_A_DISK = """
+import subprocess, sys
+from pathlib import Path
+from version_affinity.releases.log.entries import LogError
+from version_affinity.releases.reports.files import FileReports
+from version_affinity.releases.reports.report import Report
+
+disk = Path(sys.argv[1])
+reports = FileReports(disk)
+reports.write(Report("0" * 16, 1, "web-1"), is_first=True)
+if sys.argv[2] == "full":
+    with (disk / "filler").open("wb", buffering=0) as filler:
+        try:
+            while filler.write(b"x" * 4096):
+                pass
+        except OSError:
+            pass
+else:
+    subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+try:
+    reports.write(Report("0" * 16, 2, "web-1", error="x" * 10_000), is_first=False)
+except LogError as error:
+    print(error)
+workers = reports.read()
+print([(report.host, report.number) for report in workers.live], sorted(it.suffix for it in reports.path.iterdir()))
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="no disk can be mounted")
+@pytest.mark.parametrize(
+    ("state", "reason"),
+    [
+        ("full", "No space left on device: make room on the disk"),
+        ("read-only", "Read-only file system: let this user read and write there"),
+    ],
+)
+def test_a_disk_that_takes_nothing(tmp_path: Path, state: str, reason: str) -> None:
+    """The error says why, the last report stays, and it is read all the same."""
+    written = on_a_disk(tmp_path / "disk", _ON_A_DISK, state).splitlines()
+    assert written[0].endswith(f"workers cannot be written to: {reason}")
+    assert written[1] == "[('web-1', 1)] ['.json']"

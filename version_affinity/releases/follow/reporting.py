@@ -1,0 +1,111 @@
+"""The reports in a look: this worker writes its own, and reads those of the others while a version waits for them."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+from version_affinity.releases.log.entries import LogError
+from version_affinity.releases.log.file import FileLog
+from version_affinity.releases.reports.reporter import State
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from version_affinity.counters import Counts
+    from version_affinity.releases.reports.report import Report, Reports
+    from version_affinity.releases.reports.reporter import Reporter
+
+    from .loaded import KnownVersions, LoadedVersions
+    from .reading import LogReader
+
+# Versions in a report that are uploaded and not known any more: the newest ones.
+_UNLOADED: Final = 500
+
+
+class Reporting:
+    """Writes and reads the reports of the workers. ``reporter`` is None for a process that does not report.
+
+    Attributes:
+        loaded_by_all: The versions that all workers have loaded, as of the last reading; None if they cannot be read.
+    """
+
+    def __init__(
+        self,
+        reports: Reports,
+        reporter: Reporter | None,
+        reader: LogReader,
+        known: KnownVersions,
+        loaded: LoadedVersions,
+    ) -> None:
+        self._reports = reports
+        self._reporter = reporter
+        self._reader = reader
+        self._known = known
+        self._loaded = loaded
+        self.loaded_by_all: frozenset[str] | None = frozenset()
+
+    @property
+    def is_on(self) -> bool:
+        """Whether this process reports."""
+        return self._reporter is not None
+
+    @property
+    def error(self) -> str:
+        """Why this process cannot report; "" if it can, or should not."""
+        return self._reporter.error if self._reporter is not None else ""
+
+    def count(self, counts: Callable[[], Counts]) -> None:
+        """Report these counters from now on."""
+        if self._reporter is not None:
+            self._reporter.count(lambda: counts().flat())
+
+    def begin(self) -> None:
+        """Begin anew in a forked process."""
+        if self._reporter is not None:
+            self._reporter.begin_if_forked()
+
+    def draft(self, revision: int) -> Report | None:
+        """Return the report of this process, which serves a revision, if one is due."""
+        return None if self._reporter is None else self._reporter.draft(self._state(revision))
+
+    def send(self, report: Report | None) -> None:
+        """Write a report. That may take seconds, so do it in a thread that nobody waits for."""
+        if self._reporter is not None and report is not None and self._may_be_tried:
+            newest = self._reader.entries[-1].percentages if self._reader.entries else {}
+            self._reporter.send(report, {*newest, *(release.id for release in self._known.releases)})
+
+    def finish(self, revision: int) -> None:
+        """Write the last report of this process."""
+        if self._reporter is not None and self._may_be_tried:
+            self._reporter.finish(self._state(revision))
+
+    def read(self) -> None:
+        """Read which versions all workers have loaded."""
+        found = None
+        if not self.error and self._may_be_tried:  # otherwise the others may be unable to report either
+            own = self._reporter.process if self._reporter is not None else ""
+            with suppress(LogError):
+                others = [report.versions for report in self._reports.read().live if report.process != own]
+                found = frozenset(self._loaded.versions).intersection(*others)
+        self.loaded_by_all = found
+
+    def forget(self) -> None:
+        """Forget what was read: a version that waits from now on waits for a new reading."""
+        self.loaded_by_all = frozenset()
+
+    @property
+    def _may_be_tried(self) -> bool:
+        """Whether reports can be expected to be read and written now."""
+        return self._reader.is_reachable or isinstance(self._reader.log, FileLog)
+
+    def _state(self, revision: int) -> State:
+        known = {release.id for release in self._known.releases}
+        return State(
+            revision,
+            self._reader.revision,
+            tuple(self._loaded.versions),
+            tuple(version for version in self._known.uploaded if version not in known)[-_UNLOADED:],
+            self._loaded.reasons,
+            self._reader.error or self._reader.hang or self._known.error,
+        )

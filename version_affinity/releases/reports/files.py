@@ -1,0 +1,267 @@
+"""Worker reports as files in ``<releases>/workers/``, beside a file log.
+
+    workers/<id>.json      the last report of a process
+    workers/<id>.gone      the last report of a process that is gone: it is about to be added to the total
+    workers/total.json     the counters of processes that are gone, and the ids of these processes
+
+A process that is gone is added in three steps, and another process may continue after each of them: its report is
+renamed, so that a process that was only suspended cannot change it any more; the total is replaced; the renamed report
+is removed. Readers take the reports first and the total last, and leave out the reports that the total has.
+
+Ages are by the clock of the disk, which gives the files their times: those of the hosts may differ.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+import time
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Final
+
+from version_affinity.counters import sum_counts
+from version_affinity.releases.log.entries import LogUnavailableError
+from version_affinity.releases.store.durable import DISK_FULL, FileLock, write_all, written_beside
+
+from .report import LOST, Report, Workers, in_order
+from .totals import Total
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+    from pathlib import Path
+
+#: The directory of the reports in a releases directory.
+WORKERS: Final = "workers"
+
+_TOTAL: Final = "total.json"
+_LOCK: Final = ".lock"
+_NAME: Final = re.compile(r"([0-9a-f]{16})(\.json|\.gone)")
+_REPORT: Final = ".json"
+_GONE: Final = ".gone"
+_NEW: Final = ".new"
+_CLOCK: Final = ".clock-"
+#: Seconds between two foldings, by whichever process.
+FOLDING: Final = 5.0
+# Seconds after which a file that cannot be read, or was never completed, is removed.
+_ABANDONED: Final = 3600.0
+_FLAGS: Final = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
+
+
+class FileReports:
+    """``Reports`` in a releases directory."""
+
+    def __init__(self, releases: Path) -> None:
+        self.path: Final = releases / WORKERS
+        self.description: Final = str(self.path)
+        # The total as it was last read, and its file's inode, size and time.
+        self._known: tuple[tuple[int, int, int], Total] = (0, 0, 0), Total()
+        # When this process last wrote, by the clock of the disk.
+        self._written = 0.0
+
+    def read(self) -> Workers:
+        """See ``Reports.read``."""
+        with self._explained("read"):
+            try:
+                now = self._now()
+                reports = self._reports(now)
+            except FileNotFoundError:
+                return Workers((), {}, self._obstacle())
+            total = self._total()
+            found = [report for process, report in reports.items() if process not in total.folded]
+            live = in_order(found)
+            counts = sum_counts(total.counts, *(report.counts for report in found))
+            return Workers(live, counts, "" if live else self._obstacle())
+
+    def _reports(self, now: float) -> dict[str, Report]:
+        """Return all reports. A listing may miss a file that is being renamed, so there are two."""
+        found: dict[str, Report] = {}
+        for _ in range(2):
+            listed = self._listed()
+            for process in listed[_REPORT]:
+                if process not in found and (report := self._parsed(process, _REPORT, now)):
+                    found[process] = report
+        for process in listed[_GONE]:
+            if report := self._parsed(process, _GONE, now):
+                found[process] = report
+        return found
+
+    def write(self, report: Report, *, is_first: bool) -> int | None:
+        """See ``Reports.write``."""
+        file = self.path / f"{report.process}{_REPORT}"
+        with self._explained("written to"):
+            if is_first:
+                self._make_directory()
+            elif not file.exists():
+                folded = self._folded(report.process)
+                return LOST if folded is None else folded
+            self._put(file, report.as_text())
+            folded = self._folded(report.process)
+            if folded is not None:
+                file.unlink(missing_ok=True)
+            return folded
+
+    def fold(self, known: Collection[str]) -> None:
+        """See ``Reports.fold``."""
+        with self._explained("written to"):
+            with suppress(FileNotFoundError):
+                if abs(self._written - (self.path / _LOCK).stat().st_mtime) < FOLDING:
+                    return
+            lock = FileLock.try_acquire(self.path / _LOCK, guards=self.path)
+            if lock is not None:
+                with lock:
+                    self._fold(known)
+
+    def _fold(self, known: Collection[str]) -> None:
+        listed, now = self._listed(), self._now()
+        before = self._total()
+        kept = {*known}
+        for process in listed[_REPORT]:
+            report = self._parsed(process, _REPORT, now)
+            if process in before.folded:
+                self._remove(process, _REPORT)  # of a process that has died before it learned that
+            elif process in listed[_GONE] or report is None:
+                continue
+            elif report.is_gone():
+                with suppress(FileNotFoundError):
+                    self._file(process, _REPORT).rename(self._file(process, _GONE))
+            else:
+                kept.update(report.known)
+        gone = self._listed()[_GONE]
+        reports = [self._last(process) for process in gone]
+        if not before.folded.keys() >= gone:
+            after = before.with_reports(reports, kept)
+            with written_beside(self.path / _TOTAL, [json.dumps(after._asdict())]) as unfinished:
+                unfinished.chmod(self._mode())
+                unfinished.replace(self.path / _TOTAL)
+        for process in gone:
+            self._remove(process, _NEW)
+            self._remove(process, _GONE)
+        self._sweep(now)
+
+    def _sweep(self, now: float) -> None:
+        """Remove what a crash has left: unfinished files, and those that cannot be read."""
+        with os.scandir(self.path) as entries:
+            for entry in entries:
+                is_ours = entry.name.endswith(_NEW) or entry.name.startswith((f".{_TOTAL}.", _CLOCK))
+                named = _NAME.fullmatch(entry.name)
+                is_ours = is_ours or (named is not None and self._parsed(named[1], named[2], now) is None)
+                with suppress(FileNotFoundError):
+                    if is_ours and abs(now - entry.stat().st_mtime) > _ABANDONED:
+                        os.unlink(entry.path)  # noqa: PTH108
+
+    def _folded(self, process: str) -> int | None:
+        """Return the number of the report of a process that is added to the total, or about to be; None if none is."""
+        try:
+            return self._last(process).number
+        except FileNotFoundError:
+            return self._total().folded.get(process)
+
+    def _last(self, process: str) -> Report:
+        """Return the last report of a process that is gone. A damaged one counts as a report without counters."""
+        report = Report.parse(self._file(process, _GONE).read_bytes())
+        return report if report is not None and report.process == process else Report(process, 0)
+
+    def _total(self) -> Total:
+        """Return the total. A file that has not changed is not read again."""
+        try:
+            with (self.path / _TOTAL).open("rb") as file:
+                status = os.fstat(file.fileno())
+                stamp = status.st_ino, status.st_size, status.st_mtime_ns
+                known = self._known
+                if stamp != known[0]:
+                    document = json.loads(file.read())
+                    self._known = known = stamp, Total.of(document.get("counts"), document.get("folded"))
+                return known[1]
+        except (FileNotFoundError, ValueError, AttributeError, RecursionError):
+            return Total()
+
+    def _listed(self) -> dict[str, set[str]]:
+        """Return the ids of the processes with a report, and of those that are gone."""
+        found: dict[str, set[str]] = {_REPORT: set(), _GONE: set()}
+        for name in os.listdir(self.path):  # noqa: PTH208
+            if named := _NAME.fullmatch(name):
+                found[named[2]].add(named[1])
+        return found
+
+    def _parsed(self, process: str, kind: str, now: float) -> Report | None:
+        """Return a report, None if it is damaged or has gone."""
+        try:
+            with self._file(process, kind).open("rb") as file:
+                age = now - os.fstat(file.fileno()).st_mtime
+                report = Report.parse(file.read(), age)
+        except OSError:
+            return None
+        return report if report is not None and report.process == process else None
+
+    def _file(self, process: str, kind: str) -> Path:
+        return self.path / f"{process}{kind}"
+
+    def _remove(self, process: str, kind: str) -> None:
+        self._file(process, kind).unlink(missing_ok=True)
+
+    def _put(self, file: Path, text: str) -> None:
+        """Replace a file atomically. A crash of the system may lose it, as it ends the process too."""
+        unfinished = file.with_suffix(_NEW)
+        try:
+            with open(os.open(unfinished, _FLAGS, 0o666), "wb", buffering=0) as writer:  # noqa: PTH123 - a descriptor
+                write_all(writer, text.encode("utf-8", "backslashreplace"))
+                if hasattr(os, "fchmod"):
+                    os.fchmod(writer.fileno(), self._mode())
+                self._written = os.fstat(writer.fileno()).st_mtime
+            unfinished.replace(file)
+        except OSError:
+            with suppress(OSError):
+                unfinished.unlink()
+            raise
+
+    def _make_directory(self) -> None:
+        """Make the directory of the reports, for the users and the group of the releases directory."""
+        with suppress(FileExistsError):
+            self.path.mkdir()
+            with suppress(OSError, AttributeError):
+                above = self.path.parent.stat()
+                os.chown(self.path, -1, above.st_gid)
+                self.path.chmod(above.st_mode & 0o7777)
+
+    def _mode(self) -> int:
+        """Return the mode of new files: whoever may list the directory may read them."""
+        return self.path.stat().st_mode & 0o666 | 0o600
+
+    def _now(self) -> float:
+        """Return the time by the clock of the disk; this host's time if this user may not write there.
+
+        A new file also lets an NFS client look at the directory anew.
+        """
+        file = self.path / f"{_CLOCK}{secrets.token_hex(8)}"
+        try:
+            descriptor = os.open(file, _FLAGS | os.O_EXCL, 0o600)
+        except FileNotFoundError:
+            raise
+        except OSError:
+            return time.time()
+        try:
+            return os.fstat(descriptor).st_mtime
+        finally:
+            os.close(descriptor)
+            file.unlink(missing_ok=True)
+
+    def _obstacle(self) -> str:
+        """Return why processes of this host may be unable to report, as far as this process sees."""
+        place = self.path if self.path.exists() else self.path.parent
+        if os.access(place, os.W_OK):
+            return ""
+        return f"this user may not write to {str(place)!r}: an application of the same user cannot report"
+
+    @contextmanager
+    def _explained(self, what: str) -> Iterator[None]:
+        """Raise an error of the file system as a ``LogError``."""
+        try:
+            yield
+        except OSError as error:
+            full = error.errno in DISK_FULL
+            remedy = "make room on the disk" if full else "let this user read and write there"
+            raise LogUnavailableError(
+                f"{self.description} cannot be {what}: {error.strerror or error}: {remedy}"
+            ) from error

@@ -1,0 +1,287 @@
+"""The report of one process, and what the reports of all processes say together."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from dataclasses import dataclass, field, fields
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Mapping
+
+    from version_affinity.releases.log.entries import Entry
+
+#: Seconds between two reports of a process in which nothing changes.
+HEARTBEAT: Final = 5.0
+#: Why a process lacks a version that is not on its host.
+NOT_THERE: Final = "it is not there"
+# Seconds between two looks of a command that waits for reports.
+_INTERVAL: Final = 0.2
+# Changes with each start of the machine.
+_BOOT: Final = Path("/proc/sys/kernel/random/boot_id")
+# The process ids of a container are its own.
+_PROCESS_IDS: Final = "/proc/self/ns/pid"
+# In /proc/<pid>/stat (proc(5)), after the name of the program.
+_STATE: Final = 0
+_START_TIME: Final = 19
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """One process, as it reports itself.
+
+    Attributes:
+        process: A random id of 16 hexadecimal digits. A forked process has another one.
+        number: 1 for the first report under this id, 2 for the second one, and so on.
+        host, pid: The name of its host, and its process id there.
+        machine, birth: Identify the machine's start and the process's start there; "" if they are unknown.
+        parent: The process that it was forked from, if that loaded the application; "" if it was not.
+        started, written: When the process started to follow, and when it wrote the report, by the clock of its host.
+        lifetime: Seconds after which the process counts as gone if it has not reported again.
+        ended: Whether this is the last report of the process.
+        revision: The deployment that it serves.
+        log_revision: The newest deployment that it has read.
+        versions: The versions that it has loaded.
+        unloaded: Other versions that are uploaded on its host. It loads them once they are deployed.
+        failures: Version id to why the version cannot be loaded.
+        error: Why the log or the directory cannot be read; "" if they can.
+        counts: The counters of this process since it started, by key (``Counts.flat``).
+        failing: For the guard of a ramp.
+        age: Seconds since the report was written, by the clock of the disk or server that stores it.
+    """
+
+    process: str
+    number: int
+    host: str = ""
+    pid: int = 0
+    machine: str = ""
+    birth: str = ""
+    parent: str = ""
+    started: str = ""
+    written: str = ""
+    lifetime: float = 3 * HEARTBEAT
+    ended: bool = False
+    revision: int = 0
+    log_revision: int = 0
+    versions: tuple[str, ...] = ()
+    unloaded: tuple[str, ...] = ()
+    failures: Mapping[str, str] = field(default_factory=dict, hash=False)
+    error: str = ""
+    counts: Mapping[str, int] = field(default_factory=dict, hash=False)
+    failing: str = ""
+    age: float = 0.0
+
+    def as_text(self) -> str:
+        """Return the report as JSON, without its age."""
+        document = {name: getattr(self, name) for name in _READ}
+        return json.dumps(document, separators=(",", ":"))
+
+    @classmethod
+    def parse(cls, text: str | bytes, age: float = 0.0) -> Report | None:
+        """Return the report in a text, None for a damaged text. Unknown keys are ignored."""
+        try:
+            document = json.loads(text)
+            given = {name: read(document[name]) for name, read in _READ.items() if name in document}
+            return cls(**given, age=age)
+        except (ValueError, TypeError, AttributeError, OverflowError, RecursionError):
+            return None
+
+    @property
+    def known(self) -> tuple[str, ...]:
+        """The versions that are loaded, or should be."""
+        return (*self.versions, *self.failures)
+
+    def is_gone(self) -> bool:
+        """Return whether the process has ended, or is silent for too long. Clocks may be set back: then it is both."""
+        if self.ended or abs(self.age) > self.lifetime:
+            return True
+        return bool(self.machine) and self.machine == machine_id() and self.birth != birth_of(self.pid, self.birth)
+
+    def lacks(self, version: str) -> str:
+        """Return why this process could not serve a version if it were deployed; "" if it could."""
+        if version in self.versions or version in self.unloaded:
+            return ""
+        return self.failures.get(version, NOT_THERE)
+
+    def lags(self, entry: Entry) -> str:
+        """Return why this process does not serve a deployment; "" if it serves this one, or a later one."""
+        if self.revision > entry.revision:
+            return self.error  # of a log that has lost what this process serves
+        missing = [version for version in entry.live if version not in self.versions]
+        for version in missing:
+            if version in self.failures:
+                return f"it cannot load {version}: {self.failures[version]}"
+        if self.revision == entry.revision and not missing:
+            return ""
+        reason = f"it still serves revision {self.revision}"
+        if self.log_revision < entry.revision:
+            reason = f"it has read revision {self.log_revision} so far"
+        elif missing:
+            reason = f"it has not loaded {', '.join(missing)} so far"
+        return self.error or reason
+
+    def is_settled(self, entry: Entry) -> bool:
+        """Return whether this process serves a deployment, or cannot, because a version cannot be loaded."""
+        failed = self.log_revision >= entry.revision and any(version in self.failures for version in entry.live)
+        return failed or not self.lags(entry)
+
+
+def _texts(value: dict[Any, Any]) -> dict[str, str]:
+    return {str(key): str(text) for key, text in value.items()}
+
+
+def _numbers(value: dict[Any, Any]) -> dict[str, int]:
+    return {str(key): int(number) for key, number in value.items()}
+
+
+def _ids(value: list[Any]) -> tuple[str, ...]:
+    return tuple(map(str, value))
+
+
+_TYPES: Final[dict[str, Callable[[Any], Any]]] = {
+    "str": str,
+    "int": int,
+    "float": float,
+    "bool": bool,
+    "tuple[str, ...]": _ids,
+    "Mapping[str, str]": _texts,
+    "Mapping[str, int]": _numbers,
+}
+# How each field is read from JSON.
+_READ: Final = {field.name: _TYPES[str(field.type)] for field in fields(Report) if field.name != "age"}
+
+
+@dataclass(frozen=True, slots=True)
+class Workers:
+    """All processes that follow one log.
+
+    Attributes:
+        live: The reports of the processes that run, by host and process id.
+        counts: What all processes have counted, those that have ended included, by key (``Counts.flat``).
+        obstacle: Why processes of this host may be unable to report; "" if nothing shows that.
+    """
+
+    live: tuple[Report, ...]
+    counts: Mapping[str, int]
+    obstacle: str = ""
+
+    def lagging(self, entry: Entry) -> list[tuple[Report, str]]:
+        """Return the processes that do not serve a deployment or a later one, and why not."""
+        return [(report, reason) for report in self.live if (reason := report.lags(entry))]
+
+    def lacking(self, versions: Iterable[str]) -> dict[str, dict[str, str]]:
+        """Return, for each host on which a process lacks versions, those versions and why they are missing."""
+        wanted = list(versions)
+        missing: dict[str, dict[str, str]] = {}
+        for report in self.live:
+            reasons = {version: reason for version in wanted if (reason := report.lacks(version))}
+            if reasons:
+                missing.setdefault(report.host, {}).update(reasons)
+        return missing
+
+    def ahead(self, revision: int) -> list[Report]:
+        """Return the processes that have read a later deployment than the log's newest."""
+        return [report for report in self.live if report.log_revision > revision]
+
+    def loaded_by_all(self) -> frozenset[str] | None:
+        """Return the versions that every process has loaded; None where no process reports."""
+        return frozenset.intersection(*(frozenset(report.versions) for report in self.live)) if self.live else None
+
+
+class Reports(Protocol):
+    """Where the processes that follow one log report: files beside a file log, a hash beside a log in Redis.
+
+    All methods raise ``LogError``.
+    """
+
+    @property
+    def description(self) -> str:
+        """The place's name in messages."""
+
+    def read(self) -> Workers:
+        """Return what all processes report now."""
+
+    def write(self, report: Report, *, is_first: bool) -> int | None:
+        """Replace the report of a process. ``is_first`` if none of this process is known to be written.
+
+        Return None; but if the process counted as gone, so that its counters were added to the total: the number of the
+        report that was added. Then nothing is written, and the process continues under a new id with the difference.
+        ``LOST`` if neither the earlier report nor a total with it is there.
+        """
+
+    def fold(self, known: Collection[str]) -> None:
+        """Add the counters of processes that are gone to the total, if it is time to.
+
+        Series of versions that are neither ``known`` nor loaded by a live process become those of "other".
+        """
+
+
+#: The answer of ``Reports.write`` if the earlier report has disappeared.
+LOST: Final = -1
+
+
+def in_order(reports: Iterable[Report]) -> tuple[Report, ...]:
+    """Return the reports of processes that run, by host and process id.
+
+    A process that has forked others and has served no request itself is left out, such as the master of a server.
+    """
+    live = [report for report in reports if not report.is_gone()]
+    parents = {report.parent for report in live}
+    workers = [report for report in live if report.counts or report.process not in parents]
+    return tuple(sorted(workers, key=lambda it: (it.host, it.pid, it.process)))
+
+
+def await_revision(
+    reports: Reports, entry: Entry, timeout: float, *, meanwhile: Callable[[Workers], object] = lambda _: None
+) -> Workers:
+    """Wait, at most ``timeout`` seconds, until every live process serves a deployment or cannot; return the reports.
+
+    ``Workers.lagging`` says who does not serve it. ``meanwhile`` is called with the reports at each look.
+    """
+    until = time.monotonic() + timeout
+    while True:
+        workers = reports.read()
+        meanwhile(workers)
+        left = until - time.monotonic()
+        if left <= 0 or all(report.is_settled(entry) for report in workers.live):
+            return workers
+        time.sleep(min(_INTERVAL, left))
+
+
+@cache
+def machine_id() -> str:
+    """Return an id that all processes share that see each other's process ids; "" if that is unknown."""
+    try:
+        parts = _BOOT.read_text("ascii"), os.readlink(_PROCESS_IDS)  # noqa: PTH115 - not a path
+    except (OSError, ValueError, AttributeError):  # not on Linux
+        return ""
+    return sha256("".join(parts).encode()).hexdigest()[:12]
+
+
+def birth_of(pid: int, unknown: str = "") -> str | None:
+    """Return when a process of this machine started, None if there is none; ``unknown`` if that cannot be seen."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return unknown if _exists(pid) else None  # /proc may hide the processes of other users
+    except OSError:
+        return unknown
+    values = text.rpartition(b")")[2].split()
+    return None if values[_STATE] in (b"Z", b"X") else values[_START_TIME].decode()
+
+
+def _exists(pid: int) -> bool:
+    if pid <= 0:
+        return False  # to the system, that is a group of processes
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):
+        pass  # another user's
+    return True
