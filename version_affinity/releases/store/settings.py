@@ -179,7 +179,7 @@ def change_retention(directory: Path, retention: Retention) -> None:
     settings = _read(directory)
     given = _given_retention(settings)
     others = given if isinstance(given, dict) else {}
-    _replace(directory, {**settings, _RETENTION: {**others, **retention.as_dict()}})
+    _write(directory, {**settings, _RETENTION: {**others, **retention.as_dict()}})
 
 
 def change_serving(directory: Path, serving: Serving) -> None:
@@ -189,10 +189,10 @@ def change_serving(directory: Path, serving: Serving) -> None:
         Serving.from_dict(settings)
     except ConfigurationError as error:
         raise ConfigurationError(f"nothing is changed: {str(directory / SETTINGS)!r}: {error}") from None
-    _replace(directory, settings)
+    _write(directory, settings)
 
 
-def _replace(directory: Path, settings: dict[str, Any]) -> None:
+def _write(directory: Path, settings: dict[str, Any]) -> None:
     final = (directory / SETTINGS).resolve()  # a symbolic link stays one
     with written_beside(final, [json.dumps(settings), "\n"]) as unfinished:
         status = final.stat()
