@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from threading import Lock
+from typing import TypeAlias, TypeVar
 
 from .errors import ConfigurationError
 from .wire import unquoted, wsgi_text
+
+logger = logging.getLogger("version_affinity")
+
+T = TypeVar("T")
+
+#: What the option ``app_first`` may be.
+AppFirst: TypeAlias = "Iterable[str] | Callable[[], Iterable[str]]"
 
 # The limits of the platform that the syntax comes from; they keep the matcher small.
 MAX_RULES = 100
@@ -23,6 +33,16 @@ def compile_patterns(rules: Iterable[str], option: str = "app_first") -> Callabl
     (True, False, False)
     """
     listed = listed_rules(rules, option)
+    check_rules(listed, option)
+    if listed and all(rule.startswith("!") for rule in listed):
+        raise ConfigurationError(
+            f"{option} has only exceptions ({list(listed)!r}): add the paths that they are excepted from, e.g. '/*'",
+        )
+    return matcher_of(listed)
+
+
+def check_rules(listed: Sequence[str], option: str = "app_first") -> None:
+    """Raise ``ConfigurationError`` for rules that cannot be used or are redundant."""
     for rule in listed:
         if not isinstance(rule, str) or not rule.removeprefix("!").startswith("/"):
             raise ConfigurationError(f"{option} rule {rule!r} must begin with '/' or, as an exception, with '!/'")
@@ -32,19 +52,64 @@ def compile_patterns(rules: Iterable[str], option: str = "app_first") -> Callabl
             )
     if len(listed) > MAX_RULES:
         raise ConfigurationError(f"{option} has {len(listed)} rules, more than {MAX_RULES}: join some with '*'")
+    _check_redundant([rule for rule in listed if not rule.startswith("!")], option)
+    _check_redundant([rule[1:] for rule in listed if rule.startswith("!")], option)
+
+
+def matcher_of(rules: Iterable[str]) -> Callable[[str], bool]:
+    """Return what ``compile_patterns`` returns, for rules that were checked or made from an application's routes."""
+    listed = tuple(rules)
+    matches = _any_of([rule for rule in listed if not rule.startswith("!")])
     excepted = [rule[1:] for rule in listed if rule.startswith("!")]
-    included = [rule for rule in listed if not rule.startswith("!")]
-    if excepted and not included:
-        raise ConfigurationError(
-            f"{option} has only exceptions ({list(listed)!r}): add the paths that they are excepted from, e.g. '/*'",
-        )
-    for group in (included, excepted):
-        _check_redundant(group, option)
-    matches, is_excepted = _any_of(included), _any_of(excepted)
+    is_excepted = _any_of(excepted)
     return (lambda path: matches(path) and not is_excepted(path)) if excepted else matches
 
 
-def listed_rules(rules: Iterable[str], option: str = "app_first") -> tuple[str, ...]:
+class FirstPaths:
+    """The paths of the option ``app_first``.
+
+    A callable that returns the patterns is called at the first request, when the application has all its routes.
+
+    Attributes:
+        matches: Returns whether a path, as in ``PATH_INFO``, matches.
+    """
+
+    __slots__ = ("_beginning", "_given", "_report", "matches")
+
+    def __init__(self, app_first: AppFirst) -> None:
+        self._given: AppFirst = app_first if callable(app_first) else listed_rules(app_first)
+        self._report: Callable[[Callable[[str], bool]], object] | None = None
+        self._beginning = Lock()
+        self.matches: Callable[[str], bool] = (
+            self._matches_at_first if callable(self._given) else compile_patterns(self._given)
+        )
+
+    @property
+    def patterns(self) -> tuple[str, ...]:
+        """The patterns as they are now."""
+        return listed_rules(self._given() if callable(self._given) else self._given)
+
+    def report_at_first_request(self, report: Callable[[Callable[[str], bool]], object]) -> None:
+        """Call a function with ``matches`` once, at the first request."""
+        self._report = report
+        self.matches = self._matches_at_first
+
+    def _matches_at_first(self, path: str) -> bool:
+        with self._beginning:
+            if self.matches == self._matches_at_first:
+                given, self._given = self._given, ()
+                try:  # a request waits for its answer
+                    self._given = listed_rules(given() if callable(given) else given)
+                    self.matches = matcher_of(self._given)
+                    if self._report is not None:
+                        self._report(self.matches)
+                except Exception:
+                    logger.exception("app_first=%r failed", given)
+                    self.matches = matcher_of(self._given)
+        return self.matches(path)
+
+
+def listed_rules(rules: Iterable[T], option: str = "app_first") -> tuple[T, ...]:
     """Return the rules of an option, which may be any iterable, or raise ``ConfigurationError``."""
     if isinstance(rules, str) or not isinstance(rules, Iterable):
         raise ConfigurationError(f"{option}={rules!r} is not a list of patterns: write {option}=['/api/*']")

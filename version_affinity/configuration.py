@@ -15,7 +15,7 @@ from .decision.keys import Cookie, Header
 from .deployment import DEFAULT_NAME, Deployment
 from .errors import ConfigurationError
 from .rollout.state import State
-from .rollout.version import Version, loaded_version
+from .rollout.version import NothingDeployedError, Version, loaded_version
 from .wire import is_token
 
 if TYPE_CHECKING:
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from .rollout.state import Settings
     from .rollout.version import Source
 
+
+logger = logging.getLogger("version_affinity")
 
 # Where middleware commonly keeps the application that it wraps.
 _WRAPPED: Final = ("_app", "app", "wsgi_app", "application", "wrapped")
@@ -104,6 +106,14 @@ def followed_name(source: Source, root: str, name: str, *, retained: Iterable[Ve
             f"name={name!r} is not the name of the releases, {followed!r}, which is part of the hash: leave it out",
         )
     return followed
+
+
+def undeployed(error: NothingDeployedError, *, stands_in: bool) -> list[Version]:
+    """Return the version in place of a source without a deployment, or raise the error."""
+    if not stands_in:
+        raise error
+    logger.warning("%s. A placeholder is served until the application starts again", error)
+    return [Version("not-deployed", "not-deployed")]
 
 
 def _listed(versions: object, field: str) -> list[Version]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from functools import partial
 from typing import TYPE_CHECKING
 
-from .app_first import compile_patterns, listed_rules
+from .app_first import FirstPaths
 from .assets.http.response import OK
 from .assets.loading.ignore import DEFAULT_IGNORE
 from .assets.loading.memory import Memory
+from .assets.loading.placeholder import check_missing_build
 from .assets.routing import check_handling
 from .assets.static import DEFAULT_MEMORY, check_hand_over, check_switch
 from .configuration import (
@@ -24,6 +26,7 @@ from .configuration import (
     load_build,
     override_cookie,
     pin_cookie,
+    undeployed,
     warn_of_session_cookie,
 )
 from .counters import Counters
@@ -36,12 +39,13 @@ from .responses.applications import Applications, Exchange
 from .responses.explanation import explain
 from .responses.finish import Finisher
 from .responses.override_links import OverrideLinks
-from .responses.route import APPLICATIONS, route
+from .responses.route import APPLICATIONS, page_answer, route
 from .responses.serve import FileServer
 from .rollout.rollout import Rollout
 from .rollout.state import Settings, State
-from .rollout.version import Source
+from .rollout.version import NothingDeployedError, Source
 from .templating import TemplateFunctions
+from .vite import check_vite
 from .wire import path_of
 
 if TYPE_CHECKING:
@@ -52,6 +56,7 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
     from .assets.handover import HandOver
+    from .assets.loading.placeholder import MissingBuild
     from .assets.routing import HtmlHandling, NotFoundHandling
     from .counters import Counts
     from .decision.decider import Decision
@@ -60,6 +65,8 @@ if TYPE_CHECKING:
     from .responses.explanation import Explanation
     from .rollout.catalog import NamedFile
     from .rollout.version import Version
+
+logger = logging.getLogger("version_affinity")
 
 
 class VersionAffinity(TemplateFunctions):
@@ -73,7 +80,8 @@ class VersionAffinity(TemplateFunctions):
             ``Releases``.
         keys: The key sources. The first one that yields a value is the version key.
         prefix: The path under which the versions are served. All other paths go to ``app``.
-        app_first: Patterns of paths that go to ``app`` before a file is looked up, such as ``/api/*``.
+        app_first: Patterns of paths that go to ``app`` before a file is looked up, such as ``/api/*``. A callable
+            without arguments is called for them at the first request.
         unpinned: Patterns of paths that a page polls for a newer version. None: those that frameworks poll.
         service_workers: Patterns of the paths of service workers' scripts, whose requests the pin does not decide.
             None: the usual names, and the scripts in builds that handle a service worker's events.
@@ -90,6 +98,11 @@ class VersionAffinity(TemplateFunctions):
         allow_all_origins: Whether pages of other origins may use the fingerprinted files, such as fonts.
         hand_over: ``XAccelRedirect(...)`` or ``XSendfile(...)`` if the server in front sends large files.
         allow_source: Whether a version's directory may be a project's source directory, which is refused otherwise.
+        missing_build: As in ``StaticAssets``. ``placeholder`` also stands in for a ``Releases`` in which nothing is
+            deployed yet, until the application starts again.
+        vite: For development: the address of Vite's server, such as ``http://localhost:5173``. Tags and URLs for pages
+            name its files, and no build needs to exist.
+        react_refresh: Whether the front end uses @vitejs/plugin-react, whose preamble the tags then have.
         autorefresh: For development: check on every request whether the versions' directories have changed.
         root: The directory that relative directories of versions start from. "": the working directory.
 
@@ -100,7 +113,7 @@ class VersionAffinity(TemplateFunctions):
     ``environ["version_affinity.version"]``.
 
     .. versionadded:: 0.2.0
-       ``unpinned``, ``service_workers`` and ``allow_source``.
+       ``unpinned``, ``service_workers``, ``allow_source``, ``missing_build``, ``vite`` and ``react_refresh``.
 
     .. versionchanged:: 0.2.0
        ``override_secret`` has at least 16 characters and signs pins too. A pin counts for every known version, whatever
@@ -120,7 +133,7 @@ class VersionAffinity(TemplateFunctions):
         name: str = DEFAULT_NAME,
         keys: Iterable[KeySource] = (Header("Version-Key"), Header("Cloudflare-Workers-Version-Key")),
         prefix: str = "/",
-        app_first: Iterable[str] = (),
+        app_first: Iterable[str] | Callable[[], Iterable[str]] = (),
         unpinned: Iterable[str] | None = None,
         service_workers: Iterable[str] | None = None,
         html_handling: HtmlHandling = "auto-trailing-slash",
@@ -136,6 +149,9 @@ class VersionAffinity(TemplateFunctions):
         allow_all_origins: bool = False,
         hand_over: HandOver | None = None,
         allow_source: bool = False,
+        missing_build: MissingBuild = "error",
+        vite: str | None = None,
+        react_refresh: bool = False,
         autorefresh: bool = False,
         root: str | os.PathLike[str] = "",
     ) -> None:
@@ -143,13 +159,19 @@ class VersionAffinity(TemplateFunctions):
         self._source = versions if isinstance(versions, Source) else None
         root = check_root(root)
         check_name(name)
-        if self._source is not None:
-            name = followed_name(self._source, root, name, retained=retained, autorefresh=autorefresh)
+        server = check_vite(vite, react=react_refresh)
+        stands_in = check_missing_build(missing_build) or server is not None
+        if server is not None:
+            logger.warning("pages load their scripts from Vite's development server, %s: not in production", server.url)
+        if isinstance(versions, Source):
+            try:
+                name = followed_name(versions, root, name, retained=retained, autorefresh=autorefresh)
+            except NothingDeployedError as error:
+                versions = undeployed(error, stands_in=stands_in)
         check_handling(html_handling, not_found_handling)
         sources = check_keys(keys)
         warn_of_session_cookie(sources)
-        self._patterns = listed_rules(app_first)
-        self._app_first = compile_patterns(self._patterns)
+        self.first_paths = FirstPaths(app_first)
         pin = pin_cookie(cookie, name, secure=secure, keys=sources)
         forcing = override_cookie(pin, name, secure=secure)
         overrides = Overrides(name, override_headers, override_secret, forcing)
@@ -181,6 +203,7 @@ class VersionAffinity(TemplateFunctions):
             prefix=below,
             tally_by_name=lambda version: self._counters.tally(version, "asset", "name"),
             log_key_error=key_error_log(),
+            vite=server,
         )
         self._headers = self._finisher.headers
         self._links = (
@@ -190,11 +213,16 @@ class VersionAffinity(TemplateFunctions):
         self._applications = Applications(self._app, self._finisher)
         self._files = FileServer(self._finisher, self._counters, self._cookie, check_hand_over(hand_over))
         if isinstance(versions, Source):
-            state = State.of(settings, versions.load(load), None)
-        else:
+            try:
+                state = State.of(settings, versions.load(load), None)
+            except NothingDeployedError as error:
+                versions = undeployed(error, stands_in=stands_in)
+        followed = versions if isinstance(versions, Source) else None
+        if not isinstance(versions, Source):
+            load = partial(load, missing_build="placeholder" if stands_in else "error")
             state = first_state(settings, name, versions, retained, load)
         forget = [*(headers.forget for headers in self._headers.values()), self._counters.forget]
-        self._rollout = Rollout(state, load, held, self._source, forget, self._counters.read)
+        self._rollout = Rollout(state, load, held, followed, forget, self._counters.read)
         self._not_found_handling: NotFoundHandling = not_found_handling
         self._autorefresh = check_switch("autorefresh", autorefresh)
 
@@ -221,7 +249,7 @@ class VersionAffinity(TemplateFunctions):
         if decision.refused:
             start_response = self._refuse(exchange, decision, start_response)
         # 3. The paths of app_first, and 4. what the path means in the decided version.
-        found = route(state, path, decision.version, environ, self._app_first, self._has_app)
+        found = route(state, path, decision.version, environ, self.first_paths.matches, self._has_app)
         # 5. Send it, and finish: caching headers, Vary, trace, cookie.
         if found[0] in APPLICATIONS:
             return self._applications.call(state, exchange, decided, found, start_response)
@@ -279,7 +307,7 @@ class VersionAffinity(TemplateFunctions):
     @property
     def app_first(self) -> tuple[str, ...]:
         """The patterns of paths that go to the wrapped application first."""
-        return self._patterns
+        return self.first_paths.patterns
 
     @property
     def not_found_handling(self) -> NotFoundHandling:
@@ -336,5 +364,14 @@ class VersionAffinity(TemplateFunctions):
         """
         state, asked = self._state, {"REQUEST_METHOD": "GET", **environ}
         request, again = (Request(asked, self._cookie, state.workers) for _ in range(2))
-        explanation = explain(state, request, self._app_first, has_app=self._app is not None)
+        explanation = explain(state, request, self.first_paths.matches, has_app=self._has_app)
         return explanation if self._links is None else self._links.explained(state, again, explanation)
+
+    def page_answers(self, path: str, app_first: Callable[[str], bool]) -> dict[str, str]:
+        """Return what answers a browser that opens a path (as in ``PATH_INFO``), by version that has users.
+
+        The values are those of ``Explanation.answer``. ``app_first`` is what the option says of paths.
+        """
+        state = self._state
+        live = (version for version, percentage in state.deployment.percentages.items() if percentage)
+        return {version: page_answer(state, path, version, app_first, self._has_app) for version in live}

@@ -1,7 +1,8 @@
 """URLs and HTML tags of the decided version's files, for pages that the application renders itself.
 
-They come from the version's Vite manifest. Using any of these functions marks the response as depending on the version,
-so that no shared cache keeps it and the page pin follows it. They must run before the response's headers are sent.
+They come from the version's Vite manifest, or in development from Vite's own server. Using any of these functions marks
+the response as depending on the version, so that no shared cache keeps it and the page pin follows it. They must run
+before the response's headers are sent.
 """
 
 from __future__ import annotations
@@ -10,15 +11,15 @@ import re
 import sys
 from dataclasses import dataclass
 from functools import partial
-from html import escape
 from typing import TYPE_CHECKING, Final
 
 from .responses.applications import Exchange
 from .rollout.state import EXCHANGE
+from .vite import OF_SCRIPTS, tag
 from .wire import quoted_as_browsers, wsgi_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from _typeshed.wsgi import WSGIEnvironment
 
@@ -26,12 +27,9 @@ if TYPE_CHECKING:
     from .assets.loading.manifests import ViteManifest
     from .decision.cookies import PinCookie
     from .rollout.state import State
-
-    _Attributes = Mapping[str, str | bool | None]
+    from .vite import Attributes
 
 _LISTED: Final = 20  # entries of each version that an error names
-# Attributes that a <link> does not have, or that belong to one file.
-_OF_SCRIPTS: Final = frozenset(("async", "defer", "nomodule", "type", "integrity"))
 # Attributes that follow from the entry.
 _OWN: Final = frozenset(("src", "href", "rel"))
 _ATTRIBUTE: Final = re.compile(r"[A-Za-z_:@][A-Za-z0-9_:.-]*")
@@ -169,6 +167,10 @@ class Page:
 
     def url(self, path: str) -> str:
         """Return the URL of a file or entry."""
+        vite = self._exchange.state.settings.vite
+        if vite is not None:
+            self._depend("")
+            return vite.file(path)
         for version, build in self._builds():
             manifest = build.index.manifest
             chunk = manifest.entry(path) if manifest is not None else None
@@ -179,8 +181,12 @@ class Page:
         self._report_missing(path, "file or entry")
         return self._url(path.lstrip("/"))
 
-    def tags(self, entry: str, attributes: _Attributes) -> Tags:
+    def tags(self, entry: str, attributes: Attributes) -> Tags:
         """Return the tags of an entry."""
+        vite = self._exchange.state.settings.vite
+        if vite is not None:
+            self._depend("")
+            return Tags(vite.tags(entry, self._named(attributes)))
         for version, build in self._builds():
             manifest = build.index.manifest
             closure = None if manifest is None else manifest.closure(entry)
@@ -203,23 +209,16 @@ class Page:
         return Tags()
 
     def _tag(
-        self, manifest: ViteManifest, given: _Attributes, element: str, file: str, /, **own: str | bool | None
+        self, manifest: ViteManifest, given: Attributes, element: str, file: str, /, **own: str | bool | None
     ) -> str:
         is_script = element == "script"
         attributes = {**own, "src" if is_script else "href": self._url(file)}
         if file in manifest.integrity:
             attributes["integrity"] = manifest.integrity[file]
-        attributes |= {
-            name: value for name, value in given.items() if is_script or name not in _OF_SCRIPTS or not value
-        }
-        written = "".join(
-            f" {name}" if value is True else f' {name}="{escape(str(value))}"'
-            for name, value in attributes.items()
-            if value is not None and value is not False
-        )
-        return f"<{element}{written}>{'</script>' if is_script else ''}"
+        attributes |= {name: value for name, value in given.items() if is_script or name not in OF_SCRIPTS or not value}
+        return tag(element, attributes)
 
-    def _named(self, attributes: _Attributes) -> dict[str, str | bool | None]:
+    def _named(self, attributes: Attributes) -> dict[str, str | bool | None]:
         """Return attributes by their names in HTML; a name that HTML does not allow is left out and reported."""
         named = {name.strip("_").replace("_", "-"): value for name, value in attributes.items()}
         for name in list(named):
@@ -270,6 +269,9 @@ class Page:
         known = []
         for version, build in self._builds():
             manifest = build.index.manifest
+            if build.index.placeholder is not None:
+                self._depend("")
+                return  # it may be in a build that does not exist yet
             if manifest is None:
                 known.append(f"{version} has no Vite manifest (build it with build.manifest=true)")
             else:

@@ -31,7 +31,7 @@ from .rules.files import (
 )
 from .rules.headers import HeaderRules, Protection, parse_headers
 from .rules.redirects import REWRITE, Redirected, RedirectRules, Rewritten, parse_redirects
-from .sending import ALL_METHODS, ALLOW_ALL_ORIGINS, Prepared, preflight_headers
+from .sending import ALL_METHODS, ALLOW_ALL_ORIGINS, NOT_FOUND, Prepared, preflight_headers
 
 if TYPE_CHECKING:
     from collections.abc import Container, Hashable, Iterator
@@ -53,6 +53,10 @@ DOCUMENT: Final = "single-page document"
 MISSING: Final = "missing asset"
 APP: Final = "wrapped application"
 NO_FILE: Final = "not found"
+#: A page in place of a build that does not exist yet.
+NOT_BUILT: Final = "placeholder"
+#: The status of a page that is not what was requested.
+STAND_IN_STATUS: Final = {NO_FILE: NOT_FOUND, NOT_BUILT: "503 Service Unavailable"}
 
 SINGLE_PAGE: Final = "single-page-application"
 NOT_FOUND_PAGE: Final = "404-page"
@@ -105,7 +109,9 @@ class Build:
             (IMMUTABLE, ALLOW_ALL_ORIGINS) if allow_all_origins else (IMMUTABLE,)
         )
         self.not_found_handling: Final = not_found_handling
-        self.document: Final = index.assets.get("/index.html") if not_found_handling == SINGLE_PAGE else None
+        page = index.placeholder or index.assets.get("/index.html")
+        self.document: Final = page if not_found_handling == SINGLE_PAGE else None
+        self._shown: Final = DOCUMENT if index.placeholder is None else NOT_BUILT
         if not_found_handling == SINGLE_PAGE and self.document is None and not protection:
             raise ConfigurationError(
                 f"not_found_handling={not_found_handling!r} answers with /index.html, and {index.directory!r} has "
@@ -234,8 +240,8 @@ class Build:
             if isinstance(at, Redirect | Redirected) or (isinstance(at, Found) and at.target is None):
                 return at
             return Redirect(merged)
-        document = self.document
         has_app = directories is not None
+        document = self.document if has_app else self.document or self.index.placeholder
         if document is None or not wants_document(path, environ, has_app=has_app):
             if "." in path and looks_like_asset(path, directories):
                 return Found(MISSING)
@@ -245,7 +251,7 @@ class Build:
         page = self._not_found_page(path) if document is None else document
         if page is None:
             return _NO_FILE
-        return Found(NO_FILE if document is None else DOCUMENT, page)
+        return Found(NO_FILE if document is None else self._shown, page)
 
     def shows_page(self, path: str, environ: WSGIEnvironment) -> bool:
         """Return whether a navigation gets a page at a path where another request found nothing."""

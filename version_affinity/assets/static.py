@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Final, cast
 from version_affinity.errors import ConfigurationError
 from version_affinity.wire import path_of, wsgi_text
 
-from .build import APP, DOCUMENT, NO_FILE, REDIRECT, Build, Found
+from .build import APP, DOCUMENT, REDIRECT, STAND_IN_STATUS, Build, Found
 from .http.conditions import READING
 from .http.response import NO_STORE, REVALIDATE, Response, text_headers
 from .loading.asset import Asset
@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from .loading.asset import HeaderField, Representation
     from .loading.index import FingerprintRule, Index
     from .loading.inventory import Inventory
+    from .loading.placeholder import MissingBuild
     from .routing import HtmlHandling, NotFoundHandling
     from .rules.changes import HeaderChanges
     from .sending import Sent
@@ -95,13 +96,15 @@ class StaticAssets:
             (``Access-Control-Allow-Origin: *``).
         hand_over: ``XAccelRedirect(...)`` or ``XSendfile(...)`` if the server in front sends large files.
         allow_source: Whether the directory may be a project's source directory, which is refused otherwise.
+        missing_build: ``placeholder``: a page with status 503 stands in for a directory that does not exist or has no
+            files, for example in a new checkout. ``error``: this is refused.
         autorefresh: For development: check on every request whether the directory has changed.
 
     Raises:
         ConfigurationError: An option cannot be used.
 
     .. versionadded:: 0.2.0
-       ``allow_source``; and ``.assetsignore`` in the directory lists files that are not served.
+       ``allow_source`` and ``missing_build``; and ``.assetsignore`` in the directory lists files that are not served.
 
     .. versionchanged:: 0.2.0
        Paths are decoded and looked up: there is no redirect to a canonical percent-encoding.
@@ -131,6 +134,7 @@ class StaticAssets:
         allow_all_origins: bool = False,
         hand_over: HandOver | None = None,
         allow_source: bool = False,
+        missing_build: MissingBuild = "error",
         autorefresh: bool = False,
     ) -> None:
         check_handling(html_handling, not_found_handling)
@@ -155,6 +159,7 @@ class StaticAssets:
             memory=self.memory,
             manifest=manifest,
             allow_source=check_switch("allow_source", allow_source),
+            missing_build=missing_build,
         )
         try:
             self.build = self._make(index)
@@ -214,10 +219,10 @@ class StaticAssets:
         changes = build.changes_at(path, environ)
         if not isinstance(target, Asset):
             return self._without_file(target, changes, environ)
-        if what != NO_FILE:  # shown by a rule, at a path without a hash
+        if what not in STAND_IN_STATUS:  # shown by a rule, at a path without a hash
             return self._file(target, _OF_OTHERS, changes, environ)
         # Never cached: it is not the file at this path.
-        sent = send_file((target,), environ, (NO_STORE,), changes, None, _report_lost, status=NOT_FOUND)
+        sent = send_file((target,), environ, (NO_STORE,), changes, None, _report_lost, status=STAND_IN_STATUS[what])
         return self._without_file(None, changes, environ) if sent is None else sent
 
     def _without_file(self, target: Leading | None, changes: HeaderChanges | None, environ: WSGIEnvironment) -> Sent:

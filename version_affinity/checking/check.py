@@ -6,7 +6,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
-from version_affinity.app_first import compile_patterns
+from version_affinity.app_first import listed_rules, matcher_of
 from version_affinity.assets.loading.fingerprint import has_hash
 from version_affinity.configuration import check_prefix
 from version_affinity.errors import ConfigurationError
@@ -67,7 +67,7 @@ def check_build(
     """
     if live is not None and live not in known:
         raise ConfigurationError(f"live={live!r} is not among the known versions ({', '.join(known) or 'none'})")
-    mount, is_apps, own = check_prefix(prefix), compile_patterns(app_first), Origins(origins)
+    mount, is_apps, own = check_prefix(prefix), matcher_of(listed_rules(app_first)), Origins(origins)
     directories = build.index.directories.union(*(other.index.directories for other in known.values()))
     site = Site(build.build, mount, is_apps, directories, own)
     others = {version: Site(other.build, mount, is_apps, directories, own) for version, other in known.items()}

@@ -10,6 +10,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Final
 
 from version_affinity.errors import ConfigurationError
+from version_affinity.rollout.version import NothingDeployedError
 
 from .follow.follower import Follower
 from .follow.loaded import LoadedVersions
@@ -140,7 +141,13 @@ class Releases:
             raise ConfigurationError(
                 f"Releases({os.fspath(self._path or '')!r}) is given to a second VersionAffinity: make one for each",
             )
-        directory = ReleasesDirectory(os.path.join(root, self._path or ""))  # noqa: PTH118 - it checks the path
+        path = os.path.join(root, self._path or "")  # noqa: PTH118 - ReleasesDirectory checks it
+        try:
+            directory = ReleasesDirectory(path)
+        except ConfigurationError as error:
+            if os.path.lexists(os.path.join(path, SETTINGS)):  # noqa: PTH118
+                raise
+            raise NothingDeployedError(str(error)) from None
         self._directory = directory
         return directory.name
 

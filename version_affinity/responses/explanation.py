@@ -33,8 +33,8 @@ class Explanation:
         kind: The kind of request.
         steps: What was tried, in order.
         answer: What answers: "file", "rescue", "single-page document", "redirect", "missing asset", "not found",
-            "not allowed", "allowed methods" (to OPTIONS), "preflight", "wrapped application", "application of the
-            version" or "served by name".
+            "placeholder" (in place of a build that does not exist yet), "not allowed", "allowed methods" (to OPTIONS),
+            "preflight", "wrapped application", "application of the version" or "served by name".
         served: The version that the answer is from; "" for the wrapped application.
         bucket: The bucket that decided, "" for none. If one was drawn for a request that is now being answered, it is
             not known any more.

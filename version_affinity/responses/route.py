@@ -71,6 +71,18 @@ def route(
     return found
 
 
+def page_answer(state: State, path: str, version: str, app_first: Callable[[str], object], has_app: bool) -> str:
+    """Return what answers a browser that opens a path in a version."""
+    environ: WSGIEnvironment = {
+        "REQUEST_METHOD": "GET",
+        "PATH_INFO": path,
+        "HTTP_ACCEPT": "text/html,application/xhtml+xml,*/*;q=0.8",
+        "HTTP_SEC_FETCH_DEST": "document",
+        "HTTP_SEC_FETCH_MODE": "navigate",
+    }
+    return route(state, path, version, environ, app_first, has_app)[0]
+
+
 def _other_method(
     state: State, path: str, local: str, version: str, build: Build, environ: WSGIEnvironment, *, has_app: bool
 ) -> Route:

@@ -7,7 +7,7 @@ import os
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from version_affinity.assets.build import DOCUMENT, MISSING, NO_FILE
+from version_affinity.assets.build import DOCUMENT, MISSING, STAND_IN_STATUS
 from version_affinity.assets.http.conditions import NOT_MODIFIED, READING
 from version_affinity.assets.http.response import OK, REVALIDATE
 from version_affinity.assets.loading.asset import ETAG, Asset
@@ -97,8 +97,8 @@ class FileServer:
         stamp = None
         if asset.is_html and ((pin := state.pins[served]) != request.pin or not request.bucket):
             stamp = self._finisher.stamp(request, decision, pin)
-        if what == NO_FILE:  # a 404 page is not the file at this path
-            status = NOT_FOUND
+        if what in STAND_IN_STATUS:  # a 404 page is not the file at this path
+            status = STAND_IN_STATUS[what]
             headers = decided.missing
         elif what == DOCUMENT:  # at the same URL, other requests may get another answer
             headers = decided.document_variants if asset.variants else decided.document

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from version_affinity.decision.keys import KeySource
     from version_affinity.decision.overrides import Overrides
     from version_affinity.decision.request import ServiceWorkers
+    from version_affinity.vite import ViteServer
 
     from .version import Snapshot
 
@@ -55,6 +56,7 @@ class Settings:
     prefix: str
     tally_by_name: Callable[[str], Tally]
     log_key_error: Callable[[str, Exception], None]
+    vite: ViteServer | None = None
     faulty_tags: LimitedLog = field(default_factory=lambda: LimitedLog(logging.ERROR))
     late_tags: LimitedLog = field(default_factory=lambda: LimitedLog(logging.WARNING, burst=1, seconds=math.inf))
     exchange_key: str = field(init=False)

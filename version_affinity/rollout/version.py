@@ -90,6 +90,10 @@ class Snapshot(NamedTuple):
     published: frozenset[str]
 
 
+class NothingDeployedError(ConfigurationError):
+    """A source has no version that this host can serve, because nothing was made, deployed or copied here yet."""
+
+
 class Load(Protocol):
     """Loads the build in a directory, with the settings of the application that serves it."""
 

@@ -23,17 +23,18 @@ from version_affinity.wire import file_name
 
 from .ignore import DEFAULT_IGNORE, HIDDEN, Exclusions, check_is_build, doubt_of, matcher
 from .inventory import NOTHING_KNOWN, Inventory, InventoryError, InventoryFile, inventory_from
-from .loader import Loader
+from .loader import Loaded, Loader
 from .media import checked_additions
+from .placeholder import check_missing_build, placeholder_page
 from .tree import Skipped, build_directory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterator, Mapping
 
     from .asset import Asset, Representation
-    from .loader import Loaded
     from .manifests import Chunk, ViteFile, ViteManifest
     from .memory import Memory
+    from .placeholder import MissingBuild
 
 logger = logging.getLogger("version_affinity")
 
@@ -49,10 +50,11 @@ class Index:
     assets: Mapping[str, Asset]  # by request path
     manifest: ViteManifest | None
     skipped: tuple[Skipped, ...]  # what is not served, or not used as a compressed form, and why
+    placeholder: Asset | None = None  # the page in place of a build that does not exist yet; there are no files then
     directories: frozenset[str] = field(init=False, repr=False)  # of the files, with "/" at both ends
     workers: frozenset[str] = field(init=False, repr=False)  # scripts without a fingerprint for a worker's events
-    _loader: Loader = field(repr=False)
-    _loaded: Loaded = field(repr=False)
+    _loader: Loader = field(repr=False, kw_only=True)
+    _loaded: Loaded = field(repr=False, kw_only=True)
 
     def __post_init__(self) -> None:
         directories = frozenset([path[: path.rfind("/") + 1] for path in self.assets])
@@ -91,9 +93,10 @@ class Index:
             self._loader.memory.forget(_representations(self.assets))
 
 
-def _index(loader: Loader, loaded: Loaded) -> Index:
+def _index(loader: Loader, loaded: Loaded, placeholder: Asset | None = None) -> Index:
     manifest = loaded.vite.manifest if loaded.vite else None
-    return Index(loader.root, MappingProxyType(loaded.assets), manifest, loaded.skipped, loader, loaded)
+    assets = MappingProxyType(loaded.assets)
+    return Index(loader.root, assets, manifest, loaded.skipped, placeholder, _loader=loader, _loaded=loaded)
 
 
 def scan(
@@ -105,6 +108,7 @@ def scan(
     memory: Memory | None = None,
     manifest: str | os.PathLike[str] | Mapping[str, object] | Inventory | None = None,
     allow_source: bool = False,
+    missing_build: MissingBuild = "error",
 ) -> Index:
     """Read a build directory; ``StaticAssets`` documents the options.
 
@@ -114,7 +118,8 @@ def scan(
     inventory that cannot be used or written is logged.
     """
     file = None if manifest is None or isinstance(manifest, MappingABC | Inventory) else InventoryFile(manifest)
-    root, ignored = build_directory(directory), matcher(ignore)
+    may_be_missing = check_missing_build(missing_build)
+    root, ignored = build_directory(directory, may_be_missing=may_be_missing), matcher(ignore)
     loader = Loader(
         root,
         ignored=ignored,
@@ -134,6 +139,9 @@ def scan(
             if doubt:
                 logger.warning("%r: %s", root, doubt)
         loaded = loader.load(known)
+    if not loaded.assets and may_be_missing:
+        logger.warning("%r does not exist or has no files: a placeholder is served until the front end is built", root)
+        return _index(loader, Loaded({}, None, ()), placeholder_page(root))
     if not loaded.assets:
         raise ConfigurationError(
             f"directory={os.fspath(directory)!r} holds no file to serve: build the front end first, or name the "

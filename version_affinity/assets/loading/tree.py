@@ -90,7 +90,7 @@ def unread(error: Exception) -> str:
     return f"it cannot be read: {error.strerror}" if isinstance(error, OSError) else str(error)
 
 
-def build_directory(name: str | os.PathLike[str], option: str = "directory") -> str:
+def build_directory(name: str | os.PathLike[str], option: str = "directory", *, may_be_missing: bool = False) -> str:
     """Return the real, absolute name of a build's directory; ``ConfigurationError`` names the option."""
     text = os.fspath(name) if isinstance(name, (str, os.PathLike)) else None
     if not isinstance(text, str):
@@ -99,9 +99,9 @@ def build_directory(name: str | os.PathLike[str], option: str = "directory") -> 
         raise ConfigurationError(f"{option}='' is empty: give the directory that the build writes to, such as 'dist'")
     try:
         root = Path(os.path.realpath(text))
-        if root.is_dir():
-            return str(root)
         exists = root.exists()
+        if root.is_dir() or (may_be_missing and not exists):
+            return str(root)
     except (OSError, ValueError) as error:
         raise ConfigurationError(f"{option}={text!r} cannot be read: {error}") from None
     if exists:

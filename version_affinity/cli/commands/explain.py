@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import click
 
-from version_affinity.app_first import compile_patterns
+from version_affinity.app_first import matcher_of
 from version_affinity.assets.build import APP
 from version_affinity.assets.http.conditions import READING
 from version_affinity.assets.loading.media import content_type, is_media
@@ -41,6 +41,7 @@ _ANSWERS: Final = {
     "missing asset": "404: the path looks like a build's asset, and no known version has it",
     "not found": "404: neither a version nor an application answers this path",
     "preflight": "204: pages of other origins may use this file of {served}",
+    "placeholder": "503: {served} is not built yet, and a placeholder is shown",
     "not allowed": "405: files allow GET and HEAD only",
     "allowed methods": "204, with the allowed methods",
     APP: "the wrapped application: {reason}",
@@ -196,7 +197,7 @@ def _show(affinity: VersionAffinity, explanation: Explanation, environ: WSGIEnvi
     if decision.refused:
         say(f"Refused   {styled(decision.refused, 'warning')}")
     reason = "no version has this path"
-    if compile_patterns(affinity.app_first)(path_of(environ)):
+    if matcher_of(affinity.app_first)(path_of(environ)):
         reason = "the path matches app_first"
     elif environ["REQUEST_METHOD"] not in READING:
         reason = "versions answer GET and HEAD only"

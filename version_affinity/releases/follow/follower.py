@@ -26,7 +26,7 @@ from weakref import WeakMethod
 
 from version_affinity.errors import ConfigurationError
 from version_affinity.rollout.background import run
-from version_affinity.rollout.version import Snapshot
+from version_affinity.rollout.version import NothingDeployedError, Snapshot
 from version_affinity.wire import printable
 
 from .loaded import KnownVersions
@@ -113,7 +113,7 @@ class Follower(LookingThread):
             )
         if not self.reader.entries:
             uploaded = ", ".join(self._known.uploaded) or "none yet"
-            raise ConfigurationError(
+            raise NothingDeployedError(
                 f"nothing is deployed yet in {str(self._directory.path)!r} (uploaded: {uploaded}): deploy a version, "
                 "for example `version-affinity versions deploy v1@100%`",
             )
@@ -123,7 +123,7 @@ class Follower(LookingThread):
         if snapshot is None:
             wanted = ", ".join(missing_versions(self.reader.entries, self._loaded.versions))
             failures = "".join(f"; {version}: {it.reason}" for version, it in self._loaded.failures.items())
-            raise ConfigurationError(
+            raise NothingDeployedError(
                 f"no version of the deployment is in {str(self._directory.uploads)!r}: upload or copy there the "
                 f"versions that it lacks ({wanted}){failures}",
             )
