@@ -36,6 +36,7 @@ class RouteAnswer(NamedTuple):
     path: str  # an example
     app_first: bool
     answers: Mapping[str, str]  # by version that has users; empty for a route without GET
+    hidden: bool  # a browser gets the single-page document in its place; not so for routes of the front end's paths
 
     def as_dict(self) -> dict[str, object]:
         """Return the route for JSON."""
@@ -73,7 +74,8 @@ def route_answers(app: Flask, affinity: VersionAffinity, is_first: Callable[[str
         info = wsgi_text(path)
         answers = affinity.page_answers(info, is_first) if _is_readable(rule) else {}
         methods = tuple(sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}))
-        yield RouteAnswer(rule.rule, rule.endpoint, methods, path, is_first(info), answers)
+        hidden = not _HIDING.isdisjoint(answers.values()) and not _is_catch_all(rule.rule)
+        yield RouteAnswer(rule.rule, rule.endpoint, methods, path, is_first(info), answers, hidden)
 
 
 def warn_of_hidden_routes(app: Flask, affinity: VersionAffinity, is_first: Callable[[str], bool]) -> None:
@@ -82,9 +84,7 @@ def warn_of_hidden_routes(app: Flask, affinity: VersionAffinity, is_first: Calla
     hidden = [
         route.rule
         for route in route_answers(app, affinity, is_first)
-        if not _HIDING.isdisjoint(route.answers.values())
-        and not _is_catch_all(route.rule)
-        and (has_static or route.endpoint != "static")
+        if route.hidden and (has_static or route.endpoint != "static")
     ]
     if hidden:
         more = f" and {len(hidden) - _LISTED} more" if len(hidden) > _LISTED else ""

@@ -12,7 +12,7 @@ from version_affinity.releases.releases import observing
 from .application import find_affinity
 from .context import target_of, target_parameters
 from .errors import RefusedError
-from .main import COMMANDS, Commands
+from .main import COMMANDS, Commands, Lazy
 
 if TYPE_CHECKING:
     from version_affinity.middleware import VersionAffinity
@@ -22,6 +22,7 @@ _HELP: Final = """Roll out the front end of this application gradually.
   flask affinity versions upload dist/ --id v2
   flask affinity versions deploy v2@10% v1@90%
   flask affinity explain /checkout --cookie session_id=test123
+  flask affinity routes
 
 The commands work on the releases that the application follows, unless --releases names others. explain uses the
 application's own key sources.
@@ -29,6 +30,7 @@ application's own key sources.
 
 # A shell completes "version-affinity", not "flask affinity".
 _TABLE: Final = {name: lazy for name, lazy in COMMANDS.items() if name != "completion"}
+_TABLE["routes"] = Lazy("routes", "routes", "Show what answers each route of the application in a browser.")
 
 
 @click.group("affinity", cls=Commands, table=_TABLE, params=target_parameters(of_group=True), help=_HELP)
