@@ -27,7 +27,7 @@ _ANSWERS: Final = {
 }
 
 
-@command()
+@command(has_target=False)
 def routes(as_json: bool) -> None:
     """Show what answers each route of the application when a browser opens it.
 
@@ -55,9 +55,8 @@ def routes(as_json: bool) -> None:
     )
     hidden = sum(route.hidden for route in found)
     if hidden:
-        note(
-            f"\nHidden: {counted(hidden, 'route')}. Name them in app_first, or all: init_app(..., app_first=flask_routes)"
-        )
+        remedy = "Name them in app_first, or all routes: init_app(..., app_first=flask_routes)"
+        note(f"\nHidden: {counted(hidden, 'route')}. {remedy}")
 
 
 def _in_words(route: RouteAnswer) -> str:
@@ -67,4 +66,4 @@ def _in_words(route: RouteAnswer) -> str:
     text = ", ".join(f"{version}: {answer}" for version, answer in words.items())
     if len(set(words.values())) == 1:
         text = next(iter(words.values()))
-    return styled(f"{text} (hidden)", "bad") if route.hidden else text
+    return styled(f"hidden: {text}", "bad") if route.hidden else text
