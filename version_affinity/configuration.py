@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from .assets.static import StaticAssets, mounted
@@ -49,18 +49,24 @@ def check_app(app: object) -> WSGIApplication | None:
     return cast("WSGIApplication", app)
 
 
-def check_wrapped_once(app: object, kind: type, name: str, prefix: str) -> None:
-    """Raise ``ConfigurationError`` if a ``VersionAffinity`` (``kind``) with this name or prefix is around the app."""
+def wrapped(app: object) -> Iterator[Any]:
+    """Yield an application, the one that it wraps, and so on."""
     for _ in range(_DEEPEST):
-        if isinstance(app, kind):
-            around: Any = app
-            if name == around.deployment.name or prefix == around.prefix:
-                raise ConfigurationError(
-                    f"the application has a VersionAffinity already, with name={around.deployment.name!r} and "
-                    f"prefix={around.prefix!r}: either assign app.wsgi_app or call init_app, and only once; two front "
-                    "ends of one application need different names and prefixes",
-                )
+        if app is None:
+            return
+        yield app
         app = next((inner for inner in (getattr(app, field, None) for field in _WRAPPED) if callable(inner)), None)
+
+
+def check_wrapped_once(app: object, kind: type[Any], name: str, prefix: str) -> None:
+    """Raise ``ConfigurationError`` if a ``VersionAffinity`` (``kind``) with this name or prefix is around the app."""
+    for around in wrapped(app):
+        if isinstance(around, kind) and (name == around.deployment.name or prefix == around.prefix):
+            raise ConfigurationError(
+                f"the application has a VersionAffinity already, with name={around.deployment.name!r} and "
+                f"prefix={around.prefix!r}: either assign app.wsgi_app or call init_app, and only once; two front "
+                "ends of one application need different names and prefixes",
+            )
 
 
 def first_state(

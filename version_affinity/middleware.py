@@ -28,6 +28,7 @@ from .configuration import (
     pin_cookie,
     undeployed,
     warn_of_session_cookie,
+    wrapped,
 )
 from .counters import Counters
 from .decision.decider import DECISION, VERSION
@@ -375,3 +376,8 @@ class VersionAffinity(TemplateFunctions):
         state = self._state
         live = (version for version, percentage in state.deployment.percentages.items() if percentage)
         return {version: page_answer(state, path, version, app_first, self._has_app) for version in live}
+
+
+def find_affinity(app: object) -> VersionAffinity | None:
+    """Return the ``VersionAffinity`` that an application is or has behind other middleware; None without one."""
+    return next((around for around in wrapped(app) if isinstance(around, VersionAffinity)), None)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from version_affinity.middleware import VersionAffinity
+from version_affinity.middleware import VersionAffinity, find_affinity
 from version_affinity.releases.releases import observing
 
 from .errors import RefusedError
@@ -44,17 +44,6 @@ def load_affinity(target: str) -> VersionAffinity:
         lacking = f"--app {target}: {type(found).__name__} has no VersionAffinity"
         raise RefusedError(f"{lacking}. Name the attribute that has one, such as {name}:app")
     return affinity
-
-
-def find_affinity(app: object) -> VersionAffinity | None:
-    """Return the ``VersionAffinity`` that an application is, or has behind its ``wsgi_app`` and ``app`` attributes."""
-    seen = set()
-    while app is not None and id(app) not in seen:
-        if isinstance(app, VersionAffinity):
-            return app
-        seen.add(id(app))
-        app = getattr(app, "wsgi_app", None) or getattr(app, "app", None)
-    return None
 
 
 def _import(name: str, target: str) -> ModuleType:

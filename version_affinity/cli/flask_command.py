@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Final
 import click
 from flask.cli import NoAppException, ScriptInfo
 
+from version_affinity.middleware import find_affinity
 from version_affinity.releases.releases import observing
 
-from .application import find_affinity
 from .context import target_of, target_parameters
 from .errors import RefusedError
 from .main import COMMANDS, Commands, Lazy

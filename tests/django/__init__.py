@@ -1,0 +1,1 @@
+"""Tests of the Django application, in projects of their own."""

@@ -1,0 +1,1 @@
+"""Template tags: ``{% load version_affinity %}``."""
