@@ -9,9 +9,12 @@ import flask
 import pytest
 
 from tests.harness import NAVIGATION, client, write_build
-from version_affinity import ConfigurationError, Version, VersionAffinity
+from version_affinity import ConfigurationError, Releases, Version, VersionAffinity
 from version_affinity.app_first import matcher_of
 from version_affinity.flask import flask_routes, init_app
+from version_affinity.releases.releases import open_log
+from version_affinity.releases.store.directory import ReleasesDirectory
+from version_affinity.releases.store.upload import upload
 from version_affinity.routes import route_answers
 
 if TYPE_CHECKING:
@@ -202,3 +205,15 @@ def test_looking_changes_nothing(tmp_path: Path) -> None:
     list(route_answers(app, affinity, matcher_of(affinity.app_first)))
     for _ in range(20):
         assert client(app).get("/about", headers=PAGE).text == "the application"
+
+
+def test_settings_of_releases(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """``affinity.json`` is not compared with routes that are not registered yet."""
+    directory = ReleasesDirectory.init(tmp_path / "releases", name="storefront")
+    upload(directory, write_build(tmp_path / "dist", {"index.html": "v1"}), id="v1")
+    open_log(directory).append({"v1": 100}, expected=0)
+    app = flask.Flask("shop", root_path=str(tmp_path))
+    affinity = init_app(app, Releases("releases"), app_first=flask_routes)
+    assert isinstance(affinity.source, Releases)
+    affinity.source.close()
+    assert "settings" not in caplog.text

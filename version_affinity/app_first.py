@@ -85,6 +85,11 @@ class FirstPaths:
         )
 
     @property
+    def given(self) -> tuple[str, ...] | None:
+        """The patterns if they were given as such; None for a callable."""
+        return None if callable(self._given) else tuple(self._given)
+
+    @property
     def patterns(self) -> tuple[str, ...]:
         """The patterns as they are now."""
         return listed_rules(self._given() if callable(self._given) else self._given)

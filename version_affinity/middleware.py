@@ -194,8 +194,8 @@ class VersionAffinity(TemplateFunctions):
         self._finisher = Finisher(consulted(self._cookie, sources, overrides), self._cookie, self._counters, app)
         below = check_prefix(prefix)
         check_wrapped_once(app, VersionAffinity, name, below)
-        if self._source is not None:
-            self._source.compare(prefix=prefix, app_first=self._patterns, not_found_handling=not_found_handling)
+        if isinstance(versions, Source):
+            versions.compare(prefix=prefix, app_first=self.first_paths.given, not_found_handling=not_found_handling)
         settings = Settings(
             keys=sources,
             overrides=overrides,

@@ -151,7 +151,7 @@ class Releases:
         self._directory = directory
         return directory.name
 
-    def compare(self, *, prefix: str, app_first: tuple[str, ...], not_found_handling: NotFoundHandling) -> None:
+    def compare(self, *, prefix: str, app_first: tuple[str, ...] | None, not_found_handling: NotFoundHandling) -> None:
         """Warn if ``affinity.json`` differs; see ``version_affinity.rollout.version.Source``."""
         directory = self._directory
         assert directory is not None  # noqa: S101 - it was opened
@@ -159,7 +159,8 @@ class Releases:
             return  # it serves no users, and has the options of a command
         if directory.serving_error:
             logger.warning("%s", directory.serving_error)
-        options = Serving(prefix, app_first, not_found_handling)
+        patterns = directory.serving.app_first if app_first is None else app_first
+        options = Serving(prefix, patterns, not_found_handling)
         differing = directory.serving.differences(options)
         if differing != Serving():
             logger.warning(

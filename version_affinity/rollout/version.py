@@ -108,8 +108,11 @@ class Source(Protocol):
     def open(self, root: str) -> str:
         """Return the name of the deployments, or raise ``ConfigurationError``. Relative names count from ``root``."""
 
-    def compare(self, *, prefix: str, app_first: tuple[str, ...], not_found_handling: NotFoundHandling) -> None:
-        """Warn if the source says otherwise how builds are served: the application's options count."""
+    def compare(self, *, prefix: str, app_first: tuple[str, ...] | None, not_found_handling: NotFoundHandling) -> None:
+        """Warn if the source says otherwise how builds are served: the application's options count.
+
+        ``app_first`` is None where the patterns are not known before the first request.
+        """
 
     def load(self, load: Load) -> Snapshot:
         """Return the first snapshot, or raise ``ConfigurationError`` if this host can serve no deployment."""
