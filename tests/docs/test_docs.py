@@ -105,8 +105,9 @@ def is_complete(code: ast.Module) -> bool:
     for node in ast.walk(code):
         if isinstance(node, ast.Constant) and node.value is ...:
             return False
-        module = (node.module or "").partition(".")[0] if isinstance(node, ast.ImportFrom) else ""
-        if module == "django" or (module and importlib.util.find_spec(module) is None):  # Django needs a project
+        source = (node.module or "") if isinstance(node, ast.ImportFrom) else ""
+        module = source.partition(".")[0]
+        if "django" in source or (module and importlib.util.find_spec(module) is None):  # Django needs a project
             return False
     return True
 

@@ -228,7 +228,8 @@ SECRET_KEY = "only for a test"
 DEBUG = True
 ALLOWED_HOSTS = ["*"]
 ROOT_URLCONF = "shop.urls"
-INSTALLED_APPS = ["shop"]
+INSTALLED_APPS = ["version_affinity.django", "shop"]
+WSGI_APPLICATION = "shop.wsgi.application"
 CONTEXT = ["django.template.context_processors.request"]
 TEMPLATES = [{"BACKEND": "django.template.backends.django.DjangoTemplates", "APP_DIRS": True,
               "OPTIONS": {"context_processors": CONTEXT}}]
@@ -271,10 +272,10 @@ def test_django(releases: Path) -> None:
     pytest.importorskip("django", reason="it comes with the extra 'test'")
     project = releases.parent
     files = {"shop/__init__.py": "", "shop/settings.py": SETTINGS, "shop/urls.py": URLS}
-    files["shop/templatetags/__init__.py"] = ""
     for block in blocks("docs/how-to/django.md"):
         file = _FILE.match(block.text)
-        files[file[1] if file is not None else "shop/templates/cart.html"] = block.text
+        if file is not None or block.language == "html":
+            files[file[1] if file is not None else "shop/templates/cart.html"] = block.text
     files["shop/wsgi.py"] = files["shop/wsgi.py"].replace(
         'app_first=["/api/*"', 'not_found_handling="single-page-application", app_first=["/cart", "/api/*"'
     )

@@ -16,6 +16,7 @@ from version_affinity import (
     Explanation,
     Header,
     HtmlHandling,
+    MissingBuild,
     NotFoundHandling,
     Releases,
     StaticAssets,
@@ -25,10 +26,11 @@ from version_affinity import (
     asset_tags,
     asset_url,
     current_version,
+    django,
     override_link,
     sign_override,
 )
-from version_affinity.flask import init_app
+from version_affinity.flask import flask_routes, init_app
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -121,6 +123,28 @@ def switched_off() -> VersionAffinity:
         override_secret=os.environ["OVERRIDE_SECRET"],
         fingerprinted=by_name,
     )
+
+
+def developed(flask_app: Flask, missing: MissingBuild) -> list[VersionAffinity]:
+    """Name the options for development, and the forms of ``app_first`` in Flask."""
+
+    def own_routes(app: Flask) -> list[str]:
+        return [*flask_routes(app), "/ws/*"]
+
+    versions = [Version("v1", StaticAssets("builds/v1", missing_build=missing))]
+    return [
+        VersionAffinity(None, versions, missing_build="placeholder", vite=os.environ.get("VITE"), react_refresh=True),
+        VersionAffinity(None, versions, app_first=lambda: ["/api/*"]),
+        init_app(flask_app, versions, app_first=flask_routes, missing_build=missing, vite="http://localhost:5173"),
+        init_app(flask_app, versions, app_first=[flask_routes, "/ws/*", "!/api/docs"]),
+        init_app(flask_app, versions, app_first=own_routes),
+    ]
+
+
+def rendered(request: Any) -> tuple[str, str, str]:
+    """Call the functions for Django."""
+    tags: str = django.asset_tags(request, "src/main.ts", nonce="r4nd0m", crossorigin=False)
+    return tags, django.asset_url(request, "logo.svg"), django.current_version(request)
 
 
 def followed(app: WSGIApplication, flask_app: Flask) -> tuple[VersionAffinity, VersionAffinity]:
