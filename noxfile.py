@@ -83,7 +83,7 @@ def package(session: nox.Session) -> None:
     with tempfile.TemporaryDirectory() as outside:  # the checkers find neither the source nor its configuration there
         session.run("python", "-m", "build", "-q", "--outdir", outside)
         (wheel,) = Path(outside).glob("*.whl")
-        session.install("--force-reinstall", f"{wheel}[flask,django]")
+        session.install("--force-reinstall", f"{wheel}[flask,django,prometheus]")
         shutil.copytree("tests/typing", Path(outside, "typing_tests"))
         with session.chdir(outside):
             session.run("mypy", "--strict", "typing_tests")

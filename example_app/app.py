@@ -16,9 +16,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flask import Flask, Response, abort, jsonify, redirect, render_template, request
+from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
 from version_affinity import ConfigurationError, Cookie, Deployment, Header, Version
 from version_affinity.flask import init_app
+from version_affinity.metrics import metrics_app
 
 from .catalogue import PRODUCTS
 from .unprotected import COOKIE as UNPROTECTED
@@ -69,7 +71,8 @@ def create_app(percentages: Mapping[str, float] | None = None) -> Flask:
         lambda environ: next_page(affinity, environ).version,
         tuple(pattern.rstrip("*") for pattern in APP_FIRST),
     )
-    app.wsgi_app = unprotected  # type: ignore[method-assign]
+    # Beside the rollout, so that a scrape is not counted.
+    app.wsgi_app = DispatcherMiddleware(unprotected, {"/metrics": metrics_app(affinity)})  # type: ignore[method-assign]
     add_pages(app, affinity)
     add_api(app, affinity, unprotected)
     add_controls(app, affinity)

@@ -44,8 +44,9 @@ build that lead nowhere. The request path imports none of these.
 * A failed reload, a deleted file or an unreachable log changes nothing: the last good state keeps serving.
 * PEP 3333 holds: the iterable of the wrapped application is returned as it is.
 
-**What is public.** The names in ``__all__`` of ``version_affinity``, ``version_affinity.flask`` and
-``version_affinity.django``. All other modules are private, and may change in any release.
+**What is public.** The names in ``__all__`` of ``version_affinity``, ``version_affinity.flask``,
+``version_affinity.django`` and ``version_affinity.metrics``. All other modules are private, and may change in any
+release.
 """
 
 from .assets.handover import XAccelRedirect, XSendfile

@@ -23,12 +23,14 @@ BROWSERS = 4
 
 
 @contextlib.contextmanager
-def gunicorn(site: Site, directory: Path, *options: str, workers: int) -> Iterator[Server]:
+def gunicorn(
+    site: Site, directory: Path, *options: str, workers: int, factory: str = "tests.releases.followed:site()"
+) -> Iterator[Server]:
     """Serve a site by so many workers of four threads each; the log goes to a directory."""
     port = free_port()
     command = ["-m", "gunicorn", f"--workers={workers}", "--worker-class=gthread", "--threads=4", *options]
     environment = {**site.environment, "PYTHONPATH": PATH}
-    command = [sys.executable, *command, f"--bind={HOST}:{port}", "tests.releases.followed:site()"]
+    command = [sys.executable, *command, f"--bind={HOST}:{port}", factory]
     with running(command, port, directory / "gunicorn.log", environment) as server:
         yield server
 

@@ -7,6 +7,8 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from prometheus_client import CollectorRegistry, generate_latest
+
 from version_affinity import (
     ConfigurationError,
     Cookie,
@@ -31,6 +33,7 @@ from version_affinity import (
     sign_override,
 )
 from version_affinity.flask import flask_routes, init_app
+from version_affinity.metrics import MetricsCollector, metrics_app
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -224,3 +227,12 @@ def in_flask(app: Flask) -> Markup:
     url: str = flask.asset_url("src/main.ts")
     tags: Markup = flask.asset_tags("src/main.ts")
     return tags + version + url + str(affinity.known)
+
+
+def measured(affinity: VersionAffinity) -> tuple[WSGIApplication, bytes]:
+    """Export metrics, of an application and of releases."""
+    registry = CollectorRegistry()
+    registry.register(MetricsCollector(affinity))
+    registry.register(MetricsCollector(Releases("releases/")))
+    application: WSGIApplication = metrics_app(Releases("releases/"))
+    return metrics_app(affinity) if registry else application, generate_latest(registry)

@@ -97,6 +97,7 @@ COMMANDS: Final = {
     "retention": Lazy("retention", "retention", "Show or change how long versions stay known."),
     "prune": Lazy("prune", "prune", "Remove versions that are no longer needed."),
     "serve": Lazy("serve", "serve", "Serve builds or releases on this machine."),
+    "metrics": Lazy("metrics", "metrics", "Print the metrics of all workers, for Prometheus."),
     "compress": Lazy("compress", "compress_command", "Write compressed copies of a build's files."),
     "override-link": Lazy("override_link", "override_link_command", "Create a link that forces a version."),
     "completion": Lazy("completion", "completion", "Print a completion script for your shell."),

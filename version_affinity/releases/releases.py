@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Final
 
@@ -15,9 +15,11 @@ from version_affinity.rollout.version import NothingDeployedError
 from .follow.follower import Follower
 from .follow.loaded import LoadedVersions
 from .follow.reading import LogReader
+from .log.entries import LogError
 from .log.file import FILE_NAME, FileLog
 from .log.local_copy import COPY, LocalCopy, check_same_name
 from .reports.files import FileReports
+from .reports.report import Observation
 from .reports.reporter import Reporter
 from .store.directory import ReleasesDirectory
 from .store.settings import SETTINGS, Serving
@@ -80,6 +82,17 @@ def open_reports(directory: ReleasesDirectory, log: DeploymentLog) -> Reports:
 
     assert isinstance(log, RedisLog)  # noqa: S101 - there is no other log
     return log.reports
+
+
+def observe(directory: ReleasesDirectory, log: DeploymentLog) -> Observation:
+    """Return the deployments, from this host's copy if the log cannot be read, and the reports of all workers."""
+    workers = None
+    with suppress(LogError):
+        workers = open_reports(directory, log).read()
+    try:
+        return Observation(log.read(), workers)
+    except LogError as error:
+        return Observation(LocalCopy(directory.path / COPY).load(), workers, str(error))
 
 
 class Releases:
@@ -227,6 +240,14 @@ class Releases:
     def status(self) -> WorkerStatus | None:
         """Return the state of this worker; None before a ``VersionAffinity`` has loaded it."""
         return None if self.follower is None else self.follower.status()
+
+    def observe(self) -> Observation:
+        """Return the deployments and the reports of all workers, for ``version_affinity.metrics``."""
+        if self.follower is not None:
+            return self.follower.observe()
+        directory = ReleasesDirectory(self._path or "")
+        with closing(open_log(directory, self._log)) as log:
+            return observe(directory, log)
 
     def close(self) -> None:
         """Stop following, for example at the end of a test. The served versions stay."""

@@ -126,6 +126,9 @@ def test_versions_that_are_gone(where: FilePlace | RedisPlace) -> None:
         where.fold(["v1"])
     others = {"missing|other": 5, "rescues|v1|other": 5}
     assert where.reports().read().counts == {"missing|v1": 5, "missing|v2": 6, "refused|bad-syntax": 5, **others}
+    where.fold(["v3"])  # v1 has left, and no process has ended since
+    others = {"missing|other": 10, "rescues|other|other": 5}
+    assert where.reports().read().counts == {"missing|v2": 6, "refused|bad-syntax": 5, **others}
 
 
 def test_ids_are_noted_within_limits() -> None:

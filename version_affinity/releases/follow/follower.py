@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Final
 from weakref import WeakMethod
 
 from version_affinity.errors import ConfigurationError
+from version_affinity.releases.reports.report import Observation
 from version_affinity.rollout.background import run
 from version_affinity.rollout.version import NothingDeployedError, Snapshot
 from version_affinity.wire import printable
@@ -296,6 +297,13 @@ class Follower(LookingThread):
             )
         else:
             logger.warning("all versions of deployment %d are on this host", self.reader.revision)
+
+    def observe(self) -> Observation:
+        """Return the deployments and the reports of all workers. That may take seconds."""
+        reader = self.reader
+        return Observation(
+            reader.entries, self._reporting.workers(), reader.error or reader.hang, self._reporting.error
+        )
 
     def status(self) -> WorkerStatus:
         """Return the state of this worker."""

@@ -54,7 +54,6 @@ class LogReader:
         # The reading that is going on in a thread of its own, and when it started.
         self._call: BackgroundCall | None = None
         self._called = 0.0
-        self._is_late = False
         # All deployments, oldest first.
         self.entries: tuple[Entry, ...] = ()
         # When the log was last read. If only the copy was, when its newest deployment was made.
@@ -64,6 +63,10 @@ class LogReader:
         self.hang = ""
         # Whether the server of the log can be reached. It may have lost its deployments.
         self.is_reachable = True
+        # Whether a reading takes so long that there may be deployments that this process cannot read.
+        self.is_late = False
+        # How often the log could not be read.
+        self.failures = 0
 
     @property
     def revision(self) -> int:
@@ -78,7 +81,7 @@ class LogReader:
     @property
     def is_away(self) -> bool:
         """Whether there may be deployments that this process cannot read now."""
-        return bool(self.error) or self._is_late
+        return bool(self.error) or self.is_late
 
     @property
     def known_to_all(self) -> float:
@@ -129,9 +132,9 @@ class LogReader:
         if (since >= _HANGS) != bool(self.hang):
             self.hang = "" if self.hang else "the log of deployments does not answer, and the last good one stays"
             logger.error("%s", self.hang) if self.hang else logger.warning("the log of deployments answers again")
-        if self._is_late and since < _LATE:
+        if self.is_late and since < _LATE:
             self._recovered = time.monotonic()
-        self._is_late = since >= _LATE
+        self.is_late = since >= _LATE
 
     def disconnect(self, seconds: float = 0.0) -> None:
         """Wait some seconds for the end of a reading, and close the log."""
@@ -182,6 +185,7 @@ class LogReader:
         )
 
     def _fail(self, error: LogError) -> None:
+        self.failures += 1
         self.is_reachable = not isinstance(error, LogUnavailableError)
         self._pause = min(_LONGEST_PAUSE, max(self._interval, self._pause * 2))
         # At random, so that the workers, which all lose the log at once, do not try again at once.

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Final
 
 from version_affinity.releases.log.entries import LogError
 from version_affinity.releases.log.file import FileLog
+from version_affinity.releases.reports.report import LOG_ERRORS
 from version_affinity.releases.reports.reporter import State
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from version_affinity.counters import Counts
-    from version_affinity.releases.reports.report import Report, Reports
+    from version_affinity.releases.reports.report import Report, Reports, Workers
     from version_affinity.releases.reports.reporter import Reporter
 
     from .loaded import KnownVersions, LoadedVersions
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 # Versions in a report that are uploaded and not known any more: the newest ones.
 _UNLOADED: Final = 500
+# Versions in a report that are not known any more: those that left last.
+_LEFT: Final = 50
 
 
 class Reporting:
@@ -44,6 +47,9 @@ class Reporting:
         self._known = known
         self._loaded = loaded
         self.loaded_by_all: frozenset[str] | None = frozenset()
+        # The versions that were known at the last report, and those that were known before.
+        self._were_known: set[str] = set()
+        self._left: tuple[str, ...] = ()
 
     @property
     def is_on(self) -> bool:
@@ -58,7 +64,10 @@ class Reporting:
     def count(self, counts: Callable[[], Counts]) -> None:
         """Report these counters from now on."""
         if self._reporter is not None:
-            self._reporter.count(lambda: counts().flat())
+            self._reporter.count(lambda: self._with_log_errors(counts().flat()))
+
+    def _with_log_errors(self, counts: dict[str, int]) -> dict[str, int]:
+        return {**counts, LOG_ERRORS: self._reader.failures} if self._reader.failures else counts
 
     def begin(self) -> None:
         """Begin anew in a forked process."""
@@ -79,6 +88,13 @@ class Reporting:
         """Write the last report of this process."""
         if self._reporter is not None and self._may_be_tried:
             self._reporter.finish(self._state(revision))
+
+    def workers(self) -> Workers | None:
+        """Return the reports of all workers, None if they cannot be read now. That may take seconds."""
+        if self._may_be_tried and not self._reader.is_late:
+            with suppress(LogError):
+                return self._reports.read()
+        return None
 
     def read(self) -> None:
         """Read which versions all workers have loaded."""
@@ -101,6 +117,9 @@ class Reporting:
 
     def _state(self, revision: int) -> State:
         known = {release.id for release in self._known.releases}
+        left = dict.fromkeys((*self._left, *sorted(self._were_known - known)))
+        self._left = tuple(version for version in left if version not in known)[-_LEFT:]
+        self._were_known = known
         return State(
             revision,
             self._reader.revision,
@@ -108,4 +127,5 @@ class Reporting:
             tuple(version for version in self._known.uploaded if version not in known)[-_UNLOADED:],
             self._loaded.reasons,
             self._reader.error or self._reader.hang or self._known.error,
+            self._left,
         )

@@ -129,9 +129,8 @@ class FileReports:
             else:
                 kept.update(report.known)
         gone = self._listed()[_GONE]
-        reports = [self._last(process) for process in gone]
-        if not before.folded.keys() >= gone:
-            after = before.with_reports(reports, kept)
+        after = before.with_reports([self._last(process) for process in gone], kept)
+        if after != before:
             with written_beside(self.path / _TOTAL, [json.dumps(after._asdict())]) as unfinished:
                 unfinished.chmod(self._mode())
                 unfinished.replace(self.path / _TOTAL)

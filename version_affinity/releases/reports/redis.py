@@ -80,11 +80,11 @@ class RedisReports:
         reports = _reports(fields, now)
         damaged = [process for process, report in reports.items() if report is None]
         gone = {process: report for process, report in reports.items() if report and report.is_gone()}
-        if not gone and not damaged:
-            return
         live = [report for process, report in reports.items() if report and process not in gone]
         before = _total(fields)
         after = before.with_reports(gone.values(), {*known, *(it for report in live for it in report.known)})
+        if not gone and not damaged and after == before:
+            return
         arguments: list[Any] = [fields.get(_TOTAL, b""), json.dumps(after.counts), len(gone)]
         for process, report in gone.items():
             arguments += [process, fields[process], report.number]

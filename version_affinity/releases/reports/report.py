@@ -9,10 +9,10 @@ from dataclasses import dataclass, field, fields
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from version_affinity.releases.log.entries import Entry
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 HEARTBEAT: Final = 5.0
 #: Why a process lacks a version that is not on its host.
 NOT_THERE: Final = "it is not there"
+#: The key of the counter of failed readings of the log.
+LOG_ERRORS: Final = "log_errors"
 # Seconds between two looks of a command that waits for reports.
 _INTERVAL: Final = 0.2
 # Changes with each start of the machine.
@@ -50,7 +52,8 @@ class Report:
         unloaded: Other versions that are uploaded on its host. It loads them once they are deployed.
         failures: Version id to why the version cannot be loaded.
         error: Why the log or the directory cannot be read; "" if they can.
-        counts: The counters of this process since it started, by key (``Counts.flat``).
+        left: Versions that it does not know any more. Their counters are those of "other" now.
+        counts: The counters of this process since it started, by key (``Counts.flat``, ``LOG_ERRORS``).
         failing: For the guard of a ramp.
         age: Seconds since the report was written, by the clock of the disk or server that stores it.
     """
@@ -72,6 +75,7 @@ class Report:
     unloaded: tuple[str, ...] = ()
     failures: Mapping[str, str] = field(default_factory=dict, hash=False)
     error: str = ""
+    left: tuple[str, ...] = ()
     counts: Mapping[str, int] = field(default_factory=dict, hash=False)
     failing: str = ""
     age: float = 0.0
@@ -193,6 +197,22 @@ class Workers:
         return frozenset.intersection(*(frozenset(report.versions) for report in self.live)) if self.live else None
 
 
+class Observation(NamedTuple):
+    """The deployments, and all processes that follow them.
+
+    Attributes:
+        entries: The deployments, oldest first, as far as this process could read them.
+        workers: The processes; None if their reports cannot be read.
+        error: Why the log cannot be read; "" if it can.
+        report_error: Why this process cannot report; "" if it can, or should not.
+    """
+
+    entries: Sequence[Entry]
+    workers: Workers | None
+    error: str = ""
+    report_error: str = ""
+
+
 class Reports(Protocol):
     """Where the processes that follow one log report: files beside a file log, a hash beside a log in Redis.
 
@@ -232,7 +252,7 @@ def in_order(reports: Iterable[Report]) -> tuple[Report, ...]:
     """
     live = [report for report in reports if not report.is_gone()]
     parents = {report.parent for report in live}
-    workers = [report for report in live if report.counts or report.process not in parents]
+    workers = [report for report in live if report.counts.keys() - {LOG_ERRORS} or report.process not in parents]
     return tuple(sorted(workers, key=lambda it: (it.host, it.pid, it.process)))
 
 

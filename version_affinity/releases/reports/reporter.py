@@ -39,6 +39,7 @@ class State(NamedTuple):
     unloaded: tuple[str, ...] = ()
     failures: Mapping[str, str] = {}
     error: str = ""
+    left: tuple[str, ...] = ()
 
 
 class _Sent(NamedTuple):
@@ -129,6 +130,7 @@ class Reporter:
             unloaded=state.unloaded,
             failures={version: reason[:_LONGEST] for version, reason in state.failures.items()},
             error=state.error[:_LONGEST],
+            left=state.left,
             counts=difference(self._sending.counts, self._base),
         )
 
