@@ -82,7 +82,8 @@ def test_a_first_share_waits_for_all_workers(site: Site) -> None:
             gate.wait(30)
 
     slow = Releases(site.directory.path, interval=0.02, host="slow")
-    behind = VersionAffinity(None, slow, keys=[Cookie("user")], fingerprinted=slowly)  # kept: it reports while it exists
+    # Kept, since it reports for as long as it exists.
+    behind = VersionAffinity(None, slow, keys=[Cookie("user")], fingerprinted=slowly)
     try:
         with site.followed(host="quick") as (affinity, _):
             site.upload("v2")
