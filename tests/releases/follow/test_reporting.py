@@ -6,6 +6,7 @@ import logging
 import os
 import threading
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,7 +16,7 @@ from tests.harness import NAVIGATION, client
 from tests.releases.followed import Site, until
 from version_affinity import Cookie, VersionAffinity
 from version_affinity.releases import Releases
-from version_affinity.releases.reports.report import await_revision
+from version_affinity.releases.reports.report import Report, await_revision
 from version_affinity.releases.store.retention import Retention
 
 if TYPE_CHECKING:
@@ -98,6 +99,21 @@ def test_a_first_share_waits_for_all_workers(site: Site) -> None:
     finally:
         gate.set()
         slow.close()
+
+
+def test_a_first_share_waits_for_masters(site: Site) -> None:
+    """The next worker that a server's master forks has no more than the master has loaded."""
+    master = Report("0" * 16, 1, "preloaded", pid=1, versions=("v1",))
+    site.reports.write(master, is_first=True)
+    site.reports.write(Report("1" * 16, 1, "preloaded", pid=2, parent=1, versions=("v1", "v2")), is_first=True)
+    with site.followed(host="quick") as (affinity, _):
+        site.upload("v2")
+        until(lambda: "v2" in affinity.known)
+        site.deploy(SPLIT)
+        time.sleep(2)
+        assert affinity.deployment.revision == 1
+        site.reports.write(replace(master, number=2, versions=("v1", "v2")), is_first=False)
+        until(lambda: affinity.deployment.revision == 2)
 
 
 def test_a_worker_that_cannot_report(site: Site, caplog: pytest.LogCaptureFixture) -> None:

@@ -102,7 +102,8 @@ class Reporting:
         if not self.error and self._may_be_tried:  # otherwise the others may be unable to report either
             own = self._reporter.process if self._reporter is not None else ""
             with suppress(LogError):
-                others = [report.versions for report in self._reports.read().live if report.process != own]
+                workers = self._reports.read()
+                others = [it.versions for it in (*workers.live, *workers.masters) if it.process != own]
                 found = frozenset(self._loaded.versions).intersection(*others)
         self.loaded_by_all = found
 

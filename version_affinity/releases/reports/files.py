@@ -70,9 +70,9 @@ class FileReports:
                 return Workers((), {}, self._obstacle())
             total = self._total()
             found = [report for process, report in reports.items() if process not in total.folded]
-            live = in_order(found)
+            live, masters = in_order(found)
             counts = sum_counts(total.counts, *(report.counts for report in found))
-            return Workers(live, counts, "" if live else self._obstacle())
+            return Workers(live, counts, "" if live else self._obstacle(), masters)
 
     def _reports(self, now: float) -> dict[str, Report]:
         """Return all reports. A listing may miss a file that is being renamed, so there are two."""

@@ -64,7 +64,8 @@ class RedisReports:
         now, fields = self._hash()
         found = [report for report in _reports(fields, now).values() if report]
         counts = sum_counts(_total(fields).counts, *(report.counts for report in found))
-        return Workers(in_order(found), counts)
+        live, masters = in_order(found)
+        return Workers(live, counts, masters=masters)
 
     def write(self, report: Report, *, is_first: bool) -> int | None:
         """See ``Reports.write``."""

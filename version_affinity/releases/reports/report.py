@@ -42,7 +42,7 @@ class Report:
         number: 1 for the first report under this id, 2 for the second one, and so on.
         host, pid: The name of its host, and its process id there.
         machine, birth: Identify the machine's start and the process's start there; "" if they are unknown.
-        parent: The process that it was forked from, if that loaded the application; "" if it was not.
+        parent: The id of the process that started it; 0 if unknown.
         started, written: When the process started to follow, and when it wrote the report, by the clock of its host.
         lifetime: Seconds after which the process counts as gone if it has not reported again.
         ended: Whether this is the last report of the process.
@@ -64,7 +64,7 @@ class Report:
     pid: int = 0
     machine: str = ""
     birth: str = ""
-    parent: str = ""
+    parent: int = 0
     started: str = ""
     written: str = ""
     lifetime: float = 3 * HEARTBEAT
@@ -168,11 +168,14 @@ class Workers:
         live: The reports of the processes that run, by host and process id.
         counts: What all processes have counted, those that have ended included, by key (``Counts.flat``).
         obstacle: Why processes of this host may be unable to report; "" if nothing shows that.
+        masters: Processes that run, have started others, and have served no request themselves, such as a server's
+            master. Workers that are forked from one have what it has loaded.
     """
 
     live: tuple[Report, ...]
     counts: Mapping[str, int]
     obstacle: str = ""
+    masters: tuple[Report, ...] = ()
 
     def lagging(self, entry: Entry) -> list[tuple[Report, str]]:
         """Return the processes that do not serve a deployment or a later one, and why not."""
@@ -245,15 +248,13 @@ class Reports(Protocol):
 LOST: Final = -1
 
 
-def in_order(reports: Iterable[Report]) -> tuple[Report, ...]:
-    """Return the reports of processes that run, by host and process id.
-
-    A process that has forked others and has served no request itself is left out, such as the master of a server.
-    """
+def in_order(reports: Iterable[Report]) -> tuple[tuple[Report, ...], tuple[Report, ...]]:
+    """Return the reports of processes that run, by host and process id: those of workers, and those of masters."""
     live = [report for report in reports if not report.is_gone()]
-    parents = {report.parent for report in live}
-    workers = [report for report in live if report.counts.keys() - {LOG_ERRORS} or report.process not in parents]
-    return tuple(sorted(workers, key=lambda it: (it.host, it.pid, it.process)))
+    live.sort(key=lambda it: (it.host, it.pid, it.process))
+    parents = {(report.host, report.machine, report.parent) for report in live if report.parent}
+    masters = [it for it in live if (it.host, it.machine, it.pid) in parents and not it.counts.keys() - {LOG_ERRORS}]
+    return tuple(report for report in live if report not in masters), tuple(masters)
 
 
 def await_revision(

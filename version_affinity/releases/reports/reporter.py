@@ -71,13 +71,12 @@ class Reporter:
         self._writing = threading.Lock()
         self._folding = 0.0
         self._unfolded = ""
-        self._parent = ""
         self._begin({})
 
     def _begin(self, base: Mapping[str, int]) -> None:
         """Begin a series of reports under a new id. Counters up to ``base`` are in another report, or in the total."""
         self.process = secrets.token_hex(8)
-        self._pid = os.getpid()
+        self._pid, self._parent = os.getpid(), os.getppid()
         self._birth = birth_of(self._pid) or ""
         self._started = format_time(utc_now())
         self._base = base
@@ -95,7 +94,6 @@ class Reporter:
         """Begin anew in a forked process. The parent reports what was counted before."""
         if self._pid != os.getpid():
             self._writing = threading.Lock()  # that of the parent may be held
-            self._parent = self.process
             self._begin(self._counts())
 
     def draft(self, state: State, *, ends: bool = False) -> Report | None:
