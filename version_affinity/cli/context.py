@@ -7,7 +7,7 @@ import os
 import shlex
 import subprocess
 from contextlib import suppress
-from functools import cached_property
+from functools import cache, cached_property
 from textwrap import dedent
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -23,10 +23,10 @@ from version_affinity.releases.store.settings import DEFAULT_SERVING, Serving
 
 from .errors import RefusedError
 from .options import check_not_empty, checked_by
-from .output import json_parameter, percent, styled, warn
+from .output import MIN_PREFIX, json_parameter, listed, percent, set_ids, styled, warn
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from version_affinity.assets.routing import NotFoundHandling
     from version_affinity.middleware import VersionAffinity
@@ -80,11 +80,36 @@ class Target:
     def directory(self) -> ReleasesDirectory:
         """The releases directory. The first use warns if its retention settings have an error."""
         directory = ReleasesDirectory(self.location[0])
+        set_ids(click.get_current_context(), cache(directory.all_ids))
         if directory.retention_error:
             warn(f"{directory.retention_error}. Until this is fixed, all uploaded versions stay known")
         elif directory.retention_warning:
             warn(directory.retention_warning)
         return directory
+
+    def version_id(self, text: str, more: Iterable[str] = ()) -> str:
+        """Return the id that an argument means: itself, or the only id that begins with it; unknown ones stay.
+
+        ``more`` are ids of versions that may not be uploaded here.
+        """
+        if len(text) < MIN_PREFIX:
+            return text
+        ids = set(more)
+        with suppress(ConfigurationError, RefusedError, OSError):  # some commands need no releases
+            ids.update(self.directory.all_ids())
+        found = [text] if text in ids else sorted(other for other in ids if other.startswith(text))
+        if len(found) > 1:
+            raise click.UsageError(
+                f"{text!r} is the beginning of several ids: {listed(found)}. Write more of one of them"
+            )
+        return found[0] if found else text
+
+    def version_ids(self, percentages: Mapping[str, float], more: Iterable[str] = ()) -> dict[str, float]:
+        """Return percentages by the ids that their keys mean; see ``version_id``."""
+        found = {self.version_id(text, more): share for text, share in percentages.items()}
+        if len(found) < len(percentages):
+            raise click.UsageError(f"two of {listed(percentages)} mean the same version. Write each version once")
+        return found
 
     def open_log(self) -> DeploymentLog:
         """Return the log of deployments, which is closed when the command ends."""

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import shutil
 import sys
+import textwrap
 import unicodedata
 from contextlib import contextmanager
+from datetime import timezone
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -42,6 +45,19 @@ _STEP: Final = 1000
 # Below so many seconds, a duration has this unit: its length in seconds, its name.
 _SPANS: Final = ((90, 1, "second"), (90 * 60, 60, "minute"), (36 * 3600, 3600, "hour"), (60 * 86400, 86400, "day"))
 _JUST_NOW: Final = 5
+_NOW: Final = "just now"
+# Shortens "3 minutes ago" to "3m ago".
+_AGE: Final = re.compile(r"(\d+) ([a-z])[a-z]*(?= ago)")
+_IDS: Final = "version_affinity.ids"  # a key of click's context
+#: The shortest beginning of an id that a command takes for the id.
+MIN_PREFIX: Final = 7
+_UNCOMPARED: Final = 12  # the length of an id that cannot be compared with others
+# A Git commit or another long hash, which nobody reads to its end.
+_HASH: Final = re.compile(r"[0-9a-f]{8}[0-9a-f-]{5,}")
+# The least that a table shows of a cell that it cuts.
+_READABLE: Final = 7
+# The smallest width of a terminal that shows a table.
+_TABLE_WIDTH: Final = 60
 
 
 def is_terminal() -> bool:
@@ -66,8 +82,25 @@ def awaits_json(context: click.Context) -> bool:
 
 
 def styled(text: str, style: str) -> str:
-    """Return a text in a colour, which click removes where there is no terminal."""
-    return click.style(text, **_STYLES[style])
+    """Return a text in a colour, which click removes where there is no terminal. A "version" is an id, shortened."""
+    return click.style(short_id(text) if style == "version" else text, **_STYLES[style])
+
+
+def set_ids(context: click.Context, ids: Callable[[], Iterable[str]]) -> None:
+    """Set the function that returns the ids among which ``short_id`` looks for a shorter one that is unique."""
+    context.meta[_IDS] = ids
+
+
+def short_id(version: str) -> str:
+    """Return an id for people: on a terminal, as much of a long hash as no other version begins with."""
+    if not is_terminal() or prints_json() or not _HASH.fullmatch(version):
+        return version
+    context = click.get_current_context(silent=True)
+    others = context.meta.get(_IDS, tuple)() if context is not None else ()
+    length = MIN_PREFIX if others else _UNCOMPARED
+    while any(other.startswith(version[:length]) for other in others if other != version):
+        length += 1
+    return version[:length]
 
 
 def say(text: str = "") -> None:
@@ -104,15 +137,49 @@ def with_reasons(files: Iterable[tuple[str, str]]) -> list[dict[str, str]]:
 
 
 def say_table(
-    header: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[int] = (), flexible: Sequence[int] = ()
+    header: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    right: Sequence[int] = (),
+    flexible: Sequence[int] = (),
+    optional: Sequence[int] = (),
 ) -> None:
-    """Print rows with a header on a terminal; elsewhere, one line per row with tabs between the cells."""
-    if is_terminal():
-        titles = [styled(title, "strong") for title in header]
-        say_rows([titles, *rows], right=right, flexible=flexible, indent="")
-    else:
+    """Print rows with a header on a terminal; elsewhere, one line per row with tabs between the cells.
+
+    A terminal that is too narrow gets a block per row. ``optional``: the indexes of columns that a table leaves out if
+    its lines do not fit. The other arguments are those of ``say_rows``.
+    """
+    if not is_terminal():
         for row in rows:
             say("\t".join(map(click.unstyle, row)))
+        return
+    shown = [[styled(title, "strong") for title in header], *rows]
+    widths, room = _widths(shown), shutil.get_terminal_size().columns - _GAP * (len(header) - 1)
+    if sum(widths) > room:
+        shown = [["" if column in optional else cell for column, cell in enumerate(row)] for row in shown]
+        room += _GAP * len(optional)
+        flexible = (*flexible, len(header) - 1)
+        widths = [min(it, _READABLE) if column in flexible else it for column, it in enumerate(_widths(shown))]
+    if sum(widths) > room or shutil.get_terminal_size().columns < _TABLE_WIDTH:
+        for number, row in enumerate(rows):
+            _say_block(header, row, "\n" if number else "")
+    else:
+        say_rows(shown, right=right, flexible=flexible, indent="")
+
+
+def _say_block(header: Sequence[str], row: Sequence[str], before: str) -> None:
+    """Print a row as one line per cell that is not empty, with its title. Long cells take several lines."""
+    margin = max(map(len, header)) + _GAP
+    room = max(shutil.get_terminal_size().columns - margin, _NARROWEST)
+    for title, cell in zip(header, row, strict=True):
+        plain = click.unstyle(cell)
+        lines = [cell] if width(plain) <= room else textwrap.wrap(plain, room)
+        if plain:
+            label = f"{title.capitalize().replace('utc', 'UTC'):<{margin}}"
+            say(f"{before}{styled(label, 'faint')}{lines[0]}")
+            for line in lines[1:]:
+                say(" " * margin + line)
+            before = ""
 
 
 def say_rows(
@@ -127,10 +194,10 @@ def say_rows(
 
     ``right``: the indexes of right-aligned columns. ``flexible``: of those that may be cut, besides the last one.
     """
-    columns = max(map(len, rows), default=0)
-    widths = [max(width(click.unstyle(row[column])) for row in rows if column < len(row)) for column in range(columns)]
+    widths = _widths(rows)
+    columns = len(widths)
     if is_terminal() and columns:
-        room = shutil.get_terminal_size().columns - len(indent) - _GAP * (columns - 1)
+        room = shutil.get_terminal_size().columns - len(indent) - _GAP * (columns - widths.count(0) - 1)
         while sum(widths) > room:  # narrow the widest flexible column by one step
             widest = max({*flexible, columns - 1}, key=widths.__getitem__)
             if widths[widest] <= _NARROWEST:
@@ -143,7 +210,14 @@ def say_rows(
             fitting = cell if needed <= widths[column] else cut(click.unstyle(cell), widths[column])
             padding = " " * (widths[column] - needed)
             cells.append(padding + fitting if column in right else fitting + padding)
-        write((indent + (" " * _GAP).join(cells)).rstrip())
+        filled = (cell for cell, columns in zip(cells, widths, strict=False) if columns)
+        write((indent + (" " * _GAP).join(filled)).rstrip())
+
+
+def _widths(rows: Sequence[Sequence[str]]) -> list[int]:
+    """Return the widths of the columns."""
+    columns = range(max(map(len, rows), default=0))
+    return [max(width(click.unstyle(row[column])) for row in rows if column < len(row)) for column in columns]
 
 
 class _WarningHandler(logging.Handler):
@@ -203,7 +277,7 @@ def shares(percentages: Mapping[str, float]) -> str:
     >>> shares({"v1": 90.0, "v2": 10.0})
     'v1 90 %, v2 10 %'
     """
-    return ", ".join(f"{version} {percent(share)}" for version, share in percentages.items())
+    return ", ".join(f"{short_id(version)} {percent(share)}" for version, share in percentages.items())
 
 
 def size(count: int) -> str:
@@ -253,11 +327,38 @@ def ago(created: str, now: datetime | None = None) -> str:
     if time == NEVER or seconds < -_JUST_NOW:  # or of a host whose clock is ahead
         return printable(created)
     if seconds < _JUST_NOW:
-        return "just now"
+        return _NOW
     for limit, unit, name in _SPANS:
         if seconds < limit:
             return f"{counted(round(seconds / unit), name)} ago"
     return f"{time:%Y-%m-%d}"
+
+
+def when(created: str, now: datetime | None = None) -> str:
+    """Return an RFC 3339 time in UTC and its age.
+
+    >>> now = parse_time("2026-11-24T12:00:00Z")
+    >>> when("2026-11-24T11:57:00Z", now), when("?", now)
+    ('2026-11-24 11:57 UTC (3 minutes ago)', '?')
+    """
+    time, age = parse_time(created).astimezone(timezone.utc), ago(created, now)
+    if time == NEVER:
+        return age
+    return f"{time:%Y-%m-%d %H:%M} UTC ({age})" if not age.startswith(f"{time:%Y-}") else f"{time:%Y-%m-%d %H:%M} UTC"
+
+
+def short_when(created: str, now: datetime | None = None) -> str:
+    """Return the same for a table whose header says "UTC".
+
+    >>> now = parse_time("2026-11-24T12:00:00Z")
+    >>> short_when("2026-11-24T11:57:00Z", now), short_when("2026-01-02T03:04:05.678Z", now), short_when("?", now)
+    ('11-24 11:57, 3m ago', '2026-01-02', '?')
+    """
+    age = ago(created, now)
+    short = _AGE.sub(r"\1\2", age)
+    if short == age != _NOW:
+        return age
+    return f"{parse_time(created).astimezone(timezone.utc):%m-%d %H:%M}, {short.removeprefix('just ')}"
 
 
 def width(text: str) -> int:

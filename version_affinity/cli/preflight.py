@@ -18,7 +18,7 @@ from version_affinity.wire import plain_text, printable
 
 from .context import BuildOptions, command_line, current_target, known_versions
 from .interaction import progress, started, waiting
-from .output import counted, listed
+from .output import counted, listed, short_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -185,7 +185,8 @@ def _unknown(versions: Iterable[str], uploaded: Mapping[str, object]) -> list[Ob
     there = f"{', '.join(newest[:_NAMED])}{', ...' if len(newest) > _NAMED else ''}" if newest else "nothing yet"
     verb = "is" if len(missing) == 1 else "are"
     upload = command_line(f"versions upload dist/ --id {missing[0]}")
-    return [Objection("unknown-version", f"{listed(missing)} {verb} not uploaded (uploaded: {there}): {upload}")]
+    meant = next(filter(None, map(current_target().directory.meant, missing)), "")
+    return [Objection("unknown-version", f"{listed(missing)} {verb} not uploaded (uploaded: {there}){meant}: {upload}")]
 
 
 def _lacking(missing: Mapping[str, Mapping[str, str]]) -> list[Objection]:
@@ -266,7 +267,7 @@ def _check(
         from version_affinity.checking import check_build  # noqa: PLC0415 - an extra
     except ImportError:
         return [], [f"the references of {version} are not checked and may be broken. To check them: {install('check')}"]
-    with progress(f"Checking {version}") as step:
+    with progress(f"Checking {short_id(version)}") as step:
         others = {other: uploaded_build(directory, other) for other in known if other != version}
         report = check_build(checked, known=others, live=live, **build.of_check(), progress=step)
     warnings = [*unchecked_references(report, build), *(f"{version}: {notice.text}" for notice in report.notices)]

@@ -127,6 +127,8 @@ def _subject(build: str, allow_source: bool, handling: NotFoundHandling) -> _Sub
         if not is_directory or target.releases is not None:
             raise
         return _Subject(_directory(build, allow_source, handling), {})  # without releases, there is nothing to compare
+    if not is_directory:
+        build = target.version_id(build)
     entries = target.last_known_entries()
     others = [version for version in known_versions(directory, entries) if is_directory or version != build]
     known = {version: uploaded_build(directory, version) for version in others}
@@ -140,6 +142,7 @@ def _compared_with(subject: _Subject, against: str) -> _Subject:
     if Path(against).is_dir():
         other = StaticAssets(against, memory=0)
     else:
+        against = current_target().version_id(against)
         other = subject.known.get(against) or uploaded_build(current_target().directory, against)
     return subject._replace(known={**subject.known, against: other}, live=against, share=None)
 

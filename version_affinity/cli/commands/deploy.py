@@ -55,7 +55,9 @@ def deploy(specs: tuple[str, ...], **given: Any) -> None:
     log = target.open_log()
     entries = log.read()
     check_expected(entries, options.expect)
-    if shares is None:
+    if shares is not None:
+        shares = target.version_ids(shares, entries[-1].percentages if entries else ())
+    else:
         shares = _ask_shares(target.directory, entries)
         check_expected(log.read(), newest_revision(entries))  # another person may have deployed in the meantime
     carry_out(make_plan(log, entries, shares, options), log, options, "Deploy?")
@@ -85,7 +87,7 @@ def _ask_shares(directory: ReleasesDirectory, entries: list[Entry]) -> dict[str,
 
 def _chosen(answer: str, shown: list[str], states: dict[str, VersionState]) -> list[str]:
     chosen = []
-    for word in answer.replace(",", " ").split():
+    for word in map(current_target().version_id, answer.replace(",", " ").split()):
         if word in states:
             chosen.append(word)
         elif word.isdecimal() and 1 <= int(word) <= len(shown):

@@ -10,7 +10,7 @@ from version_affinity.cli.context import command, command_line, current_target
 from version_affinity.cli.errors import RefusedError
 from version_affinity.cli.interaction import confirm, yes_option
 from version_affinity.cli.main import Commands, Lazy
-from version_affinity.cli.output import ago, counted, emit, is_terminal, say, say_table, shares, styled
+from version_affinity.cli.output import counted, emit, is_terminal, say, say_table, shares, short_when, styled
 from version_affinity.releases.log.entries import DeploymentLog, Entry, LogError, LogUnavailableError, is_continued
 from version_affinity.releases.log.file import FileLog
 from version_affinity.wire import printable
@@ -51,10 +51,10 @@ def list_deployments(limit: int, as_json: bool) -> None:
         if is_terminal():
             say(f"Nothing is deployed yet: {command_line('versions deploy v1@100%')}")
         return
-    header = ["REVISION", "WHEN", "BY", "DEPLOYED", "MESSAGE"]
+    header = ["REVISION", "WHEN (UTC)", "BY", "DEPLOYED", "MESSAGE"]
     rows = []
     for entry in found:
-        created = ago(entry.created) if is_terminal() else printable(entry.created)
+        created = short_when(entry.created) if is_terminal() else printable(entry.created)
         author, message = printable(entry.author), printable(entry.message)
         rows.append([str(entry.revision), created, author, shares(entry.percentages), message])
     say_table(header, rows, right=(0,), flexible=(2,))

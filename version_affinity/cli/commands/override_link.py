@@ -72,6 +72,7 @@ def override_link_command(
     The version must be in the deployment when the link is opened; 0 % is enough.
     """
     name, secret, deployed = _signer(**application)
+    version = current_target().version_id(version, deployed or ())
     seconds = expires.total_seconds()
     link = override_link(version, name=name, secret=secret, lifetime=seconds, path=path, base=base)
     value = sign_override(version, name=name, secret=secret, lifetime=seconds)

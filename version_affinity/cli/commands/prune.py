@@ -11,7 +11,19 @@ from version_affinity.cli.context import command, current_target, release_dict
 from version_affinity.cli.errors import RefusedError
 from version_affinity.cli.interaction import confirm, yes_option
 from version_affinity.cli.options import Age, duration_or_none
-from version_affinity.cli.output import ago, counted, emit, listed, say, say_heading, say_rows, size, styled, warn
+from version_affinity.cli.output import (
+    ago,
+    counted,
+    emit,
+    listed,
+    say,
+    say_heading,
+    say_rows,
+    short_id,
+    size,
+    styled,
+    warn,
+)
 from version_affinity.releases.store.directory import ReleasesDirectory
 from version_affinity.releases.store.retention import PrunePlan, Retention, prune_plan
 from version_affinity.releases.store.workspace import prune_versions
@@ -65,8 +77,8 @@ def prune(keep: int | None, older_than: Age | None, dry_run: bool, yes: bool, as
     known = prune_plan(directory, entries, directory.retention).kept
     served = [release.id for release in planned.removed if release.id in known]
     if served:
-        words = directory.retention.in_words()
-        warn(f"the application still serves the files of {listed(served)} to open pages: its retention is {words}")
+        words, names = directory.retention.in_words(), listed(map(short_id, served))
+        warn(f"the application still serves the files of {names} to open pages: its retention is {words}")
     removed: list[str] = []
     if planned.removed and not dry_run:
         if not as_json:

@@ -36,20 +36,23 @@ def rollback(version: str | None, **given: Any) -> None:
     nothing.
     """
     options = DeployOptions(**given)
-    log = current_target().open_log()
+    target = current_target()
+    log = target.open_log()
     entries = log.read()
     check_expected(entries, options.expect)
-    message = f"Rollback to {version}"
-    if version is None:
-        target = rollback_target(entries)
-        if target is None:
+    if version is not None:
+        version = target.version_id(version, entries[-1].percentages if entries else ())
+        message = f"Rollback to {version}"
+    else:
+        earlier = rollback_target(entries)
+        if earlier is None:
             now = f"now: {shares(entries[-1].percentages)}" if entries else "nothing is deployed yet"
             raise RefusedError(
                 f"there is no earlier deployment with another version at 100 % ({now}): name the version, as in "
                 f"{command_line('rollback v1')}"
             )
-        version = max(target.percentages, key=target.percentages.__getitem__)
-        message = f"Rollback to revision {target.revision} ({version})"
+        version = max(earlier.percentages, key=earlier.percentages.__getitem__)
+        message = f"Rollback to revision {earlier.revision} ({version})"
     percentages = {version: 100.0}
     is_unchanged = bool(entries) and entries[-1].percentages == percentages
     options = replace(options, message=options.message or message, wait=0 if is_unchanged else options.wait)

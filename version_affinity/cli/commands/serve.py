@@ -20,7 +20,7 @@ from werkzeug.wsgi import ClosingIterator
 from version_affinity.cli.context import command, current_target
 from version_affinity.cli.errors import RefusedError, missing_extra
 from version_affinity.cli.options import checked_by, key_option, serving_options
-from version_affinity.cli.output import emit, say, say_rows, shares, styled
+from version_affinity.cli.output import emit, say, say_rows, shares, short_id, styled
 from version_affinity.cli.specs import Spec, deployment_of, parse_directory_spec, parse_spec
 from version_affinity.decision.decider import BUCKET, DECISION
 from version_affinity.decision.keys import Cookie, Header, KeySource
@@ -211,15 +211,16 @@ class RequestLog:
     def _say_line(self, line: dict[str, Any]) -> None:
         why = line["reason"] + (f" {line['source']}" if line["source"] else "")
         if line["served"] != line["version"]:
-            why += f", rescued by {line['served']}"
+            why += f", rescued by {short_id(line['served'])}"
         if line["refused"]:
             why += f", refused {line['refused']}"
         status = str(line["status"])
-        id_width = max(8, *map(len, self._affinity.deployment.percentages))
+        ids = list(map(short_id, (line["version"], *self._affinity.deployment.percentages)))
+        id_width = max(8, *map(len, ids))
         cells = (
             styled(line["time"][11:19], "faint"),
             styled(status, _COLOURS.get(status[0], "bad")),
-            styled(f"{line['version']:<{id_width}}", "version"),
+            styled(f"{ids[0]:<{id_width}}", "version"),
             f"{why:<{self._width}}",
             styled(f"{line['milliseconds']:>7.1f} ms", "faint"),
             f"{line['method']} {printable(line['target'])}",

@@ -40,6 +40,7 @@ def simulate(specs: tuple[str, ...], start: tuple[str, ...], as_json: bool) -> N
     """
     steps = _series(specs)
     first = _start(start)
+    steps = [current_target().version_ids(step, first) for step in steps]
     moves = [movement(before, after) for before, after in pairwise([first, *steps])]
     overall = movement(first, steps[-1])
     moved = sum(step.moved for step in moves)
@@ -74,7 +75,7 @@ def _start(start: tuple[str, ...]) -> dict[str, float]:
     """Return the deployment before the series."""
     words = " ".join(start).split()
     if words:
-        return deployment_of(map(parse_spec, words))
+        return current_target().version_ids(deployment_of(map(parse_spec, words)))
     entries = current_target().open_log().read()
     if not entries:
         raise RefusedError("nothing is deployed yet: name the percentages to start with, as in --from v1")

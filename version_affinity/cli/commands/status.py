@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from version_affinity.cli.context import command, command_line, current_target, release_dict
-from version_affinity.cli.output import ago, emit, listed, percent, say, say_rows, styled, warn
+from version_affinity.cli.output import ago, emit, listed, percent, say, say_rows, styled, warn, when
 from version_affinity.cli.preflight import read_workers, workers_ahead
 from version_affinity.deployment import movement
 from version_affinity.releases.store.retention import rollback_target
@@ -88,7 +88,7 @@ def _document(entries: Sequence[Entry], uploaded: Mapping[str, Release], workers
 def _show_current(name: str, current: Entry, uploaded: Mapping[str, Release]) -> None:
     by = f" by {printable(current.author)}" if current.author else ""
     message = f": {printable(current.message)}" if current.message else ""
-    say(f"{styled(name, 'strong')}, revision {current.revision}, deployed {ago(current.created)}{by}{message}\n")
+    say(f"{styled(name, 'strong')}, revision {current.revision}, deployed {when(current.created)}{by}{message}\n")
     rows = []
     for version, share in current.percentages.items():
         release = uploaded.get(version)

@@ -13,7 +13,19 @@ from version_affinity.assets.rules.headers import Protection
 from version_affinity.cli.context import author, command, command_line, current_target, known_versions, release_dict
 from version_affinity.cli.interaction import progress
 from version_affinity.cli.options import checked_by
-from version_affinity.cli.output import ago, counted, emit, listed, number, say, say_rows, size, styled, with_reasons
+from version_affinity.cli.output import (
+    counted,
+    emit,
+    listed,
+    number,
+    say,
+    say_rows,
+    short_id,
+    size,
+    styled,
+    when,
+    with_reasons,
+)
 from version_affinity.cli.preflight import name_collisions
 from version_affinity.deployment import check_version_id
 from version_affinity.errors import ConfigurationError
@@ -91,7 +103,7 @@ def upload_command(
 
 
 def _show(uploaded: Uploaded, protected: tuple[str, ...], colliding: list[tuple[str, list[str]]]) -> None:
-    name, content = styled(uploaded.id, "version"), f"{counted(uploaded.files, 'file')}, {size(uploaded.size)}"
+    name, content = styled(uploaded.id, "strong"), f"{counted(uploaded.files, 'file')}, {size(uploaded.size)}"
     warning = styled("Warning", "warning")
     if uploaded.is_new:
         shared = f"; {uploaded.linked:,} shared with earlier versions" if uploaded.linked else ""
@@ -99,7 +111,7 @@ def _show(uploaded: Uploaded, protected: tuple[str, ...], colliding: list[tuple[
     elif uploaded.is_mended:
         say(f"{styled('Repaired', 'good')} {name}, which had damaged files: {content}")
     else:
-        say(f"{name} exists already with the same content, uploaded {ago(uploaded.created)}: {content}")
+        say(f"{name} exists already with the same content, uploaded {when(uploaded.created)}: {content}")
     if uploaded.doubt:
         say(f"{warning}: {uploaded.doubt}")
     if uploaded.skipped:
@@ -128,9 +140,9 @@ def _say_more(count: int) -> None:
 def _proposal(version: str, entries: list[Entry]) -> str:
     """Return the arguments of the first deployment. The other shares shrink in proportion: no other user moves."""
     if not entries:
-        return f"{version}@100%"
+        return f"{short_id(version)}@100%"
     current = entries[-1].percentages
     largest = max(current, key=current.__getitem__)
     left = {other: round(share * (100 - _FIRST_SHARE) / 100, 3) for other, share in current.items()}
     left[largest] += 100 - _FIRST_SHARE - math.fsum(left.values())  # the rounding error
-    return " ".join(f"{other}@{number(share)}%" for other, share in {version: _FIRST_SHARE, **left}.items())
+    return " ".join(f"{short_id(other)}@{number(share)}%" for other, share in {version: _FIRST_SHARE, **left}.items())

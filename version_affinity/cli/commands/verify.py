@@ -27,10 +27,10 @@ def verify(ids: tuple[str, ...], as_json: bool) -> None:
 
     Exit status: 0 no file is damaged, 1 some files are damaged, 2 usage error.
     """
-    releases = current_target().directory
+    target = current_target()
+    releases = target.directory
     damaged = {}
-    for version in dict.fromkeys(ids or releases.all_ids()):
-        check_version_id(version)
+    for version in dict.fromkeys(map(target.version_id, map(check_version_id, ids)) if ids else releases.all_ids()):
         with progress(f"Verifying {printable(version)}") as step:
             damaged[version] = verify_version(releases, version, step)
     if as_json:

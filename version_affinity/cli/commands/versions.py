@@ -6,7 +6,7 @@ from typing import Final
 
 from version_affinity.cli.context import command, command_line, current_target, version_states
 from version_affinity.cli.main import Commands, Lazy
-from version_affinity.cli.output import ago, emit, is_terminal, say, say_table, size, styled
+from version_affinity.cli.output import emit, is_terminal, say, say_table, short_when, size, styled
 from version_affinity.wire import printable
 
 _TABLE: Final = {
@@ -52,11 +52,11 @@ def list_versions(as_json: bool) -> None:
         release = state.release
         created, files, length = printable(release.created), str(release.files), str(release.size)
         if is_terminal():
-            created, files, length = ago(release.created), f"{release.files:,}", size(release.size)
+            created, files, length = short_when(release.created), f"{release.files:,}", size(release.size)
         author, tag, message = printable(release.author), printable(release.tag), printable(release.message)
         rows.append([styled(release.id, "version"), state.in_words(), created, author, tag, files, length, message])
-    header = ["VERSION", "STATE", "UPLOADED", "BY", "TAG", "FILES", "SIZE", "MESSAGE"]
-    say_table(header, rows, right=(5, 6), flexible=(3, 4))
+    header = ["VERSION", "STATE", "UPLOADED (UTC)", "BY", "TAG", "FILES", "SIZE", "MESSAGE"]
+    say_table(header, rows, right=(5, 6), flexible=(3, 4), optional=(5, 6))
     if is_terminal():
         retention = target.directory.retention.in_words()
         say(f"\n{styled(f'Retention: {retention}', 'faint')}")

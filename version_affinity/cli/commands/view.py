@@ -13,7 +13,6 @@ from version_affinity.assets.loading.inventory import parse_inventory
 from version_affinity.cli.context import command, current_target, version_states
 from version_affinity.cli.options import checked_by
 from version_affinity.cli.output import (
-    ago,
     counted,
     emit,
     is_terminal,
@@ -23,6 +22,7 @@ from version_affinity.cli.output import (
     say_rows,
     size,
     styled,
+    when,
 )
 from version_affinity.deployment import check_version_id
 from version_affinity.wire import plain_text, printable
@@ -45,6 +45,7 @@ def view(version: str, all_files: bool, as_json: bool) -> None:
     """
     target = current_target()
     releases = target.directory
+    version = target.version_id(version)
     release = releases.release(version)
     entries = target.last_known_entries()
     state = version_states(releases, entries)[release.id]
@@ -64,9 +65,9 @@ def view(version: str, all_files: bool, as_json: bool) -> None:
         return
     why_known = f" ({state.reason})" if state.reason and state.percentage is None else ""
     facts = [
-        ["Version", styled(release.id, "version")],
+        ["Version", styled(release.id, "strong")],
         ["State", f"{state.in_words()}{why_known}"],
-        ["Uploaded", f"{printable(release.created)} ({ago(release.created)})"],
+        ["Uploaded", when(release.created)],
         ["By", printable(release.author)],
         ["Tag", printable(release.tag)],
         ["Message", printable(release.message)],
@@ -75,7 +76,7 @@ def view(version: str, all_files: bool, as_json: bool) -> None:
     say_rows([fact for fact in facts if fact[1]], indent="")
     _section("Types", [[kind["type"], counted(kind["files"], "file"), size(kind["size"])] for kind in types], (1, 2))
     _section("Biggest files", [[size(file["size"]), printable(file["path"])] for file in biggest], (0,))
-    rows = [[f"revision {it['revision']}", percent(it["percentage"]), ago(it["created"])] for it in deployments]
+    rows = [[f"revision {it['revision']}", percent(it["percentage"]), when(it["created"])] for it in deployments]
     _section("Deployments", rows or [["none yet" if entries is not None else "unknown"]], (1,))
 
 

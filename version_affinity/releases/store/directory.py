@@ -18,6 +18,7 @@ import os
 import stat
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -40,6 +41,8 @@ _VERSIONS: Final = "versions"
 _LOG: Final = "deployments.jsonl"
 _WORKERS: Final = "workers"
 _MANIFEST: Final = ".json"
+# How many ids a message proposes.
+_SIMILAR: Final = 3
 #: Bytes of the longest first line that is read of a manifest. Vite's own manifest is in that line.
 _HEAD: Final = 64 * 1024 * 1024
 # The names of a release's attributes in its manifest, where they differ.
@@ -259,10 +262,17 @@ class ReleasesDirectory:
         release = _head(version, str(file)) if file.is_file() and self.build_path(version).is_dir() else None
         if release is None:
             raise ConfigurationError(
-                f"version {version!r} is not in {str(self.path)!r}: upload it (version-affinity versions upload), or "
-                "choose an uploaded one (version-affinity versions list)",
+                f"version {version!r} is not in {str(self.path)!r}{self.meant(version)}: upload it (version-affinity "
+                "versions upload), or choose an uploaded one (version-affinity versions list)",
             )
         return release
+
+    def meant(self, version: str) -> str:
+        """Return a question that names uploaded ids like this one, such as ". Did you mean v2?"; "" without any."""
+        # Of the same length: a mistake at the beginning of a long id counts as in a short one.
+        beginnings = {other[: len(version)].lower(): other for other in self.all_ids()}
+        similar = [beginnings[text] for text in get_close_matches(version.lower(), beginnings, n=_SIMILAR)]
+        return f". Did you mean {' or '.join(similar)}?" if similar else ""
 
     def all_ids(self) -> list[str]:
         """Return the ids of all versions that have a build or a manifest, including those that cannot be used."""
