@@ -86,9 +86,10 @@ def share(percentages: Mapping[str, object]) -> dict[str, float]:
     open_ids = [version for version, value in given.items() if value is None]
     if total > _WHOLE + TOLERANCE or (not open_ids and total < _WHOLE - TOLERANCE):
         listed = " + ".join(f"{version} {value:g}" for version, value in given.items() if value is not None)
-        raise ConfigurationError(
-            f"percentages sum to {total:g}, not 100 ({listed}): correct them, or leave one as None for the remainder",
-        )
+        remedy = "correct them, or leave one as None for the remainder"
+        if abs(total - 1) <= TOLERANCE / _WHOLE:
+            remedy = "write percentages, not fractions, such as 90 for 0.9"
+        raise ConfigurationError(f"percentages sum to {total:g}, not 100 ({listed}): {remedy}")
     part = max(0.0, _WHOLE - total) / len(open_ids) if open_ids else 0.0
     return {version: part if value is None else value for version, value in given.items()}
 

@@ -14,7 +14,6 @@ from version_affinity.middleware import VersionAffinity, find_affinity
 from version_affinity.releases.releases import observing
 
 from .errors import RefusedError
-from .options import check_not_empty, checked_by
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -25,7 +24,6 @@ _FACTORIES: Final = ("create_app", "make_app")
 app_option = click.option(
     "--app",
     metavar="MODULE[:ATTRIBUTE]",
-    callback=checked_by(check_not_empty),
     help="The application: a Flask application, a VersionAffinity, or a factory call such as shop:create_app().",
 )
 

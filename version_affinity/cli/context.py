@@ -22,8 +22,8 @@ from version_affinity.releases.store.retention import prune_plan
 from version_affinity.releases.store.settings import DEFAULT_SERVING, Serving
 
 from .errors import RefusedError
-from .options import check_not_empty, checked_by
-from .output import MIN_PREFIX, json_parameter, listed, percent, set_ids, styled, warn
+from .options import OwnCommand, checked_by
+from .output import MIN_PREFIX, as_typed, json_parameter, listed, percent, set_ids, styled, warn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -64,7 +64,6 @@ class Target:
     releases: str | None = None  # the directory from the command line or the environment
     log: str | None = None  # the URL of the log from there
     application: Callable[[], VersionAffinity] | None = None  # loads the application of "flask affinity"
-    command_path: str = ""  # "version-affinity" or "flask affinity"
 
     @cached_property
     def location(self) -> tuple[str, str | None]:
@@ -248,7 +247,7 @@ def command_line(command: str) -> str:
     if target.log is not None and os.environ.get(LOG) != target.log:
         has_secret = "@" in target.log or "password" in target.log
         given += ["--log", "..." if has_secret else shlex.quote(target.log)]
-    return " ".join([target.command_path, *given, command])
+    return as_typed(" ".join(["version-affinity", *given, command]))
 
 
 def author() -> str:
@@ -276,8 +275,8 @@ def _check_log(url: str) -> None:
 def _keep(context: click.Context, option: click.Parameter, value: str | None) -> None:
     """Check the value of ``--releases`` or ``--log``, and keep it in the target."""
     if value is not None:
-        check = _check_log if option.name == "log" else check_not_empty
-        setattr(target_of(context), str(option.name), checked_by(check)(context, option, value))
+        checked = checked_by(_check_log)(context, option, value) if option.name == "log" else value
+        setattr(target_of(context), str(option.name), checked)
 
 
 def target_parameters(*, of_group: bool = False) -> list[click.Parameter]:
@@ -287,7 +286,12 @@ def target_parameters(*, of_group: bool = False) -> list[click.Parameter]:
         directory += f"  [default: {DEFAULT}]"
         log += " Without it: the file in the releases directory."
     path, url = (RELEASES, LOG) if of_group else (None, None)
-    shared: dict[str, Any] = {"show_envvar": True, "expose_value": False, "callback": _keep}
+    shared: dict[str, Any] = {
+        "show_envvar": True,
+        "allow_from_autoenv": False,
+        "expose_value": False,
+        "callback": _keep,
+    }
     return [
         click.Option(["--releases"], metavar="DIRECTORY", type=click.Path(), envvar=path, help=directory, **shared),
         click.Option(["--log"], metavar="URL", envvar=url, help=log, **shared),
@@ -309,7 +313,7 @@ def command(name: str | None = None, *, has_target: bool = True) -> Callable[[Ca
     def decorate(function: Callable[..., Any]) -> click.Command:
         text = help_text(dedent(f"    {function.__doc__}").strip())
         own_name = function.__name__.removesuffix("_command").replace("_", "-")
-        made = click.command(name or own_name, help=text, context_settings=SETTINGS)(function)
+        made = click.command(name or own_name, cls=OwnCommand, help=text, context_settings=SETTINGS)(function)
         made.params += [*(target_parameters() if has_target else []), json_parameter()]
         return made
 

@@ -15,7 +15,7 @@ from version_affinity.releases.log.entries import LogError
 from version_affinity.releases.store.directory import ReleasesError
 from version_affinity.wire import printable
 
-from .output import awaits_json, emit
+from .output import as_typed, awaits_json, emit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,7 +30,7 @@ class RefusedError(click.ClickException):
     exit_code = 1
 
     def __init__(self, message: str) -> None:
-        super().__init__(message)
+        super().__init__(as_typed(message))
         context = click.get_current_context(silent=True)
         self._color = context.color if context is not None else None
         self._awaits_json = context is not None and awaits_json(context)
@@ -61,11 +61,18 @@ def missing_extra(what: str, extra: str) -> str:
 
 @contextmanager
 def errors_as_exits() -> Iterator[None]:
-    """Turn expected errors into ``RefusedError``, and interruptions into an exit status: no traceback is shown."""
+    """Turn expected errors into ``RefusedError``, and interruptions into an exit status: no traceback is shown.
+
+    With ``--json``, a usage error prints the document ``{"error": ...}``, too.
+    """
     try:
         yield
     except BrokenPipeError:
         raise  # click exits silently: the reader of the pipe has gone
+    except click.UsageError as error:
+        if awaits_json(click.get_current_context()):
+            emit({"error": error.format_message()})
+        raise
     except (ConfigurationError, LogError, ReleasesError) as error:
         raise RefusedError(str(error)) from None
     except OSError as error:

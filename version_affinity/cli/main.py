@@ -11,9 +11,10 @@ import click
 
 from version_affinity import __version__
 
-from .context import SETTINGS, help_text, target_of, target_parameters
+from .context import SETTINGS, help_text, target_parameters
 from .errors import errors_as_exits
-from .output import warnings_shown
+from .options import OwnCommand
+from .output import AS_JSON, COMMAND, warnings_shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,12 +28,20 @@ class Lazy(NamedTuple):
     summary: str
 
 
-class Commands(click.Group):
+class Commands(OwnCommand, click.Group):
     """A group of commands, listed in the order of ``table``. Expected errors become refusals."""
 
     def __init__(self, name: str, *, table: Mapping[str, Lazy], help: str, **options: Any) -> None:  # noqa: A002
         super().__init__(name, help=help_text(help), context_settings=SETTINGS, **options)
         self.table: Final = dict(table)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the arguments. The outermost group remembers how it is called, and whether JSON is asked for."""
+        if ctx.parent is not None and isinstance(ctx.parent.command, Commands):
+            return super().parse_args(ctx, args)
+        ctx.meta[COMMAND], ctx.meta[AS_JSON] = ctx.command_path, "--json" in args
+        with errors_as_exits():
+            return super().parse_args(ctx, args)
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         """Return the names of the commands."""
@@ -66,7 +75,6 @@ class Commands(click.Group):
             return super().invoke(ctx)  # the outermost group handles errors and warnings
         if os.environ.get("NO_COLOR"):  # no-color.org
             ctx.color = False
-        target_of(ctx).command_path = ctx.command_path
         with errors_as_exits(), warnings_shown():
             return super().invoke(ctx)
 

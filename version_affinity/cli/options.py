@@ -14,6 +14,8 @@ from version_affinity.errors import ConfigurationError
 from version_affinity.releases.store.settings import Serving, check_app_first, check_origins
 from version_affinity.releases.times import parse_duration
 
+from .output import as_typed
+
 #: A duration, or "none".
 Age: TypeAlias = timedelta | Literal["none"]
 #: The value of an option for nothing: no duration, no patterns.
@@ -53,10 +55,23 @@ def with_options(*options: Callable[[_Command], _Command]) -> Callable[[_Command
     return decorate
 
 
-def check_not_empty(value: str) -> None:
-    """Raise ``ConfigurationError`` for an empty text, which often comes from an unset shell variable."""
-    if not value:
-        raise ConfigurationError("the value is empty. Is the shell variable set?")
+class OwnCommand(click.Command):
+    """A command that refuses empty values, and whose help names commands as they are typed here."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Refuse an empty value, which comes from an unset shell variable, unless it is the default."""
+        if not ctx.resilient_parsing and any(not arg or arg.endswith("=") for arg in args):
+            values, _, given = self.make_parser(ctx).parse_args(list(args))
+            for parameter in given:
+                value = values.get(str(parameter.name))
+                if "" in (value if isinstance(value, list | tuple) else [value]) and parameter.default != "":
+                    raise click.BadParameter("the value is empty. Is the shell variable set?", ctx, parameter)
+        return super().parse_args(ctx, args)
+
+    def get_help(self, ctx: click.Context) -> str:
+        """Return the help text."""
+        with ctx.scope(cleanup=False):
+            return as_typed(super().get_help(ctx))
 
 
 def duration(text: str) -> timedelta:

@@ -28,8 +28,9 @@ if TYPE_CHECKING:
 _GAP: Final = 2
 #: The smallest width of a column that is cut: a letter and three dots.
 _NARROWEST: Final = 4
-# Keys of click's context: whether JSON was asked for, and whether it was printed.
-_AS_JSON: Final = "version_affinity.as_json"
+#: Keys of click's context: how the command line is called, whether JSON was asked for, and whether it was printed.
+COMMAND: Final = "version_affinity.command"
+AS_JSON: Final = "version_affinity.as_json"
 _HAS_JSON: Final = "version_affinity.has_json"
 #: Each colour means the same in all commands.
 _STYLES: Final[dict[str, dict[str, Any]]] = {
@@ -73,12 +74,18 @@ def has_observer() -> bool:
 def prints_json() -> bool:
     """Return whether the running command has the option ``--json``."""
     context = click.get_current_context(silent=True)
-    return context is not None and context.meta.get(_AS_JSON, False)
+    return context is not None and context.meta.get(AS_JSON, False)
 
 
 def awaits_json(context: click.Context) -> bool:
     """Return whether a command still has to print its JSON document."""
-    return context.meta.get(_AS_JSON, False) and not context.meta.get(_HAS_JSON, False)
+    return context.meta.get(AS_JSON, False) and not context.meta.get(_HAS_JSON, False)
+
+
+def as_typed(text: str) -> str:
+    """Return a text in which commands begin as they are typed here, such as "flask affinity"."""
+    context = click.get_current_context(silent=True)
+    return text.replace("version-affinity ", f"{context.meta.get(COMMAND, 'version-affinity')} ") if context else text
 
 
 def styled(text: str, style: str) -> str:
@@ -120,7 +127,7 @@ def note(text: str) -> None:
 
 def warn(text: str) -> None:
     """Print a warning to stderr."""
-    note(f"{styled('Warning:', 'warning')} {printable(text, lines=True)}")
+    note(f"{styled('Warning:', 'warning')} {printable(as_typed(text), lines=True)}")
 
 
 def emit(document: object, *, indent: int | None = 2) -> None:
@@ -246,7 +253,7 @@ def json_parameter() -> click.Parameter:
     """Return the option ``--json``, which all commands have: their argument ``as_json``."""
 
     def remember(context: click.Context, _option: click.Parameter, value: bool) -> bool:
-        context.meta[_AS_JSON] = value
+        context.meta[AS_JSON] = value
         return value
 
     return click.Option(["--json", "as_json"], is_flag=True, callback=remember, help="Print JSON.")

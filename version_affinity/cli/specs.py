@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 _NUMBER: Final = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)\s*%?\s*\Z", re.ASCII | re.IGNORECASE)
+# "v1:90" and "v1=90%".
+_OTHER_MARK: Final = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)[:=](\d+\.?\d*%?)\Z", re.ASCII)
 _WHOLE: Final = 100.0
 
 
@@ -38,10 +40,13 @@ class Spec(NamedTuple):
 def parse_spec(text: str) -> Spec:
     """Return the meaning of "v2@10%" or "v2"; raise ``SpecError`` for any other text."""
     version, at, share = text.partition("@")
+    if not version:
+        raise SpecError(f"{text!r}: the id is empty. Is the shell variable set? Write v2@10%, without a space")
     try:
         check_version_id(version)
     except ConfigurationError as error:
-        raise SpecError(f"{text!r}: {error}") from None
+        meant = _OTHER_MARK.match(text)
+        raise SpecError(f"{text!r}: write {meant[1]}@{meant[2]}" if meant else f"{text!r}: {error}") from None
     return Spec(version, parse_percentage(share, text) if at else None)
 
 
@@ -59,7 +64,12 @@ def parse_percentage(share: str, text: str) -> float:
     """Return a percentage from 0 to 100, rounded to three decimals; ``text`` is the whole argument, for the error."""
     match = _NUMBER.match(share)
     if match is None:
+        if not share:
+            raise SpecError(f"{text!r}: the percentage is empty. Is the shell variable set?")
         example = "Write v2@10% or v2@10, or v2 alone for the remainder"
+        if "," in share:
+            point = share.replace(",", ".")
+            example = f"Write {point}" if _NUMBER.match(point) else "Write a space between two versions"
         raise SpecError(f"{text!r}: {share!r} is not a percentage. {example}")
     value = float(match[1])
     if not 0 <= value <= _WHOLE:
@@ -96,6 +106,11 @@ def deployment_of(specs: Iterable[Spec]) -> dict[str, float]:
         raise SpecError("no version is given. Write the versions and their percentages, such as v1@90% v2@10%")
     percentages = distribute(given)
     total = math.fsum(percentages.values())
+    if is_whole(total * _WHOLE):
+        percents = " ".join(f"{version}@{number(share * _WHOLE)}%" for version, share in percentages.items())
+        raise SpecError(
+            f"the percentages sum to {percent(total)}, not 100 %, because they are fractions. Write {percents}"
+        )
     if not is_whole(total):
         listed = " + ".join(f"{version} {number(share)}" for version, share in given.items() if share is not None)
         summed = f"the percentages sum to {percent(total)}, not 100 % ({listed})"

@@ -14,7 +14,7 @@ from version_affinity.assets.static import StaticAssets
 from version_affinity.cli.context import BuildOptions, command, current_target, known_versions
 from version_affinity.cli.errors import RefusedError, missing_extra
 from version_affinity.cli.interaction import progress
-from version_affinity.cli.options import check_not_empty, checked_by, serving_options
+from version_affinity.cli.options import checked_by, serving_options
 from version_affinity.cli.output import counted, emit, listed, percent, say, say_heading, say_rows, size, styled
 from version_affinity.cli.preflight import hints, live_of, unchecked_references, uploaded_build
 from version_affinity.deployment import check_version_id
@@ -41,7 +41,6 @@ class _Subject(NamedTuple):
 
 
 def _check_build(build: str) -> None:
-    check_not_empty(build)
     if not Path(build).is_dir():
         try:
             check_version_id(build)
