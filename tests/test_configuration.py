@@ -98,6 +98,7 @@ def test_percentage(percentage: Any, words: tuple[str, ...], root: Path) -> None
         ({"v1": 50, "v2": 60}, ("sum to 110, not 100", "v1 50 + v2 60")),
         ({"v1": 60, "v2": 60, "v3": None}, ("sum to 120, not 100", "v1 60 + v2 60")),
         ({"v1": 99.99}, ("sum to 99.99, not 100",)),
+        ({"v1": 0.9, "v2": 0.1}, ("sum to 1, not 100", "write percentages, not fractions, such as 90 for 0.9")),
         ({"v1": 50, "v2": 50.002}, ("not 100", "v2 50.002")),
         ({"v1": 50, "v2": 49.998}, ("not 100", "v2 49.998")),
     ],

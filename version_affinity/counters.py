@@ -276,6 +276,7 @@ class LimitedLog:
             self._since = now
             self._lines = count()
             if left_out > 0:
-                logger.log(self.level, "%d more messages like the next one were left out", left_out)
+                were = "message like the next one was" if left_out == 1 else "messages like the next one were"
+                logger.log(self.level, "%d more %s left out", left_out, were)
         if next(self._lines) < self._burst:
             logger.log(self.level, message, *arguments)

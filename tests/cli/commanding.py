@@ -32,6 +32,9 @@ ENTRY = {
 }
 SHARED = "/assets/vendor-Dx81xKpQ.js"
 COLLISION = "/assets/chunk-C0liD3sX.js"
+#: Commits as ids. The first two begin alike.
+OLD, OTHER = "3f786850e387550fdab836ed7e6dc881de23001b", "3f78685117d9f1c06b83a2ecd4e4b9b3e2a9b0d5"
+NEW = "89e6c98d92887913cadf06b2adb97f26cde4849b"
 #: Nothing of the machine's own: no directory, no log, no colours, no width.
 ENVIRONMENT: dict[str, str | None] = {
     "VERSION_AFFINITY_AUTHOR": AUTHOR,

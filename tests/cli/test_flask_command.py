@@ -90,7 +90,7 @@ def test_life(site: Site) -> None:
     told = json.loads(flask(site, "affinity", "deployments", "status", "--json").stdout)
     assert (told["releases"], told["percentages"]) == (str(site.path), SPLIT)
     done = flask(site, "affinity", "versions", "deploy", "v2", "-y")
-    assert "\nTo undo this: python -m flask affinity rollback\n" in done.stdout
+    assert "\nTo give v1 to all users again: python -m flask affinity rollback\n" in done.stdout
     assert site.percentages[-1] == {"v2": 100.0}
     assert "Pass -y" in flask(site, "affinity", "rollback", code=1).stderr
 
@@ -154,6 +154,23 @@ def test_before_the_first_deployment(site: Site) -> None:
     assert "nothing is deployed yet" in done.stderr
     flask(site, "affinity", "--releases", str(site.path), "versions", "deploy", "v1", "-y")
     flask(site, "affinity", "deployments", "status")
+
+
+def test_own_names(site: Site) -> None:
+    """Help and errors name the commands as they are typed here, and no variable of Flask's."""
+    for command in ("versions deploy", "init", "settings", "deployments"):
+        shown = flask(site, "affinity", *command.split(), "--help").stdout
+        assert f"    python -m flask affinity {command}" in shown
+        assert "version-affinity " not in shown
+        assert "FLASK_" not in shown
+    error = flask(site, "affinity", "versions", "view", "v9", code=1).stderr
+    assert "(python -m flask affinity versions upload)" in error
+    assert "version-affinity" not in error
+    told = json.loads(flask(site, "affinity", "versions", "view", "v9", "--json", code=1).stdout)
+    assert "(python -m flask affinity versions list)" in told["error"]
+    site.run("settings", "--spa")
+    warned = flask(site, "affinity", "deployments", "status").stderr
+    assert f"To correct the file: python -m flask affinity --releases {site.path} settings --no-spa" in warned
 
 
 def test_help(site: Site) -> None:

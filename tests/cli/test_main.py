@@ -102,9 +102,20 @@ def test_summaries(path: tuple[str, ...]) -> None:
         (["explain", "/", "--app-first", "foo"], 2, "must begin with '/'"),
         (["versions", "upload", ".", "--id", "../x"], 2, "version id '../x' cannot be used"),
         (["rollback", "../v1"], 2, "version id '../v1' cannot be used"),
-        (["versions", "deploy", ""], 2, "version id '' cannot be used"),
+        (["versions", "deploy", ""], 2, "'[ID@PERCENTAGE]...': the value is empty. Is the shell variable set?"),
         (["versions", "list", "--releases", ""], 2, "the value is empty"),
-        (["versions", "list", "--log", ""], 2, "is not a Redis URL"),
+        (["versions", "list", "--log", ""], 2, "the value is empty. Is the shell variable set?"),
+        (["--log=", "versions", "list"], 2, "the value is empty. Is the shell variable set?"),
+        (["versions", "deploy", "v1", "--expect", ""], 2, "'--expect': the value is empty. Is the shell variable set?"),
+        (["versions", "deploy", "v1", "--expect="], 2, "'--expect': the value is empty. Is the shell variable set?"),
+        (["rollback", ""], 2, "'[ID]': the value is empty. Is the shell variable set?"),
+        (["versions", "view", ""], 2, "'ID': the value is empty. Is the shell variable set?"),
+        (["versions", "upload", ""], 2, "'DIRECTORY': the value is empty. Is the shell variable set?"),
+        (["versions", "upload", ".", "--id", ""], 2, "'--id': the value is empty. Is the shell variable set?"),
+        (["retention", "--younger-than", ""], 2, "'--younger-than': the value is empty. Is the shell variable set?"),
+        (["explain", "/", "--cookie", ""], 2, "'--cookie': the value is empty. Is the shell variable set?"),
+        (["versions", "deploy", "@90%", "v2@10%"], 2, "'@90%': the id is empty. Is the shell variable set?"),
+        (["versions", "deploy", "v1@"], 2, "'v1@': the percentage is empty. Is the shell variable set?"),
         (["rollback", "--log", "redis://x?nope=1"], 2, "has an option that cannot be used"),
         (["explain", "about"], 2, "'about' is not a path"),
     ],
@@ -116,15 +127,42 @@ def test_errors(site: Site, arguments: list[str], code: int, words: str) -> None
     assert words not in result.stdout
 
 
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["versions", "deploy", "v1@many", "--json"], "'many' is not a percentage"),
+        (["versions", "list", "--json", "--nope"], "No such option '--nope'"),
+        (["versions", "list", "--nope", "--json"], "No such option '--nope'"),
+        (["versions", "view", "--json"], "Missing argument 'ID'"),
+        (["rollback", "", "--json"], "the value is empty"),
+        (["nope", "--json"], "No such command 'nope'"),
+        (["--nope", "versions", "list", "--json"], "No such option '--nope'"),
+        (["versions", "deploy", "--json"], "no version is given"),
+        (["explain", "about", "--json"], "'about' is not a path"),
+    ],
+)
+def test_usage_errors_as_json(site: Site, arguments: list[str], words: str) -> None:
+    """With --json, a usage error is an object on stdout too; its exit status stays 2."""
+    result = site.run(*arguments, code=2)
+    assert words in json.loads(result.stdout)["error"]
+    assert words in result.stderr
+
+
+@pytest.mark.parametrize("arguments", [["-m", ""], ["--message="], ["-m", "--json"]])
+def test_values_that_may_be_empty(site: Site, arguments: list[str]) -> None:
+    """An option whose default is empty takes an empty value; a value is not an option."""
+    assert site.run("versions", "deploy", "v1@80", "v2", "--dry-run", *arguments).stdout.startswith("storefront")
+
+
 @pytest.mark.parametrize("command", ["versions deploy v1@80 v2@20 --dry-run", "rollback v1 --dry-run", "check v1"])
 @pytest.mark.parametrize(
     ("option", "value", "words"),
     [
         ("--origin", "cdn.example", "is not an origin"),
         ("--prefix", "no slash", "is not a path"),
-        ("--prefix", "", "is not a path"),
+        ("--prefix", "", "the value is empty"),
         ("--app-first", "foo", "must begin with '/'"),
-        ("--app-first", "", "must begin with '/'"),
+        ("--app-first", "", "the value is empty"),
     ],
 )
 def test_form_of_options(site: Site, command: str, option: str, value: str, words: str) -> None:

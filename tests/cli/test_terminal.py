@@ -16,7 +16,7 @@ import pytest
 if sys.platform == "win32":
     pytest.skip("Windows has no pseudo-terminals of this kind", allow_module_level=True)
 
-from tests.cli.commanding import Site, environment, program, ran
+from tests.cli.commanding import NEW, OLD, OTHER, Site, environment, program, ran
 from tests.cli.screen import CTRL_C, CTRL_D, terminal
 from tests.harness import write_build
 from version_affinity.cli.output import width
@@ -24,6 +24,7 @@ from version_affinity.releases.log.local_copy import LocalCopy
 from version_affinity.releases.releases import COPY, open_log
 from version_affinity.releases.store.directory import ReleasesDirectory, publishing
 from version_affinity.releases.store.retention import Retention
+from version_affinity.releases.store.upload import upload
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,14 +50,18 @@ def test_tables(site: Site) -> None:
         assert screen.end() == 0
     header, *rows, _, retention = screen.text.splitlines()
     assert retention == "Retention: keep 10"
-    assert header.split() == ["VERSION", "STATE", "UPLOADED", "BY", "TAG", "FILES", "SIZE", "MESSAGE"]
+    columns = ["VERSION", "STATE", "UPLOADED", "(UTC)", "BY", "TAG", "FILES", "SIZE", "MESSAGE"]
+    assert header.split() == columns
     assert [row.split()[0] for row in rows] == ["v2", "v1"]
     assert all(row.index("ada") == header.index("BY") for row in rows)
-    assert " ago" in rows[0] or "just now" in rows[0]
+    assert re.search(r"  \d\d-\d\d \d\d:\d\d, (now|\d+s ago)  ", rows[0])
     assert ESCAPE in screen.raw
-    with terminal(site.root, "deployments", "list", columns=60) as screen:
+    with terminal(site.root, "versions", "list", columns=66) as screen:
         assert screen.end() == 0
-    assert max(map(len, screen.text.splitlines())) <= 60
+    assert screen.text.splitlines()[0].split() == [*columns[:6], "MESSAGE"]
+    with terminal(site.root, "deployments", "list", columns=70) as screen:
+        assert screen.end() == 0
+    assert max(map(len, screen.text.splitlines())) <= 70
     assert screen.text.splitlines()[1].endswith("...")
 
 
@@ -76,7 +81,7 @@ def test_long_names(site: Site) -> None:
     with terminal(site.root, "versions", "list", columns=80) as screen:
         assert screen.end() == 0
     header, row, *_ = screen.text.splitlines()
-    assert header.split() == ["VERSION", "STATE", "UPLOADED", "BY", "TAG", "FILES", "SIZE", "MESSAGE"]
+    assert header.split() == ["VERSION", "STATE", "UPLOADED", "(UTC)", "BY", "TAG", "MESSAGE"]
     assert row[header.index("BY") :].startswith("Ada-")
     assert row.count("...") == 3
     with terminal(site.root, "versions", "list", columns=200) as screen:
@@ -84,6 +89,61 @@ def test_long_names(site: Site) -> None:
     assert "..." not in screen.text.splitlines()[1]
     first = ran(site.root, "versions", "list").stdout.splitlines()[0].split("\t")
     assert (first[3], first[4], first[7]) == (author, tag, message)
+
+
+MESSAGE = "the new checkout, to a few users, as agreed"
+
+
+@pytest.fixture
+def commits(tmp_path: Path) -> Site:
+    """A site whose versions are called by their commits; two of the ids begin alike."""
+    site = Site(tmp_path)
+    for version in (OLD, NEW, OTHER):
+        upload(site.directory, site.build("v1", {"id.txt": version}), id=version, author="Ada Lovelace", tag="main")
+    site.deploy({OLD: 100.0}, {OLD: 90.0, NEW: 10.0}, message=MESSAGE)
+    return site
+
+
+@pytest.mark.parametrize("columns", [58, 80, 120])
+def test_commits_fit(commits: Site, columns: int) -> None:
+    """Long hashes are shortened on a terminal, to beginnings that differ, so that every table fits."""
+    for command in ("versions list", "deployments list", "simulate 89e6c98", "versions deploy 89e6c98 --dry-run"):
+        with terminal(commits.root, *command.split(), columns=columns) as screen:
+            assert screen.end() == 0
+        assert {OLD[:8], NEW[:7]} <= set(re.findall("[0-9a-f]{7,}", screen.text))
+        assert NEW not in screen.text
+        assert max(map(len, screen.text.splitlines())) <= max(columns, 76)
+    with terminal(commits.root, "versions", "view", "89e6c98", columns=columns) as screen:
+        assert screen.end() == 0
+    assert f"Version   {NEW}" in screen.text
+
+
+def test_blocks(commits: Site) -> None:
+    """A terminal that is too narrow for a table shows each row as a block, of which nothing is cut."""
+    with terminal(commits.root, "deployments", "list", columns=58) as screen:
+        assert screen.end() == 0
+    block = screen.text.split("\n\n")[0].splitlines()
+    assert [line.split()[0] for line in block] == ["Revision", "When", "By", "Deployed", "Message"]
+    assert block[3:] == ["Deployed    3f786850 90 %, 89e6c98 10 %", f"Message     {MESSAGE}"]
+    with terminal(commits.root, "deployments", "list", columns=40) as screen:
+        assert screen.end() == 0
+    block = screen.text.split("\n\n")[0].splitlines()
+    assert block[4:] == ["Message     the new checkout, to a few", "            users, as agreed"]
+    name = "a-long-name-that-is-no-hash-0123456789"
+    commits.run("versions", "upload", str(commits.build("v2")), "--id", name, "--tag", "x")
+    with terminal(commits.root, "versions", "list", columns=80) as screen:
+        assert screen.end() == 0
+    assert f"Version         {name}\n" in screen.text
+
+
+def test_whole_ids_elsewhere(commits: Site) -> None:
+    """In a pipe, and as JSON on a terminal too, ids are whole."""
+    assert ran(commits.root, "deployments", "list").stdout.splitlines()[0].split("\t")[3] == f"{OLD} 90 %, {NEW} 10 %"
+    for command in ("versions list", "deployments list", "versions deploy 89e6c98 --dry-run"):
+        with terminal(commits.root, *command.split(), "--json") as screen:
+            assert screen.end() == 0
+        assert NEW in screen.text
+        assert f'"{NEW[:7]}"' not in screen.text
 
 
 def test_no_color(site: Site) -> None:

@@ -291,9 +291,10 @@ def test_report(
     caplog.clear()
     report(known, before)
     records = [(record.name, record.levelno, record.getMessage()) for record in caplog.records]
+    have = "name has" if logged is not None and logged.startswith("1 ") else "names have"
     told = {
-        "bytes": "fingerprinted names have different bytes",
-        "fields": "fingerprinted files have different header fields",
+        "bytes": f"fingerprinted {have} different bytes",
+        "fields": f"fingerprinted {have} different header fields",
     }
     assert len(records) == (logged is not None)
     for name, level, message in records:

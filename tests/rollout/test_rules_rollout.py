@@ -464,7 +464,7 @@ def test_the_newest_live_owner_decides(
         assert policy(response) == ("require-corp" if expected == "v2" else None)
     (report,) = [record for record in caplog.records if "different header fields" in record.getMessage()]
     assert (report.levelno, "own-" in report.getMessage()) == (logging.WARNING, False)
-    assert report.getMessage().startswith("1 fingerprinted files have different header fields in the _headers")
+    assert report.getMessage().startswith("1 fingerprinted name has different header fields in the _headers")
     assert report.getMessage().endswith(f": {SHARED!r}")
 
 

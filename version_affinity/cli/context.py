@@ -79,7 +79,7 @@ class Target:
     def directory(self) -> ReleasesDirectory:
         """The releases directory. The first use warns if its retention settings have an error."""
         directory = ReleasesDirectory(self.location[0])
-        set_ids(click.get_current_context(), cache(directory.all_ids))
+        set_ids(cache(directory.all_ids))
         if directory.retention_error:
             warn(f"{directory.retention_error}. Until this is fixed, all uploaded versions stay known")
         elif directory.retention_warning:
@@ -169,10 +169,18 @@ class Target:
         # The log may be longer by now than these entries of it.
         if is_continued(followed, entries) or is_continued(followed, log.read()):
             return ""
+        copy = self.copy().path
+        if not is_continued(entries, followed):
+            return (
+                f"the application on this host follows another log than {log.description} (the application has read "
+                f"{copy}): name the application's log, as in --log redis://host"
+            )
+        state = f"ends with revision {entries[-1].revision}" if entries else "is empty"
+        restore = f"copy {copy} to it" if self.location[1] is None else command_line("deployments restore")
         return (
-            f"the application on this host follows another log than {log.description}, or this log has lost "
-            f"deployments (the application has read {self.copy().path}): name the application's log, as in "
-            "--log redis://host"
+            f"{log.description} {state}, and the application on this host follows revision {followed[-1].revision} "
+            f"({copy}). If the application's log is another one, name it, as in --log redis://host. If this log has "
+            f"lost deployments, restore them: {restore}"
         )
 
 

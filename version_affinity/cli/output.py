@@ -93,9 +93,11 @@ def styled(text: str, style: str) -> str:
     return click.style(short_id(text) if style == "version" else text, **_STYLES[style])
 
 
-def set_ids(context: click.Context, ids: Callable[[], Iterable[str]]) -> None:
+def set_ids(ids: Callable[[], Iterable[str]]) -> None:
     """Set the function that returns the ids among which ``short_id`` looks for a shorter one that is unique."""
-    context.meta[_IDS] = ids
+    context = click.get_current_context(silent=True)
+    if context is not None:
+        context.meta[_IDS] = ids
 
 
 def short_id(version: str) -> str:

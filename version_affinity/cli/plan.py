@@ -18,7 +18,7 @@ from .context import author, command_line, current_target
 from .errors import RefusedError
 from .interaction import confirm, yes_option
 from .options import serving_options, with_options
-from .output import emit, note, percent, say, say_rows, shares, styled, warn, when
+from .output import ago, emit, note, number, percent, say, say_rows, shares, short_id, styled, warn
 from .preflight import LOG_LOST, Objection, absent, newest_revision, objections
 
 if TYPE_CHECKING:
@@ -117,7 +117,8 @@ def make_plan(
     """Check a deployment of these percentages, and return it as a plan. ``entries`` are those of the log."""
     target = current_target()
     moves = movement(entries[-1].percentages, percentages) if entries else None
-    wait = 0 if options.force else options.wait
+    is_unchanged = bool(entries) and entries[-1].percentages == percentages
+    wait = 0 if options.force or is_unchanged else options.wait
     refusals, warnings = objections(log, entries, percentages, options.serving, wait)
     return Plan(target.directory, entries, percentages, moves, refusals, warnings)
 
@@ -134,7 +135,13 @@ def check_expected(entries: Sequence[Entry], expect: int | None) -> None:
 
 
 def carry_out(planned: Plan, log: DeploymentLog, options: DeployOptions, question: str) -> None:
-    """Show a plan, ask for confirmation, and write it to the log; raise ``RefusedError`` if this cannot be done."""
+    """Show a plan, ask for confirmation, and write it to the log; raise ``RefusedError`` if this cannot be done.
+
+    A deployment that changes nothing is not written.
+    """
+    if planned.before is not None and planned.before.percentages == planned.percentages:
+        _say_unchanged(planned, options)
+        return
     if not options.as_json:
         show_plan(planned, say)
     elif not (options.yes or options.dry_run):
@@ -161,8 +168,32 @@ def carry_out(planned: Plan, log: DeploymentLog, options: DeployOptions, questio
         say(styled("Nothing is deployed: this was a dry run.", "strong"))
     else:
         say(f"{styled('Deployed', 'good')} revision {entry.revision}: all workers follow within a second or two.")
-        if rollback_target([*planned.entries, entry]) is not None:
-            say(f"To undo this: {command_line('rollback')}")
+        if planned.before is not None:
+            say(_undo(planned.before, rollback_target([*planned.entries, entry])))
+
+
+def _say_unchanged(planned: Plan, options: DeployOptions) -> None:
+    """Report that the deployment is the current one already."""
+    if options.as_json:
+        planned.emit(options)
+        return
+    since = planned.revision - 1
+    for entry in reversed(planned.entries):
+        if entry.percentages != planned.percentages:
+            break
+        since = entry.revision
+    say(f"Nothing is deployed, because nothing changes: {shares(planned.percentages)} since revision {since}.")
+
+
+def _undo(before: Entry, target: Entry | None) -> str:
+    """Return the command that takes back a deployment: a rollback, if it leads to a version that had users before."""
+    version = next((version for version, share in target.percentages.items() if share > 0), "") if target else ""
+    if version in before.live and len(before.live) == 1:
+        return f"To undo this: {command_line('rollback')}"
+    if version in before.live:
+        return f"To give {short_id(version)} to all users again: {command_line('rollback')}"
+    specs = " ".join(f"{short_id(version)}@{number(share)}%" for version, share in before.percentages.items())
+    return f"To undo this: {command_line(f'versions deploy {specs}')}"
 
 
 def _refuse(planned: Plan, options: DeployOptions) -> None:
@@ -196,7 +227,7 @@ def _overtaken(entries: Sequence[Entry]) -> str:
     message = f' ("{newest.message}")' if newest.message else ""
     return (
         f"{newest.author or 'an unknown user'} has deployed revision {newest.revision} in the meantime, "
-        f"{when(newest.created)}: {shares(newest.percentages)}{message}. Nothing is deployed. If you still want to, "
+        f"{ago(newest.created)}: {shares(newest.percentages)}{message}. Nothing is deployed. If you still want to, "
         "deploy again"
     )
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from version_affinity.assets.routing import NotFoundHandling
     from version_affinity.checking import BuildReport
     from version_affinity.releases.log.entries import DeploymentLog, Entry
-    from version_affinity.releases.store.directory import ReleasesDirectory
+    from version_affinity.releases.store.directory import Release, ReleasesDirectory
 
 #: The kind of objection that ``--force`` does not overrule.
 LOG_LOST: Final = "log-lost"
@@ -58,17 +58,20 @@ def objections(
     target = current_target()
     directory = target.directory
     uploaded = directory.versions()
-    other_log = target.other_log(log, entries)
-    found = [Objection("other-log", other_log)] if other_log else []
     ahead = workers_ahead(read_workers(directory, log), log, entries)
-    warnings = [ahead] if ahead and entries else []
-    found += [Objection(LOG_LOST, ahead)] if ahead and not entries else []
+    is_lost = bool(ahead) and not entries
+    other_log = "" if is_lost else target.other_log(log, entries)
+    found = [Objection(LOG_LOST, ahead)] if is_lost else [Objection("other-log", other_log)] if other_log else []
     found += _unknown(percentages, uploaded)
+    warnings = [ahead] if ahead and not found else []
     needed = known_versions(directory, entries)
     known = [version for version in uploaded if version in needed or version in percentages]
     out = {version for entry in entries for version, share in entry.percentages.items() if share > 0}
     for version, share in percentages.items():
         if share > 0 and version in uploaded and version not in out:  # pages of the others are out already
+            same = same_content(uploaded, version, entries)
+            if same:
+                warnings.append(f"{version} has the same content as {listed(same)}: it changes nothing for users")
             found += _colliding(directory, version, known)
             broken, more = _check(directory, version, known, live_of(entries, known, version), given)
             found += broken
@@ -125,6 +128,13 @@ def live_of(entries: Sequence[Entry], known: Iterable[str], version: str) -> str
     current = entries[-1].percentages if entries else {}
     others = (other for other in known if other != version and current.get(other, 0) > 0)
     return max(others, key=current.__getitem__, default=None)
+
+
+def same_content(uploaded: Mapping[str, Release], version: str, entries: Sequence[Entry]) -> list[str]:
+    """Return the other versions that users have, and that have the same content."""
+    content = uploaded[version].content
+    live = entries[-1].live if entries else ()
+    return [it for it in live if it != version and it in uploaded and content and uploaded[it].content == content]
 
 
 def uploaded_build(

@@ -379,11 +379,11 @@ def _all_equal(values: Iterable[object]) -> bool:
 def report(catalog: Catalog, before: Catalog | None = None) -> None:
     """Log where known versions conflict, except what the catalog before reported."""
     collisions = (
-        "%d fingerprinted names have different bytes in known versions, so each page gets its own version's file and "
+        "%d fingerprinted %s different bytes in known versions, so each page gets its own version's file and "
         "no shared cache may keep it: %s"
     )
     conflicts = (
-        "%d fingerprinted files have different header fields in the _headers of known versions. A shared cache gives "
+        "%d fingerprinted %s different header fields in the _headers of known versions. A shared cache gives "
         "one answer to everybody, so the newest version with a share decides: %s"
     )
     found = (collisions, catalog.collisions), (conflicts, catalog.conflicting_headers)
@@ -391,4 +391,5 @@ def report(catalog: Catalog, before: Catalog | None = None) -> None:
     for (message, paths), known in zip(found, reported, strict=True):
         if new := paths - known:
             listed = ", ".join(map(repr, nsmallest(_REPORTED, new)))
-            logger.warning(message, len(new), f"{listed} ..." if len(new) > _REPORTED else listed)
+            have = "name has" if len(new) == 1 else "names have"
+            logger.warning(message, len(new), have, f"{listed} ..." if len(new) > _REPORTED else listed)

@@ -46,6 +46,7 @@ def test_bash(tmp_path: Path) -> None:
         missing("bash", "install the package bash")
     site = Site(tmp_path)
     site.upload("v1", "v2")
+    (tmp_path / "venv").mkdir()
     other = Site(tmp_path / "other")
     other.upload("v3")
     command = tmp_path / "version-affinity"
@@ -67,6 +68,10 @@ ask version-affinity versions view ""
 ask version-affinity --releases other/releases versions view ""
 ask version-affinity versions deploy v1@50 v
 ask version-affinity --releases nowhere rollback ""
+ask version-affinity check v
+ask version-affinity check bui
+ask version-affinity check builds/
+ask version-affinity check v1 --against builds/v
 """
     )
     done = subprocess.run(
@@ -86,4 +91,8 @@ ask version-affinity --releases nowhere rollback ""
         "v3",
         "v2 v1",
         "",
+        "v2 v1 venv/",
+        "builds/",
+        "builds/v1/ builds/v2/",
+        "builds/v1/ builds/v2/",
     ], done.stderr

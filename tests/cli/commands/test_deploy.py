@@ -10,6 +10,7 @@ import pytest
 
 from tests.cli.commanding import AUTHOR, COLLISION, Site, run
 from version_affinity.releases.log.file import FileLog
+from version_affinity.releases.log.local_copy import LocalCopy
 from version_affinity.releases.releases import COPY
 
 if TYPE_CHECKING:
@@ -66,7 +67,8 @@ def test_swaps_are_told(site: Site) -> None:
     assert "34.615 % of the users move (the possible minimum is 30 %):\n" in shown
     assert "  v0  ->  v1  25.385 %\n" in shown
     assert shown.endswith("Nothing is deployed: this was a dry run.\n")
-    assert site.run("versions", "deploy", "v0@50", "v1@30", "v2", "-y").stdout.count("No user moves.") == 1
+    staged = site.run("versions", "deploy", "v2@20", "v0@50", "v1@30", "v9@0", "--force", "-y").stdout
+    assert staged.count("No user moves.") == 1
 
 
 def test_deploy_as_json(site: Site) -> None:
@@ -270,10 +272,10 @@ def test_rollback(site: Site) -> None:
 
 
 def test_rollback_to(site: Site) -> None:
-    """A rollback to an id gives that version to everybody; a message replaces the one that says so."""
+    """A rollback to an id gives that version to everybody; a message stands after the one that says so."""
     site.deploy({"v0": 100.0}, SPLIT)
     told = site.json("rollback", "v1", "-y", "-m", "Payment fails")
-    assert (told["percentages"], told["entry"]["message"]) == (V1, "Payment fails")
+    assert (told["percentages"], told["entry"]["message"]) == (V1, "Rollback to v1: Payment fails")
     assert site.json("rollback", "v0", "-y")["entry"]["message"] == "Rollback to v0"
     assert site.json("rollback", "--dry-run")["percentages"] == V1
 
@@ -286,10 +288,15 @@ def test_rollback_of_staged_versions(site: Site) -> None:
 
 
 def test_nothing_to_roll_back_to(site: Site) -> None:
-    """Without an earlier version at 100 %, a rollback wants to be told which."""
+    """Without an earlier version at 100 %, a rollback wants to be told which, and never names one that is live."""
     result = site.run("rollback", "-y", code=1)
     assert "no earlier deployment with another version at 100 % (now: v1 100 %)" in result.stderr
-    assert "rollback v1" in result.stderr
+    assert "name the version, as in " in result.stderr
+    assert " rollback v2\n" in result.stderr
+    lonely = Site(site.root / "lonely")
+    lonely.upload("v1")
+    lonely.deploy(V1)
+    assert lonely.run("rollback", "-y", code=1).stderr.endswith("(now: v1 100 %)\n")
     result = Site(site.root / "empty").run("rollback", "-y", code=1)
     assert "nothing is deployed yet" in result.stderr
 
@@ -333,11 +340,54 @@ def test_expecting_nothing(tmp_path: Path) -> None:
     assert site.percentages == [V1]
 
 
+@pytest.mark.parametrize("options", [(), ("--force",), ("-m", "again")])
+def test_deployment_that_changes_nothing(site: Site, options: tuple[str, ...]) -> None:
+    """What is deployed already is not deployed again, in any order: the command says so, and asks nobody."""
+    site.deploy(SPLIT, SPLIT)
+    specs = [f"{version}@{share:g}" for version, share in reversed(SPLIT.items())]
+    shown = site.run("versions", "deploy", *specs, *options).stdout
+    assert shown.startswith("Nothing is deployed, because nothing changes: ")
+    assert shown.endswith(" since revision 2.\n")
+    assert site.json("versions", "deploy", *specs, *options)["deployed"] is False
+    assert len(site.percentages) == 3
+
+
+@pytest.mark.parametrize(
+    ("before", "command", "shown"),
+    [
+        ([], "versions deploy v2@10 v1", "To undo this: {} rollback"),
+        ([SPLIT], "versions deploy v2", "To give v1 to all users again: {} rollback"),
+        ([{"v0": 100.0}, SPLIT], "rollback v0", "To give v1 to all users again: {} rollback"),
+        ([SPLIT], "rollback v1", "To undo this: {} versions deploy {split}"),
+        ([{"v2": 100.0}, {"v1": 50.0, "v0": 50.0}], "versions deploy v0", "{} versions deploy v1@50% v0@50%"),
+    ],
+)
+def test_undo(site: Site, before: list[Mapping[str, float]], command: str, shown: str) -> None:
+    """The command that is proposed takes the deployment back; it never leads to what nobody had before it."""
+    site.deploy(*before)
+    split = " ".join(f"{version}@{share:g}%" for version, share in SPLIT.items())
+    words = shown.replace("{split}", split).format(f"version-affinity --releases {site.path}")
+    assert f"{words}\n" in site.run(*command.split(), "-y").stdout
+
+
+def test_emptied_log(site: Site) -> None:
+    """A log that was emptied is one reason, with what can have happened; so it is for one that lost its end."""
+    site.deploy(SPLIT)
+    LocalCopy(site.path / COPY).save(FileLog(site.path / "deployments.jsonl").read())
+    first = (site.path / "deployments.jsonl").read_text().splitlines()[0]
+    for text, state in (("", "is empty"), (f"{first}\n", "ends with revision 1")):
+        (site.path / "deployments.jsonl").write_text(text)
+        (reason,) = site.json("versions", "deploy", "v1@40", "v0", "-y", code=1)["refusals"]
+        assert reason["kind"] == "other-log"
+        assert f"{state}, and the application on this host follows revision 2" in reason["reason"]
+        assert reason["reason"].endswith(f"restore them: copy {site.path / COPY} to it")
+
+
 @pytest.mark.parametrize("force", [(), ("--force",)])
 def test_rollback_that_changes_nothing(site: Site, force: tuple[str, ...]) -> None:
     """A rollback to what everybody has says so, and writes nothing; nobody needs to be asked."""
     shown = site.run("rollback", "v1", *force).stdout
-    assert shown.endswith("Nothing is deployed: v1 has 100 % already, since revision 1.\n")
+    assert shown == "Nothing is deployed, because nothing changes: v1 100 % since revision 1.\n"
     told = site.json("rollback", "v1", *force)
     assert (told["deployed"], told["entry"], told["dry_run"]) == (False, None, False)
     assert site.percentages == [V1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -88,7 +89,7 @@ def test_status(site: Site) -> None:
     """The status tells what is deployed, and what a rollback would do."""
     site.deploy({"v2": 100.0}, V1, SPLIT, message="a few")
     shown = site.run("deployments", "status").stdout
-    assert shown.startswith(f"storefront, revision 3, deployed just now by {AUTHOR}: a few\n\n")
+    assert re.match(rf"storefront, revision 3, deployed 20[0-9 :-]+ UTC \(just now\) by {AUTHOR}: a few\n\n", shown)
     assert "  v1  90 %  uploaded just now\n  v2  10 %  uploaded just now\n" in shown
     log = "" if site.url is None else "--log ... "
     command = f"version-affinity --releases {site.path} {log}rollback"
@@ -251,6 +252,17 @@ def test_deployed_since_the_log_was_read(shared: Site) -> None:
     reported(shared, "web-1", ("v1", "v2"), 2)
     assert workers_ahead(open_reports(shared.directory, log).read(), log, read) == ""
     assert target.other_log(log, read) == ""
+
+
+def test_emptied_redis(shared: Site, redis: RedisServer) -> None:
+    """Of a Redis that lost its data while a host reports, and has a copy, there is one reason and one remedy."""
+    shared.deploy(V1, SPLIT)
+    LocalCopy(shared.path / COPY).save(log_of(shared).read())
+    forget(redis)
+    reported(shared, "web-1", ("v1", "v2"), 2)
+    (reason,) = shared.json("versions", "deploy", "v1@40", "v2", "-y", code=1)["refusals"]
+    assert reason["kind"] == "log-lost"
+    assert "has lost deployments: it is empty" in reason["reason"]
 
 
 def test_restore_in_place_of_a_new_history(shared: Site, redis: RedisServer) -> None:

@@ -245,7 +245,7 @@ def test_taken_port(site: Site) -> None:
         (["builds/v1", "--port", "65536"], 2, "is not in the range"),
         (["builds/v1", "--key", "nope"], 2, "is not a key source"),
         (["builds/v1", "--spa", "--prefix", "shop"], 2, "prefix='shop' is not a path"),
-        ([""], 2, "a directory is empty"),
+        ([""], 2, "the value is empty. Is the shell variable set?"),
         ([".hidden"], 2, "version id '.hidden' cannot be used"),
     ],
 )

@@ -6,14 +6,16 @@ import json
 import math
 import os
 import re
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.cli.commanding import AUTHOR, COLLISION, ENTRY, SHARED, Site, build_of
+from tests.cli.commanding import AUTHOR, COLLISION, ENTRY, NEW, OLD, OTHER, SHARED, Site, build_of
 from version_affinity.assets.loading.inventory import parse_inventory
 from version_affinity.deployment import movement
 from version_affinity.releases.releases import COPY
+from version_affinity.releases.store.upload import upload
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -74,7 +76,7 @@ def test_upload_again(site: Site) -> None:
     build = str(site.build("v1"))
     assert "Uploaded v1" in site.run("versions", "upload", build, "--id", "v1").stdout
     again = site.run("versions", "upload", build, "--id", "v1").stdout
-    assert again.startswith("v1 exists already with the same content, uploaded just now: 4 files")
+    assert re.match(r"v1 exists already with the same content, uploaded 20[0-9 :-]+ UTC \(just now\): 4 files", again)
     other = str(site.build("v2"))
     assert "with other content" in site.run("versions", "upload", other, "--id", "v1", code=1).stderr
     made = site.json("versions", "upload", other)
@@ -101,6 +103,8 @@ def test_upload_as_json(site: Site) -> None:
         "mended": False,
         "linked": 1,
         "doubt": "",
+        "same_content": [],
+        "unreadable": "",
         "protected": [],
         "collisions": [],
     }
@@ -236,7 +240,7 @@ def test_view(site: Site) -> None:
     assert ["Message"] not in lines
     assert ["text/javascript", "2", "files", "1.8", "kB"] in lines
     assert ["1.8", "kB", SHARED] in lines
-    assert ["revision", "2", "10", "%", "just", "now"] in lines
+    assert ["revision", "2", "10", "%", *lines[2][1:]] in lines
     assert "none yet" not in shown
 
 
@@ -338,3 +342,99 @@ def test_verify(site: Site) -> None:
     )
     assert site.run("versions", "verify", "v2").stdout == "v2: as uploaded\n"
     assert "'v9' is not in" in site.run("versions", "verify", "v9", code=1).stderr
+
+
+@pytest.fixture
+def commits(tmp_path: Path) -> Site:
+    """A site whose versions are called by their commits; two of the ids begin alike."""
+    site = Site(tmp_path)
+    for version in (OLD, NEW, OTHER, "v1"):
+        upload(site.directory, site.build("v1", {"id.txt": version}), id=version)
+    site.deploy({OLD: 100.0})
+    return site
+
+
+@pytest.mark.parametrize("given", [NEW[:7], NEW[:12], NEW])
+def test_beginning_of_an_id(commits: Site, given: str) -> None:
+    """Every command that takes an id takes a beginning that only one id has."""
+    assert commits.json("versions", "view", given)["id"] == NEW
+    assert commits.json("versions", "verify", given)[0]["id"] == NEW
+    assert commits.json("simulate", f"{given}@10", OLD)["steps"][0]["percentages"] == {NEW: 10.0, OLD: 90.0}
+    assert commits.json("simulate", "--from", given, OLD)["from"] == {NEW: 100.0}
+    plan = commits.json("versions", "deploy", f"{given}@10", OLD[:8], "--dry-run")
+    assert plan["percentages"] == {NEW: 10.0, OLD: 90.0}
+    assert commits.json("rollback", given, "--dry-run")["percentages"] == {NEW: 100.0}
+    secret = {"VERSION_AFFINITY_OVERRIDE_SECRET": "a long random text"}
+    assert json.loads(commits.run("override-link", given, "--json", **secret).stdout)["version"] == NEW
+    if find_spec("tinycss2") is not None:  # the extra "check"
+        assert commits.json("check", given)["build"] == NEW
+        assert commits.json("check", "v1", "--against", given)["live"] == NEW
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["versions view {}", "versions verify {}", "versions deploy {} -y", "rollback {} -y", "simulate {}", "check {}"],
+)
+def test_beginning_of_two_ids(commits: Site, command: str) -> None:
+    """What two ids begin with is an error that lists both; nothing is written."""
+    error = commits.run(*command.format(OLD[:7]).split(), code=2).stderr
+    assert f"'3f78685' is the beginning of several ids: {OLD} and {OTHER}. Write more of one" in error
+    assert commits.percentages == [{OLD: 100.0}]
+
+
+def test_one_id_twice(commits: Site) -> None:
+    """A deployment that names one version by two beginnings of its id is a usage error."""
+    error = commits.run("versions", "deploy", f"{NEW[:7]}@10", f"{NEW[:8]}@90", code=2).stderr
+    assert "mean the same version" in error
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        (NEW[:6], NEW),  # too short to be taken
+        (NEW.replace("c98", "c89"), NEW),
+        (f"{NEW[:8]}1", NEW),
+        ("V1", "v1"),
+        ("nothing-like-it", ""),
+    ],
+)
+def test_similar_ids(commits: Site, given: str, meant: str) -> None:
+    """The error for an unknown id names ids that are like it."""
+    for command in ("versions view {}", "versions deploy {} -y"):
+        error = commits.run(*command.format(given).split(), code=1).stderr
+        assert (f"Did you mean {meant}?" in error) == bool(meant)
+        assert ("Did you mean" in error) == bool(meant)
+
+
+def test_same_content(commits: Site) -> None:
+    """An upload and a deployment of what users have already say so."""
+    build = commits.root / "builds" / "v1"
+    (build / "id.txt").write_text(OLD)
+    shown = commits.run("versions", "upload", str(build), "--id", "again").stdout
+    assert f"Warning: users have this content already, as {OLD}\n" in shown
+    assert commits.json("versions", "upload", str(build), "--id", "again")["same_content"] == [OLD]
+    plan = commits.json("versions", "deploy", "again", "--dry-run")
+    assert f"again has the same content as {OLD}: it changes nothing for users" in plan["warnings"]
+    assert "same content" not in commits.run("versions", "upload", str(commits.build("v2")), "--id", "v2").stdout
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes are those of POSIX")
+@pytest.mark.parametrize(
+    ("umask", "top", "readable"),
+    [(0o022, 0o755, True), (0o077, 0o755, False), (0o027, 0o755, False), (0o027, 0o750, True), (0o077, 0o700, False)],
+)
+def test_unreadable(site: Site, umask: int, top: int, readable: bool) -> None:
+    """An upload that a worker of another user cannot read says so; a directory for one group may leave others out."""
+    site.path.chmod(top)
+    (site.path / "affinity.json").chmod(top & 0o666)
+    site.directory.uploads.chmod(top)
+    build = str(site.build("v1"))
+    before = os.umask(umask)
+    try:
+        shown = site.run("versions", "upload", build, "--id", "v1").stdout
+    finally:
+        os.umask(before)
+    assert ("Warning: a worker of another user cannot read" in shown) != readable
+    if not readable:
+        assert f"run chmod -R a+rX {site.path}" in shown
+        assert site.json("versions", "upload", build, "--id", "v1")["unreadable"]

@@ -119,8 +119,8 @@ def test_beginning_anew(site: Site, fault: Callable[[Path], None]) -> None:
         status = releases.status()
         assert status is not None
         assert status.error == (
-            f"{log} has {count} deployments, and this host has seen 2, not all of which are among them: restore its "
-            f"data, which the copy {str(copy)!r} has too; to start anew or follow another log "
+            f"{log} has {count} deployment{'' if count == 1 else 's'}, and this host has seen 2, not all of which are "
+            f"among them: restore its data, which the copy {str(copy)!r} has too; to start anew or follow another log "
             "instead, remove that copy, on every host"
         )
         assert affinity.deployment.percentages == SPLIT

@@ -385,7 +385,7 @@ with (mount / "deployments.jsonl").open("ab") as file:  # to the last byte of it
         (
             "subprocess.run(['mount', '-o', 'remount,ro', mount], check=True)",
             "subprocess.run(['mount', '-o', 'remount,rw', mount], check=True)",
-            "Read-only file system; nothing is deployed: deploy as a user who may write there",
+            "Read-only file system; nothing is deployed: make the file system writable",
             2,
         ),
     ],
@@ -459,7 +459,7 @@ def test_a_disk_that_fails_at_the_last_moment(file: Path, monkeypatch: pytest.Mo
             raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     monkeypatch.setattr(os, "fsync", fsync)
-    with pytest.raises(LogUnavailableError, match=r"revision 3 may be lost in a power cut$"):
+    with pytest.raises(LogUnavailableError, match=r"revision 3 may be lost in a power cut: check the disk"):
         FileLog(file).append(SPLIT, expected=2)
     assert [entry.revision for entry in FileLog(file).read()] == [1, 2, 3]
 

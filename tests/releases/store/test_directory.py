@@ -3,6 +3,7 @@
 import errno
 import json
 import logging
+import os
 from pathlib import Path
 
 import pytest
@@ -182,6 +183,36 @@ def test_linked_versions_directory(tmp_path, releases):
     upload(releases, write(tmp_path, "v1"), id="v1")
     assert (elsewhere / "v1.json").is_file()
     assert list(releases.versions()) == ["v1"]
+
+
+@pytest.mark.parametrize(
+    ("number", "denied"),
+    [
+        (errno.EACCES, True),
+        (errno.EPERM, True),
+        (errno.ENOSPC, False),
+        (errno.EROFS, False),
+        (errno.EIO, False),
+        (errno.EMFILE, False),
+    ],
+)
+def test_remedies(tmp_path, monkeypatch, number, denied):
+    """Another user is the remedy for a missing permission only, whatever is written or read."""
+
+    def fail(*_arguments, **_options):
+        raise OSError(number, os.strerror(number))
+
+    with pytest.raises(UploadError) as raised, explained(Path("versions"), UploadError, "nothing is done"):
+        fail()
+    assert ("as a user who may write there" in str(raised.value)) == denied
+    monkeypatch.setattr(os, "listdir", fail)
+    with pytest.raises(ConfigurationError) as refused:
+        ReleasesDirectory.init(tmp_path / "new", name="app")
+    assert ("that this user may write to" in str(refused.value)) == denied
+    monkeypatch.setattr(Path, "read_bytes", fail)
+    with pytest.raises(ConfigurationError) as unread:
+        ReleasesDirectory(tmp_path / "new")
+    assert ("let this user read" in str(unread.value)) == denied
 
 
 @pytest.mark.parametrize(

@@ -206,7 +206,7 @@ print(releases.retention == ReleasesDirectory(releases.path).retention == Retent
 def test_change_on_a_disk_that_is_read_only(tmp_path):
     """Where the settings cannot be written, they stay, and the message says what helps."""
     told, stays = on_a_disk(tmp_path / "mount", READ_ONLY).splitlines()
-    assert "affinity.json' cannot be written to: Read-only file system: do it as a user who may write there" in told
+    assert "affinity.json' cannot be written to: Read-only file system: make the file system writable" in told
     assert stays == "True"
 
 

@@ -527,7 +527,11 @@ print(sorted(path.name for path in releases.uploads.iterdir()))
     ("before", "size", "message"),
     [
         ("", 2_000_000, "No space left on device: make room (version-affinity prune)"),
-        ("subprocess.run(['mount', '-o', 'remount,ro', mount], check=True)", 1, "Read-only file system: do it as a"),
+        (
+            "subprocess.run(['mount', '-o', 'remount,ro', mount], check=True)",
+            1,
+            "Read-only file system: make the",
+        ),
     ],
 )
 def test_real_disk(tmp_path, before, size, message):

@@ -197,7 +197,8 @@ def _read(line: int, text: str, html_handling: HtmlHandling, rules: Mapping[str,
     words = text.split()
     count = next((at for at, word in enumerate(words[2:], 2) if word.startswith("#")), len(words))
     if count not in (2, 3):
-        raise UnusableError("token_count", f"a rule has a path, a target and optionally a status, not {count} words")
+        words_found = f"{count} word{'' if count == 1 else 's'}"
+        raise UnusableError("token_count", f"a rule has a path, a target and optionally a status, not {words_found}")
     given, target_text, status_text = (*words[:count], "302")[:3]
     if given.startswith("https://"):
         raise UnusableError("absolute_from", f"{given!r} names a host: write the path alone")

@@ -21,7 +21,7 @@ from version_affinity.deployment import check_version_id
 from version_affinity.errors import ConfigurationError
 from version_affinity.wire import printable
 
-from .completion import complete_version
+from .completion import complete_build
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -49,13 +49,13 @@ def _check_build(build: str) -> None:
 
 
 @command()
-@click.argument("build", metavar="DIRECTORY|ID", callback=checked_by(_check_build), shell_complete=complete_version)
+@click.argument("build", metavar="DIRECTORY|ID", callback=checked_by(_check_build), shell_complete=complete_build)
 @serving_options()
 @click.option(
     "--against",
     metavar="DIRECTORY|ID",
     callback=checked_by(_check_build),
-    shell_complete=complete_version,
+    shell_complete=complete_build,
     help="Compare with this build instead of the live version.",
 )
 @click.option("--allow-source", is_flag=True, help="Check a directory that looks like a project's source directory.")
@@ -86,10 +86,11 @@ def check(build: str, against: str | None, allow_source: bool, serving: Serving,
     except ImportError:
         raise RefusedError(missing_extra("check", "check")) from None
     served = current_target().build_options(serving)
+    build = _meant(build)
     with progress(f"Checking {printable(build)}") as step:
         subject = _subject(build, allow_source, served.not_found_handling)
         if against is not None:
-            subject = _compared_with(subject, against)
+            subject = _compared_with(subject, _meant(against))
         known, live = subject.known, subject.live
         report = check_build(subject.build, known=known, live=live, **served.of_check(), progress=step)
     if as_json:
@@ -99,6 +100,11 @@ def check(build: str, against: str | None, allow_source: bool, serving: Serving,
     if not report.ok:
         message = f"{build} is not fit to be deployed: {_counts(report)}"
         raise RefusedError("\n".join(filter(None, [message, hints(report, served.prefix)])))
+
+
+def _meant(build: str) -> str:
+    """Return the directory of this name, else the id that begins with it."""
+    return build if Path(build).is_dir() else current_target().version_id(build)
 
 
 def _directory(build: str, allow_source: bool, not_found_handling: NotFoundHandling) -> StaticAssets:
@@ -126,8 +132,6 @@ def _subject(build: str, allow_source: bool, handling: NotFoundHandling) -> _Sub
         if not is_directory or target.releases is not None:
             raise
         return _Subject(_directory(build, allow_source, handling), {})  # without releases, there is nothing to compare
-    if not is_directory:
-        build = target.version_id(build)
     entries = target.last_known_entries()
     others = [version for version in known_versions(directory, entries) if is_directory or version != build]
     known = {version: uploaded_build(directory, version) for version in others}
@@ -141,7 +145,6 @@ def _compared_with(subject: _Subject, against: str) -> _Subject:
     if Path(against).is_dir():
         other = StaticAssets(against, memory=0)
     else:
-        against = current_target().version_id(against)
         other = subject.known.get(against) or uploaded_build(current_target().directory, against)
     return subject._replace(known={**subject.known, against: other}, live=against, share=None)
 

@@ -38,7 +38,7 @@ def completion(shell: str, as_json: bool) -> None:
 
 
 def complete_version(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Return the versions whose ids start with ``incomplete``, newest first; nothing if they cannot be read."""
+    """Return the versions whose ids begin with ``incomplete``, newest first; nothing if they cannot be read."""
     path = target_of(context).releases or os.environ.get(RELEASES) or DEFAULT
     with suppress(ConfigurationError, OSError):
         found = reversed(ReleasesDirectory(path).versions().values())
@@ -48,3 +48,14 @@ def complete_version(context: click.Context, _parameter: click.Parameter, incomp
             if release.id.startswith(incomplete)
         ]
     return []
+
+
+def complete_build(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Return the versions and the directories whose names begin with ``incomplete``."""
+    versions = complete_version(context, parameter, incomplete)
+    parent = os.path.dirname(incomplete)  # noqa: PTH120 - what is typed stays as it is
+    directories = []
+    with suppress(OSError), os.scandir(parent or ".") as entries:
+        names = sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
+        directories = [f"{os.path.join(parent, name)}/" for name in names]  # noqa: PTH118
+    return [*versions, *(CompletionItem(path) for path in directories if path.startswith(incomplete))]

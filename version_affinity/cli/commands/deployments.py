@@ -115,8 +115,8 @@ def _current(log: DeploymentLog, copied: list[Entry], *, replace: bool) -> list[
         return []  # they cannot be read
     if is_continued(copied, current):
         raise RefusedError(
-            f"nothing is lost: {log.description} has {counted(len(current), 'deployment')}, and the first "
-            f"{len(copied)} of them are those of the copy"
+            f"nothing is lost: {log.description} has {counted(len(current), 'deployment')}, among them "
+            f"all of the copy ({len(copied)})"
         )
     if current and not replace:
         raise RefusedError(

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from version_affinity.cli.context import command, command_line, current_target
 from version_affinity.cli.errors import RefusedError
 from version_affinity.cli.options import checked_by
-from version_affinity.cli.output import say, shares
+from version_affinity.cli.output import shares, short_id
 from version_affinity.cli.plan import DeployOptions, carry_out, check_expected, deploy_options, make_plan
 from version_affinity.deployment import check_version_id
 from version_affinity.releases.store.retention import rollback_target
 
 from .completion import complete_version
+
+if TYPE_CHECKING:
+    from version_affinity.releases.log.entries import Entry
 
 
 @command()
@@ -46,20 +49,20 @@ def rollback(version: str | None, **given: Any) -> None:
     else:
         earlier = rollback_target(entries)
         if earlier is None:
-            now = f"now: {shares(entries[-1].percentages)}" if entries else "nothing is deployed yet"
-            raise RefusedError(
-                f"there is no earlier deployment with another version at 100 % ({now}): name the version, as in "
-                f"{command_line('rollback v1')}"
-            )
+            raise RefusedError(f"there is no earlier deployment with another version at 100 %{_remedy(entries)}")
         version = max(earlier.percentages, key=earlier.percentages.__getitem__)
         message = f"Rollback to revision {earlier.revision} ({version})"
     percentages = {version: 100.0}
-    is_unchanged = bool(entries) and entries[-1].percentages == percentages
-    options = replace(options, message=options.message or message, wait=0 if is_unchanged else options.wait)
-    planned = make_plan(log, entries, percentages, options)
-    if not is_unchanged:
-        carry_out(planned, log, options, "Roll back?")
-    elif options.as_json:
-        planned.emit(options)
-    else:
-        say(f"Nothing is deployed: {version} has 100 % already, since revision {entries[-1].revision}.")
+    options = replace(options, message=f"{message}: {options.message}" if options.message else message)
+    carry_out(make_plan(log, entries, percentages, options), log, options, "Roll back?")
+
+
+def _remedy(entries: list[Entry]) -> str:
+    """Return the current deployment, and a version that a rollback can name: one that is not live."""
+    if not entries:
+        return " (nothing is deployed yet)"
+    live = entries[-1].live
+    uploaded = current_target().directory.versions()
+    others = [version for version in reversed(uploaded) if version not in live]
+    now = f" (now: {shares(entries[-1].percentages)})"
+    return f"{now}: name the version, as in {command_line(f'rollback {short_id(others[0])}')}" if others else now

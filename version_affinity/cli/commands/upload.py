@@ -26,12 +26,12 @@ from version_affinity.cli.output import (
     when,
     with_reasons,
 )
-from version_affinity.cli.preflight import name_collisions
+from version_affinity.cli.preflight import name_collisions, same_content
 from version_affinity.deployment import check_version_id
 from version_affinity.errors import ConfigurationError
 from version_affinity.releases.follow.reading import published
 from version_affinity.releases.log.entries import Entry, LogError
-from version_affinity.releases.store.upload import Uploaded, upload
+from version_affinity.releases.store.upload import Uploaded, unreadable_by_others, upload
 from version_affinity.wire import plain_text, printable, shown
 
 #: The percentage of a new version that the output proposes.
@@ -80,6 +80,8 @@ def upload_command(
         entries = target.open_log().read()
     others = published(entries, known_versions(releases, entries))
     colliding = name_collisions(releases, uploaded.id, sorted(others))
+    same = same_content(releases.versions(), uploaded.id, entries)
+    unreadable = unreadable_by_others(releases, uploaded.id)
     protected = Protection(read_rules(str(releases.build_path(uploaded.id)), HEADERS_FILE)).sources
     if as_json:
         emit(
@@ -90,12 +92,19 @@ def upload_command(
                 "linked": uploaded.linked,
                 "skipped": with_reasons(uploaded.skipped),
                 "doubt": uploaded.doubt,
+                "same_content": same,
+                "unreadable": unreadable,
                 "protected": [plain_text(path) for path in protected],
                 "collisions": [{"path": path, "versions": versions} for path, versions in colliding],
             }
         )
         return
     _show(uploaded, protected, colliding)
+    warning = styled("Warning", "warning")
+    if same:
+        say(f"{warning}: users have this content already, as {listed(map(short_id, same))}")
+    if unreadable:
+        say(f"{warning}: {unreadable}")
     if entries and uploaded.id in entries[-1].percentages:
         return
     users = " to a few users" if entries else ""

@@ -288,7 +288,7 @@ def _check_files(version: str, index: Index, manifest: Inventory) -> None:
         damaged.append(path)
     if damaged:
         logger.error(
-            "version %r: %d of its files hold other bytes than were uploaded, and are not served: %s. "
+            "version %r: files that hold other bytes than were uploaded are not served (%d): %s. "
             "`version-affinity versions verify %s` names them all. Upload the same build under this id to repair it",
             version,
             len(damaged),

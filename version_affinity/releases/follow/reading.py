@@ -178,10 +178,11 @@ class LogReader:
             self._copy.save(self.entries)
 
     def _lost(self, count: int) -> LogLostError:
+        deployments = "1 deployment" if count == 1 else f"{count} deployments"
         return LogLostError(
-            f"{self.log.description} has {count} deployments, and this host has seen {len(self.entries)}, not all of "
-            f"which are among them: restore its data, which the copy {str(self._copy.path)!r} has too; to start anew "
-            "or follow another log instead, remove that copy, on every host",
+            f"{self.log.description} has {deployments}, and this host has seen {len(self.entries)}, not all of which "
+            f"are among them: restore its data, which the copy {str(self._copy.path)!r} has too; to start anew or "
+            "follow another log instead, remove that copy, on every host",
         )
 
     def _fail(self, error: LogError) -> None:

@@ -7,7 +7,6 @@ writer removes it. Earlier lines never change. Writers take a lock; readers do n
 
 from __future__ import annotations
 
-import errno
 import json
 import logging
 import os
@@ -15,7 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from version_affinity.releases.store.durable import DISK_FULL, FileLock, LockedError, sync_directory, write_all
+from version_affinity.releases.store.durable import FileLock, LockedError, remedy, sync_directory, write_all
 
 from .entries import (
     Entry,
@@ -43,7 +42,6 @@ FILE_NAME: Final = "deployments.jsonl"
 WRITE_PATIENCE: Final = 10.0
 
 _MEND: Final = "restore the file from its backup, or mend that line"
-_DENIED: Final = frozenset((errno.EACCES, errno.EPERM, errno.EROFS))
 
 
 class History(NamedTuple):
@@ -208,10 +206,8 @@ class FileLog:
             file.truncate(end)
 
     def _failed(self, what: str, error: OSError, outcome: str = "") -> LogUnavailableError:
-        if outcome and error.errno in DISK_FULL:
-            outcome += ": make room on the disk"
-        elif outcome and error.errno in _DENIED:
-            outcome += ": deploy as a user who may write there"
+        if outcome:
+            outcome += f": {remedy(error, 'deploy as a user who may write there')}"
         return LogUnavailableError(f"{self.description} cannot be {what}: {error.strerror or error}{outcome}")
 
     def _lost(self, revision: int) -> LogLostError:

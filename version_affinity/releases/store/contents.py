@@ -15,6 +15,7 @@ from version_affinity.errors import ConfigurationError
 from version_affinity.wire import file_name, wire_bytes
 
 from .directory import Release, UploadError
+from .durable import remedy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -111,9 +112,8 @@ def read_digest(file: SourceFile) -> bytes:
     except (FileNotFoundError, UnservableError):
         raise source_changed(file.file) from None
     except OSError as error:
-        raise UploadError(
-            f"{file.file!r} cannot be read: {error.strerror}: let this user read the whole build"
-        ) from None
+        what = remedy(error, "let this user read the whole build")
+        raise UploadError(f"{file.file!r} cannot be read: {error.strerror}: {what}") from None
     if (content.size, content.mtime_ns) != (file.size, file.mtime_ns):
         raise source_changed(file.file)
     return content.digest

@@ -26,7 +26,7 @@ from version_affinity.assets.loading.inventory import InventoryError, parse_inve
 from version_affinity.deployment import check_name, check_version_id
 from version_affinity.errors import ConfigurationError
 
-from .durable import DISK_FULL, LOCK_PATIENCE, FileLock, LockedError
+from .durable import DISK_FULL, LOCK_PATIENCE, FileLock, LockedError, remedy
 from .settings import SETTINGS, Serving, change_retention, change_serving, make_settings, read_settings
 
 if TYPE_CHECKING:
@@ -77,11 +77,10 @@ def explained(path: Path, kind: type[ReleasesError], outcome: str) -> Iterator[N
     except BusyError as error:
         raise kind(f"{outcome}: {error}") from None
     except OSError as error:
-        if error.errno in DISK_FULL:
-            remedy = "make room on the disk" if kind is PruneError else "make room (version-affinity prune)"
-        else:
-            remedy = "do it as a user who may write there"
-        raise kind(f"{outcome}, {str(path)!r} cannot be written to: {error.strerror}: {remedy}") from error
+        what = remedy(error, "do it as a user who may write there")
+        if error.errno in DISK_FULL and kind is not PruneError:
+            what = "make room (version-affinity prune)"
+        raise kind(f"{outcome}, {str(path)!r} cannot be written to: {error.strerror}: {what}") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,9 +162,8 @@ class ReleasesDirectory:
             if SETTINGS not in others:
                 make_settings(directory, name, serving, retention)
         except OSError as error:
-            raise ConfigurationError(
-                f"releases={str(directory)!r} cannot be made: {error.strerror}: name a directory that can be written",
-            ) from None
+            what = remedy(error, "name a directory that this user may write to", "name a new directory")
+            raise ConfigurationError(f"releases={str(directory)!r} cannot be made: {error.strerror}: {what}") from None
         releases = cls(directory)
         if releases.name != name:
             raise ConfigurationError(

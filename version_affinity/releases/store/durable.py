@@ -42,8 +42,18 @@ _INODE: Final = 5
 _FAR: Final = 1 << 30
 #: The errors for a full disk, a quota (which Windows has not), and a file that would be too large.
 DISK_FULL: Final = frozenset((errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)))
+_DENIED: Final = frozenset((errno.EACCES, errno.EPERM))
 _TAKEN: Final = frozenset((errno.EAGAIN, errno.EWOULDBLOCK, errno.EACCES, errno.EDEADLK))
 _SIGNED: Final = ("pid", "host", "command", "since")
+
+
+def remedy(error: OSError, denied: str, other: str = "check the disk and this process's limits") -> str:
+    """Return what a person can do about an error of the file system: ``denied`` for a permission, or ``other``."""
+    if error.errno in DISK_FULL:
+        return "make room on the disk"
+    if error.errno == errno.EROFS:
+        return "make the file system writable"
+    return denied if error.errno in _DENIED else other
 
 
 def sync(file: str | os.PathLike[str]) -> None:

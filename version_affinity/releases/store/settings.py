@@ -22,7 +22,7 @@ from version_affinity.configuration import check_prefix
 from version_affinity.deployment import check_name
 from version_affinity.errors import ConfigurationError
 
-from .durable import written_beside
+from .durable import remedy, written_beside
 from .retention import KEEP_ALL, Retention
 
 if TYPE_CHECKING:
@@ -213,9 +213,8 @@ def _read(directory: Path) -> dict[str, Any]:
             f"`version-affinity --releases {directory} init --name storefront`, or name an existing one",
         ) from None
     except OSError as error:
-        raise ConfigurationError(
-            f"{str(file)!r} cannot be read: {error.strerror}: let this user read {str(directory)!r}"
-        ) from None
+        what = remedy(error, f"let this user read {str(directory)!r}")
+        raise ConfigurationError(f"{str(file)!r} cannot be read: {error.strerror}: {what}") from None
     try:
         settings = json.loads(text)
     except (ValueError, RecursionError) as error:

@@ -8,6 +8,8 @@ them.
 from __future__ import annotations
 
 import os
+import shlex
+import stat
 from collections.abc import Callable  # noqa: TC003 - of a public alias
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
@@ -34,6 +36,7 @@ from .contents import (
 )
 from .directory import Release, UploadError, check_release_id, explained, publishing, read_head
 from .durable import sync, sync_directory, write_all, write_new
+from .settings import SETTINGS
 from .workspace import UPLOAD, sweep, workspace
 
 if TYPE_CHECKING:
@@ -122,6 +125,32 @@ def upload(
         skipped=(*contents.skipped, *unused),
         doubt=contents.doubt,
     )
+
+
+def unreadable_by_others(releases: ReleasesDirectory, version: str) -> str:
+    """Return which part of an uploaded version a worker of another user may not read, and the remedy; "" if it may.
+
+    The group's permission is enough if the releases directory is for that group alone, too.
+    """
+    if os.name != "posix":
+        return ""
+    own = releases.path.stat()
+    build = str(releases.build_path(version))
+    paths = [str(releases.path), str(releases.path / SETTINGS), str(releases.uploads)]
+    paths += [str(releases.manifest_path(version))]
+    for directory, _, files in os.walk(build):
+        paths += [directory, *(os.path.join(directory, file) for file in files)]  # noqa: PTH118 - as in os.walk
+    for path in paths:
+        status = os.stat(path)  # noqa: PTH116 - a str stays what it is
+        needed = 0o005 if stat.S_ISDIR(status.st_mode) else 0o004
+        of_group = needed << 3 if status.st_gid == own.st_gid and not own.st_mode & 0o005 else 0
+        if status.st_mode & needed != needed and (not of_group or status.st_mode & of_group != of_group):
+            where = releases.path if path in paths[:3] else build
+            return (
+                f"a worker of another user cannot read {path!r} (mode {status.st_mode & 0o777:03o}): upload with umask "
+                f"022, and run chmod -R a+rX {shlex.quote(str(where))}"
+            )
+    return ""
 
 
 def _existing(releases: ReleasesDirectory, release: Release) -> Release | None:
