@@ -36,6 +36,7 @@ from .decision.keys import Header, check_keys
 from .decision.overrides import DEFAULT_HEADERS, Overrides
 from .decision.request import Request, service_workers_by
 from .deployment import DEFAULT_NAME, check_name
+from .ramp.failing import FailureNotes
 from .responses.applications import Applications, Exchange
 from .responses.explanation import explain
 from .responses.finish import Finisher
@@ -211,8 +212,9 @@ class VersionAffinity(TemplateFunctions):
             None if overrides.cookie is None else OverrideLinks(overrides, forcing, self._finisher, self._counters)
         )
         self._has_app = app is not None
-        self._applications = Applications(self._app, self._finisher)
-        self._files = FileServer(self._finisher, self._counters, self._cookie, check_hand_over(hand_over))
+        failures = FailureNotes()
+        self._applications = Applications(self._app, self._finisher, failures)
+        self._files = FileServer(self._finisher, self._counters, failures, self._cookie, check_hand_over(hand_over))
         if isinstance(versions, Source):
             try:
                 state = State.of(settings, versions.load(load), None)
@@ -223,7 +225,7 @@ class VersionAffinity(TemplateFunctions):
             load = partial(load, missing_build="placeholder" if stands_in else "error")
             state = first_state(settings, name, versions, retained, load)
         forget = [*(headers.forget for headers in self._headers.values()), self._counters.forget]
-        self._rollout = Rollout(state, load, held, followed, forget, self._counters.read)
+        self._rollout = Rollout(state, load, held, followed, forget, self._counters.read, failures)
         self._not_found_handling: NotFoundHandling = not_found_handling
         self._autorefresh = check_switch("autorefresh", autorefresh)
 

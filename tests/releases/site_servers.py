@@ -14,7 +14,7 @@ from tests.releases.followed import PATH, until
 from tests.servers.servers import HOST, Server, free_port, running
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from tests.releases.followed import Site
 
@@ -24,12 +24,17 @@ BROWSERS = 4
 
 @contextlib.contextmanager
 def gunicorn(
-    site: Site, directory: Path, *options: str, workers: int, factory: str = "tests.releases.followed:site()"
+    site: Site,
+    directory: Path,
+    *options: str,
+    workers: int,
+    factory: str = "tests.releases.followed:site()",
+    environment: Mapping[str, str] | None = None,
 ) -> Iterator[Server]:
     """Serve a site by so many workers of four threads each; the log goes to a directory."""
     port = free_port()
     command = ["-m", "gunicorn", f"--workers={workers}", "--worker-class=gthread", "--threads=4", *options]
-    environment = {**site.environment, "PYTHONPATH": PATH}
+    environment = {**site.environment, "PYTHONPATH": PATH, **(environment or {})}
     command = [sys.executable, *command, f"--bind={HOST}:{port}", factory]
     with running(command, port, directory / "gunicorn.log", environment) as server:
         yield server

@@ -195,6 +195,25 @@ class Decider:
                     key = key or (key_bytes(source(request.environ)) if label == decision.source else None)
         return self._deployment.scores(key) if key and self._assign(key) == decision.version else {}
 
+    def returning_unit(self, request: Request, environ: WSGIEnvironment) -> bytes | None:
+        """Return the key that assigns the user of a request to a version; None unless the user has come back.
+
+        It is the version key, or the bucket where no key source yields a key. A user has come back if the request
+        carries our cookie, with a bucket and the pin of a known version: this browser keeps cookies and was given a
+        page before. So a client without cookies never counts, which would have another bucket with each request, or
+        may send any number of keys. Where the cookie is switched off, nothing shows this, and each key counts.
+
+        ``environ`` is that of the request, which may not hold it any more.
+        """
+        if self._cookie_label and (not request.bucket or request.pin not in self._by_pin):
+            return None  # a bucket that was drawn for this request comes without a pin
+        for source, _, _ in self._by_key:
+            with suppress(Exception):  # the step has reported it
+                key = source(environ)
+                if key is not None and (found := key_bytes(key)):
+                    return found
+        return bucket_key(request.bucket) if request.bucket else None
+
     def expected(self, request: Request) -> str:
         """Return the version that the pin or the key of a request names; "" without either."""
         decision = self._pin(request) or self._key(request)

@@ -21,7 +21,7 @@ import base64
 from bisect import bisect_left
 from collections import Counter
 from datetime import timedelta
-from itertools import groupby
+from itertools import groupby, islice
 from math import exp, inf, log
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -31,6 +31,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from .plan import RampPlan
+
+#: What the guard can watch: answers of the application with a status of 5xx, and files that no version has.
+APP_ERRORS: Final = "app-errors"
+MISSING_ASSETS: Final = "missing-assets"
+SIGNALS: Final = (APP_ERRORS, MISSING_ASSETS)
 
 #: How many times as often the new version may fail: the alternatives, which are averaged.
 RATIOS: Final = (1.5, 2, 3, 5, 10, 30, 100)
@@ -138,15 +143,16 @@ BAKE_TOLERANCE: Final = 2.0
 _BASE_CONFIDENCE: Final = 0.01
 
 
-def log_bake_evidence(new: float, new_keys: int, base: float, base_keys: int) -> float:
+def log_bake_evidence(new: float, new_pages: int, base: float, base_pages: int) -> float:
     """Return the logarithm of the evidence that the version at 100 % fails more often than the base did in this ramp.
 
     This is weaker than ``log_evidence``: nothing is compared at the same time any more. The rates are failing units per
-    new user. The base's rate is replaced by ``BAKE_TOLERANCE`` times the upper end of its confidence interval.
+    page, since new users are not counted while one version has all of them. The base's rate is replaced by
+    ``BAKE_TOLERANCE`` times the upper end of its confidence interval.
     """
-    if new_keys <= 0 or base_keys <= 0:
+    if new_pages <= 0 or base_pages <= 0:
         return 0.0
-    expected = BAKE_TOLERANCE * _poisson_upper(base) * new_keys / base_keys
+    expected = BAKE_TOLERANCE * _poisson_upper(base) * new_pages / base_pages
     return _mean(new * log(ratio) - (ratio - 1) * expected for ratio in RATIOS)
 
 
@@ -164,6 +170,8 @@ def _poisson_upper(count: float) -> float:
 
 #: How many failing units a process notes, of each signal: 64 KiB in its report. Further ones are not noted.
 UNITS: Final = 8192
+#: How many units the text of several processes carries: the earliest ones.
+MERGED: Final = 4 * UNITS
 
 # A unit is a number of 48 bits, the earlier failure the smaller number: 12 bits for the entry of the ramp, 15 for the
 # look, 1 for the new version, 20 for the hash of the key.
@@ -215,7 +223,7 @@ class FailingUnits:
 
     def encoded(self) -> str:
         """Return the units as text for a report: base64 of six bytes for each, in ascending order."""
-        return base64.b64encode(b"".join(unit.to_bytes(_BYTES, "big") for unit in self)).decode()
+        return base64.b64encode(b"".join(unit.to_bytes(_BYTES, "big") for unit in islice(self, MERGED))).decode()
 
     @classmethod
     def decoded(cls, text: str) -> FailingUnits:
@@ -225,7 +233,7 @@ class FailingUnits:
             ValueError: The text is not one that ``encoded`` returns.
         """
         data = base64.b64decode(text, validate=True)
-        if len(data) % _BYTES or len(data) > UNITS * _BYTES:
+        if len(data) % _BYTES or len(data) > MERGED * _BYTES:
             raise ValueError("these are not the failing units of a report")
         return cls(int.from_bytes(data[start : start + _BYTES], "big") for start in range(0, len(data), _BYTES))
 

@@ -40,8 +40,6 @@ UNKNOWN_LOOKS: Final = 4
 _FOLLOWED: Final = timedelta(seconds=15)
 _AUTHOR: Final = "ramp"
 _WHOLE: Final = 100.0
-# How many failed paths the log keeps for each signal.
-_EXAMPLES: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +51,7 @@ class Observed:
         silent_for: The age of the newest report.
         failing: The failing units of this ramp, by signal.
         new_keys: How many new keys and buckets each version had, since ever. A process counts each one once.
+        pages: How many pages each version had, since ever.
         loaded: The versions that every process has loaded.
         examples: Some paths that failed, by signal.
         arrived: When this process saw the newest entry arrive, by its clock; None if the entry was there before it.
@@ -62,6 +61,7 @@ class Observed:
     silent_for: timedelta
     failing: Mapping[str, FailingUnits] = field(default_factory=dict)
     new_keys: Mapping[str, int] = field(default_factory=dict)
+    pages: Mapping[str, int] = field(default_factory=dict)
     loaded: frozenset[str] = frozenset()
     examples: Mapping[str, Sequence[str]] = field(default_factory=dict)
     arrived: datetime | None = None
@@ -161,7 +161,8 @@ def start(
     if plan.version not in observed.loaded:
         raise ConfigurationError(f"not all workers have loaded {plan.version}: see the status of the deployments")
     before = Ramp(newest.revision + 1, plan, dict(newest.percentages), 0, "superseded", now)
-    return _entry(entries, before, "start", {"keys": dict(observed.new_keys)}, now, author, message)
+    counted = {"keys": dict(observed.new_keys), "pages": dict(observed.pages)}
+    return _entry(entries, before, "start", counted, now, author, message)
 
 
 def command(
@@ -202,7 +203,7 @@ def judge(history: Sequence[Ramp], observed: Observed, now: datetime) -> Judgeme
     stepped = next(number for number, entry in enumerate(history) if entry.step == ramp.step)
     since = max(stepped, anew)
     shares = {number: entry.percentage / 100 for number, entry in enumerate(history)}
-    users = _new_users(history[since], observed.new_keys)
+    users = _gained(history[since], "keys", observed.new_keys)
     enough = -log(plan.alpha)
     signals: dict[str, dict[str, Any]] = {}
     found = []
@@ -213,8 +214,9 @@ def judge(history: Sequence[Ramp], observed: Observed, now: datetime) -> Judgeme
         if ramp.percentage == _WHOLE:
             compared = failing.counted({number: share for number, share in shares.items() if number < stepped})
             new, base = sum(it.new for it in counted if it.share == 1), sum(it.base for it in compared)
-            base_users = _new_users(history[0], _keys(history[stepped]))[1]
-            evidence += log_bake_evidence(new, users[0], base, base_users)
+            base_pages = _gained(history[0], "pages", _numbers(history[stepped], "pages"))[1]
+            pages = _gained(history[since], "pages", observed.pages)[0]
+            evidence += log_bake_evidence(new, pages, base, base_pages)
         found.append(evidence)
         signals[signal] = {
             "ratio": round(max(0.0, evidence - log(len(plan.guard))) / enough, 3),  # 1: this signal alone is enough
@@ -225,7 +227,7 @@ def judge(history: Sequence[Ramp], observed: Observed, now: datetime) -> Judgeme
         if looks:
             signals[signal]["since"] = format_time(history[0].since + min(looks) * plan.look)
         if observed.examples.get(signal):
-            signals[signal]["examples"] = list(observed.examples[signal])[:_EXAMPLES]
+            signals[signal]["examples"] = list(observed.examples[signal])
     total = combined(found)
     mismatch = log_share_mismatch(*users, shares[len(history) - 1])
     place = f"at {ramp.percentage:g} %"
@@ -245,6 +247,7 @@ def judge(history: Sequence[Ramp], observed: Observed, now: datetime) -> Judgeme
         "signals": signals,
         "users": {"new": users[0], "base": users[1]},
         "keys": dict(observed.new_keys),
+        "pages": dict(observed.pages),
     }
     return Judgement(verdict, evidence_in_log, why)
 
@@ -259,16 +262,16 @@ def _anew(history: Sequence[Ramp]) -> int:
     return max(answered, default=0)
 
 
-def _keys(ramp: Ramp) -> Mapping[str, int]:
-    """Return the numbers of new users, by version, that the reports gave when an entry was written."""
-    keys = ramp.evidence.get("keys")
-    return keys if isinstance(keys, dict) else {}
+def _numbers(ramp: Ramp, name: str) -> Mapping[str, int]:
+    """Return the "keys" or "pages", by version, that the reports gave when an entry was written."""
+    numbers = ramp.evidence.get(name)
+    return numbers if isinstance(numbers, dict) else {}
 
 
-def _new_users(ramp: Ramp, keys: Mapping[str, int]) -> tuple[int, int]:
-    """Return how many new users the new version and all other versions had since an entry."""
-    before = _keys(ramp)
-    gained = {version: number - before.get(version, 0) for version, number in keys.items()}
+def _gained(ramp: Ramp, name: str, numbers: Mapping[str, int]) -> tuple[int, int]:
+    """Return how many "keys" or "pages" the new version and all other versions had since an entry."""
+    before = _numbers(ramp, name)
+    gained = {version: number - before.get(version, 0) for version, number in numbers.items()}
     return gained.pop(ramp.plan.version, 0), sum(gained.values())
 
 
@@ -294,7 +297,7 @@ def _due(history: Sequence[Ramp], observed: Observed, now: datetime) -> tuple[st
     due = begun + (plan.bake if ramp.state == "baking" else plan.every)
     if now < due:
         return None, f"due at {format_time(due)}", due
-    users, _ = _new_users(next(entry for entry in history if entry.step == ramp.step), observed.new_keys)
+    users, _ = _gained(next(entry for entry in history if entry.step == ramp.step), "keys", observed.new_keys)
     steps = ramp.state == "running"
     for applies, what in (
         (observed.fresh_for < plan.look, "reports that are fresh for one full look"),

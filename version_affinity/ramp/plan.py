@@ -14,8 +14,8 @@ from version_affinity.deployment import check_percentage, check_version_id, shar
 from version_affinity.errors import ConfigurationError
 from version_affinity.releases.times import NEVER, format_duration, format_time, parse_duration, parse_time
 
-#: What the guard can watch: answers of the application with a status of 5xx, and files that no version has.
-SIGNALS: Final = ("app-errors", "missing-assets")
+from .evidence import SIGNALS
+
 #: What the guard does when it finds that the new version fails more often.
 ON_HALT: Final = ("hold", "rollback", "warn")
 

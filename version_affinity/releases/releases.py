@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from version_affinity.assets.routing import NotFoundHandling
     from version_affinity.counters import Counts
+    from version_affinity.ramp.failing import FailureNotes
     from version_affinity.rollout.version import Load, Snapshot
 
     from .follow.follower import WorkerStatus
@@ -214,10 +215,10 @@ class Releases:
         self.follower = follower
         return snapshot
 
-    def follow(self, take: Callable[[Snapshot], None], counts: Callable[[], Counts]) -> None:
+    def follow(self, take: Callable[[Snapshot], None], counts: Callable[[], Counts], failures: FailureNotes) -> None:
         """Start to follow; see ``version_affinity.rollout.version.Source``."""
         assert self.follower is not None  # noqa: S101 - it was loaded
-        self.follower.follow(take, counts)
+        self.follower.follow(take, counts, failures)
 
     def refusal(self, method: str) -> ConfigurationError:
         """Return the error for a method of ``VersionAffinity`` that cannot be used with ``Releases``."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from version_affinity.assets.http.conditions import READING
 from version_affinity.decision.request import SHOWING, Request, is_for_html
+from version_affinity.ramp.evidence import APP_ERRORS
 from version_affinity.rollout.state import EXCHANGE
 
 from .route import VERSION_APP
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from version_affinity.counters import Tally
     from version_affinity.decision.decider import Decision
+    from version_affinity.ramp.failing import FailureNotes
     from version_affinity.rollout.state import State
 
     from .finish import Finisher
@@ -75,10 +77,11 @@ class Exchange(Request):
 class Applications:
     """Calls the wrapped application, None without one, and versions that are applications."""
 
-    __slots__ = ("_app", "_finisher")
+    __slots__ = ("_app", "_failures", "_finisher")
 
-    def __init__(self, app: WSGIApplication | None, finisher: Finisher) -> None:
+    def __init__(self, app: WSGIApplication | None, finisher: Finisher, failures: FailureNotes) -> None:
         self._app = app
+        self._failures = failures
         self._finisher = finisher
 
     def call(
@@ -116,40 +119,40 @@ class Applications:
             exchange.begin(state, decided.decision, depends=depends, negotiated=negotiated)
         try:
             # A partial costs less than half of a closure over as many variables.
-            return app(environ, partial(_start, environ, exchange, decided, tally, self._finisher, start_response))
+            return app(environ, partial(self._start, environ, exchange, decided, tally, start_response))
         except BaseException:
-            _count(exchange, tally, "5")  # the server answers 500
+            self._count(environ, exchange, tally, "5")  # the server answers 500
             raise
 
+    def _start(
+        self,
+        environ: WSGIEnvironment,
+        exchange: Exchange,
+        decided: DecisionHeaders,
+        tally: Tally,
+        start_response: StartResponse,
+        status: str,
+        headers: list[tuple[str, str]],
+        exc_info: OptExcInfo | None = None,
+    ) -> Callable[[bytes], object]:
+        """Start the response that an application starts."""
+        completed = self._finisher.finish(environ, exchange, decided, status, headers)
+        if status[:1] == "2" and not exchange.counted:
+            exchange.counted = "2"
+            tally.count_success()
+        else:
+            self._count(environ, exchange, tally, status[:1])
+        return start_response(status, completed) if exc_info is None else start_response(status, completed, exc_info)
 
-def _start(
-    environ: WSGIEnvironment,
-    exchange: Exchange,
-    decided: DecisionHeaders,
-    tally: Tally,
-    finisher: Finisher,
-    start_response: StartResponse,
-    status: str,
-    headers: list[tuple[str, str]],
-    exc_info: OptExcInfo | None = None,
-) -> Callable[[bytes], object]:
-    """Start the response that an application starts."""
-    completed = finisher.finish(environ, exchange, decided, status, headers)
-    if status[:1] == "2" and not exchange.counted:
-        exchange.counted = "2"
-        tally.count_success()
-    else:
-        _count(exchange, tally, status[:1])
-    return start_response(status, completed) if exc_info is None else start_response(status, completed, exc_info)
-
-
-def _count(exchange: Exchange, tally: Tally, digit: str) -> None:
-    """Count a response, or move one that was counted under another status."""
-    if exchange.counted:
-        tally.move(exchange.counted, digit)
-    else:
-        tally[digit].advance()
-    exchange.counted = digit
+    def _count(self, environ: WSGIEnvironment, exchange: Exchange, tally: Tally, digit: str) -> None:
+        """Count a response, or move one that was counted under another status."""
+        if exchange.counted:
+            tally.move(exchange.counted, digit)
+        else:
+            tally[digit].advance()
+        exchange.counted = digit
+        if digit == "5" and self._failures.watched is not None:
+            self._failures.note(APP_ERRORS, exchange.state, exchange, environ, exchange.decision)
 
 
 def remove_preconditions(environ: WSGIEnvironment) -> None:

@@ -11,6 +11,7 @@ from version_affinity.assets.build import DOCUMENT, MISSING, STAND_IN_STATUS
 from version_affinity.assets.http.conditions import NOT_MODIFIED, READING
 from version_affinity.assets.http.response import OK, REVALIDATE
 from version_affinity.assets.loading.asset import ETAG, Asset
+from version_affinity.assets.loading.fingerprint import looks_like_asset
 from version_affinity.assets.routing import Redirect
 from version_affinity.assets.rules.redirects import Redirected
 from version_affinity.assets.sending import (
@@ -25,6 +26,7 @@ from version_affinity.assets.sending import (
 from version_affinity.assets.static import redirected
 from version_affinity.counters import LimitedLog
 from version_affinity.decision.request import OTHER, SERVICE_WORKER, Request, is_script_request
+from version_affinity.ramp.evidence import MISSING_ASSETS
 
 from .finish import is_page
 from .headers import retraced, trace
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
     from version_affinity.counters import Counters
     from version_affinity.decision.cookies import PinCookie
     from version_affinity.decision.decider import Decision
+    from version_affinity.ramp.failing import FailureNotes
     from version_affinity.rollout.catalog import NamedFile
     from version_affinity.rollout.state import State
 
@@ -57,12 +60,18 @@ _NAMED: Final = ("Referrer-Policy", "same-origin")
 class FileServer:
     """Sends and counts what builds answer, and reports missing files."""
 
-    __slots__ = ("_cookie", "_counters", "_finisher", "_hand_over", "_lost_log", "_missing_log")
+    __slots__ = ("_cookie", "_counters", "_failures", "_finisher", "_hand_over", "_lost_log", "_missing_log")
 
     def __init__(
-        self, finisher: Finisher, counters: Counters, cookie: PinCookie | None, hand_over: HandOver | None
+        self,
+        finisher: Finisher,
+        counters: Counters,
+        failures: FailureNotes,
+        cookie: PinCookie | None,
+        hand_over: HandOver | None,
     ) -> None:
         self._finisher = finisher
+        self._failures = failures
         self._counters = counters
         self._cookie = cookie
         self._hand_over = hand_over
@@ -124,7 +133,7 @@ class FileServer:
                 headers = [*headers, *build.kept[1:]]  # without its Cache-Control: the name is a collision
             sent = self._sent(state, asset, status, request, headers, decided, changes)
             if sent is None:  # the file is gone, or was changed since its version was loaded
-                self._report_missing(asset.path, decision)
+                self._report_missing(state, request, decision, asset.path, asset.path)
                 missing = text_answer(NOT_FOUND, request.method, decided.missing, changes)
                 return decided.start(missing, start_response)
             if (sent[0][0] == "4" and status is OK) or (changes is not None and not is_page(changes)):
@@ -151,7 +160,7 @@ class FileServer:
         build = state.builds[decided.decision.version]
         changes = None if build is None or path is None else build.changes_at(path, environ)
         if what == MISSING:
-            self._report_missing(environ.get("PATH_INFO", ""), decided.decision)
+            self._report_missing(state, request, decided.decision, environ.get("PATH_INFO", ""), path or "")
         sent: Sent
         if what == PREFLIGHT and isinstance(target, list):
             sent = NO_CONTENT, target, ()
@@ -211,8 +220,14 @@ class FileServer:
         )
         self._lost_log("version %r: %r %s", next(owners, "?"), lost.file, LOST)
 
-    def _report_missing(self, path: str, decision: Decision) -> None:
+    def _report_missing(self, state: State, request: Request, decision: Decision, path: str, local: str) -> None:
+        """Count and log an asset that no version has; ``local`` is its path in a build.
+
+        A guessed name in a directory that no build has says nothing of a version, so the guard does not count it.
+        """
         self._counters.missing[decision.version].advance()
+        if self._failures.watched is not None and looks_like_asset(local, state.catalog.directories):
+            self._failures.note(MISSING_ASSETS, state, request, request.environ, decision)
         self._missing_log("no known version can serve %.200r (decided: %s)", path, trace(decision))
 
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from version_affinity.assets.loading.memory import Memory
     from version_affinity.counters import Counts
     from version_affinity.deployment import Deployment
+    from version_affinity.ramp.failing import FailureNotes
 
     from .version import Snapshot, Source, Version
 
@@ -37,7 +38,8 @@ class Rollout:
     """The current state of one ``VersionAffinity``, and the ways to the next one.
 
     Builds that ``load`` reads hold their files in ``memory``. ``forget`` are called with the known versions when one
-    is not known any more. ``counts`` returns the counters of this process, for the source.
+    is not known any more. The source gets ``counts``, the counters of this process, and ``failures``, which notes who
+    fails.
     """
 
     __slots__ = ("__weakref__", "_changing", "_forget", "_has_warned", "_load", "_memory", "_source", "state")
@@ -50,6 +52,7 @@ class Rollout:
         source: Source | None,
         forget: Iterable[Callable[[Container[str]], None]],
         counts: Callable[[], Counts],
+        failures: FailureNotes,
     ) -> None:
         self.state = state
         self._load = load
@@ -61,7 +64,7 @@ class Rollout:
         report(state.catalog)
         self._check_name()
         if source is not None:
-            source.follow(self._take, counts)
+            source.follow(self._take, counts, failures)
 
     def deploy(self, percentages: Mapping[str, float | None]) -> Deployment:
         """Replace the deployment; see ``VersionAffinity.deploy``."""

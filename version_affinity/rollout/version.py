@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from version_affinity.assets.routing import NotFoundHandling
     from version_affinity.counters import Counts
     from version_affinity.deployment import Deployment
+    from version_affinity.ramp.failing import FailureNotes
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,10 +118,10 @@ class Source(Protocol):
     def load(self, load: Load) -> Snapshot:
         """Return the first snapshot, or raise ``ConfigurationError`` if this host can serve no deployment."""
 
-    def follow(self, take: Callable[[Snapshot], None], counts: Callable[[], Counts]) -> None:
+    def follow(self, take: Callable[[Snapshot], None], counts: Callable[[], Counts], failures: FailureNotes) -> None:
         """Hand over a snapshot whenever something has changed, in a thread. ``take`` is a method, held weakly.
 
-        ``counts`` returns the counters of this process.
+        ``counts`` returns the counters of this process; ``failures`` are to be told of ramps.
         """
 
     def refusal(self, method: str) -> ConfigurationError:

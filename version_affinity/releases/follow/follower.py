@@ -11,7 +11,8 @@ Each look, a few times per second (``threads.py``), goes through these steps:
 
 A request sees either the state before or the state after, and waits for neither.
 
-Before each reading of the log, the state and the counters of this process are reported (``reporting.py``).
+Before each reading of the log, the state and the counters of this process are reported (``reporting.py``), and the next
+entry of a ramp is written if it is due (``guard.py``).
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from version_affinity.rollout.background import run
 from version_affinity.rollout.version import NothingDeployedError, Snapshot
 from version_affinity.wire import printable
 
+from .guard import Guard
 from .loaded import KnownVersions
 from .readiness import Readiness
 from .reading import effective_deployment, missing_versions, published
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from version_affinity.counters import Counts
+    from version_affinity.ramp.failing import FailureNotes
     from version_affinity.releases.log.entries import Entry
     from version_affinity.releases.reports.report import Reports
     from version_affinity.releases.reports.reporter import Reporter
@@ -96,6 +99,7 @@ class Follower(LookingThread):
         self._known = KnownVersions(directory, reader)
         self.readiness = Readiness(interval)
         self._reporting = Reporting(reports, reporter, reader, self._known, loaded)
+        self._guard = Guard(reports, reader, writes=reporter is not None)
         # The deployments, as of the last look at them.
         self._seen: tuple[Entry, ...] = ()
         self._missing: tuple[str, ...] = ()
@@ -133,10 +137,11 @@ class Follower(LookingThread):
         self.reader.save_copy()
         return snapshot
 
-    def follow(self, take: Callable[[Snapshot], None], counts: Callable[[], Counts]) -> None:
-        """Hand over a snapshot whenever something has changed, and report the counts."""
+    def follow(self, take: Callable[[Snapshot], None], counts: Callable[[], Counts], failures: FailureNotes) -> None:
+        """Hand over a snapshot whenever something has changed, and report the counts and the failures."""
         self._take = WeakMethod(take)
-        self._reporting.count(counts)
+        self._reporting.count(counts, failures)
+        self._guard.begin(failures)
         self.catch_up()
         self.start()
         if self.is_running():  # before the first request
@@ -198,6 +203,7 @@ class Follower(LookingThread):
             self._reporting.send(report)
             if self.readiness.is_waiting:
                 self._reporting.read()
+            self._guard.look()
 
         if not self.readiness.is_waiting:
             self._reporting.forget()
@@ -247,6 +253,7 @@ class Follower(LookingThread):
         return None if found is None else Snapshot(MappingProxyType(versions), *found, shown)
 
     def _hand_over(self) -> None:
+        self._guard.watch()
         snapshot, served = self._snapshot(), self._served
         if snapshot is None or (
             served is not None and snapshot == served and snapshot.deployment.revision == served.deployment.revision

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from version_affinity.counters import Counts
+    from version_affinity.ramp.failing import FailureNotes
     from version_affinity.releases.reports.report import Report, Reports, Workers
     from version_affinity.releases.reports.reporter import Reporter
 
@@ -50,6 +51,7 @@ class Reporting:
         # The versions that were known at the last report, and those that were known before.
         self._were_known: set[str] = set()
         self._left: tuple[str, ...] = ()
+        self._failures: FailureNotes | None = None
 
     @property
     def is_on(self) -> bool:
@@ -61,8 +63,9 @@ class Reporting:
         """Why this process cannot report; "" if it can, or should not."""
         return self._reporter.error if self._reporter is not None else ""
 
-    def count(self, counts: Callable[[], Counts]) -> None:
-        """Report these counters from now on."""
+    def count(self, counts: Callable[[], Counts], failures: FailureNotes) -> None:
+        """Report these counters and failures from now on."""
+        self._failures = failures
         if self._reporter is not None:
             self._reporter.count(lambda: self._with_log_errors(counts().flat()))
 
@@ -129,4 +132,5 @@ class Reporting:
             self._loaded.reasons,
             self._reader.error or self._reader.hang or self._known.error,
             self._left,
+            failing=self._failures.encoded() if self._failures is not None else "",
         )

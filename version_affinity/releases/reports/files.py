@@ -72,7 +72,8 @@ class FileReports:
             found = [report for process, report in reports.items() if process not in total.folded]
             live, masters = in_order(found)
             counts = sum_counts(total.counts, *(report.counts for report in found))
-            return Workers(live, counts, "" if live else self._obstacle(), masters)
+            failing = total.failing, *(report.failing for report in found)
+            return Workers(live, counts, "" if live else self._obstacle(), masters, failing)
 
     def _reports(self, now: float) -> dict[str, Report]:
         """Return all reports. A listing may miss a file that is being renamed, so there are two."""
@@ -171,7 +172,7 @@ class FileReports:
                 known = self._known
                 if stamp != known[0]:
                     document = json.loads(file.read())
-                    self._known = known = stamp, Total.of(document.get("counts"), document.get("folded"))
+                    self._known = known = stamp, Total.of(*map(document.get, Total._fields))
                 return known[1]
         except (FileNotFoundError, ValueError, AttributeError, RecursionError):
             return Total()

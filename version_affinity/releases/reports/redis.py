@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 FOLDING: Final = 5
 _TOTAL: Final = b"total"
 _FOLDED: Final = b"folded:"
+# The key of the failing units beside the counters in the total.
+_FAILING: Final = "failing"
 
 _WRITE: Final = """
 local folded = redis.call('HGET', KEYS[1], 'folded:' .. ARGV[1])
@@ -63,9 +65,11 @@ class RedisReports:
         """See ``Reports.read``."""
         now, fields = self._hash()
         found = [report for report in _reports(fields, now).values() if report]
-        counts = sum_counts(_total(fields).counts, *(report.counts for report in found))
+        total = _total(fields)
+        counts = sum_counts(total.counts, *(report.counts for report in found))
         live, masters = in_order(found)
-        return Workers(live, counts, masters=masters)
+        failing = total.failing, *(report.failing for report in found)
+        return Workers(live, counts, masters=masters, failing=failing)
 
     def write(self, report: Report, *, is_first: bool) -> int | None:
         """See ``Reports.write``."""
@@ -86,7 +90,8 @@ class RedisReports:
         after = before.with_reports(gone.values(), {*known, *(it for report in live for it in report.known)})
         if not gone and not damaged and after == before:
             return
-        arguments: list[Any] = [fields.get(_TOTAL, b""), json.dumps(after.counts), len(gone)]
+        total = json.dumps({**after.counts, _FAILING: after.failing})
+        arguments: list[Any] = [fields.get(_TOTAL, b""), total, len(gone)]
         for process, report in gone.items():
             arguments += [process, fields[process], report.number]
         forgotten = [_FOLDED + process.encode() for process in before.folded.keys() - after.folded.keys()]
@@ -131,4 +136,4 @@ def _total(fields: Mapping[bytes, bytes]) -> Total:
         counts = json.loads(fields.get(_TOTAL, b"{}"))
     except (ValueError, RecursionError):
         counts = {}
-    return Total.of(counts, folded)
+    return Total.of(counts, folded, counts.get(_FAILING) if isinstance(counts, dict) else "")

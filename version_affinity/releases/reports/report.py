@@ -54,7 +54,7 @@ class Report:
         error: Why the log or the directory cannot be read; "" if they can.
         left: Versions that it does not know any more. Their counters are those of "other" now.
         counts: The counters of this process since it started, by key (``Counts.flat``, ``LOG_ERRORS``).
-        failing: For the guard of a ramp.
+        failing: The failing units of the newest ramp (``ramp.failing.Failures``), "" for none.
         age: Seconds since the report was written, by the clock of the disk or server that stores it.
     """
 
@@ -170,12 +170,14 @@ class Workers:
         obstacle: Why processes of this host may be unable to report; "" if nothing shows that.
         masters: Processes that run, have started others, and have served no request themselves, such as a server's
             master. Workers that are forked from one have what it has loaded.
+        failing: What all processes report as failing, those that have ended included; several texts.
     """
 
     live: tuple[Report, ...]
     counts: Mapping[str, int]
     obstacle: str = ""
     masters: tuple[Report, ...] = ()
+    failing: tuple[str, ...] = ()
 
     def lagging(self, entry: Entry) -> list[tuple[Report, str]]:
         """Return the processes that do not serve a deployment or a later one, and why not."""

@@ -40,6 +40,7 @@ class State(NamedTuple):
     failures: Mapping[str, str] = {}
     error: str = ""
     left: tuple[str, ...] = ()
+    failing: str = ""
 
 
 class _Sent(NamedTuple):
@@ -130,6 +131,7 @@ class Reporter:
             error=state.error[:_LONGEST],
             left=state.left,
             counts=difference(self._sending.counts, self._base),
+            failing=state.failing,
         )
 
     def send(self, report: Report, known: Collection[str] = ()) -> None:

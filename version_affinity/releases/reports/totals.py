@@ -13,6 +13,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from version_affinity.counters import sum_counts, with_others
+from version_affinity.ramp.failing import merged
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -29,15 +30,17 @@ class Total(NamedTuple):
     Attributes:
         counts: The sums by key.
         folded: The id of each process whose counters they have, and the number of its report; the newest last.
+        failing: The failing units of these processes in the newest of their ramps.
     """
 
     counts: Mapping[str, int] = {}
     folded: Mapping[str, int] = {}
+    failing: str = ""
 
     @classmethod
-    def of(cls, counts: object, folded: object) -> Total:
+    def of(cls, counts: object, folded: object, failing: object) -> Total:
         """Return a total that was read. What is damaged counts as empty."""
-        return cls(_numbers(counts), _numbers(folded))
+        return cls(_numbers(counts), _numbers(folded), failing if isinstance(failing, str) else "")
 
     def with_reports(self, reports: Iterable[Report], known: Collection[str]) -> Total:
         """Return the total with the last reports of processes that are gone.
@@ -50,6 +53,7 @@ class Total(NamedTuple):
         return Total(
             with_others(counts, frozenset(known)),
             dict(islice(folded.items(), max(0, len(folded) - NOTED), None)),
+            merged((self.failing, *(report.failing for report in new))) if new else self.failing,
         )
 
 

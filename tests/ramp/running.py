@@ -1,0 +1,121 @@
+"""A site whose ramps run in real workers: begin a ramp, read what the log says of it, and clients that come back."""
+
+from __future__ import annotations
+
+import json
+import os
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs
+
+from tests.builds import COLLISION, pinned
+from tests.ramp.shoppers import CHUNK
+from tests.releases.followed import Site, until
+from version_affinity import Cookie, VersionAffinity
+from version_affinity.ramp.failing import Failures
+from version_affinity.ramp.next_entry import command, ramp_history, start
+from version_affinity.ramp.plan import Ramp, RampPlan
+from version_affinity.releases import Releases
+from version_affinity.releases.follow.guard import observed
+from version_affinity.releases.times import utc_now
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
+    from pathlib import Path
+
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+    from version_affinity.ramp.next_entry import Observed
+    from version_affinity.releases.log.entries import Entry
+
+#: A plan that tests can wait for.
+QUICK: Mapping[str, Any] = {"steps": (20, 50, 100), "every": "1s", "bake": "1s"}
+#: A plan whose first step lasts for ever.
+STILL: Mapping[str, Any] = {"steps": (50, 100), "every": "1d"}
+
+
+class RampSite(Site):
+    """A site with v1 deployed and v2 uploaded. ``without``: paths of files that the builds lack."""
+
+    def __init__(
+        self, root: Path, log: str | None = None, host: str | None = None, without: Collection[str] = ()
+    ) -> None:
+        super().__init__(root, log, host)
+        for version in ("v1", "v2"):
+            # Without the collision of these builds, and with a file that pages load later.
+            more = {COLLISION[1:]: "// the same in both", CHUNK[version][1:]: f"// later in {version}"}
+            self.upload(version, more={path: text for path, text in more.items() if path not in without})
+        if not self.log.read():
+            self.deploy({"v1": 100.0})
+
+    def observed(self) -> Observed:
+        """Return what a person's command knows of the workers."""
+        return observed(self.workers, "", fresh_for=timedelta(0), silent_for=timedelta(0))
+
+    def observed_failing(self) -> set[int]:
+        """Return the units that fail, by the application's errors, as the reports say."""
+        found = [failures for failures in map(Failures.decoded, self.workers.failing) if failures is not None]
+        return {unit for failures in found for unit in failures.units["app-errors"]}
+
+    def ramp(self, **plan: Any) -> Entry:
+        """Start a ramp to v2 once all workers have it."""
+        until(lambda: "v2" in self.observed().loaded)
+        return self._write(start(self.log.read(), RampPlan("v2", **plan), self.observed(), utc_now()))
+
+    def command(self, event: str, step: int | None = None) -> Entry:
+        """Let a person's command write."""
+        return self._write(command(self.log.read(), event, self.observed(), utc_now(), step=step))
+
+    def _write(self, entry: Entry) -> Entry:
+        texts = {"author": entry.author, "message": entry.message, "created": entry.created}
+        return self.log.append(entry.percentages, expected=entry.revision - 1, ramp=entry.ramp, **texts)
+
+    @property
+    def history(self) -> list[Ramp]:
+        """What the log says of its newest ramp."""
+        return ramp_history(self.log.read())
+
+    @property
+    def state(self) -> str:
+        """The state of the newest ramp."""
+        return self.history[-1].state
+
+    @property
+    def events(self) -> list[str]:
+        """The events of the newest ramp."""
+        return [str(ramp.evidence.get("event")) for ramp in self.history]
+
+
+def failing_api(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    """Answer with the status that the query names, or raise."""
+    query = environ["QUERY_STRING"]
+    if query == "raise":
+        raise RuntimeError("a fault of the application")
+    start_response(f"{query or '200'} As asked", [("Content-Type", "text/plain"), ("Content-Length", "0")])
+    return [b""]
+
+
+def came_back(version: str = "v1", bucket: str = "4711", user: str = "") -> dict[str, str]:
+    """Return the headers of a fetch by a browser that has a page of a version, perhaps of a user who is logged in."""
+    cookies = "; ".join(filter(None, (pinned(version, bucket)["Cookie"], f"user={user}" if user else "")))
+    return {"Sec-Fetch-Mode": "cors", "Sec-Fetch-Dest": "empty", "Sec-Fetch-Site": "same-origin", "Cookie": cookies}
+
+
+def shop() -> WSGIApplication:
+    """Return the application of a server process, with the fault that the environment names.
+
+    One in ten users gets a 500 from what pages of v2 call; a check of its health always fails.
+    """
+    is_faulty = os.environ.get("SHOP_FAULT") == "api"
+
+    def api(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        path = environ["PATH_INFO"]
+        user = int(parse_qs(environ["QUERY_STRING"]).get("user", ["1"])[0])
+        fails = path == "/api/health" or (is_faulty and path == "/api/cart" and user % 10 == 0)
+        body = json.dumps({"process": os.getpid(), "path": path}).encode()
+        headers = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
+        start_response("500 Internal Server Error" if fails else "200 OK", headers)
+        return [body]
+
+    releases = Releases(host=os.environ.get("FOLLOWED_HOST"))
+    return VersionAffinity(api, releases, keys=[Cookie("user")])

@@ -1,0 +1,174 @@
+"""The guard of a ramp in workers: who writes which entry, and what it does while the log or the reports are away."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.builds import SPLIT
+from tests.harness import client
+from tests.ramp.running import QUICK, STILL, RampSite, came_back, failing_api
+from tests.releases.followed import until
+from version_affinity.releases.follow import guard
+from version_affinity.releases.log.entries import LogUnavailableError
+from version_affinity.releases.log.file import FileLog
+from version_affinity.releases.reports.files import FileReports
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> RampSite:
+    """A site that can start a ramp."""
+    return RampSite(tmp_path)
+
+
+@contextlib.contextmanager
+def workers(site: RampSite, number: int = 3, **options: Any) -> Iterator[list[Any]]:
+    """Follow the site with several workers, as far as one process can be several."""
+    with contextlib.ExitStack() as stack:
+        yield [stack.enter_context(site.followed(failing_api, **options))[0] for _ in range(number)]
+
+
+def fail(affinity: Any, buckets: range) -> None:
+    """Let browsers fail that have a page."""
+    for bucket in buckets:
+        client(affinity).get("/api/cart?500", headers=came_back("v1", str(bucket)))
+
+
+def test_a_healthy_ramp_is_completed(site: RampSite, caplog: pytest.LogCaptureFixture) -> None:
+    """Each step is written once, by one of the workers, and is logged by that one."""
+    caplog.set_level(logging.INFO, logger="version_affinity")
+    with workers(site):
+        site.ramp(**QUICK)
+        until(lambda: site.state == "completed")
+        until(lambda: {report.revision for report in site.workers.live} == {site.log.read()[-1].revision})
+    assert site.events == ["start", "step due", "step due", "bake over"]
+    assert [dict(entry.percentages).get("v2") for entry in site.log.read()] == [None, 20, 50, 100, 100]
+    written = [record.getMessage() for record in caplog.records if record.getMessage().startswith("wrote revision")]
+    assert [line.split(":")[0] for line in written] == ["wrote revision 3", "wrote revision 4", "wrote revision 5"]
+
+
+def test_a_process_that_only_observes_writes_nothing(site: RampSite) -> None:
+    """A process without reports of its own leaves the ramp to the workers."""
+    with workers(site, 1):
+        site.ramp(**{**QUICK, "every": "2s"})
+        with site.followed(failing_api, reports=False):
+            pass
+    events = site.events
+    with site.followed(failing_api, reports=False):
+        time.sleep(4)
+    assert site.events == events
+
+
+def test_a_failing_version_is_held(site: RampSite, caplog: pytest.LogCaptureFixture) -> None:
+    """Users of v2 who fail hold the ramp. The entry names the signal and the paths; a person may go on."""
+    with workers(site) as affinities:
+        site.ramp(**{**STILL, "every": "15s"})
+        until(lambda: all(affinity.deployment.percentages == SPLIT for affinity in affinities))
+        assign = affinities[0].deployment.assign
+        buckets = [bucket for bucket in range(200) if assign(f"bucket:{bucket}") == "v2"]
+        for bucket in buckets[:40]:
+            fail(affinities[bucket % 3], range(bucket, bucket + 1))
+        until(lambda: site.state == "held")
+        held = site.history[-1]
+        signal = held.evidence["signals"]["app-errors"]
+        assert (signal["base"], signal["examples"]) == (0, ["/api/cart"])
+        assert 5 <= signal["new"] <= 40  # those that were reported by then
+        assert held.evidence["verdict"] == "failing"
+        until(lambda: [it for it in caplog.records if it.levelno == logging.WARNING and "halt: hold" in it.message])
+        site.command("resume")
+        time.sleep(2.5)
+        assert site.state == "running"
+
+
+def test_made_up_units_can_hold_a_ramp_and_nothing_else(site: RampSite) -> None:
+    """A client that makes up cookies holds the ramp. By default nobody loses a version, and a person goes on."""
+    with workers(site, 1) as (affinity,):
+        site.ramp(**{**STILL, "every": "15s"})
+        until(lambda: affinity.deployment.percentages == SPLIT)
+        fail(affinity, range(400))  # at random, it proves nothing
+        time.sleep(2)
+        assert site.state == "running"
+        assign = affinity.deployment.assign
+        for bucket in range(5000, 6000):
+            if assign(f"bucket:{bucket}") == "v2":  # it knows the name and the percentages
+                fail(affinity, range(bucket, bucket + 1))
+        until(lambda: site.state == "held")
+        assert affinity.deployment.percentages == SPLIT
+        site.command("advance")
+        until(lambda: affinity.deployment.percentages == {"v2": 100.0, "v1": 0.0})
+
+
+def test_a_client_that_always_fails_halts_nothing(site: RampSite) -> None:
+    """One failing user counts once in a ramp, however often it asks and whichever version it is moved to."""
+    with workers(site, 1) as (affinity,):
+        site.ramp(**{**QUICK, "every": "2s"})
+        while site.state not in ("completed", "held"):
+            client(affinity).get("/api/health?500", headers=came_back("v1", "77"))
+            client(affinity).get("/api/health?500")
+            time.sleep(0.01)
+    assert site.state == "completed"
+    assert sum(site.history[-1].evidence["signals"]["app-errors"][side] for side in ("new", "base")) == 1
+
+
+def test_a_log_that_cannot_be_written(
+    site: RampSite, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """On a full disk nothing is stepped; it is said once, and the step is taken when there is room."""
+    append, full = FileLog.append, True
+
+    def refuse(self: FileLog, *arguments: Any, **options: Any) -> Any:
+        if full and options.get("author") == "ramp":
+            raise LogUnavailableError("no space left")
+        return append(self, *arguments, **options)
+
+    monkeypatch.setattr(FileLog, "append", refuse)
+    with workers(site, 1):
+        site.ramp(**{**QUICK, "steps": (20, 100)})
+        until(lambda: "cannot be written, and is tried again: no space left" in caplog.text)
+        time.sleep(2.5)
+        assert site.events == ["start"]
+        assert caplog.text.count("no space left") == 1
+        full = False
+        until(lambda: site.state == "completed")
+    assert site.events == ["start", "step due", "bake over"]
+
+
+def test_reports_that_stop_hold_the_ramp(
+    site: RampSite, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Reports that cannot be read are unknown, not failures: after a while the ramp is held, and not rolled back."""
+    monkeypatch.setattr(guard, "SHORTEST", 0.1)
+    read, away = FileReports.read, False
+
+    def fail_to_read(self: FileReports) -> Any:
+        if away:
+            raise LogUnavailableError("the disk is away")
+        return read(self)
+
+    monkeypatch.setattr(FileReports, "read", fail_to_read)
+    with workers(site, 1) as (affinity,):
+        site.ramp(**{**STILL, "every": "20s", "on_halt": "rollback"})
+        until(lambda: affinity.deployment.percentages == SPLIT)
+        away = True
+        until(lambda: "cannot read the worker reports: the disk is away" in caplog.text)
+        monkeypatch.setattr(guard.time, "monotonic", lambda start=time.monotonic: start() + 70)
+        until(lambda: site.state == "held")
+    assert site.history[-1].evidence["verdict"] == "unknown"
+    assert caplog.text.count("the disk is away") == 1
+
+
+def test_a_person_ends_the_ramp(site: RampSite) -> None:
+    """After a deployment that a person made, no worker writes anything."""
+    with workers(site, 2):
+        site.ramp(**{**QUICK, "every": "3s"})
+        site.deploy({"v1": 90.0, "v2": 10.0})
+        time.sleep(5)
+    assert len(site.log.read()) == 3

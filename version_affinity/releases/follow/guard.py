@@ -1,0 +1,200 @@
+"""The guard of a ramp in a worker: it tells the requests which ramp to note failures for, and writes the next entry.
+
+Every worker does the same, and the log takes one entry for each revision, so one of them writes it (``ramp``). If the
+log or the reports cannot be read, or the entry cannot be written, nothing changes: the next look computes all anew.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from version_affinity.counters import Counts
+from version_affinity.errors import ConfigurationError
+from version_affinity.ramp.failing import Watched, failures_of
+from version_affinity.ramp.next_entry import Observed, look, ramp_history
+from version_affinity.ramp.plan import ACTIVE
+from version_affinity.releases.log.entries import LogConflictError, LogError
+from version_affinity.releases.times import format_time, utc_now
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from version_affinity.ramp.failing import FailureNotes
+    from version_affinity.releases.log.entries import Entry
+    from version_affinity.releases.reports.report import Reports, Workers
+
+    from .reading import LogReader
+
+logger = logging.getLogger("version_affinity")
+
+#: Seconds between two looks at least.
+SHORTEST: Final = 1.0
+# The events that are as planned.
+_STEPS: Final = ("step due", "approval due", "bake over")
+# Seconds by which a look may be late.
+_HANGS: Final = 5.0
+
+
+class Guard:
+    """Guards the newest ramp for one process.
+
+    Args:
+        reports: Those of all workers.
+        reader: Reads the log.
+        writes: Whether this process writes entries: False for one that only observes.
+    """
+
+    def __init__(self, reports: Reports, reader: LogReader, *, writes: bool) -> None:
+        self._reports = reports
+        self._reader = reader
+        self._writes = writes
+        self._failures: FailureNotes | None = None
+        # The entries as of the last ``watch``, the ramp that they end with, and when the newest one arrived.
+        self._entries: Sequence[Entry] = ()
+        self._watched: Watched | None = None
+        self._arrived: datetime | None = None
+        # When to look again, since when the reports are fresh, and when the newest one was written.
+        self._due = 0.0
+        self._fresh: float | None = None
+        self._written = -math.inf
+        self._looked = 0.0
+        self._error = ""
+
+    def begin(self, failures: FailureNotes) -> None:
+        """Let requests note their failures here from now on."""
+        self._failures = failures
+        self.watch()
+
+    def watch(self) -> None:
+        """Note failures for the newest ramp. Call it before the newest deployment is served."""
+        entries = self._reader.entries
+        if entries is self._entries or self._failures is None:
+            return
+        if self._entries and entries[-1:] != tuple(self._entries[-1:]):
+            self._arrived = utc_now()
+        try:
+            watched = watched_ramp(entries)
+        except ConfigurationError as error:
+            self._say(f"the ramp in revision {entries[-1].revision} is left alone: {error}")
+            watched = None
+        self._failures.watch(watched)
+        self._entries, self._watched, self._due = entries, watched, 0.0
+
+    def look(self) -> None:
+        """Write the next entry of a ramp if it is due. It waits for the log, so run it in the thread that reads."""
+        watched, entries = self._watched, self._entries
+        if watched is None or not watched.is_active:
+            self._fresh, self._written = None, -math.inf
+            return
+        now = time.monotonic()
+        if self._reader.error or now - self._looked > 2 * watched.look.total_seconds() + _HANGS:
+            self._fresh = None  # the log, or this process, was away
+        if now < self._due or not self._writes or self._reader.error:
+            return
+        self._looked = now
+        found = look(entries, self._observe(watched, now), utc_now())
+        pause = math.inf if found.again is None else (found.again - utc_now()).total_seconds()
+        self._due = now + max(SHORTEST, min(pause, watched.look.total_seconds()))
+        if found.entry is not None:
+            self._append(found.entry)
+
+    def _observe(self, watched: Watched, now: float) -> Observed:
+        """Return what the worker reports say."""
+        try:
+            workers = self._reports.read()
+        except LogError as error:
+            self._say(f"the guard of the ramp cannot read the worker reports: {error}")
+            workers = None
+        if workers is None or not workers.live:
+            self._fresh = None
+        else:
+            self._fresh = now if self._fresh is None else self._fresh
+            self._written = now - min(abs(report.age) for report in workers.live)
+        if self._written == -math.inf:
+            self._written = now  # a process that has just started knows nothing of the time before
+        return observed(
+            workers,
+            watched.key,
+            fresh_for=timedelta(seconds=0 if self._fresh is None else now - self._fresh),
+            silent_for=timedelta(seconds=now - self._written),
+            arrived=self._arrived,
+        )
+
+    def _append(self, entry: Entry) -> None:
+        try:
+            written = self._reader.log.append(
+                entry.percentages,
+                expected=entry.revision - 1,
+                author=entry.author,
+                message=entry.message,
+                created=entry.created,
+                ramp=entry.ramp,
+            )
+        except LogConflictError:
+            return  # another worker, or a person, was first
+        except LogError as error:
+            self._say(f"revision {entry.revision}, {entry.message!r}, cannot be written, and is tried again: {error}")
+            return
+        self._error = ""
+        is_step = entry.ramp is None or entry.ramp["evidence"]["event"] in _STEPS
+        logger.log(
+            logging.INFO if is_step else logging.WARNING, "wrote revision %d: %s", written.revision, entry.message
+        )
+
+    def _say(self, error: str) -> None:
+        """Log an error, once until something else is said or an entry is written."""
+        if error != self._error:
+            logger.error("%s", error)
+        self._error = error
+
+
+def watched_ramp(entries: Sequence[Entry]) -> Watched | None:
+    """Return the newest ramp in a log, if the newest deployment belongs to it. Raises ``ConfigurationError``."""
+    history = ramp_history(entries)
+    if not history:
+        return None
+    first, newest = history[0], history[-1]
+    return Watched(
+        # The id of the log too: a log that starts anew has the same revisions again.
+        f"{format_time(first.since, 'milliseconds')} {first.id} {entries[-1].log_id}",
+        newest.plan.version,
+        first.first,
+        first.since,
+        newest.plan.look,
+        {entry.revision: entry.percentages for entry in entries[-len(history) :]},
+        newest.state in ACTIVE,
+    )
+
+
+def observed(
+    workers: Workers | None,
+    key: str,
+    *,
+    fresh_for: timedelta,
+    silent_for: timedelta,
+    arrived: datetime | None = None,
+) -> Observed:
+    """Return what the worker reports say of a ramp (``Watched.key``). None: they cannot be read."""
+    if workers is None:
+        return Observed(fresh_for, silent_for, arrived=arrived)
+    counts = Counts.from_flat(workers.counts)
+    pages: dict[str, int] = {}
+    for (version, kind, _, _), number in counts.requests.items():
+        if kind == "page":
+            pages[version] = pages.get(version, 0) + number
+    failures = failures_of(key, workers.failing)
+    return Observed(
+        fresh_for,
+        silent_for,
+        failing=failures.units,
+        new_keys=counts.new_keys,
+        pages=pages,
+        loaded=workers.loaded_by_all() or frozenset(),
+        examples={signal: list(paths) for signal, paths in failures.examples.items()},
+        arrived=arrived,
+    )
