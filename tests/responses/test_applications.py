@@ -156,6 +156,6 @@ def test_no_request_waits_for_garbage_collection(tmp_path: Path, path: str) -> N
     try:
         while environs:
             affinity(environs.pop(), lambda *_: lambda _data: None)
-        assert not [kept for kept in gc.get_objects() if isinstance(kept, dict) and kept.get("HTTP_X_HELD") == path]
+        assert not [kept for kept in gc.get_objects() if type(kept) is dict and kept.get("HTTP_X_HELD") == path]
     finally:
         gc.enable()
