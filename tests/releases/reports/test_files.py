@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.releases.disks import on_a_disk
-from tests.releases.reports.reporting import GONE, KEY, FilePlace, Process
+from tests.releases.reports.reporting import GONE, KEY, KNOWN, FilePlace, Process
 from version_affinity.releases.log.entries import LogUnavailableError
 from version_affinity.releases.reports import files, reporter
 from version_affinity.releases.reports.files import FileReports
@@ -48,6 +48,43 @@ def test_who_may_read(tmp_path: Path, mode: int, expected: int) -> None:
     assert {file.stat().st_mode & 0o777 for file in kept} == {expected}
 
 
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="only root can give files away")
+def test_a_report_of_root(tmp_path: Path) -> None:
+    """A command of root that loads the application first leaves what the application's user can go on with."""
+    os.chown(tmp_path, 4711, 4712)
+    place = FilePlace(tmp_path)
+    Process(place.reports()).report()
+    place.fold()
+    owners = [(file.stat().st_uid, file.stat().st_gid) for file in (tmp_path / "workers", tmp_path / "workers/.lock")]
+    assert owners == [(4711, 4712)] * 2
+
+
+def test_many_short_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A start leaves alone what others have left; the end of each process adds it up, so that files do not pile up."""
+    place = FilePlace(tmp_path)
+    monkeypatch.setattr(files, "FOLDING", -1.0)
+    for number in range(3):
+        process = Process(place.reports())
+        process.report()
+        assert place.count() == 1
+        process.add()
+        process.reporter.finish(reporter.State(), KNOWN)
+        assert place.count() == 0
+        assert place.reports().read().counts == {KEY: number + 1}
+
+
+def test_a_lock_that_is_a_link(tmp_path: Path) -> None:
+    """The file that it leads to is left alone."""
+    place = FilePlace(tmp_path)
+    Process(place.reports()).report()
+    (tmp_path / "precious").write_text("text")
+    (tmp_path / "workers" / ".lock").symlink_to(tmp_path / "precious")
+    os.utime(tmp_path / "precious", (1000, 1000))
+    with pytest.raises(LogUnavailableError, match="workers cannot be written to"):
+        place.reports().fold(["v1"])
+    assert (tmp_path / "precious").read_text() == "text"
+
+
 def test_the_clock_of_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever this host's clock says, a report is as old as the disk says."""
     reports = FileReports(tmp_path)
@@ -83,7 +120,8 @@ def test_a_total_that_is_damaged(tmp_path: Path, text: str) -> None:
     process = Process(place.reports())
     process.report()
     process.add()
-    process.reporter.finish(reporter.State())
+    process.report()
+    os.utime(tmp_path / "workers" / f"{process.reporter.process}.json", (0, 0))
     (tmp_path / "workers" / "total.json").write_text(text)
     assert place.reports().read().counts == {KEY: 1}
     place.fold()

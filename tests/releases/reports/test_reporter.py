@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.releases.reports.reporting import KEY, Process
+from tests.releases.reports.reporting import KEY, KNOWN, Process
 from version_affinity.releases.log.entries import LogUnavailableError
 from version_affinity.releases.reports import reporter as module
 from version_affinity.releases.reports.files import FileReports
@@ -106,7 +106,7 @@ def test_the_last_report(tmp_path: Path) -> None:
     process.report()
     process.add()
     for _ in range(2):
-        process.reporter.finish(State())
+        process.reporter.finish(State(), KNOWN)
     workers = reports.read()
     assert workers.live == ()
     assert workers.counts == {KEY: 1}

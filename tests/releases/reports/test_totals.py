@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.releases.reports.reporting import GONE, KEY, Process, place
+from tests.releases.reports.reporting import GONE, KEY, KNOWN, Process, place
 from version_affinity.counters import sum_counts
 from version_affinity.releases.reports import reporter
 from version_affinity.releases.reports.report import Report
@@ -60,7 +60,7 @@ def test_any_order(where: FilePlace | RedisPlace, events: list[tuple[str, int]])
             reports.read()
         else:
             if event == "end":
-                process.reporter.finish(reporter.State())
+                process.reporter.finish(reporter.State(), KNOWN)
                 expected[which] = process.counts.get(KEY, 0)
             past += expected[which]
             expected[which] = 0

@@ -84,13 +84,12 @@ class Reporting:
     def send(self, report: Report | None) -> None:
         """Write a report. That may take seconds, so do it in a thread that nobody waits for."""
         if self._reporter is not None and report is not None and self._may_be_tried:
-            newest = self._reader.entries[-1].percentages if self._reader.entries else {}
-            self._reporter.send(report, {*newest, *(release.id for release in self._known.releases)})
+            self._reporter.send(report, self._in_use)
 
     def finish(self, revision: int) -> None:
         """Write the last report of this process."""
         if self._reporter is not None and self._may_be_tried:
-            self._reporter.finish(self._state(revision))
+            self._reporter.finish(self._state(revision), self._in_use)
 
     def workers(self) -> Workers | None:
         """Return the reports of all workers, None if they cannot be read now. That may take seconds."""
@@ -113,6 +112,12 @@ class Reporting:
     def forget(self) -> None:
         """Forget what was read: a version that waits from now on waits for a new reading."""
         self.loaded_by_all = frozenset()
+
+    @property
+    def _in_use(self) -> set[str]:
+        """The versions that are deployed or known."""
+        newest = self._reader.entries[-1].percentages if self._reader.entries else {}
+        return {*newest, *(release.id for release in self._known.releases)}
 
     @property
     def _may_be_tried(self) -> bool:

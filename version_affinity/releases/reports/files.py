@@ -146,9 +146,10 @@ class FileReports:
             for entry in entries:
                 is_ours = entry.name.endswith(_NEW) or entry.name.startswith((f".{_TOTAL}.", _CLOCK))
                 named = _NAME.fullmatch(entry.name)
-                is_ours = is_ours or (named is not None and self._parsed(named[1], named[2], now) is None)
                 with suppress(FileNotFoundError):
-                    if is_ours and abs(now - entry.stat().st_mtime) > _ABANDONED:
+                    if abs(now - entry.stat(follow_symlinks=False).st_mtime) <= _ABANDONED:
+                        continue
+                    if is_ours or (named is not None and self._parsed(named[1], named[2], now) is None):
                         os.unlink(entry.path)  # noqa: PTH108
 
     def _folded(self, process: str) -> int | None:
@@ -222,7 +223,8 @@ class FileReports:
             self.path.mkdir()
             with suppress(OSError, AttributeError):
                 above = self.path.parent.stat()
-                os.chown(self.path, -1, above.st_gid)
+                # A command of root may load the application before its own user does.
+                os.chown(self.path, -1 if os.geteuid() else above.st_uid, above.st_gid)
                 self.path.chmod(above.st_mode & 0o7777)
 
     def _mode(self) -> int:

@@ -70,7 +70,8 @@ class Reporter:
         self._lifetime: Final = 3 * max(HEARTBEAT, interval)
         self._counts: Callable[[], Mapping[str, int]] = dict
         self._writing = threading.Lock()
-        self._folding = 0.0
+        # Not at the start: thousands of processes may have left reports, and no server should wait for that.
+        self._folding = time.monotonic() + HEARTBEAT
         self._unfolded = ""
         self._begin({})
 
@@ -140,8 +141,7 @@ class Reporter:
             return
         try:
             self._write(report)
-            if not report.ended:
-                self._fold(known)
+            self._fold(known, ends=report.ended)
         except LogError as error:
             self._fail(str(error))
         else:
@@ -167,9 +167,9 @@ class Reporter:
         self._begin(base)
         self._started = started
 
-    def _fold(self, known: Collection[str]) -> None:
+    def _fold(self, known: Collection[str], *, ends: bool) -> None:
         now = time.monotonic()
-        if now < self._folding:
+        if now < self._folding and not ends:  # a process that lives for a moment only does its part, too
             return
         self._folding = now + HEARTBEAT
         try:
@@ -188,9 +188,9 @@ class Reporter:
             )
         self.error = error
 
-    def finish(self, state: State) -> None:
-        """Write the last report of this process, at its end."""
+    def finish(self, state: State, known: Collection[str]) -> None:
+        """Write the last report of this process, at its end. ``known``: see ``Reports.fold``."""
         for _ in range(2):  # the first one may find that this process counted as gone
             report = self.draft(state, ends=True)
             if report is not None:
-                self.send(report)
+                self.send(report, known)

@@ -226,13 +226,14 @@ def _command_of(pid: int) -> str:
 
 
 def _open(file: str | os.PathLike[str], guards: str | os.PathLike[str]) -> int:
-    cloexec = getattr(os, "O_CLOEXEC", 0)
+    # A link to another file would have that file signed.
+    flags = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
     try:
-        descriptor = os.open(file, os.O_RDWR | os.O_CREAT | cloexec, 0o600)
+        descriptor = os.open(file, os.O_RDWR | os.O_CREAT | flags, 0o600)
     except PermissionError:
         if not Path(file).exists():
             raise
-        return os.open(file, os.O_RDONLY | cloexec)  # another user made it; flock(2) takes this too
+        return os.open(file, os.O_RDONLY | flags)  # another user made it; flock(2) takes this too
     if _POSIX:
         with suppress(OSError):  # another user's file: its owner does it
             _share(descriptor, guards)
@@ -248,7 +249,11 @@ def _share(descriptor: int, guards: str | os.PathLike[str]) -> None:
         guarded = os.stat(Path(guards).parent)  # noqa: PTH116 - it does not exist yet
     writable = guarded.st_mode & 0o222
     mode = 0o600 | writable | writable << 1
-    if status.st_uid != os.geteuid() or (status.st_mode & 0o777, status.st_gid) == (mode, guarded.st_gid):
+    if status.st_uid != os.geteuid():
+        return
+    if not status.st_uid and guarded.st_uid:  # root made it, for the owner of what the lock guards
+        os.fchown(descriptor, guarded.st_uid, -1)
+    if (status.st_mode & 0o777, status.st_gid) == (mode, guarded.st_gid):
         return
     if status.st_gid != guarded.st_gid:
         try:
