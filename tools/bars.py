@@ -15,8 +15,10 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "version_affinity"
 TESTS = ROOT / "tests"
 
-LINES = 25_500
-FILES = 160
+# 21,500 lines and 140 files when the package was restructured. Worker reports, metrics, tools for development and ramps
+# came after that.
+LINES = 28_000
+FILES = 180
 FILES_PER_FOLDER = 16
 #: One module per command, so the folder grows with the command line.
 UNLIMITED_FOLDERS = ("version_affinity/cli/commands",)
