@@ -168,6 +168,8 @@ def test_own_names(site: Site) -> None:
     assert "version-affinity" not in error
     told = json.loads(flask(site, "affinity", "versions", "view", "v9", "--json", code=1).stdout)
     assert "(python -m flask affinity versions list)" in told["error"]
+    assert "[default: the application's]" in flask(site, "affinity", "--help").stdout
+    assert "--app" not in flask(site, "affinity", "explain", "/", "--cookie", "other=1").stderr
     site.run("settings", "--spa")
     warned = flask(site, "affinity", "deployments", "status").stderr
     assert f"To correct the file: python -m flask affinity --releases {site.path} settings --no-spa" in warned

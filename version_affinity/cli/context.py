@@ -287,11 +287,11 @@ def _keep(context: click.Context, option: click.Parameter, value: str | None) ->
         setattr(target_of(context), str(option.name), checked)
 
 
-def target_parameters(*, of_group: bool = False) -> list[click.Parameter]:
+def target_parameters(*, of_group: bool = False, default: str = DEFAULT) -> list[click.Parameter]:
     """Return the options ``--releases`` and ``--log``, which a group and its commands have."""
     directory, log = "The releases directory.", "The log of deployments, such as redis://host."
     if of_group:  # only the group's read the environment, so that an option of the command wins
-        directory += f"  [default: {DEFAULT}]"
+        directory += f"  [default: {default}]"
         log += " Without it: the file in the releases directory."
     path, url = (RELEASES, LOG) if of_group else (None, None)
     shared: dict[str, Any] = {

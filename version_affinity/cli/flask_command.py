@@ -33,7 +33,13 @@ _TABLE: Final = {name: lazy for name, lazy in COMMANDS.items() if name != "compl
 _TABLE["routes"] = Lazy("routes", "routes", "Show what answers each route of the application in a browser.")
 
 
-@click.group("affinity", cls=Commands, table=_TABLE, params=target_parameters(of_group=True), help=_HELP)
+@click.group(
+    "affinity",
+    cls=Commands,
+    table=_TABLE,
+    params=target_parameters(of_group=True, default="the application's"),
+    help=_HELP,
+)
 @click.pass_context
 def affinity(context: click.Context) -> None:
     """Use the releases of the Flask application; the help text is above."""

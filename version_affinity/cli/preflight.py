@@ -196,6 +196,8 @@ def _unknown(versions: Iterable[str], uploaded: Mapping[str, object]) -> list[Ob
     verb = "is" if len(missing) == 1 else "are"
     upload = command_line(f"versions upload dist/ --id {missing[0]}")
     meant = next(filter(None, map(current_target().directory.meant, missing)), "")
+    number = next((version for version in missing if version.isdecimal()), "")
+    meant = meant or (f". To give a version {number} %, write ID@{number}" if number else "")
     return [Objection("unknown-version", f"{listed(missing)} {verb} not uploaded (uploaded: {there}){meant}: {upload}")]
 
 

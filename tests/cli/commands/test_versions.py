@@ -406,6 +406,13 @@ def test_similar_ids(commits: Site, given: str, meant: str) -> None:
         assert ("Did you mean" in error) == bool(meant)
 
 
+def test_percentages_without_a_mark(commits: Site) -> None:
+    """Numbers that stand alone are taken for ids, so the error says how a percentage is written."""
+    error = commits.run("versions", "deploy", "v1", "90", NEW, "10", "-y", code=1).stderr
+    assert "90 and 10 are not uploaded" in error
+    assert "To give a version 90 %, write ID@90" in error
+
+
 def test_same_content(commits: Site) -> None:
     """An upload and a deployment of what users have already say so."""
     build = commits.root / "builds" / "v1"

@@ -132,7 +132,8 @@ def explain(
     affinity = _affinity(app, keys, serving)
     explanation = affinity.explain(environ)
     is_by_chance = explanation.decision.reason in ("minted", "bucket", "random")
-    notes = [_NO_KEY] if cookies and app is None and not keys and is_by_chance else []
+    has_application = app is not None or current_target().application is not None
+    notes = [_NO_KEY] if cookies and not has_application and not keys and is_by_chance else []
     if as_json:
         sent = {name: environ[name] for name in sorted(environ) if name.startswith("HTTP_")}
         request = {"method": environ["REQUEST_METHOD"], "target": path, "as": chosen, "environ": sent}
