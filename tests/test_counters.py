@@ -17,7 +17,7 @@ from werkzeug.test import Client, create_environ, run_wsgi_app
 from tests.builds import COLLISION, ENTRY, OWN, SHARED, Answer, key_of, pinned, rollout, write_builds
 from tests.harness import NAVIGATION, SCRIPT, client
 from version_affinity import Cookie, Counts, Version, VersionAffinity
-from version_affinity.counters import OTHER, Counter, CounterFamily, LimitedLog, sum_counts, with_others
+from version_affinity.counters import OTHER, Counter, CounterFamily, LimitedLog, RecentKeys, sum_counts, with_others
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -301,6 +301,29 @@ def test_new_keys_are_first_pages(builds: dict[str, Path], path: str, shares: di
     assert counts.new_keys == expected
     deviation = (400 * 0.01 * shares["v2"] * (1 - 0.01 * shares["v2"])) ** 0.5
     assert abs(counts.new_keys["v2"] - 4 * shares["v2"]) < 6 * deviation
+
+
+@pytest.mark.parametrize("path", ["/", "/list"])
+def test_a_key_is_new_once(builds: dict[str, Path], path: str) -> None:
+    """A client with a key that never sends our cookie, such as a monitor, does not shift the observed shares."""
+    affinity = rollout(builds, page_app, {"v1": 90, "v2": 10}, keys=[Cookie("user")])
+    for number in (*range(20), *[7] * 50):
+        client(affinity).get(path, headers={**NAVIGATION, "Cookie": f"user={number}"})
+    assert sum(affinity.counters().new_keys.values()) == 20
+    for _ in range(10):
+        client(affinity).get(path, headers=NAVIGATION)
+    assert sum(affinity.counters().new_keys.values()) == 30
+
+
+def test_how_many_keys_are_remembered() -> None:
+    """Thousands, and never more: a key that comes often is not forgotten, memory is bounded."""
+    keys = RecentKeys()
+    assert [keys.is_new(b"%d" % number) for number in range(4000)] == [True] * 4000
+    for number in range(4000, 20_000):
+        assert keys.is_new(b"%d" % number)
+        assert keys.is_new(b"often") == (number == 4000)
+    assert keys.is_new(b"0")
+    assert not keys.is_new(b"19999")
 
 
 def test_no_new_keys_without_a_split(builds: dict[str, Path]) -> None:

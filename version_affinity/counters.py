@@ -24,6 +24,8 @@ logger = logging.getLogger("version_affinity")
 OTHER: Final = "other"
 
 _SEPARATOR: Final = "|"
+# How many keys are remembered at least, from then on at most twice as many.
+_REMEMBERED: Final = 4096
 # By the name of a field of ``Counts``: the number of its labels, and how many of them, the first ones, are versions.
 _LABELS: Final = {
     "requests": (4, 1),
@@ -80,6 +82,27 @@ class CounterFamily(dict[Any, Counter]):
         return {label: value for label, value in read.items() if value}
 
 
+class RecentKeys:
+    """The keys that were counted lately, by their hashes."""
+
+    __slots__ = ("_earlier", "_recent")
+
+    def __init__(self) -> None:
+        self._recent: set[int] = set()
+        self._earlier: set[int] = set()
+
+    def is_new(self, key: bytes) -> bool:
+        """Return whether a key has not come lately, and remember it. Two threads may both hear that it is new."""
+        hashed, recent = hash(key), self._recent
+        if hashed in recent:
+            return False
+        is_new = hashed not in self._earlier
+        recent.add(hashed)
+        if len(recent) >= _REMEMBERED:
+            self._earlier, self._recent = recent, set()
+        return is_new
+
+
 @dataclass(frozen=True, slots=True)
 class Counts:
     """Counts since a process started; plain numbers. The counts of versions that are gone are those of "other".
@@ -92,8 +115,9 @@ class Counts:
             as 5xx, unless it raises after it has returned its iterable.
         new_keys: Pages that were served to a browser without the affinity cookie and gave it one, by the version
             decided: the first pages of a key or a bucket. During a split their shares are those of the deployment.
-            None are counted while a single version has a share, for an override, or with ``cookie=None``. A browser
-            that refuses cookies counts with each page.
+            None are counted while a single version has a share, for an override, or with ``cookie=None``. A client
+            that refuses cookies counts with each page for which a bucket is drawn. A key counts once, as long as the
+            process remembers it: a client with a key that never sends the cookie must not outweigh all others.
         missing: Assets that no known version has, answered with 404, by the version decided.
         rescues: Files served from another version than the one decided, by (decided, served).
         refused: Overrides and keys that could not be used, by why.
@@ -185,9 +209,10 @@ def with_others(counts: Mapping[str, int], known: Container[str]) -> dict[str, i
 class Counters:
     """The counters of one ``VersionAffinity``. All labels are of known versions, so their number is bounded."""
 
-    __slots__ = ("_gone", "_tallies", "missing", "new_keys", "refused", "rescues")
+    __slots__ = ("_gone", "_tallies", "keys", "missing", "new_keys", "refused", "rescues")
 
     def __init__(self) -> None:
+        self.keys = RecentKeys()
         self._tallies: dict[tuple[str, str, str, bool], Tally] = {}
         self._gone: dict[str, int] = {}
         self.new_keys = CounterFamily()

@@ -252,6 +252,7 @@ class Decider:
                 self._log(label, error)
                 continue
             if key:
+                request.key = key
                 return decisions[self._assign(key)]
         return None
 

@@ -155,6 +155,7 @@ class Request:
         method: Its method as it came. An application may change what the environ says.
         scheme: Its scheme as it came.
         bucket: The bucket of our cookie, or the one that was drawn for this request; "" without.
+        key: The version key that decided, in bytes. Set by such a decision only.
         pin: What our cookie says of the version of the page that was loaded last, not yet checked; "" without.
         refused: Why something that the request sent could not be used; "" when nothing was refused.
 
@@ -162,8 +163,9 @@ class Request:
     'subresource'
     """
 
-    __slots__ = ("bucket", "environ", "kind", "method", "pin", "refused", "scheme")
+    __slots__ = ("bucket", "environ", "key", "kind", "method", "pin", "refused", "scheme")
 
+    key: bytes
     kind: Kind
 
     def __init__(

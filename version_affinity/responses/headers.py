@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from version_affinity.assets.http.response import NO_STORE, REVALIDATE
 from version_affinity.assets.sending import VARY_ENCODING
-from version_affinity.decision.decider import ONLY, OVERRIDE
+from version_affinity.decision.decider import KEY, ONLY, OVERRIDE
 from version_affinity.decision.request import PAGES, SERVICE_WORKER
 from version_affinity.wire import TCHAR
 
@@ -52,6 +52,7 @@ class DecisionHeaders:
 
     __slots__ = (
         "_count_new_key",
+        "_keys",
         "app_tally",
         "count_success",
         "decision",
@@ -92,6 +93,7 @@ class DecisionHeaders:
         self.tally = counters.tally(decision.version, kind, decision.reason)
         self.app_tally = counters.tally(decision.version, kind, decision.reason, of_app=True)
         self.count_success = self.tally.count_success
+        self._keys = counters.keys
         self._count_new_key = counters.new_keys[decision.version].advance
 
     def count(self, status: str) -> None:
@@ -101,7 +103,9 @@ class DecisionHeaders:
     def count_page_with_cookie(self, request: Request) -> None:
         """Count a page whose response sets the cookie as the first one of its key, if the request had no cookie."""
         # Only a bucket that was drawn for this request has no source.
-        if not request.pin and not (request.bucket and self.decision.source):
+        if request.pin or (request.bucket and self.decision.source):
+            return
+        if self.decision.reason != KEY or self._keys.is_new(request.key):
             self._count_new_key()
 
     def start(self, sent: Sent, start_response: StartResponse) -> Iterable[bytes]:
