@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from version_affinity.ramp.evidence import (
+    MERGED,
     RATIOS,
     SHARE_ALPHA,
     SHARE_GROUP,
@@ -194,7 +195,7 @@ def test_bounded() -> None:
     assert list(FailingUnits.decoded(units.encoded())) == list(units)
 
 
-@pytest.mark.parametrize("text", ["AAAA", "?", "é", "AAAAAAAA" * (UNITS + 1)])
+@pytest.mark.parametrize("text", ["AAAA", "?", "é", "AAAAAAAA" * (MERGED + 1)])
 def test_foreign_report(text: str) -> None:
     """A report that is damaged or too long is an error that can be caught."""
     with pytest.raises(ValueError):
