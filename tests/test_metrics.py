@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,12 +17,15 @@ from prometheus_client.parser import text_string_to_metric_families
 import version_affinity
 from tests.builds import ENTRY, rollout, write_builds
 from tests.harness import NAVIGATION, SCRIPT, client, missing, write_build
+from tests.ramp.ramping import Story, failing
 from tests.releases.followed import Site, hanging_log, until
 from tests.releases.redis_server import redis_server
 from tests.releases.reports.reporting import GONE, Process, place
 from version_affinity import ConfigurationError, Releases, Version
 from version_affinity import metrics as module
 from version_affinity.metrics import Family, MetricsCollector, as_text, families_of, metrics_app
+from version_affinity.ramp.failing import Failures
+from version_affinity.releases.follow.guard import ramp_key
 from version_affinity.releases.log.entries import Entry
 from version_affinity.releases.reports.report import Observation, Report, Workers
 from version_affinity.releases.reports.reporter import State
@@ -55,6 +59,9 @@ ALWAYS = {
     "reports_up": ("gauge", set()),
     "log_up": ("gauge", set()),
     "deployments_total": ("counter", {"action"}),
+    "ramp_state": ("gauge", {"state"}),
+    "ramp_step": ("gauge", set()),
+    "ramp_evidence_ratio": ("gauge", {"signal"}),
     "build_info": ("gauge", {"package_version"}),
 }
 
@@ -135,7 +142,12 @@ def test_families(site: Site) -> None:
         assert numbers["version_loaded"] == {("v0",): 1, ("v1",): 1, ("v2",): 1}
         assert numbers["workers"] == {("behind",): 0, ("current",): 1}
         assert numbers["log_up"] == numbers["reports_up"] == {(): 1}
-        assert numbers["deployments_total"] == {("deploy",): 2, ("rollback",): 0}
+        assert numbers["deployments_total"] == {
+            ("deploy",): 2,
+            ("rollback",): 0,
+            ("ramp_step",): 0,
+            ("halt",): 0,
+        }
         assert numbers["build_info"] == {(version_affinity.__version__,): 1}
         if shutil.which("promtool") is None:
             missing("promtool", "install the package prometheus")
@@ -448,6 +460,28 @@ def numbers(found: Iterable[Family]) -> dict[str, Series]:
 # --- gauges -----------------------------------------------------------------------------------------------------------
 
 
+def test_a_ramp() -> None:
+    """State, step and evidence are those of the newest ramp; the evidence ends with the ramp, and the state stays."""
+    story = Story()
+    story.after(timedelta(minutes=15))
+    bad = Failures(ramp_key(story.entries[1:]))
+    bad.add(Failures(bad.key, failing([(1, 20, True)] * 20)))
+    workers = Workers((Report("a", 1, versions=("v1", "v2")),), {}, failing=(bad.encoded(),))
+    found = numbers(families_of(Observation(story.entries, workers)))
+    assert found["ramp_step"] == {(): 2}
+    assert {state for (state,), value in found["ramp_state"].items() if value} == {"running"}
+    assert found["ramp_evidence_ratio"]["app-errors",] > 1
+    assert found["ramp_evidence_ratio"]["missing-assets",] == 0
+    story.after(timedelta(minutes=1), failing=bad.units)
+    found = numbers(families_of(Observation(story.entries, workers)))
+    assert {state for (state,), value in found["ramp_state"].items() if value} == {"held"}
+    assert found["deployments_total"] == {("deploy",): 1, ("rollback",): 0, ("ramp_step",): 2, ("halt",): 1}
+    story.command("abort")
+    found = numbers(families_of(Observation(story.entries, workers)))
+    assert {state for (state,), value in found["ramp_state"].items() if value} == {"aborted"}
+    assert not found["ramp_evidence_ratio"]
+
+
 @pytest.mark.parametrize(
     ("percentages", "rollbacks"),
     [
@@ -463,7 +497,9 @@ def test_deployments_by_action(percentages: list[dict[str, float]], rollbacks: i
     """A rollback is a deployment that gives everybody a version that everybody had before."""
     entries = [entry(number, shares) for number, shares in enumerate(percentages, 1)]
     found = numbers(families_of(Observation(entries, None)))
-    assert found["deployments_total"] == {("deploy",): len(entries) - rollbacks, ("rollback",): rollbacks}
+    others = {("ramp_step",): 0, ("halt",): 0}
+    assert found["deployments_total"] == {("deploy",): len(entries) - rollbacks, ("rollback",): rollbacks, **others}
+    assert not found["ramp_state"]
     assert found["deployment_revision"] == {(): len(entries)}
     assert found["deployment_timestamp_seconds"] == {(): 1795496400}
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 import version_affinity
@@ -23,10 +24,13 @@ import version_affinity
 from .counters import Counts, LimitedLog, with_others
 from .errors import ConfigurationError, install
 from .middleware import VersionAffinity
+from .ramp.next_entry import judge, newest_ramp
+from .ramp.plan import ACTIVE, STATES, Ramp
 from .releases import Releases
+from .releases.follow.guard import observed, ramp_key
 from .releases.log.entries import LogError
 from .releases.reports.report import LOG_ERRORS, Observation
-from .releases.times import NEVER, parse_time
+from .releases.times import NEVER, parse_time, utc_now
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -53,6 +57,7 @@ CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 _PREFIX: Final = "version_affinity_"
 _CLASSES: Final = ("2xx", "3xx", "4xx", "5xx")
+_ACTIONS: Final = ("deploy", "rollback", "ramp_step", "halt")
 # In a label value (Prometheus, "Exposition formats").
 _ESCAPES: Final = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
 
@@ -73,7 +78,14 @@ _FAMILIES: Final[dict[str, tuple[str, tuple[str, ...], str]]] = {
     "reports_up": ("gauge", (), "Whether the reports of the workers can be read, and this process can write its own."),
     "log_up": ("gauge", (), "Whether the workers can read the deployment log and the releases directory."),
     "log_errors_total": ("counter", (), "Readings of the deployment log that failed."),
-    "deployments_total": ("counter", ("action",), "Deployments in the log; a rollback is one to an earlier version."),
+    "deployments_total": ("counter", ("action",), "Deployments in the log by what they did."),
+    "ramp_state": ("gauge", ("state",), "1 for the state of the newest ramp, 0 for the others."),
+    "ramp_step": ("gauge", (), "The number of the step of the newest ramp, from 1 on."),
+    "ramp_evidence_ratio": (
+        "gauge",
+        ("signal",),
+        "Evidence against the new version: 1 halts the ramp.",
+    ),
     "build_info": ("gauge", ("package_version",), "The version of the package; the value is 1."),
 }
 
@@ -191,7 +203,8 @@ def families_of(observation: Observation) -> list[Family]:
     values: _Values = {
         "log_up": _number(int(not error and not any(report.error for report in live))),
         "reports_up": _number(int(workers is not None and not report_error)),
-        "deployments_total": {"deploy": 0, "rollback": 0, **Counter(_actions(entries))},
+        "deployments_total": {**dict.fromkeys(_ACTIONS, 0), **Counter(_actions(entries))},
+        **_of_ramp(entries, workers),
     }
     if entries:
         values |= _deployed(percentages, entries[-1].revision)
@@ -259,15 +272,37 @@ def _deployed(percentages: Mapping[str, float], revision: int) -> _Values:
 
 
 def _actions(entries: Sequence[Entry]) -> Iterator[str]:
-    """Yield what each deployment was. A rollback gives all users a version that had all of them before."""
+    """Yield what each deployment did. A rollback gives all users a version that had all of them before."""
     complete: set[str] = set()
     before: tuple[str, ...] = ()
     for entry in entries:
         live = entry.live
-        yield "rollback" if live != before and len(live) == 1 and live[0] in complete else "deploy"
+        if entry.ramp is not None:
+            yield "halt" if entry.ramp.get("state") in ("held", "rolled_back") else "ramp_step"
+        else:
+            yield "rollback" if live != before and len(live) == 1 and live[0] in complete else "deploy"
         if len(live) == 1:
             complete.add(live[0])
         before = live
+
+
+def _of_ramp(entries: Sequence[Entry], workers: Workers | None) -> _Values:
+    """Return the state of the newest ramp, and what its guard finds while it goes on."""
+    values: _Values = {"ramp_state": {}, "ramp_step": {}, "ramp_evidence_ratio": {}}
+    try:
+        found, state = newest_ramp(entries)
+        history = [Ramp.from_json(entry.ramp) for entry in found]
+    except ConfigurationError:  # of a later release
+        return values
+    if not history:
+        return values
+    values["ramp_state"] = {it: int(it == state) for it in STATES}
+    values["ramp_step"] = _number(history[-1].step)
+    if state in ACTIVE and workers is not None:
+        seen = observed(workers, ramp_key(found), fresh_for=timedelta(0), silent_for=timedelta(0))
+        signals = judge(history, seen, utc_now()).evidence["signals"]
+        values["ramp_evidence_ratio"] = {signal: it["ratio"] for signal, it in signals.items()}
+    return values
 
 
 def _families(values: _Values) -> list[Family]:

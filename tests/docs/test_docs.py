@@ -27,6 +27,7 @@ from version_affinity.assets import compress
 from version_affinity.assets.handover import XAccelRedirect
 from version_affinity.cli.main import cli
 from version_affinity.flask import init_app
+from version_affinity.ramp.plan import TABLES
 from version_affinity.releases.releases import open_log
 from version_affinity.releases.store.directory import ReleasesDirectory
 from version_affinity.releases.store.upload import upload
@@ -241,6 +242,12 @@ def test_commands(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 def test_the_rollout_is_run() -> None:
     """The page about rollouts has commands, and the test above runs each of them."""
     assert len(commands(ROOT / "docs/how-to/roll-out.md")) > 10
+
+
+def test_states_of_a_ramp() -> None:
+    """The page about ramps has the tables that the code reads."""
+    page = (ROOT / "docs/how-to/guarded-ramps.md").read_text("utf-8")
+    assert all(table.strip() in page for table in TABLES.split("\n\n"))
 
 
 def test_help_names_the_glossary() -> None:

@@ -106,7 +106,7 @@ def test_each_alert_has_a_runbook() -> None:
     """The page has a heading for each alert, and the rule names it."""
     page = PAGE.read_text("utf-8")
     alerts = _ALERT.findall(rules())
-    assert len(alerts) == 5
+    assert len(alerts) == 7
     assert re.findall(r"^### (VersionAffinity\w+)$", page, re.MULTILINE) == alerts
     for alert in alerts:
         assert f"runbook: docs/how-to/watch-a-rollout.md#{alert.lower()}\n" in rules()

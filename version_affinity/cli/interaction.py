@@ -6,7 +6,9 @@ Progress of long work is one line: a bar, or the name of the work and its durati
 from __future__ import annotations
 
 import os
+import shutil
 import sys
+import textwrap
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from threading import Event, Thread
@@ -19,7 +21,7 @@ from .errors import DeclinedError, RefusedError
 from .output import cut, has_observer, note, prints_json, width
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
 #: The width of a terminal that does not report its width.
 _COLUMNS: Final = 80
@@ -72,6 +74,36 @@ def started(label: str) -> None:
     """Print a label to a log, where ``waiting`` shows nothing."""
     if not (has_observer() or prints_json()):
         note(f"{label} ...")
+
+
+@contextmanager
+def screen() -> Iterator[Callable[[Sequence[str]], None]]:
+    """Show a page of lines on the terminal while the block runs; yield a function that replaces the whole page.
+
+    The page is on the terminal's other screen, so that what was there before is there again at the end.
+    """
+    has_colours = click.get_current_context().color is not False
+
+    def draw(lines: Sequence[str]) -> None:
+        columns, rows = shutil.get_terminal_size()
+        page = [part for line in lines for part in _folded(line, columns)]
+        if len(page) > rows:
+            page[rows - 1 :] = [cut(f"and {len(page) - rows + 1} more lines", columns)]
+        text = "\x1b[K\n".join(page if has_colours else map(click.unstyle, page))
+        # One write, which overwrites in place: erasing first would flicker.
+        click.echo(f"\x1b[H{text}\x1b[K\x1b[J", nl=False, color=True)
+
+    click.echo("\x1b[?1049h\x1b[?25l", nl=False, color=True)  # the other screen, without a cursor
+    try:
+        yield draw
+    finally:
+        click.echo("\x1b[?25h\x1b[?1049l", nl=False, color=True)
+
+
+def _folded(line: str, columns: int) -> list[str]:
+    """Return a line, or the lines that it fills on a terminal."""
+    plain = click.unstyle(line)
+    return [line] if width(plain) <= columns else textwrap.wrap(plain, columns)
 
 
 def _bar(label: str, total: int) -> Any:

@@ -97,6 +97,7 @@ COMMANDS: Final = {
     "init": Lazy("init", "init", "Create a releases directory."),
     "versions": Lazy("versions", "versions", "Upload, deploy, list and inspect versions."),
     "deployments": Lazy("deployments", "deployments", "Show the current deployment and earlier ones."),
+    "ramp": Lazy("ramp", "ramp", "Roll out a version in steps, with a guard that can stop it."),
     "rollback": Lazy("rollback", "rollback", "Give an earlier version to all users again."),
     "check": Lazy("check", "check", "Find broken references in a build before it goes live."),
     "explain": Lazy("explain", "explain", "Show which version a request gets, and why."),

@@ -59,6 +59,7 @@ _HASH: Final = re.compile(r"[0-9a-f]{8}[0-9a-f-]{5,}")
 _READABLE: Final = 7
 # The smallest width of a terminal that shows a table.
 _TABLE_WIDTH: Final = 60
+_TWO_DIGITS: Final = 9.95
 
 
 def is_terminal() -> bool:
@@ -302,7 +303,7 @@ def size(count: int) -> str:
         if round(value) < _STEP or unit == _UNITS[-1]:
             break
         value /= _STEP
-    return f"{value:.1f} {unit}" if value < 9.95 else f"{value:.0f} {unit}"  # noqa: PLR2004 - two digits are enough
+    return f"{value:.1f} {unit}" if value < _TWO_DIGITS else f"{value:.0f} {unit}"
 
 
 def counted(count: int, noun: str) -> str:
@@ -312,6 +313,36 @@ def counted(count: int, noun: str) -> str:
     ('1 file', '1,200 files')
     """
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def sentence(text: str) -> str:
+    """Return a text with a capital letter at its beginning.
+
+    >>> sentence("no user moves")
+    'No user moves'
+    """
+    return f"{text[:1].upper()}{text[1:]}"
+
+
+def amount(count: int) -> str:
+    """Return a number with at most six characters or so.
+
+    >>> amount(12345), amount(123_456), amount(12_345_678)
+    ('12,345', '123k', '12.3M')
+    """
+    if count < 100 * _STEP:
+        return f"{count:,}"
+    return f"{count / _STEP:.0f}k" if count < _STEP**2 else f"{count / _STEP**2:.1f}M"
+
+
+def ratio(part: float) -> str:
+    """Return a part of a whole as a percentage with two digits.
+
+    >>> ratio(0.5), ratio(0.0123), ratio(0.000012), ratio(0)
+    ('50 %', '1.2 %', '0.0012 %', '0 %')
+    """
+    value = 100 * part
+    return f"{value:.0f} %" if value >= _TWO_DIGITS else f"{number(float(f'{value:.2g}'))} %"
 
 
 def listed(words: Iterable[str]) -> str:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from version_affinity.deployment import Movement, movement
+from version_affinity.ramp.next_entry import active_ramp
 from version_affinity.releases.log.entries import DeploymentLog, Entry, LogConflictError
 from version_affinity.releases.store.directory import BusyError, ReleasesDirectory, publishing
 from version_affinity.releases.store.retention import rollback_target
@@ -81,6 +82,7 @@ class Plan:
     moves: Movement | None  # None for the first deployment
     refusals: Sequence[Objection]
     warnings: Sequence[str]
+    entry: Callable[[], Entry] | None = None  # makes the entry of a ramp when it is written; None for a deployment
 
     @property
     def before(self) -> Entry | None:
@@ -88,9 +90,22 @@ class Plan:
         return self.entries[-1] if self.entries else None
 
     @property
+    def is_unchanged(self) -> bool:
+        """Whether the deployment is the current one already. One that ends a ramp is not."""
+        same = self.before is not None and self.before.percentages == self.percentages
+        return same and self.entry is None and active_ramp(self.entries) is None
+
+    @property
     def revision(self) -> int:
         """The revision of the new deployment."""
         return newest_revision(self.entries) + 1
+
+    def more(self, options: DeployOptions) -> dict[str, Any]:
+        """Return what the entry of the log says besides the percentages and the author."""
+        if self.entry is None:
+            return {"message": options.message}
+        made = self.entry()
+        return {"message": made.message, "created": made.created, "ramp": made.ramp}
 
     def emit(self, options: DeployOptions, entry: Entry | None = None) -> None:
         """Print the plan as JSON, with the entry of the log if it was written."""
@@ -120,6 +135,9 @@ def make_plan(
     is_unchanged = bool(entries) and entries[-1].percentages == percentages
     wait = 0 if options.force or is_unchanged else options.wait
     refusals, warnings = objections(log, entries, percentages, options.serving, wait)
+    ramp = active_ramp(entries)
+    if ramp is not None:
+        warnings = [*warnings, f"{ramp.id}, to {ramp.plan.version}, is {ramp.state}: this deployment ends it"]
     return Plan(target.directory, entries, percentages, moves, refusals, warnings)
 
 
@@ -139,7 +157,7 @@ def carry_out(planned: Plan, log: DeploymentLog, options: DeployOptions, questio
 
     A deployment that changes nothing is not written.
     """
-    if planned.before is not None and planned.before.percentages == planned.percentages:
+    if planned.is_unchanged:
         _say_unchanged(planned, options)
         return
     if not options.as_json:
@@ -158,8 +176,8 @@ def carry_out(planned: Plan, log: DeploymentLog, options: DeployOptions, questio
             late = [refusal for refusal in found if refusal not in planned.refusals]
             _refuse(replace(planned, refusals=late), options)
             try:
-                before = planned.revision - 1
-                entry = log.append(planned.percentages, expected=before, author=author(), message=options.message)
+                more = planned.more(options)
+                entry = log.append(planned.percentages, expected=planned.revision - 1, author=author(), **more)
             except LogConflictError:
                 raise RefusedError(_overtaken(log.read())) from None
     if options.as_json:

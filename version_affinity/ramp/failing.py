@@ -94,8 +94,8 @@ class Failures:
 
     def add(self, other: Failures) -> None:
         """Add what another process noted in the same ramp."""
-        for signal in SIGNALS:
-            self.units[signal].update(other.units[signal])
+        for signal, units in other.units.items():
+            self.units[signal].update(units)
             paths = {**self.examples[signal], **other.examples[signal]}
             self.examples[signal].update(dict.fromkeys(islice(paths, EXAMPLES)))
 

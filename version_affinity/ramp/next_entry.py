@@ -12,6 +12,7 @@ than ``SKEW`` in the future is not carried on; nothing is stepped until a person
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from math import log
@@ -132,11 +133,28 @@ def ramp_history(entries: Sequence[Entry]) -> list[Ramp]:
     return found[::-1]
 
 
+def active_ramp(entries: Sequence[Entry]) -> Ramp | None:
+    """Return the ramp that a deployment of a person would end; None if there is none, or it cannot be read."""
+    with suppress(ConfigurationError):
+        newest = ramp_history(entries)[-1:]
+        return newest[0] if newest and newest[0].state in ACTIVE else None
+    return None
+
+
 def outcome(entries: Sequence[Entry], ramp_id: str) -> str:
     """Return the state of a ramp as of the end of the log: "superseded" if a person has deployed during the ramp."""
     *_, last = (entry for entry in entries if entry.ramp is not None and entry.ramp.get("id") == ramp_id)
     state = Ramp.from_json(last.ramp).state
     return "superseded" if state in ACTIVE and last is not entries[-1] else state
+
+
+def newest_ramp(entries: Sequence[Entry]) -> tuple[list[Entry], str]:
+    """Return the entries of the newest ramp, and its ``outcome``; nothing if there was none."""
+    ids = [entry.ramp.get("id") for entry in entries if entry.ramp is not None][-1:]
+    if not ids:
+        return [], ""
+    found = [entry for entry in entries if entry.ramp is not None and entry.ramp.get("id") == ids[0]]
+    return found, outcome(entries, str(ids[0]))
 
 
 # --- persons ----------------------------------------------------------------------------------------------------------
@@ -150,19 +168,25 @@ def start(
     Raises:
         ConfigurationError: The ramp cannot start. The message says why.
     """
-    if not entries:
-        raise ConfigurationError("nothing is deployed yet: deploy the version to compare with")
+    check_start(entries, plan)
     newest = entries[-1]
-    if newest.ramp is not None and newest.ramp.get("state") in ACTIVE:
-        raise ConfigurationError(f"{newest.ramp.get('id')} is {newest.ramp['state']}: end it first (abort or promote)")
-    plan.check_start(newest.percentages)
     if observed.silent_for > SILENCE:
         raise ConfigurationError("no worker reports, so the guard would see nothing: start the application first")
     if plan.version not in observed.loaded:
-        raise ConfigurationError(f"not all workers have loaded {plan.version}: see the status of the deployments")
+        raise ConfigurationError(f"not all workers have loaded {plan.version}: deploy it at 0 %, and see the status")
     before = Ramp(newest.revision + 1, plan, dict(newest.percentages), 0, "superseded", now)
     counted = {"keys": dict(observed.new_keys), "pages": dict(observed.pages)}
     return _entry(entries, before, "start", counted, now, author, message)
+
+
+def check_start(entries: Sequence[Entry], plan: RampPlan) -> None:
+    """Raise ``ConfigurationError`` if the log does not allow a ramp to start."""
+    if not entries:
+        raise ConfigurationError("nothing is deployed yet: deploy the version to compare with")
+    newest = ramp_history(entries)[-1:]
+    if newest and newest[0].state in ACTIVE:
+        raise ConfigurationError(f"{newest[0].id} is {newest[0].state}: end it first (abort or promote)")
+    plan.check_start(entries[-1].percentages)
 
 
 def command(

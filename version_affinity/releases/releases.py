@@ -10,6 +10,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Final
 
 from version_affinity.errors import ConfigurationError
+from version_affinity.ramp.notify import Sender
 from version_affinity.rollout.version import NothingDeployedError
 
 from .follow.follower import Follower
@@ -19,6 +20,7 @@ from .log.entries import LogError
 from .log.file import FILE_NAME, FileLog
 from .log.local_copy import COPY, LocalCopy, check_same_name
 from .reports.files import FileReports
+from .reports.notices import FilePosition
 from .reports.report import Observation
 from .reports.reporter import Reporter
 from .store.directory import ReleasesDirectory
@@ -83,6 +85,16 @@ def open_reports(directory: ReleasesDirectory, log: DeploymentLog) -> Reports:
 
     assert isinstance(log, RedisLog)  # noqa: S101 - there is no other log
     return log.reports
+
+
+def open_sender(directory: ReleasesDirectory, log: DeploymentLog) -> Sender:
+    """Return what sends the notices of a log."""
+    if isinstance(log, FileLog):
+        return Sender(FilePosition(directory.path), may_execute=True)
+    from .log.redis import RedisLog  # noqa: PLC0415 - an extra
+
+    assert isinstance(log, RedisLog)  # noqa: S101 - there is no other log
+    return Sender(log.position, may_execute=False)
 
 
 def observe(directory: ReleasesDirectory, log: DeploymentLog) -> Observation:
@@ -205,6 +217,7 @@ class Releases:
             LoadedVersions(directory, load),
             interval=self._interval,
             reports=reports,
+            sender=open_sender(directory, log),
             reporter=reporter if self._reports and not observed else None,
         )
         try:

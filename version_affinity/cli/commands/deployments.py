@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import groupby
 from typing import TYPE_CHECKING, Final, cast
 
 import click
@@ -11,11 +12,16 @@ from version_affinity.cli.errors import RefusedError
 from version_affinity.cli.interaction import confirm, yes_option
 from version_affinity.cli.main import Commands, Lazy
 from version_affinity.cli.output import counted, emit, is_terminal, say, say_table, shares, short_when, styled
+from version_affinity.errors import ConfigurationError
+from version_affinity.ramp.next_entry import outcome
+from version_affinity.ramp.plan import Ramp
 from version_affinity.releases.log.entries import DeploymentLog, Entry, LogError, LogUnavailableError, is_continued
 from version_affinity.releases.log.file import FileLog
 from version_affinity.wire import printable
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from version_affinity.releases.log.redis import RedisLog
 
 _TABLE: Final = {
@@ -40,26 +46,48 @@ def list_deployments(limit: int, as_json: bool) -> None:
       version-affinity deployments list
       version-affinity deployments list --limit 1 --json
 
+    The deployments of a ramp are one line, with its steps and its outcome; --json lists each of them.
+
     The log is an audit trail: its entries are never changed or removed.
     """
     entries = current_target().open_log().read()
-    found = entries[::-1][:limit]
     if as_json:
-        emit([entry.as_document() for entry in found])
+        emit([entry.as_document() for entry in entries[::-1][:limit]])
         return
+    groups = _grouped(entries)
+    found = groups[::-1][:limit]
     if not found:
         if is_terminal():
             say(f"Nothing is deployed yet: {command_line('versions deploy v1@100%')}")
         return
     header = ["REVISION", "WHEN (UTC)", "BY", "DEPLOYED", "MESSAGE"]
     rows = []
-    for entry in found:
-        created = short_when(entry.created) if is_terminal() else printable(entry.created)
-        author, message = printable(entry.author), printable(entry.message)
-        rows.append([str(entry.revision), created, author, shares(entry.percentages), message])
+    for first, *more in found:
+        last = more[-1] if more else first
+        created = short_when(first.created) if is_terminal() else printable(first.created)
+        revisions = f"{first.revision}-{last.revision}" if more else str(first.revision)
+        message = _ramp_in_words(entries, [first, *more]) if first.ramp is not None else first.message
+        rows.append([revisions, created, printable(first.author), shares(last.percentages), printable(message)])
     say_table(header, rows, right=(0,), flexible=(2,))
-    if is_terminal() and len(entries) > limit:
-        say(styled(f"{counted(len(entries) - limit, 'earlier deployment')}: --limit {len(entries)} lists all", "faint"))
+    if is_terminal() and len(groups) > limit:
+        say(styled(f"{counted(len(groups) - limit, 'earlier deployment')}: --limit {len(groups)} lists all", "faint"))
+
+
+def _grouped(entries: Sequence[Entry]) -> list[list[Entry]]:
+    """Return the deployments, those of one ramp together."""
+    keys = ((entry, entry.ramp.get("id") if entry.ramp is not None else entry.revision) for entry in entries)
+    return [[entry for entry, _ in group] for _, group in groupby(keys, key=lambda it: it[1])]
+
+
+def _ramp_in_words(entries: Sequence[Entry], group: Sequence[Entry]) -> str:
+    """Return a ramp with its steps and its outcome, such as "ramp-2 to v2: 1, 5, 25 %: held"."""
+    try:
+        ramps = [Ramp.from_json(entry.ramp) for entry in group]
+    except ConfigurationError:
+        return group[-1].message  # of a later release
+    steps = dict.fromkeys(f"{ramp.percentage:g}" for ramp in ramps)
+    state = outcome(entries, ramps[0].id).replace("_", " ")
+    return f"{ramps[0].id} to {ramps[0].plan.version}: {', '.join(steps)} %: {state}"
 
 
 @command()

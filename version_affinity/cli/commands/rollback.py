@@ -13,6 +13,7 @@ from version_affinity.cli.options import checked_by
 from version_affinity.cli.output import shares, short_id
 from version_affinity.cli.plan import DeployOptions, carry_out, check_expected, deploy_options, make_plan
 from version_affinity.deployment import check_version_id
+from version_affinity.ramp.next_entry import active_ramp
 from version_affinity.releases.store.retention import rollback_target
 
 from .completion import complete_version
@@ -32,6 +33,8 @@ def rollback(version: str | None, **given: Any) -> None:
       version-affinity rollback
       version-affinity rollback v1 -m "Payment fails"
 
+    During a ramp, without an ID, it returns to the percentages before the ramp, which ends.
+
     A rollback is a new deployment with its own revision. Users who were moved get back the version that they had. Open
     pages of other versions keep working: their files are still served.
 
@@ -43,16 +46,18 @@ def rollback(version: str | None, **given: Any) -> None:
     log = target.open_log()
     entries = log.read()
     check_expected(entries, options.expect)
+    ramp = active_ramp(entries)
     if version is not None:
         version = target.version_id(version, entries[-1].percentages if entries else ())
-        message = f"Rollback to {version}"
+        message, percentages = f"Rollback to {version}", {version: 100.0}
+    elif ramp is not None:
+        message, percentages = f"Rollback of {ramp.id}", dict(ramp.base)
     else:
         earlier = rollback_target(entries)
         if earlier is None:
             raise RefusedError(f"there is no earlier deployment with another version at 100 %{_remedy(entries)}")
         version = max(earlier.percentages, key=earlier.percentages.__getitem__)
-        message = f"Rollback to revision {earlier.revision} ({version})"
-    percentages = {version: 100.0}
+        message, percentages = f"Rollback to revision {earlier.revision} ({version})", {version: 100.0}
     options = replace(options, message=f"{message}: {options.message}" if options.message else message)
     carry_out(make_plan(log, entries, percentages, options), log, options, "Roll back?")
 

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
     from version_affinity.counters import Counts
     from version_affinity.ramp.failing import FailureNotes
+    from version_affinity.ramp.notify import Sender
     from version_affinity.releases.log.entries import Entry
     from version_affinity.releases.reports.report import Reports
     from version_affinity.releases.reports.reporter import Reporter
@@ -80,7 +81,10 @@ class WorkerStatus:
 
 
 class Follower(LookingThread):
-    """Follows a log and a directory. ``reports`` are those of all workers; ``reporter`` writes this one's, if any."""
+    """Follows a log and a directory. ``reports`` are those of all workers; ``reporter`` writes this one's, if any.
+
+    ``sender`` sends the notices of ramps.
+    """
 
     def __init__(
         self,
@@ -91,6 +95,7 @@ class Follower(LookingThread):
         interval: float,
         reports: Reports,
         reporter: Reporter | None,
+        sender: Sender,
     ) -> None:
         super().__init__(interval)
         self._directory = directory
@@ -99,7 +104,7 @@ class Follower(LookingThread):
         self._known = KnownVersions(directory, reader)
         self.readiness = Readiness(interval)
         self._reporting = Reporting(reports, reporter, reader, self._known, loaded)
-        self._guard = Guard(reports, reader, writes=reporter is not None)
+        self._guard = Guard(reports, reader, sender, writes=reporter is not None)
         # The deployments, as of the last look at them.
         self._seen: tuple[Entry, ...] = ()
         self._missing: tuple[str, ...] = ()

@@ -12,19 +12,23 @@ import time
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from version_affinity.counters import Counts
 from version_affinity.errors import ConfigurationError
 from version_affinity.ramp.failing import Watched, failures_of
 from version_affinity.ramp.next_entry import Observed, look, ramp_history
-from version_affinity.ramp.plan import ACTIVE
+from version_affinity.ramp.notify import notices_of
+from version_affinity.ramp.plan import ACTIVE, Ramp
 from version_affinity.releases.log.entries import LogConflictError, LogError
+from version_affinity.releases.reports.figures import figures_of
 from version_affinity.releases.times import format_time, utc_now
+
+from .threads import BackgroundCall
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
     from version_affinity.ramp.failing import FailureNotes
+    from version_affinity.ramp.notify import Notice, Sender
     from version_affinity.releases.log.entries import Entry
     from version_affinity.releases.reports.report import Reports, Workers
 
@@ -36,6 +40,10 @@ logger = logging.getLogger("version_affinity")
 SHORTEST: Final = 1.0
 # The events that are as planned.
 _STEPS: Final = ("step due", "approval due", "bake over")
+#: Seconds after which another process sends the notice of an entry than the one that wrote it.
+OTHERS: Final = 5.0
+# Longest pause in seconds before a notice is sent again.
+_LONGEST_PAUSE: Final = 60.0
 # Seconds by which a look may be late.
 _HANGS: Final = 5.0
 
@@ -46,11 +54,13 @@ class Guard:
     Args:
         reports: Those of all workers.
         reader: Reads the log.
+        sender: Sends the notices of ramps.
         writes: Whether this process writes entries: False for one that only observes.
     """
 
-    def __init__(self, reports: Reports, reader: LogReader, *, writes: bool) -> None:
+    def __init__(self, reports: Reports, reader: LogReader, sender: Sender, *, writes: bool) -> None:
         self._reports = reports
+        self._sender = sender
         self._reader = reader
         self._writes = writes
         self._failures: FailureNotes | None = None
@@ -63,7 +73,13 @@ class Guard:
         self._fresh: float | None = None
         self._written = -math.inf
         self._looked = 0.0
+        self._wrote = 0  # the newest revision that this process has written
         self._error = ""
+        # The notices of the newest ramp, when to send them next, the pause after a failure, and the sending itself.
+        self._notices: Sequence[Notice] = ()
+        self._sending_due = 0.0
+        self._pause = SHORTEST
+        self._sending: BackgroundCall | None = None
 
     def begin(self, failures: FailureNotes) -> None:
         """Let requests note their failures here from now on."""
@@ -84,9 +100,13 @@ class Guard:
             watched = None
         self._failures.watch(watched)
         self._entries, self._watched, self._due = entries, watched, 0.0
+        self._notices = notices_of(entries) if self._writes else ()
+        # The process that wrote the entry is the first one to send it.
+        self._sending_due = time.monotonic() + (0.0 if entries and entries[-1].revision == self._wrote else OTHERS)
 
     def look(self) -> None:
         """Write the next entry of a ramp if it is due. It waits for the log, so run it in the thread that reads."""
+        self._send()
         watched, entries = self._watched, self._entries
         if watched is None or not watched.is_active:
             self._fresh, self._written = None, -math.inf
@@ -141,16 +161,41 @@ class Guard:
             self._say(f"revision {entry.revision}, {entry.message!r}, cannot be written, and is tried again: {error}")
             return
         self._error = ""
+        self._wrote = written.revision
         is_step = entry.ramp is None or entry.ramp["evidence"]["event"] in _STEPS
         logger.log(
             logging.INFO if is_step else logging.WARNING, "wrote revision %d: %s", written.revision, entry.message
         )
+
+    def _send(self) -> None:
+        """Send notices that were not sent yet, in a thread of its own."""
+        if self._sending is not None:
+            try:
+                if not self._sending.has_ended(0.0):
+                    return
+            except (LogError, OSError) as error:
+                self._say(f"the notices of the ramp cannot be sent, and are tried again: {error}")
+            self._sending = None
+            self._pause = min(_LONGEST_PAUSE, 2 * self._pause)
+            self._sending_due = time.monotonic() + self._pause
+        if not self._notices or self._notices[-1].entry.revision <= self._sender.sent:
+            self._pause = SHORTEST
+        elif time.monotonic() >= self._sending_due and not self._reader.error:
+            notices = self._notices
+            self._sending = BackgroundCall(lambda: self._sender.send(notices), uses_network=True)
 
     def _say(self, error: str) -> None:
         """Log an error, once until something else is said or an entry is written."""
         if error != self._error:
             logger.error("%s", error)
         self._error = error
+
+
+def ramp_key(entries: Sequence[Entry]) -> str:
+    """Return ``Watched.key`` of the ramp that consists of these entries."""
+    first = Ramp.from_json(entries[0].ramp)
+    # The id of the log too: a log that starts anew has the same revisions again.
+    return f"{format_time(first.since, 'milliseconds')} {first.id} {entries[0].log_id}"
 
 
 def watched_ramp(entries: Sequence[Entry]) -> Watched | None:
@@ -160,8 +205,7 @@ def watched_ramp(entries: Sequence[Entry]) -> Watched | None:
         return None
     first, newest = history[0], history[-1]
     return Watched(
-        # The id of the log too: a log that starts anew has the same revisions again.
-        f"{format_time(first.since, 'milliseconds')} {first.id} {entries[-1].log_id}",
+        ramp_key(entries[-len(history) :]),
         newest.plan.version,
         first.first,
         first.since,
@@ -182,18 +226,14 @@ def observed(
     """Return what the worker reports say of a ramp (``Watched.key``). None: they cannot be read."""
     if workers is None:
         return Observed(fresh_for, silent_for, arrived=arrived)
-    counts = Counts.from_flat(workers.counts)
-    pages: dict[str, int] = {}
-    for (version, kind, _, _), number in counts.requests.items():
-        if kind == "page":
-            pages[version] = pages.get(version, 0) + number
+    figures = figures_of(workers.counts)
     failures = failures_of(key, workers.failing)
     return Observed(
         fresh_for,
         silent_for,
         failing=failures.units,
-        new_keys=counts.new_keys,
-        pages=pages,
+        new_keys={version: it.new_keys for version, it in figures.items()},
+        pages={version: it.pages for version, it in figures.items()},
         loaded=workers.loaded_by_all() or frozenset(),
         examples={signal: list(paths) for signal, paths in failures.examples.items()},
         arrived=arrived,

@@ -13,6 +13,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from version_affinity.deployment import check_name
+from version_affinity.releases.reports.notices import RedisPosition
 from version_affinity.releases.reports.redis import RedisReports
 
 from .connection import RedisConnection
@@ -58,6 +59,7 @@ class RedisLog:
         self._connection = RedisConnection(url)
         self._name: Final = check_name(name)
         self.reports: Final = RedisReports(self._connection, name=name)
+        self.position: Final = RedisPosition(self._connection, name=name)
         self._deployments = f"version-affinity:{name}:deployments"
         # The newest entry that this process has read or written. The stream must still have it.
         self._newest: Entry | None = None

@@ -1,0 +1,231 @@
+"""``ramp``: start, status and the commands of a person, against workers that follow in this process."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.cli.commanding import run
+from tests.harness import NAVIGATION, client
+from tests.ramp.running import RampSite, came_back, failing_api
+from tests.releases.followed import until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from click.testing import Result
+
+STILL = ("--steps", "50,100", "--every", "1d")
+
+
+class Operated(RampSite):
+    """A site, and the commands of an operator."""
+
+    def run(self, *arguments: str, code: int = 0) -> Result:
+        """Run a command."""
+        return run("--releases", str(self.directory.path), *arguments, code=code)
+
+    def json(self, *arguments: str, code: int = 0) -> Any:
+        """Run a command, and return the JSON that it prints."""
+        return json.loads(self.run(*arguments, "--json", code=code).stdout)
+
+    def start(self, *arguments: str) -> Result:
+        """Start a ramp to v2 that steps once a day."""
+        return self.run("ramp", "start", "v2", *STILL, "-y", *arguments)
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Operated]:
+    """A site with two workers."""
+    made = Operated(tmp_path)
+    with made.followed(failing_api), made.followed(failing_api):
+        yield made
+
+
+def test_start_waits_for_the_workers(site: Operated) -> None:
+    """The first step is deployed, all workers serve it, and the command says what comes next."""
+    shown = site.start("-m", "New checkout").stdout
+    assert "50 % of the users move" in shown
+    assert "Deployed revision 2" in shown
+    entry = site.log.read()[-1]
+    assert entry.author == "ada"
+    assert entry.message == "ramp-2: start, step 1 of 2, v2 at 50 %: New checkout"
+    assert site.history[-1].plan.to_json() == {
+        "version": "v2",
+        "steps": [50, 100],
+        "every": "1d",
+        "bake": "30m",
+        "min_keys": 0,
+        "alpha": 0.05,
+        "guard": ["app-errors", "missing-assets"],
+        "approve_at": [],
+        "on_halt": "hold",
+    }
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "expected"),
+    [
+        (("v2", "--steps", "5,1"), 2, "the step to 1 % follows the one to 5 %"),
+        (("v2", "--steps", "0,5"), 2, "a step of 0.0 % gives the version to no user"),
+        (("v2", "--steps", "a,5"), 2, "is not a list of percentages"),
+        (("v2", "--every", "0s"), 2, "is not a time from one second"),
+        (("v2", "--every", "soon"), 2, "is not a duration"),
+        (("v2", "--guard", "cpu"), 2, "the guard knows no signal 'cpu'"),
+        (("v2", "--alpha", "2"), 2, "is not a probability"),
+        (("v2", "--approve-each", "--approve-at", "50"), 2, "exclude each other"),
+        (("v2", "--approve-at", "33"), 2, "33 % needs approval and is not a later step"),
+        (("v9",), 1, "v9 is not uploaded"),
+        (("v1",), 1, "v1 has 100 % already"),
+        (("v2",), 1, "there is no terminal. Pass -y to confirm"),
+        (("v2", "--expect", "7", "-y"), 1, "the current revision is 1"),
+    ],
+)
+def test_plans_that_cannot_be(site: Operated, arguments: tuple[str, ...], code: int, expected: str) -> None:
+    """A wrong plan is refused with the reason, and nothing is deployed."""
+    assert expected in " ".join(site.run("ramp", "start", *arguments, code=code).stderr.split())
+    assert len(site.log.read()) == 1
+
+
+def test_no_reports_no_ramp(tmp_path: Path) -> None:
+    """Without a worker that reports, the guard would see nothing."""
+    assert "no worker reports" in Operated(tmp_path).run("ramp", "start", "v2", "-y", code=1).stderr
+
+
+def test_another_ramp_goes_on(site: Operated) -> None:
+    """One ramp at a time."""
+    site.start()
+    assert "ramp-2 is running: end it first" in site.run("ramp", "start", "v2", "-y", code=1).stderr
+
+
+def test_dry_run(site: Operated) -> None:
+    """The steps have times, and the prediction says what it is based on. Nothing is deployed."""
+    arguments = ("ramp", "start", "v2", "--dry-run", "--approve-at", "50", "--min-keys", "100")
+    unknown = site.run(*arguments).stdout
+    assert "Unknown: the workers have counted no traffic yet" in unknown
+    site.run("versions", "deploy", "v1@90", "v2", "-y")
+    with site.followed(failing_api) as (affinity, _):
+        for _ in range(50):
+            client(affinity).get("/", headers=NAVIGATION)
+        until(lambda: sum(site.observed().new_keys.values()) >= 50)
+        shown = site.run(*arguments, "--steps", "20,50,100").stdout
+    assert [line.split()[:3] for line in shown.splitlines() if line.strip()[:1].isdigit() and " % " in line][:3] == [
+        *(["1", "20", "%"], ["2", "50", "%"], ["3", "100", "%"])
+    ]
+    assert "after an approval, with 100 new users before" in shown
+    assert "after 30m at 100 %" in shown
+    assert "Based on 50 new users since the workers started, 1m ago; 0.2 % of them fail anyway" in shown
+    assert "100 % of its users" in shown
+    assert "Nothing is deployed: this was a dry run." in shown
+    assert len(site.log.read()) == 2
+
+
+def test_notices(site: Operated) -> None:
+    """The plan carries where notices go; what cannot be used is an error of usage."""
+    assert "is not an http" in site.run("ramp", "start", "v2", "--webhook", "hook", code=2).stderr
+    assert "cannot be split" in site.run("ramp", "start", "v2", "--exec", "run 'it", code=2).stderr
+    site.start("--webhook", "http://127.0.0.1:9/hook", "--exec", "true")
+    assert site.history[-1].plan.other == {"webhook": "http://127.0.0.1:9/hook", "exec": "true"}
+
+
+def test_a_person_leads_a_ramp(site: Operated) -> None:
+    """Pause, resume, advance and promote; each waits for the workers, and refuses where it cannot be."""
+    site.start("--bake", "1h")
+    site.run("ramp", "pause", "-m", "Lunch")
+    assert site.json("ramp", "status")["state"] == "paused"
+    assert "ramp-2 is paused: pause needs a ramp that is" in site.run("ramp", "pause", code=1).stderr
+    site.run("ramp", "resume")
+    assert "Pass -y to confirm" in site.run("ramp", "advance", code=1).stderr
+    assert "Deployed revision 5" in site.run("ramp", "advance", "-y").stdout
+    assert site.json("ramp", "status")["state"] == "baking"
+    site.run("ramp", "promote", "-y")
+    assert site.json("ramp", "status")["state"] == "completed"
+    assert "no ramp is active: ramp-2 is completed" in site.run("ramp", "resume", code=1).stderr
+    assert site.log.read()[-1].percentages == {"v2": 100}
+
+
+def test_approve_names_its_step(site: Operated) -> None:
+    """A script that approves step 2 twice approves nothing else."""
+    site.run("ramp", "start", "v2", "--steps", "10,20,100", "--every", "1s", "--approve-each", "-y")
+    until(lambda: site.state == "waiting")
+    assert "name the step to approve: --step 2" in site.run("ramp", "approve", code=1).stderr
+    assert "ramp approve --step 2" in site.run("ramp", "status").stdout
+    site.run("ramp", "approve", "--step", "2")
+    assert "step 2 cannot be approved" in site.run("ramp", "approve", "--step", "2", code=1).stderr
+    until(lambda: site.state == "waiting")
+    assert site.history[-1].step == 2
+
+
+def test_abort_and_rollback(site: Operated) -> None:
+    """Both return to the percentages before the ramp, which need not be those of a single version."""
+    site.run("versions", "deploy", "v1@90", "v2", "-y")
+    for leave, state in ((("ramp", "abort", "-y"), "aborted"), (("rollback", "-y"), "superseded")):
+        site.start()
+        site.run(*leave)
+        assert site.log.read()[-1].percentages == {"v1": 90, "v2": 10}
+        assert site.json("ramp", "status")["state"] == state
+
+
+def test_a_deployment_ends_the_ramp(site: Operated) -> None:
+    """The command says so before it asks."""
+    site.start()
+    shown = site.run("versions", "deploy", "v1@70", "v2", "--dry-run")
+    assert "ramp-2, to v2, is running: this deployment ends it" in shown.stderr
+    site.run("versions", "deploy", "v1@50", "v2", "-y")  # the same percentages, and no ramp
+    assert "superseded: now v1 50 %, v2 50 %" in site.run("ramp", "status").stdout
+
+
+def test_the_list_has_a_ramp_as_one_line(site: Operated) -> None:
+    """A ramp is one group with its steps and its outcome; JSON has all of its deployments."""
+    site.start("--bake", "0s")
+    site.run("ramp", "pause")
+    site.run("ramp", "promote", "-y")
+    lines = [line.split("\t") for line in site.run("deployments", "list").stdout.splitlines()]
+    assert [(line[0], line[-1]) for line in lines] == [("2-4", "ramp-2 to v2: 50, 100 %: completed"), ("1", "")]
+    assert [entry["revision"] for entry in site.json("deployments", "list")] == [4, 3, 2, 1]
+
+
+def test_status_shows_what_the_guard_finds(site: Operated) -> None:
+    """Signal, failing users, paths, workers, and the commands to type next."""
+    assert "there has been no ramp yet" in site.run("ramp", "status", code=1).stderr
+    site.start()
+    with site.followed(failing_api) as (affinity, _):
+        for bucket in range(10):
+            client(affinity).get("/api/cart?500", headers=came_back("v1", str(bucket)))
+        until(lambda: len(site.observed_failing()) == 10)
+        shown = site.run("ramp", "status").stdout
+        document = site.json("ramp", "status")
+    assert "ramp-2 to v2: running, step 1 of 2, v2 at 50 %, the next step in 23h59m" in shown
+    assert "The guard finds: no difference is found" in shown
+    assert "app-errors: /api/cart" in shown
+    assert "3 of 3 workers serve revision 2" in shown
+    assert "ramp pause" in shown
+    found = document["judgement"]["signals"]["app-errors"]
+    assert found["new"] + found["base"] == 10
+    assert document["percentages"] == {"v1": 50, "v2": 50}
+
+
+def test_watch_ends_with_the_ramp(site: Operated) -> None:
+    """The exit status is the outcome, and a script gets a line for each change."""
+    site.run("ramp", "start", "v2", "--steps", "20,100", "--every", "1s", "--bake", "1s", "-y")
+    shown = site.run("ramp", "status", "--watch", "--timeout", "30s").stdout
+    assert "ramp-2: running, step 1 of 2" in shown
+    assert "completed: now v2 100 %" in shown
+    site.deploy({"v1": 100.0})
+    site.start()
+    assert site.run("ramp", "status", "--timeout", "1s", "--json", code=3).stdout.count('"running"') >= 1
+    for act, code in ((lambda: site.command("abort"), 1), (lambda: site.deploy({"v1": 100.0}), 2)):
+        if site.state != "running":
+            site.start()
+        later = threading.Timer(1.5, act)
+        with contextlib.closing(site.log):
+            later.start()
+            site.run("ramp", "status", "--watch", code=code)
+            later.join()
+        time.sleep(0.1)

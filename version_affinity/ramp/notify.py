@@ -1,0 +1,232 @@
+"""Notices of a ramp's entries: to a webhook, as signed CloudEvents, and to a command.
+
+Each entry is sent at least once, in the order of the log: by the process that wrote it, or after some seconds by
+another one. The position in the log is kept beside the worker reports, so a crash or a receiver that is away loses
+nothing. A receiver may get an entry twice: its id is the same then.
+
+A person who may write the log chooses where notices go. So a command that comes from a log in Redis runs only where the
+environment of the application allows it (``EXEC``), and redirects of a webhook are not followed.
+"""
+
+from __future__ import annotations
+
+import hmac
+import http.client
+import json
+import logging
+import os
+import shlex
+import subprocess
+import urllib.error
+import urllib.request
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+from urllib.parse import urlsplit
+
+from version_affinity.errors import ConfigurationError
+from version_affinity.releases.times import parse_time, utc_now
+
+from .plan import ACTIVE
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from contextlib import AbstractContextManager
+
+    from version_affinity.releases.log.entries import Entry
+
+logger = logging.getLogger("version_affinity")
+
+#: The environment variables of the application: the secret that signs, and "1" to run commands from a log in Redis.
+SECRET: Final = "VERSION_AFFINITY_WEBHOOK_SECRET"  # noqa: S105 - a name
+EXEC: Final = "VERSION_AFFINITY_EXEC"
+#: The header with the HMAC-SHA256 of the body.
+SIGNATURE: Final = "Version-Affinity-Signature"
+#: Seconds that a receiver, and a command, may take.
+WEBHOOK_TIMEOUT: Final = 10.0
+COMMAND_TIMEOUT: Final = 60.0
+#: An entry that could not be sent for this long is given up.
+GIVEN_UP: Final = timedelta(days=1)
+
+_TYPE: Final = "version-affinity.ramp.{}.0.1.0"
+# By the event of an entry. One that completes the ramp is "completed", whatever its event.
+_PREDICATES: Final = {
+    "start": "started",
+    "step due": "stepped",
+    "approve": "stepped",
+    "advance": "stepped",
+    "promote": "stepped",
+    "approval due": "waiting",
+    "halt: hold": "held",
+    "share mismatch": "held",
+    "reports unknown": "held",
+    "halt: rollback": "rolledback",
+    "halt: warn": "warned",
+    "pause": "paused",
+    "resume": "resumed",
+    "abort": "aborted",
+}
+
+
+class Position(Protocol):
+    """How far the notices of a log have been sent. ``releases/reports/notices.py`` has those of files and of Redis."""
+
+    def claim(self, log_id: str) -> AbstractContextManager[int | None]:
+        """Become the one who sends; return the revision that was sent last, 0 for none; None if another one sends."""
+
+    def advance(self, log_id: str, revision: int) -> None:
+        """Note that the entries up to a revision were sent."""
+
+
+class Notice(NamedTuple):
+    """An entry that is to be sent.
+
+    Attributes:
+        entry: The entry.
+        event: The CloudEvent as JSON data.
+        webhook, command: Where it goes; "" for nowhere.
+    """
+
+    entry: Entry
+    event: dict[str, Any]
+    webhook: str
+    command: str
+
+
+def check_webhook(url: str) -> None:
+    """Raise ``ConfigurationError`` for a URL that notices cannot be sent to."""
+    try:
+        parts = urlsplit(url)
+        is_usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_usable = False
+    if not is_usable or not (url.isascii() and url.isprintable()) or " " in url:
+        raise ConfigurationError(f"webhook={url!r} is not an http or https URL: write https://host/path")
+
+
+def check_command(command: str) -> None:
+    """Raise ``ConfigurationError`` for a command that cannot be split into words."""
+    try:
+        words = shlex.split(command)
+    except ValueError as error:
+        raise ConfigurationError(f"exec={command!r} cannot be split into words: {error}") from None
+    if not words:
+        raise ConfigurationError("exec is empty: write a command")
+
+
+def notices_of(entries: Sequence[Entry]) -> list[Notice]:
+    """Return the notices of the newest ramp, and of the deployment that ended it."""
+    found: list[Notice] = []
+    for number, entry in enumerate(entries):
+        before = entries[number - 1] if number else None
+        if entry.ramp is not None:
+            if before is None or before.ramp is None or before.ramp.get("id") != entry.ramp.get("id"):
+                found = []  # of an earlier ramp
+            found.append(_notice(entry, entry.ramp, _predicate(entry.ramp)))
+        elif before is not None and before.ramp is not None and before.ramp.get("state") in ACTIVE:
+            found.append(_notice(entry, before.ramp, "superseded"))
+    return [notice for notice in found if notice.webhook or notice.command]
+
+
+def _predicate(ramp: Mapping[str, Any]) -> str:
+    if ramp.get("state") == "completed":
+        return "completed"
+    return _PREDICATES.get(str((ramp.get("evidence") or {}).get("event")), "changed")
+
+
+def _notice(entry: Entry, ramp: Mapping[str, Any], predicate: str) -> Notice:
+    plan = ramp.get("plan") or {}
+    event = {
+        "specversion": "1.0",
+        "id": f"{entry.log_id}-{entry.revision}",
+        "source": f"/version-affinity/{entry.name}",
+        "type": _TYPE.format(predicate),
+        "subject": ramp.get("id"),
+        "time": entry.created,
+        "datacontenttype": "application/json",
+        "data": {**entry.as_document(), "ramp": dict(ramp)},
+    }
+    return Notice(entry, event, str(plan.get("webhook") or ""), str(plan.get("exec") or ""))
+
+
+class Sender:
+    """Sends notices, in a thread that nobody waits for.
+
+    Args:
+        position: How far they were sent.
+        may_execute: Whether commands may run.
+    """
+
+    def __init__(self, position: Position, *, may_execute: bool) -> None:
+        self.position = position
+        self._may_execute = may_execute or os.environ.get(EXEC) == "1"
+        #: The revision up to which nothing is left to send, by whichever process.
+        self.sent = 0
+        #: Why the last attempt failed; "" if it did not.
+        self.error = ""
+
+    def send(self, notices: Sequence[Notice]) -> None:
+        """Send what was not sent yet, in order, up to the first failure."""
+        log_id = notices[-1].entry.log_id
+        with self.position.claim(log_id) as sent:
+            if sent is None:
+                return
+            for notice in notices:
+                revision = notice.entry.revision
+                if revision > sent:
+                    error = self._send(notice)
+                    if error and utc_now() - parse_time(notice.entry.created) < GIVEN_UP:
+                        self._fail(f"the notice of revision {revision} cannot be sent, and is tried again: {error}")
+                        return
+                    if error:
+                        logger.error("the notice of revision %d is given up: %s", revision, error)
+                    self.position.advance(log_id, revision)
+                self.sent = max(self.sent, revision)
+        self.error = ""
+
+    def _fail(self, error: str) -> None:
+        if error != self.error:
+            logger.warning("%s", error)
+        self.error = error
+
+    def _send(self, notice: Notice) -> str:
+        """Send a notice; return why it cannot be sent, "" if it was."""
+        body = json.dumps(notice.event).encode()
+        error = _post(notice.webhook, body) if notice.webhook else ""
+        if notice.command and not error:
+            if self._may_execute:
+                return _execute(notice.command, body)
+            logger.warning("%s is not 1, so the command of the ramp is not run: its log is in Redis", EXEC)
+        return error
+
+
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *_: Any) -> None:
+        """Follow nothing: a redirect could lead to another host, and would not repeat the body."""
+
+
+def _post(url: str, body: bytes) -> str:
+    headers = {"Content-Type": "application/cloudevents+json; charset=utf-8", "User-Agent": "version-affinity"}
+    secret = os.environ.get(SECRET, "")
+    if secret:
+        headers[SIGNATURE] = f"sha256={hmac.digest(secret.encode(), body, 'sha256').hex()}"
+    try:
+        check_webhook(url)
+        request = urllib.request.Request(url, body, headers)  # noqa: S310 - its scheme is checked
+        with urllib.request.build_opener(_NoRedirects).open(request, timeout=WEBHOOK_TIMEOUT) as answer:
+            answer.read(1)
+    except urllib.error.HTTPError as error:
+        error.close()
+        return f"the webhook answers {error.code}"
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        return f"the webhook cannot be reached: {getattr(error, 'reason', None) or error}"
+    return ""
+
+
+def _execute(command: str, body: bytes) -> str:
+    try:
+        done = subprocess.run(  # noqa: S603 - which a person has chosen
+            shlex.split(command), input=body, capture_output=True, timeout=COMMAND_TIMEOUT, check=False
+        )
+    except (OSError, ValueError, subprocess.SubprocessError) as error:
+        return f"the command cannot be run: {error}"
+    return f"the command ends with {done.returncode}: {done.stderr[-200:]!r}" if done.returncode else ""
