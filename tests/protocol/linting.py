@@ -151,10 +151,8 @@ def warnings_of(notes: Iterable[Note]) -> Iterator[Note]:
 
 def notes_of(exchange: Exchange) -> list[Note]:
     """Return all that httplint says of an answer, with the Date that a server would add."""
-    request, response = (
-        HttpRequestLinter(),
-        HttpResponseLinter(start_time=time.time(), no_content=exchange.body is None),
-    )
+    now = time.time()
+    request, response = HttpRequestLinter(), HttpResponseLinter(start_time=now, no_content=exchange.body is None)
     request.response, response.request = response, request
     request.process_request_topline(exchange.method.encode(), exchange.target.encode(), b"HTTP/1.1")
     request.process_headers(_raw(exchange.fields))
@@ -163,7 +161,7 @@ def notes_of(exchange: Exchange) -> list[Note]:
     response.is_head_response = exchange.method == "HEAD"
     response.base_uri = f"http://example.com{exchange.target}"
     response.process_response_topline(b"HTTP/1.1", code.encode(), phrase.encode())
-    response.process_headers(_raw([*exchange.headers, ("Date", formatdate(usegmt=True))]))
+    response.process_headers(_raw([*exchange.headers, ("Date", formatdate(now, usegmt=True))]))
     response.feed_content(exchange.body or b"")
     response.finish_content(complete=True)
     return [read(note) for note in response.notes]

@@ -18,9 +18,11 @@ import pytest
 if os.environ.get("CI") != "true":  # there the import below fails instead
     pytest.importorskip("redis", reason="it comes with the extra 'redis'")
 
+from tests.releases.followed import until
 from tests.releases.redis_server import RedisServer, Wire, redis_server
 from version_affinity.errors import ConfigurationError
 from version_affinity.releases.log import redis as redis_log
+from version_affinity.releases.log.connection import RedisConnection
 from version_affinity.releases.log.entries import LogConflictError, LogError, LogLostError, LogUnavailableError
 from version_affinity.releases.log.redis import RedisLog
 from version_affinity.releases.reports.report import Report
@@ -528,3 +530,22 @@ def test_a_closed_log_opens_again(server: RedisServer) -> None:
         log.close()
         assert "closed" not in [one["name"] for one in client.client_list()]
     assert len(log.read()) == 2
+
+
+def test_closed_during_a_command(server: RedisServer) -> None:
+    """A command that another thread runs ends as usual, and its connection ends with it."""
+    connection = RedisConnection(f"{server.url}?client_name=waiting")
+    answers: list[object] = []
+    thread = threading.Thread(target=lambda: answers.append(connection.ask(lambda it: it.blpop(["queue"], 2))))
+    with server.client() as client:
+
+        def commands() -> list[str]:
+            return [one["cmd"] for one in client.client_list() if one["name"] == "waiting"]
+
+        thread.start()
+        until(lambda: commands() == ["blpop"])
+        connection.close()
+        client.rpush("queue", "answer")
+        thread.join()
+        assert answers == [(b"queue", b"answer")]
+        until(lambda: commands() == [])

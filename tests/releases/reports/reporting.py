@@ -62,6 +62,10 @@ class RedisPlace:
         with server.client() as client:
             client.flushall()
 
+    def close(self) -> None:
+        """Close the connections."""
+        self._connection.close()
+
     def reports(self) -> Reports:
         """Return new reports, as another process has them."""
         from version_affinity.releases.reports.redis import RedisReports  # noqa: PLC0415 - an extra
@@ -125,5 +129,5 @@ def place(kind: str, root: Path) -> Iterator[FilePlace | RedisPlace]:
         root.mkdir(exist_ok=True)
         yield FilePlace(root)
     else:
-        with redis_server() as server:
-            yield RedisPlace(server)
+        with redis_server() as server, contextlib.closing(RedisPlace(server)) as made:
+            yield made

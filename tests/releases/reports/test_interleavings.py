@@ -5,6 +5,7 @@ The processes are real, and led line by line (``stepping.py``).
 
 from __future__ import annotations
 
+import contextlib
 import os
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -47,8 +48,8 @@ def at_any_time(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="module")
 def redis() -> Iterator[RedisPlace]:
     """One Redis for all tests."""
-    with redis_server() as server:
-        yield RedisPlace(server)
+    with redis_server() as server, contextlib.closing(RedisPlace(server)) as made:
+        yield made
 
 
 @pytest.fixture(params=["file", pytest.param("redis", marks=pytest.mark.servers)])

@@ -53,11 +53,13 @@ class RedisConnection:
         self._password = str(known.get("password") or "")
         self._process = os.getpid()
         self._client = redis.Redis(connection_pool=pool)
+        self._closed = 0  # how often
 
     def ask(self, command: Callable[[redis.Redis], Any]) -> Any:
         """Return what a command of the client returns; ``LogError`` if the server refuses it, or cannot be asked."""
         if self._process != os.getpid():
             self._begin_anew()
+        closed = self._closed
         try:
             return command(self._client)
         except (redis.AuthenticationError, redis.exceptions.AuthenticationWrongNumberOfArgsError):
@@ -76,6 +78,9 @@ class RedisConnection:
             raise LogError(f"{self.description} refuses: {self._redacted(error)}") from None
         except (redis.RedisError, OSError) as error:
             raise LogUnavailableError(f"{self.description} cannot be reached: {self._redacted(error)}") from None
+        finally:
+            if closed != self._closed:  # by another thread, which left this command's connection open
+                self._disconnect()
 
     def _begin_anew(self) -> None:
         """Make a new pool after a fork: a thread of the parent may have held the locks of the old one."""
@@ -85,7 +90,11 @@ class RedisConnection:
         self._process = os.getpid()
 
     def close(self) -> None:
-        """Close all idle connections. The next command opens new ones."""
+        """Close all connections, those of running commands when they end. The next command opens new ones."""
+        self._closed += 1
+        self._disconnect()
+
+    def _disconnect(self) -> None:
         self._client.connection_pool.disconnect(inuse_connections=False)
 
     def _redacted(self, error: BaseException) -> str:
