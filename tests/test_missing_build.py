@@ -177,7 +177,9 @@ def test_releases(tmp_path: Path, caplog: pytest.LogCaptureFixture, state: str) 
     assert client(affinity).get("/data").text == "the app"
     assert affinity.known == ("not-deployed",)
     assert isinstance(affinity.source, Releases)  # commands find the directory by it
+    assert "directory <code>" not in response.text
     assert "A placeholder is served until the application starts again" in caplog.text
+    assert "does not exist or has no files" not in caplog.text  # no build belongs into the directory "not-deployed"
 
 
 def test_damaged_releases(tmp_path: Path) -> None:

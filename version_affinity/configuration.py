@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from .assets.loading.placeholder import NOT_DEPLOYED
 from .assets.static import StaticAssets, mounted
 from .counters import LimitedLog
 from .decision.cookies import OverrideCookie, PinCookie
@@ -119,7 +120,7 @@ def undeployed(error: NothingDeployedError, *, stands_in: bool) -> list[Version]
     if not stands_in:
         raise error
     logger.warning("%s. A placeholder is served until the application starts again", error)
-    return [Version("not-deployed", "not-deployed")]
+    return [Version(NOT_DEPLOYED, NOT_DEPLOYED)]
 
 
 def _listed(versions: object, field: str) -> list[Version]:

@@ -25,7 +25,7 @@ from .ignore import DEFAULT_IGNORE, HIDDEN, Exclusions, check_is_build, doubt_of
 from .inventory import NOTHING_KNOWN, Inventory, InventoryError, InventoryFile, inventory_from
 from .loader import Loaded, Loader
 from .media import checked_additions
-from .placeholder import check_missing_build, placeholder_page
+from .placeholder import check_missing_build, is_not_deployed, placeholder_page
 from .tree import Skipped, build_directory
 
 if TYPE_CHECKING:
@@ -140,7 +140,10 @@ def scan(
                 logger.warning("%r: %s", root, doubt)
         loaded = loader.load(known)
     if not loaded.assets and may_be_missing:
-        logger.warning("%r does not exist or has no files: a placeholder is served until the front end is built", root)
+        if not is_not_deployed(root):  # of which a warning was logged
+            logger.warning(
+                "%r does not exist or has no files: a placeholder is served until the front end is built", root
+            )
         return _index(loader, Loaded({}, None, ()), placeholder_page(root))
     if not loaded.assets:
         raise ConfigurationError(
