@@ -1,10 +1,11 @@
-"""Refusals, and expected errors as one message and an exit status.
+"""Refusals, expected errors as one message and an exit status, and the warnings of the library.
 
 Exit status: 0 success, 1 refused (the reason is printed), 2 usage error, 130 interrupted.
 """
 
 from __future__ import annotations
 
+import logging
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from version_affinity.releases.log.entries import LogError
 from version_affinity.releases.store.directory import ReleasesError
 from version_affinity.wire import printable
 
-from .output import as_typed, awaits_json, emit
+from .output import as_typed, awaits_json, emit, warn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -86,3 +87,25 @@ def errors_as_exits() -> Iterator[None]:
         if isinstance(error.__context__, EOFError):
             raise RefusedError("nothing is changed: the question was not answered") from None
         raise click.exceptions.Exit(130) from None
+
+
+class _WarningHandler(logging.Handler):
+    """Prints the library's log records as warnings."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        warn(record.getMessage())
+
+
+@contextmanager
+def warnings_shown() -> Iterator[None]:
+    """Print the library's log records as warnings on stderr while the block runs."""
+    logger = logging.getLogger("version_affinity")
+    handler = _WarningHandler(logging.WARNING)
+    propagated = logger.propagate
+    logger.addHandler(handler)
+    logger.propagate = False
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.propagate = propagated

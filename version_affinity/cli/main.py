@@ -12,9 +12,9 @@ import click
 from version_affinity import __version__
 
 from .context import SETTINGS, help_text, target_parameters
-from .errors import errors_as_exits
+from .errors import errors_as_exits, warnings_shown
 from .options import OwnCommand
-from .output import AS_JSON, COMMAND, warnings_shown
+from .output import AS_JSON, COMMAND
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -6,13 +6,11 @@ Results go to stdout. Progress, questions, warnings and errors go to stderr.
 from __future__ import annotations
 
 import json
-import logging
 import re
 import shutil
 import sys
 import textwrap
 import unicodedata
-from contextlib import contextmanager
 from datetime import timezone
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,7 +20,7 @@ from version_affinity.releases.times import NEVER, parse_time, utc_now
 from version_affinity.wire import plain_text, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import datetime
 
 _GAP: Final = 2
@@ -230,28 +228,6 @@ def _widths(rows: Sequence[Sequence[str]]) -> list[int]:
     return [max(width(click.unstyle(row[column])) for row in rows if column < len(row)) for column in columns]
 
 
-class _WarningHandler(logging.Handler):
-    """Prints the library's log records as warnings."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        warn(record.getMessage())
-
-
-@contextmanager
-def warnings_shown() -> Iterator[None]:
-    """Print the library's log records as warnings on stderr while the block runs."""
-    logger = logging.getLogger("version_affinity")
-    handler = _WarningHandler(logging.WARNING)
-    propagated = logger.propagate
-    logger.addHandler(handler)
-    logger.propagate = False
-    try:
-        yield
-    finally:
-        logger.removeHandler(handler)
-        logger.propagate = propagated
-
-
 def json_parameter() -> click.Parameter:
     """Return the option ``--json``, which all commands have: their argument ``as_json``."""
 
@@ -333,16 +309,6 @@ def amount(count: int) -> str:
     if count < 100 * _STEP:
         return f"{count:,}"
     return f"{count / _STEP:.0f}k" if count < _STEP**2 else f"{count / _STEP**2:.1f}M"
-
-
-def ratio(part: float) -> str:
-    """Return a part of a whole as a percentage with two digits.
-
-    >>> ratio(0.5), ratio(0.0123), ratio(0.000012), ratio(0)
-    ('50 %', '1.2 %', '0.0012 %', '0 %')
-    """
-    value = 100 * part
-    return f"{value:.0f} %" if value >= _TWO_DIGITS else f"{number(float(f'{value:.2g}'))} %"
 
 
 def listed(words: Iterable[str]) -> str:
