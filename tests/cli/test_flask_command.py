@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ if os.environ.get("CI") != "true":  # there the tests fail instead
     pytest.importorskip("flask", reason="it comes with the extra 'flask'")
 
 from tests.cli.commanding import NAME, Site, environment
+from tests.harness import write_build
 from tests.releases.redis_server import redis_server
 from version_affinity import Deployment
 from version_affinity.releases.releases import COPY, open_log, open_reports
@@ -146,13 +148,27 @@ def test_no_application(site: Site, app: str, words: str) -> None:
         assert "flask affinity --releases DIRECTORY" in done.stderr
 
 
-def test_before_the_first_deployment(site: Site) -> None:
-    """Before something is deployed, no application starts: its releases are named by hand, which is told."""
-    site.root.joinpath("releases", "deployments.jsonl").unlink()
-    site.root.joinpath("releases", ".last-known.jsonl").unlink(missing_ok=True)
-    done = flask(site, "affinity", "versions", "deploy", "v1", "-y", code=1)
-    assert "nothing is deployed yet" in done.stderr
-    flask(site, "affinity", "--releases", str(site.path), "versions", "deploy", "v1", "-y")
+@pytest.mark.parametrize("state", ["no directory", "nothing deployed"])
+def test_before_the_first_deployment(site: Site, state: str) -> None:
+    """The application does not start before something is deployed, but the commands know its releases."""
+    if state == "no directory":
+        shutil.rmtree(site.path)
+        assert "init --name storefront" in flask(site, "affinity", "versions", "list", code=1).stderr
+        flask(site, "affinity", "init", "--name", "storefront")
+        flask(
+            site,
+            "affinity",
+            "versions",
+            "upload",
+            str(write_build(site.root / "dist", {"index.html": "v1"})),
+            "--id",
+            "v1",
+        )
+    else:
+        site.root.joinpath("releases", "deployments.jsonl").unlink()
+        site.root.joinpath("releases", ".last-known.jsonl").unlink(missing_ok=True)
+    assert "nothing is deployed yet" in flask(site, "affinity", "explain", "/", code=1).stderr
+    flask(site, "affinity", "versions", "deploy", "v1", "-y")
     flask(site, "affinity", "deployments", "status")
 
 

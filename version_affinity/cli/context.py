@@ -20,6 +20,7 @@ from version_affinity.releases.releases import LOG, RELEASES, Releases, open_log
 from version_affinity.releases.store.directory import Release, ReleasesDirectory
 from version_affinity.releases.store.retention import prune_plan
 from version_affinity.releases.store.settings import DEFAULT_SERVING, Serving
+from version_affinity.rollout.version import NothingDeployedError
 
 from .errors import RefusedError
 from .options import OwnCommand, checked_by
@@ -70,10 +71,20 @@ class Target:
         """The name of the directory, and the URL of the log; None for the file in the directory."""
         path, url = self.releases, self.log
         if path is None and self.application is not None:
-            source = self.application().source
-            if isinstance(source, Releases):
-                path, url = source.path, url or source.log
+            path, url = self._followed(self.application, url)
         return path or DEFAULT, url
+
+    @staticmethod
+    def _followed(application: Callable[[], VersionAffinity], url: str | None) -> tuple[str | None, str | None]:
+        """Return what an application follows; before the first deployment it does not start, and its error says it."""
+        try:
+            source = application().source
+        except RefusedError as error:
+            if not isinstance(error.__cause__, NothingDeployedError) or error.__cause__.location is None:
+                raise
+            path, log = error.__cause__.location
+            return path, url or log
+        return (source.path, url or source.log) if isinstance(source, Releases) else (None, url)
 
     @cached_property
     def directory(self) -> ReleasesDirectory:
@@ -133,11 +144,12 @@ class Target:
         found = given
         if self.application is not None and None in given[:3]:
             affinity = None
-            if self.releases is None:
-                affinity = self.application()
-            elif self.releases == os.environ.get(RELEASES):
-                with suppress(RefusedError):  # it may not start before the first deployment
+            if self.releases in (None, os.environ.get(RELEASES)):
+                try:
                     affinity = self.application()
+                except RefusedError as error:  # it may not start before the first deployment
+                    if self.releases is None and not isinstance(error.__cause__, NothingDeployedError):
+                        raise
             if affinity is not None:
                 own = Serving(affinity.prefix, affinity.app_first, affinity.not_found_handling)
                 found = found.otherwise(own)

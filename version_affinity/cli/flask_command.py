@@ -9,6 +9,7 @@ from flask.cli import NoAppException, ScriptInfo
 
 from version_affinity.middleware import find_affinity
 from version_affinity.releases.releases import observing
+from version_affinity.rollout.version import NothingDeployedError
 
 from .context import target_of, target_parameters
 from .errors import RefusedError
@@ -56,6 +57,8 @@ def _load(info: ScriptInfo) -> VersionAffinity:
         # Flask's message may quote a traceback: keep its first line, and the error at its end.
         first, *others = error.format_message().strip().splitlines()
         raise _failure(f"{first} {others[-1]}" if others else first) from None
+    except NothingDeployedError as error:
+        raise _failure(str(error)) from error  # commands that need no application go on: see ``Target``
     except Exception as error:  # noqa: BLE001 - the module is the user's
         raise _failure(f"{type(error).__name__}: {error}") from None
     found = app.extensions.get("version_affinity") or find_affinity(app)

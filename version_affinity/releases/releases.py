@@ -173,7 +173,9 @@ class Releases:
         except ConfigurationError as error:
             if os.path.lexists(os.path.join(path, SETTINGS)):  # noqa: PTH118
                 raise
-            raise NothingDeployedError(str(error)) from None
+            missing = NothingDeployedError(str(error))
+            missing.location = (os.path.abspath(path), self._log)  # noqa: PTH100 - it may have any bytes
+            raise missing from None
         self._directory = directory
         return directory.name
 
@@ -222,8 +224,10 @@ class Releases:
         )
         try:
             snapshot = follower.load()
-        except BaseException:
+        except BaseException as error:
             follower.close()
+            if isinstance(error, NothingDeployedError):
+                error.location = (str(directory.path), self._log)
             raise
         self.follower = follower
         return snapshot

@@ -94,6 +94,9 @@ class Snapshot(NamedTuple):
 class NothingDeployedError(ConfigurationError):
     """A source has no version that this host can serve, because nothing was made, deployed or copied here yet."""
 
+    #: The directory and the URL of the log, for commands; None if they are unknown.
+    location: tuple[str, str | None] | None = None
+
 
 class Load(Protocol):
     """Loads the build in a directory, with the settings of the application that serves it."""
