@@ -12,7 +12,8 @@ from click.testing import CliRunner
 
 from tests.harness import write_build
 from version_affinity.cli.main import cli
-from version_affinity.releases.releases import open_log
+from version_affinity.releases.releases import open_log, open_reports
+from version_affinity.releases.reports.report import Report
 from version_affinity.releases.store.directory import ReleasesDirectory
 from version_affinity.releases.store.upload import upload
 
@@ -85,6 +86,15 @@ class Site:
         log = open_log(self.directory, self.url)
         for percentages in deployments:
             log.append(percentages, expected=len(log.read()), author=AUTHOR, message=message, created=created)
+        log.close()
+
+    def report(self, host: str, versions: tuple[str, ...], revision: int, **more: Any) -> None:
+        """Let a worker report that it serves a revision; a host's second report here is of the same worker."""
+        number = int(host[-1])
+        given = {"log_revision": revision, **more}
+        report = Report(f"{number:016x}", 1, host, number, versions=versions, revision=revision, **given)
+        log = open_log(self.directory, self.url)
+        open_reports(self.directory, log).write(report, is_first=True)
         log.close()
 
     @property

@@ -72,7 +72,7 @@ def test_long_names(site: Site) -> None:
     arguments = ("versions", "upload", str(site.build("v3")), "--id", "128db5012d84", "--tag", tag, "-m", message)
     ran(site.root, *arguments, **more)
     ran(site.root, "versions", "deploy", "v1@90", "128db5012d84@10", "-y", "-m", message, **more)
-    for command, rows in (("versions list", 4), ("deployments list", 3), ("deployments status", 2)):
+    for command, rows in (("versions list", 4), ("deployments list", 3), ("deployments status", 3)):
         with terminal(site.root, *command.split(), columns=80) as screen:
             assert screen.end() == 0
         lines = [line for line in screen.text.splitlines() if line.startswith(("VERSION", "REVISION", "v", "1", " "))]
@@ -255,6 +255,65 @@ def test_pruned_in_the_last_moment(site: Site) -> None:
         assert screen.end() == 1
     assert "v2 is not uploaded" in screen.text
     assert site.percentages == [V1]
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_watch(site: Site, columns: int) -> None:
+    """The watched status stays on one screen, follows a deployment, and ends with Ctrl+C and status 0, last shown."""
+    site.report("web-1", ("v1", "v2"), 1, counts={"requests|v1|page|2xx|only": 123456})
+    with terminal(site.root, "deployments", "status", "--watch", columns=columns) as screen:
+        assert "123k" in screen.expect("1 of 1 worker serves revision 1")
+        site.deploy({"v1": 90.0, "v2": 10.0}, message="a few")
+        screen.expect("storefront, revision 2")
+        screen.expect("it has read revision 1 so far")
+        screen.expect("Ctrl+C ends.")
+        screen.type(CTRL_C)
+        assert screen.end() == 0
+    shown, _, after = screen.raw.rpartition(f"{ESCAPE}?1049l")
+    assert f"{ESCAPE}?1049h" in shown
+    assert "storefront" in after
+    assert "0 of 1 worker serve revision 2" in re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", after)
+    frames = shown.split(f"{ESCAPE}H")[1:]
+    assert len(frames) > 1
+    assert f"{ESCAPE}2J" not in shown  # erasing the screen first would flicker
+    for frame in frames:
+        lines = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", frame).split("\r\n")
+        assert max(map(len, lines)) <= columns
+        assert len(lines) <= 50
+
+
+def test_watched_without_colours(site: Site) -> None:
+    """NO_COLOR leaves out the colours, and nothing that the screen needs."""
+    with terminal(site.root, "deployments", "status", "--watch", NO_COLOR="1") as screen:
+        screen.expect("Ctrl+C ends.")
+        screen.type(CTRL_C)
+        assert screen.end() == 0
+    assert f"{ESCAPE}?1049h" in screen.raw
+    assert "m" not in {code[-1] for code in re.findall(r"\x1b\[[0-9;?]*[A-Za-z]", screen.raw)}
+
+
+def test_watched_by_a_script(site: Site) -> None:
+    """With --json the status is a line each second."""
+    reading, writing = os.pipe()
+    arguments = ("deployments", "status", "--watch", "--json")
+    with terminal(site.root, *arguments, stdout=writing) as screen, os.fdopen(reading) as pipe:
+        os.close(writing)
+        documents = [json.loads(pipe.readline()) for _ in range(2)]
+        screen.type(CTRL_C)
+        assert screen.end() == 0
+    assert [document["revision"] for document in documents] == [1, 1]
+
+
+def test_interrupted_while_it_waits(site: Site) -> None:
+    """Ctrl+C while a deployment waits for the workers says that it is written."""
+    site.report("web-1", ("v1", "v2"), 1)
+    with terminal(site.root, "versions", "deploy", "v2", "-y", "--wait", "60") as screen:
+        screen.expect("Waiting until all workers serve revision 2, up to 60 seconds")
+        screen.type(CTRL_C)
+        assert screen.end() == 130
+    assert "Revision 2 is deployed. Only the waiting for the workers is interrupted" in screen.text
+    assert "Traceback" not in screen.text
+    assert site.percentages == [V1, {"v2": 100.0}]
 
 
 def test_yes(site: Site) -> None:

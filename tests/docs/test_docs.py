@@ -219,10 +219,10 @@ ASKING = ("versions deploy", "rollback", "prune")
 
 
 def commands(page: Path) -> list[list[str]]:
-    """Return the commands on a page, except those with ``--log``, which are for several hosts."""
+    """Return the commands on a page, except those for several hosts (``--log``) or for a terminal (``--watch``)."""
     lines = [line for block in blocks("sh") if block.page == page for line in block.text.splitlines()]
     found = [shlex.split(line, comments=True) for line in lines if line.startswith("version-affinity ")]
-    return [words[1:] for words in found if "--log" not in words]
+    return [words[1:] for words in found if not {"--log", "--watch"} & set(words)]
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if page not in WALKS and commands(page)], ids=name_of)

@@ -132,12 +132,17 @@ class Target:
         try:
             return self.open_log().read()
         except LogUnavailableError as error:
-            entries = self.copy().load()
-            if not entries:
-                warn(f"{error}. This host has no copy of the log either: the states of the versions are unknown")
-                return None
-            warn(f"{error}. The states are those of revision {entries[-1].revision}, from this host's copy of the log")
+            entries, warning = self.copied_entries(error)
+            warn(warning)
             return entries
+
+    def copied_entries(self, error: LogUnavailableError) -> tuple[list[Entry] | None, str]:
+        """Return the deployments of this host's copy of a log that is unreachable, or None, and a warning."""
+        entries = self.copy().load()
+        if not entries:
+            return None, f"{error}. This host has no copy of the log either: the states of the versions are unknown"
+        copied = f"The states are those of revision {entries[-1].revision}, from this host's copy of the log"
+        return entries, f"{error}. {copied}"
 
     def build_options(self, given: Serving) -> BuildOptions:
         """Return how builds are served: by the options, else the application, else ``affinity.json``, else default."""

@@ -16,14 +16,14 @@ from version_affinity.releases.log.entries import LogError
 from version_affinity.releases.store.directory import ReleasesError
 from version_affinity.wire import printable
 
-from .output import as_typed, awaits_json, emit, warn
+from .output import as_typed, awaits_json, emit, sentence, warn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
 class RefusedError(click.ClickException):
-    """A command refuses to do its work, with a reason. Nothing was changed.
+    """A command has not done its work, or not all of it; the message says why, and whether anything was changed.
 
     With ``--json``, stdout gets the document ``{"error": ...}``, unless the command has printed one already.
     """
@@ -52,7 +52,7 @@ class DeclinedError(RefusedError):
 
     def text(self) -> str:
         """Return the outcome as a sentence."""
-        return f"{self.message[0].upper()}{self.message[1:]}."
+        return f"{sentence(self.message)}."
 
 
 def missing_extra(what: str, extra: str) -> str:

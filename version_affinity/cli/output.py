@@ -151,6 +151,7 @@ def say_table(
     right: Sequence[int] = (),
     flexible: Sequence[int] = (),
     optional: Sequence[int] = (),
+    write: Callable[[str], None] = say,
 ) -> None:
     """Print rows with a header on a terminal; elsewhere, one line per row with tabs between the cells.
 
@@ -170,12 +171,14 @@ def say_table(
         widths = [min(it, _READABLE) if column in flexible else it for column, it in enumerate(_widths(shown))]
     if sum(widths) > room or shutil.get_terminal_size().columns < _TABLE_WIDTH:
         for number, row in enumerate(rows):
-            _say_block(header, row, "\n" if number else "")
+            if number:
+                write("")
+            _say_block(header, row, write)
     else:
-        say_rows(shown, right=right, flexible=flexible, indent="")
+        say_rows(shown, right=right, flexible=flexible, indent="", write=write)
 
 
-def _say_block(header: Sequence[str], row: Sequence[str], before: str) -> None:
+def _say_block(header: Sequence[str], row: Sequence[str], write: Callable[[str], None]) -> None:
     """Print a row as one line per cell that is not empty, with its title. Long cells take several lines."""
     margin = max(map(len, header)) + _GAP
     room = max(shutil.get_terminal_size().columns - margin, _NARROWEST)
@@ -184,10 +187,9 @@ def _say_block(header: Sequence[str], row: Sequence[str], before: str) -> None:
         lines = [cell] if width(plain) <= room else textwrap.wrap(plain, room)
         if plain:
             label = f"{title.capitalize().replace('utc', 'UTC'):<{margin}}"
-            say(f"{before}{styled(label, 'faint')}{lines[0]}")
+            write(f"{styled(label, 'faint')}{lines[0]}")
             for line in lines[1:]:
-                say(" " * margin + line)
-            before = ""
+                write(" " * margin + line)
 
 
 def say_rows(

@@ -11,6 +11,7 @@ import click
 from version_affinity.deployment import Movement, movement
 from version_affinity.ramp.next_entry import active_ramp
 from version_affinity.releases.log.entries import DeploymentLog, Entry, LogConflictError
+from version_affinity.releases.reports.figures import counted_until
 from version_affinity.releases.store.directory import BusyError, ReleasesDirectory, publishing
 from version_affinity.releases.store.retention import rollback_target
 from version_affinity.wire import printable
@@ -19,8 +20,9 @@ from .context import author, command_line, current_target
 from .errors import RefusedError
 from .interaction import confirm, yes_option
 from .options import serving_options, with_options
-from .output import ago, emit, note, number, percent, say, say_rows, shares, short_id, styled, warn
+from .output import ago, emit, note, number, percent, say, say_rows, sentence, shares, short_id, styled, warn
 from .preflight import LOG_LOST, Objection, absent, newest_revision, objections
+from .workers import Followed, await_workers, read_workers, worker_list
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -63,9 +65,10 @@ deploy_options = with_options(
         "--wait",
         metavar="SECONDS",
         type=click.IntRange(0, 3600),
-        default=10,  # a worker reports a loaded version within a second
+        default=10,  # a worker reports within a second
         show_default=True,
-        help="How long to wait for workers that lack a version. 0: refuse at once.",
+        help="How long to wait for workers that lack a version, and then until all workers serve the deployment. 0: do "
+        "not wait.",
     ),
     serving_options(),
     yes_option,
@@ -107,8 +110,8 @@ class Plan:
         made = self.entry()
         return {"message": made.message, "created": made.created, "ramp": made.ramp}
 
-    def emit(self, options: DeployOptions, entry: Entry | None = None) -> None:
-        """Print the plan as JSON, with the entry of the log if it was written."""
+    def emit(self, options: DeployOptions, entry: Entry | None = None, followed: Followed | None = None) -> None:
+        """Print the plan as JSON, with the entry of the log if it was written, and the workers after the wait."""
         refusals = [{**refusal._asdict(), "details": list(refusal.details)} for refusal in self.refusals]
         emit(
             {
@@ -122,6 +125,7 @@ class Plan:
                 "deployed": entry is not None,
                 "dry_run": options.dry_run,
                 "entry": entry.as_document() if entry is not None else None,
+                "workers": worker_list(followed.workers, entry) if followed is not None else None,
             }
         )
 
@@ -177,17 +181,42 @@ def carry_out(planned: Plan, log: DeploymentLog, options: DeployOptions, questio
             _refuse(replace(planned, refusals=late), options)
             try:
                 more = planned.more(options)
-                entry = log.append(planned.percentages, expected=planned.revision - 1, author=author(), **more)
+                entry = log.append(
+                    planned.percentages,
+                    expected=planned.revision - 1,
+                    author=author(),
+                    counted=counted_until(read_workers(planned.directory, log), planned.percentages),
+                    **more,
+                )
             except LogConflictError:
                 raise RefusedError(_overtaken(log.read())) from None
-    if options.as_json:
-        planned.emit(options, entry)
-    elif entry is None:
-        say(styled("Nothing is deployed: this was a dry run.", "strong"))
+    if entry is not None:
+        _follow(planned, log, options, entry)
+    elif options.as_json:
+        planned.emit(options)
     else:
-        say(f"{styled('Deployed', 'good')} revision {entry.revision}: all workers follow within a second or two.")
-        if planned.before is not None:
-            say(_undo(planned.before, rollback_target([*planned.entries, entry])))
+        say(styled("Nothing is deployed: this was a dry run.", "strong"))
+
+
+def _follow(planned: Plan, log: DeploymentLog, options: DeployOptions, entry: Entry) -> None:
+    """Print that a deployment is written, and who serves it; raise ``RefusedError`` if a worker does not."""
+    if not options.as_json:
+        say(f"{styled('Deployed', 'good')} revision {entry.revision}.")
+    followed = await_workers(planned.directory, log, entry, options.wait) if options.wait else None
+    if options.as_json:
+        planned.emit(options, entry, followed)
+    elif followed is None:
+        say(f"To see which workers serve it: {command_line('deployments status')}")
+    elif not followed.lagging:
+        say(f"{sentence(followed.in_words())}.")
+    if not options.as_json and planned.before is not None:
+        say(_undo(planned.before, rollback_target([*planned.entries, entry])))
+    if followed is not None and followed.lagging:
+        lines = [f"revision {entry.revision} is deployed, and {followed.lag_in_words()}:"]
+        lines += [f"  - {reason}" for reason in followed.reasons()]
+        if not options.force:
+            raise RefusedError("\n".join(lines))
+        warn("\n".join(lines))
 
 
 def _say_unchanged(planned: Plan, options: DeployOptions) -> None:
@@ -255,17 +284,17 @@ def show_plan(planned: Plan, write: Callable[[str], None]) -> None:
     before = planned.before
     follows = f", revision {before.revision} -> {planned.revision}" if before is not None else ", the first deployment"
     write(f"{styled(planned.directory.name, 'strong')}{follows}\n")
-    say_rows(_changes(planned), right=(1, 3), write=write)
+    say_rows(changes(before.percentages if before else None, planned.percentages), right=(1, 3), write=write)
     write("")
     if planned.moves is not None:
         show_movement(planned.moves, write)
         write("")
 
 
-def _changes(planned: Plan) -> list[list[str]]:
-    if planned.before is None:
-        return [[styled(version, "version"), percent(share)] for version, share in planned.percentages.items()]
-    old, new = planned.before.percentages, planned.percentages
+def changes(old: Mapping[str, float] | None, new: Mapping[str, float]) -> list[list[str]]:
+    """Return the rows of a table that shows the percentages before and after; ``old`` is None for no deployment."""
+    if old is None:
+        return [[styled(version, "version"), percent(share)] for version, share in new.items()]
     rows = []
     for version in dict.fromkeys((*old, *new)):
         was = percent(old[version]) if version in old else "-"

@@ -10,15 +10,14 @@ from version_affinity.assets.loading.fingerprint import is_fingerprinted
 from version_affinity.assets.loading.inventory import InventoryError, parse_inventory
 from version_affinity.assets.static import StaticAssets
 from version_affinity.errors import ConfigurationError, install
-from version_affinity.releases.log.entries import LogError
-from version_affinity.releases.releases import open_reports
-from version_affinity.releases.reports.report import NOT_THERE, Workers
+from version_affinity.releases.reports.report import NOT_THERE
 from version_affinity.releases.store.settings import Serving
 from version_affinity.wire import plain_text, printable
 
 from .context import BuildOptions, command_line, current_target, known_versions
 from .interaction import progress, started, waiting
-from .output import counted, listed, short_id
+from .output import counted, listed, sentence, short_id
+from .workers import read_workers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -26,10 +25,12 @@ if TYPE_CHECKING:
     from version_affinity.assets.routing import NotFoundHandling
     from version_affinity.checking import BuildReport
     from version_affinity.releases.log.entries import DeploymentLog, Entry
+    from version_affinity.releases.reports.report import Workers
     from version_affinity.releases.store.directory import Release, ReleasesDirectory
 
 #: The kind of objection that ``--force`` does not overrule.
 LOG_LOST: Final = "log-lost"
+_UNUSABLE: Final = "unusable-version"
 # How many versions, hosts or files a message names.
 _NAMED: Final = 3
 # Seconds between two looks at the hosts' reports.
@@ -39,8 +40,8 @@ _INTERVAL: Final = 0.2
 class Objection(NamedTuple):
     """A reason not to deploy: the cause and the remedy, and in ``details`` the first few places.
 
-    ``kind`` is "unknown-version", "host-lacks-version", "broken-reference", "collision", "other-log",
-    "unusable-version" or ``LOG_LOST``.
+    ``kind`` is "unknown-version", "unusable-version", "host-lacks-version", "broken-reference", "collision",
+    "other-log" or ``LOG_LOST``.
     """
 
     kind: str
@@ -66,6 +67,7 @@ def objections(
     warnings = [ahead] if ahead and not found else []
     needed = known_versions(directory, entries)
     known = [version for version in uploaded if version in needed or version in percentages]
+    present = {version for version in percentages if version in uploaded}
     out = {version for entry in entries for version, share in entry.percentages.items() if share > 0}
     for version, share in percentages.items():
         if share > 0 and version in uploaded and version not in out:  # pages of the others are out already
@@ -76,21 +78,15 @@ def objections(
             broken, more = _check(directory, version, known, live_of(entries, known, version), given)
             found += broken
             warnings += more
-    missing = _await_hosts(directory, log, percentages, 0 if found else wait)
-    return [*found, *_lacking(missing)], warnings
+            if any(it.kind == _UNUSABLE for it in broken):
+                present.remove(version)  # what the workers say of it is the same
+    workers = _await_versions(directory, log, percentages, 0 if found else wait)
+    return [*found, *_lacking(workers, [it for it in percentages if it in present])], warnings
 
 
 def absent(directory: ReleasesDirectory, log: DeploymentLog, versions: Iterable[str]) -> list[Objection]:
     """Return the objections to versions that are not uploaded, or that a live host does not have."""
-    return [*_unknown(versions, directory.versions()), *_lacking(read_workers(directory, log).lacking(versions))]
-
-
-def read_workers(directory: ReleasesDirectory, log: DeploymentLog) -> Workers:
-    """Return the reports of all workers; none if they cannot be read, with the reason as the ``obstacle``."""
-    try:
-        return open_reports(directory, log).read()
-    except LogError as error:
-        return Workers((), {}, str(error))
+    return [*_unknown(versions, directory.versions()), *_lacking(read_workers(directory, log), versions)]
 
 
 def workers_ahead(workers: Workers, log: DeploymentLog, entries: Sequence[Entry]) -> str:
@@ -201,31 +197,37 @@ def _unknown(versions: Iterable[str], uploaded: Mapping[str, object]) -> list[Ob
     return [Objection("unknown-version", f"{listed(missing)} {verb} not uploaded (uploaded: {there}){meant}: {upload}")]
 
 
-def _lacking(missing: Mapping[str, Mapping[str, str]]) -> list[Objection]:
-    found = []
-    for host, versions in missing.items():
-        reasons = list(dict.fromkeys(reason for reason in versions.values() if reason != NOT_THERE))
-        it = "it" if len(versions) == 1 else "them"
+def _lacking(workers: Workers, versions: Iterable[str]) -> list[Objection]:
+    unloadable = workers.unloadable(versions)
+    found = [Objection(_UNUSABLE, f"no worker can load {it}: {reason}") for it, reason in unloadable.items()]
+    for host, missing in workers.lacking(version for version in versions if version not in unloadable).items():
+        reasons = list(dict.fromkeys(reason for reason in missing.values() if reason != NOT_THERE))
+        it = "it" if len(missing) == 1 else "them"
         remedy = f"{it} cannot be loaded there: {reasons[0]}" if reasons else f"upload or copy {it} to that host first"
         found.append(
             Objection(
                 "host-lacks-version",
-                f"the host {printable(host)} lacks {listed(versions)}: its users would get another version. "
-                f"{remedy[0].upper()}{remedy[1:]}",
+                f"the host {printable(host)} lacks {listed(missing)}: its users would get another version. "
+                f"{sentence(remedy)}",
             )
         )
     return found
 
 
-def _await_hosts(
+def _await_versions(
     directory: ReleasesDirectory, log: DeploymentLog, versions: Iterable[str], seconds: float
-) -> dict[str, dict[str, str]]:
-    """Wait until the workers of every host have the versions, for at most some seconds; return what is still missing.
+) -> Workers:
+    """Wait until the workers of every host have the versions, for at most some seconds; return their last reports.
 
-    A worker reports a version a moment after its upload or copy.
+    A worker reports a version a moment after its upload or copy. A version that no worker can load is not waited for.
     """
     wanted, until = list(versions), time.monotonic() + seconds
-    missing = read_workers(directory, log).lacking(wanted)
+
+    def look() -> tuple[Workers, dict[str, dict[str, str]]]:
+        workers = read_workers(directory, log)
+        return workers, {} if workers.unloadable(wanted) else workers.lacking(wanted)
+
+    workers, missing = look()
     if missing and seconds:
         started(_label(missing, seconds))
     while missing and (left := until - time.monotonic()) > 0:
@@ -233,8 +235,8 @@ def _await_hosts(
             before = missing
             while missing == before and (left := until - time.monotonic()) > 0:
                 time.sleep(min(_INTERVAL, left))
-                missing = read_workers(directory, log).lacking(wanted)
-    return missing
+                workers, missing = look()
+    return workers
 
 
 def _label(missing: Mapping[str, Iterable[str]], seconds: float) -> str:
@@ -274,7 +276,7 @@ def _check(
     try:
         checked = uploaded_build(directory, version, build.not_found_handling)
     except ConfigurationError as error:
-        return [Objection("unusable-version", f"no worker can load {version}: {error}")], []
+        return [Objection(_UNUSABLE, f"no worker can load {version}: {error}")], []
     try:
         from version_affinity.checking import check_build  # noqa: PLC0415 - an extra
     except ImportError:

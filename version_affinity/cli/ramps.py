@@ -12,7 +12,7 @@ from version_affinity.releases.times import format_duration, parse_time, utc_now
 
 from .context import current_target
 from .output import amount, counted, percent
-from .preflight import read_workers
+from .workers import read_workers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

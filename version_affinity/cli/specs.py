@@ -95,6 +95,35 @@ def is_whole(total: float) -> bool:
     return _WHOLE - TOLERANCE <= total <= _WHOLE + TOLERANCE
 
 
+def with_rest(specs: Iterable[Spec], current: Mapping[str, float]) -> dict[str, float]:
+    """Return the percentages of a deployment in which the other current versions share what the specs leave.
+
+    They share it in their current proportion, so that no user moves between them. At 0 % none of them stays, except
+    those that are staged.
+
+    >>> with_rest([Spec("v3", 10.0)], {"v1": 75.0, "v2": 25.0, "v0": 0.0})
+    {'v3': 10.0, 'v1': 67.5, 'v2': 22.5, 'v0': 0.0}
+    """
+    given = list(specs)
+    if not given:
+        raise SpecError("no version is given: --rest is for the others, as in v2@10% --rest")
+    for version, share in given:
+        if share is None:
+            raise SpecError(f"{version} has no percentage, which --rest needs: write {version}@10% --rest")
+    named = {version: share for version, share in given if share is not None}
+    left = _WHOLE - math.fsum(named.values())
+    others = {version: share for version, share in current.items() if version not in named}
+    total = math.fsum(others.values())
+    if left >= TOLERANCE and not total:
+        reason = "no other version has a share" if current else "nothing is deployed yet"
+        raise SpecError(f"--rest: {reason} that could get the {percent(left)} that are left. Name all versions")
+    if left < TOLERANCE:
+        rest = {version: 0.0 for version, share in others.items() if not share}
+    else:
+        rest = {version: round(left * share / total, 9) for version, share in others.items()}
+    return deployment_of([*given, *(Spec(version, share) for version, share in rest.items())])
+
+
 def deployment_of(specs: Iterable[Spec]) -> dict[str, float]:
     """Return the percentages by version; raise ``SpecError`` unless their sum is 100 and each version appears once."""
     given: dict[str, float | None] = {}

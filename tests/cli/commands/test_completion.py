@@ -85,7 +85,7 @@ ask version-affinity check v1 --against builds/v
     )
     assert done.stdout.splitlines() == [
         "versions",
-        "list status restore",
+        "list status view restore",
         "--dry-run",
         "v2 v1",
         "v3",

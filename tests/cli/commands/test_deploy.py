@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import shlex
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.cli.commanding import AUTHOR, COLLISION, Site, run
+from version_affinity import Releases, VersionAffinity
 from version_affinity.releases.log.file import FileLog
 from version_affinity.releases.log.local_copy import LocalCopy
 from version_affinity.releases.releases import COPY
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from version_affinity.releases.log.entries import Entry
@@ -44,7 +48,8 @@ def test_deploy(site: Site) -> None:
         "10 % of the users move, which is the possible minimum:\n"
         "  v1  ->  v2  10 %\n"
         "\n"
-        "Deployed revision 4: all workers follow within a second or two.\n"
+        "Deployed revision 4.\n"
+        "No application follows this directory.\n"
         f"To undo this: version-affinity --releases {site.path} rollback\n"
     )
     entry = FileLog(site.path / "deployments.jsonl").read()[-1]
@@ -85,10 +90,12 @@ def test_deploy_as_json(site: Site) -> None:
         "warnings": told["warnings"],
         "deployed": True,
         "dry_run": False,
+        "workers": [],
     }
     assert (entry["revision"], entry["percentages"], entry["author"]) == (2, told["percentages"], AUTHOR)
     dry = site.json("versions", "deploy", "v2", "--dry-run")
     assert (dry["deployed"], dry["dry_run"], dry["entry"], dry["revision"]) == (False, True, None, 3)
+    assert dry["workers"] is None
     assert site.percentages == [V1, {"v2": 10.0, "v1": 90.0}]
 
 
@@ -116,6 +123,18 @@ def test_nobody_to_be_asked(site: Site) -> None:
     assert site.percentages == [V1]
 
 
+@contextlib.contextmanager
+def following(site: Site) -> Iterator[None]:
+    """Follow the site in this process until the block ends."""
+    releases = Releases(site.path, interval=0.02)
+    affinity = VersionAffinity(None, releases)
+    try:
+        yield
+    finally:
+        releases.close()
+        del affinity
+
+
 def refused(site: Site, kind: str, *arguments: str) -> str:
     """Deploy, see it refused for one reason alone, and overruled by --force; return the reason."""
     before = site.percentages
@@ -132,6 +151,105 @@ def refused(site: Site, kind: str, *arguments: str) -> str:
     assert f"overruled: {reason}" in forced.stderr
     assert len(site.percentages) == len(before) + 1
     return shown
+
+
+@pytest.mark.parametrize(
+    ("current", "arguments", "percentages"),
+    [
+        (V1, ["v2@10%"], {"v2": 10.0, "v1": 90.0}),
+        ({"v0": 75.0, "v1": 25.0}, ["v2@20"], {"v2": 20.0, "v0": 60.0, "v1": 20.0}),
+        ({"v0": 75.0, "v1": 25.0}, ["v1@50"], {"v1": 50.0, "v0": 50.0}),
+        ({"v0": 75.0, "v1": 25.0}, ["v1@0", "v2@20"], {"v1": 0.0, "v2": 20.0, "v0": 80.0}),
+        ({"v0": 90.0, "v1": 10.0, "v2": 0.0}, ["v1@20"], {"v1": 20.0, "v0": 80.0, "v2": 0.0}),
+        ({"v0": 90.0, "v1": 10.0, "v2": 0.0}, ["v1@100"], {"v1": 100.0, "v2": 0.0}),
+    ],
+)
+def test_rest(site: Site, current: Mapping[str, float], arguments: list[str], percentages: Mapping[str, float]) -> None:
+    """With --rest the other versions share what is left in their proportion, and nobody moves between them."""
+    site.deploy(current)
+    told = site.json("versions", "deploy", *arguments, "--rest", "-y")
+    assert told["percentages"] == percentages
+    assert site.percentages[-1] == percentages
+    named = {argument.partition("@")[0] for argument in arguments}
+    assert all(pair["from"] in named or pair["to"] in named for pair in told["movement"]["pairs"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["v2"], "v2 has no percentage, which --rest needs"),
+        (["v1@50"], "no other version has a share that could get the 50 % that are left"),
+        (["v2@60", "v0@60"], "sum to 120 %"),
+        (["v2@10", "v2@20"], "v2 appears twice"),
+        ([], "no version is given"),
+    ],
+)
+def test_rest_of_nothing(site: Site, arguments: list[str], words: str) -> None:
+    """What --rest cannot complete is an error of usage."""
+    assert words in site.run("versions", "deploy", *arguments, "--rest", "-y", code=2).stderr
+    assert site.percentages == [V1]
+
+
+def test_workers_serve_it(site: Site) -> None:
+    """A deployment and a rollback wait for the workers, and say how many serve them."""
+    with following(site):
+        shown = site.run("versions", "deploy", "v2@10%", "--rest", "-y").stdout
+        assert "Deployed revision 2.\n1 of 1 worker serves revision 2.\n" in shown
+        (worker,) = site.json("rollback", "v1", "-y")["workers"]
+    assert (worker["pid"], worker["revision"], worker["missing"], worker["error"]) == (os.getpid(), 3, [], "")
+
+
+def test_a_worker_does_not_follow(site: Site) -> None:
+    """Who does not serve a deployment is named with the reason: exit 1, unless it is forced. The deployment stays."""
+    site.report("web-1", ("v1", "v2"), 1)
+    site.report("web-2", ("v1", "v2"), 1, error="the log hangs")
+    lines = [
+        "is deployed, and 2 of 2 workers do not serve it:",
+        "  - web-1, process 1: it has read revision 1 so far",
+        "  - web-2, process 2: the log hangs",
+    ]
+    result = site.run("versions", "deploy", "v2@10%", "--rest", "-y", "--wait", "1", code=1)
+    assert f"Error: revision 2 {chr(10).join(lines)}\n" in result.stderr
+    result = site.run("versions", "deploy", "v2@20%", "--rest", "-y", "--wait", "1", "--force")
+    assert f"Warning: revision 3 {chr(10).join(lines)}\n" in result.stderr
+    told = site.json("versions", "deploy", "v2@30%", "--rest", "-y", "--wait", "1", code=1)
+    assert told["deployed"]
+    assert [worker["error"] for worker in told["workers"]] == ["it has read revision 1 so far", "the log hangs"]
+    result = site.run("versions", "deploy", "v2@40%", "--rest", "-y", "--wait", "0")
+    assert "To see which workers serve it: version-affinity" in result.stdout
+    assert len(site.percentages) == 5
+
+
+def test_no_worker_can_load_it(site: Site) -> None:
+    """A version that every worker fails to load is refused at once, before anything is written."""
+    site.report("web-1", ("v1",), 1, failures={"v2": "'/index.html' is missing"})
+    site.report("web-2", ("v1",), 1, failures={"v2": "'/index.html' is missing"})
+    began = time.monotonic()
+    told = site.json("versions", "deploy", "v2@10%", "--rest", "-y", "--wait", "60", code=1)
+    assert time.monotonic() - began < 30
+    assert [(it["kind"], it["reason"]) for it in told["refusals"]] == [
+        ("unusable-version", "no worker can load v2: '/index.html' is missing")
+    ]
+    assert site.percentages == [V1]
+
+
+def test_each_reason_is_given_once(site: Site) -> None:
+    """A version that is not here, or that the settings show to be unusable, is not named again for the workers."""
+    site.run("settings", "--spa")
+    (site.build("v3") / "index.html").unlink()
+    site.run("versions", "upload", str(site.root / "builds" / "v3"), "--id", "v3")
+    site.report("web-1", ("v1",), 1, failures={"v3": "it has no page"})
+    told = site.json("versions", "deploy", "v3@10%", "v9@10%", "--rest", "-y", code=1)
+    assert [it["kind"] for it in told["refusals"]] == ["unknown-version", "unusable-version"]
+    assert "/index.html" in told["refusals"][1]["reason"]
+
+
+def test_nobody_can_report(site: Site) -> None:
+    """Where this user sees why no worker reports, that is said."""
+    (site.path / "workers").rmdir()
+    (site.path / "workers").write_text("not a directory")
+    shown = site.run("versions", "deploy", "v2@10%", "--rest", "-y").stdout
+    assert "No worker reports: " in shown
 
 
 def test_unknown_version(site: Site) -> None:

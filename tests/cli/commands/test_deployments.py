@@ -18,7 +18,6 @@ from version_affinity.cli.preflight import workers_ahead
 from version_affinity.releases.log.local_copy import LocalCopy
 from version_affinity.releases.log.redis import RedisLog
 from version_affinity.releases.releases import COPY, open_log, open_reports
-from version_affinity.releases.reports.report import Report
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -90,7 +89,8 @@ def test_status(site: Site) -> None:
     site.deploy({"v2": 100.0}, V1, SPLIT, message="a few")
     shown = site.run("deployments", "status").stdout
     assert re.match(rf"storefront, revision 3, deployed 20[0-9 :-]+ UTC \(just now\) by {AUTHOR}: a few\n\n", shown)
-    assert "  v1  90 %  uploaded just now\n  v2  10 %  uploaded just now\n" in shown
+    rows = [row.split()[:3] for row in shown.splitlines()[2:5]]
+    assert rows == [["VERSION", "SHARE", "OBSERVED"], ["v1", "90", "%"], ["v2", "10", "%"]]
     log = "" if site.url is None else "--log ... "
     command = f"version-affinity --releases {site.path} {log}rollback"
     assert f"{command} would give v1 to all users, as in revision 2: 10 % of the users would move\n" in shown
@@ -128,57 +128,146 @@ def test_status_without_a_way_back(site: Site) -> None:
     site.deploy({"v1": 50.0, "v9": 50.0, "v2": 0.0})
     shown = site.run("deployments", "status").stdout
     assert "no other version has had 100 %" in shown
-    assert "  v9         50 %  not in this directory\n" in shown
-    assert "  v2  0 %, staged  uploaded just now\n" in shown
-
-
-def reported(site: Site, host: str, versions: tuple[str, ...], revision: int, **more: Any) -> None:
-    """Let a worker report; a host's second report here is of the same worker."""
-    number = int(host[-1])
-    report = Report(
-        f"{number:016x}", 1, host, number, versions=versions, revision=revision, log_revision=revision, **more
-    )
-    open_reports(site.directory, open_log(site.directory, site.url)).write(report, is_first=True)
+    assert "v9 is not in this directory\n" in shown
+    assert re.search(r"^v2 +staged ", shown, re.MULTILINE)
 
 
 def test_workers(site: Site) -> None:
-    """The status shows which workers run, what they serve, and what they lack."""
+    """The status shows how many workers serve the deployment, which do not, and why."""
     site.deploy(V1, SPLIT)
     assert "No application follows this directory" in site.run("deployments", "status").stdout
-    reported(site, "web-1", ("v1", "v2"), 2)
-    reported(site, "web-2", ("v1",), 1, error="the log hangs")
-    reported(site, "web-3", ("v1",), 2, failures={"v2": "it has no page"})
+    site.report("web-1", ("v1", "v2"), 2)
+    site.report("web-2", ("v1",), 1, error="the log hangs")
+    site.report("web-3", ("v1",), 2, failures={"v2": "it has no page"})
     shown = site.run("deployments", "status").stdout
-    assert [" ".join(row.split()) for row in shown.partition("Workers\n")[2].splitlines()] == [
-        "web-1, process 1 revision 2 has v1, v2",
-        "web-2, process 2 revision 1, behind lacks v2 the log hangs",
-        "web-3, process 3 revision 2 lacks v2: it has no page",
+    absent, _, told = shown.partition("1 of 3 workers on 3 hosts serves revision 2\n")
+    assert [" ".join(row.split()) for row in told.splitlines()] == [
+        "web-1 1 worker revision 2",
+        "web-2 1 worker revision 1",
+        "web-3 1 worker revision 2",
+        "web-2, process 2: the log hangs",
+        "web-3, process 3: it cannot load v2: it has no page",
     ]
-    told = site.json("deployments", "status")["workers"]
+    assert "1 worker of web-2 without v2\n1 worker of web-3 without v2: it has no page\n" in absent
+    told = site.json("deployments", "status")
     assert [
-        (worker["host"], worker["pid"], worker["revision"], worker["missing"], worker["error"]) for worker in told
+        (worker["host"], worker["pid"], worker["revision"], worker["missing"], worker["error"])
+        for worker in told["workers"]
     ] == [
         ("web-1", 1, 2, [], ""),
         ("web-2", 2, 1, ["v2"], "the log hangs"),
-        ("web-3", 3, 2, ["v2"], ""),
+        ("web-3", 3, 2, ["v2"], "it cannot load v2: it has no page"),
     ]
+    assert told["versions"][1]["lacking"] == [
+        {"host": "web-2", "pid": 2, "reason": ""},
+        {"host": "web-3", "pid": 3, "reason": "it has no page"},
+    ]
+
+
+def test_figures(site: Site) -> None:
+    """The status shows what all workers have counted for each version since the deployment."""
+    counts = {"requests|v1|page|2xx|key": 900, "missing|v1": 100, "new_keys|v1": 70, "app|v1|5xx": 3, "app|v1|2xx": 7}
+    site.deploy(V1)
+    site.report("web-1", ("v1", "v2"), 1, counts=counts)
+    site.run("versions", "deploy", "v2@10%", "--rest", "-y", "--force", "--wait", "1")
+    more = {"requests|v1|page|4xx|key": 180, "requests|v2|page|2xx|key": 20, "requests|v2|asset|2xx|name": 5}
+    more |= {"new_keys|v1": 70 + 45, "new_keys|v2": 5, "app|v1|2xx": 7 + 90, "app|v1|5xx": 3 + 10, "missing|v2": 3}
+    site.report("web-1", ("v1", "v2"), 2, counts={**counts, **more, "rescues|v2|v1": 4})
+    rows = [row.split() for row in site.run("deployments", "status").stdout.splitlines()[2:5]]
+    assert rows[0] == ["VERSION", "SHARE", "OBSERVED", "PAGES", "APP", "ERRORS", "MISSING", "RESCUES"]
+    assert " ".join(rows[1]) == "v2 10 % 10.0 % (5) 20 0 3 (15 %) 4"
+    assert " ".join(rows[2]) == "v1 90 % 90.0 % (45) 180 10 (10 %) 0 0"
+    told = site.json("deployments", "status")
+    assert told["counted_since"] == told["created"]
+    assert "counted" not in told
+    assert {key: value for key, value in told["versions"][0].items() if key not in ("lacking", "upload")} == {
+        "id": "v2",
+        "percentage": 10.0,
+        "observed": 10.0,
+        "new_keys": 5,
+        "pages": 20,
+        "app_responses": 0,
+        "app_errors": 0,
+        "app_error_rate": None,
+        "missing_assets": 3,
+        "missing_rate": 0.15,
+        "rescues": 4,
+    }
+    # A deployment that does not say what had been counted: all that was.
+    site.deploy(V1)
+    told = site.json("deployments", "status")
+    assert (told["counted_since"], told["versions"][0]["pages"]) == (None, 900 + 180)
+
+
+def test_while_redis_is_away(tmp_path: Path) -> None:
+    """While the log cannot be reached, the status and an explanation are those of this host's copy, and say so."""
+    with redis_server() as redis:
+        site = site_in(tmp_path, redis)
+        site.deploy(V1, SPLIT)
+        lost = "This host has no copy of the log either"
+        LocalCopy(site.path / COPY).save(log_of(site).read())
+    result = site.run("deployments", "status")
+    assert result.stdout.startswith("storefront, revision 2, deployed 2")
+    assert "No worker reports: redis://127.0.0.1:" in result.stdout
+    assert "The states are those of revision 2, from this host's copy of the log" in result.stderr
+    assert lost not in result.stderr
+    told = site.json("deployments", "status")
+    assert (told["revision"], told["percentages"], told["workers"]) == (2, SPLIT, [])
+    assert "Redis" in told["log_error"] or "redis" in told["log_error"]
+    result = site.run("explain", "/")
+    assert "Decision" in result.stdout
+    assert "this host" in result.stderr
+    (site.path / COPY).unlink()
+    assert "Error: " in site.run("deployments", "status", code=1).stderr
+
+
+def test_watching_needs_a_terminal(site: Site) -> None:
+    """In a pipe, there is nothing to draw on: --json is proposed."""
+    site.deploy(V1)
+    assert "add --json" in site.run("deployments", "status", "--watch", code=2).stderr
+
+
+def test_view(site: Site) -> None:
+    """One deployment is shown with its author, message, percentages, who moved, and until when it lasted."""
+    site.deploy(V1)
+    site.deploy(SPLIT, message="a few")
+    shown = site.run("deployments", "view", "2").stdout
+    facts = dict(line.split(maxsplit=1) for line in shown.splitlines()[:5])
+    assert (facts["Revision"], facts["By"], facts["Message"]) == ("2", AUTHOR, "a few")
+    assert facts["Deployed"].endswith(" UTC (just now)")
+    assert facts["Lasted"] == "it is the current one"
+    assert "  v1  100 %  ->  90 %\n  v2      -  ->  10 %\n" in shown
+    assert "  v1  ->  v2  10 %\n" in shown
+    first = site.run("deployments", "view", "1").stdout
+    assert "until revision 2, 2" in first
+    assert first.endswith("\n\n  v1  100 %\n")
+    told = site.json("deployments", "view", "2")
+    assert (told["revision"], told["percentages"], told["message"], told["before"]) == (2, SPLIT, "a few", V1)
+    assert told["movement"]["pairs"] == [{"from": "v1", "to": "v2", "users": 10.0}]
+    assert (told["until"], site.json("deployments", "view", "1")["until"]) == (None, told["created"])
+    refused = site.run("deployments", "view", "3", code=1).stderr
+    assert "there is no revision 3: the newest is revision 2" in refused
 
 
 def test_a_worker_lacks_a_version(site: Site) -> None:
     """A version that a worker lacks is refused, unless it is forced."""
     site.deploy(V1)
-    reported(site, "web-2", ("v1",), 1)
+    site.report("web-2", ("v1",), 1)
     told = site.json("versions", "deploy", "v2@10", "v1", "-y", "--wait", "0", code=1)
     assert [refusal["kind"] for refusal in told["refusals"]] == ["host-lacks-version"]
     assert told["refusals"][0]["reason"].startswith("the host web-2 lacks v2: its users would get another version")
     assert site.percentages == [V1]
     result = site.run("versions", "deploy", "v2@10", "v1", "-y", "--force")
     assert "overruled: the host web-2 lacks v2" in result.stderr
-    reported(site, "web-2", ("v1",), 1, failures={"v2": "'/index.html' is missing"})
+    site.report("web-2", ("v1",), 1, failures={"v2": "'/index.html' is missing"})
     result = site.run("versions", "deploy", "v2@20", "v1", "-y", "--wait", "0", code=1)
+    assert "no worker can load v2: '/index.html' is missing" in result.stderr
+    site.report("web-1", ("v1", "v2"), 1)
+    result = site.run("versions", "deploy", "v2@20", "v1", "-y", "--wait", "0", code=1)
+    assert "the host web-2 lacks v2" in result.stderr
     assert "It cannot be loaded there: '/index.html' is missing" in result.stderr
-    reported(site, "web-2", ("v1",), 2, unloaded=("v2",))
-    site.run("versions", "deploy", "v2@50", "v1", "-y")
+    site.report("web-2", ("v1",), 2, unloaded=("v2",))
+    site.run("versions", "deploy", "v2@50", "v1", "-y", "--wait", "0")
     assert len(site.percentages) == 3
 
 
@@ -218,10 +307,10 @@ def test_restore_of_a_file(tmp_path: Path) -> None:
 def test_a_worker_is_ahead_of_the_log(site: Site) -> None:
     """A worker that has read a later revision than the log has is named with its host, and holds up no deployment."""
     site.deploy(V1)
-    reported(site, "web-1", ("v1", "v2"), 7)
+    site.report("web-1", ("v1", "v2"), 7)
     result = site.run("deployments", "status")
     assert "the host web-1 follows revision 7, and the newest in " in result.stderr
-    assert "revision 7, ahead" in result.stdout
+    assert "web-1  1 worker  revision 7" in result.stdout
     result = site.run("versions", "deploy", "v2@10", "v1", "-y")
     assert "the host web-1 follows revision 7, and the newest in " in result.stderr
     assert len(site.percentages) == 2
@@ -229,7 +318,7 @@ def test_a_worker_is_ahead_of_the_log(site: Site) -> None:
 
 def test_a_log_that_was_emptied(shared: Site) -> None:
     """Where a worker has read deployments and the log has none, nothing is deployed over them, by no means."""
-    reported(shared, "web-1", ("v1", "v2"), 7)
+    shared.report("web-1", ("v1", "v2"), 7)
     lost = "has lost deployments: it is empty, but the host web-1 follows revision 7"
     told = shared.json("versions", "deploy", "v2@10", "v1", "-y", code=1)
     assert [refusal["kind"] for refusal in told["refusals"]] == ["log-lost"]
@@ -249,7 +338,7 @@ def test_deployed_since_the_log_was_read(shared: Site) -> None:
     read = log.read()
     shared.deploy(SPLIT)
     LocalCopy(shared.path / COPY).save(log.read())
-    reported(shared, "web-1", ("v1", "v2"), 2)
+    shared.report("web-1", ("v1", "v2"), 2)
     assert workers_ahead(open_reports(shared.directory, log).read(), log, read) == ""
     assert target.other_log(log, read) == ""
 
@@ -259,7 +348,7 @@ def test_emptied_redis(shared: Site, redis: RedisServer) -> None:
     shared.deploy(V1, SPLIT)
     LocalCopy(shared.path / COPY).save(log_of(shared).read())
     forget(redis)
-    reported(shared, "web-1", ("v1", "v2"), 2)
+    shared.report("web-1", ("v1", "v2"), 2)
     (reason,) = shared.json("versions", "deploy", "v1@40", "v2", "-y", code=1)["refusals"]
     assert reason["kind"] == "log-lost"
     assert "has lost deployments: it is empty" in reason["reason"]

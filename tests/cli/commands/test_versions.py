@@ -42,7 +42,7 @@ def test_upload(site: Site) -> None:
     second = site.run("versions", "upload", str(site.build("v2")), *options).stdout
     assert "Uploaded v2: 4 files, 1.9 kB; 1 shared with earlier versions\n" in second
     assert "Next, deploy it to a few users:\n" in second
-    assert "versions deploy v2@10% v1@90%\n" in second
+    assert "versions deploy v2@10% --rest\n" in second
     release = site.directory.release("v2")
     assert (release.author, release.tag, release.message) == (AUTHOR, "checkout", "New checkout")
 
@@ -69,6 +69,24 @@ def test_what_is_proposed_in_a_rollout(site: Site, current: dict[str, float]) ->
     pairs = movement(current, after).pairs
     assert math.isclose(math.fsum(users for (_, to), users in pairs.items() if to == "v3"), 10)
     assert math.fsum(users for (_, to), users in pairs.items() if to != "v3") < 0.01
+
+
+def test_delete(site: Site) -> None:
+    """A version is deleted if neither the deployment nor a rollback needs it; a warning says if it is still served."""
+    site.upload("v0", "v1", "v2", "v3")
+    site.deploy({"v0": 100.0}, {"v1": 100.0}, {"v2": 100.0})
+    for version, reason in (("v2", "it is in the current deployment"), ("v1", "a rollback would need it")):
+        assert (
+            f"{version} is not deleted: {reason}. See " in site.run("versions", "delete", version, "-y", code=1).stderr
+        )
+    assert "Pass -y" in site.run("versions", "delete", "v0", code=1).stderr
+    result = site.run("versions", "delete", "v0", "-y")
+    assert "v0: 4 files, " in result.stdout
+    assert result.stdout.endswith("Deleted v0.\n")
+    assert "still serves the files of v0 to open pages (had users less than a day ago" in result.stderr
+    assert site.json("versions", "delete", "v3", "-y")["deleted"]["id"] == "v3"
+    assert list(site.directory.versions()) == ["v1", "v2"]
+    assert "'v3'" in site.run("versions", "delete", "v3", "-y", code=1).stderr
 
 
 def test_upload_again(site: Site) -> None:

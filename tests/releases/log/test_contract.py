@@ -107,6 +107,18 @@ def test_what_is_appended_is_read(place: Place) -> None:
         assert [reader.read(after) for after in (-1, 0, 1, 2)] == [[first, second], [first, second], [second], []]
 
 
+def test_counts_are_kept(place: Place) -> None:
+    """What had been counted by a deployment is read as it was written; damage to it makes no deployment unreadable."""
+    counted = {"v1": {"pages": 7, "missing": 0}}
+    written = place.log().append({"v1": 100}, expected=0, counted=counted)
+    (read,) = place.log().read()
+    assert read == written
+    assert (read.counted, written.counted) == (counted, counted)
+    for damaged in ("many", {"v1": 7}, {"v1": {"pages": "7"}}, [{}]):
+        place.damage(1, document(revision=1, counted=damaged))
+        assert not any(place.log().read()[0].counted.values())
+
+
 def test_an_empty_log(place: Place) -> None:
     """A log that nobody has written to has no deployments, and reading makes none."""
     assert place.log().read() == []

@@ -114,7 +114,8 @@ def test_a_process_of_this_machine() -> None:
         ({"revision": 7, "versions": ("v1", "v2")}, ""),
         ({"revision": 8, "versions": ("v9",)}, ""),
         ({"revision": 8, "error": "the log has lost deployments"}, "the log has lost deployments"),
-        ({"revision": 7, "versions": ("v1",), "log_revision": 7}, "it has not loaded v2 so far"),
+        ({"revision": 7, "versions": ("v1",), "log_revision": 7}, "it lacks v2"),
+        ({"revision": 7, "versions": ("v1",), "log_revision": 7, "unloaded": ("v2",)}, "it has not loaded v2 so far"),
         (
             {"revision": 7, "versions": ("v1",), "failures": {"v2": "it has no page"}},
             "it cannot load v2: it has no page",

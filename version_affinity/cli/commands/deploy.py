@@ -13,7 +13,15 @@ from version_affinity.cli.interaction import ask, can_ask
 from version_affinity.cli.output import ago, note, number, percent, say_rows, styled
 from version_affinity.cli.plan import DeployOptions, carry_out, check_expected, deploy_options, make_plan
 from version_affinity.cli.preflight import newest_revision
-from version_affinity.cli.specs import SpecError, deployment_of, distribute, is_whole, parse_percentage, parse_spec
+from version_affinity.cli.specs import (
+    SpecError,
+    deployment_of,
+    distribute,
+    is_whole,
+    parse_percentage,
+    parse_spec,
+    with_rest,
+)
 from version_affinity.wire import printable
 
 from .completion import complete_version
@@ -27,20 +35,28 @@ _SHOWN: Final = 10
 
 @command()
 @click.argument("specs", metavar="[ID@PERCENTAGE]...", nargs=-1, shell_complete=complete_version)
+@click.option(
+    "--rest", is_flag=True, help="The other deployed versions share what is left, in their current proportion."
+)
 @deploy_options
-def deploy(specs: tuple[str, ...], **given: Any) -> None:
+def deploy(specs: tuple[str, ...], rest: bool, **given: Any) -> None:
     """Choose who gets which version. All workers follow within seconds; nothing restarts.
 
       version-affinity versions deploy v2@10% v1@90%
       version-affinity versions deploy v2@10 v1           v1 gets the remainder
+      version-affinity versions deploy v2@10% --rest      the deployed versions share the remainder
       version-affinity versions deploy v1 v2@0%           v2 is staged: only overrides reach it
       version-affinity versions deploy v2 -y -m "All users"
       version-affinity versions deploy                    asks for the versions
 
     The command shows how many users move from which version to which, and asks for confirmation. The numbers are exact.
 
+    Then it waits until all workers serve the deployment, and prints how many do. If a worker does not within --wait,
+    the command prints why, and its exit status is 1 (0 with --force); the deployment stays. If no application follows
+    the releases, it says so, and the exit status is 0: the first deployment comes before the application starts.
+
     Unless you add --force, the command refuses if:
-      - a version is not uploaded, or a worker lacks it after --wait
+      - a version is not uploaded, or a worker lacks it or cannot load it after --wait
       - the application on this host follows another log
       - a version without users until now has broken references (needs the extra "check")
       - a version without users until now has fingerprinted names that stand for other
@@ -50,13 +66,18 @@ def deploy(specs: tuple[str, ...], **given: Any) -> None:
     In a script, --expect names the revision that "deployments status --json" has printed.
     """
     options = DeployOptions(**given)
-    shares = deployment_of(map(parse_spec, specs)) if specs or not can_ask() else None
+    parsed = [parse_spec(text) for text in specs]
+    shares = deployment_of(parsed) if not rest and (specs or not can_ask()) else None
     target = current_target()
     log = target.open_log()
     entries = log.read()
     check_expected(entries, options.expect)
-    if shares is not None:
-        shares = target.version_ids(shares, entries[-1].percentages if entries else ())
+    current = entries[-1].percentages if entries else {}
+    if rest:
+        meant = [spec._replace(version=target.version_id(spec.version, current)) for spec in parsed]
+        shares = with_rest(meant, current)
+    elif shares is not None:
+        shares = target.version_ids(shares, current)
     else:
         shares = _ask_shares(target.directory, entries)
         check_expected(log.read(), newest_revision(entries))  # another person may have deployed in the meantime

@@ -1,4 +1,4 @@
-"""``deployments``: the group, ``deployments list`` and ``deployments restore``."""
+"""``deployments``: the group, ``deployments list``, ``view`` and ``restore``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,20 @@ from version_affinity.cli.context import command, command_line, current_target
 from version_affinity.cli.errors import RefusedError
 from version_affinity.cli.interaction import confirm, yes_option
 from version_affinity.cli.main import Commands, Lazy
-from version_affinity.cli.output import counted, emit, is_terminal, say, say_table, shares, short_when, styled
+from version_affinity.cli.output import (
+    counted,
+    emit,
+    is_terminal,
+    say,
+    say_rows,
+    say_table,
+    shares,
+    short_when,
+    styled,
+    when,
+)
+from version_affinity.cli.plan import changes, show_movement
+from version_affinity.deployment import movement
 from version_affinity.errors import ConfigurationError
 from version_affinity.ramp.next_entry import outcome
 from version_affinity.ramp.plan import Ramp
@@ -26,7 +39,8 @@ if TYPE_CHECKING:
 
 _TABLE: Final = {
     "list": Lazy("deployments", "list_deployments", "List the deployments, newest first."),
-    "status": Lazy("status", "status", "Show the current deployment, and what each worker serves."),
+    "status": Lazy("status", "status", "Show the current deployment, and how it does."),
+    "view": Lazy("deployments", "view_deployment", "Show one deployment, and who moved."),
     "restore": Lazy("deployments", "restore", "Restore the deployments of a Redis that lost its data."),
 }
 _HELP: Final = """Show the current deployment and earlier ones.
@@ -88,6 +102,49 @@ def _ramp_in_words(entries: Sequence[Entry], group: Sequence[Entry]) -> str:
     steps = dict.fromkeys(f"{ramp.percentage:g}" for ramp in ramps)
     state = outcome(entries, ramps[0].id).replace("_", " ")
     return f"{ramps[0].id} to {ramps[0].plan.version}: {', '.join(steps)} %: {state}"
+
+
+@command("view")
+@click.argument("revision", type=click.IntRange(1))
+def view_deployment(revision: int, as_json: bool) -> None:
+    """Show one deployment: its time, author, message and percentages, who moved, and how long it lasted.
+
+      version-affinity deployments view 7
+      version-affinity deployments view 7 --json | jq .percentages
+
+    "deployments list" shows the revisions.
+    """
+    entries = current_target().last_known_entries() or []
+    if revision > len(entries):
+        newest = f"the newest is revision {len(entries)}" if entries else "nothing is deployed yet"
+        raise RefusedError(f"there is no revision {revision}: {newest}. See {command_line('deployments list')}")
+    before, entry, after = ([None, *entries, None][revision + offset] for offset in (-1, 0, 1))
+    assert entry is not None  # noqa: S101 - its revision is in the log
+    moves = movement(before.percentages, entry.percentages) if before is not None else None
+    if as_json:
+        emit(
+            {
+                **entry.as_document(),
+                "before": dict(before.percentages) if before is not None else None,
+                "movement": moves.as_dict() if moves is not None else None,
+                "until": after.created if after is not None else None,
+            }
+        )
+        return
+    until = f"until revision {after.revision}, {when(after.created)}" if after is not None else "it is the current one"
+    facts = [
+        ["Revision", str(entry.revision)],
+        ["Deployed", when(entry.created)],
+        ["By", printable(entry.author)],
+        ["Message", printable(entry.message)],
+        ["Lasted", until],
+    ]
+    say_rows([fact for fact in facts if fact[1]], indent="")
+    say()
+    say_rows(changes(before.percentages if before is not None else None, entry.percentages), right=(1, 3))
+    if moves is not None:
+        say()
+        show_movement(moves, say)
 
 
 @command()

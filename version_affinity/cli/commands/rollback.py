@@ -38,8 +38,9 @@ def rollback(version: str | None, **given: Any) -> None:
     A rollback is a new deployment with its own revision. Users who were moved get back the version that they had. Open
     pages of other versions keep working: their files are still served.
 
-    The command refuses for the same reasons as "versions deploy". If all users have the version already, it changes
-    nothing.
+    The command refuses for the same reasons as "versions deploy", and waits for the workers in the same way: its exit
+    status is 1 if a worker does not serve the deployment within --wait (0 with --force). If all users have the version
+    already, it changes nothing.
     """
     options = DeployOptions(**given)
     target = current_target()

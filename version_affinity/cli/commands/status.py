@@ -1,139 +1,308 @@
-"""``deployments status``: show the current deployment, what a rollback would do, and what each worker serves."""
+"""``deployments status``: show the current deployment, how its versions do, and what each worker serves."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+import sys
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from version_affinity.cli.context import command, command_line, current_target, release_dict
-from version_affinity.cli.output import ago, emit, listed, percent, say, say_rows, styled, warn, when
-from version_affinity.cli.preflight import read_workers, workers_ahead
+import click
+
+from version_affinity.cli.context import Target, command, command_line, current_target, release_dict
+from version_affinity.cli.interaction import screen
+from version_affinity.cli.output import (
+    ago,
+    amount,
+    counted,
+    emit,
+    is_terminal,
+    listed,
+    number,
+    percent,
+    say,
+    say_rows,
+    say_table,
+    sentence,
+    short_id,
+    styled,
+    warn,
+    when,
+)
+from version_affinity.cli.preflight import workers_ahead
+from version_affinity.cli.workers import Followed, nobody, read_workers, worker_list
 from version_affinity.deployment import movement
+from version_affinity.errors import ConfigurationError
+from version_affinity.releases.log.entries import LogError, LogUnavailableError
+from version_affinity.releases.reports.figures import Figures, figures_of
 from version_affinity.releases.store.retention import rollback_target
 from version_affinity.wire import printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from version_affinity.releases.log.entries import Entry
+    from version_affinity.releases.log.entries import DeploymentLog, Entry
     from version_affinity.releases.reports.report import Workers
     from version_affinity.releases.store.directory import Release
 
 # The JSON document before the first deployment.
 _NONE: Final = {"revision": 0, "percentages": {}, "created": None, "author": "", "message": "", "log_id": ""}
+#: Seconds between two looks of ``--watch``.
+_INTERVAL: Final = 1.0
+_HEADER: Final = ("VERSION", "SHARE", "OBSERVED", "PAGES", "APP ERRORS", "MISSING", "RESCUES")
+
+
+class _View(NamedTuple):
+    """All that the command shows."""
+
+    target: Target
+    log: str
+    entries: Sequence[Entry]
+    uploaded: Mapping[str, Release]
+    workers: Workers
+    warnings: Sequence[str]
+    # Why the log cannot be read, so that the deployments are those of this host's copy; "" if it can.
+    log_error: str
+
+    @property
+    def current(self) -> Entry | None:
+        """The current deployment."""
+        return self.entries[-1] if self.entries else None
+
+    @property
+    def percentages(self) -> Mapping[str, float]:
+        """The percentages of the current deployment."""
+        return self.current.percentages if self.current is not None else {}
+
+    def figures(self) -> dict[str, Figures]:
+        """Return what was counted for the versions since the current deployment; since ever if it does not say."""
+        counted_now = figures_of(self.workers.counts)
+        before = self.current.counted if self.current is not None else {}
+        return {it: counted_now.get(it, Figures()).since(before.get(it, {})) for it in self.percentages}
+
+    def lacking(self, version: str) -> list[dict[str, Any]]:
+        """Return the workers that lack a version, and why."""
+        found = [(report, report.failures.get(version, "")) for report in self.workers.live]
+        return [
+            {"host": report.host, "pid": report.pid, "reason": reason}
+            for report, reason in found
+            if version not in report.versions
+        ]
 
 
 @command()
-def status(as_json: bool) -> None:
-    """Show the current deployment, and what a rollback would do.
+@click.option("--watch", is_flag=True, help="Show it anew each second, until Ctrl+C. With --json: a line per second.")
+def status(watch: bool, as_json: bool) -> None:
+    """Show the current deployment, how its versions do, what each worker serves, and what a rollback would do.
 
       version-affinity deployments status
+      version-affinity deployments status --watch
       version-affinity deployments status --json | jq .percentages
 
-    It also shows the workers: the revision that each one serves, and the versions that it lacks. A version gets no
-    users from a worker that lacks it.
+    For each version, since the current deployment:
+      OBSERVED    the share of new users that it got, and their number; counted while several versions have a share
+      PAGES       the pages that were asked for
+      APP ERRORS  answers of the application with a status of 5xx, and their part of its answers
+      MISSING     assets that no version has, answered with 404, and their number per 100 pages
+      RESCUES     files that its pages got from another version
+
+    The numbers are those of all workers, also of those that have ended. While the log in Redis is unreachable, the
+    deployments are those of this host's copy.
     """
     target = current_target()
-    directory = target.directory
     log = target.open_log()
-    # Read the reports before the log, so that the log has every revision that the workers follow.
-    workers = read_workers(directory, log)
-    entries = log.read()
-    uploaded = directory.versions()
-    for warning in (target.other_log(log, entries), workers_ahead(workers, log, entries)):
-        if warning:
-            warn(warning)
-    if as_json:
-        where = {"name": directory.name, "releases": str(directory.path), "log": log.description}
-        emit({**where, "retention": directory.retention.as_dict(), **_document(entries, uploaded, workers)})
+    if watch and not (as_json or sys.stdout.isatty()):
+        raise click.UsageError("--watch needs a terminal. For a script, add --json: it prints a line per second")
+    view = _look(target, log)
+    if watch:
+        with suppress(KeyboardInterrupt):
+            _watch(view, log, as_json=as_json)
         return
-    if not entries:
-        newest = list(uploaded)[-1] if uploaded else None
-        say(f"{styled(directory.name, 'strong')}: nothing is deployed yet")
-        say(f"\nNext:\n  {command_line(f'versions deploy {newest}@100%' if newest else 'versions upload dist/')}")
+    for warning in view.warnings:
+        warn(warning)
+    if as_json:
+        emit(_document(view))
     else:
-        _show_current(directory.name, entries[-1], uploaded)
-        _show_rollback(entries)
-    _show_workers(workers, entries)
+        for line in _lines(view):
+            say(line)
 
 
-def _document(entries: Sequence[Entry], uploaded: Mapping[str, Release], workers: Workers) -> dict[str, Any]:
-    current = entries[-1] if entries else None
-    target = rollback_target(entries)
-    percentages = current.percentages if current is not None else {}
+def _look(target: Target, log: DeploymentLog) -> _View:
+    # Read the reports before the log, so that the log has every revision that the workers follow.
+    workers = read_workers(target.directory, log)
+    log_error = ""
+    try:
+        entries = log.read()
+        warnings = [target.other_log(log, entries), workers_ahead(workers, log, entries)]
+    except LogUnavailableError as error:
+        copied, warning = target.copied_entries(error)
+        if copied is None:
+            raise
+        entries, log_error, warnings = copied, str(error), [warning]
+    uploaded = target.directory.versions()
+    return _View(target, log.description, entries, uploaded, workers, list(filter(None, warnings)), log_error)
+
+
+def _watch(view: _View, log: DeploymentLog, *, as_json: bool) -> None:
+    """Show the status each second until the user interrupts; then leave what was shown last."""
+    if as_json:
+        while True:
+            emit(_document(view), indent=None)
+            time.sleep(_INTERVAL)
+            view = _look(view.target, log)
+    lines: list[str] = []
+    try:
+        with screen() as draw:
+            while True:
+                lines = [*_lines(view), *_noted(view.warnings)]
+                draw([*lines, "", styled("Shown anew each second. Ctrl+C ends.", "faint")])
+                time.sleep(_INTERVAL)
+                try:
+                    view = _look(view.target, log)
+                except (LogError, ConfigurationError) as error:
+                    view = view._replace(warnings=[str(error)])
+    finally:
+        for line in lines:
+            say(line)
+
+
+def _noted(warnings: Sequence[str]) -> list[str]:
+    texts = [f"{styled('Warning:', 'warning')} {printable(text, lines=True)}" for text in warnings]
+    return ["", *texts] if texts else []
+
+
+def _document(view: _View) -> dict[str, Any]:
+    directory, current, target = view.target.directory, view.current, rollback_target(view.entries)
     return {
-        **(current.as_document() if current is not None else _NONE),
-        "versions": [
-            {"id": it, "percentage": share, "upload": release_dict(uploaded[it]) if it in uploaded else None}
-            for it, share in percentages.items()
-        ],
-        "missing": [version for version in percentages if version not in uploaded],
+        "name": directory.name,
+        "releases": str(directory.path),
+        "log": view.log,
+        "log_error": view.log_error,
+        "retention": directory.retention.as_dict(),
+        **{key: value for key, value in (current.as_document() if current else _NONE).items() if key != "counted"},
+        "counted_since": current.created if current is not None and current.counted else None,
+        "versions": _versions(view),
+        "missing": [version for version in view.percentages if version not in view.uploaded],
         "rollback": target.as_document() if target is not None else None,
-        "workers": [
-            {
-                "host": report.host,
-                "pid": report.pid,
-                "started": report.started,
-                "seen": report.written,
-                "revision": report.revision,
-                "versions": list(report.versions),
-                "missing": [version for version in percentages if version not in report.versions],
-                "error": report.error,
-            }
-            for report in workers.live
-        ],
-        "workers_error": workers.obstacle,
+        "workers": worker_list(view.workers, current),
+        "workers_error": view.workers.obstacle,
     }
 
 
-def _show_current(name: str, current: Entry, uploaded: Mapping[str, Release]) -> None:
-    by = f" by {printable(current.author)}" if current.author else ""
-    message = f": {printable(current.message)}" if current.message else ""
-    say(f"{styled(name, 'strong')}, revision {current.revision}, deployed {when(current.created)}{by}{message}\n")
-    rows = []
-    for version, share in current.percentages.items():
-        release = uploaded.get(version)
-        row = [styled(version, "version"), styled(percent(share), "good") if share else "0 %, staged"]
-        if release is None:
-            row.append(styled("not in this directory", "bad"))
+def _versions(view: _View) -> list[dict[str, Any]]:
+    figures = view.figures()
+    # With one live version, none are counted, but by workers that did not know the deployment yet.
+    is_split = view.current is not None and len(view.current.live) > 1
+    keys = sum(it.new_keys for it in figures.values()) if is_split else 0
+    return [
+        {
+            "id": version,
+            "percentage": share,
+            "observed": 100 * figures[version].new_keys / keys if keys else None,
+            "new_keys": figures[version].new_keys,
+            "pages": figures[version].pages,
+            "app_responses": figures[version].app,
+            "app_errors": figures[version].app_errors,
+            "app_error_rate": figures[version].app_error_rate,
+            "missing_assets": figures[version].missing,
+            "missing_rate": figures[version].missing_rate,
+            "rescues": figures[version].rescues,
+            "lacking": view.lacking(version),
+            "upload": release_dict(view.uploaded[version]) if version in view.uploaded else None,
+        }
+        for version, share in view.percentages.items()
+    ]
+
+
+def _lines(view: _View) -> list[str]:
+    """Return the status as lines of a terminal."""
+    lines: list[str] = []
+    current = view.current
+    name = styled(view.target.directory.name, "strong")
+    if current is None:
+        newest = next(reversed(list(view.uploaded)), None)
+        deploy = command_line(f"versions deploy {short_id(newest)}@100%" if newest else "versions upload dist/")
+        lines += [f"{name}: nothing is deployed yet", "", "Next:", f"  {deploy}"]
+    else:
+        by = f" by {printable(current.author)}" if current.author else ""
+        message = f": {printable(current.message)}" if current.message else ""
+        lines += [f"{name}, revision {current.revision}, deployed {when(current.created)}{by}{message}", ""]
+        numbers = range(1, len(_HEADER))
+        if is_terminal():
+            say_table(_HEADER, _rows(view), right=numbers, write=lines.append)
         else:
-            row += [f"uploaded {ago(release.created)}", printable(release.tag), printable(release.message)]
-        rows.append(row)
-    say_rows(rows, right=(1,), flexible=(3,))
+            say_rows([_HEADER, *_rows(view)], right=numbers, indent="", write=lines.append)
+        lines += ["", *_absences(view), _rollback(view.entries, current)]
+    return [*lines, "", *_worker_lines(view.workers, current)]
 
 
-def _show_rollback(entries: Sequence[Entry]) -> None:
-    say()
+def _rows(view: _View) -> list[list[str]]:
+    rows = []
+    for it in _versions(view):
+        share = styled(percent(it["percentage"]), "good") if it["percentage"] else "staged"
+        observed = f"{it['observed']:.1f} % ({amount(it['new_keys'])})" if it["observed"] is not None else "-"
+        errors = _with_rate(it["app_errors"], it["app_error_rate"])
+        missing = _with_rate(it["missing_assets"], it["missing_rate"])
+        numbers = [observed, amount(it["pages"]), errors, missing, amount(it["rescues"])]
+        rows.append([styled(it["id"], "version"), share, *numbers])
+    return rows
+
+
+def _with_rate(count: int, rate: float | None) -> str:
+    return f"{amount(count)} ({_ratio(rate)})" if count and rate is not None else amount(count)
+
+
+def _ratio(part: float) -> str:
+    """Return a part of a whole as a percentage with two digits.
+
+    >>> _ratio(0.5), _ratio(0.0123), _ratio(0.00012), _ratio(0)
+    ('50 %', '1.2 %', '0.012 %', '0 %')
+    """
+    value = 100 * part
+    return f"{value:.0f} %" if value >= 9.95 else f"{number(float(f'{value:.2g}'))} %"  # noqa: PLR2004 - two digits
+
+
+def _absences(view: _View) -> list[str]:
+    """Return which versions are not where they should be."""
+    gone = [version for version in view.percentages if version not in view.uploaded]
+    lines = [styled(f"{short_id(version)} is not in this directory", "bad") for version in gone]
+    for version in view.percentages:
+        reasons: dict[tuple[str, str], int] = {}
+        for it in view.lacking(version):
+            place = it["host"], it["reason"]
+            reasons[place] = reasons.get(place, 0) + 1
+        for (host, reason), count in reasons.items():
+            why = f": {printable(reason)}" if reason else ""
+            lines.append(
+                styled(f"{counted(count, 'worker')} of {printable(host)} without {short_id(version)}{why}", "bad")
+            )
+    return [*lines, ""] if lines else []
+
+
+def _rollback(entries: Sequence[Entry], current: Entry) -> str:
     target = rollback_target(entries)
     if target is None:
-        say("A rollback must name its version: no other version has had 100 %")
-        return
+        return "A rollback must name its version: no other version has had 100 %"
     version = max(target.percentages, key=target.percentages.__getitem__)
-    moved = movement(entries[-1].percentages, {version: 100.0}).moved
+    moved = movement(current.percentages, {version: 100.0}).moved
     give = f"{command_line('rollback')} would give {styled(version, 'version')} to all users"
-    say(f"{give}, as in revision {target.revision}: {percent(moved)} of the users would move")
+    return f"{give}, as in revision {target.revision}: {percent(moved)} of the users would move"
 
 
-def _show_workers(workers: Workers, entries: Sequence[Entry]) -> None:
-    say()
+def _worker_lines(workers: Workers, current: Entry | None) -> list[str]:
     if not workers.live:
-        say(f"No application follows this directory{f': {workers.obstacle}' if workers.obstacle else ''}")
-        return
-    say(styled("Workers", "strong"))
-    percentages, newest = (entries[-1].percentages, entries[-1].revision) if entries else ({}, 0)
+        return [sentence(nobody(workers))]
+    followed = Followed(current, workers) if current is not None else None
+    lines = [styled(sentence(followed.in_words()) if followed else "Workers", "strong")]
     rows = []
-    for report in workers.live:
-        missing = [version for version in percentages if version not in report.versions]
-        reasons = list(filter(None, (report.failures.get(version, "") for version in missing)))
-        has = f"has {', '.join(sorted(report.versions))}"
-        if missing:
-            has = styled(f"lacks {listed(missing)}{f': {printable(reasons[0])}' if reasons else ''}", "bad")
-        process = f"{printable(report.host)}, process {report.pid}"
-        error = styled(printable(report.error), "warning")
-        rows.append([process, _revision(report.revision, newest), has, error])
-    say_rows(rows)
-
-
-def _revision(revision: int, newest: int) -> str:
-    if revision == newest:
-        return f"revision {revision}"
-    return styled(f"revision {revision}, {'behind' if revision < newest else 'ahead'}", "warning")
+    for host in dict.fromkeys(report.host for report in workers.live):
+        reports = [report for report in workers.live if report.host == host]
+        revisions = sorted({report.revision for report in reports})
+        served = f"{'revision' if len(revisions) == 1 else 'revisions'} {listed(map(str, revisions))}"
+        started = max(report.started for report in reports)
+        who = "started" if len(reports) == 1 else "the last one started"
+        row = [printable(host), counted(len(reports), "worker"), served]
+        rows.append([*row, f"{who} {ago(started)}"] if started else row)
+    say_rows(rows, write=lines.append)
+    errors = followed.reasons() if followed else []
+    return [*lines, *(styled(f"  {reason}", "warning") for reason in errors)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from contextlib import suppress
 from typing import Final
 
@@ -17,7 +16,6 @@ from version_affinity.cli.output import (
     counted,
     emit,
     listed,
-    number,
     say,
     say_rows,
     short_id,
@@ -34,8 +32,6 @@ from version_affinity.releases.log.entries import Entry, LogError
 from version_affinity.releases.store.upload import Uploaded, unreadable_by_others, upload
 from version_affinity.wire import plain_text, printable, shown
 
-#: The percentage of a new version that the output proposes.
-_FIRST_SHARE: Final = 10.0
 #: How many files of a kind the output lists.
 _SHOWN: Final = 10
 
@@ -108,7 +104,8 @@ def upload_command(
     if entries and uploaded.id in entries[-1].percentages:
         return
     users = " to a few users" if entries else ""
-    say(f"\nNext, deploy it{users}:\n  {command_line(f'versions deploy {_proposal(uploaded.id, entries)}')}")
+    shares = f"{short_id(uploaded.id)}@10% --rest" if entries else f"{short_id(uploaded.id)}@100%"
+    say(f"\nNext, deploy it{users}:\n  {command_line(f'versions deploy {shares}')}")
 
 
 def _show(uploaded: Uploaded, protected: tuple[str, ...], colliding: list[tuple[str, list[str]]]) -> None:
@@ -144,14 +141,3 @@ def _show(uploaded: Uploaded, protected: tuple[str, ...], colliding: list[tuple[
 def _say_more(count: int) -> None:
     if count > _SHOWN:
         say(f"  and {count - _SHOWN:,} more: --json lists all")
-
-
-def _proposal(version: str, entries: list[Entry]) -> str:
-    """Return the arguments of the first deployment. The other shares shrink in proportion: no other user moves."""
-    if not entries:
-        return f"{short_id(version)}@100%"
-    current = entries[-1].percentages
-    largest = max(current, key=current.__getitem__)
-    left = {other: round(share * (100 - _FIRST_SHARE) / 100, 3) for other, share in current.items()}
-    left[largest] += 100 - _FIRST_SHARE - math.fsum(left.values())  # the rounding error
-    return " ".join(f"{short_id(other)}@{number(share)}%" for other, share in {version: _FIRST_SHARE, **left}.items())

@@ -13,6 +13,7 @@ _TABLE: Final = {
     "upload": Lazy("upload", "upload_command", "Store a build as a version. It gets no users yet."),
     "deploy": Lazy("deploy", "deploy", "Choose who gets which version."),
     "list": Lazy("versions", "list_versions", "List the uploaded versions and their states."),
+    "delete": Lazy("delete", "delete", "Delete a version that is not needed any more."),
     "verify": Lazy("verify", "verify", "Find files that were damaged after the upload."),
     "view": Lazy("view", "view", "Show the files of a version and its deployments."),
 }

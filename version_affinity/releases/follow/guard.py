@@ -18,7 +18,7 @@ from version_affinity.ramp.next_entry import Observed, look, ramp_history
 from version_affinity.ramp.notify import notices_of
 from version_affinity.ramp.plan import ACTIVE, Ramp
 from version_affinity.releases.log.entries import LogConflictError, LogError
-from version_affinity.releases.reports.figures import figures_of
+from version_affinity.releases.reports.figures import counted_until, figures_of
 from version_affinity.releases.times import format_time, utc_now
 
 from .threads import BackgroundCall
@@ -71,6 +71,7 @@ class Guard:
         # When to look again, since when the reports are fresh, and when the newest one was written.
         self._due = 0.0
         self._fresh: float | None = None
+        self._workers: Workers | None = None  # as of the last reading
         self._written = -math.inf
         self._looked = 0.0
         self._wrote = 0  # the newest revision that this process has written
@@ -134,6 +135,7 @@ class Guard:
             self._fresh = None
         else:
             self._fresh = now if self._fresh is None else self._fresh
+            self._workers = workers
             self._written = now - min(abs(report.age) for report in workers.live)
         if self._written == -math.inf:
             self._written = now  # a process that has just started knows nothing of the time before
@@ -154,6 +156,7 @@ class Guard:
                 message=entry.message,
                 created=entry.created,
                 ramp=entry.ramp,
+                counted=counted_until(self._workers, entry.percentages) if self._workers is not None else None,
             )
         except LogConflictError:
             return  # another worker, or a person, was first

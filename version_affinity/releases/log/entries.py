@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     #: Version id to percentage; None shares the remainder.
     Shares: TypeAlias = Mapping[str, float | None]
+    #: Version id to numbers by name.
+    Counted: TypeAlias = Mapping[str, Mapping[str, int]]
 
 _TEXTS: Final = ("created", "author", "message", "log_id", "name")
 # Characters of a damaged value that a message quotes.
@@ -62,6 +64,8 @@ class Entry:
     name: str = ""
     # What ``ramp.plan.Ramp`` wrote, unchanged. None for a deployment of its own, which ends a ramp.
     ramp: Mapping[str, Any] | None = field(default=None, hash=False)
+    # What all workers had counted for each version by then (``reports/figures.py``), so that figures can begin with it.
+    counted: Counted = field(default_factory=dict, hash=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "percentages", MappingProxyType(dict(self.percentages)))
@@ -86,13 +90,15 @@ class Entry:
 
     def as_document(self) -> dict[str, Any]:
         """Return the entry as a JSON object."""
+        counted = {version: dict(counts) for version, counts in self.counted.items()}
+        optional = {"log_id": self.log_id, "name": self.name, "counted": counted}
         return {
             "revision": self.revision,
             "percentages": dict(self.percentages),
             "created": self.created,
             "author": self.author,
             "message": self.message,
-            **{key: text for key, text in (("log_id", self.log_id), ("name", self.name)) if text},
+            **{key: value for key, value in optional.items() if value},
             **({"ramp": dict(self.ramp)} if self.ramp is not None else {}),
         }
 
@@ -108,14 +114,17 @@ class Entry:
             percentages = share(document.get("percentages"))  # type: ignore[arg-type] # which it checks
         except ConfigurationError as error:
             raise LogError(_shortened(str(error))) from None
-        texts: list[Any] = [document.get("created"), *(document.get(key, "") for key in _TEXTS[1:])]
-        for key, text in zip(_TEXTS, texts, strict=True):
+        texts: dict[str, Any] = {
+            "created": document.get("created"),
+            **{key: document.get(key, "") for key in _TEXTS[1:]},
+        }
+        for key, text in texts.items():
             if not isinstance(text, str):
                 raise LogError(f"its {key!r} is {_shortened(repr(text))}, not a text")
         ramp = document.get("ramp")
         if ramp is not None and not isinstance(ramp, dict):
             raise LogError(f"its 'ramp' is {_shortened(repr(ramp))}, not an object")
-        return replace(cls(revision, percentages, *texts), ramp=ramp)
+        return cls(revision, percentages, **texts, ramp=ramp, counted=_counted(document.get("counted")))
 
 
 class DeploymentLog(Protocol):
@@ -141,6 +150,7 @@ class DeploymentLog(Protocol):
         message: str = "",
         created: str | None = None,
         ramp: Mapping[str, Any] | None = None,
+        counted: Counted | None = None,
     ) -> Entry:
         """Write the next deployment if no other has been written meanwhile. Of two writers at once, one wins.
 
@@ -163,10 +173,11 @@ def next_entry(
     message: str,
     created: str | None,
     ramp: Mapping[str, Any] | None = None,
+    counted: Counted | None = None,
 ) -> Entry:
     """Return the deployment that ``DeploymentLog.append`` is to write, exactly as readers will read it."""
     created = format_time(utc_now()) if created is None else created
-    entry = Entry(expected + 1, share(percentages), created, author, message, ramp=ramp)
+    entry = Entry(expected + 1, share(percentages), created, author, message, ramp=ramp, counted=counted or {})
     checked = Entry.from_document(entry.as_document())
     return Entry.from_document(json.loads(json.dumps(checked.as_document())))
 
@@ -180,6 +191,15 @@ def identified(entry: Entry, newest: Entry | None, name: str) -> Entry:
 def is_continued(known: Sequence[Entry], entries: Sequence[Entry]) -> bool:
     """Return whether a log has all known entries, and perhaps more."""
     return len(known) <= len(entries) and all(map(Entry.agrees, known, entries))
+
+
+def _counted(value: object) -> Counted:
+    """Return the counts of an entry. A deployment does not depend on them, so what is damaged is left out."""
+    return {
+        str(version): {str(name): number for name, number in counts.items() if type(number) is int}
+        for version, counts in (value.items() if isinstance(value, dict) else ())
+        if isinstance(counts, dict)
+    }
 
 
 def _shortened(text: str) -> str:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from io import FileIO
 
-    from .entries import Shares
+    from .entries import Counted, Shares
 
 logger = logging.getLogger("version_affinity")
 
@@ -122,9 +122,18 @@ class FileLog:
         message: str = "",
         created: str | None = None,
         ramp: Mapping[str, Any] | None = None,
+        counted: Counted | None = None,
     ) -> Entry:
         """See ``DeploymentLog.append``. It returns when the deployment is on the disk."""
-        entry = next_entry(percentages, expected=expected, author=author, message=message, created=created, ramp=ramp)
+        entry = next_entry(
+            percentages,
+            expected=expected,
+            author=author,
+            message=message,
+            created=created,
+            ramp=ramp,
+            counted=counted,
+        )
         try:
             with self._locked():
                 if self._history.entries and not self._file.exists():

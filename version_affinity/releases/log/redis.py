@@ -22,7 +22,7 @@ from .entries import Entry, LogConflictError, LogError, LogLostError, LogUnavail
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from .entries import Shares
+    from .entries import Counted, Shares
 
 #: Seconds after Redis's start within which every live process has reported: they retry within a few seconds.
 GRACE: Final = 7.0
@@ -92,13 +92,22 @@ class RedisLog:
         message: str = "",
         created: str | None = None,
         ramp: Mapping[str, Any] | None = None,
+        counted: Counted | None = None,
     ) -> Entry:
         """See ``DeploymentLog.append``.
 
         The first deployment waits for up to ``GRACE`` seconds after the start of Redis: Redis may have lost its data,
         and then processes report that they follow a later deployment. It is not written over their history.
         """
-        entry = next_entry(percentages, expected=expected, author=author, message=message, created=created, ramp=ramp)
+        entry = next_entry(
+            percentages,
+            expected=expected,
+            author=author,
+            message=message,
+            created=created,
+            ramp=ramp,
+            counted=counted,
+        )
         # A damaged history is never extended: reading it raises here.
         self.read(self._newest.revision if self._newest else 0)
         seen = self._newest.revision if self._newest else 0 if expected else self._reported_revision()

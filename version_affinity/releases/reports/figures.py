@@ -8,7 +8,11 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from version_affinity.counters import Counts
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
+
+    from version_affinity.releases.log.entries import Counted
+
+    from .report import Workers
 
 #: The kind of request that asks for a page.
 _PAGE: Final = "page"
@@ -45,6 +49,14 @@ class Figures(NamedTuple):
             for name, number in self._asdict().items()
         )
         return Figures(*numbers)
+
+
+def counted_until(workers: Workers, versions: Iterable[str]) -> Counted:
+    """Return what was counted for versions until now, for the log; nothing if that is unknown."""
+    if workers.obstacle and not workers.counts:
+        return {}
+    figures = figures_of(workers.counts)
+    return {version: figures.get(version, Figures())._asdict() for version in versions}
 
 
 def figures_of(flat: Mapping[str, int]) -> dict[str, Figures]:

@@ -126,12 +126,13 @@ class Report:
         if self.log_revision < entry.revision:
             reason = f"it has read revision {self.log_revision} so far"
         elif missing:
-            reason = f"it has not loaded {', '.join(missing)} so far"
+            absent = ", ".join(version for version in missing if self.lacks(version))
+            reason = f"it lacks {absent}" if absent else f"it has not loaded {', '.join(missing)} so far"
         return self.error or reason
 
     def is_settled(self, entry: Entry) -> bool:
-        """Return whether this process serves a deployment, or cannot, because a version cannot be loaded."""
-        failed = self.log_revision >= entry.revision and any(version in self.failures for version in entry.live)
+        """Return whether this process serves a deployment, or cannot, because it lacks a version."""
+        failed = self.log_revision >= entry.revision and any(self.lacks(version) for version in entry.live)
         return failed or not self.lags(entry)
 
 
@@ -192,6 +193,11 @@ class Workers:
             if reasons:
                 missing.setdefault(report.host, {}).update(reasons)
         return missing
+
+    def unloadable(self, versions: Iterable[str]) -> dict[str, str]:
+        """Return the versions that every process has tried to load in vain, and why."""
+        failures = [report.failures for report in self.live]
+        return {it: failures[0][it] for it in versions if failures and all(it in failed for failed in failures)}
 
     def ahead(self, revision: int) -> list[Report]:
         """Return the processes that have read a later deployment than the log's newest."""

@@ -1,0 +1,117 @@
+"""What commands say about the workers: who serves a deployment, who does not, and why."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import click
+
+from version_affinity.releases.log.entries import LogError
+from version_affinity.releases.releases import open_reports
+from version_affinity.releases.reports.report import Report, Workers, await_revision
+from version_affinity.wire import printable
+
+from .interaction import started, waiting
+from .output import counted, listed, note
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from version_affinity.releases.log.entries import DeploymentLog, Entry
+    from version_affinity.releases.store.directory import ReleasesDirectory
+
+# How many workers a message names.
+_NAMED: Final = 5
+
+
+def read_workers(directory: ReleasesDirectory, log: DeploymentLog) -> Workers:
+    """Return the reports of all workers; none if they cannot be read, with the reason as the ``obstacle``."""
+    try:
+        return open_reports(directory, log).read()
+    except LogError as error:
+        return Workers((), {}, str(error))
+
+
+class Followed(NamedTuple):
+    """Which workers serve a deployment."""
+
+    entry: Entry
+    workers: Workers
+
+    @property
+    def lagging(self) -> list[tuple[Report, str]]:
+        """The workers that do not serve it, and why."""
+        return self.workers.lagging(self.entry)
+
+    def in_words(self) -> str:
+        """Return "3 of 3 workers serve revision 7", or that there is no worker."""
+        live = self.workers.live
+        if not live:
+            return nobody(self.workers)
+        serving = len(live) - len(self.lagging)
+        hosts = len({report.host for report in live})
+        who = f"{serving} of {counted(len(live), 'worker')}" + (f" on {hosts} hosts" if hosts > 1 else "")
+        return f"{who} {'serves' if serving == 1 else 'serve'} revision {self.entry.revision}"
+
+    def lag_in_words(self) -> str:
+        """Return "1 of 3 workers does not serve it"."""
+        lagging = len(self.lagging)
+        return (
+            f"{lagging} of {counted(len(self.workers.live), 'worker')} {'does' if lagging == 1 else 'do'} not serve it"
+        )
+
+    def reasons(self) -> list[str]:
+        """Return lines that say which workers do not serve it, and why; one for all of a host with the same reason."""
+        groups: dict[tuple[str, str], list[int]] = {}
+        for report, reason in self.lagging:
+            groups.setdefault((report.host, reason), []).append(report.pid)
+        lines = [f"{printable(host)}, {processes(of)}: {printable(why)}" for (host, why), of in groups.items()]
+        more = [f"and {len(lines) - _NAMED} more: --json lists all"] if len(lines) > _NAMED else []
+        return [*lines[:_NAMED], *more]
+
+
+def worker_list(workers: Workers, entry: Entry | None) -> list[dict[str, Any]]:
+    """Return the workers for JSON. ``error`` says why one does not serve a deployment, or cannot read the log."""
+    return [
+        {
+            "host": report.host,
+            "pid": report.pid,
+            "started": report.started,
+            "seen": report.written,
+            "revision": report.revision,
+            "versions": list(report.versions),
+            "missing": [version for version in entry.percentages if version not in report.versions] if entry else [],
+            "error": (report.lags(entry) if entry is not None else "") or report.error,
+        }
+        for report in workers.live
+    ]
+
+
+def processes(pids: Sequence[int]) -> str:
+    """Return the name of workers of one host, such as "process 7" or "processes 7 and 8"."""
+    return f"process {pids[0]}" if len(pids) == 1 else f"processes {listed(map(str, pids))}"
+
+
+def nobody(workers: Workers) -> str:
+    """Return that no worker reports, and why as far as this is known."""
+    return f"no worker reports: {workers.obstacle}" if workers.obstacle else "no application follows this directory"
+
+
+def await_workers(directory: ReleasesDirectory, log: DeploymentLog, entry: Entry, seconds: float) -> Followed:
+    """Wait until every worker serves a deployment or cannot, for at most some seconds; return who does.
+
+    Ctrl+C ends the waiting, and says that the deployment is written.
+    """
+    first = Followed(entry, read_workers(directory, log))
+    if not first.workers.live:
+        return first
+    label = f"Waiting until all workers serve revision {entry.revision}, up to {counted(round(seconds), 'second')}"
+    started(label)
+    try:
+        with waiting(label):
+            return Followed(entry, await_revision(open_reports(directory, log), entry, seconds))
+    except LogError as error:
+        return Followed(entry, Workers((), {}, str(error)))
+    except KeyboardInterrupt:
+        note(f"Revision {entry.revision} is deployed. Only the waiting for the workers is interrupted")
+        raise click.exceptions.Exit(130) from None
