@@ -249,6 +249,7 @@ def test_view(site: Site) -> None:
     assert "there is no revision 3: the newest is revision 2" in refused
 
 
+@pytest.mark.slow
 def test_a_worker_lacks_a_version(site: Site) -> None:
     """A version that a worker lacks is refused, unless it is forced."""
     site.deploy(V1)

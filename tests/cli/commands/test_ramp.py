@@ -211,10 +211,11 @@ def test_status_shows_what_the_guard_finds(site: Operated) -> None:
     assert document["percentages"] == {"v1": 50, "v2": 50}
 
 
+@pytest.mark.slow
 def test_watch_ends_with_the_ramp(site: Operated) -> None:
     """The exit status is the outcome, and a script gets a line for each change."""
-    site.run("ramp", "start", "v2", "--steps", "20,100", "--every", "1s", "--bake", "1s", "-y")
-    shown = site.run("ramp", "status", "--watch", "--timeout", "30s").stdout
+    site.run("ramp", "start", "v2", "--steps", "20,100", "--every", "5s", "--bake", "1s", "-y")
+    shown = site.run("ramp", "status", "--watch", "--timeout", "60s").stdout
     assert "ramp-2: running, step 1 of 2" in shown
     assert "completed: now v2 100 %" in shown
     site.deploy({"v1": 100.0})
