@@ -97,7 +97,7 @@ plans = st.builds(
     other=st.sampled_from([{}, {"webhook": "https://hooks.example/ramp", "later": [1]}]),
 )
 bases = st.dictionaries(st.sampled_from(["v0", "v1", "v3"]), st.floats(0.1, 10), min_size=1).map(
-    lambda weights: {version: 100 * weight / fsum(weights.values()) for version, weight in weights.items()}
+    lambda weights: {version: min(100.0, 100 * weight / fsum(weights.values())) for version, weight in weights.items()}
 )
 
 
