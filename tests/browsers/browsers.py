@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 ENGINES = ("chromium", "firefox", "webkit")
 #: How long a condition, a page or a script may take, and how long a browser may take to start, in seconds.
-PATIENCE, START = 30.0, 60.0
+PATIENCE, START = 90.0, 90.0
 #: How often a condition is looked at, in seconds.
 INTERVAL = 0.1
 
