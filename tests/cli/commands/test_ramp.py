@@ -134,6 +134,7 @@ def test_notices(site: Operated) -> None:
     assert site.history[-1].plan.other == {"webhook": "http://127.0.0.1:9/hook", "exec": "true"}
 
 
+@pytest.mark.slow
 def test_a_person_leads_a_ramp(site: Operated) -> None:
     """Pause, resume, advance and promote; each waits for the workers, and refuses where it cannot be."""
     site.start("--bake", "1h")
@@ -162,6 +163,7 @@ def test_approve_names_its_step(site: Operated) -> None:
     assert site.history[-1].step == 2
 
 
+@pytest.mark.slow
 def test_abort_and_rollback(site: Operated) -> None:
     """Both return to the percentages before the ramp, which need not be those of a single version."""
     site.run("versions", "deploy", "v1@90", "v2", "-y")

@@ -106,6 +106,7 @@ def test_made_up_units_can_hold_a_ramp_and_nothing_else(site: RampSite) -> None:
         until(lambda: affinity.deployment.percentages == {"v2": 100.0, "v1": 0.0})
 
 
+@pytest.mark.slow
 def test_a_client_that_always_fails_halts_nothing(site: RampSite) -> None:
     """One failing user counts once in a ramp, however often it asks and whichever version it is moved to."""
     with workers(site, 1) as (affinity,):
@@ -118,6 +119,7 @@ def test_a_client_that_always_fails_halts_nothing(site: RampSite) -> None:
     assert sum(site.history[-1].evidence["signals"]["app-errors"][side] for side in ("new", "base")) == 1
 
 
+@pytest.mark.slow
 def test_a_log_that_cannot_be_written(
     site: RampSite, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

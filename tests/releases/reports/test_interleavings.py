@@ -130,6 +130,7 @@ def test_interleavings(where: FilePlace | RedisPlace) -> None:
     run()
 
 
+@pytest.mark.slow
 def test_a_folding_that_is_killed_anywhere(where: FilePlace | RedisPlace) -> None:
     """Wherever a process is killed that folds, the sum stays, another one goes on, and nothing is left of it."""
 
