@@ -181,6 +181,15 @@ def _listed(counts: Mapping[Any, int], *names: str) -> list[dict[str, Any]]:
     return [{**dict(zip(names, labels, strict=True)), "count": number} for labels, number in sorted(counts.items())]
 
 
+def gained(number: int, before: int) -> int:
+    """Return what a counter has counted since it had an earlier value. One that is below that value has started anew.
+
+    >>> gained(7, 5), gained(3, 5)
+    (2, 3)
+    """
+    return number - before if number >= before else number
+
+
 def sum_counts(*counts: Mapping[str, int]) -> dict[str, int]:
     """Return the sums of what ``Counts.flat`` returned, by key."""
     total: collections.Counter[str] = collections.Counter()

@@ -304,6 +304,27 @@ def test_share_mismatch() -> None:
     assert it.after(MINUTE, new_keys=BROKEN_SHARE).startswith("due at")
 
 
+def test_users_of_other_versions() -> None:
+    """Only users of the ramp's versions count: those of a removed version become those of "other" at once."""
+    it = Story()
+    it.after(15 * MINUTE, new_keys={"v0": 90_000, "v1": 500, "v2": 5})
+    healthy_share = {"other": 90_000, "v1": 500 + 300, "v2": 5 + 100}
+    assert it.after(MINUTE, new_keys=healthy_share).startswith("due at")
+    assert it.ramp.state == "running"
+    found = look(it.entries, healthy(new_keys=healthy_share), it.now)
+    assert found.judgement is not None
+    assert found.judgement.evidence["users"] == {"new": 100, "base": 300}
+
+
+def test_counters_that_start_anew() -> None:
+    """Counters that are below those of the entry have lost what was before: the numbers are those since then."""
+    it = Story()
+    it.after(15 * MINUTE, new_keys={"v1": 500, "v2": 50})
+    found = look(it.entries, healthy(new_keys={"v1": 30, "v2": 10}), it.now + MINUTE)
+    assert found.judgement is not None
+    assert found.judgement.evidence["users"] == {"new": 10, "base": 30}
+
+
 def test_reports_unknown() -> None:
     """Reports that stop are unknown, never failing: after 60 seconds and four looks the ramp is held."""
     it = Story(replace(PLAN, on_halt="rollback"))
@@ -367,6 +388,7 @@ def test_time_in_the_future() -> None:
         {"plan": {"version": "v2", "on_halt": "dance"}},
         {"plan": {"version": "v2", "guard": [[]]}},
         {"evidence": {"keys": {"v2": "many"}}},
+        {"evidence": {"pages": [1]}},
         {"since": "9999-12-31T23:59:59Z"},
     ],
 )

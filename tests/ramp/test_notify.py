@@ -8,17 +8,20 @@ import json
 import shlex
 import sys
 import threading
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 
+from tests.ramp.ramping import PLAN, Story
 from tests.ramp.running import QUICK, STILL, RampSite, failing_api
 from tests.releases.followed import until
 from tests.releases.redis_server import redis_server
 from version_affinity import ConfigurationError
 from version_affinity.ramp import notify
 from version_affinity.ramp.notify import EXEC, SECRET, SIGNATURE, Sender, check_command, check_webhook, notices_of
+from version_affinity.ramp.plan import TRANSITIONS
 from version_affinity.releases.follow import guard
 from version_affinity.releases.releases import open_sender
 
@@ -192,6 +195,18 @@ def test_commands_that_cannot_be_used(command: str) -> None:
     with pytest.raises(ConfigurationError, match="exec"):
         check_command(command)
     check_command("notify --channel 'front end'")
+
+
+@pytest.mark.parametrize("event", sorted(TRANSITIONS.keys() - {"deployment"}))
+def test_each_event_has_a_type(event: str) -> None:
+    """The type of a notice says what has happened, for each row of the table of transitions."""
+    it = Story(replace(PLAN, other={"webhook": "https://hooks.example/ramp"}))
+    entry = it.entries[-1]
+    assert entry.ramp is not None
+    state = TRANSITIONS[event].after[-1] if TRANSITIONS[event].after else "running"
+    changed = replace(entry, ramp={**entry.ramp, "state": state, "evidence": {"event": event}})
+    (notice,) = notices_of([changed])
+    assert not notice.event["type"].startswith("version-affinity.ramp.changed.")
 
 
 def test_two_senders_take_turns(site: RampSite, webhook: str) -> None:

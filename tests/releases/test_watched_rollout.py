@@ -46,7 +46,7 @@ def site(tmp_path: Path) -> Site:
     """A site with v1 to v2 uploaded, of which v1 is deployed."""
     made = Site(tmp_path)
     made.upload("v1", "v2")
-    assert "No application follows this directory" in command(made, "versions deploy v1@100% -y")
+    assert "No worker reports: no application follows this directory" in command(made, "versions deploy v1@100% -y")
     return made
 
 

@@ -94,7 +94,7 @@ def processes(pids: Sequence[int]) -> str:
 
 def nobody(workers: Workers) -> str:
     """Return that no worker reports, and why as far as this is known."""
-    return f"no worker reports: {workers.obstacle}" if workers.obstacle else "no application follows this directory"
+    return f"no worker reports: {workers.obstacle or 'no application follows this directory, or it cannot report'}"
 
 
 def await_workers(directory: ReleasesDirectory, log: DeploymentLog, entry: Entry, seconds: float) -> Followed:

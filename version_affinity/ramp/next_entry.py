@@ -18,6 +18,7 @@ from datetime import timedelta
 from math import log
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from version_affinity.counters import gained
 from version_affinity.errors import ConfigurationError
 from version_affinity.releases.log.entries import Entry
 from version_affinity.releases.times import format_duration, format_time, parse_time
@@ -288,15 +289,18 @@ def _anew(history: Sequence[Ramp]) -> int:
 
 def _numbers(ramp: Ramp, name: str) -> Mapping[str, int]:
     """Return the "keys" or "pages", by version, that the reports gave when an entry was written."""
-    numbers = ramp.evidence.get(name)
-    return numbers if isinstance(numbers, dict) else {}
+    numbers: Mapping[str, int] = ramp.evidence.get(name, {})
+    return numbers
 
 
 def _gained(ramp: Ramp, name: str, numbers: Mapping[str, int]) -> tuple[int, int]:
-    """Return how many "keys" or "pages" the new version and all other versions had since an entry."""
-    before = _numbers(ramp, name)
-    gained = {version: number - before.get(version, 0) for version, number in numbers.items()}
-    return gained.pop(ramp.plan.version, 0), sum(gained.values())
+    """Return how many "keys" or "pages" the new version and the other ones of the ramp had since an entry.
+
+    The numbers of a version that is removed meanwhile become those of "other", which are not of this ramp.
+    """
+    before, new = _numbers(ramp, name), ramp.plan.version
+    found = {it: gained(numbers.get(it, 0), before.get(it, 0)) for it in {*ramp.base, new}}
+    return found.pop(new), sum(found.values())
 
 
 # --- events -----------------------------------------------------------------------------------------------------------

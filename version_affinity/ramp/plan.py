@@ -239,6 +239,10 @@ def _listed(name: str, values: object) -> Sequence[Any]:
     return values
 
 
+def _are_numbers(value: object) -> bool:
+    return isinstance(value, Mapping) and all(type(number) is int for number in value.values())
+
+
 def _percentage(value: object) -> float:
     percentage = check_percentage("the ramp", value)
     if not percentage:
@@ -343,6 +347,7 @@ class Ramp:
             or state not in STATES
             or since == NEVER
             or not isinstance(evidence, Mapping)
+            or not all(_are_numbers(evidence.get(name, {})) for name in ("keys", "pages"))
         ):
-            raise ConfigurationError(f"the id, the step, the state or the time of {document.get('id')!r} is unknown")
+            raise ConfigurationError(f"the id, step, state, time or evidence of {document.get('id')!r} is unknown")
         return cls(int(found[1]), plan, base, step, state, since, evidence)

@@ -49,7 +49,7 @@ def test_deploy(site: Site) -> None:
         "  v1  ->  v2  10 %\n"
         "\n"
         "Deployed revision 4.\n"
-        "No application follows this directory.\n"
+        "No worker reports: no application follows this directory, or it cannot report.\n"
         f"To undo this: version-affinity --releases {site.path} rollback\n"
     )
     entry = FileLog(site.path / "deployments.jsonl").read()[-1]

@@ -135,7 +135,7 @@ def test_status_without_a_way_back(site: Site) -> None:
 def test_workers(site: Site) -> None:
     """The status shows how many workers serve the deployment, which do not, and why."""
     site.deploy(V1, SPLIT)
-    assert "No application follows this directory" in site.run("deployments", "status").stdout
+    assert "No worker reports: no application follows this directory" in site.run("deployments", "status").stdout
     site.report("web-1", ("v1", "v2"), 2)
     site.report("web-2", ("v1",), 1, error="the log hangs")
     site.report("web-3", ("v1",), 2, failures={"v2": "it has no page"})

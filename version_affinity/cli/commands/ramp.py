@@ -161,7 +161,7 @@ def start(version: str, **given: Any) -> None:
     check_expected(entries, options.expect)
     next_entry.check_start(entries, plan)
     planned = make_plan(log, entries, plan.percentages(entries[-1].percentages, plan.steps[0]), options)
-    seen, until = Seen.now(log, entries), monotonic() + options.wait
+    seen, until = Seen.now(log, entries), monotonic() + (0 if planned.refusals else options.wait)
     while plan.version not in seen.observed.loaded and seen.workers.live and monotonic() < until:
         sleep(_INTERVAL)  # it may have been uploaded a moment ago
         seen = Seen.now(log, entries)

@@ -29,6 +29,7 @@ from version_affinity.cli.output import (
     warn,
 )
 from version_affinity.cli.ramps import Seen
+from version_affinity.cli.workers import Followed
 from version_affinity.errors import ConfigurationError
 from version_affinity.ramp.next_entry import Judgement, judge, newest_ramp
 from version_affinity.ramp.plan import ACTIVE, Ramp
@@ -208,18 +209,8 @@ def _lines(view: _View) -> list[str]:
     lines.append("")
     say_rows(_steps(view), right=(0, 1), write=lines.append)
     lines += ["", *_findings(view), ""]
-    lines.append(_served(view))
+    lines.append(sentence(Followed(view.entries[-1], view.seen.workers).in_words()))
     return [*lines, *_commands(view)]
-
-
-def _served(view: _View) -> str:
-    """Return how many workers serve the newest deployment."""
-    workers, entry = view.seen.workers, view.entries[-1]
-    if not workers.live:
-        return f"No worker reports. {sentence(workers.obstacle)}".rstrip()
-    serving = len(workers.live) - len(workers.lagging(entry))
-    verb = "serves" if serving == 1 else "serve"
-    return f"{serving} of {counted(len(workers.live), 'worker')} {verb} revision {entry.revision}"
 
 
 def _steps(view: _View) -> list[list[str]]:

@@ -18,7 +18,6 @@ from version_affinity.cli.output import (
     emit,
     is_terminal,
     listed,
-    number,
     percent,
     say,
     say_rows,
@@ -49,6 +48,8 @@ if TYPE_CHECKING:
 _NONE: Final = {"revision": 0, "percentages": {}, "created": None, "author": "", "message": "", "log_id": ""}
 #: Seconds between two looks of ``--watch``.
 _INTERVAL: Final = 1.0
+# What is below, rounds to less than 10.
+_TWO_DIGITS: Final = 9.95
 _HEADER: Final = ("VERSION", "SHARE", "OBSERVED", "PAGES", "APP ERRORS", "MISSING", "RESCUES")
 
 
@@ -255,11 +256,11 @@ def _with_rate(count: int, rate: float | None) -> str:
 def _ratio(part: float) -> str:
     """Return a part of a whole as a percentage with two digits.
 
-    >>> _ratio(0.5), _ratio(0.0123), _ratio(0.00012), _ratio(0)
-    ('50 %', '1.2 %', '0.012 %', '0 %')
+    >>> _ratio(0.5), _ratio(0.0123), _ratio(0.000012), _ratio(0)
+    ('50 %', '1.2 %', '0.0012 %', '0 %')
     """
     value = 100 * part
-    return f"{value:.0f} %" if value >= 9.95 else f"{number(float(f'{value:.2g}'))} %"  # noqa: PLR2004 - two digits
+    return f"{value:.0f} %" if value >= _TWO_DIGITS else f"{float(f'{value:.2g}'):g} %"
 
 
 def _absences(view: _View) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from version_affinity.counters import Counts
+from version_affinity.counters import Counts, gained
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -43,12 +43,8 @@ class Figures(NamedTuple):
         return self.missing / self.pages if self.pages else None
 
     def since(self, before: Mapping[str, int]) -> Figures:
-        """Return what was counted since then. A counter that is below its earlier value has started anew."""
-        numbers = (
-            number - before.get(name, 0) if number >= before.get(name, 0) else number
-            for name, number in self._asdict().items()
-        )
-        return Figures(*numbers)
+        """Return what was counted since then."""
+        return Figures(*(gained(number, before.get(name, 0)) for name, number in self._asdict().items()))
 
 
 def counted_until(workers: Workers, versions: Iterable[str]) -> Counted:

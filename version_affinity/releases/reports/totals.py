@@ -12,7 +12,7 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from version_affinity.counters import sum_counts, with_others
+from version_affinity.counters import gained, sum_counts, with_others
 from version_affinity.ramp.failing import merged
 
 if TYPE_CHECKING:
@@ -63,8 +63,8 @@ def _numbers(value: object) -> dict[str, int]:
 
 
 def difference(counts: Mapping[str, int], base: Mapping[str, int]) -> dict[str, int]:
-    """Return what was counted since ``base``. A counter that is below its base has started anew."""
-    found = {key: number - base.get(key, 0) if number >= base.get(key, 0) else number for key, number in counts.items()}
+    """Return what was counted since ``base``."""
+    found = {key: gained(number, base.get(key, 0)) for key, number in counts.items()}
     return {key: number for key, number in found.items() if number}
 
 
