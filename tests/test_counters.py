@@ -2,22 +2,37 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import sys
 import threading
 import time
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from werkzeug.test import Client, create_environ, run_wsgi_app
 
+from tests.budget import budget
 from tests.builds import COLLISION, ENTRY, OWN, SHARED, Answer, key_of, pinned, rollout, write_builds
 from tests.harness import NAVIGATION, SCRIPT, client
 from version_affinity import Cookie, Counts, Version, VersionAffinity
-from version_affinity.counters import OTHER, Counter, CounterFamily, LimitedLog, RecentKeys, sum_counts, with_others
+from version_affinity import counters as module
+from version_affinity.counters import (
+    OTHER,
+    Counter,
+    CounterFamily,
+    Counters,
+    LimitedLog,
+    RecentKeys,
+    sum_counts,
+    with_others,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -62,6 +77,111 @@ def test_family_is_exact_under_threads() -> None:
     finally:
         sys.setswitchinterval(interval)
     assert [family.values_by_label() for family in families] == [dict.fromkeys(range(10), THREADS)] * 40
+
+
+#: How many versions may be known at the same time, and how many come in all.
+KNOWN, ALL = 2, 12
+#: How often versions may go while a request is being answered.
+CHANGES = 7
+
+
+def sum_of(counters: Counters) -> dict[str, int]:
+    """Return the sums over all versions, by the family of counters."""
+    counts = counters.read()
+    families = {"requests": counts.requests, "app": counts.app, "new_keys": counts.new_keys, "rescues": counts.rescues}
+    return {name: sum(numbers.values()) for name, numbers in families.items()}
+
+
+@budget(100)
+@given(
+    steps=st.lists(
+        st.one_of(
+            st.tuples(st.just("begin"), st.integers(0, ALL)),
+            st.tuples(st.just("end"), st.integers(0, 20)),
+            st.tuples(st.just("forget"), st.integers(0, ALL)),
+        ),
+        max_size=60,
+    )
+)
+def test_requests_that_end_after_their_version(steps: list[tuple[str, int]]) -> None:
+    """A request counts once, whenever its version goes: for the version while that is known, and then for "other"."""
+    counters, requests, ended, first, forgets = Counters(), [], 0, 0, 0
+    for step, number in steps:
+        if step == "begin":
+            version = f"v{first + number % KNOWN}"
+            tally = counters.tally(version, "page", "key", of_app=True)
+            requests.append((tally, counters.new_keys[version], counters.rescues[version, f"v{first}"]))
+        elif step == "end" and requests:
+            tally, *others = requests.pop(number % len(requests))
+            tally["2"].advance()
+            tally.move("2", "5")
+            for counter in others:
+                counter.advance()
+            ended += 1
+        elif step == "forget" and forgets < CHANGES:
+            first, forgets = number, forgets + 1
+            counters.forget({f"v{first}": None, f"v{first + 1}": None})
+            known = {f"v{first}", f"v{first + 1}", OTHER}
+            assert {version for version, *_ in counters.read().requests} <= known
+            assert {version for pair in counters.read().rescues for version in pair} <= known
+        assert sum_of(counters) == dict.fromkeys(("requests", "app", "new_keys", "rescues"), ended)
+
+
+def test_counting_while_versions_come_and_go() -> None:
+    """Threads count while another forgets their versions: no sum goes down, and none is short at the end."""
+    counters, first = Counters(), 0
+    going = threading.Barrier(THREADS + 1)
+
+    def count(thread: int) -> None:
+        for _ in range(CHANGES):
+            version = f"v{first + thread % KNOWN}"
+            tally, new_keys = counters.tally(version, "page", "key"), counters.new_keys[version]
+            going.wait()  # the version may be forgotten from now on
+            for _ in range(200):
+                tally["2"].advance()
+                new_keys.advance()
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(THREADS) as pool:
+            counting = [pool.submit(count, thread) for thread in range(THREADS)]
+            sums = []
+            for number in range(CHANGES):
+                going.wait()
+                first = number + 1
+                counters.forget([f"v{first}", f"v{first + 1}"])
+                sums += [sum_of(counters) for _ in range(5)]
+            for done in counting:
+                done.result()
+    finally:
+        sys.setswitchinterval(interval)
+    for family in ("requests", "new_keys"):
+        numbers = [each[family] for each in sums]
+        assert numbers == sorted(numbers)
+        assert sum_of(counters)[family] == THREADS * CHANGES * 200
+
+
+def test_how_long_dropped_counters_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A minute, and no more than a few of them: memory is bounded. They are added up for good before they go."""
+    now = 1000.0
+    monkeypatch.setattr(module.time, "monotonic", lambda: now)
+    counters = Counters()
+    kept = []
+    for number in range(100):
+        tally = counters.tally(f"v{number}", "page", "key")
+        tally["2"].advance()
+        kept.append(weakref.ref(tally))
+        del tally
+        counters.forget(())
+    gc.collect()
+    assert sum(ref() is not None for ref in kept) < 10
+    assert kept[-1]() is not None
+    now += 61
+    counters.forget(())
+    gc.collect()
+    assert [ref() for ref in kept] == [None] * 100
+    assert counters.read().requests == {(OTHER, "page", "2xx", "key"): 100}
 
 
 def test_zero_is_left_out() -> None:

@@ -13,10 +13,10 @@ import threading
 import time
 from dataclasses import dataclass
 from itertools import count
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Hashable, Mapping
+    from collections.abc import Callable, Collection, Container, Hashable, Mapping
 
 logger = logging.getLogger("version_affinity")
 
@@ -26,6 +26,10 @@ OTHER: Final = "other"
 _SEPARATOR: Final = "|"
 # How many keys are remembered at least, from then on at most twice as many.
 _REMEMBERED: Final = 4096
+# Requests that are being answered count for their version after it is gone, for so many seconds at most. Servers end
+# requests that take longer. In this time so many times versions may go: each time, counters are kept.
+_IN_FLIGHT: Final = 60.0
+_KEPT: Final = 8
 # By the name of a field of ``Counts``: the number of its labels, and how many of them, the first ones, are versions.
 _LABELS: Final = {
     "requests": (4, 1),
@@ -218,11 +222,13 @@ def with_others(counts: Mapping[str, int], known: Container[str]) -> dict[str, i
 class Counters:
     """The counters of one ``VersionAffinity``. All labels are of known versions, so their number is bounded."""
 
-    __slots__ = ("_gone", "_tallies", "keys", "missing", "new_keys", "refused", "rescues")
+    __slots__ = ("_dropped", "_gone", "_tallies", "keys", "missing", "new_keys", "refused", "rescues")
 
     def __init__(self) -> None:
         self.keys = RecentKeys()
         self._tallies: dict[tuple[str, str, str, bool], Tally] = {}
+        # The counters of versions that are gone, the newest last, and the sums of those that were dropped earlier.
+        self._dropped: list[_Dropped] = []
         self._gone: dict[str, int] = {}
         self.new_keys = CounterFamily()
         self.missing = CounterFamily()
@@ -233,15 +239,22 @@ class Counters:
         """Return the counters of such requests by status class. ``of_app``: the wrapped application answers them."""
         return self._tallies.setdefault((version, kind, reason, of_app), Tally())
 
-    def forget(self, known: Container[str]) -> None:
-        """Add the counters of all versions but the known ones to those of ``OTHER``."""
-        gone = Counters()
+    def forget(self, known: Collection[str]) -> None:
+        """Count all versions but the known ones as ``OTHER``, those of requests that are being answered included."""
+        kept, gone = frozenset(known), Counters()
         with _reading:
-            _move(self._tallies, gone._tallies, lambda label: label[0] in known)
-            _move(self.new_keys, gone.new_keys, lambda version: version in known)
-            _move(self.missing, gone.missing, lambda version: version in known)
-            _move(self.rescues, gone.rescues, lambda label: label[0] in known and label[1] in known)
-            self._gone = with_others(sum_counts(self._gone, gone.read().flat()), known)
+            _move(self._tallies, gone._tallies, lambda label: label[0] in kept)
+            _move(self.new_keys, gone.new_keys, lambda version: version in kept)
+            _move(self.missing, gone.missing, lambda version: version in kept)
+            _move(self.rescues, gone.rescues, lambda label: label[0] in kept and label[1] in kept)
+            now = time.monotonic()
+            dropped = [it._replace(known=it.known & kept) for it in self._dropped]
+            if gone._tallies or gone.new_keys or gone.missing or gone.rescues:
+                dropped.append(_Dropped(now, kept, gone))
+            while dropped and (len(dropped) > _KEPT or dropped[0].since + _IN_FLIGHT <= now):
+                self._gone = sum_counts(self._gone, dropped.pop(0).flat())
+            self._gone = with_others(self._gone, kept)
+            self._dropped = dropped
 
     def read(self) -> Counts:
         """Return the counts as they are now."""
@@ -255,7 +268,20 @@ class Counters:
                         app[version, f"{digit}xx"] += number
             families = (self.new_keys, self.missing, self.rescues, self.refused)
             counts = Counts(dict(requests), dict(app), *(family.values_by_label() for family in families))
-            return Counts.from_flat(sum_counts(counts.flat(), self._gone)) if self._gone else counts
+            if not (self._gone or self._dropped):
+                return counts
+            return Counts.from_flat(sum_counts(counts.flat(), self._gone, *(it.flat() for it in self._dropped)))
+
+
+class _Dropped(NamedTuple):
+    """Counters that were dropped at one time (``time.monotonic``), and the versions that have been known ever since."""
+
+    since: float
+    known: frozenset[str]
+    counters: Counters
+
+    def flat(self) -> dict[str, int]:
+        return with_others(self.counters.read().flat(), self.known)
 
 
 def _move(counters: dict[Any, Any], gone: dict[Any, Any], stays: Callable[[Any], bool]) -> None:

@@ -21,7 +21,7 @@ from .version import loaded_version
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Container, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
     from version_affinity.assets.loading.memory import Memory
     from version_affinity.counters import Counts
@@ -50,7 +50,7 @@ class Rollout:
         load: Callable[[str | os.PathLike[str]], StaticAssets],
         memory: Memory,
         source: Source | None,
-        forget: Iterable[Callable[[Container[str]], None]],
+        forget: Iterable[Callable[[Collection[str]], None]],
         counts: Callable[[], Counts],
         failures: FailureNotes,
     ) -> None:
