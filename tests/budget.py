@@ -1,25 +1,22 @@
 """How many examples the property tests try: few and always the same by default, more and others on demand.
 
+The default selection tries a quarter of the examples; ``--all``, and tests that are named, try all of them.
 ``VERSION_AFFINITY_EXAMPLES=20`` tries twenty times as many, drawn anew on each run; failures are kept and shrunk.
+``conftest.py`` loads the profile that says so.
 """
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 from hypothesis import HealthCheck, settings
 
-_FACTOR = int(os.environ.get("VERSION_AFFINITY_EXAMPLES", "0"))
+#: The examples of a property that names no number, by profile.
+EXAMPLES = {"whole": 100, "quick": 25}
 
 
 def budget(examples: int, **options: Any) -> settings:
-    """Return settings for a property that tries so many examples by default."""
+    """Return settings for a property that tries this number of examples where the profile is "whole"."""
     checks = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture]
-    return settings(
-        max_examples=examples * max(_FACTOR, 1),
-        derandomize=_FACTOR == 0,
-        deadline=None,
-        suppress_health_check=checks,
-        **options,
-    )
+    number = max(1, examples * settings().max_examples // EXAMPLES["whole"])
+    return settings(max_examples=number, suppress_health_check=checks, **options)

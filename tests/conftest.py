@@ -3,23 +3,31 @@
 Property tests try the same examples each time and have no deadline, whatever the machine does.
 ``VERSION_AFFINITY_EXAMPLES=20`` tries twenty times as many examples, drawn anew on each run.
 
-``python -m pytest`` leaves out the tests that are marked ``browser``, ``servers`` or ``slow``. ``--all`` runs them too,
-and so does naming a path, a node id or ``-m``.
+``python -m pytest`` leaves out the tests that are marked ``browser``, ``servers`` or ``slow``, and property tests try a
+quarter of their examples. ``--all`` runs everything, and so does naming a path, a node id or ``-m``.
 """
+
+from __future__ import annotations
 
 import os
 import signal
 from collections import Counter
 from importlib.util import find_spec
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
 
+from tests.budget import EXAMPLES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
 FACTOR = int(os.environ.get("VERSION_AFFINITY_EXAMPLES", "0"))
 
-settings.register_profile("tests", deadline=None, derandomize=FACTOR == 0, max_examples=100 * max(FACTOR, 1))
-settings.load_profile("tests")
+for _name, _examples in EXAMPLES.items():
+    settings.register_profile(_name, deadline=None, derandomize=FACTOR == 0, max_examples=_examples * max(FACTOR, 1))
 
 # Some shells start background jobs with SIGINT ignored, and programs inherit that. The tests' programs must not.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -34,6 +42,15 @@ pytest_plugins = (
 collect_ignore = [] if find_spec("httplint") else ["protocol/test_lint_http.py"]
 
 _LONGEST_NAME = 48
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _often() -> Iterator[None]:
+    """Let workers in this process report, and look at ramps, more often than once a second: many tests wait for it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("version_affinity.releases.reports.reporter.SHORTEST", 0.05)
+        patch.setattr("version_affinity.releases.follow.guard.SHORTEST", 0.05)
+        yield
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
@@ -56,10 +73,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--all", action="store_true", help=f"run the tests that are marked {', '.join(APART)} too")
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out the tests that are marked to run apart, unless the command line asks for tests by name or by marker."""
+def _runs_whole(config: pytest.Config) -> bool:
+    """Return whether the command line asks for everything, or for tests by name or by marker."""
     chosen = config.args_source is pytest.Config.ArgsSource.ARGS or config.option.markexpr or config.option.keyword
-    if chosen or config.getoption("--all"):
+    return bool(chosen or config.getoption("--all"))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Choose how many examples property tests try, before these are imported."""
+    settings.load_profile("whole" if FACTOR or _runs_whole(config) else "quick")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the tests that are marked to run apart."""
+    if _runs_whole(config):
         return
     kept, left = [], []
     for item in items:

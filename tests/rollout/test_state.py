@@ -338,7 +338,7 @@ def test_requests_during_changes(builds: dict[str, Path]) -> None:
     threads = [threading.Thread(target=ask) for _ in range(3)]
     for thread in threads:
         thread.start()
-    for number in range(60):
+    for number in range(15):
         affinity.deploy({"v1": number % 3 * 50, "v2": 100 - number % 3 * 50})
         affinity.add(Version("v0", builds["v0"]))
         affinity.retire("v0")

@@ -39,6 +39,7 @@ def test_unknown_shell() -> None:
     assert "'bash', 'zsh', 'fish'" in run("completion", "tcsh", code=2).stderr
 
 
+@pytest.mark.slow
 def test_bash(tmp_path: Path) -> None:
     """A real bash completes commands, options and the ids of versions, of the releases that are named."""
     bash = shutil.which("bash")

@@ -152,8 +152,8 @@ def test_a_deployment_does_not_wait_for_its_copy(site: Site) -> None:
 
 def test_a_worker_that_loads_is_alive(far_site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """Reports go on while a version loads, which this worker does not claim to have until it is loaded."""
+    monkeypatch.setattr(reporter, "HEARTBEAT", 0.1)
     with slow(far_site, host="web1") as (_, _, gate):
-        monkeypatch.setattr(reporter, "HEARTBEAT", 0.1)
         far_site.upload("v0")
         assert gate.reached.wait(30)
         until(lambda: far_site.workers.live)

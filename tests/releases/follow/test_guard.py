@@ -13,6 +13,8 @@ from tests.builds import SPLIT
 from tests.harness import client
 from tests.ramp.running import QUICK, STILL, RampSite, came_back, failing_api
 from tests.releases.followed import until
+from version_affinity.ramp import next_entry
+from version_affinity.ramp.plan import Ramp
 from version_affinity.releases.follow import guard
 from version_affinity.releases.log.entries import LogUnavailableError
 from version_affinity.releases.log.file import FileLog
@@ -36,6 +38,20 @@ def workers(site: RampSite, number: int = 3, **options: Any) -> Iterator[list[An
         yield [stack.enter_context(site.followed(failing_api, **options))[0] for _ in range(number)]
 
 
+@contextlib.contextmanager
+def looks() -> Iterator[list[str]]:
+    """Note the state of the ramp as each worker's guard finds it, at each look within the block."""
+    found: list[str] = []
+
+    def look(entries: Any, *arguments: Any) -> Any:
+        found.append(Ramp.from_json(entries[-1].ramp).state)
+        return next_entry.look(entries, *arguments)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(guard, "look", look)
+        yield found
+
+
 def fail(affinity: Any, buckets: range) -> None:
     """Let browsers fail that have a page."""
     for bucket in buckets:
@@ -55,6 +71,7 @@ def test_a_healthy_ramp_is_completed(site: RampSite, caplog: pytest.LogCaptureFi
     assert [line.split(":")[0] for line in written] == ["wrote revision 3", "wrote revision 4", "wrote revision 5"]
 
 
+@pytest.mark.slow
 def test_a_process_that_only_observes_writes_nothing(site: RampSite) -> None:
     """A process without reports of its own leaves the ramp to the workers."""
     with workers(site, 1):
@@ -84,17 +101,21 @@ def test_a_failing_version_is_held(site: RampSite, caplog: pytest.LogCaptureFixt
         assert held.evidence["verdict"] == "failing"
         until(lambda: [it for it in caplog.records if it.levelno == logging.WARNING and "halt: hold" in it.message])
         site.command("resume")
-        time.sleep(2.5)
+        with looks() as looked:
+            until(lambda: "running" in looked[6:])  # two of each worker
         assert site.state == "running"
 
 
+@pytest.mark.slow
 def test_made_up_units_can_hold_a_ramp_and_nothing_else(site: RampSite) -> None:
     """A client that makes up cookies holds the ramp. By default nobody loses a version, and a person goes on."""
     with workers(site, 1) as (affinity,):
         site.ramp(**{**STILL, "every": "15s"})
         until(lambda: affinity.deployment.percentages == SPLIT)
         fail(affinity, range(400))  # at random, it proves nothing
-        time.sleep(2)
+        until(lambda: len(site.observed_failing()) > 390)  # a few have the same hash
+        with looks() as looked:
+            until(lambda: len(looked) > 1)
         assert site.state == "running"
         assign = affinity.deployment.assign
         for bucket in range(5000, 6000):
@@ -147,7 +168,6 @@ def test_reports_that_stop_hold_the_ramp(
     site: RampSite, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Reports that cannot be read are unknown, not failures: after a while the ramp is held, and not rolled back."""
-    monkeypatch.setattr(guard, "SHORTEST", 0.1)
     read, away = FileReports.read, False
 
     def fail_to_read(self: FileReports) -> Any:
@@ -167,6 +187,7 @@ def test_reports_that_stop_hold_the_ramp(
     assert caplog.text.count("the disk is away") == 1
 
 
+@pytest.mark.slow
 def test_a_person_ends_the_ramp(site: RampSite) -> None:
     """After a deployment that a person made, no worker writes anything."""
     with workers(site, 2):

@@ -5,9 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import threading
-import time
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -16,6 +15,7 @@ from tests.harness import NAVIGATION, client
 from tests.releases.followed import Site, until
 from version_affinity import Cookie, VersionAffinity
 from version_affinity.releases import Releases
+from version_affinity.releases.reports.files import FileReports
 from version_affinity.releases.reports.report import Report, await_revision
 from version_affinity.releases.store.retention import Retention
 
@@ -32,6 +32,20 @@ def site(tmp_path: Path) -> Site:
     made.upload("v1")
     made.deploy(V1)
     return made
+
+
+def await_calls(method: str, number: int) -> None:
+    """Wait until the workers have called a method of their reports some more times."""
+    calls: list[str] = []
+    function = getattr(FileReports, method)
+
+    def call(*arguments: Any, **options: Any) -> Any:
+        calls.append(method)
+        return function(*arguments, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(FileReports, method, call)
+        until(lambda: len(calls) >= number)
 
 
 def test_two_hosts_with_one_disk(site: Site) -> None:
@@ -91,7 +105,7 @@ def test_a_first_share_waits_for_all_workers(site: Site) -> None:
             assert reached.wait(30)
             until(lambda: "v2" in affinity.known)
             site.deploy(SPLIT)
-            time.sleep(2)
+            await_calls("read", 20)
             assert affinity.deployment.revision == 1
             gate.set()
             until(lambda: affinity.deployment.revision == 2)
@@ -110,7 +124,7 @@ def test_a_first_share_waits_for_masters(site: Site) -> None:
         site.upload("v2")
         until(lambda: "v2" in affinity.known)
         site.deploy(SPLIT)
-        time.sleep(2)
+        await_calls("read", 20)
         assert affinity.deployment.revision == 1
         site.reports.write(replace(master, number=2, versions=("v1", "v2")), is_first=False)
         until(lambda: affinity.deployment.revision == 2)
@@ -131,7 +145,7 @@ def test_a_worker_that_cannot_report(site: Site, caplog: pytest.LogCaptureFixtur
         assert status.report_error.endswith(
             "workers cannot be written to: Not a directory: let this user read and write there"
         )
-        time.sleep(1.5)
+        await_calls("write", 3)
     warnings = [
         it.getMessage() for it in caplog.records if it.levelno == logging.WARNING and "report" in it.getMessage()
     ]

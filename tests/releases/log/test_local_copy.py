@@ -101,7 +101,7 @@ def test_nobody_finds_a_part(tmp_path: Path) -> None:
     copy.save(history(1))
 
     def save(count: int) -> None:
-        for turn in range(20):
+        for turn in range(6):
             copy.save(history(count, f"{turn}"))
 
     threads = [threading.Thread(target=save, args=(count,)) for count in (1, 50)]

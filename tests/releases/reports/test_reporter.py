@@ -34,13 +34,17 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     return move
 
 
-def test_when_a_process_reports(clock: Callable[[float], None], tmp_path: Path) -> None:
+def test_when_a_process_reports(
+    clock: Callable[[float], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """At once, then when something has changed, but once a second at most; and every few seconds in any case."""
+    monkeypatch.setattr(module, "SHORTEST", 1.0)
     process = Process(FileReports(tmp_path))
     assert process.report() is not None
     process.add()
+    clock(0.9)
     assert process.report() is None
-    clock(1)
+    clock(0.1)
     report = process.report()
     assert report is not None
     assert (report.number, report.counts) == (2, {KEY: 1})

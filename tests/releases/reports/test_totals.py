@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.budget import budget
 from tests.releases.reports.reporting import GONE, KEY, KNOWN, Process, place
 from version_affinity.counters import sum_counts
 from version_affinity.releases.reports import reporter
@@ -38,7 +39,7 @@ def at_any_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reporter, "SHORTEST", 0.0)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@budget(150)
 @given(events=st.lists(EVENTS, max_size=40))
 def test_any_order(where: FilePlace | RedisPlace, events: list[tuple[str, int]]) -> None:
     """In whatever order processes count, report, seem to be gone, end and are folded: the sum is what was reported."""

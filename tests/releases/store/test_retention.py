@@ -5,9 +5,10 @@ import os
 from datetime import datetime, timedelta, timezone
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.budget import budget
 from tests.releases.followed import known_versions
 from tests.releases.uploading import age, at_step, build_of, encoded, fill_disk, held, hidden, kill, releases_in, write
 from version_affinity import ConfigurationError
@@ -170,13 +171,13 @@ SHARES = st.one_of(
 )
 
 
+@budget(300)
 @given(
     days=st.dictionaries(st.sampled_from(VERSIONS), st.integers(0, 30)),
     deployments=st.lists(st.tuples(st.integers(0, 30), SHARES), max_size=6),
     keep=st.integers(0, 7),
     young=st.none() | st.integers(0, 30),
 )
-@settings(max_examples=300)
 def test_what_is_needed_is_never_removed(days, deployments, keep, young):
     """Whatever was deployed when, no plan removes a version that is deployed or that a rollback returns to.
 
