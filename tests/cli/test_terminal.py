@@ -75,9 +75,9 @@ def test_long_names(site: Site) -> None:
     for command, rows in (("versions list", 4), ("deployments list", 3), ("deployments status", 3)):
         with terminal(site.root, *command.split(), columns=80) as screen:
             assert screen.end() == 0
-        lines = [line for line in screen.text.splitlines() if line.startswith(("VERSION", "REVISION", "v", "1", " "))]
-        assert len(lines) == rows
-        assert max(map(len, lines)) <= 80
+        table = screen.text[screen.text.index("VERSION") if "status" in command else 0 :].split("\n\n")[0].splitlines()
+        assert len(table) == rows
+        assert max(map(len, screen.text.splitlines())) <= 80
     with terminal(site.root, "versions", "list", columns=80) as screen:
         assert screen.end() == 0
     header, row, *_ = screen.text.splitlines()
@@ -116,6 +116,29 @@ def test_commits_fit(commits: Site, columns: int) -> None:
     with terminal(commits.root, "versions", "view", "89e6c98", columns=columns) as screen:
         assert screen.end() == 0
     assert f"Version   {NEW}" in screen.text
+
+
+@pytest.mark.parametrize("columns", [56, 80])
+def test_status_fits(commits: Site, columns: int) -> None:
+    """The status of a deployment and of a ramp are lines that fit, broken between words, with short ids and times."""
+    commits.report("web-1", (OLD, NEW, OTHER), 2)
+    reason = f"The fault in {NEW} is repaired"
+    commits.run("ramp", "start", NEW, "--steps", "50,75,100", "--every", "1d", "-y", "--wait", "0", "-m", reason)
+    for command in ("ramp status", "deployments status"):
+        with terminal(commits.root, *command.split(), columns=columns) as screen:
+            assert screen.end() == 0
+        assert NEW not in screen.text
+        assert " ".join(screen.text.split()).count(f"The fault in {NEW[:7]} is repaired") == 1
+        assert max(map(len, screen.text.splitlines())) <= columns
+        assert not re.search(r"\d\n +%|\d\n%", screen.text)
+        assert "... " not in screen.text
+        assert "...\n" not in screen.text
+        assert "0 of 1 worker serves revision 3" in screen.text
+        text = " ".join(screen.text.split())
+        assert re.search(r"20\d\d-\d\d-\d\d \d\d:\d\d UTC \((just now|\d+ seconds ago)\)", text)
+        if command == "ramp status":
+            steps = [line.split()[-4:] for line in screen.text.splitlines() if re.match("  [> ] [123] ", line)]
+            assert [" ".join(step[2:]) for step in steps[1:]] == ["in 24h", "in 2d"]
 
 
 def test_blocks(commits: Site) -> None:
@@ -351,7 +374,7 @@ def test_choosing(site: Site) -> None:
     with terminal(site.root, "versions", "deploy", "-m", "chosen") as screen:
         shown = screen.expect("Numbers or ids [1 2]: ")
         assert "  1  v2" in shown
-        assert "  2  v1  100 %" in shown
+        assert re.search(r"  2  v1       100 %  \d\d-\d\d \d\d:\d\d, (now|\d+s ago)  checkout", shown)
         screen.type("1 7\n")
         assert "'7' is not in the list. Write numbers from 1 to 2, or ids" in screen.expect("Numbers or ids [1 2]: ")
         screen.type("2, v2\n")
@@ -374,7 +397,8 @@ def test_deployed_while_somebody_chose(site: Site) -> None:
         LocalCopy(site.path / COPY).save(open_log(site.directory).read())
         screen.type("1 2\n\n")
         assert screen.end() == 1
-    assert 'ada has deployed revision 2 in the meantime, just now: v2 100 % ("the other one")' in screen.text
+    assert "ada has deployed revision 2 in the meantime, 20" in screen.text
+    assert 'UTC (just now): v2 100 % ("the other one")' in screen.text
     assert "Deploy?" not in screen.text
     assert "lost" not in screen.text
     assert site.percentages == [V1, {"v2": 100.0}]

@@ -16,7 +16,7 @@ from version_affinity.releases.log.entries import LogError
 from version_affinity.releases.store.directory import ReleasesError
 from version_affinity.wire import printable
 
-from .output import as_typed, awaits_json, emit, sentence, warn
+from .output import as_typed, awaits_json, emit, sentence, short_ids, warn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,6 +34,8 @@ class RefusedError(click.ClickException):
         super().__init__(as_typed(message))
         context = click.get_current_context(silent=True)
         self._color = context.color if context is not None else None
+        # Now, while the ids are known: the command has ended when click shows an error.
+        self._text = printable(short_ids(self.message), lines=True)
         self._awaits_json = context is not None and awaits_json(context)
 
     def show(self, file: IO[Any] | None = None) -> None:
@@ -44,7 +46,7 @@ class RefusedError(click.ClickException):
 
     def text(self) -> str:
         """Return the reason for a terminal."""
-        return f"{click.style('Error:', fg='red', bold=True)} {printable(self.message, lines=True)}"
+        return f"{click.style('Error:', fg='red', bold=True)} {self._text}"
 
 
 class DeclinedError(RefusedError):
@@ -52,7 +54,7 @@ class DeclinedError(RefusedError):
 
     def text(self) -> str:
         """Return the outcome as a sentence."""
-        return f"{sentence(self.message)}."
+        return f"{sentence(self._text)}."
 
 
 def missing_extra(what: str, extra: str) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-import textwrap
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from threading import Event, Thread
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from .errors import DeclinedError, RefusedError
-from .output import cut, has_observer, note, prints_json, width
+from .output import cut, folded, has_observer, note, prints_json, width
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -86,7 +85,7 @@ def screen() -> Iterator[Callable[[Sequence[str]], None]]:
 
     def draw(lines: Sequence[str]) -> None:
         columns, rows = shutil.get_terminal_size()
-        page = [part for line in lines for part in _folded(line, columns)]
+        page = [part for line in lines for part in folded(line, columns)]
         if len(page) > rows:
             page[rows - 1 :] = [cut(f"and {len(page) - rows + 1} more lines", columns)]
         text = "\x1b[K\n".join(page if has_colours else map(click.unstyle, page))
@@ -98,12 +97,6 @@ def screen() -> Iterator[Callable[[Sequence[str]], None]]:
         yield draw
     finally:
         click.echo("\x1b[?25h\x1b[?1049l", nl=False, color=True)
-
-
-def _folded(line: str, columns: int) -> list[str]:
-    """Return a line, or the lines that it fills on a terminal."""
-    plain = click.unstyle(line)
-    return [line] if width(plain) <= columns else textwrap.wrap(plain, columns)
 
 
 def _bar(label: str, total: int) -> Any:

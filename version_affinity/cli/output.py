@@ -11,17 +11,14 @@ import shutil
 import sys
 import textwrap
 import unicodedata
-from datetime import timezone
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from version_affinity.releases.times import NEVER, parse_time, utc_now
 from version_affinity.wire import plain_text, printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
-    from datetime import datetime
 
 _GAP: Final = 2
 #: The smallest width of a column that is cut: a letter and three dots.
@@ -41,18 +38,15 @@ _STYLES: Final[dict[str, dict[str, Any]]] = {
 }
 _UNITS: Final = ("bytes", "kB", "MB", "GB", "TB")
 _STEP: Final = 1000
-# Below so many seconds, a duration has this unit: its length in seconds, its name.
-_SPANS: Final = ((90, 1, "second"), (90 * 60, 60, "minute"), (36 * 3600, 3600, "hour"), (60 * 86400, 86400, "day"))
-_JUST_NOW: Final = 5
-_NOW: Final = "just now"
-# Shortens "3 minutes ago" to "3m ago".
-_AGE: Final = re.compile(r"(\d+) ([a-z])[a-z]*(?= ago)")
 _IDS: Final = "version_affinity.ids"  # a key of click's context
 #: The shortest beginning of an id that a command takes for the id.
 MIN_PREFIX: Final = 7
 _UNCOMPARED: Final = 12  # the length of an id that cannot be compared with others
 # A Git commit or another long hash, which nobody reads to its end.
 _HASH: Final = re.compile(r"[0-9a-f]{8}[0-9a-f-]{5,}")
+_HASH_IN_TEXT: Final = re.compile(rf"(?<![\w./-]){_HASH.pattern}(?![\w./-]*[\w/-])")
+# A number and its percent sign stay on one line.
+_BETWEEN_WORDS: Final = re.compile(r" +(?!%)")
 # The least that a table shows of a cell that it cuts.
 _READABLE: Final = 7
 # The smallest width of a terminal that shows a table.
@@ -111,9 +105,22 @@ def short_id(version: str) -> str:
     return version[:length]
 
 
+def short_ids(text: str) -> str:
+    """Return a text for people in which long hashes are shortened as ``short_id`` does; paths stay."""
+    return _HASH_IN_TEXT.sub(lambda found: short_id(found[0]), text)
+
+
 def say(text: str = "") -> None:
     """Print a result to stdout."""
     click.echo(text)
+
+
+def say_lines(lines: Iterable[str]) -> None:
+    """Print lines to stdout. Those that are longer than a line of the terminal are broken between words."""
+    columns = shutil.get_terminal_size().columns if is_terminal() else None
+    for line in lines:
+        for part in [line] if columns is None else folded(line, columns):
+            say(part)
 
 
 def say_heading(title: str) -> None:
@@ -128,7 +135,7 @@ def note(text: str) -> None:
 
 def warn(text: str) -> None:
     """Print a warning to stderr."""
-    note(f"{styled('Warning:', 'warning')} {printable(as_typed(text), lines=True)}")
+    note(f"{styled('Warning:', 'warning')} {printable(short_ids(as_typed(text)), lines=True)}")
 
 
 def emit(document: object, *, indent: int | None = 2) -> None:
@@ -323,52 +330,6 @@ def listed(words: Iterable[str]) -> str:
     return f"{', '.join(most)} and {last}" if most else last
 
 
-def ago(created: str, now: datetime | None = None) -> str:
-    """Return the age of an RFC 3339 time; the date of an old one; the text itself if it is not a time.
-
-    >>> now = parse_time("2026-11-24T12:00:00Z")
-    >>> ago("2026-11-24T11:57:00Z", now), ago("2026-01-02T03:04:05.678Z", now), ago("?", now)
-    ('3 minutes ago', '2026-01-02', '?')
-    """
-    time = parse_time(created)
-    seconds = ((now or utc_now()) - time).total_seconds()
-    if time == NEVER or seconds < -_JUST_NOW:  # or of a host whose clock is ahead
-        return printable(created)
-    if seconds < _JUST_NOW:
-        return _NOW
-    for limit, unit, name in _SPANS:
-        if seconds < limit:
-            return f"{counted(round(seconds / unit), name)} ago"
-    return f"{time:%Y-%m-%d}"
-
-
-def when(created: str, now: datetime | None = None) -> str:
-    """Return an RFC 3339 time in UTC and its age.
-
-    >>> now = parse_time("2026-11-24T12:00:00Z")
-    >>> when("2026-11-24T11:57:00Z", now), when("?", now)
-    ('2026-11-24 11:57 UTC (3 minutes ago)', '?')
-    """
-    time, age = parse_time(created).astimezone(timezone.utc), ago(created, now)
-    if time == NEVER:
-        return age
-    return f"{time:%Y-%m-%d %H:%M} UTC ({age})" if not age.startswith(f"{time:%Y-}") else f"{time:%Y-%m-%d %H:%M} UTC"
-
-
-def short_when(created: str, now: datetime | None = None) -> str:
-    """Return the same for a table whose header says "UTC".
-
-    >>> now = parse_time("2026-11-24T12:00:00Z")
-    >>> short_when("2026-11-24T11:57:00Z", now), short_when("2026-01-02T03:04:05.678Z", now), short_when("?", now)
-    ('11-24 11:57, 3m ago', '2026-01-02', '?')
-    """
-    age = ago(created, now)
-    short = _AGE.sub(r"\1\2", age)
-    if short == age != _NOW:
-        return age
-    return f"{parse_time(created).astimezone(timezone.utc):%m-%d %H:%M}, {short.removeprefix('just ')}"
-
-
 def width(text: str) -> int:
     """Return the number of terminal columns of a text.
 
@@ -394,3 +355,22 @@ def cut(text: str, columns: int) -> str:
     while text and width(text) > columns - 3:
         text = text[:-1]
     return f"{text}..." if columns > 3 else "." * columns  # noqa: PLR2004 - the dots themselves
+
+
+def folded(line: str, columns: int) -> list[str]:
+    """Return a line, or the lines that it fills on a terminal, broken between words. They begin like the first one.
+
+    >>> folded("  10 % of the users move", 16)
+    ['  10 % of the', '  users move']
+    """
+    if width(click.unstyle(line)) <= columns:
+        return [line]
+    indent = " " * (len(line) - len(line.lstrip(" ")))
+    lines: list[str] = []
+    for word in _BETWEEN_WORDS.split(line.strip(" ")):
+        longer = f"{lines[-1]} {word}" if lines else ""
+        if lines and width(click.unstyle(longer)) <= columns:
+            lines[-1] = longer
+        else:
+            lines.append(f"{indent}{word}")
+    return lines

@@ -20,8 +20,9 @@ from .context import author, command_line, current_target
 from .errors import RefusedError
 from .interaction import confirm, yes_option
 from .options import serving_options, with_options
-from .output import ago, emit, note, number, percent, say, say_rows, sentence, shares, short_id, styled, warn
+from .output import emit, note, number, percent, say, say_rows, sentence, shares, short_id, styled, warn
 from .preflight import LOG_LOST, Objection, absent, newest_revision, objections
+from .times import when
 from .workers import Followed, await_workers, read_workers, worker_list
 
 if TYPE_CHECKING:
@@ -274,7 +275,7 @@ def _overtaken(entries: Sequence[Entry]) -> str:
     message = f' ("{newest.message}")' if newest.message else ""
     return (
         f"{newest.author or 'an unknown user'} has deployed revision {newest.revision} in the meantime, "
-        f"{ago(newest.created)}: {shares(newest.percentages)}{message}. Nothing is deployed. If you still want to, "
+        f"{when(newest.created)}: {shares(newest.percentages)}{message}. Nothing is deployed. If you still want to, "
         "deploy again"
     )
 

@@ -51,7 +51,7 @@ class Followed(NamedTuple):
         serving = len(live) - len(self.lagging)
         hosts = len({report.host for report in live})
         who = f"{serving} of {counted(len(live), 'worker')}" + (f" on {hosts} hosts" if hosts > 1 else "")
-        return f"{who} {'serves' if serving == 1 else 'serve'} revision {self.entry.revision}"
+        return f"{who} {'serves' if 1 in (serving, len(live)) else 'serve'} revision {self.entry.revision}"
 
     def lag_in_words(self) -> str:
         """Return "1 of 3 workers does not serve it"."""

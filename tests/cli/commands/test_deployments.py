@@ -142,9 +142,10 @@ def test_workers(site: Site) -> None:
     shown = site.run("deployments", "status").stdout
     absent, _, told = shown.partition("1 of 3 workers on 3 hosts serves revision 2\n")
     assert [" ".join(row.split()) for row in told.splitlines()] == [
-        "web-1 1 worker revision 2",
-        "web-2 1 worker revision 1",
-        "web-3 1 worker revision 2",
+        "HOST WORKERS REVISION LAST START (UTC)",
+        "web-1 1 2 -",
+        "web-2 1 1 -",
+        "web-3 1 2 -",
         "web-2, process 2: the log hangs",
         "web-3, process 3: it cannot load v2: it has no page",
     ]
@@ -311,7 +312,7 @@ def test_a_worker_is_ahead_of_the_log(site: Site) -> None:
     site.report("web-1", ("v1", "v2"), 7)
     result = site.run("deployments", "status")
     assert "the host web-1 follows revision 7, and the newest in " in result.stderr
-    assert "web-1  1 worker  revision 7" in result.stdout
+    assert "web-1        1  7         -" in result.stdout
     result = site.run("versions", "deploy", "v2@10", "v1", "-y")
     assert "the host web-1 follows revision 7, and the newest in " in result.stderr
     assert len(site.percentages) == 2

@@ -6,6 +6,7 @@ import contextlib
 import json
 import threading
 import time
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,6 +15,7 @@ from tests.cli.commanding import run
 from tests.harness import NAVIGATION, client
 from tests.ramp.running import RampSite, came_back, failing_api
 from tests.releases.followed import until
+from version_affinity.releases.times import parse_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -169,6 +171,11 @@ def test_abort_and_rollback(site: Operated) -> None:
     site.run("versions", "deploy", "v1@90", "v2", "-y")
     for leave, state in ((("ramp", "abort", "-y"), "aborted"), (("rollback", "-y"), "superseded")):
         site.start()
+        status = site.run("deployments", "status").stdout
+        assert "would return to revision" in status
+        assert "(v1 90 %, v2 10 %): 40 % of the users would move" in status
+        assert "to v2 is running: version-affinity" in status
+        assert site.json("deployments", "status")["rollback"]["percentages"] == {"v1": 90, "v2": 10}
         site.run(*leave)
         assert site.log.read()[-1].percentages == {"v1": 90, "v2": 10}
         assert site.json("ramp", "status")["state"] == state
@@ -180,7 +187,9 @@ def test_a_deployment_ends_the_ramp(site: Operated) -> None:
     shown = site.run("versions", "deploy", "v1@70", "v2", "--dry-run")
     assert "ramp-2, to v2, is running: this deployment ends it" in shown.stderr
     site.run("versions", "deploy", "v1@50", "v2", "-y")  # the same percentages, and no ramp
-    assert "superseded: now v1 50 %, v2 50 %" in site.run("ramp", "status").stdout
+    shown = site.run("ramp", "status").stdout
+    assert "superseded: now v1 50 %, v2 50 %\nLast event: a person's deployment, 20" in shown
+    assert "The guard had not looked yet." in shown
 
 
 def test_the_list_has_a_ramp_as_one_line(site: Operated) -> None:
@@ -203,14 +212,30 @@ def test_status_shows_what_the_guard_finds(site: Operated) -> None:
         until(lambda: len(site.observed_failing()) == 10)
         shown = site.run("ramp", "status").stdout
         document = site.json("ramp", "status")
-    assert "ramp-2 to v2: running, step 1 of 2, v2 at 50 %, the next step in 23h59m" in shown
-    assert "The guard finds: no difference is found" in shown
-    assert "app-errors: /api/cart" in shown
+    assert "ramp-2 to v2: running, step 1 of 2 at 50 %\nLast event: start, 20" in shown
+    assert "UTC (in 24 hours)\n" in shown
+    assert "Guard: no difference is found" in shown
+    assert "Paths with app-errors: /api/cart" in shown
     assert "3 of 3 workers serve revision 2" in shown
     assert "ramp pause" in shown
     found = document["judgement"]["signals"]["app-errors"]
     assert found["new"] + found["base"] == 10
     assert document["percentages"] == {"v1": 50, "v2": 50}
+    assert parse_time(document["due"]) - parse_time(document["since"]) >= timedelta(hours=23)
+
+
+def test_what_comes_after_a_ramp_is_not_of_it(site: Operated) -> None:
+    """The status of a ramp that has ended shows what its guard found last."""
+    site.start()
+    site.run("ramp", "abort", "-y")
+    with site.followed(failing_api) as (affinity, _):
+        for bucket in range(10):
+            client(affinity).get("/", headers={**came_back("v1", str(bucket)), **NAVIGATION})
+        until(lambda: sum(site.observed().pages.values()) >= 10)
+        shown, document = site.run("ramp", "status").stdout, site.json("ramp", "status")
+    assert "Guard, at the end: no difference is found" in shown
+    assert "Last event: abort, 20" in shown
+    assert sum(document["judgement"]["pages"].values()) == 0
 
 
 @pytest.mark.slow
@@ -218,7 +243,7 @@ def test_watch_ends_with_the_ramp(site: Operated) -> None:
     """The exit status is the outcome, and a script gets a line for each change."""
     site.run("ramp", "start", "v2", "--steps", "20,100", "--every", "5s", "--bake", "1s", "-y")
     shown = site.run("ramp", "status", "--watch", "--timeout", "60s").stdout
-    assert "ramp-2: running, step 1 of 2" in shown
+    assert "ramp-2 to v2: running, step 1 of 2" in shown
     assert "completed: now v2 100 %" in shown
     site.deploy({"v1": 100.0})
     site.start()

@@ -8,7 +8,8 @@ from version_affinity.cli.context import command, command_line, current_target, 
 from version_affinity.cli.errors import RefusedError
 from version_affinity.cli.interaction import confirm, yes_option
 from version_affinity.cli.options import checked_by
-from version_affinity.cli.output import counted, emit, say, short_id, size, styled, warn, when
+from version_affinity.cli.output import counted, emit, say, short_id, size, styled, warn
+from version_affinity.cli.times import when
 from version_affinity.deployment import check_version_id
 from version_affinity.releases.store.retention import PrunePlan, needed, prune_plan
 from version_affinity.releases.store.workspace import prune_versions

@@ -10,7 +10,7 @@ import click
 from version_affinity.cli.context import VersionState, command, command_line, current_target, version_states
 from version_affinity.cli.errors import RefusedError
 from version_affinity.cli.interaction import ask, can_ask
-from version_affinity.cli.output import ago, note, number, percent, say_rows, styled
+from version_affinity.cli.output import note, number, percent, say_rows, styled
 from version_affinity.cli.plan import DeployOptions, carry_out, check_expected, deploy_options, make_plan
 from version_affinity.cli.preflight import newest_revision
 from version_affinity.cli.specs import (
@@ -22,6 +22,7 @@ from version_affinity.cli.specs import (
     parse_spec,
     with_rest,
 )
+from version_affinity.cli.times import short_when
 from version_affinity.wire import printable
 
 from .completion import complete_version
@@ -93,11 +94,11 @@ def _ask_shares(directory: ReleasesDirectory, entries: list[Entry]) -> dict[str,
     # The deployed versions may be older than the newest ten.
     shown = [version for rank, version in enumerate(newest) if rank < _SHOWN or states[version].percentage is not None]
     note(styled("Which versions?", "strong"))
-    rows = []
+    rows = [["", *(styled(title, "strong") for title in ("VERSION", "STATE", "UPLOADED (UTC)", "TAG", "MESSAGE"))]]
     for place, version in enumerate(shown, 1):
         release, share = states[version].release, states[version].percentage
         words = "" if share is None else states[version].in_words()
-        texts = [ago(release.created), printable(release.tag), printable(release.message)]
+        texts = [short_when(release.created), printable(release.tag), printable(release.message)]
         rows.append([str(place), styled(version, "version"), words, *texts])
     say_rows(rows, right=(0,), flexible=(4,), write=note)
     current = [version for version in shown if states[version].percentage]

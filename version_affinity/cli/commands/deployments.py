@@ -19,11 +19,10 @@ from version_affinity.cli.output import (
     say_rows,
     say_table,
     shares,
-    short_when,
     styled,
-    when,
 )
 from version_affinity.cli.plan import changes, show_movement
+from version_affinity.cli.times import short_when, when
 from version_affinity.deployment import movement
 from version_affinity.errors import ConfigurationError
 from version_affinity.ramp.next_entry import outcome

@@ -12,7 +12,6 @@ from version_affinity.cli.errors import RefusedError
 from version_affinity.cli.interaction import confirm, yes_option
 from version_affinity.cli.options import Age, duration_or_none
 from version_affinity.cli.output import (
-    ago,
     counted,
     emit,
     listed,
@@ -24,6 +23,7 @@ from version_affinity.cli.output import (
     styled,
     warn,
 )
+from version_affinity.cli.times import when
 from version_affinity.releases.store.directory import ReleasesDirectory
 from version_affinity.releases.store.retention import PrunePlan, Retention, prune_plan
 from version_affinity.releases.store.workspace import prune_versions
@@ -111,7 +111,7 @@ def _show(planned: PrunePlan) -> None:
         say(f"  {styled('keep', 'good')}    {styled(version, 'version')}  {reason}")
     rows = []
     for release in planned.removed:
-        uploaded, message = f"uploaded {ago(release.created)}", printable(release.message)
+        uploaded, message = f"uploaded {when(release.created)}", printable(release.message)
         rows.append([styled("remove", "bad"), styled(release.id, "version"), size(release.size), uploaded, message])
     say_rows(rows)
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 from contextlib import ExitStack
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import click
@@ -15,47 +15,65 @@ from version_affinity.cli.errors import RefusedError
 from version_affinity.cli.interaction import screen
 from version_affinity.cli.options import duration
 from version_affinity.cli.output import (
-    ago,
     amount,
     counted,
     emit,
+    is_terminal,
     listed,
     percent,
     say,
+    say_lines,
     say_rows,
     sentence,
     shares,
+    short_id,
+    short_ids,
     styled,
     warn,
 )
 from version_affinity.cli.ramps import Seen
+from version_affinity.cli.times import short_when, when
 from version_affinity.cli.workers import Followed
 from version_affinity.errors import ConfigurationError
 from version_affinity.ramp.next_entry import Judgement, judge, newest_ramp
 from version_affinity.ramp.plan import ACTIVE, Ramp
 from version_affinity.releases.log.entries import DeploymentLog, Entry, LogError
-from version_affinity.releases.times import format_duration, format_time, parse_time, utc_now
+from version_affinity.releases.times import format_time, parse_time, utc_now
 from version_affinity.wire import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+    from datetime import timedelta
 
 #: Seconds between two looks of ``--watch``.
 _INTERVAL: Final = 1.0
 #: Columns of the bar that shows the evidence.
 _BAR: Final = 20
+# A narrower terminal shows no bar.
+_BAR_WIDTH: Final = 72
+# How often --watch looks again for workers that do not serve the last deployment yet.
+_LOOKS: Final = 5
 _TIMEOUT: Final = 3
+#: What the guard has found, as the log has it, in words.
+_VERDICTS: Final = {
+    "failing": "the new version fails more often",
+    "share": "the share of new users is far off",
+    "unknown": "no worker reports",
+    "undecided": "no difference is found",
+}
+_WHOLE: Final = 100.0
 #: The exit status of a wait, by the state in which it ends.
 _STATUS: Final = {"completed": 0, "held": 1, "rolled_back": 1, "aborted": 1, "superseded": 2}
 _STYLES: Final = {"held": "bad", "rolled_back": "bad", "aborted": "bad", "superseded": "warning", "completed": "good"}
+_BACK: Final = "undo the ramp"
 #: What a person can do in each state, and what it does.
 _NEXT: Final = {
     "running": (("ramp pause", "take no further step"), ("ramp advance", "take the next step now")),
-    "baking": (("ramp promote", "end the bake"), ("rollback", "return to the percentages before the ramp")),
+    "baking": (("ramp promote", "end the bake"),),
     "paused": (("ramp resume", "go on"),),
     "held": (
-        ("rollback", "return to the percentages before the ramp"),
-        ("ramp resume", "go on, without the failures until now"),
+        ("rollback", _BACK),
+        ("ramp resume", "go on, counting anew"),
     ),
 }
 
@@ -66,6 +84,8 @@ class _View(NamedTuple):
     target: Target
     log: DeploymentLog
     entries: Sequence[Entry]
+    # The newest entry of the ramp, and what all its entries say of it.
+    last: Entry
     history: Sequence[Ramp]
     # The state; "superseded" if a person has deployed during the ramp.
     state: str
@@ -76,6 +96,22 @@ class _View(NamedTuple):
     def ramp(self) -> Ramp:
         """The newest state of the ramp in the log."""
         return self.history[-1]
+
+    @property
+    def followed(self) -> Followed:
+        """Which workers serve the current deployment."""
+        return Followed(self.entries[-1], self.seen.workers)
+
+    @property
+    def evidence(self) -> Mapping[str, Any]:
+        """What the guard finds; of a ramp that has ended, what it found last: what came since is not of the ramp."""
+        return self.judgement.evidence if self.state in ACTIVE else self.ramp.evidence
+
+    @property
+    def verdict(self) -> str:
+        """The verdict in words."""
+        verdict = self.evidence.get("verdict")
+        return self.judgement.why if self.state in ACTIVE else _VERDICTS.get(str(verdict), str(verdict))
 
     @property
     def due(self) -> str | None:
@@ -122,7 +158,7 @@ def _look(target: Target, log: DeploymentLog) -> _View:
         raise RefusedError(f"there has been no ramp yet. To start one: {command_line('ramp start v2')}")
     history = [Ramp.from_json(entry.ramp) for entry in ramp_entries]
     seen = Seen.now(log, ramp_entries)
-    return _View(target, log, entries, history, state, seen, judge(history, seen.observed, utc_now()))
+    return _View(target, log, entries, ramp_entries[-1], history, state, seen, judge(history, seen.observed, utc_now()))
 
 
 def _watch(view: _View, end: float | None, *, as_json: bool) -> _View:
@@ -131,18 +167,24 @@ def _watch(view: _View, end: float | None, *, as_json: bool) -> _View:
     with ExitStack() as stack:
         is_screen = sys.stdout.isatty() and not as_json
         draw = stack.enter_context(screen()) if is_screen else None
-        while view.state not in _STATUS and (end is None or time.monotonic() < end):
+        problem, looks = "", 0
+        while (view.state not in _STATUS or (view.followed.lagging and looks < _LOOKS)) and (
+            end is None or time.monotonic() < end
+        ):
+            looks = looks + 1 if view.state in _STATUS else 0
             if draw is not None:
-                draw([*_lines(view), "", styled("Shown anew each second. Ctrl+C ends.", "faint")])
-            elif shown != (view.state, view.ramp.step):
+                noted = ["", f"{styled('Warning:', 'warning')} {printable(problem)}"] if problem else []
+                draw([*_lines(view), *noted, "", styled("Shown anew each second. Ctrl+C ends.", "faint")])
+            elif shown != (view.state, view.ramp.step) and view.state not in _STATUS:
                 _say_change(view, as_json=as_json)
                 shown = view.state, view.ramp.step
             time.sleep(_INTERVAL if end is None else max(0.0, min(_INTERVAL, end - time.monotonic())))
             try:
-                view = _look(view.target, view.log)
+                view, problem = _look(view.target, view.log), ""
             except (LogError, ConfigurationError) as error:
-                if draw is None:
+                if draw is None and problem != str(error):
                     warn(str(error))
+                problem = str(error)
     if as_json:
         emit(_document(view), indent=None)
     else:
@@ -154,15 +196,14 @@ def _say_change(view: _View, *, as_json: bool) -> None:
     if as_json:
         emit(_document(view), indent=None)
     else:
-        say(f"{format_time(utc_now())}  {view.ramp.id}: {_state(view)}")
+        say(f"{format_time(utc_now())}  {view.ramp.id} to {view.ramp.plan.version}: {_state(view)}")
 
 
 def _print(view: _View, *, as_json: bool) -> None:
     if as_json:
         emit(_document(view))
-        return
-    for line in _lines(view):
-        say(line)
+    else:
+        say_lines(_lines(view))
 
 
 def _document(view: _View) -> dict[str, Any]:
@@ -175,41 +216,49 @@ def _document(view: _View) -> dict[str, Any]:
         "percentage": ramp.percentage,
         "percentages": dict(view.entries[-1].percentages),
         "due": view.due,
-        "judgement": {"verdict": view.judgement.verdict, "why": view.judgement.why, **view.judgement.evidence},
+        "judgement": {"why": view.verdict, **view.evidence},
         "workers": len(view.seen.workers.live),
     }
 
 
 def _state(view: _View) -> str:
     """Return the state in words."""
-    ramp, word = view.ramp, view.state.replace("_", " ")
-    text = f"step {ramp.step} of {len(ramp.plan.steps)}, {ramp.plan.version} at {percent(ramp.percentage)}"
+    ramp, word = view.ramp, styled(view.state.replace("_", " "), _STYLES.get(view.state, "strong"))
     if view.state not in ACTIVE:
-        return f"{styled(word, _STYLES.get(view.state, 'strong'))}: now {shares(view.entries[-1].percentages)}"
-    return f"{styled(word, _STYLES.get(view.state, 'strong'))}, {text}{_due(view)}"
+        return f"{word}: now {shares(view.entries[-1].percentages)}"
+    return f"{word}, step {ramp.step} of {len(ramp.plan.steps)} at {percent(ramp.percentage)}"
 
 
-def _due(view: _View) -> str:
+def _due(view: _View) -> list[str]:
+    """Return when the next step is due, or the bake over, as a line."""
     if view.due is None:
-        return ""
-    left = parse_time(view.due) - utc_now()
-    what = "the bake ends" if view.state == "baking" else "the next step"
-    if left <= timedelta(0):
-        return f", {what} is due" if view.state == "running" else ", the bake is over"
-    return f", {what} in {format_duration(timedelta(seconds=max(1, round(left.total_seconds()))))}"
+        return []
+    is_over = parse_time(view.due) <= utc_now()
+    if view.state == "baking":
+        return ["The bake is over." if is_over else f"The bake ends {when(view.due)}"]
+    return ["The next step is due." if is_over else f"The next step: {when(view.due)}"]
+
+
+def _last_event(view: _View) -> list[str]:
+    """Return who has changed the ramp last, when, and the reason."""
+    entry, event = view.last, str(view.ramp.evidence.get("event", ""))
+    if view.state == "superseded":  # by the next entry
+        entry, event = view.entries[view.last.revision], "a person's deployment"
+    by = f" by {printable(entry.author)}" if entry.author else ""
+    # The log's own words before the reason repeat what is shown already.
+    reason = entry.message.partition(" %: ")[2] if entry.ramp is not None else entry.message
+    because = f": {printable(short_ids(reason))}" if reason else ""
+    return [f"Last event: {event}, {when(entry.created)}{by}{because}"]
 
 
 def _lines(view: _View) -> list[str]:
     """Return the ramp as lines of a terminal."""
     ramp, name = view.ramp, styled(view.target.directory.name, "strong")
     lines = [f"{name}, {ramp.id} to {styled(ramp.plan.version, 'version')}: {_state(view)}"]
-    message = view.entries[-1].message
-    if view.state != "running" and message:
-        lines.append(f"  {printable(message)}")
-    lines.append("")
-    say_rows(_steps(view), right=(0, 1), write=lines.append)
+    lines += [*_last_event(view), *_due(view), ""]
+    say_rows(_steps(view), right=(1,), write=lines.append)
     lines += ["", *_findings(view), ""]
-    lines.append(sentence(Followed(view.entries[-1], view.seen.workers).in_words()))
+    lines += [sentence(view.followed.in_words()), *(styled(f"  {it}", "warning") for it in view.followed.reasons())]
     return [*lines, *_commands(view)]
 
 
@@ -219,45 +268,49 @@ def _steps(view: _View) -> list[list[str]]:
     taken: dict[int, Ramp] = {}
     for entry in view.history:
         taken.setdefault(entry.step, entry)
-    rows, expected = [], parse_time(view.due) if view.due is not None else None
+    rows = [[*(styled(title, "strong") for title in ("  STEP", "SHARE", "WHEN (UTC)")), ""]]
+    expected = parse_time(view.due) if view.due is not None else None
     for number, step in enumerate(plan.steps, 1):
         mark = styled(">", "strong") if number == ramp.step and view.state in ACTIVE else " "
         if number in taken:
-            when = ago(format_time(taken[number].since))
+            time = short_when(taken[number].since)
+        elif number < ramp.step:
+            time = "skipped"
         elif expected is not None and view.state == "running":
-            when = f"expected {max(expected, utc_now()).astimezone():%H:%M:%S}"
+            time = short_when(max(expected, utc_now()))
             expected += plan.every
         else:
-            when = ""
-        needs = "needs an approval" if step in plan.approve_at and number > ramp.step else ""
-        rows.append([f"{mark} {number}", percent(step), when, needs])
+            time = "-"
+        needs = "needs an approval" if step in plan.approve_at and number > ramp.step and view.state in ACTIVE else ""
+        rows.append([f"{mark} {number}", percent(step), time, needs])
     return rows
 
 
 def _findings(view: _View) -> list[str]:
-    """Return what the guard finds."""
-    ramp, evidence = view.ramp, view.judgement.evidence
+    """Return what the guard finds; of a ramp that has ended, what it found last."""
+    ramp, evidence, new = view.ramp, view.evidence, short_id(view.ramp.plan.version)
+    if "signals" not in evidence:
+        return ["The guard had not looked yet."]
     users = evidence["users"]
     total = users["new"] + users["base"]
-    lines = [styled(f"The guard finds: {view.judgement.why}", "strong")]
-    rows = [[styled(it, "strong") for it in ("SIGNAL", "EVIDENCE", "", f"FAILING, {ramp.plan.version}", "OTHERS")]]
-    for signal, found in evidence["signals"].items():
-        ratio = found["ratio"]
+    found = "Guard, at the end" if view.state not in ACTIVE else "Guard"
+    lines = [f"{styled(f'{found}:', 'strong')} {short_ids(view.verdict)}"]
+    has_bar = not is_terminal() or _columns() >= _BAR_WIDTH
+    rows = [[styled(it, "strong") for it in ("SIGNAL", "EVIDENCE", "", f"FAILING: {new}", "OTHERS")]]
+    for signal, numbers in evidence["signals"].items():
+        ratio = numbers["ratio"]
         filled = min(_BAR, round(ratio * _BAR))
         bar = f"[{'#' * filled}{'.' * (_BAR - filled)}]"
-        rows.append([signal, styled(bar, "bad") if ratio >= 1 else bar, f"{ratio:.2f}", *map(amount, _numbers(found))])
-    say_rows(rows, right=(2, 3, 4), write=lines.append)
-    for signal, found in evidence["signals"].items():
-        if found.get("examples"):
-            lines.append(f"  {signal}: {listed(map(printable, found['examples']))}")
-    if total:
+        cells = [styled(bar, "bad") if ratio >= 1 else bar, f"{ratio:.2f}"]
+        rows.append([signal, *(cells if has_bar else [cells[1], ""]), *map(amount, (numbers["new"], numbers["base"]))])
+    say_rows(rows, right=(2, 3, 4) if has_bar else (1, 3, 4), write=lines.append)
+    for signal, numbers in evidence["signals"].items():
+        if numbers.get("examples"):
+            lines.append(f"  Paths with {signal}: {listed(map(printable, numbers['examples']))}")
+    if total and ramp.percentage < _WHOLE:  # with 100 %, new users are not counted
         observed = f"{100 * users['new'] / total:.1f} %"
-        lines.append(f"  {counted(total, 'new user')} in this step, {observed} of them with {ramp.plan.version}")
+        lines.append(f"  {counted(total, 'new user')} in this step, {observed} of them with {new}")
     return lines
-
-
-def _numbers(found: dict[str, Any]) -> tuple[int, int]:
-    return found["new"], found["base"]
 
 
 def _commands(view: _View) -> list[str]:
@@ -267,9 +320,16 @@ def _commands(view: _View) -> list[str]:
     else:
         commands = list(_NEXT.get(view.state, ()))
     if view.state in ACTIVE and not any(line == "rollback" for line, _ in commands):
-        commands.append(("rollback", "return to the percentages before the ramp"))
+        commands.append(("rollback", _BACK))
     if not commands:
         return []
     lines = ["", "Next:"]
-    say_rows([[command_line(line), styled(what, "faint")] for line, what in commands], write=lines.append)
+    rows = [[command_line(line), styled(what, "faint")] for line, what in commands]
+    if is_terminal() and any(len(click.unstyle("  ".join(row))) > _columns() - 2 for row in rows):
+        rows = [[cell] for line, what in rows for cell in (what, f"  {line}")]
+    say_rows(rows, write=lines.append)
     return lines
+
+
+def _columns() -> int:
+    return shutil.get_terminal_size().columns

@@ -12,26 +12,28 @@ import click
 from version_affinity.cli.context import Target, command, command_line, current_target, release_dict
 from version_affinity.cli.interaction import screen
 from version_affinity.cli.output import (
-    ago,
     amount,
     counted,
     emit,
     is_terminal,
     listed,
     percent,
-    say,
+    say_lines,
     say_rows,
     say_table,
     sentence,
+    shares,
     short_id,
+    short_ids,
     styled,
     warn,
-    when,
 )
 from version_affinity.cli.preflight import workers_ahead
+from version_affinity.cli.times import short_when, when
 from version_affinity.cli.workers import Followed, nobody, read_workers, worker_list
 from version_affinity.deployment import movement
 from version_affinity.errors import ConfigurationError
+from version_affinity.ramp.next_entry import active_ramp
 from version_affinity.releases.log.entries import LogError, LogUnavailableError
 from version_affinity.releases.reports.figures import Figures, figures_of
 from version_affinity.releases.store.retention import rollback_target
@@ -74,6 +76,14 @@ class _View(NamedTuple):
     def percentages(self) -> Mapping[str, float]:
         """The percentages of the current deployment."""
         return self.current.percentages if self.current is not None else {}
+
+    @property
+    def rollback(self) -> Entry | None:
+        """The deployment to which "rollback" would return: during a ramp, the one before the ramp."""
+        ramp = active_ramp(self.entries)
+        if ramp is None:
+            return rollback_target(self.entries)
+        return next((entry for entry in self.entries if entry.revision == ramp.first - 1), None)
 
     def figures(self) -> dict[str, Figures]:
         """Return what was counted for the versions since the current deployment; since ever if it does not say."""
@@ -124,8 +134,7 @@ def status(watch: bool, as_json: bool) -> None:
     if as_json:
         emit(_document(view))
     else:
-        for line in _lines(view):
-            say(line)
+        say_lines(_lines(view))
 
 
 def _look(target: Target, log: DeploymentLog) -> _View:
@@ -163,8 +172,7 @@ def _watch(view: _View, log: DeploymentLog, *, as_json: bool) -> None:
                 except (LogError, ConfigurationError) as error:
                     view = view._replace(warnings=[str(error)])
     finally:
-        for line in lines:
-            say(line)
+        say_lines(lines)
 
 
 def _noted(warnings: Sequence[str]) -> list[str]:
@@ -173,7 +181,7 @@ def _noted(warnings: Sequence[str]) -> list[str]:
 
 
 def _document(view: _View) -> dict[str, Any]:
-    directory, current, target = view.target.directory, view.current, rollback_target(view.entries)
+    directory, current, target = view.target.directory, view.current, view.rollback
     return {
         "name": directory.name,
         "releases": str(directory.path),
@@ -226,14 +234,14 @@ def _lines(view: _View) -> list[str]:
         lines += [f"{name}: nothing is deployed yet", "", "Next:", f"  {deploy}"]
     else:
         by = f" by {printable(current.author)}" if current.author else ""
-        message = f": {printable(current.message)}" if current.message else ""
+        message = f": {printable(short_ids(current.message))}" if current.message else ""
         lines += [f"{name}, revision {current.revision}, deployed {when(current.created)}{by}{message}", ""]
         numbers = range(1, len(_HEADER))
         if is_terminal():
             say_table(_HEADER, _rows(view), right=numbers, write=lines.append)
         else:
             say_rows([_HEADER, *_rows(view)], right=numbers, indent="", write=lines.append)
-        lines += ["", *_absences(view), _rollback(view.entries, current)]
+        lines += ["", *_absences(view), *_rollback(view)]
     return [*lines, "", *_worker_lines(view.workers, current)]
 
 
@@ -280,14 +288,23 @@ def _absences(view: _View) -> list[str]:
     return [*lines, ""] if lines else []
 
 
-def _rollback(entries: Sequence[Entry], current: Entry) -> str:
-    target = rollback_target(entries)
+def _rollback(view: _View) -> list[str]:
+    """Return what a rollback would do, and the ramp that goes on."""
+    ramp, target = active_ramp(view.entries), view.rollback
+    lines = []
+    if ramp is not None:
+        to = f"{ramp.id} to {styled(ramp.plan.version, 'version')} is {ramp.state}"
+        lines.append(f"{to}: {command_line('ramp status')} shows its steps and what its guard finds")
     if target is None:
-        return "A rollback must name its version: no other version has had 100 %"
-    version = max(target.percentages, key=target.percentages.__getitem__)
-    moved = movement(current.percentages, {version: 100.0}).moved
-    give = f"{command_line('rollback')} would give {styled(version, 'version')} to all users"
-    return f"{give}, as in revision {target.revision}: {percent(moved)} of the users would move"
+        return [*lines, "A rollback must name its version: no other version has had 100 %"]
+    moved = movement(view.percentages, target.percentages).moved
+    would = f"{command_line('rollback')} would return to revision {target.revision} ({shares(target.percentages)})"
+    if ramp is None:
+        version = max(target.percentages, key=target.percentages.__getitem__)
+        moved = movement(view.percentages, {version: 100.0}).moved
+        give = f"{command_line('rollback')} would give {styled(version, 'version')} to all users"
+        would = f"{give}, as in revision {target.revision}"
+    return [*lines, f"{would}: {percent(moved)} of the users would move"]
 
 
 def _worker_lines(workers: Workers, current: Entry | None) -> list[str]:
@@ -295,15 +312,13 @@ def _worker_lines(workers: Workers, current: Entry | None) -> list[str]:
         return [sentence(nobody(workers))]
     followed = Followed(current, workers) if current is not None else None
     lines = [styled(sentence(followed.in_words()) if followed else "Workers", "strong")]
-    rows = []
+    rows = [["HOST", "WORKERS", "REVISION", "LAST START (UTC)"]]
     for host in dict.fromkeys(report.host for report in workers.live):
         reports = [report for report in workers.live if report.host == host]
         revisions = sorted({report.revision for report in reports})
-        served = f"{'revision' if len(revisions) == 1 else 'revisions'} {listed(map(str, revisions))}"
         started = max(report.started for report in reports)
-        who = "started" if len(reports) == 1 else "the last one started"
-        row = [printable(host), counted(len(reports), "worker"), served]
-        rows.append([*row, f"{who} {ago(started)}"] if started else row)
-    say_rows(rows, write=lines.append)
+        served = listed(map(str, revisions))
+        rows.append([printable(host), f"{len(reports):,}", served, short_when(started) if started else "-"])
+    say_rows(rows, right=(1,), flexible=(0,), write=lines.append)
     errors = followed.reasons() if followed else []
     return [*lines, *(styled(f"  {reason}", "warning") for reason in errors)]

@@ -21,10 +21,10 @@ from version_affinity.cli.output import (
     short_id,
     size,
     styled,
-    when,
     with_reasons,
 )
 from version_affinity.cli.preflight import name_collisions, same_content
+from version_affinity.cli.times import when
 from version_affinity.deployment import check_version_id
 from version_affinity.errors import ConfigurationError
 from version_affinity.releases.follow.reading import published

@@ -6,7 +6,8 @@ from typing import Final
 
 from version_affinity.cli.context import command, command_line, current_target, version_states
 from version_affinity.cli.main import Commands, Lazy
-from version_affinity.cli.output import emit, is_terminal, say, say_table, short_when, size, styled
+from version_affinity.cli.output import emit, is_terminal, say, say_table, size, styled
+from version_affinity.cli.times import short_when
 from version_affinity.wire import printable
 
 _TABLE: Final = {

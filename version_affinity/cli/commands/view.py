@@ -22,8 +22,8 @@ from version_affinity.cli.output import (
     say_rows,
     size,
     styled,
-    when,
 )
+from version_affinity.cli.times import when
 from version_affinity.deployment import check_version_id
 from version_affinity.wire import plain_text, printable
 
