@@ -17,6 +17,7 @@ from version_affinity.ramp.next_entry import command, ramp_history, start
 from version_affinity.ramp.plan import Ramp, RampPlan
 from version_affinity.releases import Releases
 from version_affinity.releases.follow.guard import observed
+from version_affinity.releases.reports.report import Report
 from version_affinity.releases.times import utc_now
 
 if TYPE_CHECKING:
@@ -61,6 +62,11 @@ class RampSite(Site):
         """Start a ramp to v2 once all workers have it."""
         until(lambda: "v2" in self.observed().loaded)
         return self._write(start(self.log.read(), RampPlan("v2", **plan), self.observed(), utc_now()))
+
+    def other_host(self, **report: Any) -> None:
+        """Let a worker of another host report, which serves what was deployed first."""
+        said: dict[str, Any] = {"revision": 1, "log_revision": 1, "versions": ("v1", "v2"), **report}
+        self.reports.write(Report("0123456789abcdef", 1, host="web-2", pid=7, lifetime=600.0, **said), is_first=True)
 
     def command(self, event: str, step: int | None = None) -> Entry:
         """Let a person's command write."""

@@ -1,5 +1,7 @@
 """Random histories of a ramp: eight processes around one log, with clocks that differ, crashes, outages and persons.
 
+Some processes do not follow for a while: they read the log, and go on to serve an earlier deployment.
+
 The log is the real one, in a file. Time and reports are values.
 """
 
@@ -19,7 +21,7 @@ from hypothesis import strategies as st
 from tests.budget import budget
 from tests.ramp.ramping import BASE, BEGUN, failing
 from version_affinity import ConfigurationError
-from version_affinity.ramp.next_entry import SILENCE, Observed, command, look, start
+from version_affinity.ramp.next_entry import SILENCE, UNKNOWN_LOOKS, Observed, command, look, start
 from version_affinity.ramp.plan import ACTIVE, TRANSITIONS, Ramp, RampPlan
 from version_affinity.releases.log.entries import Entry, LogConflictError
 from version_affinity.releases.log.file import FileLog
@@ -40,6 +42,9 @@ class Process:
         offset: How far its clock is ahead.
         entries: What it has read; None before its first look at the log.
         arrived: When it saw the newest entry arrive, by its clock.
+        serves: The revision that it serves.
+        stuck: Since when it does not follow; None if it does.
+        behind: Since when it sees that other processes do not serve the newest entry, by their number.
     """
 
     log: FileLog
@@ -47,6 +52,9 @@ class Process:
     started: datetime = BEGUN
     entries: list[Entry] | None = None
     arrived: datetime | None = None
+    serves: int = 0
+    stuck: datetime | None = None
+    behind: dict[int, datetime] = field(default_factory=dict)
 
 
 @dataclass
@@ -62,11 +70,21 @@ class World:
     is_faulty: bool = False
     times: dict[int, datetime] = field(default_factory=dict)  # by revision
     freshness: dict[int, timedelta] = field(default_factory=dict)
+    stuck_for: dict[int, timedelta] = field(default_factory=dict)  # the process that did not follow for longest
+
+    def lagging(self, revision: int) -> dict[int, Process]:
+        """Return the processes that run and do not serve a revision, by their number."""
+        return {at: it for at, it in enumerate(self.processes) if it.entries is not None and it.serves < revision}
 
     def observed(self, process: Process) -> Observed:
         """Return what a process knows from reports."""
         silent_for = self.now - self.outage if self.outage else timedelta(0)
+        since = max(self.fresh, process.started) if silent_for <= SILENCE else self.now
+        lagging = self.lagging(len(process.entries or ()))
+        process.behind = {at: max(since, process.behind.get(at, self.now)) for at in lagging}
         return Observed(
+            behind=", ".join(map(str, lagging)),
+            behind_for=self.now - min(process.behind.values(), default=self.now),
             fresh_for=timedelta(0) if silent_for > SILENCE else self.now - max(self.fresh, process.started),
             silent_for=silent_for,
             failing=FAULTY if self.is_faulty else {},
@@ -89,6 +107,10 @@ class World:
         entries = process.log.read()
         if process.entries is not None and len(entries) > len(process.entries):
             process.arrived = self.now + process.offset
+        if process.entries is None or len(entries) > len(process.entries):
+            process.behind = {}
+        if process.stuck is None:
+            process.serves = len(entries)
         process.entries = entries
 
     def write(self, process: Process) -> None:
@@ -99,11 +121,19 @@ class World:
         found = look(process.entries, observed, self.now + process.offset)
         if found.entry is not None and self.append(process.log, found.entry):
             self.freshness[found.entry.revision] = observed.fresh_for
+            stuck = [it.stuck or self.now for it in self.lagging(found.entry.revision - 1).values()]
+            if stuck:
+                self.stuck_for[found.entry.revision] = self.now - min(stuck)
 
     def crash(self, process: Process) -> None:
         """Let a process begin anew, with nothing that it knew."""
         process.log = FileLog(self.log.description)
         process.started, process.entries, process.arrived = self.now, None, None
+        process.serves, process.stuck, process.behind = 0, None, {}
+
+    def stick(self, process: Process) -> None:
+        """Let a process serve what it serves, whatever it reads; or let it follow again."""
+        process.stuck = self.now if process.stuck is None and process.entries is not None else None
 
     def crash_all(self, time: timedelta, source: random.Random) -> None:
         """Let all processes be away for a time, and begin anew at once."""
@@ -149,7 +179,8 @@ class World:
             self.turn(source)
 
 
-ACTS = ("run",) * 8 + ("pass", "crash all", "restart", "read", "write", "crash", "outage", "fault") + ("person",) * 4
+SINGLE = ("restart", "read", "write", "crash", "stick")
+ACTS = ("run",) * 8 + ("pass", "crash all", "outage", "fault", "stick", *SINGLE) + ("person",) * 4
 COMMANDS = ("approve", "approve", "pause", "resume", "advance", "end")
 SECONDS = (1, 39, 40, 300, 599, 600, 1500)
 
@@ -168,7 +199,7 @@ def drawn(source: random.Random) -> tuple[RampPlan, list[int], list[tuple[str, A
     acts: list[tuple[str, Any]] = []
     for what in source.choices(ACTS, k=source.randint(3, 25)):
         detail: Any = timedelta(seconds=source.choice(SECONDS))
-        if what in ("restart", "read", "write", "crash"):
+        if what in SINGLE:
             detail = source.randrange(PROCESSES)
         elif what in ("outage", "fault"):
             detail = source.random() < 0.5
@@ -181,7 +212,7 @@ def drawn(source: random.Random) -> tuple[RampPlan, list[int], list[tuple[str, A
 def carry_out(world: World, act: tuple[str, Any], source: random.Random) -> None:
     """Let one thing happen."""
     what, detail = act
-    if what in ("read", "write", "crash", "restart"):
+    if what in SINGLE:
         for name in ("crash", "read", "write") if what == "restart" else (what,):
             getattr(world, name)(world.processes[detail])
     elif what in ("run", "crash all", "person"):
@@ -216,6 +247,9 @@ def check(world: World, skew: timedelta) -> None:
         if event in ("step due", "approval due", "bake over"):
             assert world.times[entry.revision] - world.times[before.revision] >= EVERY - skew, "early"
             assert world.freshness[entry.revision] >= LOOK
+            assert entry.revision not in world.stuck_for, "a step is taken although a worker does not follow"
+        if event == "workers behind":
+            assert world.stuck_for[entry.revision] > SILENCE + UNKNOWN_LOOKS * LOOK
         if event == "step due":
             assert now.step == was.step + 1
             assert now.step not in steps, "a step is taken twice"
@@ -241,6 +275,8 @@ def test_random_histories(seed: int) -> None:
             carry_out(world, act, source)
         world.set_outage(False, source)
         world.is_faulty = False
+        for process in world.processes:
+            process.stuck = None
         for _ in range(2 * len(plan.steps) + 4):
             newest = log.read()[-1]
             if newest.ramp is None or Ramp.from_json(newest.ramp).state not in ACTIVE:

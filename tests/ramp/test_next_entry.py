@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 BAD = failing([(0, 1, True)] * 6 + [(0, 1, False)] * 4)
 BROKEN_SHARE = {"v1": 0, "v2": 200}
+LAGS = "2 of 3 workers serve revision 5: web-1, process 7: it lacks v2"
 
 
 def test_whole_ramp() -> None:
@@ -78,8 +79,8 @@ def test_when_to_look_again() -> None:
     ("reports", "why"),
     [
         ({"fresh_for": timedelta(seconds=59)}, "due, and waits for reports that are fresh for one full look"),
-        ({"loaded": frozenset({"v1"})}, "due, and waits for all workers to load v2"),
-        ({"new_keys": {"v2": 9}}, "due, and waits for users: 9 of 10 have come"),
+        ({"behind": LAGS, "behind_for": 5 * MINUTE}, f"due, and waits for all workers to follow: {LAGS}"),
+        ({"new_keys": {"v2": 9}}, "due, and waits for new users of v2: 9 of 10 have come in this step"),
     ],
 )
 def test_step_waits(reports: dict[str, object], why: str) -> None:
@@ -95,7 +96,7 @@ def test_users_are_counted_in_each_step() -> None:
     """``min_keys`` counts the users of the step, whatever the counters were before, also over a pause."""
     it = Story(replace(PLAN, min_keys=10))
     it.after(15 * MINUTE, new_keys={"v1": 5000, "v2": 50})
-    assert it.after(15 * MINUTE, new_keys={"v1": 5027, "v2": 59}).endswith("9 of 10 have come")
+    assert it.after(15 * MINUTE, new_keys={"v1": 5027, "v2": 59}).endswith("9 of 10 have come in this step")
     it.command("pause", new_keys={"v1": 5027, "v2": 59})
     it.command("resume", new_keys={"v1": 5027, "v2": 59})
     assert it.after(15 * MINUTE, new_keys={"v1": 5030, "v2": 60}) == "step due"
@@ -335,6 +336,35 @@ def test_reports_unknown() -> None:
     assert it.after(5 * MINUTE, **silent, silent_for=5 * MINUTE).startswith("due at")
     assert it.after(MINUTE, **silent, silent_for=5 * MINUTE + timedelta(seconds=1)) == "reports unknown"
     assert it.shown == ("held", 1, {"v1": 99.0, "v2": 1.0})
+
+
+@pytest.mark.parametrize(("steps", "state"), [((1, 100), "running"), ((1,), "baking")])
+def test_workers_behind(steps: tuple[float, ...], state: str) -> None:
+    """A worker that does not follow for long holds the ramp, with the reason, once the time of the step is over."""
+    it = Story(replace(PLAN, steps=steps))
+    assert it.ramp.state == state
+    time = it.plan.every if state == "running" else it.plan.bake
+    long = {"behind": LAGS, "behind_for": 5 * MINUTE + timedelta(seconds=1)}
+    assert it.after(time - timedelta(seconds=1), **long).startswith("due at")
+    assert it.after(timedelta(seconds=1), **long) == "workers behind"
+    assert it.shown == ("held", 1, {"v1": 99.0, "v2": 1.0})
+    assert it.entries[-1].message.endswith(LAGS)
+    it.command("resume")
+    assert it.after(time, behind=LAGS, behind_for=5 * MINUTE).endswith(LAGS)
+    assert it.after(MINUTE) in ("step due", "bake over")
+
+
+@pytest.mark.parametrize("state", ["waiting", "paused", "held"])
+def test_workers_behind_hold_nothing_that_waits(state: str) -> None:
+    """A ramp that takes no step is not held for a worker that does not follow."""
+    it = Story(replace(PLAN, approve_at=(25,)))
+    if state == "waiting":
+        it.after(15 * MINUTE)
+    elif state == "paused":
+        it.command("pause")
+    else:
+        it.after(MINUTE, failing=BAD)
+    assert it.after(60 * MINUTE, behind=LAGS, behind_for=60 * MINUTE) == f"ramp-5 is {state}"
 
 
 def test_short_outage() -> None:

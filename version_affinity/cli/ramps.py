@@ -44,7 +44,9 @@ class Seen(NamedTuple):
         silent_for = timedelta(seconds=min(ages)) if ages else _NEVER
         watched = watched_ramp(entries) if entries else None
         key = watched.key if watched is not None else ""
-        return cls(workers, observed(workers, key, fresh_for=timedelta(0), silent_for=silent_for))
+        newest = entries[-1] if entries else None
+        fresh_for = timedelta.max if ages else timedelta(0)  # a command looks once
+        return cls(workers, observed(workers, key, newest, fresh_for=fresh_for, silent_for=silent_for))
 
 
 class Traffic(NamedTuple):

@@ -9,14 +9,11 @@ import click
 from version_affinity.releases.log.entries import LogError
 from version_affinity.releases.releases import open_reports
 from version_affinity.releases.reports.report import Report, Workers, await_revision
-from version_affinity.wire import printable
 
 from .interaction import started, waiting
-from .output import counted, listed, note
+from .output import counted, note
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from version_affinity.releases.log.entries import DeploymentLog, Entry
     from version_affinity.releases.store.directory import ReleasesDirectory
 
@@ -45,13 +42,9 @@ class Followed(NamedTuple):
 
     def in_words(self) -> str:
         """Return "3 of 3 workers serve revision 7", or that there is no worker."""
-        live = self.workers.live
-        if not live:
+        if not self.workers.live:
             return nobody(self.workers)
-        serving = len(live) - len(self.lagging)
-        hosts = len({report.host for report in live})
-        who = f"{serving} of {counted(len(live), 'worker')}" + (f" on {hosts} hosts" if hosts > 1 else "")
-        return f"{who} {'serves' if 1 in (serving, len(live)) else 'serve'} revision {self.entry.revision}"
+        return self.workers.serving(self.entry)
 
     def lag_in_words(self) -> str:
         """Return "1 of 3 workers does not serve it"."""
@@ -62,10 +55,7 @@ class Followed(NamedTuple):
 
     def reasons(self) -> list[str]:
         """Return lines that say which workers do not serve it, and why; one for all of a host with the same reason."""
-        groups: dict[tuple[str, str], list[int]] = {}
-        for report, reason in self.lagging:
-            groups.setdefault((report.host, reason), []).append(report.pid)
-        lines = [f"{printable(host)}, {processes(of)}: {printable(why)}" for (host, why), of in groups.items()]
+        lines = self.workers.lag_reasons(self.entry)
         more = [f"and {len(lines) - _NAMED} more: --json lists all"] if len(lines) > _NAMED else []
         return [*lines[:_NAMED], *more]
 
@@ -85,11 +75,6 @@ def worker_list(workers: Workers, entry: Entry | None) -> list[dict[str, Any]]:
         }
         for report in workers.live
     ]
-
-
-def processes(pids: Sequence[int]) -> str:
-    """Return the name of workers of one host, such as "process 7" or "processes 7 and 8"."""
-    return f"process {pids[0]}" if len(pids) == 1 else f"processes {listed(map(str, pids))}"
 
 
 def nobody(workers: Workers) -> str:

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 SKEW: Final = timedelta(minutes=10)
 #: Without a report for this long, the guard knows nothing: that is not a failure of the version.
 SILENCE: Final = timedelta(seconds=60)
-#: After so many more looks without a report, the ramp is held.
+#: After so many more looks without a report, or with a worker that does not follow, the ramp is held.
 UNKNOWN_LOOKS: Final = 4
 # After a step, the share of new users is not checked for this long: workers follow within seconds.
 _FOLLOWED: Final = timedelta(seconds=15)
@@ -55,6 +55,8 @@ class Observed:
         new_keys: How many new keys and buckets each version had, since ever. A process counts each one once.
         pages: How many pages each version had, since ever.
         loaded: The versions that every process has loaded.
+        behind: Which processes do not serve the newest deployment, and why; "" if all do.
+        behind_for: How long one of these processes has not served it.
         examples: Some paths that failed, by signal.
         arrived: When this process saw the newest entry arrive, by its clock; None if the entry was there before it.
     """
@@ -65,6 +67,8 @@ class Observed:
     new_keys: Mapping[str, int] = field(default_factory=dict)
     pages: Mapping[str, int] = field(default_factory=dict)
     loaded: frozenset[str] = frozenset()
+    behind: str = ""
+    behind_for: timedelta = timedelta(0)
     examples: Mapping[str, Sequence[str]] = field(default_factory=dict)
     arrived: datetime | None = None
 
@@ -152,10 +156,8 @@ def outcome(entries: Sequence[Entry], ramp_id: str) -> str:
 def newest_ramp(entries: Sequence[Entry]) -> tuple[list[Entry], str]:
     """Return the entries of the newest ramp, and its ``outcome``; nothing if there was none."""
     ids = [entry.ramp.get("id") for entry in entries if entry.ramp is not None][-1:]
-    if not ids:
-        return [], ""
-    found = [entry for entry in entries if entry.ramp is not None and entry.ramp.get("id") == ids[0]]
-    return found, outcome(entries, str(ids[0]))
+    found = [entry for entry in entries if entry.ramp is not None and entry.ramp.get("id") in ids]
+    return found, outcome(entries, str(ids[0])) if ids else ""
 
 
 # --- persons ----------------------------------------------------------------------------------------------------------
@@ -310,7 +312,7 @@ def _halt(ramp: Ramp, judgement: Judgement, observed: Observed) -> tuple[str | N
     """Return the event by which the guard stops a ramp, if it does, and why."""
     events = {"failing": f"halt: {ramp.plan.on_halt}", "share": "share mismatch", "unknown": "reports unknown"}
     event = events.get(judgement.verdict)
-    is_known = judgement.verdict != "unknown" or observed.silent_for > SILENCE + UNKNOWN_LOOKS * ramp.plan.look
+    is_known = judgement.verdict != "unknown" or observed.silent_for > _patience(ramp.plan)
     return (event, judgement.why) if event and is_known and ramp.state in TRANSITIONS[event].before else (None, "")
 
 
@@ -325,18 +327,39 @@ def _due(history: Sequence[Ramp], observed: Observed, now: datetime) -> tuple[st
     due = begun + (plan.bake if ramp.state == "baking" else plan.every)
     if now < due:
         return None, f"due at {format_time(due)}", due
-    users, _ = _gained(next(entry for entry in history if entry.step == ramp.step), "keys", observed.new_keys)
-    steps = ramp.state == "running"
-    for applies, what in (
-        (observed.fresh_for < plan.look, "reports that are fresh for one full look"),
-        (steps and plan.version not in observed.loaded, f"all workers to load {plan.version}"),
-        (steps and users < plan.min_keys, f"users: {users} of {plan.min_keys} have come"),
-    ):
-        if applies:
-            return None, f"due, and waits for {what}", due
-    if not steps:
-        return "bake over", "", due
-    return "approval due" if plan.steps[ramp.step] in plan.approve_at else "step due", "", due
+    event: str | None = "bake over"
+    reason = waits_for(history, observed)
+    if observed.behind and observed.behind_for > _patience(plan):
+        event, reason = "workers behind", observed.behind
+    elif reason:
+        event, reason = None, f"due, and waits for {reason}"
+    elif ramp.state == "running":
+        event = "approval due" if plan.steps[ramp.step] in plan.approve_at else "step due"
+    return event, reason, due
+
+
+def waits_for(history: Sequence[Ramp], observed: Observed) -> str:
+    """Return what a ramp that runs or bakes waits for once its time is over; "" for nothing."""
+    ramp, plan = history[-1], history[-1].plan
+    if observed.fresh_for < plan.look:
+        return "reports that are fresh for one full look"
+    if observed.behind:
+        return f"all workers to follow: {observed.behind}"
+    users = step_users(history, observed)
+    if ramp.state == "running" and users < plan.min_keys:
+        return f"new users of {plan.version}: {users} of {plan.min_keys} have come in this step"
+    return ""
+
+
+def step_users(history: Sequence[Ramp], observed: Observed) -> int:
+    """Return how many new users the new version had since the step was taken, also over a pause."""
+    ramp = history[-1]
+    return _gained(next(entry for entry in history if entry.step == ramp.step), "keys", observed.new_keys)[0]
+
+
+def _patience(plan: RampPlan) -> timedelta:
+    """Return how long the machine waits for workers until it holds the ramp."""
+    return SILENCE + UNKNOWN_LOOKS * plan.look
 
 
 def _entry(

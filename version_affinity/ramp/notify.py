@@ -59,6 +59,7 @@ _PREDICATES: Final = {
     "halt: hold": "held",
     "share mismatch": "held",
     "reports unknown": "held",
+    "workers behind": "held",
     "halt: rollback": "rolledback",
     "halt: warn": "warned",
     "pause": "paused",

@@ -48,14 +48,15 @@ TABLES: Final = """\
 | event | by | from | to | percentages | when |
 |---|---|---|---|---|---|
 | start | person | | running, baking, completed | next | No ramp is active. All workers have the version. |
-| step due | worker | running | running, baking, completed | next | The time is over, reports were fresh for one look. |
+| step due | worker | running | running, baking, completed | next | Time over, reports fresh, all workers follow. |
 | approval due | worker | running | waiting | kept | The same, and the next step needs approval. |
-| bake over | worker | baking | completed | kept | The time is over, reports were fresh for one look. |
+| bake over | worker | baking | completed | kept | Time over, reports fresh, all workers follow. |
 | halt: hold | worker | running, waiting, paused, baking | held | kept | The version fails more often. |
 | halt: rollback | worker | running, waiting, paused, baking | rolled_back | base | The version fails more often. |
 | halt: warn | worker | running, waiting, paused, baking | | kept | The same. The guard starts anew. |
 | share mismatch | worker | running, waiting, paused, baking | held | kept | The share of new users is far off. |
 | reports unknown | worker | running, baking | held | kept | No report for 60 seconds and four looks. |
+| workers behind | worker | running, baking | held | kept | Time over, a worker does not follow for as long. |
 | approve | person | waiting | running, baking, completed | next | The command names the next step. |
 | pause | person | running, waiting, baking | paused | kept | |
 | resume | person | paused, held | running, baking | kept | The time starts anew, after a hold the guard too. |

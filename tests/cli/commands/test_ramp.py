@@ -238,6 +238,22 @@ def test_what_comes_after_a_ramp_is_not_of_it(site: Operated) -> None:
     assert sum(document["judgement"]["pages"].values()) == 0
 
 
+def test_status_shows_what_a_step_waits_for(site: Operated) -> None:
+    """A step whose time is over and that is not taken says why: a worker that does not follow, or too few users."""
+    site.run("ramp", "start", "v2", "--steps", "50,100", "--every", "1s", "--min-keys", "10", "-y")
+    waits = "new users of v2: 0 of 10 have come in this step"
+    until(lambda: site.json("ramp", "status")["waits_for"] == waits)
+    shown = site.run("ramp", "status").stdout
+    assert f"The next step is due.\nIt waits for {waits}\n" in shown
+    assert "The next step needs 10 new users of v2: 0 have come" in shown
+    assert [line.split()[-1] for line in shown.splitlines() if "100 %" in line] == ["waits"]
+    assert "ramp advance" in shown
+    site.other_host()
+    lags = "2 of 3 workers on 2 hosts serve revision 2: web-2, process 7: it has read revision 1 so far"
+    assert site.json("ramp", "status")["waits_for"] == f"all workers to follow: {lags}"
+    assert lags in " ".join(site.run("ramp", "advance", "--wait", "0", "-y").stderr.split())
+
+
 @pytest.mark.slow
 def test_watch_ends_with_the_ramp(site: Operated) -> None:
     """The exit status is the outcome, and a script gets a line for each change."""

@@ -187,6 +187,42 @@ def test_reports_that_stop_hold_the_ramp(
     assert caplog.text.count("the disk is away") == 1
 
 
+def test_a_step_waits_for_all_workers(site: RampSite, caplog: pytest.LogCaptureFixture) -> None:
+    """No step is taken while a worker does not serve the one before. Each step's writer logs who serves it."""
+    caplog.set_level(logging.INFO, logger="version_affinity")
+    with workers(site, 2):
+        site.other_host()
+        site.ramp(**{**QUICK, "steps": (20, 100)})
+        until(lambda: len([it for it in site.workers.live if it.revision == 2]) == 2)
+        time.sleep(3)
+        assert site.events == ["start"]
+        site.other_host(revision=9, log_revision=9)
+        until(lambda: site.state == "completed")
+        until(lambda: "3 of 3 workers on 2 hosts serve revision 3" in caplog.text)
+        until(lambda: "3 of 3 workers on 2 hosts serve revision 4" in caplog.text)
+    assert site.events == ["start", "step due", "bake over"]
+    assert caplog.text.count("serve revision 3") == 1
+
+
+@pytest.mark.slow
+def test_a_worker_that_stays_behind_holds_the_ramp(
+    site: RampSite, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The ramp does not hang silently: the log says who does not follow a step, and later the ramp is held."""
+    monkeypatch.setattr(next_entry, "UNKNOWN_LOOKS", -57)  # after 3 seconds instead of 64
+    monkeypatch.setattr(guard, "FOLLOWED", 2.0)
+    lags = "web-2, process 7: it has read revision 1 so far"
+    with workers(site, 2):
+        site.other_host(revision=2, log_revision=2)
+        site.ramp(**{**QUICK, "every": "2s"})
+        until(lambda: site.history[-1].step == 2)
+        site.other_host()
+        until(lambda: f"2 of 3 workers on 2 hosts serve revision 3: {lags}" in caplog.text)
+        until(lambda: site.state == "held")
+        assert site.events == ["start", "step due", "workers behind"]
+        assert site.log.read()[-1].message.endswith(lags)
+
+
 @pytest.mark.slow
 def test_a_person_ends_the_ramp(site: RampSite) -> None:
     """After a deployment that a person made, no worker writes anything."""

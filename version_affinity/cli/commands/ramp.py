@@ -23,7 +23,7 @@ from version_affinity.errors import ConfigurationError
 from version_affinity.ramp import next_entry
 from version_affinity.ramp.evidence import SIGNALS, predicted
 from version_affinity.ramp.notify import check_command, check_webhook
-from version_affinity.ramp.plan import ON_HALT, PRESETS, RampPlan
+from version_affinity.ramp.plan import ON_HALT, PRESETS, TRANSITIONS, RampPlan
 from version_affinity.releases.store.settings import Serving
 from version_affinity.releases.times import format_duration, utc_now
 
@@ -239,7 +239,9 @@ def _change(event: str, question: str, *, step: int | None = None, **given: Any)
     make = partial(next_entry.command, entries, event, step=step, message=options.message)
     entry = make(seen.observed, utc_now())
     moves = movement(entries[-1].percentages, entry.percentages)
-    planned = Plan(target.directory, entries, entry.percentages, moves, [], [])
+    steps = TRANSITIONS[event].percentages in ("next", "last")
+    warnings = [seen.observed.behind] if steps and seen.observed.behind else []
+    planned = Plan(target.directory, entries, entry.percentages, moves, [], warnings)
     carry_out(_with_entry(planned, seen, make), log, options, question)
 
 

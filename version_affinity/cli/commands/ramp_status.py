@@ -35,7 +35,7 @@ from version_affinity.cli.ramps import Seen
 from version_affinity.cli.times import short_when, when
 from version_affinity.cli.workers import Followed
 from version_affinity.errors import ConfigurationError
-from version_affinity.ramp.next_entry import Judgement, judge, newest_ramp
+from version_affinity.ramp.next_entry import Judgement, judge, newest_ramp, step_users, waits_for
 from version_affinity.ramp.plan import ACTIVE, Ramp
 from version_affinity.releases.log.entries import DeploymentLog, Entry, LogError
 from version_affinity.releases.times import format_time, parse_time, utc_now
@@ -120,6 +120,13 @@ class _View(NamedTuple):
         if self.state not in ("running", "baking"):
             return None
         return format_time(ramp.since + (plan.bake if self.state == "baking" else plan.every))
+
+    @property
+    def waits_for(self) -> str:
+        """What the next step, or the end of the bake, waits for now that its time is over; "" for nothing."""
+        if self.due is None or parse_time(self.due) > utc_now():
+            return ""
+        return waits_for(self.history, self.seen.observed)
 
 
 @command()
@@ -216,6 +223,7 @@ def _document(view: _View) -> dict[str, Any]:
         "percentage": ramp.percentage,
         "percentages": dict(view.entries[-1].percentages),
         "due": view.due,
+        "waits_for": view.waits_for,
         "judgement": {"why": view.verdict, **view.evidence},
         "workers": len(view.seen.workers.live),
     }
@@ -235,8 +243,10 @@ def _due(view: _View) -> list[str]:
         return []
     is_over = parse_time(view.due) <= utc_now()
     if view.state == "baking":
-        return ["The bake is over." if is_over else f"The bake ends {when(view.due)}"]
-    return ["The next step is due." if is_over else f"The next step: {when(view.due)}"]
+        lines = ["The bake is over." if is_over else f"The bake ends {when(view.due)}"]
+    else:
+        lines = ["The next step is due." if is_over else f"The next step: {when(view.due)}"]
+    return lines if not view.waits_for else [*lines, styled(f"It waits for {view.waits_for}", "warning")]
 
 
 def _last_event(view: _View) -> list[str]:
@@ -276,6 +286,8 @@ def _steps(view: _View) -> list[list[str]]:
             time = short_when(taken[number].since)
         elif number < ramp.step:
             time = "skipped"
+        elif view.waits_for:
+            time = "waits" if number == ramp.step + 1 else "-"
         elif expected is not None and view.state == "running":
             time = short_when(max(expected, utc_now()))
             expected += plan.every
@@ -310,6 +322,9 @@ def _findings(view: _View) -> list[str]:
     if total and ramp.percentage < _WHOLE:  # with 100 %, new users are not counted
         observed = f"{100 * users['new'] / total:.1f} %"
         lines.append(f"  {counted(total, 'new user')} in this step, {observed} of them with {new}")
+    if view.state == "running" and ramp.plan.min_keys:
+        needed, came = counted(ramp.plan.min_keys, "new user"), step_users(view.history, view.seen.observed)
+        lines.append(f"  The next step needs {needed} of {new}: {came:,} have come")
     return lines
 
 

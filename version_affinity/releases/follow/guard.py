@@ -40,8 +40,12 @@ logger = logging.getLogger("version_affinity")
 SHORTEST: Final = 1.0
 # The events that are as planned.
 _STEPS: Final = ("step due", "approval due", "bake over")
+#: Seconds after a step until the process that wrote it logs which workers do not serve it.
+FOLLOWED: Final = 10.0
 #: Seconds after which another process sends the notice of an entry than the one that wrote it.
 OTHERS: Final = 5.0
+# How many reasons of workers that do not follow are named.
+_NAMED: Final = 3
 # Longest pause in seconds before a notice is sent again.
 _LONGEST_PAUSE: Final = 60.0
 # Seconds by which a look may be late.
@@ -72,9 +76,13 @@ class Guard:
         self._due = 0.0
         self._fresh: float | None = None
         self._workers: Workers | None = None  # as of the last reading
+        self._behind: dict[str, float] = {}  # since when each process does not serve the newest deployment
         self._written = -math.inf
         self._looked = 0.0
-        self._wrote = 0  # the newest revision that this process has written
+        # The newest entry that this process has written, and until when to wait for the workers to serve it.
+        self._wrote: Entry | None = None
+        self._waiting = -math.inf
+        self._asked = -math.inf
         self._error = ""
         # The notices of the newest ramp, when to send them next, the pause after a failure, and the sending itself.
         self._notices: Sequence[Notice] = ()
@@ -101,13 +109,16 @@ class Guard:
             watched = None
         self._failures.watch(watched)
         self._entries, self._watched, self._due = entries, watched, 0.0
+        self._behind = {}
         self._notices = notices_of(entries) if self._writes else ()
         # The process that wrote the entry is the first one to send it.
-        self._sending_due = time.monotonic() + (0.0 if entries and entries[-1].revision == self._wrote else OTHERS)
+        is_own = self._wrote is not None and entries and entries[-1].revision == self._wrote.revision
+        self._sending_due = time.monotonic() + (0.0 if is_own else OTHERS)
 
     def look(self) -> None:
         """Write the next entry of a ramp if it is due. It waits for the log, so run it in the thread that reads."""
         self._send()
+        self._log_followed()
         watched, entries = self._watched, self._entries
         if watched is None or not watched.is_active:
             self._fresh, self._written = None, -math.inf
@@ -139,11 +150,18 @@ class Guard:
             self._written = now - min(abs(report.age) for report in workers.live)
         if self._written == -math.inf:
             self._written = now  # a process that has just started knows nothing of the time before
+        newest = self._entries[-1]
+        lagging = workers.lagging(newest) if workers is not None else []
+        # A time without reports, or in which this process was away, does not count.
+        since = now if self._fresh is None else self._fresh
+        self._behind = {report.process: max(since, self._behind.get(report.process, now)) for report, _ in lagging}
         return observed(
             workers,
             watched.key,
+            newest,
             fresh_for=timedelta(seconds=0 if self._fresh is None else now - self._fresh),
             silent_for=timedelta(seconds=now - self._written),
+            behind_for=timedelta(seconds=now - min(self._behind.values(), default=now)),
             arrived=self._arrived,
         )
 
@@ -164,11 +182,32 @@ class Guard:
             self._say(f"revision {entry.revision}, {entry.message!r}, cannot be written, and is tried again: {error}")
             return
         self._error = ""
-        self._wrote = written.revision
+        self._wrote = written
+        if written.percentages != self._entries[-1].percentages:
+            self._waiting = time.monotonic() + FOLLOWED
         is_step = entry.ramp is None or entry.ramp["evidence"]["event"] in _STEPS
         logger.log(
             logging.INFO if is_step else logging.WARNING, "wrote revision %d: %s", written.revision, entry.message
         )
+
+    def _log_followed(self) -> None:
+        """Log who serves a step that this process has written, once all workers do or the time for that is over."""
+        now, entry = time.monotonic(), self._wrote
+        if entry is None or self._waiting == -math.inf or now < self._asked + SHORTEST:
+            return
+        self._asked = now
+        try:
+            workers = self._reports.read()
+        except LogError:
+            return  # the next look says it
+        behind = in_words(workers, entry)
+        if workers.live and not behind:
+            logger.info("%s", workers.serving(entry))
+        elif now < self._waiting:
+            return
+        else:
+            logger.warning("%s", behind or f"no worker reports that it serves revision {entry.revision}")
+        self._waiting = -math.inf
 
     def _send(self) -> None:
         """Send notices that were not sent yet, in a thread of its own."""
@@ -218,15 +257,27 @@ def watched_ramp(entries: Sequence[Entry]) -> Watched | None:
     )
 
 
+def in_words(workers: Workers, entry: Entry) -> str:
+    """Return which workers do not serve a deployment, and why; "" if all do."""
+    reasons = workers.lag_reasons(entry)
+    more = [f"and {len(reasons) - _NAMED} more"] if len(reasons) > _NAMED else []
+    return f"{workers.serving(entry)}: {'; '.join([*reasons[:_NAMED], *more])}" if reasons else ""
+
+
 def observed(
     workers: Workers | None,
     key: str,
+    newest: Entry | None = None,
     *,
     fresh_for: timedelta,
     silent_for: timedelta,
+    behind_for: timedelta = timedelta(0),
     arrived: datetime | None = None,
 ) -> Observed:
-    """Return what the worker reports say of a ramp (``Watched.key``). None: they cannot be read."""
+    """Return what the worker reports say of a ramp (``Watched.key``) whose newest entry is ``newest``.
+
+    ``workers`` is None if they cannot be read.
+    """
     if workers is None:
         return Observed(fresh_for, silent_for, arrived=arrived)
     figures = figures_of(workers.counts)
@@ -238,6 +289,8 @@ def observed(
         new_keys={version: it.new_keys for version, it in figures.items()},
         pages={version: it.pages for version, it in figures.items()},
         loaded=workers.loaded_by_all() or frozenset(),
+        behind=in_words(workers, newest) if newest is not None else "",
+        behind_for=behind_for,
         examples={signal: list(paths) for signal, paths in failures.examples.items()},
         arrived=arrived,
     )

@@ -11,6 +11,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
+from version_affinity.wire import printable
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
@@ -183,6 +185,24 @@ class Workers:
     def lagging(self, entry: Entry) -> list[tuple[Report, str]]:
         """Return the processes that do not serve a deployment or a later one, and why not."""
         return [(report, reason) for report in self.live if (reason := report.lags(entry))]
+
+    def serving(self, entry: Entry) -> str:
+        """Return how many processes serve a deployment or a later one: "3 of 3 workers serve revision 7"."""
+        live, serving = len(self.live), len(self.live) - len(self.lagging(entry))
+        hosts = len({report.host for report in self.live})
+        who = f"{live} {'worker' if live == 1 else 'workers'}" + (f" on {hosts} hosts" if hosts > 1 else "")
+        return f"{serving} of {who} {'serves' if 1 in (serving, live) else 'serve'} revision {entry.revision}"
+
+    def lag_reasons(self, entry: Entry) -> list[str]:
+        """Return who does not serve a deployment, and why: a text for all processes of a host with the same reason."""
+        groups: dict[tuple[str, str], list[str]] = {}
+        for report, reason in self.lagging(entry):
+            groups.setdefault((report.host, reason), []).append(str(report.pid))
+        lines = []
+        for (host, reason), (*most, last) in groups.items():
+            processes = f"processes {', '.join(most)} and {last}" if most else f"process {last}"
+            lines.append(f"{printable(host)}, {processes}: {printable(reason)}")
+        return lines
 
     def lacking(self, versions: Iterable[str]) -> dict[str, dict[str, str]]:
         """Return, for each host on which a process lacks versions, those versions and why they are missing."""
