@@ -772,6 +772,14 @@ class Skew(RuleBasedStateMachine):
                     assert "private" not in response.get("Cache-Control"), f"a staged version keeps {path} from caches"
 
     @invariant()
+    def an_override_reaches_staged_versions(self) -> None:
+        """(1b) Ask for the fingerprinted files of each staged version with an override, also where others collide."""
+        promise = self.promise
+        for version in promise.percentages.keys() - promise.shown:
+            for path in FINGERPRINTED:
+                self._load(Page(self.world.prefix, version), path, "", override=version)
+
+    @invariant()
     def the_next_page_is_of_the_same_version(self) -> None:
         """(1c) Ask for the next page, and for the script of a service worker, without going there."""
         promise, browser, prefix = self.promise, self.browser, self.world.prefix
