@@ -4,31 +4,37 @@ from __future__ import annotations
 
 import json
 import os
-from datetime import timedelta
+import signal
+from datetime import datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
-from tests.builds import COLLISION, pinned
+from tests.builds import COLLISION, ENTRY, pinned
 from tests.ramp.shoppers import CHUNK
 from tests.releases.followed import Site, until
 from version_affinity import Cookie, VersionAffinity
+from version_affinity.ramp import failing
 from version_affinity.ramp.failing import Failures
 from version_affinity.ramp.next_entry import command, ramp_history, start
 from version_affinity.ramp.plan import Ramp, RampPlan
-from version_affinity.releases import Releases
+from version_affinity.releases import Releases, times
 from version_affinity.releases.follow.guard import observed
+from version_affinity.releases.log.file import FileLog
+from version_affinity.releases.reports.files import FileReports
 from version_affinity.releases.reports.report import Report
 from version_affinity.releases.times import utc_now
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
-    from pathlib import Path
 
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
     from version_affinity.ramp.next_entry import Observed
     from version_affinity.releases.log.entries import Entry
 
+#: The file that lets the shop fail.
+FAULT = "fault"
 #: A plan that tests can wait for.
 QUICK: Mapping[str, Any] = {"steps": (20, 50, 100), "every": "1s", "bake": "1s"}
 #: A plan whose first step lasts for ever.
@@ -44,7 +50,11 @@ class RampSite(Site):
         super().__init__(root, log, host)
         for version in ("v1", "v2"):
             # Without the collision of these builds, and with a file that pages load later.
-            more = {COLLISION[1:]: "// the same in both", CHUNK[version][1:]: f"// later in {version}"}
+            more = {
+                COLLISION[1:]: "// the same in both",
+                ENTRY[version][1:]: f'import("{CHUNK[version]}") // entry of {version}',
+                CHUNK[version][1:]: f"// later in {version}",
+            }
             self.upload(version, more={path: text for path, text in more.items() if path not in without})
         if not self.log.read():
             self.deploy({"v1": 100.0})
@@ -55,8 +65,8 @@ class RampSite(Site):
 
     def observed_failing(self) -> set[int]:
         """Return the units that fail, by the application's errors, as the reports say."""
-        found = [failures for failures in map(Failures.decoded, self.workers.failing) if failures is not None]
-        return {unit for failures in found for unit in failures.units["app-errors"]}
+        found = [it for it in map(Failures.decoded, self.workers.failing) if it is not None]
+        return {unit for it in found for unit in it.units["app-errors"]}
 
     def ramp(self, **plan: Any) -> Entry:
         """Start a ramp to v2 once all workers have it."""
@@ -108,20 +118,56 @@ def came_back(version: str = "v1", bucket: str = "4711", user: str = "") -> dict
 
 
 def shop() -> WSGIApplication:
-    """Return the application of a server process, with the fault that the environment names.
+    """Return the application of a server process.
 
-    One in ten users gets a 500 from what pages of v2 call; a check of its health always fails.
+    A check of its health always fails. The file ``FAULT`` says which users get a 500 from what pages of v2 call: one
+    in so many. In the environment, ``SHOP_CLOCK`` sets the process's clock off by seconds, ``SHOP_KEY`` is the key of
+    all users, and with ``SHOP_DIES`` all workers die when one of them has written an entry.
     """
-    is_faulty = os.environ.get("SHOP_FAULT") == "api"
+    root = Path(os.environ["SHOP_ROOT"])
+    fault = root / FAULT
 
     def api(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         path = environ["PATH_INFO"]
         user = int(parse_qs(environ["QUERY_STRING"]).get("user", ["1"])[0])
-        fails = path == "/api/health" or (is_faulty and path == "/api/cart" and user % 10 == 0)
+        fails = path == "/api/health"
+        if path == "/api/cart" and fault.exists():
+            fails = user % int(fault.read_text("ascii")) == 0
         body = json.dumps({"process": os.getpid(), "path": path}).encode()
         headers = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
         start_response("500 Internal Server Error" if fails else "200 OK", headers)
         return [body]
 
+    set_clock(timedelta(seconds=float(os.environ.get("SHOP_CLOCK", "0"))))
+    if os.environ.get("SHOP_DIES"):
+        die_after_writing()
     releases = Releases(host=os.environ.get("FOLLOWED_HOST"))
-    return VersionAffinity(api, releases, keys=[Cookie("user")])
+    key = os.environ.get("SHOP_KEY")
+    return VersionAffinity(api, releases, keys=[Cookie("user") if key is None else lambda _: key])
+
+
+def set_clock(ahead: timedelta) -> None:
+    """Set the clock of this process off by some time."""
+
+    class Clock(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> Any:
+            return datetime.now(tz) + ahead
+
+    if ahead:
+        for module in (times, failing):
+            module.datetime = Clock  # type: ignore[attr-defined] # which it tells the time by
+
+
+def die_after_writing() -> None:
+    """Kill all workers of the file log as soon as one of them has written an entry, before anything else happens."""
+    append = FileLog.append
+
+    def append_and_die(self: FileLog, *arguments: Any, **named: Any) -> Entry:
+        append(self, *arguments, **named)
+        reports = FileReports(Path(self.description).parent).read().live
+        for process in sorted({report.pid for report in reports}, key=lambda pid: pid == os.getpid()):
+            os.kill(process, signal.SIGKILL)
+        raise SystemExit
+
+    FileLog.append = append_and_die  # type: ignore[method-assign] # of a process of the test

@@ -3,93 +3,30 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
-from tests.ramp.running import RampSite
+from tests.builds import ENTRY
+from tests.harness import SCRIPT
+from tests.ramp.fleet import WORKERS, fleet
 from tests.ramp.shoppers import CHUNK
-from tests.releases.followed import PATH, until
-from tests.releases.redis_server import redis_server
-from tests.releases.site_servers import gunicorn
+from tests.releases.followed import until
 from version_affinity.ramp.evidence import predicted
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
-
-    from tests.servers.servers import Server
-    from version_affinity.ramp.plan import Ramp
 
 pytestmark = [
     pytest.mark.servers,
     pytest.mark.skipif(not hasattr(os, "fork"), reason="gunicorn needs a system that forks"),
 ]
 
-WORKERS = 2
 PLAN: dict[str, Any] = {"steps": (20, 50, 100), "every": "10s", "bake": "3s"}
 #: Seconds of the soak.
 SOAK = float(os.environ.get("VERSION_AFFINITY_SOAK", "60"))
-
-
-@dataclass
-class Running:
-    """Hosts that serve one site, and their users. ``outcome`` and ``history`` are those at the end."""
-
-    sites: list[RampSite]
-    servers: list[Server] = field(default_factory=list)
-    outcome: dict[str, Any] = field(default_factory=dict)
-    history: list[Ramp] = field(default_factory=list)
-
-    @property
-    def site(self) -> RampSite:
-        """The site of the first host."""
-        return self.sites[0]
-
-
-@contextlib.contextmanager
-def running(kind: str, root: Path, *, fault: str = "", without: Collection[str] = ()) -> Iterator[Running]:
-    """Serve a site by one host with the file log, or by two with Redis, under load from another process."""
-    with contextlib.ExitStack() as stack:
-        if kind == "file":
-            made = Running([RampSite(root, without=without)])
-        else:
-            url = stack.enter_context(redis_server()).url
-            made = Running([RampSite(root / host, url, host, without) for host in ("one", "two")])
-        for site in made.sites:
-            stack.callback(site.log.close)
-            arguments: dict[str, Any] = {"workers": WORKERS, "factory": "tests.ramp.running:shop()"}
-            server = gunicorn(site, site.root, environment={"SHOP_FAULT": fault}, **arguments)
-            made.servers.append(stack.enter_context(server))
-        number = WORKERS * len(made.sites)
-        until(lambda: len(made.site.workers.live) == number)
-        ports = [str(server.port) for server in made.servers]
-        script = Path(__file__).with_name("shoppers.py")
-        process = stack.enter_context(
-            subprocess.Popen(
-                [sys.executable, str(script), *ports],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                text=True,
-                env={**os.environ, "PYTHONPATH": PATH},
-            )
-        )
-        stack.callback(process.kill)
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-        yield made
-        made.history = made.site.history
-        made.outcome.update(json.loads(process.communicate(timeout=60)[0]))
-        for server in made.servers:
-            assert "Traceback" not in server.log.read_text(errors="replace")
 
 
 @pytest.fixture(params=["file", "redis"])
@@ -98,16 +35,12 @@ def kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-def settled(made: Running) -> bool:
-    """Return whether no step follows."""
-    return made.site.state in ("held", "rolled_back", "completed")
-
-
 def test_a_faulty_call_holds_the_ramp(kind: str, tmp_path: Path) -> None:
     """One in ten users of v2 fails: the ramp is held after about as many users as predicted, with signal and path."""
-    with running(kind, tmp_path, fault="api") as made:
+    with fleet(kind, tmp_path) as made:
+        made.break_api()
         made.site.ramp(**PLAN)
-        until(lambda: settled(made), "the ramp is held")
+        made.wait(made.ended, "the ramp is held")
     held = made.history[-1]
     assert held.state == "held"
     found = held.evidence["signals"]["app-errors"]
@@ -120,28 +53,35 @@ def test_a_faulty_call_holds_the_ramp(kind: str, tmp_path: Path) -> None:
     assert found["new"] + found["base"] <= 3 * max(expected) + 20
 
 
-def test_rollback_brings_users_back(tmp_path: Path) -> None:
+def test_rollback_brings_users_back(kind: str, tmp_path: Path) -> None:
     """With --on-halt rollback all users get v1 again, and the open tabs of v2 keep their files."""
-    with running("file", tmp_path, fault="api") as made:
+    with fleet(kind, tmp_path) as made:
+        made.break_api()
         made.site.ramp(**PLAN, on_halt="rollback")
-        until(lambda: settled(made), "the ramp is rolled back")
+        made.wait(made.ended, "the ramp is rolled back")
         assert made.site.log.read()[-1].percentages == {"v1": 100.0}
         until(lambda: {report.revision for report in made.site.workers.live} == {made.site.log.read()[-1].revision})
         before = made.site.observed().pages
+        for server in made.servers:
+            for path in (ENTRY["v2"], CHUNK["v2"]):
+                assert server.ask(path, SCRIPT).status == 200
         time.sleep(2.5)
         after = made.site.observed().pages
         assert after["v1"] > before["v1"]
-        assert after["v2"] - before["v2"] <= 2  # those that ran
+        assert after["v2"] - before["v2"] <= 2 * len(made.sites)  # those that ran
     assert made.history[-1].state == "rolled_back"
     assert not made.outcome["failed"]
     assert "files 404" not in made.outcome["counts"]
 
 
-def test_a_missing_chunk_holds_the_ramp(tmp_path: Path) -> None:
-    """v2 lacks a file that its pages load later."""
-    with running("file", tmp_path, without=[CHUNK["v2"][1:]]) as made:
-        made.site.ramp(**PLAN)
-        until(lambda: settled(made), "the ramp is held")
+def test_a_missing_chunk_holds_the_ramp(kind: str, tmp_path: Path) -> None:
+    """v2 lacks a file that its pages load later. The check refuses it, a person overrules, and the guard finds it."""
+    with fleet(kind, tmp_path, without=[CHUNK["v2"][1:]]) as made:
+        plan = "ramp", "start", "v2", "--steps=20,50,100", "--every=10s", "--bake=3s", "-y"
+        until(lambda: "v2" in made.site.observed().loaded)
+        assert CHUNK["v2"] in made.command(*plan, code=1).stderr
+        made.command(*plan, "--force")
+        made.wait(made.ended, "the ramp is held")
     held = made.history[-1]
     assert held.state == "held"
     assert held.evidence["signals"]["missing-assets"]["examples"] == [CHUNK["v2"]]
@@ -150,14 +90,34 @@ def test_a_missing_chunk_holds_the_ramp(tmp_path: Path) -> None:
 
 
 def test_a_healthy_ramp_is_completed(kind: str, tmp_path: Path) -> None:
-    """v2 gets all users and bakes, beside clients that always fail, with and without cookies or a key."""
-    with running(kind, tmp_path) as made:
-        made.site.ramp(**{**PLAN, "every": "4s"})
-        until(lambda: settled(made), "the ramp is completed")
-    assert [ramp.evidence["event"] for ramp in made.history] == ["start", "step due", "step due", "bake over"]
+    """v2 gets all users and bakes, beside clients that always fail, with and without cookies or a key.
+
+    The first step lasts for so long that the share of new users is checked, and thousands have come by then.
+    """
+    with fleet(kind, tmp_path) as made:
+        made.site.ramp(steps=(50, 100), every="18s", bake="3s")
+        made.wait(made.ended, "the ramp is completed")
+    assert [ramp.evidence["event"] for ramp in made.history] == ["start", "step due", "bake over"]
     assert made.outcome["counts"]["monitored"] > 50
     found = made.history[-1].evidence["signals"]["app-errors"]
     assert found["new"] + found["base"] <= 3 * len(made.sites)  # of a hundred times as many failures
+    users = made.history[1].evidence["users"]
+    assert users["new"] + users["base"] > 1000
+    assert 0.4 < users["new"] / (users["new"] + users["base"]) < 0.6
+    assert not made.outcome["failed"]
+
+
+def test_a_fault_after_the_last_step_is_found_by_the_bake(tmp_path: Path) -> None:
+    """v2 is healthy until all users have it, and fails from then on."""
+    with fleet("file", tmp_path) as made:
+        made.site.ramp(steps=(50, 100), every="5s", bake="1m")
+        made.wait(lambda: made.site.state == "baking", "the ramp bakes")
+        made.break_api(one_in=1)
+        made.wait(made.ended, "the ramp is held")
+    held = made.history[-1]
+    assert (held.state, held.percentage, held.evidence["event"]) == ("held", 100, "halt: hold")
+    assert held.evidence["signals"]["app-errors"]["ratio"] >= 1
+    assert "/api/cart" in held.evidence["signals"]["app-errors"]["examples"]
     assert not made.outcome["failed"]
 
 
@@ -166,7 +126,7 @@ def test_ramps_under_kills(tmp_path: Path) -> None:
     """Ramps are started again and again while workers are killed: steps are in order, no file fails, memory is flat."""
     source, end = random.Random(1), time.monotonic() + SOAK
     sizes: list[int] = []
-    with running("file", tmp_path) as made:
+    with fleet("file", tmp_path) as made:
         site = made.site
         number = 0
         while time.monotonic() < end:
