@@ -143,7 +143,7 @@ def test_a_worker_that_cannot_report(site: Site, caplog: pytest.LogCaptureFixtur
         assert status is not None
         assert status.error == ""
         assert status.report_error.endswith(
-            "workers cannot be written to: Not a directory: let this user read and write there"
+            "workers cannot be written to: Not a directory: check the directory and the disk"
         )
         await_calls("write", 3)
     warnings = [

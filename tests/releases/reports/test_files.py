@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import os
+import queue
+import tempfile
+import threading
 import time
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 
@@ -13,12 +18,25 @@ from tests.releases.reports.reporting import GONE, KEY, KNOWN, FilePlace, Proces
 from version_affinity.releases.log.entries import LogUnavailableError
 from version_affinity.releases.reports import files, reporter
 from version_affinity.releases.reports.files import FileReports
-from version_affinity.releases.reports.report import Report
+from version_affinity.releases.reports.notices import FilePosition
+from version_affinity.releases.reports.report import Report, Workers, machine_id
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Callable
+
+T = TypeVar("T")
 
 POSIX = pytest.mark.skipif(os.name != "posix", reason="the file system has no such modes")
+
+
+def may_do_anything() -> bool:
+    """Return whether modes do not keep this process from reading and writing, as those of root."""
+    with tempfile.NamedTemporaryFile() as file:
+        os.chmod(file.name, 0)  # noqa: PTH101
+        return os.access(file.name, os.R_OK)
+
+
+LIMITED = pytest.mark.skipif(may_do_anything(), reason="this user may read and write anything")
 
 
 @pytest.fixture(autouse=True)
@@ -145,6 +163,138 @@ def test_what_crashes_leave(tmp_path: Path) -> None:
     assert {file.name for file in workers.iterdir()} & {*ours, "notes.txt"} == {"notes.txt"}
 
 
+def a_pipe(path: Path) -> None:
+    """Make a pipe that no process writes to: to open it waits for one."""
+    os.mkfifo(path)
+
+
+def a_dangling_link(path: Path) -> None:
+    """Make a link that leads nowhere."""
+    path.symlink_to("nowhere")
+
+
+def an_unreadable_file(path: Path) -> None:
+    """Make a file that only root can read."""
+    path.write_text("{")
+    path.chmod(0)
+
+
+def a_very_large_file(path: Path) -> None:
+    """Make a file of 100 MB, which would take long to read."""
+    with path.open("wb") as file:
+        file.truncate(100_000_000)
+
+
+STRANGE = [
+    a_pipe,
+    Path.mkdir,
+    a_dangling_link,
+    pytest.param(an_unreadable_file, marks=LIMITED),
+    a_very_large_file,
+]
+
+
+def soon(function: Callable[[], T]) -> T:
+    """Return the result of a function that must not wait for ever."""
+    results: queue.Queue[T] = queue.Queue()
+    threading.Thread(target=lambda: results.put(function()), daemon=True).start()
+    return results.get(timeout=30)
+
+
+@POSIX
+@pytest.mark.parametrize("put", STRANGE)
+def test_what_others_put_there(tmp_path: Path, put: Callable[[Path], None]) -> None:
+    """Whatever has the name of a report, no reader waits for it, and all other reports are read and folded."""
+    place = FilePlace(tmp_path)
+    gone, blocked, live = (Process(place.reports()) for _ in range(3))
+    for process, lifetime in ((gone, GONE), (blocked, GONE), (live, 15.0)):
+        process.report(lifetime=lifetime)
+        process.add()
+        process.report(lifetime=lifetime)
+    strange = {f"{'0' * 16}.json", f"{'1' * 16}.gone", f"{live.reporter.process}.gone"}
+    for name in (*strange, f"{'2' * 16}.new", f"{blocked.reporter.process}.gone"):
+        put(tmp_path / "workers" / name)
+    assert soon(place.reports().read).counts == {KEY: 3}
+    soon(place.fold)
+    workers = soon(place.reports().read)
+    assert workers.counts == {KEY: 3}
+    assert [report.process for report in workers.live] == [live.reporter.process]
+    assert not (tmp_path / "workers" / f"{gone.reporter.process}.json").exists()
+    live.add()
+    soon(live.report)
+    assert soon(place.reports().read).counts == {KEY: 4}
+
+
+@POSIX
+@pytest.mark.parametrize("put", [a_pipe, a_dangling_link, a_very_large_file])
+def test_a_total_that_is_something_else(tmp_path: Path, put: Callable[[Path], None]) -> None:
+    """It counts as empty, and is replaced."""
+    place = FilePlace(tmp_path)
+    process = Process(place.reports())
+    process.add()
+    process.report(lifetime=GONE)
+    put(tmp_path / "workers" / "total.json")
+    assert soon(place.reports().read).counts == {KEY: 1}
+    soon(place.fold)
+    assert place.count() == 0
+    assert soon(place.reports().read).counts == {KEY: 1}
+
+
+@POSIX
+@pytest.mark.parametrize("put", [a_pipe, a_dangling_link])
+def test_an_unfinished_report_that_is_something_else(tmp_path: Path, put: Callable[[Path], None]) -> None:
+    """It is replaced, and what it leads to is left alone."""
+    process = Process(FileReports(tmp_path))
+    process.report()
+    put(tmp_path / "workers" / f"{process.reporter.process}.new")
+    process.add()
+    soon(process.report)
+    assert process.reporter.error == ""
+    assert FileReports(tmp_path).read().counts == {KEY: 1}
+    assert not (tmp_path / "workers" / "nowhere").exists()
+
+
+@POSIX
+@pytest.mark.parametrize("put", [a_pipe, a_dangling_link, a_very_large_file])
+def test_noted_notices_that_are_something_else(tmp_path: Path, put: Callable[[Path], None]) -> None:
+    """No notice counts as sent, and the next one that is sent is noted."""
+    (tmp_path / "workers").mkdir()
+    put(tmp_path / "workers" / "notices.json")
+
+    def sent() -> int | None:
+        with FilePosition(tmp_path).claim("a log") as revision:
+            return revision
+
+    assert soon(sent) == 0
+    FilePosition(tmp_path).advance("a log", 3)
+    assert soon(sent) == 3
+
+
+def test_this_host_cannot_report(tmp_path: Path) -> None:
+    """A command finds out whether a process of this user could report here, and what to do."""
+    reports = FileReports(tmp_path)
+    assert reports.obstacle(reports.read()) == ""
+    Process(reports).report()
+    assert reports.obstacle(reports.read()) == ""
+    assert [file.suffix for file in (tmp_path / "workers").iterdir()] == [".json"]
+
+
+@LIMITED
+def test_this_user_may_not_write(tmp_path: Path) -> None:
+    """That is an obstacle, unless a process of this host reports: then it is another user's."""
+    reports = FileReports(tmp_path)
+    Process(reports, host="web-9").report()
+    (report,) = reports.read().live
+    (tmp_path / "workers").chmod(0o500)
+    try:
+        assert not machine_id() or reports.obstacle(reports.read()) == ""
+        elsewhere = Workers((replace(report, machine="0a", host="web-9"),), {})
+        assert "this user may not write to" in reports.obstacle(elsewhere)
+        assert "let the user of the application write there" in reports.obstacle(Workers((), {}))
+    finally:
+        (tmp_path / "workers").chmod(0o700)
+
+
 _ON_A_DISK = """
 import subprocess, sys
 from pathlib import Path
@@ -168,6 +318,7 @@ try:
     reports.write(Report("0" * 16, 2, "web-1", error="x" * 10_000), is_first=False)
 except LogError as error:
     print(error)
+print(reports.obstacle(reports.read()))
 workers = reports.read()
 print([(report.host, report.number) for report in workers.live], sorted(it.suffix for it in reports.path.iterdir()))
 """
@@ -178,11 +329,13 @@ print([(report.host, report.number) for report in workers.live], sorted(it.suffi
     ("state", "reason"),
     [
         ("full", "No space left on device: make room on the disk"),
-        ("read-only", "Read-only file system: let this user read and write there"),
+        ("read-only", "Read-only file system: make the file system writable"),
     ],
 )
 def test_a_disk_that_takes_nothing(tmp_path: Path, state: str, reason: str) -> None:
     """The error says why, the last report stays, and it is read all the same."""
     written = on_a_disk(tmp_path / "disk", _ON_A_DISK, state).splitlines()
+    why, remedy = reason.split(": ")
     assert written[0].endswith(f"workers cannot be written to: {reason}")
-    assert written[1] == "[('web-1', 1)] ['.json']"
+    assert written[1].endswith(f"workers' cannot be written to ({why}): {remedy}")
+    assert written[2] == "[('web-1', 1)] ['.json']"

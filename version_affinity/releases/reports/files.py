@@ -9,6 +9,9 @@ renamed, so that a process that was only suspended cannot change it any more; th
 is removed. Readers take the reports first and the total last, and leave out the reports that the total has.
 
 Ages are by the clock of the disk, which gives the files their times: those of the hosts may differ.
+
+All who may write to the directory may put anything there. What is not a file of a usual size is left alone, so that no
+reader waits for a pipe, and no folding fails because of it.
 """
 
 from __future__ import annotations
@@ -23,7 +26,16 @@ from typing import TYPE_CHECKING, Final
 
 from version_affinity.counters import sum_counts
 from version_affinity.releases.log.entries import LogUnavailableError
-from version_affinity.releases.store.durable import DISK_FULL, FileLock, write_all, written_beside
+from version_affinity.releases.store.durable import (
+    DENIED,
+    FileLock,
+    OtherKindError,
+    opened,
+    read_file,
+    remedy,
+    write_all,
+    written_beside,
+)
 
 from .report import LOST, Report, Workers, in_order
 from .totals import Total
@@ -46,7 +58,7 @@ _CLOCK: Final = ".clock-"
 FOLDING: Final = 5.0
 # Seconds after which a file that cannot be read, or was never completed, is removed.
 _ABANDONED: Final = 3600.0
-_FLAGS: Final = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
+_NEW_FILE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0)
 
 
 class FileReports:
@@ -67,13 +79,13 @@ class FileReports:
                 now = self._now()
                 reports = self._reports(now)
             except FileNotFoundError:
-                return Workers((), {}, self._obstacle())
+                return Workers((), {})
             total = self._total()
             found = [report for process, report in reports.items() if process not in total.folded]
             live, masters = in_order(found)
             counts = sum_counts(total.counts, *(report.counts for report in found))
             failing = total.failing, *(report.failing for report in found)
-            return Workers(live, counts, "" if live else self._obstacle(), masters, failing)
+            return Workers(live, counts, masters=masters, failing=failing)
 
     def _reports(self, now: float) -> dict[str, Report]:
         """Return all reports. A listing may miss a file that is being renamed, so there are two."""
@@ -125,19 +137,19 @@ class FileReports:
             elif process in listed[_GONE] or report is None:
                 continue
             elif report.is_gone():
-                with suppress(FileNotFoundError):
+                with suppress(OSError):  # it has gone, or something else has the name
                     self._file(process, _REPORT).rename(self._file(process, _GONE))
             else:
                 kept.update(report.known)
-        gone = self._listed()[_GONE]
-        after = before.with_reports([self._last(process) for process in gone], kept)
+        gone = [report for process in self._listed()[_GONE] if (report := self._last(process))]
+        after = before.with_reports(gone, kept)
         if after != before:
             with written_beside(self.path / _TOTAL, [json.dumps(after._asdict())]) as unfinished:
                 unfinished.chmod(self._mode())
                 unfinished.replace(self.path / _TOTAL)
-        for process in gone:
-            self._remove(process, _NEW)
-            self._remove(process, _GONE)
+        for report in gone:
+            self._remove(report.process, _NEW)
+            self._remove(report.process, _GONE)
         self._sweep(now)
 
     def _sweep(self, now: float) -> None:
@@ -146,7 +158,7 @@ class FileReports:
             for entry in entries:
                 is_ours = entry.name.endswith(_NEW) or entry.name.startswith((f".{_TOTAL}.", _CLOCK))
                 named = _NAME.fullmatch(entry.name)
-                with suppress(FileNotFoundError):
+                with suppress(OSError):  # a directory stays, for example
                     if abs(now - entry.stat(follow_symlinks=False).st_mtime) <= _ABANDONED:
                         continue
                     if is_ours or (named is not None and self._parsed(named[1], named[2], now) is None):
@@ -154,44 +166,47 @@ class FileReports:
 
     def _folded(self, process: str) -> int | None:
         """Return the number of the report of a process that is added to the total, or about to be; None if none is."""
-        try:
-            return self._last(process).number
-        except FileNotFoundError:
-            return self._total().folded.get(process)
+        last = self._last(process)
+        return self._total().folded.get(process) if last is None else last.number
 
-    def _last(self, process: str) -> Report:
-        """Return the last report of a process that is gone. A damaged one counts as a report without counters."""
-        report = Report.parse(self._file(process, _GONE).read_bytes())
+    def _last(self, process: str) -> Report | None:
+        """Return the last report of a process that is gone, None if there is none, or it cannot be read now.
+
+        A damaged one counts as a report without counters.
+        """
+        try:
+            report = Report.parse(read_file(self._file(process, _GONE)))
+        except OSError:
+            return None
         return report if report is not None and report.process == process else Report(process, 0)
 
     def _total(self) -> Total:
         """Return the total. A file that has not changed is not read again."""
         try:
-            with (self.path / _TOTAL).open("rb") as file:
-                status = os.fstat(file.fileno())
+            with opened(self.path / _TOTAL) as (reader, status):
                 stamp = status.st_ino, status.st_size, status.st_mtime_ns
                 known = self._known
                 if stamp != known[0]:
-                    document = json.loads(file.read())
+                    document = json.loads(reader.readall())
                     self._known = known = stamp, Total.of(*map(document.get, Total._fields))
                 return known[1]
-        except (FileNotFoundError, ValueError, AttributeError, RecursionError):
+        except (FileNotFoundError, OtherKindError, ValueError, AttributeError, RecursionError):
             return Total()
 
     def _listed(self) -> dict[str, set[str]]:
         """Return the ids of the processes with a report, and of those that are gone."""
         found: dict[str, set[str]] = {_REPORT: set(), _GONE: set()}
-        for name in os.listdir(self.path):  # noqa: PTH208
-            if named := _NAME.fullmatch(name):
-                found[named[2]].add(named[1])
+        with os.scandir(self.path) as entries:
+            for entry in entries:
+                if (named := _NAME.fullmatch(entry.name)) and entry.is_file(follow_symlinks=False):
+                    found[named[2]].add(named[1])
         return found
 
     def _parsed(self, process: str, kind: str, now: float) -> Report | None:
         """Return a report, None if it is damaged or has gone."""
         try:
-            with self._file(process, kind).open("rb") as file:
-                age = now - os.fstat(file.fileno()).st_mtime
-                report = Report.parse(file.read(), age)
+            with opened(self._file(process, kind)) as (reader, status):
+                report = Report.parse(reader.readall(), now - status.st_mtime)
         except OSError:
             return None
         return report if report is not None and report.process == process else None
@@ -200,13 +215,15 @@ class FileReports:
         return self.path / f"{process}{kind}"
 
     def _remove(self, process: str, kind: str) -> None:
-        self._file(process, kind).unlink(missing_ok=True)
+        with suppress(OSError):
+            self._file(process, kind).unlink()
 
     def _put(self, file: Path, text: str) -> None:
         """Replace a file atomically. A crash of the system may lose it, as it ends the process too."""
         unfinished = file.with_suffix(_NEW)
+        unfinished.unlink(missing_ok=True)
         try:
-            with open(os.open(unfinished, _FLAGS, 0o666), "wb", buffering=0) as writer:  # noqa: PTH123 - a descriptor
+            with open(os.open(unfinished, _NEW_FILE, 0o666), "wb", buffering=0) as writer:  # noqa: PTH123 - a descriptor
                 write_all(writer, text.encode("utf-8", "backslashreplace"))
                 if hasattr(os, "fchmod"):
                     os.fchmod(writer.fileno(), self._mode())
@@ -236,25 +253,35 @@ class FileReports:
 
         A new file also lets an NFS client look at the directory anew.
         """
-        file = self.path / f"{_CLOCK}{secrets.token_hex(8)}"
         try:
-            descriptor = os.open(file, _FLAGS | os.O_EXCL, 0o600)
+            return self._tried(self.path)
         except FileNotFoundError:
             raise
         except OSError:
             return time.time()
+
+    def _tried(self, directory: Path) -> float:
+        """Write a byte to a new file, and remove that; return the time of the file."""
+        file = directory / f"{_CLOCK}{secrets.token_hex(8)}"
+        descriptor = os.open(file, _NEW_FILE, 0o600)
         try:
+            os.write(descriptor, b"\n")  # on a full disk a file can be made, and nothing written to it
             return os.fstat(descriptor).st_mtime
         finally:
             os.close(descriptor)
             file.unlink(missing_ok=True)
 
-    def _obstacle(self) -> str:
-        """Return why processes of this host may be unable to report, as far as this process sees."""
+    def obstacle(self, workers: Workers) -> str:
+        """See ``Reports.obstacle``."""
         place = self.path if self.path.exists() else self.path.parent
-        if os.access(place, os.W_OK):
-            return ""
-        return f"this user may not write to {str(place)!r}: an application of the same user cannot report"
+        try:
+            self._tried(place)
+        except OSError as error:
+            if error.errno not in DENIED:
+                return f"{str(place)!r} cannot be written to ({error.strerror or error}): {_remedy(error)}"
+            if not any(report.is_of_this_host() for report in workers.live):
+                return f"this user may not write to {str(place)!r}: let the user of the application write there"
+        return ""
 
     @contextmanager
     def _explained(self, what: str) -> Iterator[None]:
@@ -262,8 +289,10 @@ class FileReports:
         try:
             yield
         except OSError as error:
-            full = error.errno in DISK_FULL
-            remedy = "make room on the disk" if full else "let this user read and write there"
             raise LogUnavailableError(
-                f"{self.description} cannot be {what}: {error.strerror or error}: {remedy}"
+                f"{self.description} cannot be {what}: {error.strerror or error}: {_remedy(error)}"
             ) from error
+
+
+def _remedy(error: OSError) -> str:
+    return remedy(error, "let this user read and write there", "check the directory and the disk")

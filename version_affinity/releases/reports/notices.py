@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from version_affinity.deployment import check_name
-from version_affinity.releases.store.durable import FileLock, written_beside
+from version_affinity.releases.store.durable import FileLock, OtherKindError, read_file, written_beside
 
 from .files import WORKERS
 
@@ -50,8 +50,8 @@ class FilePosition:
 
     def _read(self, log_id: str) -> int:
         try:
-            return _revision((self._directory / _NAME).read_bytes(), log_id)
-        except FileNotFoundError:
+            return _revision(read_file(self._directory / _NAME), log_id)
+        except (FileNotFoundError, OtherKindError):
             return 0
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from version_affinity.counters import sum_counts
 from version_affinity.deployment import check_name
+from version_affinity.releases.log.entries import LogError, LogUnavailableError
 
 from .report import Report, Workers, in_order
 from .totals import Total
@@ -96,6 +97,16 @@ class RedisReports:
             arguments += [process, fields[process], report.number]
         forgotten = [_FOLDED + process.encode() for process in before.folded.keys() - after.folded.keys()]
         self._script(_FOLD, *arguments, *damaged, *forgotten)
+
+    def obstacle(self, workers: Workers) -> str:  # noqa: ARG002 - of the protocol
+        """See ``Reports.obstacle``."""
+        try:
+            self._connection.ask(lambda it: it.set(f"{self._workers}:tried", "", ex=1))
+        except LogUnavailableError as error:
+            return str(error)
+        except LogError as error:
+            return f"{error}. Let its user write the keys {self._workers}*, and let it have free memory"
+        return ""
 
     def _hash(self) -> tuple[int, dict[bytes, bytes]]:
         """Return Redis's time, and all fields."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import time
 from dataclasses import dataclass, field, fields
 from functools import cache
@@ -33,6 +34,8 @@ _PROCESS_IDS: Final = "/proc/self/ns/pid"
 # In /proc/<pid>/stat (proc(5)), after the name of the program.
 _STATE: Final = 0
 _START_TIME: Final = 19
+# Seconds after which any process that is silent counts as gone, whatever its report says: more than any lifetime.
+_LONGEST_LIFETIME: Final = 4 * 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +107,13 @@ class Report:
 
     def is_gone(self) -> bool:
         """Return whether the process has ended, or is silent for too long. Clocks may be set back: then it is both."""
-        if self.ended or abs(self.age) > self.lifetime:
+        if self.ended or not abs(self.age) <= min(self.lifetime, _LONGEST_LIFETIME):  # also for NaN
             return True
         return bool(self.machine) and self.machine == machine_id() and self.birth != birth_of(self.pid, self.birth)
+
+    def is_of_this_host(self) -> bool:
+        """Return whether the process runs on the host of the caller, as far as this is known."""
+        return self.host == socket.gethostname() or (bool(self.machine) and self.machine == machine_id())
 
     def lacks(self, version: str) -> str:
         """Return why this process could not serve a version if it were deployed; "" if it could."""
@@ -170,7 +177,8 @@ class Workers:
     Attributes:
         live: The reports of the processes that run, by host and process id.
         counts: What all processes have counted, those that have ended included, by key (``Counts.flat``).
-        obstacle: Why processes of this host may be unable to report; "" if nothing shows that.
+        obstacle: Why the reports cannot be read, or processes of this host may be unable to report
+            (``Reports.obstacle``); "" if nothing shows that.
         masters: Processes that run, have started others, and have served no request themselves, such as a server's
             master. Workers that are forked from one have what it has loaded.
         failing: What all processes report as failing, those that have ended included; several texts.
@@ -269,6 +277,12 @@ class Reports(Protocol):
         """Add the counters of processes that are gone to the total, if it is time to.
 
         Series of versions that are neither ``known`` nor loaded by a live process become those of "other".
+        """
+
+    def obstacle(self, workers: Workers) -> str:
+        """Return why processes of this host may be unable to report, with the remedy; "" if nothing shows that.
+
+        ``workers`` are those that report. Only commands ask, since a byte is written to find out.
         """
 
 

@@ -8,6 +8,7 @@ import os
 import re
 import secrets
 import socket
+import stat
 import sys
 import time
 from contextlib import contextmanager, suppress
@@ -42,7 +43,15 @@ _INODE: Final = 5
 _FAR: Final = 1 << 30
 #: The errors for a full disk, a quota (which Windows has not), and a file that would be too large.
 DISK_FULL: Final = frozenset((errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)))
-_DENIED: Final = frozenset((errno.EACCES, errno.EPERM))
+#: The errors for a missing permission.
+DENIED: Final = frozenset((errno.EACCES, errno.EPERM))
+#: The size in bytes from which a file counts as none of this package's.
+TOO_LARGE: Final = 16 * 1024 * 1024
+_READ_FLAGS: Final = os.O_RDONLY | sum(
+    getattr(os, flag, 0) for flag in ("O_CLOEXEC", "O_NOFOLLOW", "O_NONBLOCK", "O_BINARY")
+)
+# The errors of ``open`` for a link, and for a socket.
+_OTHER_KINDS: Final = frozenset((errno.ELOOP, errno.ENXIO))
 _TAKEN: Final = frozenset((errno.EAGAIN, errno.EWOULDBLOCK, errno.EACCES, errno.EDEADLK))
 _SIGNED: Final = ("pid", "host", "command", "since")
 
@@ -53,7 +62,7 @@ def remedy(error: OSError, denied: str, other: str = "check the disk and this pr
         return "make room on the disk"
     if error.errno == errno.EROFS:
         return "make the file system writable"
-    return denied if error.errno in _DENIED else other
+    return denied if error.errno in DENIED else other
 
 
 def sync(file: str | os.PathLike[str]) -> None:
@@ -89,6 +98,40 @@ def write_new(file: Path, text: Iterable[str]) -> None:
         writer.writelines(text)
         writer.flush()
         os.fsync(writer.fileno())
+
+
+class OtherKindError(OSError):
+    """A name leads to a link, a directory, a pipe or a very large file, where a file of this package is expected."""
+
+
+@contextmanager
+def opened(file: str | os.PathLike[str]) -> Iterator[tuple[FileIO, os.stat_result]]:
+    """Open a file to read, where other users may have put anything under its name; give its status too. Never waits.
+
+    Raises:
+        OtherKindError: It is not a file, or it is too large.
+        OSError: It does not exist, or cannot be read.
+    """
+    try:
+        descriptor = os.open(file, _READ_FLAGS)
+    except OSError as error:
+        if error.errno in _OTHER_KINDS:
+            raise OtherKindError(error.errno, "it is not a file", str(file)) from None
+        raise
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode) or status.st_size >= TOO_LARGE:
+            raise OtherKindError(errno.EINVAL, "it is not a file of a usual size", str(file))
+        with open(descriptor, "rb", buffering=0, closefd=False) as reader:
+            yield reader, status
+    finally:
+        os.close(descriptor)
+
+
+def read_file(file: str | os.PathLike[str]) -> bytes:
+    """Return the content of a file; see ``opened``."""
+    with opened(file) as (reader, _):
+        return reader.readall()
 
 
 @contextmanager
@@ -167,7 +210,7 @@ class FileLock:
 def holder_of(file: str | os.PathLike[str]) -> str:
     """Return a phrase that says who holds a lock: as its file says, or, on Linux, as the system says."""
     try:
-        said = json.loads(Path(file).read_bytes() or b"{}")
+        said = json.loads(read_file(file) or b"{}")
         signed = {key: str(said.get(key, "")) for key in _SIGNED}
     except (OSError, ValueError, AttributeError, RecursionError):
         signed = dict.fromkeys(_SIGNED, "")
