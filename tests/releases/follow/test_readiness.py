@@ -77,6 +77,26 @@ def test_a_version_that_all_report(clock: Callable[[float], None]) -> None:
     assert readiness.ready(all_of_them, loadings, loaded_by_all={"v1", "v2"}) == all_of_them
 
 
+def test_a_version_that_a_worker_is_loading(clock: Callable[[float], None]) -> None:
+    """All wait for as long as a worker reports to be loading it, for minutes; a worker that hangs stops no rollout."""
+    readiness = Readiness(INTERVAL)
+    readiness.begin(spread={"v1"}, ready={"v1"})
+    clock(10)
+    versions, loadings = {"v1", "v2", "v3"}, {"v2": Loading(1010.0, 0.0), "v3": Loading(1010.0, 0.0)}
+
+    def ready(loading: set[str]) -> frozenset[str]:
+        return readiness.ready(versions, loadings, loaded_by_all={"v1"}, loading=loading)
+
+    assert ready({"v2", "v3"}) == {"v1"}
+    clock(60)
+    assert ready({"v2", "v3"}) == {"v1"}
+    assert ready({"v2"}) == {"v1", "v3"}
+    clock(240)
+    assert ready({"v2"}) == {"v1", "v3"}
+    clock(1)
+    assert ready({"v2"}) == {"v1", "v2", "v3"}
+
+
 def test_workers_that_look_seldom(clock: Callable[[float], None]) -> None:
     """A version waits for two looks of the others, however long that takes: until then they lack its files."""
     readiness = Readiness(60.0)

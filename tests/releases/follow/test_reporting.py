@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import threading
@@ -12,14 +13,17 @@ import pytest
 
 from tests.builds import ENTRY
 from tests.harness import NAVIGATION, client
-from tests.releases.followed import Site, until
+from tests.releases.followed import PATIENCE, Site, until
 from version_affinity import Cookie, VersionAffinity
 from version_affinity.releases import Releases
+from version_affinity.releases.follow import readiness
 from version_affinity.releases.reports.files import FileReports
 from version_affinity.releases.reports.report import Report, await_revision
 from version_affinity.releases.store.retention import Retention
+from version_affinity.releases.times import parse_time, utc_now
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 V1, SPLIT = {"v1": 100.0}, {"v1": 50.0, "v2": 50.0}
@@ -87,32 +91,43 @@ def test_a_version_that_is_not_known_any_more(site: Site) -> None:
         assert site.workers.lacking(["v0", "v9"]) == {"one": {"v9": "it is not there"}}
 
 
-def test_a_first_share_waits_for_all_workers(site: Site) -> None:
-    """While one worker loads a version, no other sends pages of it; once it has reported it, all do."""
+@contextlib.contextmanager
+def slow_worker(site: Site) -> Iterator[tuple[VersionAffinity, threading.Event, threading.Event]]:
+    """Run a worker that loads v2 until an event is set; the first event is set when it has begun to."""
     reached, gate = threading.Event(), threading.Event()
 
     def slowly(path: str) -> None:
         if path.endswith(ENTRY["v2"]):
             reached.set()
-            gate.wait(30)
+            gate.wait(PATIENCE)
 
-    slow = Releases(site.directory.path, interval=0.02, host="slow")
-    # Kept, since it reports for as long as it exists.
-    behind = VersionAffinity(None, slow, keys=[Cookie("user")], fingerprinted=slowly)
+    releases = Releases(site.directory.path, interval=0.02, host="slow")
     try:
-        with site.followed(host="quick") as (affinity, _):
-            site.upload("v2")
-            assert reached.wait(30)
-            until(lambda: "v2" in affinity.known)
-            site.deploy(SPLIT)
-            await_calls("read", 20)
-            assert affinity.deployment.revision == 1
-            gate.set()
-            until(lambda: affinity.deployment.revision == 2)
-            until(lambda: behind.deployment.revision == 2)
+        yield VersionAffinity(None, releases, keys=[Cookie("user")], fingerprinted=slowly), reached, gate
     finally:
         gate.set()
-        slow.close()
+        releases.close()
+
+
+def test_a_first_share_waits_for_all_workers(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While one worker loads a version, no other sends pages of it, however long; once it has reported it, all do."""
+    monkeypatch.setattr(readiness, "LONGEST", 0.0)
+    with slow_worker(site) as (behind, reached, gate), site.followed(host="quick") as (affinity, releases):
+        site.upload("v2")
+        assert reached.wait(PATIENCE)
+        until(lambda: "v2" in affinity.known and any(report.loading for report in site.workers.live))
+        entry = site.deploy(SPLIT)
+        until(lambda: (status := releases.status()) and status.revision == 2)
+        await_calls("read", 10)
+        assert affinity.deployment.revision == 1
+        (slow,) = [report for report in site.workers.live if report.host == "slow"]
+        assert list(slow.loading) == ["v2"]
+        assert abs((utc_now() - parse_time(slow.loading["v2"])).total_seconds()) < 3600
+        assert slow.lags(entry) == "it is still loading v2"
+        gate.set()
+        until(lambda: affinity.deployment.revision == 2)
+        until(lambda: behind.deployment.revision == 2)
+        until(lambda: [report.loading for report in site.workers.live] == [{}, {}])
 
 
 def test_a_first_share_waits_for_masters(site: Site) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -40,6 +42,7 @@ WHOLE = Report(
     versions=("v1", "v2"),
     unloaded=("v0",),
     failures={"v3": "it has no page"},
+    loading={"v4": "2026-11-24T04:59:00Z"},
     error="the log hangs",
     counts={"missing|v1": 3},
     failing="AAEC",
@@ -82,6 +85,8 @@ def test_a_report_with_damage(damage: dict[str, Any]) -> None:
         ({"age": -3600.0}, True),  # a clock was set back
         ({"ended": True}, True),
         ({"lifetime": 60.0, "age": 50.0}, False),
+        ({"lifetime": math.inf, "age": 1e6}, True),
+        ({"lifetime": math.nan}, True),
         ({"machine": "0a", "pid": 1, "birth": "0"}, False),  # another machine's
         ({"machine": "", "pid": 2**30}, False),
     ],
@@ -116,8 +121,11 @@ def test_a_process_of_this_machine() -> None:
         ({"revision": 8, "error": "the log has lost deployments"}, "the log has lost deployments"),
         ({"revision": 7, "versions": ("v1",), "log_revision": 7}, "it lacks v2"),
         ({"revision": 7, "versions": ("v1",), "log_revision": 7, "unloaded": ("v2",)}, "it has not loaded v2 so far"),
+        ({"revision": 7, "versions": ("v1",), "log_revision": 7, "loading": {"v2": ""}}, "it is still loading v2"),
+        ({"revision": 6, "log_revision": 7, "loading": {"v1": "", "v2": ""}}, "it is still loading v1, v2"),
+        ({"revision": 6, "log_revision": 7, "loading": {"v2": ""}}, "it lacks v1"),
         (
-            {"revision": 7, "versions": ("v1",), "failures": {"v2": "it has no page"}},
+            {"revision": 7, "versions": ("v1",), "failures": {"v2": "it has no page"}, "loading": {"v2": ""}},
             "it cannot load v2: it has no page",
         ),
         ({"revision": 6, "log_revision": 6, "versions": ("v1", "v2")}, "it has read revision 6 so far"),
@@ -130,6 +138,20 @@ def test_who_does_not_serve_a_deployment(changes: dict[str, Any], reason: str) -
     report = Report(ID, 1, **changes)
     assert report.lags(ENTRY) == reason
     assert Workers((report,), {}).lagging(ENTRY) == ([(report, reason)] if reason else [])
+
+
+def test_a_worker_that_loads_a_version() -> None:
+    """It does not serve a deployment of that version yet, and may soon: a command goes on waiting."""
+    report = Report(ID, 1, revision=6, log_revision=7, versions=("v1",), loading={"v2": "2026-11-24T05:00:00Z"})
+    assert report.is_loading("v2")
+    assert not report.is_settled(ENTRY)
+    assert Workers((report,), {}).lacking(["v1", "v2"]) == {"": {"v2": "it is still being loaded"}}
+    failed = replace(report, failures={"v2": "it has no page"})
+    assert not failed.is_loading("v2")
+    assert failed.is_settled(ENTRY)
+    loaded = replace(report, versions=("v1", "v2"))  # and again, since it was uploaded anew
+    assert not loaded.is_loading("v2")
+    assert report.known == ("v1", "v2")
 
 
 def test_what_hosts_lack() -> None:

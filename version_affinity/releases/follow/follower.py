@@ -252,6 +252,7 @@ class Follower(LookingThread):
             shown,
             self._loaded.loadings,
             loaded_by_all=self._reporting.loaded_by_all,
+            loading=self._reporting.loading,
             not_before=self.reader.known_to_all,
         )
         found = effective_deployment(self._directory.name, entries, versions, ready)

@@ -17,7 +17,7 @@ from version_affinity.errors import ConfigurationError
 from version_affinity.releases.store.contents import UNSERVED
 from version_affinity.releases.store.retention import prune_plan
 from version_affinity.releases.store.settings import read_settings
-from version_affinity.releases.times import parse_time, time_before
+from version_affinity.releases.times import format_time, parse_time, time_before, utc_now
 from version_affinity.rollout.background import run
 from version_affinity.rollout.version import Version
 from version_affinity.wire import plain_text, wsgi_path
@@ -157,6 +157,8 @@ class LoadedVersions:
         self._load = load
         self._loaded: dict[str, Loaded] = {}
         self.failures: dict[str, Failure] = {}
+        #: The versions that are being loaded, or will be next, and since when.
+        self.loading: dict[str, str] = {}
 
     @property
     def versions(self) -> dict[str, Version]:
@@ -181,30 +183,40 @@ class LoadedVersions:
     def load(self, known: Iterable[Release], *, first: Collection[str] = ()) -> None:
         """Load the known versions that are not loaded yet, and forget all others. A failure is tried again later."""
         releases = list(known)
-        for release in sorted(releases, key=lambda release: release.id not in first):
-            version = release.id
-            failure = self.failures.get(version)
-            identity = self._identity(release)
-            if identity is None:
-                continue  # it has just been removed, which the next look shows, or cannot be read just now
-            loaded = self._loaded.get(version)
-            if (loaded is not None and loaded.identity == identity) or (
-                failure is not None and failure.due > time.monotonic()
-            ):
-                continue
-            started = time.monotonic()
-            try:
-                made = self._load_version(version)
-            except Exception as error:  # noqa: BLE001 - a callable given as fingerprinted may raise anything
-                self._loaded = _without(self._loaded, version)  # another version that had its id before
-                self._fail(version, error)
-                continue
-            done = time.monotonic()
-            self._loaded = {**self._loaded, version: Loaded(made, identity, Loading(done, done - started))}
-            self.failures = _without(self.failures, version)
+        due = {
+            release.id: identity
+            for release in sorted(releases, key=lambda release: release.id not in first)
+            # None: it has just been removed, which the next look shows, or cannot be read just now
+            if (identity := self._identity(release)) is not None and self._is_wanted(release.id, identity)
+        }
+        self.loading = dict.fromkeys(due, format_time(utc_now()))
+        try:
+            for version, identity in due.items():
+                self._load_one(version, identity)
+                self.loading = _without(self.loading, version)
+        finally:
+            self.loading = {}
         order = [release.id for release in releases]
         self._loaded = {version: self._loaded[version] for version in order if version in self._loaded}
         self.failures = {version: self.failures[version] for version in order if version in self.failures}
+
+    def _is_wanted(self, version: str, identity: Identity) -> bool:
+        """Return whether it is time to load a version."""
+        loaded, failure = self._loaded.get(version), self.failures.get(version)
+        is_loaded = loaded is not None and loaded.identity == identity
+        return not is_loaded and (failure is None or failure.due <= time.monotonic())
+
+    def _load_one(self, version: str, identity: Identity) -> None:
+        started = time.monotonic()
+        try:
+            made = self._load_version(version)
+        except Exception as error:  # noqa: BLE001 - a callable given as fingerprinted may raise anything
+            self._loaded = _without(self._loaded, version)  # another version that had its id before
+            self._fail(version, error)
+            return
+        done = time.monotonic()
+        self._loaded = {**self._loaded, version: Loaded(made, identity, Loading(done, done - started))}
+        self.failures = _without(self.failures, version)
 
     def _load_version(self, version: str) -> Version:
         manifest = _parsed(self._directory.manifest_path(version).read_bytes())

@@ -2,7 +2,8 @@
 
 Each worker checks the log and loads new versions for itself, so one worker is always the first. Without a delay, the
 pins and file names of its pages would reach workers that do not know the version yet. So each worker waits until all
-workers report that they have loaded the version, before it sends pages of it. It serves its files meanwhile.
+workers report that they have loaded the version, before it sends pages of it. It serves its files meanwhile. A worker
+that does not report that it loads the version, or that is loading it for minutes, is not waited for any longer.
 
 Where the reports cannot be read, it waits for as long as the others need to load the version, by its own measure.
 """
@@ -26,8 +27,10 @@ if TYPE_CHECKING:
 
     from .reading import LogReader
 
-#: Seconds that a version waits at most because it took long to load.
-_LONGEST: Final = 10.0
+#: Seconds that a version waits at most for workers that do not say that they load it.
+LONGEST: Final = 10.0
+# Seconds that a version waits at most for workers that are loading it. A disk that hangs must not stop a rollout.
+_LOADING: Final = 300.0
 # After this time, other workers have noticed and loaded a version. Their clocks may differ a little.
 _NOTICED: Final = timedelta(minutes=1)
 
@@ -81,17 +84,18 @@ class Readiness:
         loadings: Mapping[str, Loading],
         *,
         loaded_by_all: AbstractSet[str] | None = None,
+        loading: AbstractSet[str] = frozenset(),
         not_before: float = 0.0,
     ) -> frozenset[str]:
         """Return which of the ``published`` versions may get traffic. A version stays ready for as long as it is known.
 
         No version becomes ready before ``not_before`` (``time.monotonic``). ``loaded_by_all`` are the versions that all
-        workers report as loaded, None if that is unknown.
+        workers report as loaded, None if that is unknown; ``loading`` those that a worker reports to be loading.
         """
         now = time.monotonic()
         waiting = {version: self._waiting.get(version, now) for version in published - self._ready}
         due = {
-            version: max(since + self.pause, self._loaded_everywhere(version, since, loadings, loaded_by_all))
+            version: max(since + self.pause, self._loaded_everywhere(version, since, loadings, loaded_by_all, loading))
             for version, since in waiting.items()
         }
         done = {version for version, then in due.items() if max(then, not_before) <= now}
@@ -111,12 +115,20 @@ class Readiness:
         return bool(self._waiting)
 
     def _loaded_everywhere(
-        self, version: str, since: float, loadings: Mapping[str, Loading], loaded_by_all: AbstractSet[str] | None
+        self,
+        version: str,
+        since: float,
+        loadings: Mapping[str, Loading],
+        loaded_by_all: AbstractSet[str] | None,
+        loading_by_some: AbstractSet[str],
     ) -> float:
         """Return when all workers have loaded a version: they start a look later at most, and may take longer."""
         loading = loadings.get(version)
         if loading is None or (version in self._spread and loading.done <= self._started):
             return 0.0
         if loaded_by_all is None:
-            return loading.done + self.pause + min(2 * loading.seconds, _LONGEST)
-        return 0.0 if version in loaded_by_all else max(since, loading.done) + self.pause + _LONGEST
+            return loading.done + self.pause + min(2 * loading.seconds, LONGEST)
+        if version in loaded_by_all:
+            return 0.0
+        longest = _LOADING if version in loading_by_some else LONGEST
+        return max(since, loading.done) + self.pause + longest

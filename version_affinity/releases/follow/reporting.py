@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from .loaded import KnownVersions, LoadedVersions
     from .reading import LogReader
 
+# Reading the reports takes at most one part in so many of the time of a worker that waits for others.
+_SHARE: Final = 20
 # Versions in a report that are uploaded and not known any more: the newest ones.
 _UNLOADED: Final = 500
 # Versions in a report that are not known any more: those that left last.
@@ -32,6 +35,7 @@ class Reporting:
 
     Attributes:
         loaded_by_all: The versions that all workers have loaded, as of the last reading; None if they cannot be read.
+        loading: The versions that another worker is loading, as of the last reading.
     """
 
     def __init__(
@@ -48,6 +52,8 @@ class Reporting:
         self._known = known
         self._loaded = loaded
         self.loaded_by_all: frozenset[str] | None = frozenset()
+        self.loading: frozenset[str] = frozenset()
+        self._reading_due = 0.0
         # The versions that were known at the last report, and those that were known before.
         self._were_known: set[str] = set()
         self._left: tuple[str, ...] = ()
@@ -99,19 +105,25 @@ class Reporting:
         return None
 
     def read(self) -> None:
-        """Read which versions all workers have loaded."""
-        found = None
+        """Read which versions all workers have loaded, and which they are loading."""
+        started = time.monotonic()
+        if started < self._reading_due:
+            return
+        found, loading = None, set[str]()
         if not self.error and self._may_be_tried:  # otherwise the others may be unable to report either
             own = self._reporter.process if self._reporter is not None else ""
             with suppress(LogError):
                 workers = self._reports.read()
-                others = [it.versions for it in (*workers.live, *workers.masters) if it.process != own]
-                found = frozenset(self._loaded.versions).intersection(*others)
-        self.loaded_by_all = found
+                others = [it for it in (*workers.live, *workers.masters) if it.process != own]
+                found = frozenset(self._loaded.versions).intersection(*(it.versions for it in others))
+                loading = {version for it in others for version in it.loading if it.is_loading(version)}
+        self.loaded_by_all, self.loading = found, frozenset(loading)
+        ended = time.monotonic()
+        self._reading_due = ended + _SHARE * (ended - started)
 
     def forget(self) -> None:
         """Forget what was read: a version that waits from now on waits for a new reading."""
-        self.loaded_by_all = frozenset()
+        self.loaded_by_all = self.loading = frozenset()
 
     @property
     def _in_use(self) -> set[str]:
@@ -135,6 +147,7 @@ class Reporting:
             tuple(self._loaded.versions),
             tuple(version for version in self._known.uploaded if version not in known)[-_UNLOADED:],
             self._loaded.reasons,
+            self._loaded.loading,
             self._reader.error or self._reader.hang or self._known.error,
             self._left,
             failing=self._failures.encoded() if self._failures is not None else "",

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 HEARTBEAT: Final = 5.0
 #: Why a process lacks a version that is not on its host.
 NOT_THERE: Final = "it is not there"
+#: Why a process lacks a version that it is loading.
+LOADING: Final = "it is still being loaded"
 #: The key of the counter of failed readings of the log.
 LOG_ERRORS: Final = "log_errors"
 # Seconds between two looks of a command that waits for reports.
@@ -56,6 +58,8 @@ class Report:
         versions: The versions that it has loaded.
         unloaded: Other versions that are uploaded on its host. It loads them once they are deployed.
         failures: Version id to why the version cannot be loaded.
+        loading: Versions that it is loading, or will load next, to since when, by the clock of its host. One that could
+            not be loaded before is among the ``failures`` too.
         error: Why the log or the directory cannot be read; "" if they can.
         left: Versions that it does not know any more. Their counters are those of "other" now.
         counts: The counters of this process since it started, by key (``Counts.flat``, ``LOG_ERRORS``).
@@ -79,6 +83,7 @@ class Report:
     versions: tuple[str, ...] = ()
     unloaded: tuple[str, ...] = ()
     failures: Mapping[str, str] = field(default_factory=dict, hash=False)
+    loading: Mapping[str, str] = field(default_factory=dict, hash=False)
     error: str = ""
     left: tuple[str, ...] = ()
     counts: Mapping[str, int] = field(default_factory=dict, hash=False)
@@ -103,7 +108,7 @@ class Report:
     @property
     def known(self) -> tuple[str, ...]:
         """The versions that are loaded, or should be."""
-        return (*self.versions, *self.failures)
+        return tuple(dict.fromkeys((*self.versions, *self.failures, *self.loading)))
 
     def is_gone(self) -> bool:
         """Return whether the process has ended, or is silent for too long. Clocks may be set back: then it is both."""
@@ -119,7 +124,11 @@ class Report:
         """Return why this process could not serve a version if it were deployed; "" if it could."""
         if version in self.versions or version in self.unloaded:
             return ""
-        return self.failures.get(version, NOT_THERE)
+        return self.failures.get(version, LOADING if version in self.loading else NOT_THERE)
+
+    def is_loading(self, version: str) -> bool:
+        """Return whether this process is about to have a version for the first time."""
+        return self.lacks(version) == LOADING
 
     def lags(self, entry: Entry) -> str:
         """Return why this process does not serve a deployment; "" if it serves this one, or a later one."""
@@ -135,13 +144,16 @@ class Report:
         if self.log_revision < entry.revision:
             reason = f"it has read revision {self.log_revision} so far"
         elif missing:
-            absent = ", ".join(version for version in missing if self.lacks(version))
-            reason = f"it lacks {absent}" if absent else f"it has not loaded {', '.join(missing)} so far"
+            absent = ", ".join(version for version in missing if self.lacks(version) == NOT_THERE)
+            loading = ", ".join(version for version in missing if self.is_loading(version))
+            reason = f"it has not loaded {', '.join(missing)} so far"
+            reason = f"it lacks {absent}" if absent else f"it is still loading {loading}" if loading else reason
         return self.error or reason
 
     def is_settled(self, entry: Entry) -> bool:
         """Return whether this process serves a deployment, or cannot, because it lacks a version."""
-        failed = self.log_revision >= entry.revision and any(self.lacks(version) for version in entry.live)
+        lacking = [reason for version in entry.live if (reason := self.lacks(version))]
+        failed = self.log_revision >= entry.revision and any(reason != LOADING for reason in lacking)
         return failed or not self.lags(entry)
 
 

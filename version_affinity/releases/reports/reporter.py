@@ -38,6 +38,7 @@ class State(NamedTuple):
     versions: tuple[str, ...] = ()
     unloaded: tuple[str, ...] = ()
     failures: Mapping[str, str] = {}
+    loading: Mapping[str, str] = {}
     error: str = ""
     left: tuple[str, ...] = ()
     failing: str = ""
@@ -129,6 +130,7 @@ class Reporter:
             versions=state.versions,
             unloaded=state.unloaded,
             failures={version: reason[:_LONGEST] for version, reason in state.failures.items()},
+            loading=state.loading,
             error=state.error[:_LONGEST],
             left=state.left,
             counts=difference(self._sending.counts, self._base),
