@@ -23,7 +23,7 @@ from .options import serving_options, with_options
 from .output import emit, note, number, percent, say, say_rows, sentence, shares, short_id, styled, warn
 from .preflight import LOG_LOST, Objection, absent, newest_revision, objections
 from .times import when
-from .workers import Followed, await_workers, read_workers, worker_list
+from .workers import Followed, Patience, await_workers, read_workers, wait_option, worker_list
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -45,7 +45,7 @@ class DeployOptions:
     dry_run: bool
     force: bool
     expect: int | None
-    wait: int
+    wait: Patience
     serving: Serving
     yes: bool
     as_json: bool
@@ -62,15 +62,7 @@ deploy_options = with_options(
         type=click.IntRange(0),
         help="Refuse unless this revision is the current one. 0: nothing is deployed yet.",
     ),
-    click.option(
-        "--wait",
-        metavar="SECONDS",
-        type=click.IntRange(0, 3600),
-        default=10,  # a worker reports within a second
-        show_default=True,
-        help="How long to wait for workers that lack a version, and then until all workers serve the deployment. 0: do "
-        "not wait.",
-    ),
+    wait_option("How long to wait for workers that lack a version, and until all workers serve the deployment."),
     serving_options(),
     yes_option,
 )
@@ -127,6 +119,7 @@ class Plan:
                 "dry_run": options.dry_run,
                 "entry": entry.as_document() if entry is not None else None,
                 "workers": worker_list(followed.workers, entry) if followed is not None else None,
+                "workers_error": followed.workers.obstacle if followed is not None else None,
             }
         )
 
@@ -138,7 +131,7 @@ def make_plan(
     target = current_target()
     moves = movement(entries[-1].percentages, percentages) if entries else None
     is_unchanged = bool(entries) and entries[-1].percentages == percentages
-    wait = 0 if options.force or is_unchanged else options.wait
+    wait = Patience(0) if options.force or is_unchanged else options.wait
     refusals, warnings = objections(log, entries, percentages, options.serving, wait)
     ramp = active_ramp(entries)
     if ramp is not None:
@@ -203,7 +196,7 @@ def _follow(planned: Plan, log: DeploymentLog, options: DeployOptions, entry: En
     """Print that a deployment is written, and who serves it; raise ``RefusedError`` if a worker does not."""
     if not options.as_json:
         say(f"{styled('Deployed', 'good')} revision {entry.revision}.")
-    followed = await_workers(planned.directory, log, entry, options.wait) if options.wait else None
+    followed = await_workers(planned.directory, log, entry, options.wait) if options.wait.seconds else None
     if options.as_json:
         planned.emit(options, entry, followed)
     elif followed is None:

@@ -10,14 +10,14 @@ from version_affinity.assets.loading.fingerprint import is_fingerprinted
 from version_affinity.assets.loading.inventory import InventoryError, parse_inventory
 from version_affinity.assets.static import StaticAssets
 from version_affinity.errors import ConfigurationError, install
-from version_affinity.releases.reports.report import NOT_THERE
+from version_affinity.releases.reports.report import LOADING, NOT_THERE
 from version_affinity.releases.store.settings import Serving
 from version_affinity.wire import plain_text, printable
 
 from .context import BuildOptions, command_line, current_target, known_versions
 from .interaction import progress, started, waiting
 from .output import counted, listed, sentence, short_id
-from .workers import read_workers
+from .workers import Patience, read_workers, unreported
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -50,9 +50,9 @@ class Objection(NamedTuple):
 
 
 def objections(
-    log: DeploymentLog, entries: Sequence[Entry], percentages: Mapping[str, float], given: Serving, wait: float
+    log: DeploymentLog, entries: Sequence[Entry], percentages: Mapping[str, float], given: Serving, wait: Patience
 ) -> tuple[list[Objection], list[str]]:
-    """Return the reasons not to deploy, and warnings. Without another reason, wait some seconds for lagging hosts.
+    """Return the reasons not to deploy, and warnings. Without another reason, wait for lagging hosts.
 
     ``given`` are the options that say how builds are served.
     """
@@ -80,7 +80,8 @@ def objections(
             warnings += more
             if any(it.kind == _UNUSABLE for it in broken):
                 present.remove(version)  # what the workers say of it is the same
-    workers = _await_versions(directory, log, percentages, 0 if found else wait)
+    workers = _await_versions(directory, log, percentages, Patience(0) if found else wait)
+    warnings += unreported(workers)
     return [*found, *_lacking(workers, [it for it in percentages if it in present])], warnings
 
 
@@ -201,41 +202,44 @@ def _lacking(workers: Workers, versions: Iterable[str]) -> list[Objection]:
     unloadable = workers.unloadable(versions)
     found = [Objection(_UNUSABLE, f"no worker can load {it}: {reason}") for it, reason in unloadable.items()]
     for host, missing in workers.lacking(version for version in versions if version not in unloadable).items():
-        reasons = list(dict.fromkeys(reason for reason in missing.values() if reason != NOT_THERE))
-        it = "it" if len(missing) == 1 else "them"
+        loading = [version for version, reason in missing.items() if reason == LOADING]
+        if loading:
+            what = f"the host {printable(host)} is still loading {listed(loading)}: its users would get another version"
+            found.append(Objection("host-lacks-version", f"{what}. Wait for it: with a longer --wait, or deploy later"))
+        absent = {version: reason for version, reason in missing.items() if version not in loading}
+        if not absent:
+            continue
+        reasons = list(dict.fromkeys(reason for reason in absent.values() if reason != NOT_THERE))
+        it = "it" if len(absent) == 1 else "them"
         remedy = f"{it} cannot be loaded there: {reasons[0]}" if reasons else f"upload or copy {it} to that host first"
-        found.append(
-            Objection(
-                "host-lacks-version",
-                f"the host {printable(host)} lacks {listed(missing)}: its users would get another version. "
-                f"{sentence(remedy)}",
-            )
-        )
+        what = f"the host {printable(host)} lacks {listed(absent)}: its users would get another version"
+        found.append(Objection("host-lacks-version", f"{what}. {sentence(remedy)}"))
     return found
 
 
 def _await_versions(
-    directory: ReleasesDirectory, log: DeploymentLog, versions: Iterable[str], seconds: float
+    directory: ReleasesDirectory, log: DeploymentLog, versions: Iterable[str], patience: Patience
 ) -> Workers:
-    """Wait until the workers of every host have the versions, for at most some seconds; return their last reports.
+    """Wait until the workers of every host have the versions; return their last reports.
 
     A worker reports a version a moment after its upload or copy. A version that no worker can load is not waited for.
     """
-    wanted, until = list(versions), time.monotonic() + seconds
+    wanted = list(versions)
 
     def look() -> tuple[Workers, dict[str, dict[str, str]]]:
         workers = read_workers(directory, log)
         return workers, {} if workers.unloadable(wanted) else workers.lacking(wanted)
 
-    workers, missing = look()
-    if missing and seconds:
-        started(_label(missing, seconds))
-    while missing and (left := until - time.monotonic()) > 0:
-        with waiting(_label(missing, left)):
-            before = missing
-            while missing == before and (left := until - time.monotonic()) > 0:
-                time.sleep(min(_INTERVAL, left))
-                workers, missing = look()
+    with patience.spent() as until:
+        workers, missing = look()
+        if missing and patience.left:
+            started(_label(missing, patience.left))
+        while missing and (left := until - time.monotonic()) > 0:
+            with waiting(_label(missing, left)):
+                before = missing
+                while missing == before and (left := until - time.monotonic()) > 0:
+                    time.sleep(min(_INTERVAL, left))
+                    workers, missing = look()
     return workers
 
 

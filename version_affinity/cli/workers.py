@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+import time
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 import click
 
@@ -14,8 +17,12 @@ from .interaction import started, waiting
 from .output import counted, note
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from version_affinity.releases.log.entries import DeploymentLog, Entry
     from version_affinity.releases.store.directory import ReleasesDirectory
+
+F = TypeVar("F", bound="Callable[..., Any]")
 
 # How many workers a message names.
 _NAMED: Final = 5
@@ -23,10 +30,51 @@ _NAMED: Final = 5
 
 def read_workers(directory: ReleasesDirectory, log: DeploymentLog) -> Workers:
     """Return the reports of all workers; none if they cannot be read, with the reason as the ``obstacle``."""
+    reports = open_reports(directory, log)
     try:
-        return open_reports(directory, log).read()
+        workers = reports.read()
+        return replace(workers, obstacle=reports.obstacle(workers))
     except LogError as error:
         return Workers((), {}, str(error))
+
+
+def unreported(workers: Workers) -> list[str]:
+    """Return a warning if workers of this host may be missing among those that report; ``nobody`` if none reports."""
+    return [f"workers of this host may be missing: {workers.obstacle}"] if workers.live and workers.obstacle else []
+
+
+class Patience:
+    """How long a command waits for workers at most: one time for all its waits.
+
+    Attributes:
+        seconds: The value of ``--wait``.
+        left: The seconds that are left.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = self.left = float(seconds)
+
+    @contextmanager
+    def spent(self) -> Iterator[float]:
+        """Count the time of the block; give ``time.monotonic()`` at which it should end."""
+        started = time.monotonic()
+        try:
+            yield started + self.left
+        finally:
+            self.left = max(0.0, self.left - (time.monotonic() - started))
+
+
+def wait_option(text: str) -> Callable[[F], F]:
+    """Return the option ``--wait``, whose value is a ``Patience``; ``text`` is its help."""
+    return click.option(
+        "--wait",
+        metavar="SECONDS",
+        type=click.IntRange(0, 3600),
+        default=10,  # a worker reports within a second
+        show_default=True,
+        callback=lambda _context, _option, seconds: Patience(seconds),
+        help=f"{text} 0: do not wait.",
+    )
 
 
 class Followed(NamedTuple):
@@ -70,6 +118,7 @@ def worker_list(workers: Workers, entry: Entry | None) -> list[dict[str, Any]]:
             "seen": report.written,
             "revision": report.revision,
             "versions": list(report.versions),
+            "loading": dict(report.loading),
             "missing": [version for version in entry.percentages if version not in report.versions] if entry else [],
             "error": (report.lags(entry) if entry is not None else "") or report.error,
         }
@@ -82,19 +131,21 @@ def nobody(workers: Workers) -> str:
     return f"no worker reports: {workers.obstacle or 'no application follows this directory, or it cannot report'}"
 
 
-def await_workers(directory: ReleasesDirectory, log: DeploymentLog, entry: Entry, seconds: float) -> Followed:
-    """Wait until every worker serves a deployment or cannot, for at most some seconds; return who does.
+def await_workers(directory: ReleasesDirectory, log: DeploymentLog, entry: Entry, patience: Patience) -> Followed:
+    """Wait until every worker serves a deployment or cannot; return who does.
 
     Ctrl+C ends the waiting, and says that the deployment is written.
     """
     first = Followed(entry, read_workers(directory, log))
     if not first.workers.live:
         return first
-    label = f"Waiting until all workers serve revision {entry.revision}, up to {counted(round(seconds), 'second')}"
+    seconds = counted(max(1, round(patience.left)), "second")
+    label = f"Waiting until all workers serve revision {entry.revision}, up to {seconds}"
     started(label)
     try:
-        with waiting(label):
-            return Followed(entry, await_revision(open_reports(directory, log), entry, seconds))
+        with waiting(label), patience.spent():
+            workers = await_revision(open_reports(directory, log), entry, patience.left)
+            return Followed(entry, replace(workers, obstacle=first.workers.obstacle))
     except LogError as error:
         return Followed(entry, Workers((), {}, str(error)))
     except KeyboardInterrupt:

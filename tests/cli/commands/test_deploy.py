@@ -5,17 +5,23 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shlex
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.cli.commanding import AUTHOR, COLLISION, Site, run
+from tests.releases.disks import on_a_disk
+from tests.releases.followed import until
 from version_affinity import Releases, VersionAffinity
+from version_affinity.cli.times import when
 from version_affinity.releases.log.file import FileLog
 from version_affinity.releases.log.local_copy import LocalCopy
 from version_affinity.releases.releases import COPY
+from version_affinity.releases.times import format_time, utc_now
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -91,6 +97,7 @@ def test_deploy_as_json(site: Site) -> None:
         "deployed": True,
         "dry_run": False,
         "workers": [],
+        "workers_error": "",
     }
     assert (entry["revision"], entry["percentages"], entry["author"]) == (2, told["percentages"], AUTHOR)
     dry = site.json("versions", "deploy", "v2", "--dry-run")
@@ -242,6 +249,86 @@ def test_each_reason_is_given_once(site: Site) -> None:
     told = site.json("versions", "deploy", "v3@10%", "v9@10%", "--rest", "-y", code=1)
     assert [it["kind"] for it in told["refusals"]] == ["unknown-version", "unusable-version"]
     assert "/index.html" in told["refusals"][1]["reason"]
+
+
+def test_a_worker_is_still_loading_it(site: Site) -> None:
+    """A version that a worker loads is not called absent: before a deployment, and after one that is forced."""
+    since = format_time(utc_now())
+    site.report("web-1", ("v1",), 1, loading={"v2": since})
+    told = site.json("versions", "deploy", "v2@10%", "--rest", "-y", "--wait", "0", code=1)
+    (refusal,) = told["refusals"]
+    assert refusal["kind"] == "host-lacks-version"
+    assert refusal["reason"].startswith("the host web-1 is still loading v2: its users would get another version. Wait")
+    site.run("versions", "deploy", "v2@10%", "--rest", "-y", "--wait", "0", "--force")
+    site.report("web-1", ("v1",), 1, log_revision=2, loading={"v2": since})
+    shown = site.run("deployments", "status").stdout
+    assert f"1 worker of web-1 is still loading v2, since {when(since)[:16]}" in shown
+    assert "  web-1, process 1: it is still loading v2\n" in shown
+    told = site.json("deployments", "status")
+    assert (told["workers"][0]["loading"], told["workers"][0]["error"]) == ({"v2": since}, "it is still loading v2")
+    assert told["versions"][0]["lacking"] == [{"host": "web-1", "pid": 1, "reason": "", "loading_since": since}]
+
+
+@pytest.mark.slow
+def test_one_time_for_all_waits(site: Site) -> None:
+    """--wait is the time of both waits together: for a version that is not loaded yet, and for the deployment."""
+    site.report("web-1", ("v1",), 1)
+
+    def load_and_follow() -> None:
+        time.sleep(1.5)
+        site.report("web-1", ("v1", "v2"), 1)
+        until(lambda: len(site.percentages) > 1)
+        time.sleep(0.5)
+        site.report("web-1", ("v1", "v2"), 2)
+
+    with ThreadPoolExecutor() as pool:
+        following = pool.submit(load_and_follow)
+        result = site.run("versions", "deploy", "v2@10%", "--rest", "-y", "--wait", "60")
+        following.result()
+    assert "Waiting for v2 on web-1, up to 60 seconds" in result.stderr
+    left = re.search(r"Waiting until all workers serve revision 2, up to (\d+) seconds", result.stderr)
+    assert left is not None
+    assert int(left[1]) < 60
+
+
+_WHERE_NO_REPORT_CAN_BE_WRITTEN = """
+import json, subprocess, sys
+from pathlib import Path
+from tests.cli.commanding import Site
+
+site = Site(Path(sys.argv[1]))
+site.upload("v1", "v2")
+site.deploy({"v1": 100.0})
+site.report("web-1", ("v1", "v2"), 1)
+workers = site.path / "workers"
+subprocess.run(["mount", "--bind", workers, workers], check=True)
+subprocess.run(["mount", "-o", "remount,ro,bind", workers], check=True)
+for command in (
+    "versions deploy v2@10% --rest --dry-run",
+    "versions deploy v2@10% --rest -y --wait 0",
+    "versions deploy v2@20% --rest -y --wait 0 --json",
+    "versions deploy v2@30% --rest -y --wait 1 --force --json",
+    "rollback v1 -y --wait 0",
+    "deployments status",
+    "deployments status --json",
+    "ramp start v2 -y --wait 0",
+    "ramp status",
+    "ramp status --json",
+    "ramp pause --wait 0",
+):
+    print(json.dumps([command, site.run(*command.split()).output]))
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="no disk can be mounted")
+def test_this_host_cannot_report(tmp_path: Path) -> None:
+    """While others report, each command says that this host cannot, why, and what to do; with --json too."""
+    lines = on_a_disk(tmp_path / "disk", _WHERE_NO_REPORT_CAN_BE_WRITTEN, size="64m").splitlines()
+    assert len(lines) == 11
+    why = "workers' cannot be written to (Read-only file system): make the file system writable"
+    for command, shown in map(json.loads, lines):
+        assert why in shown, command
+        assert "status --json" in command or "orkers of this host may be missing: '" in shown, command
 
 
 def test_nobody_can_report(site: Site) -> None:

@@ -160,8 +160,8 @@ def test_workers(site: Site) -> None:
         ("web-3", 3, 2, ["v2"], "it cannot load v2: it has no page"),
     ]
     assert told["versions"][1]["lacking"] == [
-        {"host": "web-2", "pid": 2, "reason": ""},
-        {"host": "web-3", "pid": 3, "reason": "it has no page"},
+        {"host": "web-2", "pid": 2, "reason": "", "loading_since": None},
+        {"host": "web-3", "pid": 3, "reason": "it has no page", "loading_since": None},
     ]
 
 

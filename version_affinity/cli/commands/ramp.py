@@ -18,6 +18,7 @@ from version_affinity.cli.options import checked_by, with_options
 from version_affinity.cli.output import counted, percent, say, say_heading, say_rows, styled
 from version_affinity.cli.plan import DeployOptions, Plan, carry_out, check_expected, deploy_options, make_plan
 from version_affinity.cli.ramps import Seen, traffic
+from version_affinity.cli.workers import unreported, wait_option
 from version_affinity.deployment import movement
 from version_affinity.errors import ConfigurationError
 from version_affinity.ramp import next_entry
@@ -161,10 +162,16 @@ def start(version: str, **given: Any) -> None:
     check_expected(entries, options.expect)
     next_entry.check_start(entries, plan)
     planned = make_plan(log, entries, plan.percentages(entries[-1].percentages, plan.steps[0]), options)
-    seen, until = Seen.now(log, entries), monotonic() + (0 if planned.refusals else options.wait)
-    while plan.version not in seen.observed.loaded and seen.workers.live and monotonic() < until:
-        sleep(_INTERVAL)  # it may have been uploaded a moment ago
+    with options.wait.spent() as until:
         seen = Seen.now(log, entries)
+        while (
+            not planned.refusals
+            and seen.workers.live
+            and plan.version not in seen.observed.loaded
+            and monotonic() < until
+        ):
+            sleep(_INTERVAL)  # it may have been uploaded a moment ago
+            seen = Seen.now(log, entries)
     make = partial(next_entry.start, entries, plan, message=options.message)
     if not planned.refusals:
         make(seen.observed, utc_now())  # it may be refused
@@ -216,14 +223,7 @@ def _say_prediction(plan: RampPlan, seen: Seen) -> None:
 _change_options = with_options(
     click.option("-m", "--message", default="", help="The reason, for the log."),
     click.option("--force", is_flag=True, help="Do it in spite of failed checks."),
-    click.option(
-        "--wait",
-        metavar="SECONDS",
-        type=click.IntRange(0, 3600),
-        default=10,
-        show_default=True,
-        help="How long to wait until all workers serve it. 0: do not wait.",
-    ),
+    wait_option("How long to wait until all workers serve it."),
     yes_option,
 )
 
@@ -241,6 +241,7 @@ def _change(event: str, question: str, *, step: int | None = None, **given: Any)
     moves = movement(entries[-1].percentages, entry.percentages)
     steps = TRANSITIONS[event].percentages in ("next", "last")
     warnings = [seen.observed.behind] if steps and seen.observed.behind else []
+    warnings += unreported(seen.workers)
     planned = Plan(target.directory, entries, entry.percentages, moves, [], warnings)
     carry_out(_with_entry(planned, seen, make), log, options, question)
 

@@ -33,7 +33,7 @@ from version_affinity.cli.output import (
 )
 from version_affinity.cli.ramps import Seen
 from version_affinity.cli.times import short_when, when
-from version_affinity.cli.workers import Followed
+from version_affinity.cli.workers import Followed, unreported
 from version_affinity.errors import ConfigurationError
 from version_affinity.ramp.next_entry import Judgement, judge, newest_ramp, step_users, waits_for
 from version_affinity.ramp.plan import ACTIVE, Ramp
@@ -226,6 +226,7 @@ def _document(view: _View) -> dict[str, Any]:
         "waits_for": view.waits_for,
         "judgement": {"why": view.verdict, **view.evidence},
         "workers": len(view.seen.workers.live),
+        "workers_error": view.seen.workers.obstacle,
     }
 
 
@@ -269,6 +270,7 @@ def _lines(view: _View) -> list[str]:
     say_rows(_steps(view), right=(1,), write=lines.append)
     lines += ["", *_findings(view), ""]
     lines += [sentence(view.followed.in_words()), *(styled(f"  {it}", "warning") for it in view.followed.reasons())]
+    lines += [styled(f"  {sentence(text)}", "warning") for text in unreported(view.seen.workers)]
     return [*lines, *_commands(view)]
 
 

@@ -30,7 +30,7 @@ from version_affinity.cli.output import (
 )
 from version_affinity.cli.preflight import workers_ahead
 from version_affinity.cli.times import short_when, when
-from version_affinity.cli.workers import Followed, nobody, read_workers, worker_list
+from version_affinity.cli.workers import Followed, nobody, read_workers, unreported, worker_list
 from version_affinity.deployment import movement
 from version_affinity.errors import ConfigurationError
 from version_affinity.ramp.next_entry import active_ramp
@@ -93,10 +93,14 @@ class _View(NamedTuple):
 
     def lacking(self, version: str) -> list[dict[str, Any]]:
         """Return the workers that lack a version, and why."""
-        found = [(report, report.failures.get(version, "")) for report in self.workers.live]
         return [
-            {"host": report.host, "pid": report.pid, "reason": reason}
-            for report, reason in found
+            {
+                "host": report.host,
+                "pid": report.pid,
+                "reason": report.failures.get(version, ""),
+                "loading_since": report.loading[version] if report.is_loading(version) else None,
+            }
+            for report in self.workers.live
             if version not in report.versions
         ]
 
@@ -276,15 +280,18 @@ def _absences(view: _View) -> list[str]:
     gone = [version for version in view.percentages if version not in view.uploaded]
     lines = [styled(f"{short_id(version)} is not in this directory", "bad") for version in gone]
     for version in view.percentages:
-        reasons: dict[tuple[str, str], int] = {}
+        places: dict[tuple[str, str, bool], list[str]] = {}
         for it in view.lacking(version):
-            place = it["host"], it["reason"]
-            reasons[place] = reasons.get(place, 0) + 1
-        for (host, reason), count in reasons.items():
-            why = f": {printable(reason)}" if reason else ""
-            lines.append(
-                styled(f"{counted(count, 'worker')} of {printable(host)} without {short_id(version)}{why}", "bad")
-            )
+            since = it["loading_since"]
+            places.setdefault((it["host"], it["reason"], since is not None), []).append(since or "")
+        for (host, reason, is_loading), times in places.items():
+            who, what = f"{counted(len(times), 'worker')} of {printable(host)}", short_id(version)
+            if is_loading:
+                verb = "is" if len(times) == 1 else "are"
+                text = f"{who} {verb} still loading {what}, since {when(min(times))}"
+                lines.append(styled(text, "warning"))
+            else:
+                lines.append(styled(f"{who} without {what}{f': {printable(reason)}' if reason else ''}", "bad"))
     return [*lines, ""] if lines else []
 
 
@@ -320,5 +327,5 @@ def _worker_lines(workers: Workers, current: Entry | None) -> list[str]:
         served = listed(map(str, revisions))
         rows.append([printable(host), f"{len(reports):,}", served, short_when(started) if started else "-"])
     say_rows(rows, right=(1,), flexible=(0,), write=lines.append)
-    errors = followed.reasons() if followed else []
+    errors = [*(followed.reasons() if followed else []), *map(sentence, unreported(workers))]
     return [*lines, *(styled(f"  {reason}", "warning") for reason in errors)]
