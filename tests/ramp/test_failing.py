@@ -145,6 +145,20 @@ def test_what_a_process_noted_outlives_it(site: RampSite) -> None:
     assert noted(site) == {"app-errors": 1}
 
 
+def test_a_ramp_without_failures_drops_the_units_of_the_ramp_before(site: RampSite) -> None:
+    """The total of ended processes has the units of the newest ramp alone, also if none failed in it."""
+    for bucket in ("4711", ""):
+        with site.followed(failing_api) as (affinity, _):
+            site.ramp(**STILL)
+            until(lambda it=affinity: it.deployment.percentages == SPLIT)
+            if bucket:
+                ask(affinity, "/api?500", came_back("v1", bucket))
+                until(site.observed_failing)
+        site.command("abort")
+    with site.followed(failing_api):  # it adds up the reports of the two that have ended
+        until(lambda: not site.observed_failing())
+
+
 def test_a_key_counts_alone_where_the_cookie_is_off(site: RampSite) -> None:
     """Without our cookie nothing shows that a user has come back, so a key is enough; a request without one is not."""
     releases = Releases(site.directory.path, interval=0.02)

@@ -69,8 +69,11 @@ class Failures:
         return sum(len(self.units[signal]) + len(self.examples[signal]) for signal in SIGNALS)
 
     def encoded(self) -> str:
-        """Return the text for a report; "" if nothing failed."""
-        if not self.size:
+        """Return the text for a report; "" before the first ramp.
+
+        A ramp without failures has a text too: ``merged`` then drops the units of the ramp before.
+        """
+        if not self.key:
             return ""
         document: dict[str, Any] = {"ramp": self.key}
         for signal in SIGNALS:
@@ -124,13 +127,13 @@ class FailureNotes:
     def __init__(self) -> None:
         self.watched: Watched | None = None
         self._failures = Failures("")
-        self._encoded = 0, ""
+        self._encoded = -1, ""
 
     def watch(self, watched: Watched | None) -> None:
         """Note for this ramp from now on. Another ramp than before begins with nothing; None: what was noted stays."""
         if watched is not None and watched.key != self._failures.key:
             self._failures = Failures(watched.key)
-            self._encoded = 0, ""
+            self._encoded = -1, ""
         self.watched = watched if watched is not None and watched.is_active else None
 
     def note(self, signal: str, state: State, request: Request, environ: WSGIEnvironment, decision: Decision) -> None:
