@@ -11,6 +11,7 @@ import logging
 import os
 import threading
 import time
+from array import array
 from dataclasses import dataclass
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -24,8 +25,8 @@ logger = logging.getLogger("version_affinity")
 OTHER: Final = "other"
 
 _SEPARATOR: Final = "|"
-# How many keys are remembered at least, from then on at most twice as many.
-_REMEMBERED: Final = 4096
+# How many keys are remembered at most: a power of two.
+_PLACES: Final = 16_384
 # Requests that are being answered count for their version after it is gone, for so many seconds at most. Servers end
 # requests that take longer. In this time so many times versions may go: each time, counters are kept.
 _IN_FLIGHT: Final = 60.0
@@ -87,24 +88,24 @@ class CounterFamily(dict[Any, Counter]):
 
 
 class RecentKeys:
-    """The keys that were counted lately, by their hashes."""
+    """The keys that were counted lately, by their hashes. A key is forgotten when another one takes its place.
 
-    __slots__ = ("_earlier", "_recent")
+    An array takes 128 KiB; sets of as many integers would take several times as much.
+    """
+
+    __slots__ = ("_places",)
 
     def __init__(self) -> None:
-        self._recent: set[int] = set()
-        self._earlier: set[int] = set()
+        self._places = array("q", bytes(8 * _PLACES))
 
     def is_new(self, key: bytes) -> bool:
         """Return whether a key has not come lately, and remember it. Two threads may both hear that it is new."""
-        hashed, recent = hash(key), self._recent
-        if hashed in recent:
+        hashed, places = hash(key), self._places
+        place = hashed & (_PLACES - 1)
+        if places[place] == hashed:
             return False
-        is_new = hashed not in self._earlier
-        recent.add(hashed)
-        if len(recent) >= _REMEMBERED:
-            self._earlier, self._recent = recent, set()
-        return is_new
+        places[place] = hashed
+        return True
 
 
 @dataclass(frozen=True, slots=True)

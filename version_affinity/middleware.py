@@ -246,13 +246,13 @@ class VersionAffinity(TemplateFunctions):
         named = catalog.guarded_file(path, decision.version) if catalog.guarded else None
         if named is not None and (body := self._by_name(state, named, environ, start_response)) is not None:
             return body
-        environ[VERSION] = decision.version
-        environ[DECISION] = decision
         decided = self._headers[exchange.kind][decision]
-        if decision.refused:
+        environ[VERSION] = version = decided.version
+        environ[DECISION] = decision
+        if exchange.refused:
             start_response = self._refuse(exchange, decision, start_response)
         # 3. The paths of app_first, and 4. what the path means in the decided version.
-        found = route(state, path, decision.version, environ, self.first_paths.matches, self._has_app)
+        found = route(state, path, version, environ, self.first_paths.matches, self._has_app)
         # 5. Send it, and finish: caching headers, Vary, trace, cookie.
         if found[0] in APPLICATIONS:
             return self._applications.call(state, exchange, decided, found, start_response)

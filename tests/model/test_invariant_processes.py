@@ -246,7 +246,7 @@ def _only_live_pins(patch: pytest.MonkeyPatch) -> None:
 
 
 def _frames_are_not_stamped(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr("version_affinity.responses.finish.STAMPED", frozenset((PAGE,)))
+    patch.setattr("version_affinity.responses.headers.STAMPED", frozenset((PAGE,)))
     patch.setitem(decisions.ORDER, FRAME, ("override", "only", "key", "minted", "baseline"))
 
 

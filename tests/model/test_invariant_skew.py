@@ -44,14 +44,16 @@ from tests.model.browser_model import Browser, Page, Response, Tab, environ_of, 
 from version_affinity import Cookie, Header, Version, VersionAffinity, asset_tags, asset_url, current_version
 from version_affinity.assets.loading.fingerprint import is_fingerprinted
 from version_affinity.decision import decider as decisions
-from version_affinity.decision.decider import Decider, Decision
-from version_affinity.decision.request import OTHER, PAGE, PREFETCH, SUBRESOURCE, Kind, Request
+from version_affinity.decision.decider import Decider
+from version_affinity.decision.request import FRAME, OTHER, PAGE, PREFETCH, SUBRESOURCE, Kind, Request
 from version_affinity.responses.finish import Finisher
 from version_affinity.rollout.catalog import Catalog, compare_files
 from version_affinity.rollout.state import baseline_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+
+    from version_affinity.responses.headers import DecisionHeaders
 
 MAIN = "/assets/main-BX4CeNGm.js"
 LAZY = "/assets/lazy-DiwrgTda.js"
@@ -876,8 +878,8 @@ def _baseline_is_the_largest(patch: pytest.MonkeyPatch) -> None:
 def _stale_pin_kept_at_100_percent(patch: pytest.MonkeyPatch) -> None:
     stamp = Finisher.stamp
 
-    def lazy(self: Finisher, request: Request, decision: Decision, served: str) -> tuple[str, str] | None:
-        return None if decision.reason == "only" else stamp(self, request, decision, served)
+    def lazy(self: Finisher, request: Request, decided: DecisionHeaders, served: str) -> tuple[str, str] | None:
+        return None if decided.only else stamp(self, request, decided, served)
 
     patch.setattr(Finisher, "stamp", lazy)
 
@@ -891,21 +893,15 @@ def _prefetches_stamp(patch: pytest.MonkeyPatch) -> None:
 
 
 def _stamped_like_pages(patch: pytest.MonkeyPatch, kind: Kind) -> None:
-    stamp = Finisher.stamp
-
-    def stamped(self: Finisher, request: Request, decision: Decision, served: str) -> tuple[str, str] | None:
-        if request.kind == kind:
-            request.kind = PAGE
-        return stamp(self, request, decision, served)
-
-    patch.setattr(Finisher, "stamp", stamped)
+    patch.setattr("version_affinity.responses.headers.STAMPED", frozenset((PAGE, FRAME, kind)))
 
 
 def _overrides_stamp(patch: pytest.MonkeyPatch) -> None:
     stamp = Finisher.stamp
 
-    def stamped(self: Finisher, request: Request, decision: Decision, served: str) -> tuple[str, str] | None:
-        return stamp(self, request, decision._replace(reason="key"), served)
+    def stamped(self: Finisher, request: Request, decided: DecisionHeaders, served: str) -> tuple[str, str] | None:
+        decided.stamped |= request.kind == PAGE
+        return stamp(self, request, decided, served)
 
     patch.setattr(Finisher, "stamp", stamped)
 

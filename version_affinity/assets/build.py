@@ -244,9 +244,9 @@ class Build:
         document = self.document if has_app else self.document or self.index.placeholder
         if document is None or not wants_document(path, environ, has_app=has_app):
             if "." in path and looks_like_asset(path, directories):
-                return Found(MISSING)
+                return _MISSING
             if has_app:
-                return Found(APP)
+                return _APP
             document = None
         page = self._not_found_page(path) if document is None else document
         if page is None:
@@ -309,7 +309,10 @@ class Build:
             self.prepared[path] = Prepared(asset, self.kept, self._changes.get(path))
 
 
+# Made once.
 _NO_FILE: Final = Found(NO_FILE)
+_MISSING: Final = Found(MISSING)
+_APP: Final = Found(APP)
 
 
 def wants_document(path: str, environ: WSGIEnvironment, *, has_app: bool) -> bool:

@@ -87,7 +87,7 @@ class HostCookie:
         self._starts = (f"{name}=", f"__Host-{name}=")
         self._finders = (cookie_finder(name), cookie_finder(f"__Host-{name}"))
 
-    def _header(self, scheme: str | None, value: str, *, framed: bool = False) -> tuple[str, str]:
+    def _header(self, scheme: str | None, value: str, framed: bool = False) -> tuple[str, str]:
         tls = scheme == "https" if self._secure is None else self._secure
         return "Set-Cookie", f"{self._starts[tls]}{value}{_FRAMED if framed else _ATTRIBUTES[tls]}"
 
@@ -140,12 +140,12 @@ class PinCookie(HostCookie):
             return bucket, version
         return "", version
 
-    def write(self, scheme: str | None, bucket: str, pin: str, *, framed: bool = False) -> tuple[str, str]:
+    def write(self, scheme: str | None, bucket: str, pin: str, framed: bool = False) -> tuple[str, str]:
         """Return the Set-Cookie header that makes a browser keep this bucket and pin for its session.
 
         ``framed``: a page of another site shows the page in a frame.
         """
-        return self._header(scheme, f"{bucket}.{pin}", framed=framed)
+        return self._header(scheme, f"{bucket}.{pin}", framed)
 
 
 class OverrideCookie(HostCookie):

@@ -152,16 +152,15 @@ class Decider:
             kind: tuple(self.STEPS[name] for name in names if not idle.get(name)) for kind, names in self._order.items()
         }
 
-    def decide(self, request: Request) -> Decision:
+    def decide(self, request: Request, may_be_forced: bool = True) -> Decision:
         """Return the version that a request gets, and why. May draw a bucket into ``request``."""
-        environ, cookie = request.environ, self._override_cookie
-        is_asked = not environ.keys().isdisjoint(self._override_keys)
-        if (is_asked or (cookie and cookie in environ.get("HTTP_COOKIE", ""))) and (forced := self._override(request)):
-            return forced
-        return self.decide_without_override(request)
-
-    def decide_without_override(self, request: Request) -> Decision:
-        """Return the version that a request would get without an override. May draw a bucket into ``request``."""
+        if may_be_forced:
+            environ, cookie = request.environ, self._override_cookie
+            is_asked = not environ.keys().isdisjoint(self._override_keys)
+            if (is_asked or (cookie and cookie in environ.get("HTTP_COOKIE", ""))) and (
+                forced := self._override(request)
+            ):
+                return forced
         for step in self._steps[request.kind]:
             decision = step(self, request)
             if decision is not None:

@@ -55,7 +55,7 @@ class Exchange(Request):
     __slots__ = ("counted", "decision", "depends", "negotiated", "own", "script_name", "served", "state")
 
     def begin(
-        self, state: State, decision: Decision, *, own: bool = False, depends: bool = False, negotiated: bool = False
+        self, state: State, decision: Decision, own: bool = False, depends: bool = False, negotiated: bool = False
     ) -> None:
         """Start the notes, and put this object into the environ, which it does not hold from then on.
 
@@ -93,7 +93,7 @@ class Applications:
         if what == VERSION_APP:
             tally = decided.tally
             app: WSGIApplication = state.versions[version].app  # type: ignore[assignment]  # it has no build
-            exchange.begin(state, decided.decision, own=len(state.versions) > 1)
+            exchange.begin(state, decided.decision, len(state.versions) > 1)
             if state.settings.prefix != "/":
                 environ[ORIGINAL] = {"SCRIPT_NAME": exchange.script_name, "PATH_INFO": environ.get("PATH_INFO", "")}
                 environ["SCRIPT_NAME"] = exchange.script_name + state.settings.prefix[:-1]
@@ -106,7 +106,7 @@ class Applications:
             depends = negotiated = False
             if path is not None:  # a version may answer here, or a navigation get a page
                 depends = state.catalog.is_answered_elsewhere(path, environ)
-                build = state.builds[decided.decision.version]
+                build = state.builds[decided.version]
                 negotiated = build is not None and build.shows_page(path, environ)
             if (
                 ("HTTP_IF_NONE_MATCH" in environ or "HTTP_IF_MODIFIED_SINCE" in environ)
@@ -116,7 +116,7 @@ class Applications:
             ):
                 # The browser's copy may be another version's page, whatever the pin says: the pin follows all tabs.
                 remove_preconditions(environ)
-            exchange.begin(state, decided.decision, depends=depends, negotiated=negotiated)
+            exchange.begin(state, decided.decision, False, depends, negotiated)
         try:
             # A partial costs less than half of a closure over as many variables.
             return app(environ, partial(self._start, environ, exchange, decided, tally, start_response))

@@ -14,8 +14,7 @@ from version_affinity.assets.http.conditions import READING
 from version_affinity.assets.rules.changes import CACHING, is_targeted, joined_vary, negotiated, without
 from version_affinity.counters import LimitedLog
 from version_affinity.decision.cookies import draw_bucket
-from version_affinity.decision.decider import ONLY, OVERRIDE
-from version_affinity.decision.request import FRAME, KINDS, STAMPED
+from version_affinity.decision.request import FRAME, KINDS
 
 from .headers import PRIVATE, PRIVATE_NO_STORE, DecisionHeaders, HeadersByDecision, retraced
 
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
     from version_affinity.assets.rules.changes import HeaderChanges
     from version_affinity.counters import Counters
     from version_affinity.decision.cookies import PinCookie
-    from version_affinity.decision.decider import Decision
     from version_affinity.decision.request import Request
 
     from .applications import Exchange
@@ -45,6 +43,8 @@ _UNSHARED_BY_CDN: Final = re.compile(
     rf"{_UNSHARED.pattern}|(?:^|[\s,])bypass-cache(?:$|[\s,])|^\s*0\s*$", re.IGNORECASE
 )
 _PUBLIC: Final = re.compile(r"(?:^|[\s,])(?:public|s-maxage)(?:$|[\s,=])", re.IGNORECASE)
+# The beginnings of statuses whose body a browser does not show as the page.
+_NOT_SHOWN: Final = ("3", "204", "205")
 _LONG: Final = 256
 #: Remembers values of Vary that were joined.
 joined_before: Final = lru_cache(maxsize=256)(joined_vary)
@@ -67,21 +67,20 @@ class Finisher:
         make = partial(DecisionHeaders, vary=names, counters=counters, has_app=app is not None)
         self.headers = {kind: HeadersByDecision(partial(make, kind=kind)) for kind in KINDS}
 
-    def stamp(self, request: Request, decision: Decision, pin: str) -> tuple[str, str] | None:
+    def stamp(self, request: Request, decided: DecisionHeaders, pin: str) -> tuple[str, str] | None:
         """Return the Set-Cookie header for a page that was served to GET or HEAD; None if the cookie need not change.
 
         ``pin`` is that of the version that was served (``State.pins``), which need not be the decided one.
         """
-        if self._cookie is None or request.kind not in STAMPED:
+        if self._cookie is None or not decided.stamped:
             return None
-        reason = decision.reason
-        if reason == ONLY:
-            # With a single version no cookie is needed. A stale pin is corrected: the page's files would follow it.
-            if not request.pin or request.pin == pin:
+        if request.pin == pin:
+            if request.bucket or decided.only:
                 return None
-        elif reason == OVERRIDE or (request.pin == pin and request.bucket):
+        elif decided.only and not request.pin:
+            # With a single version no cookie is needed. A stale pin is corrected: the page's files would follow it.
             return None
-        return self._cookie.write(request.scheme, request.bucket or draw_bucket(), pin, framed=request.kind == FRAME)
+        return self._cookie.write(request.scheme, request.bucket or draw_bucket(), pin, request.kind == FRAME)
 
     def finish(
         self, environ: WSGIEnvironment, exchange: Exchange, decided: DecisionHeaders, status: str, headers: Headers
@@ -108,10 +107,9 @@ class Finisher:
             )
         if public or not (page or exchange.depends):
             return negotiated(status, headers) if exchange.negotiated else headers.copy()
-        decision = decided.decision
-        version = exchange.served or decision.version
+        version = exchange.served or decided.version
         stamp = self._stamp_of(exchange, decided, version, status) if page else None
-        added = private if version == decision.version else retraced(private, decision, version)
+        added = private if version == decided.version else retraced(private, decided.decision, version)
         if cache_control:
             added = added[1:]
             if not _UNSHARED.search(cache_control):
@@ -137,7 +135,7 @@ class Finisher:
         finished = _uncached(headers, replaced)
         finished.append(PRIVATE_NO_STORE if decided.forced or "no-store" in cache_control.lower() else PRIVATE)
         finished += _varying(vary, decided.private)[1:]
-        stamp = self._stamp_of(exchange, decided, decided.decision.version, status) if page else None
+        stamp = self._stamp_of(exchange, decided, decided.version, status) if page else None
         return finished if stamp is None else [*finished, stamp]
 
     def _stamp_of(
@@ -145,9 +143,9 @@ class Finisher:
     ) -> tuple[str, str] | None:
         """Return the Set-Cookie header for a page of an application; None if the cookie need not change."""
         pin = exchange.state.pins[version]
-        if (exchange.pin == pin and exchange.bucket) or exchange.method != "GET" or not _shows(status):
+        if (exchange.pin == pin and exchange.bucket) or exchange.method != "GET" or status.startswith(_NOT_SHOWN):
             return None  # an unsafe method may come without our cookie
-        stamp = self.stamp(exchange, decided.decision, pin)
+        stamp = self.stamp(exchange, decided, pin)
         if stamp is not None and not exchange.counted:  # a response that is started again is the same page
             decided.count_page_with_cookie(exchange)
         return stamp
@@ -217,8 +215,3 @@ def _is_html(content_type: str) -> bool:
 
 def _is_attachment(disposition: str) -> bool:
     return disposition.lower().startswith("attachment")
-
-
-def _shows(status: str) -> bool:
-    """Return whether a browser shows a response's body as the page: not that of a redirect, 204 or 205."""
-    return status[0] != "3" and status[:3] not in ("204", "205")

@@ -183,7 +183,7 @@ class OverrideLinks:
             else:
                 decision = Decision(version, OVERRIDE, SOURCE)
                 return _Opened(decision, f"{version} ({SOURCE})", query, signed, expires - int(time.time()))
-        return _Opened(state.decider.decide_without_override(request), outcome, query)
+        return _Opened(state.decider.decide(request, may_be_forced=False), outcome, query)
 
 
 class _Opened(NamedTuple):

@@ -101,11 +101,10 @@ class FileServer:
         if not isinstance(asset, Asset) or path is None:
             return self._serve_without_file(state, request, decided, found, start_response)
         environ = request.environ
-        decision = decided.decision
         status = OK
         stamp = None
         if asset.is_html and ((pin := state.pins[served]) != request.pin or not request.bucket):
-            stamp = self._finisher.stamp(request, decision, pin)
+            stamp = self._finisher.stamp(request, decided, pin)
         if what in STAND_IN_STATUS:  # a 404 page is not the file at this path
             status = STAND_IN_STATUS[what]
             headers = decided.missing
@@ -117,9 +116,9 @@ class FileServer:
             headers = decided.private_variants if asset.variants else decided.private
         if request.kind == SERVICE_WORKER and is_script_request(environ):
             headers = [*headers, _NAMED]
-        rescued = served != decision.version
+        rescued = served != decided.version
         if rescued:
-            headers = retraced(headers, decision, served)
+            headers = retraced(headers, decided.decision, served)
         build: Build = state.builds[served]  # type: ignore[assignment]  # it has the file
         # Nearly every page, whole or not modified.
         plain = status is OK and not asset.variants and not asset.fingerprinted and build.header_rules is None
@@ -133,7 +132,7 @@ class FileServer:
                 headers = [*headers, *build.kept[1:]]  # without its Cache-Control: the name is a collision
             sent = self._sent(state, asset, status, request, headers, decided, changes)
             if sent is None:  # the file is gone, or was changed since its version was loaded
-                self._report_missing(state, request, decision, asset.path, asset.path)
+                self._report_missing(state, request, decided.decision, asset.path, asset.path)
                 missing = text_answer(NOT_FOUND, request.method, decided.missing, changes)
                 return decided.start(missing, start_response)
             if (sent[0][0] == "4" and status is OK) or (changes is not None and not is_page(changes)):
@@ -142,7 +141,7 @@ class FileServer:
             sent[1].append(stamp)
             decided.count_page_with_cookie(request)
         if rescued:
-            self._counters.rescues[decision.version, served].advance()
+            self._counters.rescues[decided.version, served].advance()
         status, headers, body = sent
         if status is OK:
             decided.count_success()
@@ -157,7 +156,7 @@ class FileServer:
         """Send a redirect, the answer to a preflight, or a refusal."""
         what, target, _, path = found
         environ = request.environ
-        build = state.builds[decided.decision.version]
+        build = state.builds[decided.version]
         changes = None if build is None or path is None else build.changes_at(path, environ)
         if what == MISSING:
             self._report_missing(state, request, decided.decision, environ.get("PATH_INFO", ""), path or "")
