@@ -192,6 +192,17 @@ def test_a_deployment_ends_the_ramp(site: Operated) -> None:
     assert "The guard had not looked yet." in shown
 
 
+def test_versions_of_a_ramp_are_not_deleted(site: Operated) -> None:
+    """Also while the new version has all users, the one before stays: a rollback returns to it."""
+    site.start("--bake", "1h")
+    site.run("ramp", "promote", "-y")
+    site.run("prune", "--keep", "0", "--older-than", "none", "-y")
+    assert "it is in the current deployment" in site.run("versions", "delete", "v1", "-y", code=1).stderr
+    assert list(site.directory.versions()) == ["v1", "v2"]
+    site.run("rollback", "-y")
+    assert site.log.read()[-1].percentages == {"v1": 100}
+
+
 def test_the_list_has_a_ramp_as_one_line(site: Operated) -> None:
     """A ramp is one group with its steps and its outcome; JSON has all of its deployments."""
     site.start("--bake", "0s")

@@ -9,9 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.budget import budget
+from tests.ramp.ramping import Story
 from tests.releases.followed import known_versions
 from tests.releases.uploading import age, at_step, build_of, encoded, fill_disk, held, hidden, kill, releases_in, write
 from version_affinity import ConfigurationError
+from version_affinity.ramp.plan import RampPlan
 from version_affinity.releases.log.entries import Entry
 from version_affinity.releases.store.directory import Release
 from version_affinity.releases.store.retention import PrunePlan, Retention, prune_plan, rollback_target
@@ -120,6 +122,26 @@ def test_known_versions(deployments, retention, known):
     plan = prune_plan(FIVE, entries, retention, now=now)
     assert list(plan.kept) == known
     assert [release.id for release in plan.removed] == [version for version in FIVE.days if version not in known]
+
+
+@pytest.mark.parametrize("base", [{"v1": 100.0}, {"v1": 60.0, "v3": 40.0}, {"v1": 100.0, "v3": 0.0}])
+@pytest.mark.parametrize("events", [(), ("pause",), ("advance",), ("advance", "advance"), ("promote", "pause")])
+def test_base_of_a_ramp(base, events):
+    """While a ramp goes on, the versions before it stay whatever the retention is: a rollback returns to them."""
+    story = Story(RampPlan("v2", (1, 50, 100)), base)
+    for event in events:
+        story.command(event)
+    much_later = START + timedelta(days=1000)
+    assert set(known_versions(FIVE, story.entries, Retention(0), now=much_later)) == {*base, "v2"}
+
+
+def test_base_of_a_completed_ramp():
+    """After the ramp, a rollback still returns to the version that had all users before it."""
+    story = Story(RampPlan("v2", (1, 100)))
+    for event in ("promote", "promote"):
+        story.command(event)
+    assert story.shown == ("completed", 2, {"v2": 100.0})
+    assert known_versions(FIVE, story.entries, Retention(0), now=START + timedelta(days=1000)) == ["v2", "v1"]
 
 
 def test_reasons():
