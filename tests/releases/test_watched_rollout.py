@@ -20,6 +20,8 @@ from tests.cli.commanding import Site, ran
 from tests.releases.followed import PATH, until
 from tests.servers.servers import HOST, free_port, running
 from version_affinity.releases.releases import open_log, open_reports
+from version_affinity.releases.reports.hours import last_day
+from version_affinity.releases.times import utc_now
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -128,6 +130,9 @@ def check_reported(site: Site, counts: Counter[str], patience: float = 0) -> Non
     while (found := reported(site)) != counts and time.monotonic() < end:
         time.sleep(0.05)
     assert {key: (found[key], counts[key]) for key in found | counts if found[key] != counts[key]} == {}
+    now = workers(site)
+    pages = sum(number for key, number in now.counts.items() if key.startswith("requests|") and "|page|" in key)
+    assert last_day(now.counts, now.since, utc_now())[0].pages == pages
 
 
 def kill_one(site: Site, turn: int) -> float:

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from version_affinity.ramp.next_entry import Observed  # noqa: TC001 - of a NamedTuple
 from version_affinity.releases.follow.guard import observed, watched_ramp
-from version_affinity.releases.reports.figures import figures_of
-from version_affinity.releases.times import format_duration, parse_time, utc_now
+from version_affinity.releases.reports.hours import DAY, last_day
+from version_affinity.releases.times import format_duration, utc_now
 
 from .context import current_target
-from .output import amount, counted, percent
+from .output import counted, percent
 from .workers import read_workers
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class Seen(NamedTuple):
 
 
 class Traffic(NamedTuple):
-    """What the workers that run have counted since they started."""
+    """What the workers have counted in the last day."""
 
     keys_per_hour: float
     failure_rate: float
@@ -58,22 +58,19 @@ class Traffic(NamedTuple):
 
 
 def traffic(workers: Workers) -> Traffic | None:
-    """Return the traffic as the workers that run have counted it, each since its start; None without any."""
-    users = errors = answers = 0.0
-    new_keys = pages = 0
-    longest = timedelta(0)
-    for report in workers.live:
-        age = max(utc_now() - parse_time(report.started), _MINUTE)
-        found = figures_of(report.counts).values()
-        own_keys, own_pages = sum(it.new_keys for it in found), sum(it.pages for it in found)
-        users += (own_keys or own_pages / _PAGES_PER_USER) / (age / _HOUR)
-        new_keys, pages, longest = new_keys + own_keys, pages + own_pages, max(longest, age)
-        answers += sum(it.app for it in found)
-        errors += sum(it.app_errors for it in found)
+    """Return the traffic of the last day, or of the time since the workers count; None without any."""
+    found, time = last_day(workers.counts, workers.since, utc_now())
+    # New users are counted while several versions have a share, unless there is no cookie.
+    pages = found.alone if found.new_keys else found.pages
+    users = found.new_keys + pages / _PAGES_PER_USER
     if not users:
         return None
-    how = counted(new_keys, "new user") if new_keys else f"{amount(pages)} pages, {_PAGES_PER_USER} for each user"
-    rate = max(_USUAL_FAILURES, min(0.5, errors / answers if answers else 0.0))
-    over = format_duration(timedelta(minutes=round(longest / _MINUTE)))
-    basis = f"Based on {how} since the workers started, {over} ago; {percent(round(100 * rate, 3))} of them fail anyway"
-    return Traffic(users, rate, basis)
+    what = [counted(found.new_keys, "new user")] if found.new_keys else []
+    what += [f"{counted(pages, 'page')}, {_PAGES_PER_USER} for each user"] if pages else []
+    rate = max(_USUAL_FAILURES, min(0.5, found.app_errors / found.app if found.app else 0.0))
+    over = "the last 24 hours"
+    if time < DAY - _HOUR:
+        minutes = timedelta(minutes=max(1, round(time / _MINUTE)))
+        over = f"{format_duration(minutes)} (the workers have not counted for longer)"
+    basis = f"Based on {over}: {' and '.join(what)}. {percent(round(100 * rate, 3))} of the users fail anyway"
+    return Traffic(users / (max(time, _MINUTE) / _HOUR), rate, basis)

@@ -18,6 +18,7 @@ from version_affinity import Cookie, VersionAffinity
 from version_affinity.releases import Releases
 from version_affinity.releases.follow import readiness
 from version_affinity.releases.reports.files import FileReports
+from version_affinity.releases.reports.hours import Traffic, last_day
 from version_affinity.releases.reports.report import Report, await_revision
 from version_affinity.releases.store.retention import Retention
 from version_affinity.releases.times import parse_time, utc_now
@@ -62,11 +63,12 @@ def test_two_hosts_with_one_disk(site: Site) -> None:
         workers = await_revision(site.reports, entry, 30)
         assert workers.lagging(entry) == []
         assert site.loaded() == {"one": [({"v1", "v2"}, 2)], "two": [({"v1", "v2"}, 2)]}
-        until(lambda: site.workers.counts == {"requests|v1|page|2xx|only": 1})
+        until(lambda: site.workers.counts.get("requests|v1|page|2xx|only") == 1)
         assert {report.pid for report in site.workers.live} == {os.getpid()}
     workers = site.workers
     assert workers.live == ()
-    assert workers.counts == {"requests|v1|page|2xx|only": 1}
+    assert workers.counts["requests|v1|page|2xx|only"] == 1
+    assert last_day(workers.counts, workers.since, utc_now())[0] == Traffic(pages=1, alone=1)
 
 
 def test_a_version_that_a_worker_cannot_load(site: Site) -> None:

@@ -89,6 +89,18 @@ def test_a_process_that_was_suspended(where: FilePlace | RedisPlace) -> None:
     assert workers.counts == {KEY: 5}
 
 
+def test_when_counting_began(where: FilePlace | RedisPlace) -> None:
+    """The start of the first process is known after its end, and for how long the sums were counted."""
+    where.reports().read() and where.forget()
+    process = Process(where.reports())
+    process.add()
+    report = process.report(lifetime=GONE)
+    where.fold()
+    assert where.count() == 0
+    assert report is not None
+    assert where.reports().read().since == report.started != ""
+
+
 def test_reports_that_were_lost(where: FilePlace | RedisPlace) -> None:
     """Where everything was lost, counting begins anew, and nothing that was counted before is counted again."""
     process = Process(where.reports())

@@ -149,7 +149,8 @@ def start(version: str, **given: Any) -> None:
     it (warn). It halts a healthy version with a probability of at most --alpha.
 
     The command refuses for the same reasons as "versions deploy", if another ramp goes on, and if no worker reports.
-    With --dry-run it prints the steps with their times, and which faults the guard would find at the present traffic.
+    With --dry-run it prints the steps with their times, and which faults the guard would find at the traffic of the
+    last day.
 
     Notices of each step and of each halt are CloudEvents in JSON. If the applications have the environment variable
     VERSION_AFFINITY_WEBHOOK_SECRET, they are signed. With a log in Redis, --exec needs VERSION_AFFINITY_EXEC=1 there.

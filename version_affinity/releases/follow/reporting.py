@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Final
 
 from version_affinity.releases.log.entries import LogError
 from version_affinity.releases.log.file import FileLog
+from version_affinity.releases.reports.hours import Hours
 from version_affinity.releases.reports.report import LOG_ERRORS
 from version_affinity.releases.reports.reporter import State
+from version_affinity.releases.times import utc_now
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,6 +60,7 @@ class Reporting:
         self._were_known: set[str] = set()
         self._left: tuple[str, ...] = ()
         self._failures: FailureNotes | None = None
+        self._hours = Hours()
 
     @property
     def is_on(self) -> bool:
@@ -73,10 +76,11 @@ class Reporting:
         """Report these counters and failures from now on."""
         self._failures = failures
         if self._reporter is not None:
-            self._reporter.count(lambda: self._with_log_errors(counts().flat()))
+            self._reporter.count(lambda: self._flat(counts()))
 
-    def _with_log_errors(self, counts: dict[str, int]) -> dict[str, int]:
-        return {**counts, LOG_ERRORS: self._reader.failures} if self._reader.failures else counts
+    def _flat(self, counts: Counts) -> dict[str, int]:
+        log_errors = {LOG_ERRORS: self._reader.failures} if self._reader.failures else {}
+        return {**counts.flat(), **self._hours.count(counts, utc_now()), **log_errors}
 
     def begin(self) -> None:
         """Begin anew in a forked process."""

@@ -37,6 +37,7 @@ from version_affinity.releases.store.durable import (
     written_beside,
 )
 
+from .hours import earliest
 from .report import LOST, Report, Workers, in_order
 from .totals import Total
 
@@ -85,7 +86,8 @@ class FileReports:
             live, masters = in_order(found)
             counts = sum_counts(total.counts, *(report.counts for report in found))
             failing = total.failing, *(report.failing for report in found)
-            return Workers(live, counts, masters=masters, failing=failing)
+            since = earliest((total.since, *(report.started for report in found)))
+            return Workers(live, counts, masters=masters, failing=failing, since=since)
 
     def _reports(self, now: float) -> dict[str, Report]:
         """Return all reports. A listing may miss a file that is being renamed, so there are two."""

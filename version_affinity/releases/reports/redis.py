@@ -14,6 +14,7 @@ from version_affinity.counters import sum_counts
 from version_affinity.deployment import check_name
 from version_affinity.releases.log.entries import LogError, LogUnavailableError
 
+from .hours import earliest
 from .report import Report, Workers, in_order
 from .totals import Total
 
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
 FOLDING: Final = 5
 _TOTAL: Final = b"total"
 _FOLDED: Final = b"folded:"
-# The key of the failing units beside the counters in the total.
-_FAILING: Final = "failing"
+# The keys of the texts beside the counters in the total.
+_TEXTS: Final = ("failing", "since")
 
 _WRITE: Final = """
 local folded = redis.call('HGET', KEYS[1], 'folded:' .. ARGV[1])
@@ -70,7 +71,8 @@ class RedisReports:
         counts = sum_counts(total.counts, *(report.counts for report in found))
         live, masters = in_order(found)
         failing = total.failing, *(report.failing for report in found)
-        return Workers(live, counts, masters=masters, failing=failing)
+        since = earliest((total.since, *(report.started for report in found)))
+        return Workers(live, counts, masters=masters, failing=failing, since=since)
 
     def write(self, report: Report, *, is_first: bool) -> int | None:
         """See ``Reports.write``."""
@@ -91,7 +93,7 @@ class RedisReports:
         after = before.with_reports(gone.values(), {*known, *(it for report in live for it in report.known)})
         if not gone and not damaged and after == before:
             return
-        total = json.dumps({**after.counts, _FAILING: after.failing})
+        total = json.dumps({**after.counts, **{name: getattr(after, name) for name in _TEXTS}})
         arguments: list[Any] = [fields.get(_TOTAL, b""), total, len(gone)]
         for process, report in gone.items():
             arguments += [process, fields[process], report.number]
@@ -147,4 +149,5 @@ def _total(fields: Mapping[bytes, bytes]) -> Total:
         counts = json.loads(fields.get(_TOTAL, b"{}"))
     except (ValueError, RecursionError):
         counts = {}
-    return Total.of(counts, folded, counts.get(_FAILING) if isinstance(counts, dict) else "")
+    texts = map(counts.get, _TEXTS) if isinstance(counts, dict) else ()
+    return Total.of(counts, folded, *texts)

@@ -62,7 +62,7 @@ class Report:
             not be loaded before is among the ``failures`` too.
         error: Why the log or the directory cannot be read; "" if they can.
         left: Versions that it does not know any more. Their counters are those of "other" now.
-        counts: The counters of this process since it started, by key (``Counts.flat``, ``LOG_ERRORS``).
+        counts: The counters of this process since it started, by key (``Counts.flat``, ``Hours``, ``LOG_ERRORS``).
         failing: The failing units of the newest ramp (``ramp.failing.Failures``), "" for none.
         age: Seconds since the report was written, by the clock of the disk or server that stores it.
     """
@@ -194,6 +194,7 @@ class Workers:
         masters: Processes that run, have started others, and have served no request themselves, such as a server's
             master. Workers that are forked from one have what it has loaded.
         failing: What all processes report as failing, those that have ended included; several texts.
+        since: When the first of all these processes started; "" if that is unknown.
     """
 
     live: tuple[Report, ...]
@@ -201,6 +202,7 @@ class Workers:
     obstacle: str = ""
     masters: tuple[Report, ...] = ()
     failing: tuple[str, ...] = ()
+    since: str = ""
 
     def lagging(self, entry: Entry) -> list[tuple[Report, str]]:
         """Return the processes that do not serve a deployment or a later one, and why not."""

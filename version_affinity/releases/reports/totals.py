@@ -14,9 +14,13 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from version_affinity.counters import gained, sum_counts, with_others
 from version_affinity.ramp.failing import merged
+from version_affinity.releases.times import utc_now
+
+from .hours import earliest, recent
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
+    from datetime import datetime
 
     from .report import Report
 
@@ -31,29 +35,32 @@ class Total(NamedTuple):
         counts: The sums by key.
         folded: The id of each process whose counters they have, and the number of its report; the newest last.
         failing: The failing units of these processes in the newest of their ramps.
+        since: When the first of these processes started; "" if that is unknown.
     """
 
     counts: Mapping[str, int] = {}
     folded: Mapping[str, int] = {}
     failing: str = ""
+    since: str = ""
 
     @classmethod
-    def of(cls, counts: object, folded: object, failing: object) -> Total:
+    def of(cls, counts: object, folded: object, *texts: object) -> Total:
         """Return a total that was read. What is damaged counts as empty."""
-        return cls(_numbers(counts), _numbers(folded), failing if isinstance(failing, str) else "")
+        return cls(_numbers(counts), _numbers(folded), *(text if isinstance(text, str) else "" for text in texts))
 
-    def with_reports(self, reports: Iterable[Report], known: Collection[str]) -> Total:
+    def with_reports(self, reports: Iterable[Report], known: Collection[str], *, now: datetime | None = None) -> Total:
         """Return the total with the last reports of processes that are gone.
 
-        Series of versions that are not ``known`` become those of "other".
+        Series of versions that are not ``known`` become those of "other". Hours that are long gone are left out.
         """
         new = [report for report in reports if report.process not in self.folded]
         counts = sum_counts(self.counts, *(report.counts for report in new))
         folded = {**self.folded, **{report.process: report.number for report in new}}
         return Total(
-            with_others(counts, frozenset(known)),
+            recent(with_others(counts, frozenset(known)), now or utc_now()),
             dict(islice(folded.items(), max(0, len(folded) - NOTED), None)),
             merged((self.failing, *(report.failing for report in new))) if new else self.failing,
+            earliest((self.since, *(report.started for report in new))),
         )
 
 
