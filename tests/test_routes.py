@@ -147,9 +147,19 @@ def test_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     assert visitor.get("/logout").text == "the application"  # a test client is not a browser
     assert visitor.get("/logout", headers=PAGE).text == "the front end"
     (warning,) = warnings_of(caplog)
-    assert "opens /logout, /admin/, /healthz gets" in warning
+    assert "opens /logout, /admin/, /healthz gets the page of the front end, with status 200" in warning
     assert "app_first=flask_routes" in warning
     assert "flask affinity routes" in warning
+
+
+def test_warning_without_a_build(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Where a placeholder stands for a build, the warning names the status that a browser gets."""
+    app = flask.Flask("shop", root_path=str(tmp_path))
+    init_app(app, [Version("v1", "builds/none")], name="shop", missing_build="placeholder", **SPA)
+    add(app, "/logout")
+    assert client(app).get("/logout", headers=PAGE).status_code == 503
+    (warning,) = warnings_of(caplog)
+    assert "opens /logout gets a page that says how to build the front end, with status 503" in warning
 
 
 @pytest.mark.parametrize(

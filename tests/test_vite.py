@@ -61,6 +61,14 @@ def test_attributes(tmp_path: Path, attributes: dict[str, Any], entry: str) -> N
         assert affinity.asset_tags({}, source, **attributes).count(entry) == count
 
 
+@pytest.mark.parametrize("nonce", ["", None, False])
+def test_no_nonce(tmp_path: Path, nonce: Any) -> None:
+    """Without a nonce, the attribute is left out: an empty one would allow nothing. Others may be empty."""
+    tags = affinity_of(tmp_path).asset_tags({}, "src/main.ts", nonce=nonce, data_empty="")
+    assert "nonce" not in tags
+    assert tags.count('data-empty=""') == 2
+
+
 def test_attributes_of_built_files(tmp_path: Path) -> None:
     """What is for files of a build is left out: the order of the scripts, and a hash of other content."""
     tags = affinity_of(tmp_path).asset_tags(

@@ -81,19 +81,22 @@ def route_answers(app: Flask, affinity: VersionAffinity, is_first: Callable[[str
 def warn_of_hidden_routes(app: Flask, affinity: VersionAffinity, is_first: Callable[[str], bool]) -> None:
     """Log the routes that a browser never reaches, because it gets the single-page document."""
     has_static = app.static_folder is not None and Path(app.static_folder).is_dir()
-    hidden = [
-        route.rule
+    hidden = {
+        route.rule: DOCUMENT in route.answers.values()
         for route in route_answers(app, affinity, is_first)
         if route.hidden and (has_static or route.endpoint != "static")
-    ]
+    }
     if hidden:
         more = f" and {len(hidden) - _LISTED} more" if len(hidden) > _LISTED else ""
         logger.warning(
-            "the single-page document hides routes of the application: a browser that opens %s%s gets the page of the "
-            "front end, with status 200. Name the paths in app_first, or all routes: "
-            "init_app(..., app_first=flask_routes). `flask affinity routes` shows what answers each route",
-            ", ".join(hidden[:_LISTED]),
+            "the single-page document hides routes of the application: a browser that opens %s%s gets %s. "
+            "Name the paths in app_first, or all routes: init_app(..., app_first=flask_routes). `flask affinity "
+            "routes` shows what answers each route",
+            ", ".join(list(hidden)[:_LISTED]),
             more,
+            "the page of the front end, with status 200"
+            if any(hidden.values())
+            else "a page that says how to build the front end, with status 503, and later the page of the front end",
         )
 
 

@@ -109,7 +109,8 @@ class TemplateFunctions:
             environ: The request's environ.
             entry: A source file that the Vite manifest lists, for example "src/main.ts".
             **attributes: Attributes of every tag, such as ``nonce="..."`` and ``data_turbo_track="reload"``: "_" stands
-                for "-". True writes the name alone; None or False leaves the attribute out.
+                for "-". True writes the name alone; None or False leaves the attribute out, and so does an empty
+                nonce.
 
         Raises:
             LookupError: no version has the entry, and this is development.

@@ -85,10 +85,11 @@ def check_vite(vite: object, *, react: object) -> ViteServer | None:
 
 
 def tag(element: str, attributes: Attributes, content: str = "") -> str:
-    """Return an HTML tag. True writes an attribute's name alone; None and False leave it out."""
+    """Return an HTML tag. True writes an attribute's name alone; None, False and an empty nonce leave it out."""
     written = "".join(
         f" {name}" if value is True else f' {name}="{escape(str(value))}"'
         for name, value in attributes.items()
-        if value is not None and value is not False
+        # Without a policy, middleware gives templates an empty nonce, or none at all.
+        if value is not None and value is not False and not (name == "nonce" and not str(value))
     )
     return f"<{element}{written}>{f'{content}</script>' if element == 'script' else ''}"

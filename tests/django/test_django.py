@@ -54,7 +54,7 @@ versions = [Version("v1", "builds/v1", percentage=50), Version("v2", "builds/v2"
 application = VersionAffinity(get_wsgi_application(), versions, name="storefront", OPTIONS)
 """
 CART = """{% load cache version_affinity %}{% current_version as version %}<p>{{ version }} {% asset_url "logo.svg" %}
-{% asset_tags "src/main.ts" nonce="n" %}
+{% asset_tags "src/main.ts" nonce="n" %}{% asset_tags "src/main.ts" nonce=csp_nonce %}
 {% cache 600 cart version %}cached for {{ version }}{% endcache %}"""
 TESTS = """
 from django.test import SimpleTestCase, override_settings
@@ -71,6 +71,7 @@ class Cart(SimpleTestCase):
                     text = client.get("/cart", headers={"Version-Override": version, "Accept": "text/html"}).text
                     self.assertIn(f"<p>{version} /logo.svg", text)
                     self.assertIn(f'<script type="module" crossorigin src="{entry}" nonce="n"></script>', text)
+                    self.assertIn(f'<script type="module" crossorigin src="{entry}"></script>', text)
                     self.assertIn(f"cached for {version}", text)
                 view = self.client.get("/view", headers={"Version-Override": version})
                 self.assertTrue(view.text.startswith(f"{version}|/logo.svg|<script "))
