@@ -60,6 +60,17 @@ class Terminal:
             time.sleep(0.2)  # input() misses a signal that comes between its prompt and its wait
         os.write(self._descriptor, text.encode())
 
+    def send(self, number: int) -> None:
+        """Send a signal to the command."""
+        self._process.send_signal(number)
+
+    def expect_code(self, code: str) -> None:
+        """Wait until codes that control the terminal are sent."""
+        until = time.monotonic() + PATIENCE
+        while code not in self.raw:
+            assert time.monotonic() < until, f"{code!r} is not sent"
+            self._read()
+
     def end(self) -> int:
         """Wait until the command ends, and return its exit code."""
         while self._read():

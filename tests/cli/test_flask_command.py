@@ -187,8 +187,12 @@ def test_own_names(site: Site) -> None:
     assert "[default: the application's]" in flask(site, "affinity", "--help").stdout
     assert "--app" not in flask(site, "affinity", "explain", "/", "--cookie", "other=1").stderr
     site.run("settings", "--spa")
-    warned = flask(site, "affinity", "deployments", "status").stderr
-    assert f"To correct the file: python -m flask affinity --releases {site.path} settings --no-spa" in warned
+    warned = flask(site, "affinity", "settings").stderr
+    assert "To correct the file: python -m flask affinity settings --no-spa" in warned
+    assert flask(site, "affinity", "settings", "--no-spa").stderr == ""  # it does what the warning proposes
+    warned = flask(site, "affinity", "settings", "--app-first", "/api/*").stderr
+    assert "has app_first=['/api/*'], and the application has app_first=[], which decides" in warned
+    assert flask(site, "affinity", "deployments", "status").stderr == ""
 
 
 def test_help(site: Site) -> None:

@@ -148,6 +148,41 @@ def test_usage_errors_as_json(site: Site, arguments: list[str], words: str) -> N
     assert words in result.stderr
 
 
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ("settings --spa --no-spa", "--spa and --no-spa exclude each other: write one of them"),
+        ("init --name storefront --404-page --spa", "--404-page and --spa exclude each other"),
+        ("versions deploy v1 --spa --404-page", "--spa and --404-page exclude each other"),
+        ("settings --prefix /a --prefix /b", "--prefix is given 2 times: write it once"),
+        ("rollback -m one --message two", "--message is given 2 times"),
+        ("settings --app-first none --app-first /api/*", "'none' stands alone"),
+        ("settings --origin https://cdn.example --origin none", "'none' stands alone"),
+        (
+            "versions deploy v1@90 v2@10 --rest",
+            "--rest: nothing is left for v0. Leave out --rest, or give v1 and v2 less",
+        ),
+        ("--log redis://here versions list --log redis://there", "--log is given twice"),
+        ("serve --name shop", "--name is for builds: releases have their own name"),
+        ("ramp start v2 --approve-each --approve-at 50", "exclude each other"),
+    ],
+)
+def test_contradictions(site: Site, arguments: str, words: str) -> None:
+    """Options that contradict each other are an error of usage; none of them wins silently."""
+    site.upload("v0")
+    site.deploy({"v0": 100.0})
+    assert words in " ".join(site.run(*arguments.split(), code=2).stderr.split())
+    assert site.percentages[-1] == {"v0": 100.0}
+    assert "prefix" not in (site.path / "affinity.json").read_text()
+
+
+def test_no_contradictions(site: Site) -> None:
+    """A flag may stand twice, --releases may be named twice alike, and a dry run is one with -y, too."""
+    where = ("--releases", str(site.path))
+    assert "dry run" in site.run("versions", "deploy", "v1@50", "v2", "--dry-run", "-y", "-y", *where).stdout
+    assert site.percentages[-1] != {"v1": 50.0, "v2": 50.0}
+
+
 @pytest.mark.parametrize("arguments", [["-m", ""], ["--message="], ["-m", "--json"]])
 def test_values_that_may_be_empty(site: Site, arguments: list[str]) -> None:
     """An option whose default is empty takes an empty value; a value is not an option."""
@@ -249,9 +284,10 @@ def test_where_the_releases_are(site: Site) -> None:
     named = {"VERSION_AFFINITY_RELEASES": str(other.path)}
     before = ("--releases", str(site.path), "versions", "list", "--json")
     after = ("versions", "list", "--json", "--releases", str(site.path))
-    both = ("--releases", str(other.path), *after)
+    both = ("--releases", str(site.path), *after)
     for arguments in (before, after, both):
         assert len(json.loads(run(*arguments, **named).stdout)) == 2
+    assert "--releases is given twice" in run("--releases", str(other.path), *after, code=2).stderr
     assert json.loads(run("versions", "list", "--json", **named).stdout) == []
     done = ran(site.root, "versions", "list", "--json")
     assert [version["id"] for version in json.loads(done.stdout)] == ["v2", "v1"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -33,6 +34,8 @@ pytestmark = pytest.mark.slow
 
 V1 = {"v1": 100.0}
 ESCAPE = "\x1b["
+#: The codes that show the cursor, and what was on the terminal before.
+LEFT = f"{ESCAPE}?25h{ESCAPE}?1049l"
 
 
 @pytest.fixture
@@ -61,6 +64,7 @@ def test_tables(site: Site) -> None:
     assert screen.text.splitlines()[0].split() == [*columns[:6], "MESSAGE"]
     with terminal(site.root, "deployments", "list", columns=70) as screen:
         assert screen.end() == 0
+    assert screen.text.splitlines()[0].split() == ["REVISION", "WHEN", "(UTC)", "BY", "DEPLOYED", "MESSAGE"]
     assert max(map(len, screen.text.splitlines())) <= 70
     assert screen.text.splitlines()[1].endswith("...")
 
@@ -139,6 +143,21 @@ def test_status_fits(commits: Site, columns: int) -> None:
         if command == "ramp status":
             steps = [line.split()[-4:] for line in screen.text.splitlines() if re.match("  [> ] [123] ", line)]
             assert [" ".join(step[2:]) for step in steps[1:]] == ["in 24h", "in 2d"]
+
+
+def test_ramps_in_a_list(commits: Site) -> None:
+    """In 80 columns, the outcome of each ramp is shown: authors are cut, or left out, before it."""
+    commits.report("web-1", (OLD, NEW, OTHER), 2)
+    for leave in ("versions deploy 3f786850@100", "ramp abort"):
+        commits.run("ramp", "start", NEW, "--steps", "50,75,100", "--every", "1d", "-y", "--wait", "0")
+        commits.run("ramp", "pause", "--wait", "0")
+        commits.run(*leave.split(), "-y", "--wait", "0", "--force")
+    with terminal(commits.root, "deployments", "list", columns=80) as screen:
+        assert screen.end() == 0
+    header, *rows = screen.text.splitlines()
+    messages = [row[header.index("MESSAGE") :] for row in rows]
+    assert [message.split(":")[0] for message in messages[:3:2]] == ["aborted", "superseded"]
+    assert max(map(len, screen.text.splitlines())) <= 80
 
 
 def test_blocks(commits: Site) -> None:
@@ -295,7 +314,7 @@ def test_watch(site: Site, columns: int) -> None:
     shown, _, after = screen.raw.rpartition(f"{ESCAPE}?1049l")
     assert f"{ESCAPE}?1049h" in shown
     assert "storefront" in after
-    assert "0 of 1 worker serve revision 2" in re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", after)
+    assert "0 of 1 worker serves revision 2" in re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", after)
     frames = shown.split(f"{ESCAPE}H")[1:]
     assert len(frames) > 1
     assert f"{ESCAPE}2J" not in shown  # erasing the screen first would flicker
@@ -303,6 +322,48 @@ def test_watch(site: Site, columns: int) -> None:
         lines = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", frame).split("\r\n")
         assert max(map(len, lines)) <= columns
         assert len(lines) <= 50
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_watched_until_a_signal(site: Site, number: int) -> None:
+    """A signal ends the process as it would without a screen, and the terminal is as it was before."""
+    with terminal(site.root, "deployments", "status", "--watch") as screen:
+        screen.expect("Ctrl+C ends.")
+        screen.send(number)
+        assert screen.end() == -number
+    assert screen.raw.endswith(LEFT)
+    assert "Traceback" not in screen.text
+
+
+def test_watched_with_a_pause(site: Site) -> None:
+    """Ctrl+Z shows the shell's screen with its cursor; "fg" shows the status again (here it goes on at once)."""
+    with terminal(site.root, "deployments", "status", "--watch") as screen:
+        screen.expect("Ctrl+C ends.")
+        screen.send(signal.SIGTSTP)
+        screen.expect_code(f"{LEFT}{ESCAPE}?1049h")
+        screen.expect("Ctrl+C ends.")
+        screen.type(CTRL_C)
+        assert screen.end() == 0
+
+
+def test_watched_with_an_error(site: Site) -> None:
+    """An error that ends the watching is shown on the terminal as it was before."""
+    with terminal(site.root, "deployments", "status", "--watch") as screen:
+        screen.expect("Ctrl+C ends.")
+        (site.path / "versions").rename(site.path / "moved")
+        (site.path / "versions").write_text("")
+        assert screen.end() == 1
+    assert "Error:" in screen.raw.rpartition(LEFT)[2]
+
+
+def test_a_script_that_ends_reading(site: Site) -> None:
+    """A pipe that nobody reads ends the watching without an error message."""
+    pipe = ["bash", "-c", 'set -o pipefail; "$@" | head -n 1', "-"]
+    watch = program("deployments", "status", "--watch", "--json")
+    kept = {"capture_output": True, "text": True, "timeout": 60}
+    shown = subprocess.run([*pipe, *watch], cwd=site.root, env=environment(), check=False, **kept)
+    assert json.loads(shown.stdout)["revision"] == 1
+    assert (shown.returncode, shown.stderr) == (1, "")
 
 
 def test_watched_without_colours(site: Site) -> None:

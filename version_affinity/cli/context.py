@@ -20,6 +20,7 @@ from version_affinity.releases.releases import LOG, RELEASES, Releases, open_log
 from version_affinity.releases.store.directory import Release, ReleasesDirectory
 from version_affinity.releases.store.retention import prune_plan
 from version_affinity.releases.store.settings import DEFAULT_SERVING, Serving
+from version_affinity.releases.store.settings import SETTINGS as SETTINGS_FILE
 from version_affinity.rollout.version import NothingDeployedError
 
 from .errors import RefusedError
@@ -27,7 +28,7 @@ from .options import OwnCommand, checked_by
 from .output import MIN_PREFIX, as_typed, json_parameter, listed, percent, set_ids, styled, warn
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from version_affinity.assets.routing import NotFoundHandling
     from version_affinity.middleware import VersionAffinity
@@ -38,6 +39,7 @@ DEFAULT: Final = "releases"
 AUTHOR: Final = "VERSION_AFFINITY_AUTHOR"
 #: The state of a version that is no longer needed.
 PRUNABLE: Final = "prunable"
+_COMMAND_LINE: Final = click.core.ParameterSource.COMMANDLINE
 #: How all commands and groups read their arguments and print their help.
 SETTINGS: Final[dict[str, Any]] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
@@ -146,21 +148,35 @@ class Target:
 
     def build_options(self, given: Serving) -> BuildOptions:
         """Return how builds are served: by the options, else the application, else ``affinity.json``, else default."""
-        found = given
-        if self.application is not None and None in given[:3]:
-            affinity = None
-            if self.releases in (None, os.environ.get(RELEASES)):
-                try:
-                    affinity = self.application()
-                except RefusedError as error:  # it may not start before the first deployment
-                    if self.releases is None and not isinstance(error.__cause__, NothingDeployedError):
-                        raise
-            if affinity is not None:
-                own = Serving(affinity.prefix, affinity.app_first, affinity.not_found_handling)
-                found = found.otherwise(own)
+        found = given.otherwise(self.application_serving) if None in given[:3] else given
         if None in found:
             found = found.otherwise(self.saved_serving())
         return BuildOptions(*found.otherwise(DEFAULT_SERVING))  # type: ignore[arg-type] # nothing is None now
+
+    @cached_property
+    def application_serving(self) -> Serving:
+        """How the application serves builds; nothing without one. The first use warns if ``affinity.json`` differs."""
+        if self.application is None or self.releases not in (None, os.environ.get(RELEASES)):
+            return Serving()
+        try:
+            affinity = self.application()
+        except RefusedError as error:  # it may not start before the first deployment
+            if self.releases is None and not isinstance(error.__cause__, NothingDeployedError):
+                raise
+            return Serving()
+        own = Serving(affinity.prefix, affinity.app_first, affinity.not_found_handling)
+        with suppress(ConfigurationError):  # an application with a list of versions has no releases
+            saved = self.directory.serving
+            differing = saved.differences(own)
+            if differing != Serving():
+                has = own.differences(saved).as_text()
+                correct = command_line(f"settings {differing.as_options()}")
+                file = str(self.directory.path / SETTINGS_FILE)
+                warn(
+                    f"{file!r} has {has}, and the application has {differing.as_text()}, which decides. To correct the "
+                    f"file: {correct}"
+                )
+        return own
 
     def saved_serving(self) -> Serving:
         """Return what ``affinity.json`` says on how builds are served; nothing without releases."""
@@ -297,11 +313,22 @@ def _check_log(url: str) -> None:
     RedisConnection(url)  # does not connect yet
 
 
+def _groups(context: click.Context) -> Iterator[click.Context]:
+    """Yield the contexts of the groups of a command, the innermost first."""
+    while context.parent is not None:
+        context = context.parent
+        yield context
+
+
 def _keep(context: click.Context, option: click.Parameter, value: str | None) -> None:
     """Check the value of ``--releases`` or ``--log``, and keep it in the target."""
     if value is not None:
-        checked = checked_by(_check_log)(context, option, value) if option.name == "log" else value
-        setattr(target_of(context), str(option.name), checked)
+        name = str(option.name)
+        checked = checked_by(_check_log)(context, option, value) if name == "log" else value
+        is_given = any(it.get_parameter_source(name) is _COMMAND_LINE for it in _groups(context))
+        if is_given and getattr(target_of(context), name) != checked:
+            raise click.UsageError(f"--{name} is given twice, before the command and after it: write it once", context)
+        setattr(target_of(context), name, checked)
 
 
 def target_parameters(*, of_group: bool = False, default: str = DEFAULT) -> list[click.Parameter]:

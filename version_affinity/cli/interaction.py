@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import sys
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import timedelta
 from threading import Event, Thread
 from time import monotonic
@@ -22,6 +23,9 @@ from .output import cut, folded, has_observer, note, prints_json, width
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+#: The codes that show the terminal's other screen without a cursor, and those that show what was there before.
+_ENTER: Final = "\x1b[?1049h\x1b[?25l"
+_LEAVE: Final = "\x1b[?25h\x1b[?1049l"
 #: The width of a terminal that does not report its width.
 _COLUMNS: Final = 80
 #: Below this width, the bar shows no remaining time.
@@ -79,7 +83,8 @@ def started(label: str) -> None:
 def screen() -> Iterator[Callable[[Sequence[str]], None]]:
     """Show a page of lines on the terminal while the block runs; yield a function that replaces the whole page.
 
-    The page is on the terminal's other screen, so that what was there before is there again at the end.
+    The page is on the terminal's other screen, so that what was there before is there again at the end; also if a
+    signal ends the process (SIGTERM, SIGHUP), and while it is stopped (Ctrl+Z).
     """
     has_colours = click.get_current_context().color is not False
 
@@ -92,11 +97,39 @@ def screen() -> Iterator[Callable[[Sequence[str]], None]]:
         # One write, which overwrites in place: erasing first would flicker.
         click.echo(f"\x1b[H{text}\x1b[K\x1b[J", nl=False, color=True)
 
-    click.echo("\x1b[?1049h\x1b[?25l", nl=False, color=True)  # the other screen, without a cursor
+    ending: list[int] = []
+
+    def end(number: int, _frame: object) -> None:
+        ending.append(number)
+        raise KeyboardInterrupt
+
+    def stop(number: int, _frame: object) -> None:
+        _leave()
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)  # returns when the process goes on
+        signal.signal(number, stop)
+        click.echo(_ENTER, nl=False, color=True)
+
+    handlers = dict.fromkeys(("SIGTERM", "SIGHUP"), end) | {"SIGTSTP": stop}
+    numbers = {getattr(signal, name): handler for name, handler in handlers.items() if hasattr(signal, name)}
+    before = {number: signal.getsignal(number) for number in numbers}
     try:
+        for number, handler in numbers.items():
+            if before[number] is not signal.SIG_IGN:  # as with nohup
+                signal.signal(number, handler)
+        click.echo(_ENTER, nl=False, color=True)
         yield draw
     finally:
-        click.echo("\x1b[?25h\x1b[?1049l", nl=False, color=True)
+        _leave()
+        for number, earlier in before.items():
+            signal.signal(number, earlier)
+        for number in ending:
+            os.kill(os.getpid(), number)  # end as if the signal had not been caught
+
+
+def _leave() -> None:
+    with suppress(OSError):  # the terminal may be gone
+        click.echo(_LEAVE, nl=False, color=True)
 
 
 def _bar(label: str, total: int) -> Any:

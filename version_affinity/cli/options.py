@@ -22,7 +22,7 @@ Age: TypeAlias = timedelta | Literal["none"]
 NONE: Final = "none"
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
     from _typeshed.wsgi import WSGIEnvironment
 
@@ -56,22 +56,43 @@ def with_options(*options: Callable[[_Command], _Command]) -> Callable[[_Command
 
 
 class OwnCommand(click.Command):
-    """A command that refuses empty values, and whose help names commands as they are typed here."""
+    """A command that refuses empty and contradicting values, and whose help names commands as they are typed here."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Refuse an empty value, which comes from an unset shell variable, unless it is the default."""
-        if not ctx.resilient_parsing and any(not arg or arg.endswith("=") for arg in args):
+        """Read the arguments, and refuse empty and contradicting ones."""
+        if not ctx.resilient_parsing:
             values, _, given = self.make_parser(ctx).parse_args(list(args))
-            for parameter in given:
-                value = values.get(str(parameter.name))
-                if "" in (value if isinstance(value, list | tuple) else [value]) and parameter.default != "":
-                    raise click.BadParameter("the value is empty. Is the shell variable set?", ctx, parameter)
+            _check_given(ctx, values, given)
         return super().parse_args(ctx, args)
 
     def get_help(self, ctx: click.Context) -> str:
         """Return the help text."""
         with ctx.scope(cleanup=False):
             return as_typed(super().get_help(ctx))
+
+
+def _check_given(ctx: click.Context, values: Mapping[str, Any], given: Sequence[click.Parameter]) -> None:
+    """Refuse empty values, which come from unset shell variables, unless they are the default; and contradictions.
+
+    Of options such as ``--spa --no-spa``, and of one that is given twice, click takes the last one.
+    """
+    before: dict[str, click.Parameter] = {}
+    for parameter in given:
+        name = str(parameter.name)
+        value, other = values.get(name), before.setdefault(name, parameter)
+        if "" in (value if isinstance(value, list | tuple) else [value]) and parameter.default != "":
+            raise click.BadParameter("the value is empty. Is the shell variable set?", ctx, parameter)
+        if other is not parameter:
+            raise click.UsageError(f"{_name(other)} and {_name(parameter)} exclude each other: write one of them", ctx)
+    names = [_name(it) for it in given if isinstance(it, click.Option) and not (it.multiple or it.is_flag or it.count)]
+    for name in names:
+        if names.count(name) > 1:
+            raise click.UsageError(f"{name} is given {names.count(name)} times: write it once", ctx)
+
+
+def _name(option: click.Parameter) -> str:
+    """Return an option as people write it: the long form."""
+    return max(option.opts, key=len)
 
 
 def duration(text: str) -> timedelta:
@@ -116,6 +137,8 @@ def _listed(check: Callable[[object], None]) -> Callable[..., tuple[str, ...] | 
     def listed(context: click.Context, option: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...] | None:
         if not values:
             return None
+        if NONE in values and values != (NONE,):
+            raise click.BadParameter(f"'{NONE}' stands alone: leave it out, or leave out the other values")
         return () if values == (NONE,) else checked_by(check)(context, option, values)
 
     return listed

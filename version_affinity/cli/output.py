@@ -158,12 +158,14 @@ def say_table(
     right: Sequence[int] = (),
     flexible: Sequence[int] = (),
     optional: Sequence[int] = (),
+    text: int = 12,
     write: Callable[[str], None] = say,
 ) -> None:
     """Print rows with a header on a terminal; elsewhere, one line per row with tabs between the cells.
 
     A terminal that is too narrow gets a block per row. ``optional``: the indexes of columns that a table leaves out if
-    its lines do not fit. The other arguments are those of ``say_rows``.
+    its lines do not fit. ``text``: how many characters of the last column a table shows at least. The other arguments
+    are those of ``say_rows``.
     """
     if not is_terminal():
         for row in rows:
@@ -172,10 +174,11 @@ def say_table(
     shown = [[styled(title, "strong") for title in header], *rows]
     widths, room = _widths(shown), shutil.get_terminal_size().columns - _GAP * (len(header) - 1)
     if sum(widths) > room:
-        shown = [["" if column in optional else cell for column, cell in enumerate(row)] for row in shown]
-        room += _GAP * len(optional)
-        flexible = (*flexible, len(header) - 1)
-        widths = [min(it, _READABLE) if column in flexible else it for column, it in enumerate(_widths(shown))]
+        widths = _least(shown, flexible, text)
+        if sum(widths) > room:
+            shown = [["" if column in optional else cell for column, cell in enumerate(row)] for row in shown]
+            room += _GAP * len(optional)
+            widths = _least(shown, flexible, text)
     if sum(widths) > room or shutil.get_terminal_size().columns < _TABLE_WIDTH:
         for number, row in enumerate(rows):
             if number:
@@ -183,6 +186,12 @@ def say_table(
             _say_block(header, row, write)
     else:
         say_rows(shown, right=right, flexible=flexible, indent="", write=write)
+
+
+def _least(rows: Sequence[Sequence[str]], flexible: Sequence[int], text: int) -> list[int]:
+    """Return the smallest widths of the columns of a table; see ``say_table``."""
+    *most, last = _widths(rows)
+    return [*(min(it, _READABLE) if column in flexible else it for column, it in enumerate(most)), min(last, text)]
 
 
 def _say_block(header: Sequence[str], row: Sequence[str], write: Callable[[str], None]) -> None:

@@ -10,6 +10,7 @@ import click
 
 from version_affinity.deployment import Movement, movement
 from version_affinity.ramp.next_entry import active_ramp
+from version_affinity.ramp.plan import Ramp
 from version_affinity.releases.log.entries import DeploymentLog, Entry, LogConflictError
 from version_affinity.releases.reports.figures import counted_until
 from version_affinity.releases.store.directory import BusyError, ReleasesDirectory, publishing
@@ -22,6 +23,7 @@ from .interaction import confirm, yes_option
 from .options import serving_options, with_options
 from .output import emit, note, number, percent, say, say_rows, sentence, shares, short_id, styled, warn
 from .preflight import LOG_LOST, Objection, absent, newest_revision, objections
+from .ramps import ramp_in_words
 from .times import when
 from .workers import Followed, Patience, await_workers, read_workers, wait_option, worker_list
 
@@ -51,21 +53,25 @@ class DeployOptions:
     as_json: bool
 
 
+_message_option = click.option("-m", "--message", default="", help="The reason, for the log.")
+_force_option = click.option("--force", is_flag=True, help="Deploy in spite of failed checks.")
 #: Give a command the options of a deployment, for ``DeployOptions``.
 deploy_options = with_options(
-    click.option("-m", "--message", default="", help="The reason, for the log."),
-    click.option("--dry-run", is_flag=True, help="Show the plan and change nothing."),
-    click.option("--force", is_flag=True, help="Deploy in spite of failed checks."),
+    _message_option,
+    click.option("--dry-run", is_flag=True, help="Show the plan and change nothing, also with -y."),
+    _force_option,
     click.option(
         "--expect",
         metavar="REVISION",
         type=click.IntRange(0),
         help="Refuse unless this revision is the current one. 0: nothing is deployed yet.",
     ),
-    wait_option("How long to wait for workers that lack a version, and until all workers serve the deployment."),
+    wait_option,
     serving_options(),
     yes_option,
 )
+#: Give a command those options that a change of a ramp has, too.
+change_options = with_options(_message_option, _force_option, wait_option, yes_option)
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +202,8 @@ def _follow(planned: Plan, log: DeploymentLog, options: DeployOptions, entry: En
     """Print that a deployment is written, and who serves it; raise ``RefusedError`` if a worker does not."""
     if not options.as_json:
         say(f"{styled('Deployed', 'good')} revision {entry.revision}.")
+        if entry.ramp is not None:
+            say(ramp_in_words(Ramp.from_json(entry.ramp)))
     followed = await_workers(planned.directory, log, entry, options.wait) if options.wait.seconds else None
     if options.as_json:
         planned.emit(options, entry, followed)
@@ -204,7 +212,9 @@ def _follow(planned: Plan, log: DeploymentLog, options: DeployOptions, entry: En
     elif not followed.lagging:
         say(f"{sentence(followed.in_words())}.")
     if not options.as_json and planned.before is not None:
-        say(_undo(planned.before, rollback_target([*planned.entries, entry])))
+        is_ramp = active_ramp([*planned.entries, entry]) is not None
+        target = rollback_target([*planned.entries, entry])
+        say(f"To undo the ramp: {command_line('rollback')}" if is_ramp else _undo(planned.before, target))
     if followed is not None and followed.lagging:
         lines = [f"revision {entry.revision} is deployed, and {followed.lag_in_words()}:"]
         lines += [f"  - {reason}" for reason in followed.reasons()]
@@ -278,6 +288,8 @@ def show_plan(planned: Plan, write: Callable[[str], None]) -> None:
     before = planned.before
     follows = f", revision {before.revision} -> {planned.revision}" if before is not None else ", the first deployment"
     write(f"{styled(planned.directory.name, 'strong')}{follows}\n")
+    if planned.entry is not None and planned.moves is not None and not planned.moves.pairs:
+        return  # a ramp that changes its state only
     say_rows(changes(before.percentages if before else None, planned.percentages), right=(1, 3), write=write)
     write("")
     if planned.moves is not None:

@@ -6,12 +6,13 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from version_affinity.ramp.next_entry import Observed  # noqa: TC001 - of a NamedTuple
+from version_affinity.ramp.plan import ACTIVE, Ramp
 from version_affinity.releases.follow.guard import observed, watched_ramp
 from version_affinity.releases.reports.hours import DAY, last_day
 from version_affinity.releases.times import format_duration, utc_now
 
 from .context import current_target
-from .output import counted, percent
+from .output import counted, percent, styled
 from .workers import read_workers
 
 if TYPE_CHECKING:
@@ -47,6 +48,13 @@ class Seen(NamedTuple):
         newest = entries[-1] if entries else None
         fresh_for = timedelta.max if ages else timedelta(0)  # a command looks once
         return cls(workers, observed(workers, key, newest, fresh_for=fresh_for, silent_for=silent_for))
+
+
+def ramp_in_words(ramp: Ramp, state: str | None = None) -> str:
+    """Return a ramp and its state, such as "ramp-7 to v2: held, step 3 of 5 at 25 %". ``state`` may have a colour."""
+    shown = (state or ramp.state).replace("_", " ")
+    at = f", step {ramp.step} of {len(ramp.plan.steps)} at {percent(ramp.percentage)}" if ramp.state in ACTIVE else ""
+    return f"{ramp.id} to {styled(ramp.plan.version, 'version')}: {shown}{at}"
 
 
 class Traffic(NamedTuple):

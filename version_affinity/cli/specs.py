@@ -15,7 +15,7 @@ import click
 from version_affinity.deployment import TOLERANCE, check_version_id
 from version_affinity.errors import ConfigurationError
 
-from .output import number, percent
+from .output import listed, number, percent
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -114,6 +114,8 @@ def with_rest(specs: Iterable[Spec], current: Mapping[str, float]) -> dict[str, 
     left = _WHOLE - math.fsum(named.values())
     others = {version: share for version, share in current.items() if version not in named}
     total = math.fsum(others.values())
+    if left < TOLERANCE and len(named) > 1 and total:
+        raise SpecError(f"--rest: nothing is left for {listed(others)}. Leave out --rest, or give {listed(named)} less")
     if left >= TOLERANCE and not total:
         reason = "no other version has a share" if current else "nothing is deployed yet"
         raise SpecError(f"--rest: {reason} that could get the {percent(left)} that are left. Name all versions")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import click
 
@@ -17,12 +17,11 @@ from .interaction import started, waiting
 from .output import counted, note
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from version_affinity.releases.log.entries import DeploymentLog, Entry
     from version_affinity.releases.store.directory import ReleasesDirectory
 
-F = TypeVar("F", bound="Callable[..., Any]")
 
 # How many workers a message names.
 _NAMED: Final = 5
@@ -64,17 +63,16 @@ class Patience:
             self.left = max(0.0, self.left - (time.monotonic() - started))
 
 
-def wait_option(text: str) -> Callable[[F], F]:
-    """Return the option ``--wait``, whose value is a ``Patience``; ``text`` is its help."""
-    return click.option(
-        "--wait",
-        metavar="SECONDS",
-        type=click.IntRange(0, 3600),
-        default=10,  # a worker reports within a second
-        show_default=True,
-        callback=lambda _context, _option, seconds: Patience(seconds),
-        help=f"{text} 0: do not wait.",
-    )
+#: The option ``--wait``, whose value is a ``Patience``.
+wait_option = click.option(
+    "--wait",
+    metavar="SECONDS",
+    type=click.IntRange(0, 3600),
+    default=10,  # a worker reports within a second
+    show_default=True,
+    callback=lambda _context, _option, seconds: Patience(seconds),
+    help="How long to wait for workers that lack a version, and until all serve the deployment. 0: do not wait.",
+)
 
 
 class Followed(NamedTuple):

@@ -183,8 +183,8 @@ class Releases:
         """Warn if ``affinity.json`` differs; see ``version_affinity.rollout.version.Source``."""
         directory = self._directory
         assert directory is not None  # noqa: S101 - it was opened
-        if not self._reports:
-            return  # it serves no users, and has the options of a command
+        if not self._reports or _observing.get():
+            return  # it serves no users: a command has its own options, or goes by those of the application
         if directory.serving_error:
             logger.warning("%s", directory.serving_error)
         patterns = directory.serving.app_first if app_first is None else app_first

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import threading
 import time
 from datetime import timedelta
@@ -118,6 +119,7 @@ def test_dry_run(site: Operated) -> None:
         until(lambda: sum(site.observed().new_keys.values()) >= 50)
     # What a worker has counted that has ended counts too.
     shown = site.run(*arguments, "--steps", "20,50,100").stdout
+    assert re.search(r"  2 +50 % +\d\d-\d\d \d\d:\d\d, in 15m ", shown)
     assert [line.split()[:3] for line in shown.splitlines() if line.strip()[:1].isdigit() and " % " in line][:3] == [
         *(["1", "20", "%"], ["2", "50", "%"], ["3", "100", "%"])
     ]
@@ -142,7 +144,15 @@ def test_notices(site: Operated) -> None:
 def test_a_person_leads_a_ramp(site: Operated) -> None:
     """Pause, resume, advance and promote; each waits for the workers, and refuses where it cannot be."""
     site.start("--bake", "1h")
-    site.run("ramp", "pause", "-m", "Lunch")
+    shown = site.run("ramp", "pause", "-m", "Lunch").stdout
+    assert shown.splitlines() == [
+        "storefront, revision 2 -> 3",
+        "",
+        "Deployed revision 3.",
+        "ramp-2 to v2: paused, step 1 of 2 at 50 %",
+        "2 of 2 workers serve revision 3.",
+        f"To undo the ramp: version-affinity --releases {site.directory.path} rollback",
+    ]
     assert site.json("ramp", "status")["state"] == "paused"
     assert "ramp-2 is paused: pause needs a ramp that is" in site.run("ramp", "pause", code=1).stderr
     site.run("ramp", "resume")
@@ -190,7 +200,7 @@ def test_a_deployment_ends_the_ramp(site: Operated) -> None:
     assert "ramp-2, to v2, is running: this deployment ends it" in shown.stderr
     site.run("versions", "deploy", "v1@50", "v2", "-y")  # the same percentages, and no ramp
     shown = site.run("ramp", "status").stdout
-    assert "superseded: now v1 50 %, v2 50 %\nLast event: a person's deployment, 20" in shown
+    assert "superseded, now v1 50 %, v2 50 %\nLast event: a person's deployment, 20" in shown
     assert "The guard had not looked yet." in shown
 
 
@@ -211,8 +221,16 @@ def test_the_list_has_a_ramp_as_one_line(site: Operated) -> None:
     site.run("ramp", "pause")
     site.run("ramp", "promote", "-y")
     lines = [line.split("\t") for line in site.run("deployments", "list").stdout.splitlines()]
-    assert [(line[0], line[-1]) for line in lines] == [("2-4", "ramp-2 to v2: 50, 100 %: completed"), ("1", "")]
+    assert [(line[0], line[-1]) for line in lines] == [("2-4", "completed: ramp-2 to v2, 50, 100 %"), ("1", "")]
     assert [entry["revision"] for entry in site.json("deployments", "list")] == [4, 3, 2, 1]
+    site.deploy({"v1": 100.0})
+    site.start()
+    site.run("versions", "deploy", "v1@70", "v2", "-y", "-m", "Enough")
+    lines = [line.split("\t") for line in site.run("deployments", "list").stdout.splitlines()]
+    assert [(line[0], line[-2], line[-1]) for line in lines[:2]] == [
+        ("7", "v1 70 %, v2 30 %", "Enough"),
+        ("6", "v1 50 %, v2 50 %", "superseded: ramp-6 to v2, 50 %"),
+    ]
 
 
 def test_status_shows_what_the_guard_finds(site: Operated) -> None:
@@ -273,7 +291,7 @@ def test_watch_ends_with_the_ramp(site: Operated) -> None:
     site.run("ramp", "start", "v2", "--steps", "20,100", "--every", "5s", "--bake", "1s", "-y")
     shown = site.run("ramp", "status", "--watch", "--timeout", "60s").stdout
     assert "ramp-2 to v2: running, step 1 of 2" in shown
-    assert "completed: now v2 100 %" in shown
+    assert "completed, now v2 100 %" in shown
     site.deploy({"v1": 100.0})
     site.start()
     assert site.run("ramp", "status", "--timeout", "1s", "--json", code=3).stdout.count('"running"') >= 1

@@ -66,6 +66,8 @@ def test_change(site: Site) -> None:
     document = site.json("settings", "--404-page", "--origin", "none", "--prefix", "/")
     now = {"prefix": "/", "app_first": [], "not_found_handling": "404-page", "origins": []}
     assert (document["before"], {key: document[key] for key in now}) == (second, now)
+    assert "before" not in site.json("settings")
+    assert "before" not in site.json("settings", "--404-page", "--prefix", "/")
     assert document["retention"]["keep"] == 3
     site.run("retention", "--keep", "4")
     assert {key: saved(site)[key] for key in (*now, "later")} == {**now, **LATER}
@@ -209,3 +211,12 @@ def test_without_releases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.chdir(tmp_path)
     build = Site(tmp_path / "other").build("v1")
     run("check", str(build), "--spa")
+
+
+def test_upload_says_that_settings_are_wrong(site: Site) -> None:
+    """An upload goes on, and says what the next commands will refuse."""
+    site.upload("v1")
+    write(site, prefix="shop")
+    result = site.run("versions", "upload", str(site.build("v2")), "--id", "v2")
+    assert "Uploaded v2" in result.stdout
+    assert "begin it with '/', as in '/shop/'. Until this is fixed, check and deploy refuse" in result.stderr

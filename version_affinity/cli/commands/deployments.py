@@ -19,6 +19,7 @@ from version_affinity.cli.output import (
     say_rows,
     say_table,
     shares,
+    short_ids,
     styled,
 )
 from version_affinity.cli.plan import changes, show_movement
@@ -42,6 +43,8 @@ _TABLE: Final = {
     "view": Lazy("deployments", "view_deployment", "Show one deployment, and who moved."),
     "restore": Lazy("deployments", "restore", "Restore the deployments of a Redis that lost its data."),
 }
+# The characters of "superseded: ...".
+_OUTCOME: Final = 15
 _HELP: Final = """Show the current deployment and earlier ones.
 
   version-affinity deployments status
@@ -80,8 +83,9 @@ def list_deployments(limit: int, as_json: bool) -> None:
         created = short_when(first.created) if is_terminal() else printable(first.created)
         revisions = f"{first.revision}-{last.revision}" if more else str(first.revision)
         message = _ramp_in_words(entries, [first, *more]) if first.ramp is not None else first.message
-        rows.append([revisions, created, printable(first.author), shares(last.percentages), printable(message)])
-    say_table(header, rows, right=(0,), flexible=(2,))
+        message = printable(short_ids(message))
+        rows.append([revisions, created, printable(first.author), shares(last.percentages), message])
+    say_table(header, rows, right=(0,), flexible=(2,), optional=(2,), text=_OUTCOME)
     if is_terminal() and len(groups) > limit:
         say(styled(f"{counted(len(groups) - limit, 'earlier deployment')}: --limit {len(groups)} lists all", "faint"))
 
@@ -93,14 +97,14 @@ def _grouped(entries: Sequence[Entry]) -> list[list[Entry]]:
 
 
 def _ramp_in_words(entries: Sequence[Entry], group: Sequence[Entry]) -> str:
-    """Return a ramp with its steps and its outcome, such as "ramp-2 to v2: 1, 5, 25 %: held"."""
+    """Return a ramp with its outcome and its steps, such as "held: ramp-2 to v2, 1, 5, 25 %"."""
     try:
         ramps = [Ramp.from_json(entry.ramp) for entry in group]
     except ConfigurationError:
         return group[-1].message  # of a later release
     steps = dict.fromkeys(f"{ramp.percentage:g}" for ramp in ramps)
     state = outcome(entries, ramps[0].id).replace("_", " ")
-    return f"{ramps[0].id} to {ramps[0].plan.version}: {', '.join(steps)} %: {state}"
+    return f"{state}: {ramps[0].id} to {ramps[0].plan.version}, {', '.join(steps)} %"
 
 
 @command("view")
@@ -135,7 +139,7 @@ def view_deployment(revision: int, as_json: bool) -> None:
         ["Revision", str(entry.revision)],
         ["Deployed", when(entry.created)],
         ["By", printable(entry.author)],
-        ["Message", printable(entry.message)],
+        ["Message", printable(short_ids(entry.message))],
         ["Lasted", until],
     ]
     say_rows([fact for fact in facts if fact[1]], indent="")

@@ -12,13 +12,21 @@ import click
 
 from version_affinity.cli.context import command, current_target
 from version_affinity.cli.errors import RefusedError
-from version_affinity.cli.interaction import yes_option
 from version_affinity.cli.main import Commands, Lazy
 from version_affinity.cli.options import checked_by, with_options
 from version_affinity.cli.output import counted, percent, say, say_heading, say_rows, styled
-from version_affinity.cli.plan import DeployOptions, Plan, carry_out, check_expected, deploy_options, make_plan
+from version_affinity.cli.plan import (
+    DeployOptions,
+    Plan,
+    carry_out,
+    change_options,
+    check_expected,
+    deploy_options,
+    make_plan,
+)
 from version_affinity.cli.ramps import Seen, traffic
-from version_affinity.cli.workers import unreported, wait_option
+from version_affinity.cli.times import short_when
+from version_affinity.cli.workers import unreported
 from version_affinity.deployment import movement
 from version_affinity.errors import ConfigurationError
 from version_affinity.ramp import next_entry
@@ -190,15 +198,15 @@ def _with_entry(planned: Plan, seen: Seen, make: Callable[[next_entry.Observed, 
 def _say_schedule(plan: RampPlan) -> None:
     """Print the steps with their times, as if the ramp started now."""
     say_heading("Steps")
-    rows, at = [], utc_now()
+    rows = [[styled(title, "strong") for title in ("STEP", "SHARE", "WHEN (UTC)", "")]]
+    at = utc_now()
     for number, step in enumerate(plan.steps, 1):
         needs = "after an approval" if step in plan.approve_at else ""
         waits = f"with {counted(plan.min_keys, 'new user')} before" if plan.min_keys and number > 1 else ""
-        time = f"{at.astimezone():%a %H:%M:%S}"
-        rows.append([str(number), percent(step), time, ", ".join(filter(None, (needs, waits)))])
+        rows.append([str(number), percent(step), short_when(at), ", ".join(filter(None, (needs, waits)))])
         at += plan.every
-    end = at - plan.every + plan.bake
-    rows.append(["", "end", f"{end.astimezone():%a %H:%M:%S}", f"after {format_duration(plan.bake)} at 100 %"])
+    end = short_when(at - plan.every + plan.bake)
+    rows.append(["end", "", end, f"after {format_duration(plan.bake)} at {percent(plan.steps[-1])}"])
     say_rows(rows, right=(0, 1))
 
 
@@ -221,13 +229,6 @@ def _say_prediction(plan: RampPlan, seen: Seen) -> None:
 
 # --- a person changes the ramp ----------------------------------------------------------------------------------------
 
-_change_options = with_options(
-    click.option("-m", "--message", default="", help="The reason, for the log."),
-    click.option("--force", is_flag=True, help="Do it in spite of failed checks."),
-    wait_option("How long to wait until all workers serve it."),
-    yes_option,
-)
-
 
 def _change(event: str, question: str, *, step: int | None = None, **given: Any) -> None:
     """Write the entry of a person's command. Without a question, the command asks nothing."""
@@ -248,7 +249,7 @@ def _change(event: str, question: str, *, step: int | None = None, **given: Any)
 
 
 @command()
-@_change_options
+@change_options
 def pause(**given: Any) -> None:
     """Take no further step. The guard works on.
 
@@ -260,7 +261,7 @@ def pause(**given: Any) -> None:
 
 
 @command()
-@_change_options
+@change_options
 def resume(**given: Any) -> None:
     """Go on after a pause, or after the guard has held the ramp.
 
@@ -273,7 +274,7 @@ def resume(**given: Any) -> None:
 
 @command()
 @click.option("--step", type=click.IntRange(1), help="The number of the step that is approved.")
-@_change_options
+@change_options
 def approve(step: int | None, **given: Any) -> None:
     """Approve the next step of a ramp that waits for it.
 
@@ -289,7 +290,7 @@ def approve(step: int | None, **given: Any) -> None:
 
 
 @command()
-@_change_options
+@change_options
 def advance(**given: Any) -> None:
     """Take the next step now, whatever the guard has found.
 
@@ -301,7 +302,7 @@ def advance(**given: Any) -> None:
 
 
 @command()
-@_change_options
+@change_options
 def promote(**given: Any) -> None:
     """Take the last step now, whatever the guard has found.
 
@@ -313,7 +314,7 @@ def promote(**given: Any) -> None:
 
 
 @command()
-@_change_options
+@change_options
 def abort(**given: Any) -> None:
     """End the ramp, and return to the percentages before it.
 

@@ -31,7 +31,7 @@ from version_affinity.cli.output import (
     styled,
     warn,
 )
-from version_affinity.cli.ramps import Seen
+from version_affinity.cli.ramps import Seen, ramp_in_words
 from version_affinity.cli.times import short_when, when
 from version_affinity.cli.workers import Followed, unreported
 from version_affinity.errors import ConfigurationError
@@ -148,7 +148,7 @@ def status(watch: bool, timeout: timedelta | None, as_json: bool) -> None:
     target = current_target()
     log = target.open_log()
     view = _look(target, log)
-    if not (watch or timeout):
+    if not watch and timeout is None:
         _print(view, as_json=as_json)
         return
     end = None if timeout is None else time.monotonic() + timeout.total_seconds()
@@ -171,27 +171,32 @@ def _look(target: Target, log: DeploymentLog) -> _View:
 def _watch(view: _View, end: float | None, *, as_json: bool) -> _View:
     """Show the ramp until it ends, is held, or the time is over; return the last look."""
     shown = None
-    with ExitStack() as stack:
-        is_screen = sys.stdout.isatty() and not as_json
-        draw = stack.enter_context(screen()) if is_screen else None
-        problem, looks = "", 0
-        while (view.state not in _STATUS or (view.followed.lagging and looks < _LOOKS)) and (
-            end is None or time.monotonic() < end
-        ):
-            looks = looks + 1 if view.state in _STATUS else 0
-            if draw is not None:
-                noted = ["", f"{styled('Warning:', 'warning')} {printable(problem)}"] if problem else []
-                draw([*_lines(view), *noted, "", styled("Shown anew each second. Ctrl+C ends.", "faint")])
-            elif shown != (view.state, view.ramp.step) and view.state not in _STATUS:
-                _say_change(view, as_json=as_json)
-                shown = view.state, view.ramp.step
-            time.sleep(_INTERVAL if end is None else max(0.0, min(_INTERVAL, end - time.monotonic())))
-            try:
-                view, problem = _look(view.target, view.log), ""
-            except (LogError, ConfigurationError) as error:
-                if draw is None and problem != str(error):
-                    warn(str(error))
-                problem = str(error)
+    is_screen = sys.stdout.isatty() and not as_json
+    try:
+        with ExitStack() as stack:
+            draw = stack.enter_context(screen()) if is_screen else None
+            problem, looks = "", 0
+            while (view.state not in _STATUS or (view.followed.lagging and looks < _LOOKS)) and (
+                end is None or time.monotonic() < end
+            ):
+                looks = looks + 1 if view.state in _STATUS else 0
+                if draw is not None:
+                    noted = ["", f"{styled('Warning:', 'warning')} {printable(problem)}"] if problem else []
+                    draw([*_lines(view), *noted, "", styled("Shown anew each second. Ctrl+C ends.", "faint")])
+                elif shown != (view.state, view.ramp.step) and view.state not in _STATUS:
+                    _say_change(view, as_json=as_json)
+                    shown = view.state, view.ramp.step
+                time.sleep(_INTERVAL if end is None else max(0.0, min(_INTERVAL, end - time.monotonic())))
+                try:
+                    view, problem = _look(view.target, view.log), ""
+                except (LogError, ConfigurationError) as error:
+                    if draw is None and problem != str(error):
+                        warn(str(error))
+                    problem = str(error)
+    except KeyboardInterrupt:
+        if is_screen:
+            _print(view, as_json=False)
+        raise
     if as_json:
         emit(_document(view), indent=None)
     else:
@@ -203,7 +208,7 @@ def _say_change(view: _View, *, as_json: bool) -> None:
     if as_json:
         emit(_document(view), indent=None)
     else:
-        say(f"{format_time(utc_now())}  {view.ramp.id} to {view.ramp.plan.version}: {_state(view)}")
+        say(f"{format_time(utc_now())}  {_state(view)}")
 
 
 def _print(view: _View, *, as_json: bool) -> None:
@@ -231,11 +236,12 @@ def _document(view: _View) -> dict[str, Any]:
 
 
 def _state(view: _View) -> str:
-    """Return the state in words."""
-    ramp, word = view.ramp, styled(view.state.replace("_", " "), _STYLES.get(view.state, "strong"))
-    if view.state not in ACTIVE:
-        return f"{word}: now {shares(view.entries[-1].percentages)}"
-    return f"{word}, step {ramp.step} of {len(ramp.plan.steps)} at {percent(ramp.percentage)}"
+    """Return the ramp and its state in words."""
+    state = styled(view.state.replace("_", " "), _STYLES.get(view.state, "strong"))
+    if view.state in ACTIVE:
+        return ramp_in_words(view.ramp, state)
+    to = f"{view.ramp.id} to {styled(view.ramp.plan.version, 'version')}"
+    return f"{to}: {state}, now {shares(view.entries[-1].percentages)}"
 
 
 def _due(view: _View) -> list[str]:
@@ -264,8 +270,8 @@ def _last_event(view: _View) -> list[str]:
 
 def _lines(view: _View) -> list[str]:
     """Return the ramp as lines of a terminal."""
-    ramp, name = view.ramp, styled(view.target.directory.name, "strong")
-    lines = [f"{name}, {ramp.id} to {styled(ramp.plan.version, 'version')}: {_state(view)}"]
+    name = styled(view.target.directory.name, "strong")
+    lines = [f"{name}, {_state(view)}"]
     lines += [*_last_event(view), *_due(view), ""]
     say_rows(_steps(view), right=(1,), write=lines.append)
     lines += ["", *_findings(view), ""]

@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from version_affinity.releases.store.settings import Serving
 
 
+# It differs from an application's name, with which it would share the cookie on this host.
+_NAME: Final = "serve"
 _COLOURS: Final = {"2": "good", "3": "strong", "4": "warning", "5": "bad"}
 
 
@@ -51,10 +53,8 @@ _COLOURS: Final = {"2": "good", "3": "strong", "4": "warning", "5": "bad"}
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option(
     "--name",
-    default="serve",  # differs from an application's name, with which it would share the cookie on this host
-    show_default=True,
     callback=checked_by(check_name),
-    help="The name of the front end, if builds are given. It is part of the hash.",
+    help=f"The name of the front end, if builds are given. It is part of the hash.  [default: {_NAME}]",
 )
 @click.option("--autorefresh", is_flag=True, help="Check at each request whether the files of a build have changed.")
 @click.option("--allow-source", is_flag=True, help="Serve directories that look like a project's source directory.")
@@ -64,7 +64,7 @@ def serve(
     builds: tuple[str, ...],
     port: int,
     host: str,
-    name: str,
+    name: str | None,
     autorefresh: bool,
     allow_source: bool,
     keys: tuple[KeySource, ...],
@@ -92,7 +92,9 @@ def serve(
     if keys:
         options["keys"] = keys
     options["allow_source"] = allow_source
-    affinity = _middleware(builds, name, options, autorefresh=autorefresh)
+    if name is not None and not builds:
+        raise click.UsageError("--name is for builds: releases have their own name. Leave it out, or name builds")
+    affinity = _middleware(builds, name or _NAME, options, autorefresh=autorefresh)
     with _listen(host, port) as listener:
         actual_port = listener.getsockname()[1]
         is_anywhere = host in ("0.0.0.0", "::")  # noqa: S104 - the user's choice

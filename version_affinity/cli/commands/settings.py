@@ -31,6 +31,8 @@ def settings(serving: Serving, as_json: bool) -> None:
     The settings are stored in affinity.json. "check", "versions deploy", "rollback", "serve" and "explain" go by them.
     A setting that you leave out keeps its value; --app-first and --origin replace all earlier ones.
 
+    With --json, "before" has the earlier settings if the command has changed them.
+
     The settings describe the application, and do not change it: it has its own options (prefix=, app_first=,
     not_found_handling=), and logs a warning if they differ. An option of a command comes first, then the application
     (with "flask affinity"), then these settings.
@@ -41,6 +43,7 @@ def settings(serving: Serving, as_json: bool) -> None:
     if serving != Serving():
         directory.change_serving(serving)
     saved = target.saved_serving()
+    _ = target.application_serving  # which warns if it differs now
     before, effective = before or saved, saved.otherwise(DEFAULT_SERVING)
     if as_json:
         emit(
@@ -49,7 +52,7 @@ def settings(serving: Serving, as_json: bool) -> None:
                 "releases": str(directory.path),
                 **effective.as_dict(),
                 "retention": directory.retention.as_dict(),
-                "before": before.otherwise(DEFAULT_SERVING).as_dict(),
+                **({} if before == saved else {"before": before.otherwise(DEFAULT_SERVING).as_dict()}),
             }
         )
         return

@@ -21,6 +21,7 @@ from version_affinity.cli.output import (
     short_id,
     size,
     styled,
+    warn,
     with_reasons,
 )
 from version_affinity.cli.preflight import name_collisions, same_content
@@ -32,6 +33,7 @@ from version_affinity.releases.log.entries import Entry, LogError
 from version_affinity.releases.store.upload import Uploaded, unreadable_by_others, upload
 from version_affinity.wire import plain_text, printable, shown
 
+_SETTINGS: Final = "version-affinity settings --help"
 #: How many files of a kind the output lists.
 _SHOWN: Final = 10
 
@@ -60,6 +62,8 @@ def upload_command(
     """
     target = current_target()
     releases = target.directory
+    if releases.serving_error:
+        warn(f"{releases.serving_error}. Until this is fixed, check and deploy refuse: see {_SETTINGS}")
     with progress(f"Uploading {printable(directory)}") as step:
         uploaded = upload(
             releases,
