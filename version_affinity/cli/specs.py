@@ -114,7 +114,7 @@ def with_rest(specs: Iterable[Spec], current: Mapping[str, float]) -> dict[str, 
     left = _WHOLE - math.fsum(named.values())
     others = {version: share for version, share in current.items() if version not in named}
     total = math.fsum(others.values())
-    if left < TOLERANCE and len(named) > 1 and total:
+    if abs(left) < TOLERANCE and len(named) > 1 and total:
         raise SpecError(f"--rest: nothing is left for {listed(others)}. Leave out --rest, or give {listed(named)} less")
     if left >= TOLERANCE and not total:
         reason = "no other version has a share" if current else "nothing is deployed yet"
