@@ -205,7 +205,7 @@ def _lacking(workers: Workers, versions: Iterable[str]) -> list[Objection]:
         loading = [version for version, reason in missing.items() if reason == LOADING]
         if loading:
             what = f"the host {printable(host)} is still loading {listed(loading)}: its users would get another version"
-            found.append(Objection("host-lacks-version", f"{what}. Wait for it: with a longer --wait, or deploy later"))
+            found.append(Objection("host-lacks-version", f"{what}. Wait longer (--wait 60), or deploy later"))
         absent = {version: reason for version, reason in missing.items() if version not in loading}
         if not absent:
             continue

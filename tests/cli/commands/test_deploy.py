@@ -255,10 +255,15 @@ def test_a_worker_is_still_loading_it(site: Site) -> None:
     """A version that a worker loads is not called absent: before a deployment, and after one that is forced."""
     since = format_time(utc_now())
     site.report("web-1", ("v1",), 1, loading={"v2": since})
+    shown = site.run("deployments", "status").stdout
+    assert f"1 worker of web-1 is still loading v2, since {when(since)[:16]}" in shown
+    assert "without" not in shown
     told = site.json("versions", "deploy", "v2@10%", "--rest", "-y", "--wait", "0", code=1)
     (refusal,) = told["refusals"]
     assert refusal["kind"] == "host-lacks-version"
-    assert refusal["reason"].startswith("the host web-1 is still loading v2: its users would get another version. Wait")
+    assert refusal["reason"].startswith(
+        "the host web-1 is still loading v2: its users would get another version. Wait "
+    )
     site.run("versions", "deploy", "v2@10%", "--rest", "-y", "--wait", "0", "--force")
     site.report("web-1", ("v1",), 1, log_revision=2, loading={"v2": since})
     shown = site.run("deployments", "status").stdout

@@ -149,11 +149,27 @@ def test_a_redis_that_a_host_may_only_read(site: Site, redis: RedisServer, caplo
         assert status is not None
         assert "no permissions" in status.report_error
         assert status.error == ""
+        assert site.reports.obstacle(site.workers) == ""
+        obstacle = host.reports.obstacle(site.workers)
+        assert "no permissions" in obstacle
+        assert "Let its user write the keys version-affinity:storefront:workers*" in obstacle
     told = [record.message for record in caplog.records if "this host cannot report" in record.message]
     assert len(told) == 1
     assert "can be read again" not in caplog.text
     assert PASSWORD not in caplog.text
     host.log.close()
+
+
+def test_a_redis_without_memory(site: Site, redis: RedisServer) -> None:
+    """It can be read, and takes no reports: a command says so of its own host."""
+    with redis.client() as administrator:
+        administrator.config_set("maxmemory", "1")
+        try:
+            assert site.workers.live == ()
+            assert "let it have free memory" in site.reports.obstacle(site.workers)
+        finally:
+            administrator.config_set("maxmemory", "0")
+    assert site.reports.obstacle(site.workers) == ""
 
 
 def test_reports_that_are_lost(site: Site, redis: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -279,7 +279,8 @@ def _absences(view: _View) -> list[str]:
     """Return which versions are not where they should be."""
     gone = [version for version in view.percentages if version not in view.uploaded]
     lines = [styled(f"{short_id(version)} is not in this directory", "bad") for version in gone]
-    for version in view.percentages:
+    being_loaded = (version for report in view.workers.live for version in report.loading)
+    for version in dict.fromkeys((*view.percentages, *being_loaded)):
         places: dict[tuple[str, str, bool], list[str]] = {}
         for it in view.lacking(version):
             since = it["loading_since"]
@@ -290,7 +291,7 @@ def _absences(view: _View) -> list[str]:
                 verb = "is" if len(times) == 1 else "are"
                 text = f"{who} {verb} still loading {what}, since {when(min(times))}"
                 lines.append(styled(text, "warning"))
-            else:
+            elif version in view.percentages:
                 lines.append(styled(f"{who} without {what}{f': {printable(reason)}' if reason else ''}", "bad"))
     return [*lines, ""] if lines else []
 

@@ -114,7 +114,7 @@ class RedisReports:
         """Return Redis's time, and all fields."""
 
         def ask(client: Any) -> Any:
-            pipeline = client.pipeline()
+            pipeline = client.pipeline(transaction=False)  # Redis refuses a transaction where memory is full
             pipeline.time()
             pipeline.hgetall(self._workers)
             return pipeline.execute()
