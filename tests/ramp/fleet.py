@@ -71,6 +71,10 @@ class Fleet:
         """Return whether no step follows."""
         return self.site.state in ENDED
 
+    def has_been_read(self, revision: int) -> bool:
+        """Return whether a revision is the newest one that each worker has read."""
+        return {report.log_revision for report in self.site.workers.live} == {revision}
+
     def wait(self, condition: Callable[[], object], what: str) -> None:
         """Wait until something is so, and note when revisions arrive. A log that is away is waited for."""
         end = time.monotonic() + PATIENCE

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.ramp.fleet import Fleet, fleet
+from tests.releases.disks import on_a_disk
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,6 +41,64 @@ def check_times(made: Fleet) -> None:
         assert after - before >= EVERY - SEEN
 
 
+def test_redis_goes_away_during_a_ramp(tmp_path: Path) -> None:
+    """A step that came due meanwhile is taken once, after a full look; a Redis that is empty waits for a person."""
+    with fleet("redis", tmp_path) as made:
+        site, redis = made.site, made.redis
+        assert redis is not None
+        site.ramp(**PLAN)
+        made.wait(lambda: made.has_been_read(2), "all have read the start")
+        redis.kill()
+        time.sleep(EVERY + 2)
+        status = made.command("ramp", "status")
+        assert "cannot be reached" in status.stderr
+        assert "revision 2, from this host's copy" in status.stderr
+        redis.start()
+        back = time.monotonic()
+        made.wait(lambda: made.has_been_read(3), "the step that came due is taken")
+        assert made.arrived[3] - back >= site.history[0].plan.look.total_seconds() - 0.1
+        redis.kill()
+        redis.forget()
+        redis.start()
+        time.sleep(EVERY + 2)
+        with redis.client() as client:
+            assert client.xlen("version-affinity:storefront:deployments") == 0
+        assert "has lost deployments" in made.command("ramp", "status", code=1).stderr
+        made.command("deployments", "restore", "-y")
+        assert len(site.log.read()) == 3
+        made.wait(made.ended, "the ramp is completed")
+        assert site.events == WHOLE
+    check_times(made)
+    assert "has lost deployments" in made.logged
+    assert not made.outcome["failed"]
+    assert "cut" not in made.outcome["counts"]
+
+
+def test_a_file_that_is_changed_during_a_ramp(tmp_path: Path) -> None:
+    """The log is cut, replaced by an older copy, and emptied: nothing is stepped, and the status says it each time."""
+    with fleet("file", tmp_path) as made:
+        site = made.site
+        file = site.directory.path / "deployments.jsonl"
+        site.ramp(**PLAN)
+        made.wait(lambda: made.has_been_read(3), "a step is taken")
+        whole = file.read_bytes()
+        older = b"".join(whole.splitlines(keepends=True)[:2])
+        damaged = {"cut": older, "without an end": whole[:-20], "empty": b""}
+        for name, content in damaged.items():
+            other = file.with_name("other")
+            other.write_bytes(content)
+            other.replace(file)
+            time.sleep(2 if name != "cut" else EVERY + 1)
+            assert file.read_bytes() == content, name
+            shown = made.command("ramp", "status", code=0 if content else 1)
+            assert "lost deployments" in shown.stderr, name
+        file.write_bytes(whole)
+        made.wait(made.ended, "the ramp is completed")
+        assert site.events == WHOLE
+    assert "has lost deployments" in made.logged
+    assert not made.outcome["failed"]
+
+
 def test_clocks_that_differ(tmp_path: Path) -> None:
     """One host is five minutes ahead, the other one behind, and the person between them: each step lasts its time."""
     with fleet("redis", tmp_path, environments=[{"SHOP_CLOCK": "300"}, {"SHOP_CLOCK": "-300"}]) as made:
@@ -47,6 +107,41 @@ def test_clocks_that_differ(tmp_path: Path) -> None:
         assert made.site.events == WHOLE
     check_times(made)
     assert not made.outcome["failed"]
+
+
+FULL = """
+import sys, time
+from pathlib import Path
+from tests.ramp.fleet import fleet
+
+root = Path(sys.argv[1])
+with fleet("file", root) as made:
+    # An entry is longer than what is left of the last page of the file, which a full disk has.
+    made.site.ramp(steps=(20, 50, 100), every="4s", bake="2s", other={"note": "n" * 5000})
+    made.wait(lambda: made.site.history, "the ramp has begun")
+    filling = root / "filling"
+    with filling.open("wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(b"x" * 512)
+        except OSError:
+            pass
+    before = made.site.log.read()
+    time.sleep(7)
+    assert made.site.log.read() == before
+    print(made.command("ramp", "status").stderr)
+    filling.unlink()
+    made.wait(made.ended, "the ramp is completed")
+    print(made.logged)
+print(made.site.events, made.outcome["failed"])
+"""
+
+
+def test_a_full_disk(tmp_path: Path) -> None:
+    """No step is taken while nothing can be written; the workers say so, and go on when there is room."""
+    *written, last = on_a_disk(tmp_path / "disk", FULL, size="2m").splitlines()
+    assert last == f"{WHOLE} []"
+    assert "make room on the disk" in "".join(written)
 
 
 class Deadly(BaseHTTPRequestHandler):

@@ -138,6 +138,12 @@ def warn(text: str) -> None:
     note(f"{styled('Warning:', 'warning')} {printable(short_ids(as_typed(text)), lines=True)}")
 
 
+def noted(warnings: Iterable[str]) -> list[str]:
+    """Return warnings as lines below a screen that is shown anew again and again."""
+    texts = [f"{styled('Warning:', 'warning')} {printable(text, lines=True)}" for text in warnings]
+    return ["", *texts] if texts else []
+
+
 def emit(document: object, *, indent: int | None = 2) -> None:
     """Print a JSON document, in ASCII, so that it is the same in every locale."""
     context = click.get_current_context(silent=True)

@@ -196,12 +196,25 @@ def test_a_step_waits_for_all_workers(site: RampSite, caplog: pytest.LogCaptureF
         until(lambda: len([it for it in site.workers.live if it.revision == 2]) == 2)
         time.sleep(3)
         assert site.events == ["start"]
-        site.other_host(revision=9, log_revision=9)
-        until(lambda: site.state == "completed")
+        for revision in (2, 3, 4):
+            site.other_host(revision=revision, log_revision=revision)
+            until(lambda: site.log.read()[-1].revision > revision or site.state == "completed")  # noqa: B023
         until(lambda: "3 of 3 workers on 2 hosts serve revision 3" in caplog.text)
         until(lambda: "3 of 3 workers on 2 hosts serve revision 4" in caplog.text)
     assert site.events == ["start", "step due", "bake over"]
     assert caplog.text.count("serve revision 3") == 1
+
+
+@pytest.mark.slow
+def test_no_step_is_written_to_a_log_that_lacks_deployments(site: RampSite) -> None:
+    """Where a worker has read more than the log has, the log was replaced by an older copy: it takes no other steps."""
+    with workers(site, 1):
+        site.other_host(revision=9, log_revision=9)
+        site.ramp(**QUICK)
+        time.sleep(4)
+        assert site.events == ["start"]
+        site.other_host(revision=2, log_revision=2)
+        until(lambda: site.history[-1].step == 2)
 
 
 @pytest.mark.slow

@@ -20,6 +20,7 @@ from version_affinity.cli.output import (
     emit,
     is_terminal,
     listed,
+    noted,
     percent,
     say,
     say_lines,
@@ -31,13 +32,14 @@ from version_affinity.cli.output import (
     styled,
     warn,
 )
+from version_affinity.cli.preflight import workers_ahead
 from version_affinity.cli.ramps import Seen, ramp_in_words
 from version_affinity.cli.times import short_when, when
-from version_affinity.cli.workers import Followed, unreported
+from version_affinity.cli.workers import Followed, read_workers, unreported
 from version_affinity.errors import ConfigurationError
 from version_affinity.ramp.next_entry import Judgement, judge, newest_ramp, step_users, waits_for
 from version_affinity.ramp.plan import ACTIVE, Ramp
-from version_affinity.releases.log.entries import DeploymentLog, Entry, LogError
+from version_affinity.releases.log.entries import DeploymentLog, Entry, LogError, LogUnavailableError
 from version_affinity.releases.times import format_time, parse_time, utc_now
 from version_affinity.wire import printable
 
@@ -91,6 +93,9 @@ class _View(NamedTuple):
     state: str
     seen: Seen
     judgement: Judgement
+    warnings: Sequence[str]
+    # Why the log cannot be read, so that the ramp is that of this host's copy; "" if it can.
+    log_error: str
 
     @property
     def ramp(self) -> Ramp:
@@ -126,6 +131,8 @@ class _View(NamedTuple):
         """What the next step, or the end of the bake, waits for now that its time is over; "" for nothing."""
         if self.due is None or parse_time(self.due) > utc_now():
             return ""
+        if self.log_error:
+            return "the log"
         return waits_for(self.history, self.seen.observed)
 
 
@@ -141,6 +148,8 @@ def status(watch: bool, timeout: timedelta | None, as_json: bool) -> None:
 
     EVIDENCE is how much speaks for more failures with the new version; at 1 the guard halts the ramp. Failing users are
     those that came back and failed, each one counted once in the ramp.
+
+    While the log in Redis is unreachable, the ramp is that of this host's copy.
 
     With --watch, the exit status is 0 if the ramp was completed, 1 if it was held, rolled back or aborted, 2 if a
     person has deployed other percentages, and 3 at the end of --timeout.
@@ -159,13 +168,24 @@ def status(watch: bool, timeout: timedelta | None, as_json: bool) -> None:
 
 
 def _look(target: Target, log: DeploymentLog) -> _View:
-    entries = log.read()
-    ramp_entries, state = newest_ramp(entries)
-    if not ramp_entries:
-        raise RefusedError(f"there has been no ramp yet. To start one: {command_line('ramp start v2')}")
-    history = [Ramp.from_json(entry.ramp) for entry in ramp_entries]
-    seen = Seen.now(log, ramp_entries)
-    return _View(target, log, entries, ramp_entries[-1], history, state, seen, judge(history, seen.observed, utc_now()))
+    # Read the reports before the log, so that the log has every revision that the workers follow.
+    workers, log_error = read_workers(target.directory, log), ""
+    try:
+        entries = log.read()
+        warnings = list(filter(None, (target.other_log(log, entries), workers_ahead(workers, log, entries))))
+    except LogUnavailableError as error:
+        copied, warning = target.copied_entries(error)
+        if copied is None:
+            raise
+        entries, warnings, log_error = copied, [warning], str(error)
+    found, state = newest_ramp(entries)
+    if not found:
+        none = f"there has been no ramp yet. To start one: {command_line('ramp start v2')}"
+        raise RefusedError(". ".join([*warnings, none]))
+    history = [Ramp.from_json(entry.ramp) for entry in found]
+    seen = Seen.now(log, found)
+    judgement = judge(history, seen.observed, utc_now())
+    return _View(target, log, entries, found[-1], history, state, seen, judgement, warnings, log_error)
 
 
 def _watch(view: _View, end: float | None, *, as_json: bool) -> _View:
@@ -181,8 +201,8 @@ def _watch(view: _View, end: float | None, *, as_json: bool) -> _View:
             ):
                 looks = looks + 1 if view.state in _STATUS else 0
                 if draw is not None:
-                    noted = ["", f"{styled('Warning:', 'warning')} {printable(problem)}"] if problem else []
-                    draw([*_lines(view), *noted, "", styled("Shown anew each second. Ctrl+C ends.", "faint")])
+                    warnings = [*view.warnings, *([problem] if problem else [])]
+                    draw([*_lines(view), *noted(warnings), "", styled("Shown anew each second. Ctrl+C ends.", "faint")])
                 elif shown != (view.state, view.ramp.step) and view.state not in _STATUS:
                     _say_change(view, as_json=as_json)
                     shown = view.state, view.ramp.step
@@ -214,8 +234,10 @@ def _say_change(view: _View, *, as_json: bool) -> None:
 def _print(view: _View, *, as_json: bool) -> None:
     if as_json:
         emit(_document(view))
-    else:
-        say_lines(_lines(view))
+        return
+    for warning in view.warnings:
+        warn(warning)
+    say_lines(_lines(view))
 
 
 def _document(view: _View) -> dict[str, Any]:
@@ -232,6 +254,7 @@ def _document(view: _View) -> dict[str, Any]:
         "judgement": {"why": view.verdict, **view.evidence},
         "workers": len(view.seen.workers.live),
         "workers_error": view.seen.workers.obstacle,
+        "log_error": view.log_error,
     }
 
 
@@ -309,6 +332,8 @@ def _steps(view: _View) -> list[list[str]]:
 def _findings(view: _View) -> list[str]:
     """Return what the guard finds; of a ramp that has ended, what it found last."""
     ramp, evidence, new = view.ramp, view.evidence, short_id(view.ramp.plan.version)
+    if view.log_error and view.state in ACTIVE:
+        return ["The guard sees nothing while the log cannot be read."]
     if "signals" not in evidence:
         return ["The guard had not looked yet."]
     users = evidence["users"]

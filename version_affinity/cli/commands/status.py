@@ -17,6 +17,7 @@ from version_affinity.cli.output import (
     emit,
     is_terminal,
     listed,
+    noted,
     percent,
     say_lines,
     say_rows,
@@ -168,7 +169,7 @@ def _watch(view: _View, log: DeploymentLog, *, as_json: bool) -> None:
     try:
         with screen() as draw:
             while True:
-                lines = [*_lines(view), *_noted(view.warnings)]
+                lines = [*_lines(view), *noted(view.warnings)]
                 draw([*lines, "", styled("Shown anew each second. Ctrl+C ends.", "faint")])
                 time.sleep(_INTERVAL)
                 try:
@@ -177,11 +178,6 @@ def _watch(view: _View, log: DeploymentLog, *, as_json: bool) -> None:
                     view = view._replace(warnings=[str(error)])
     finally:
         say_lines(lines)
-
-
-def _noted(warnings: Sequence[str]) -> list[str]:
-    texts = [f"{styled('Warning:', 'warning')} {printable(text, lines=True)}" for text in warnings]
-    return ["", *texts] if texts else []
 
 
 def _document(view: _View) -> dict[str, Any]:
