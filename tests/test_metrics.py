@@ -326,6 +326,7 @@ def test_redis_that_is_away(tmp_path: Path) -> None:
 # --- bounds -----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_hostile_requests(site: Site) -> None:
     """Thousands of ids, overrides, paths, hosts, keys and methods make no series, and no text of theirs is exported."""
     with site.followed(app) as (affinity, releases):

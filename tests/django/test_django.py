@@ -165,6 +165,7 @@ def test_check_finds_nothing(tmp_path: Path) -> None:
     assert manage(root, "check").returncode == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("settings", "options", "deploy", "expected"),
     [
@@ -188,6 +189,7 @@ def test_check(tmp_path: Path, settings: str, options: str, deploy: bool, expect
     assert found == {f"version_affinity.{expected}"}, done.stderr
 
 
+@pytest.mark.slow
 def test_check_follows_nothing(tmp_path: Path) -> None:
     """A check of an application with releases does not report a worker."""
     options = "keys=()"

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -98,8 +100,34 @@ def test_dashboard() -> None:
         "Rescues",
         "Observed against configured share",
     }
+    assert titles >= {"State of the newest ramp", "Evidence of the ramp's guard"}
     assert {it["name"] for it in made["annotations"]["list"]} == {"Deployments", "Rollbacks"}
     assert {variable["name"] for variable in made["templating"]["list"]} == {"datasource", "job"}
+
+
+def test_dashboard_has_what_grafana_needs() -> None:
+    """Each panel has the fields of Grafana's schema that it is drawn by, and asks the data source that one chooses."""
+    made = dashboard()
+    assert {name: type(made[name]) for name in ("title", "uid", "schemaVersion", "time")} == {
+        "title": str,
+        "uid": str,
+        "schemaVersion": int,
+        "time": dict,
+    }
+    source = {"type": "prometheus", "uid": "${datasource}"}
+    for panel in made["panels"]:
+        assert panel["type"] in ("stat", "table", "timeseries"), panel["title"]
+        assert panel.keys() >= {"id", "title", "description", "gridPos", "options"}, panel["title"]
+        assert panel["fieldConfig"].keys() == {"defaults", "overrides"}, panel["title"]
+        assert [panel["datasource"], *(it["datasource"] for it in panel["targets"])] == [source] * (
+            1 + len(panel["targets"])
+        )
+        assert len({it["refId"] for it in panel["targets"]}) == len(panel["targets"]), panel["title"]
+        assert "reduceOptions" in panel["options"] or panel["type"] != "stat", panel["title"]
+        # A table has a row for each version and a column for each query only if Grafana joins the answers.
+        assert panel["type"] != "table" or panel["transformations"][0]["id"] in ("merge", "joinByField")
+        assert all(it.get("instant") for it in panel["targets"]) == (panel["type"] != "timeseries"), panel["title"]
+    assert all(it["datasource"] == source for it in made["annotations"]["list"])
 
 
 def test_each_alert_has_a_runbook() -> None:
@@ -138,6 +166,29 @@ def test_dashboard_queries_are_promql(tmp_path: Path) -> None:
     file.write_text(json.dumps(made))  # JSON is YAML
     done = promtool("check", "rules", file)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_snippets(site: Site, tmp_path: Path) -> None:
+    """The page's configuration, query and command are accepted by Prometheus' own tool."""
+    texts = re.findall(r"^```(?:yaml|text)\n(.*?)^```$", PAGE.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    (configuration,) = (text for text in texts if text.startswith("scrape_configs:"))
+    (query,) = (text for text in texts if text.startswith("sum by"))
+    (command,) = (text for text in texts if text.startswith("version-affinity "))
+    (tmp_path / "prometheus.yml").write_text(configuration)
+    (tmp_path / "query.yml").write_text(
+        json.dumps({"groups": [{"name": "page", "rules": [{"record": "query", "expr": query}]}]})
+    )
+    for check in (("config", "prometheus.yml"), ("rules", "query.yml")):
+        done = promtool("check", check[0], tmp_path / check[1])
+        assert done.returncode == 0, done.stdout + done.stderr
+    for place, own in (("/srv/releases", site.directory.path), ("/var/lib/node_exporter", tmp_path)):
+        command = command.replace(place, str(own))
+    path = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
+    subprocess.run(["bash", "-e", "-c", command], check=True, env={**os.environ, "PATH": path})
+    text = (tmp_path / "shop.prom").read_text()
+    done = subprocess.run(["promtool", "check", "metrics"], input=text, text=True, capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "version_affinity_deployment_revision 1" in text
 
 
 def test_opentelemetry(site: Site) -> None:

@@ -7,12 +7,16 @@ import signal
 import time
 from collections import Counter
 from contextlib import ExitStack, closing
+from math import isfinite
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.builds import ENTRY, pinned
+from tests.cli.commanding import run
 from tests.docs.test_monitoring import FAMILIES, dashboard_expressions
-from tests.harness import NAVIGATION
+from tests.harness import NAVIGATION, SCRIPT
+from tests.ramp.running import STILL, RampSite
 from tests.releases.followed import Site, until
 from tests.releases.redis_server import redis_server
 from tests.releases.site_servers import gunicorn
@@ -99,6 +103,44 @@ def test_two_hosts(tmp_path: Path) -> None:
         healths = {target["scrapeUrl"].split(":")[2]: target["lastError"] for target in monitoring.targets()}
         assert healths[f"{one.port}/metrics"] == ""
         assert [rule["lastError"] for rule in monitoring.rules() if rule["health"] != "ok"] == []
-        for expression in dashboard_expressions("shop"):
-            monitoring.query(expression)
     assert "Traceback" not in one.log.read_text() + two.log.read_text()
+
+
+#: What makes each kind of numbers: a path, and the headers of its request.
+KINDS = (
+    ("/", NAVIGATION),
+    ("/", {**NAVIGATION, "Version-Override": "v9"}),
+    ("/api?200", pinned("v1")),
+    ("/api?404", pinned("v2", "12")),
+    ("/api?500", pinned("v2", "13")),
+    ("/assets/index-Zz81xKpL.js", {**SCRIPT, **pinned("v1")}),
+    (ENTRY["v2"], {**SCRIPT, **pinned("v1")}),
+)
+
+
+def test_every_panel_has_data(tmp_path: Path) -> None:
+    """Prometheus has an answer to each query of the dashboard, once there are traffic, a rollback and a ramp."""
+    site = RampSite(tmp_path)
+    expressions = [it.replace("[4m]", "[20s]") for it in dashboard_expressions("shop")]
+    empty = dict.fromkeys(expressions)
+    with ExitStack() as stack:
+        (tmp_path / "server").mkdir()
+        server = stack.enter_context(
+            gunicorn(site, tmp_path / "server", workers=WORKERS, factory="tests.servers.measured:measured()")
+        )
+        monitoring = stack.enter_context(prometheus(tmp_path / "prometheus", server))
+        site.deploy({"v2": 100.0})
+        until(lambda: monitoring.query("max(version_affinity_deployment_revision)") == {(): 2})
+        run("--releases", str(site.directory.path), "rollback", "-y")
+        site.ramp(**STILL)
+
+        def is_answered() -> bool:
+            with server.connection() as connection:
+                for path, headers in KINDS:
+                    connection.ask(path, headers)
+            for expression in list(empty):
+                if any(map(isfinite, monitoring.query(expression).values())):
+                    del empty[expression]
+            return not empty
+
+        until(is_answered, f"an answer to {list(empty)}")

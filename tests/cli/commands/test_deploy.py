@@ -206,6 +206,7 @@ def test_workers_serve_it(site: Site) -> None:
     assert (worker["pid"], worker["revision"], worker["missing"], worker["error"]) == (os.getpid(), 3, [], "")
 
 
+@pytest.mark.slow
 def test_a_worker_does_not_follow(site: Site) -> None:
     """Who does not serve a deployment is named with the reason: exit 1, unless it is forced. The deployment stays."""
     site.report("web-1", ("v1", "v2"), 1)

@@ -165,6 +165,7 @@ def test_a_person_leads_a_ramp(site: Operated) -> None:
     assert site.log.read()[-1].percentages == {"v2": 100}
 
 
+@pytest.mark.slow
 def test_approve_names_its_step(site: Operated) -> None:
     """A script that approves step 2 twice approves nothing else."""
     site.run("ramp", "start", "v2", "--steps", "10,20,100", "--every", "1s", "--approve-each", "-y")
