@@ -355,9 +355,9 @@ def _findings(view: _View) -> list[str]:
     if total and ramp.percentage < _WHOLE:  # with 100 %, new users are not counted
         observed = f"{100 * users['new'] / total:.1f} %"
         lines.append(f"  {counted(total, 'new user')} in this step, {observed} of them with {new}")
-    if view.state == "running" and ramp.plan.min_keys:
+    if view.state == "running" and ramp.plan.min_keys and not view.waits_for:
         needed, came = counted(ramp.plan.min_keys, "new user"), step_users(view.history, view.seen.observed)
-        lines.append(f"  The next step needs {needed} of {new}: {came:,} have come")
+        lines.append(f"  The next step needs {needed} of {new}: {came:,} so far")
     return lines
 
 
