@@ -12,6 +12,7 @@ from click.testing import CliRunner
 
 from tests.harness import write_build
 from version_affinity.cli.main import cli
+from version_affinity.releases.log.entries import Details
 from version_affinity.releases.releases import open_log, open_reports
 from version_affinity.releases.reports.report import Report
 from version_affinity.releases.store.directory import ReleasesDirectory
@@ -85,7 +86,9 @@ class Site:
         """Append deployments to the log, not by the command; of the present, unless they are of another time."""
         log = open_log(self.directory, self.url)
         for percentages in deployments:
-            log.append(percentages, expected=len(log.read()), author=AUTHOR, message=message, created=created)
+            log.append(
+                percentages, expected=len(log.read()), details=Details(author=AUTHOR, message=message, created=created)
+            )
         log.close()
 
     def report(self, host: str, versions: tuple[str, ...], revision: int, **more: Any) -> None:

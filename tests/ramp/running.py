@@ -83,8 +83,7 @@ class RampSite(Site):
         return self._write(command(self.log.read(), event, self.observed(), utc_now(), step=step))
 
     def _write(self, entry: Entry) -> Entry:
-        texts = {"author": entry.author, "message": entry.message, "created": entry.created}
-        return self.log.append(entry.percentages, expected=entry.revision - 1, ramp=entry.ramp, **texts)
+        return self.log.append(entry.percentages, expected=entry.revision - 1, details=entry.details)
 
     @property
     def history(self) -> list[Ramp]:

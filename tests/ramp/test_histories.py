@@ -23,7 +23,7 @@ from tests.ramp.ramping import BASE, BEGUN, failing
 from version_affinity import ConfigurationError
 from version_affinity.ramp.next_entry import SILENCE, UNKNOWN_LOOKS, Observed, command, look, start
 from version_affinity.ramp.plan import ACTIVE, TRANSITIONS, Ramp, RampPlan
-from version_affinity.releases.log.entries import Entry, LogConflictError
+from version_affinity.releases.log.entries import Details, Entry, LogConflictError
 from version_affinity.releases.log.file import FileLog
 from version_affinity.releases.times import format_time
 
@@ -94,9 +94,8 @@ class World:
 
     def append(self, log: FileLog, entry: Entry) -> bool:
         """Append an entry if its revision is still the next one."""
-        texts = {"author": entry.author, "message": entry.message, "created": entry.created}
         try:
-            log.append(entry.percentages, expected=entry.revision - 1, ramp=entry.ramp, **texts)
+            log.append(entry.percentages, expected=entry.revision - 1, details=entry.details)
         except LogConflictError:
             return False
         self.times[entry.revision] = self.now
@@ -268,7 +267,7 @@ def test_random_histories(seed: int) -> None:
     with tempfile.TemporaryDirectory() as directory:
         file = Path(directory, "deployments.jsonl")
         log = FileLog(file)
-        log.append(BASE, expected=0, created=format_time(BEGUN))
+        log.append(BASE, expected=0, details=Details(created=format_time(BEGUN)))
         world = World(log, plan, [Process(FileLog(file), timedelta(seconds=offset)) for offset in clocks])
         world.append(log, start(log.read(), plan, world.observed(world.processes[0]), world.now, author="ada"))
         for act in history:

@@ -445,14 +445,7 @@ def test_through_the_log(tmp_path) -> None:
     log.append(BASE, expected=0)
     entries = log.read()
     proposed = start(entries, PLAN, healthy(), BEGUN, author="ada")
-    written = log.append(
-        proposed.percentages,
-        expected=proposed.revision - 1,
-        author=proposed.author,
-        message=proposed.message,
-        created=proposed.created,
-        ramp=proposed.ramp,
-    )
+    written = log.append(proposed.percentages, expected=proposed.revision - 1, details=proposed.details)
     assert written == proposed
     again = FileLog(tmp_path / "deployments.jsonl").read()
     assert again == [entries[0], proposed]

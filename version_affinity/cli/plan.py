@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from version_affinity.deployment import Movement, movement
 from version_affinity.ramp.next_entry import active_ramp
 from version_affinity.ramp.plan import Ramp
-from version_affinity.releases.log.entries import DeploymentLog, Entry, LogConflictError
+from version_affinity.releases.log.entries import DeploymentLog, Details, Entry, LogConflictError
 from version_affinity.releases.reports.figures import counted_until
 from version_affinity.releases.store.directory import BusyError, ReleasesDirectory, publishing
 from version_affinity.releases.store.retention import rollback_target
@@ -102,12 +102,11 @@ class Plan:
         """The revision of the new deployment."""
         return newest_revision(self.entries) + 1
 
-    def more(self, options: DeployOptions) -> dict[str, Any]:
-        """Return what the entry of the log says besides the percentages and the author."""
-        if self.entry is None:
-            return {"message": options.message}
-        made = self.entry()
-        return {"message": made.message, "created": made.created, "ramp": made.ramp}
+    def details(self, log: DeploymentLog, options: DeployOptions) -> Details:
+        """Return what the entry of the log is to say besides the percentages."""
+        made = Details(message=options.message) if self.entry is None else self.entry().details
+        counted = counted_until(read_workers(self.directory, log), self.percentages)
+        return replace(made, author=author(), counted=counted)
 
     def emit(self, options: DeployOptions, entry: Entry | None = None, followed: Followed | None = None) -> None:
         """Print the plan as JSON, with the entry of the log if it was written, and the workers after the wait."""
@@ -180,14 +179,8 @@ def carry_out(planned: Plan, log: DeploymentLog, options: DeployOptions, questio
             late = [refusal for refusal in found if refusal not in planned.refusals]
             _refuse(replace(planned, refusals=late), options)
             try:
-                more = planned.more(options)
-                entry = log.append(
-                    planned.percentages,
-                    expected=planned.revision - 1,
-                    author=author(),
-                    counted=counted_until(read_workers(planned.directory, log), planned.percentages),
-                    **more,
-                )
+                details = planned.details(log, options)
+                entry = log.append(planned.percentages, expected=planned.revision - 1, details=details)
             except LogConflictError:
                 raise RefusedError(_overtaken(log.read())) from None
     if entry is not None:

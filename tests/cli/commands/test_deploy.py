@@ -18,6 +18,7 @@ from tests.releases.disks import on_a_disk
 from tests.releases.followed import until
 from version_affinity import Releases, VersionAffinity
 from version_affinity.cli.times import when
+from version_affinity.releases.log.entries import Details
 from version_affinity.releases.log.file import FileLog
 from version_affinity.releases.log.local_copy import LocalCopy
 from version_affinity.releases.releases import COPY
@@ -460,7 +461,9 @@ def test_somebody_was_faster(site: Site, force: tuple[str, ...], monkeypatch: py
     def read_and_wait(self: FileLog, after: int = 0) -> list[Entry]:
         monkeypatch.setattr(FileLog, "read", read)
         entries = read(self, after)
-        FileLog(site.path / "deployments.jsonl").append({"v0": 100}, expected=1, author="grace", message="hotfix")
+        FileLog(site.path / "deployments.jsonl").append(
+            {"v0": 100}, expected=1, details=Details(author="grace", message="hotfix")
+        )
         return entries
 
     monkeypatch.setattr(FileLog, "read", read_and_wait)

@@ -148,7 +148,7 @@ def test_a_log_that_cannot_be_written(
     append, full = FileLog.append, True
 
     def refuse(self: FileLog, *arguments: Any, **options: Any) -> Any:
-        if full and options.get("author") == "ramp":
+        if full and options["details"].author == "ramp":
             raise LogUnavailableError("no space left")
         return append(self, *arguments, **options)
 

@@ -17,6 +17,7 @@ from tests.releases.followed import PATIENCE, Site, until
 from version_affinity import Cookie, VersionAffinity
 from version_affinity.releases import Releases
 from version_affinity.releases.follow import readiness
+from version_affinity.releases.log.entries import Details
 from version_affinity.releases.reports.files import FileReports
 from version_affinity.releases.reports.hours import Traffic, last_day
 from version_affinity.releases.reports.report import Report, await_revision
@@ -185,7 +186,7 @@ def test_what_is_logged(site: Site, caplog: pytest.LogCaptureFixture) -> None:
     """One line says what a worker has at its start, one each revision that it follows."""
     caplog.set_level(logging.INFO, "version_affinity")
     with site.followed() as (affinity, _):
-        site.log.append(V1, expected=1, author="ada\n")
+        site.log.append(V1, expected=1, details=Details(author="ada\n"))
         until(lambda: affinity.deployment.revision == 2)
     (release,) = site.directory.versions().values()
     lines = [it.getMessage() for it in caplog.records if it.levelno == logging.INFO and "worker " in it.getMessage()]

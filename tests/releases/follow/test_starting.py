@@ -17,7 +17,7 @@ from tests.releases.followed import Site, follower_of
 from version_affinity import Cookie, VersionAffinity
 from version_affinity.releases import Releases
 from version_affinity.releases.follow import follower
-from version_affinity.releases.log.entries import LogUnavailableError
+from version_affinity.releases.log.entries import Details, LogUnavailableError
 from version_affinity.releases.log.file import FileLog
 from version_affinity.releases.log.local_copy import COPY
 
@@ -153,7 +153,7 @@ def test_what_others_have_known_for_long(site: Site, monkeypatch: pytest.MonkeyP
     """A deployment of yesterday is served with the first request, without a wait."""
     monkeypatch.setattr(follower, "START_PATIENCE", 0.0)
     site.upload("v2")
-    site.log.append(SPLIT, expected=1, created="2026-01-02T03:04:05Z")
+    site.log.append(SPLIT, expected=1, details=Details(created="2026-01-02T03:04:05Z"))
     with starting(site, {}) as (affinity, _):
         assert affinity.deployment.percentages == SPLIT
 
@@ -164,7 +164,7 @@ def test_a_first_share_that_is_dated_in_the_future(site: Site, monkeypatch: pyte
     site.upload("v2")
     manifest = site.directory.manifest_path("v2")
     manifest.write_text(re.sub(r'"created": ?"[^"]+"', '"created":"2126-01-02T03:04:05Z"', manifest.read_text()))
-    site.log.append(SPLIT, expected=1, created="2126-01-02T03:04:05Z")
+    site.log.append(SPLIT, expected=1, details=Details(created="2126-01-02T03:04:05Z"))
     with starting(site, {}) as (affinity, _):
         assert affinity.deployment.percentages == V1
     copy = site.directory.path / COPY
@@ -193,7 +193,7 @@ def test_a_log_that_does_not_answer_is_asked_once(site: Site, monkeypatch: pytes
 def test_a_rollback_while_it_starts(site: Site) -> None:
     """What was rolled back meanwhile is not served."""
     site.upload("v2")
-    site.log.append(SPLIT, expected=1, created="2026-01-02T03:04:05Z")
+    site.log.append(SPLIT, expected=1, details=Details(created="2026-01-02T03:04:05Z"))
     with starting(site, {"v2": lambda: site.deploy(V1) and None}) as (affinity, _):
         assert affinity.deployment.percentages == V1
 

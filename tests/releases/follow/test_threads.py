@@ -19,6 +19,7 @@ from version_affinity.assets.loading.memory import Memory
 from version_affinity.releases import Releases
 from version_affinity.releases.follow import threads
 from version_affinity.releases.follow.threads import resume_all
+from version_affinity.releases.log.entries import Details
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,7 +63,7 @@ def site(tmp_path: Path) -> Site:
     """A site with v1 deployed, and v2 known for long."""
     made = Site(tmp_path)
     made.upload("v1", "v2")
-    made.log.append(V2, expected=0, created="2026-01-02T03:04:05Z")
+    made.log.append(V2, expected=0, details=Details(created="2026-01-02T03:04:05Z"))
     made.deploy(V1)
     return made
 

@@ -23,6 +23,7 @@ from tests.releases.redis_server import redis_server
 from version_affinity.errors import ConfigurationError
 from version_affinity.releases.log.entries import (
     DeploymentLog,
+    Details,
     Entry,
     LogConflictError,
     LogError,
@@ -63,7 +64,11 @@ def filled(place: Place, count: int = 2) -> DeploymentLog:
     """Append that many deployments, and return the log that did it."""
     log = place.log()
     for revision in range(count):
-        log.append({"v1": 100.0 - revision, "v2": float(revision)}, expected=revision, author="ada", message="ramp")
+        log.append(
+            {"v1": 100.0 - revision, "v2": float(revision)},
+            expected=revision,
+            details=Details(author="ada", message="ramp"),
+        )
     return log
 
 
@@ -99,8 +104,10 @@ def in_processes(*targets: Callable[[], Any]) -> list[Any]:
 def test_what_is_appended_is_read(place: Place) -> None:
     """A deployment is read as it was written, with its shares worked out, from any revision on, by anybody."""
     log = place.log()
-    first = log.append({"v1": 100}, expected=0, created=CREATED)
-    second = log.append({"v1": None, "v2": 10}, expected=1, author="ada ✓", message="10 %\nof \u2028 users")
+    first = log.append({"v1": 100}, expected=0, details=Details(created=CREATED))
+    second = log.append(
+        {"v1": None, "v2": 10}, expected=1, details=Details(author="ada ✓", message="10 %\nof \u2028 users")
+    )
     assert (first.revision, first.created, first.author, first.message) == (1, CREATED, "", "")
     assert dict(second.percentages) == {"v1": 90, "v2": 10}
     for reader in (log, place.log()):
@@ -110,7 +117,7 @@ def test_what_is_appended_is_read(place: Place) -> None:
 def test_counts_are_kept(place: Place) -> None:
     """What had been counted by a deployment is read as it was written; damage to it makes no deployment unreadable."""
     counted = {"v1": {"pages": 7, "missing": 0}}
-    written = place.log().append({"v1": 100}, expected=0, counted=counted)
+    written = place.log().append({"v1": 100}, expected=0, details=Details(counted=counted))
     (read,) = place.log().read()
     assert read == written
     assert (read.counted, written.counted) == (counted, counted)
@@ -141,7 +148,7 @@ def test_whatever_is_appended_is_read(place: Place, parts: Any, author: str, mes
     percentages = {version: min(100 * part / total, 100) for version, part in parts.items()}
     log = place.log()
     expected = len(log.read())
-    entry = log.append(percentages, expected=expected, author=author, message=message, created=created)
+    entry = log.append(percentages, expected=expected, details=Details(author=author, message=message, created=created))
     assert [place.log().read(expected), log.read(expected)] == [[entry]] * 2
     assert entry.created == created
     assert entry.percentages == percentages
@@ -159,7 +166,14 @@ def test_percentages_that_cannot_be_used(place: Place, percentages: Any) -> None
 
 @pytest.mark.parametrize(
     "arguments",
-    [{"author": 5}, {"message": None}, {"created": 5}, {"author": b"ada"}, {"expected": -1}, {"expected": 0.0}],
+    [
+        *(
+            {"details": Details(**said)}
+            for said in [{"author": 5}, {"message": None}, {"created": 5}, {"author": b"ada"}]
+        ),
+        {"expected": -1},
+        {"expected": 0.0},
+    ],
 )
 def test_arguments_that_nobody_could_read(place: Place, arguments: dict[str, Any]) -> None:
     """What every reader would take for damage is refused before anything is written."""
@@ -173,7 +187,7 @@ def test_the_order_is_that_of_the_revisions(place: Place) -> None:
     log = place.log()
     times = ["2026-11-24T05:00:00Z", "2099-01-01T00:00:00Z", "1999-01-01T00:00:00Z", "", "yesterday"]
     for revision, created in enumerate(times):
-        log.append({"v1": 100}, expected=revision, created=created)
+        log.append({"v1": 100}, expected=revision, details=Details(created=created))
     assert [(entry.revision, entry.created) for entry in place.log().read()] == list(enumerate(times, 1))
 
 
@@ -217,7 +231,7 @@ def test_two_operators_at_once(place: Place) -> None:
             while len(log.read()) < revision:  # both begin each round together
                 pass
             try:
-                outcomes.append(log.append(SPLIT, expected=revision, author=name).author)
+                outcomes.append(log.append(SPLIT, expected=revision, details=Details(author=name)).author)
             except LogConflictError as error:
                 outcomes.append("" if error.current_revision > revision else "told something else")
         return outcomes
@@ -235,7 +249,9 @@ def test_many_writers(place: Place) -> None:
         while len(done) < 10:
             message = f"{name} {len(done)}"
             with contextlib.suppress(LogConflictError):
-                done.append((log.append(SPLIT, expected=len(log.read()), message=message).revision, message))
+                done.append(
+                    (log.append(SPLIT, expected=len(log.read()), details=Details(message=message)).revision, message)
+                )
         return done
 
     written = in_processes(*(lambda name=name: write(name) for name in "abcd"))
@@ -336,7 +352,7 @@ def test_a_ramp_is_kept(place: Place) -> None:
     """An entry's ramp is read as it was written; another ramp is another deployment; without one there is none."""
     log = filled(place)
     ramp = {"id": "ramp-3", "state": "running", "plan": {"steps": [1, 99.5], "later": None}}
-    written = log.append(SPLIT, expected=2, ramp=ramp)
+    written = log.append(SPLIT, expected=2, details=Details(ramp=ramp))
     log.append(SPLIT, expected=3)
     found = place.log().read(2)
     assert [entry.ramp for entry in found] == [ramp, None]

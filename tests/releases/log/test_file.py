@@ -21,7 +21,7 @@ import pytest
 from tests.releases.disks import on_a_disk
 from tests.releases.uploading import at_step
 from version_affinity.releases.log import file as file_log
-from version_affinity.releases.log.entries import LogConflictError, LogError, LogLostError, LogUnavailableError
+from version_affinity.releases.log.entries import Details, LogConflictError, LogError, LogLostError, LogUnavailableError
 from version_affinity.releases.log.file import FILE_NAME, FileLog
 from version_affinity.releases.log.local_copy import LocalCopy
 from version_affinity.releases.store.durable import FileLock
@@ -44,7 +44,11 @@ def file(tmp_path: Path) -> Path:
     file = tmp_path / FILE_NAME
     log = FileLog(file)
     for revision in range(2):
-        log.append({"v1": 100.0 - revision, "v2": float(revision)}, expected=revision, author="ada", created=CREATED)
+        log.append(
+            {"v1": 100.0 - revision, "v2": float(revision)},
+            expected=revision,
+            details=Details(author="ada", created=CREATED),
+        )
     return file
 
 
@@ -53,7 +57,9 @@ def file(tmp_path: Path) -> Path:
 
 def test_a_deployment_is_a_line_of_json(file: Path) -> None:
     """Each line is one JSON object with the documented keys; beside the file there is its lock, and nothing else."""
-    FileLog(file).append({"v1": None}, expected=2, author="ada ✓", message='two\nlines "quoted"', created=CREATED)
+    FileLog(file).append(
+        {"v1": None}, expected=2, details=Details(author="ada ✓", message='two\nlines "quoted"', created=CREATED)
+    )
     lines = file.read_text("utf-8").split("\n")
     assert lines[3:] == [""]
     assert [json.loads(line)["revision"] for line in lines[:3]] == [1, 2, 3]
@@ -94,7 +100,7 @@ def test_only_what_is_new_is_read(file: Path) -> None:
 def test_a_line_that_was_torn_anywhere(file: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Wherever a crash has cut the last line, readers see those before it, and the next writer takes its place."""
     log = FileLog(file)
-    log.append(SPLIT, expected=2, message="naïve ✓", created=CREATED)
+    log.append(SPLIT, expected=2, details=Details(message="naïve ✓", created=CREATED))
     whole = file.read_bytes()
     start = whole[:-1].rindex(b"\n") + 1
     following = log  # which has read the third deployment before it was torn
@@ -105,7 +111,9 @@ def test_a_line_that_was_torn_anywhere(file: Path, caplog: pytest.LogCaptureFixt
         with pytest.raises(LogLostError):
             following.read()
         caplog.clear()
-        assert FileLog(file).append(SPLIT, expected=2, message="naïve ✓", created=CREATED).revision == 3
+        assert (
+            FileLog(file).append(SPLIT, expected=2, details=Details(message="naïve ✓", created=CREATED)).revision == 3
+        )
         assert file.read_bytes() == whole
         told = [record.getMessage() for record in caplog.records]
         assert told == [] if end == start else [f"{file}: {end - start} bytes of a deployment" in told[0]] == [True]
@@ -136,7 +144,7 @@ def test_what_a_crash_can_leave(file: Path, tail: bytes) -> None:
     with pytest.raises(LogConflictError):
         log.append(SPLIT, expected=3)
     assert file.read_bytes() == before + tail
-    log.append(SPLIT, expected=2, created=CREATED)
+    log.append(SPLIT, expected=2, details=Details(created=CREATED))
     assert file.read_bytes().startswith(before + b'{"revision":3')
     assert [entry.revision for entry in FileLog(file).read()] == [1, 2, 3]
 
@@ -343,16 +351,16 @@ def test_a_reader_needs_no_right_to_write(file: Path) -> None:
 FILLING = """
 import pathlib, subprocess, sys
 from version_affinity.releases.log.file import FileLog
-from version_affinity.releases.log.entries import LogUnavailableError
+from version_affinity.releases.log.entries import Details, LogUnavailableError
 mount = pathlib.Path(sys.argv[1])
 log = FileLog(mount / "deployments.jsonl")
 for revision in range(2):
-    log.append({"v1": 100}, expected=revision, created="")
+    log.append({"v1": 100}, expected=revision, details=Details(created=""))
 before = (mount / "deployments.jsonl").read_bytes()
 FAULT
 for message in ("short", "long" * 5000):
     try:
-        log.append({"v1": 100}, expected=2, message=message)
+        log.append({"v1": 100}, expected=2, details=Details(message=message))
     except LogUnavailableError as error:
         print(error)
 assert (mount / "deployments.jsonl").read_bytes() == before

@@ -18,7 +18,7 @@ from tests.budget import budget
 from tests.releases.places import FilePlace, Place, RedisPlace
 from tests.releases.redis_server import redis_server
 from tests.releases.stepping import Led, lines_of
-from version_affinity.releases.log.entries import Entry, LogConflictError
+from version_affinity.releases.log.entries import Details, Entry, LogConflictError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -99,7 +99,7 @@ class Course:
 
         def write() -> Entry:
             log = self._place.log()
-            return log.append(SPLIT, expected=len(log.read()), message=message, created="")
+            return log.append(SPLIT, expected=len(log.read()), details=Details(message=message, created=""))
 
         self._running.append((Led(write, *self._modules), message, 0))
 
@@ -168,7 +168,10 @@ class Course:
             assert len(seen) >= before
         # And it goes on.
         log = self._place.log()
-        assert log.append(SPLIT, expected=len(self.messages), message="last").revision == len(self.messages) + 1
+        assert (
+            log.append(SPLIT, expected=len(self.messages), details=Details(message="last")).revision
+            == len(self.messages) + 1
+        )
         assert [entry.message for entry in self._follower.read()] == [*self.messages, "last"]
 
 
@@ -186,7 +189,7 @@ STEPS = st.lists(
 
 def take(place: Place, modules: tuple[ModuleType, ...], steps: list[Any], *, kill: bool) -> None:
     """Take a course of steps."""
-    place.log().append(SPLIT, expected=0, message="first")
+    place.log().append(SPLIT, expected=0, details=Details(message="first"))
     course = Course(place, modules)
     course.look()
     try:
@@ -232,11 +235,11 @@ def test_a_deploy_that_is_killed_anywhere(kind: str, request: pytest.FixtureRequ
     """Wherever a deploy is killed, it is done or not done, nothing else has changed, and the next one works at once."""
     with new_place(kind, request, tmp_path / "releases") as (place, modules):
         for revision in range(2):
-            place.log().append(SPLIT, expected=revision, message="before")
+            place.log().append(SPLIT, expected=revision, details=Details(message="before"))
         history = place.log().read()
 
         def deploy() -> Entry:
-            return place.log().append(SPLIT, expected=2, message="killed", created="")
+            return place.log().append(SPLIT, expected=2, details=Details(message="killed", created=""))
 
         outcomes = []
         stride = 1 if kind == "file" else 6  # Redis does in one step what a file takes many for
@@ -264,9 +267,9 @@ def test_a_deploy_that_is_killed_anywhere(kind: str, request: pytest.FixtureRequ
 def test_a_reader_while_a_torn_line_is_replaced(tmp_path: Path) -> None:
     """A reader that is in the middle of a line which a crash has left, when a writer replaces it, sees no mixture."""
     place = FilePlace(tmp_path / "releases")
-    place.log().append(SPLIT, expected=0, message="first")
+    place.log().append(SPLIT, expected=0, details=Details(message="first"))
     before = place.file.read_bytes()
-    place.log().append(SPLIT, expected=1, message="torn deployment", created="then")
+    place.log().append(SPLIT, expected=1, details=Details(message="torn deployment", created="then"))
     torn = place.file.read_bytes()[:-1]
 
     def read() -> list[str]:
@@ -277,7 +280,7 @@ def test_a_reader_while_a_torn_line_is_replaced(tmp_path: Path) -> None:
         place.file.write_bytes(torn)
         reader = Led(read)
         going_on = reader.lead(lines)
-        place.log().append(SPLIT, expected=1, message="true deployment", created="now!")
+        place.log().append(SPLIT, expected=1, details=Details(message="true deployment", created="now!"))
         while reader.lead(1000):
             pass
         seen.append(reader.outcome)

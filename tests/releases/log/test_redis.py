@@ -23,7 +23,7 @@ from tests.releases.redis_server import RedisServer, Wire, redis_server
 from version_affinity.errors import ConfigurationError
 from version_affinity.releases.log import redis as redis_log
 from version_affinity.releases.log.connection import RedisConnection
-from version_affinity.releases.log.entries import LogConflictError, LogError, LogLostError, LogUnavailableError
+from version_affinity.releases.log.entries import Details, LogConflictError, LogError, LogLostError, LogUnavailableError
 from version_affinity.releases.log.redis import RedisLog
 from version_affinity.releases.reports.report import Report
 
@@ -83,7 +83,11 @@ def log_of(server: RedisServer) -> RedisLog:
 def filled(log: RedisLog, count: int = 2) -> RedisLog:
     """Append that many deployments."""
     for revision in range(count):
-        log.append({"v1": 100.0 - revision, "v2": float(revision)}, expected=revision, author="ada", message="ramp")
+        log.append(
+            {"v1": 100.0 - revision, "v2": float(revision)},
+            expected=revision,
+            details=Details(author="ada", message="ramp"),
+        )
     return log
 
 
@@ -185,8 +189,8 @@ def test_an_answer_gets_lost_and_others_write(server: RedisServer) -> None:
     with contextlib.closing(Wire(server)) as wire:
         log, other = log_at(wire.url), log_of(server)
         wire.lose = 1
-        wire.meanwhile = lambda: other.append(SPLIT, expected=1, author="bob")
-        assert log.append({"v1": 100}, expected=0, author="ada").revision == 1
+        wire.meanwhile = lambda: other.append(SPLIT, expected=1, details=Details(author="bob"))
+        assert log.append({"v1": 100}, expected=0, details=Details(author="ada")).revision == 1
     assert [entry.author for entry in log_of(server).read()] == ["ada", "bob"]
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import math
 import time
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -168,16 +169,11 @@ class Guard:
         )
 
     def _append(self, entry: Entry) -> None:
+        details = entry.details
+        if self._workers is not None:
+            details = replace(details, counted=counted_until(self._workers, entry.percentages))
         try:
-            written = self._reader.log.append(
-                entry.percentages,
-                expected=entry.revision - 1,
-                author=entry.author,
-                message=entry.message,
-                created=entry.created,
-                ramp=entry.ramp,
-                counted=counted_until(self._workers, entry.percentages) if self._workers is not None else None,
-            )
+            written = self._reader.log.append(entry.percentages, expected=entry.revision - 1, details=details)
         except LogConflictError:
             return  # another worker, or a person, was first
         except LogError as error:

@@ -75,6 +75,11 @@ class Entry:
         """The versions with a share."""
         return tuple(version for version, share in self.percentages.items() if share > 0)
 
+    @property
+    def details(self) -> Details:
+        """All but the percentages, for ``DeploymentLog.append``."""
+        return Details(self.created, self.author, self.message, self.ramp, self.counted)
+
     def agrees(self, other: Entry) -> bool:
         """Return whether both are the same deployment of the same log.
 
@@ -127,6 +132,22 @@ class Entry:
         return cls(revision, percentages, **texts, ramp=ramp, counted=_counted(document.get("counted")))
 
 
+@dataclass(frozen=True, slots=True)
+class Details:
+    """What the writer of an entry says besides the percentages; the attributes are those of ``Entry``."""
+
+    # None: now.
+    created: str | None = None
+    author: str = ""
+    message: str = ""
+    ramp: Mapping[str, Any] | None = None
+    counted: Counted = field(default_factory=dict)
+
+
+#: The details of an entry without author and message, which is made now.
+NO_DETAILS: Final = Details()
+
+
 class DeploymentLog(Protocol):
     """An append-only log of deployments. Threads and forked processes may share one."""
 
@@ -141,21 +162,11 @@ class DeploymentLog(Protocol):
         is damaged.
         """
 
-    def append(
-        self,
-        percentages: Shares,
-        *,
-        expected: int,
-        author: str = "",
-        message: str = "",
-        created: str | None = None,
-        ramp: Mapping[str, Any] | None = None,
-        counted: Counted | None = None,
-    ) -> Entry:
+    def append(self, percentages: Shares, *, expected: int, details: Details = NO_DETAILS) -> Entry:
         """Write the next deployment if no other has been written meanwhile. Of two writers at once, one wins.
 
-        ``expected`` is the revision of the newest deployment that the writer has seen, 0 for none. The other arguments
-        are those of ``Entry``; by default it is made now. After an error nothing is written unless it says so.
+        ``expected`` is the revision of the newest deployment that the writer has seen, 0 for none. After an error
+        nothing is written unless it says so.
         """
 
     def forget(self) -> None:
@@ -165,19 +176,11 @@ class DeploymentLog(Protocol):
         """Close all files and connections."""
 
 
-def next_entry(
-    percentages: Shares,
-    *,
-    expected: int,
-    author: str,
-    message: str,
-    created: str | None,
-    ramp: Mapping[str, Any] | None = None,
-    counted: Counted | None = None,
-) -> Entry:
+def next_entry(percentages: Shares, expected: int, details: Details) -> Entry:
     """Return the deployment that ``DeploymentLog.append`` is to write, exactly as readers will read it."""
-    created = format_time(utc_now()) if created is None else created
-    entry = Entry(expected + 1, share(percentages), created, author, message, ramp=ramp, counted=counted or {})
+    created = format_time(utc_now()) if details.created is None else details.created
+    author, message, ramp, counted = details.author, details.message, details.ramp, details.counted
+    entry = Entry(expected + 1, share(percentages), created, author, message, ramp=ramp, counted=counted)
     checked = Entry.from_document(entry.as_document())
     return Entry.from_document(json.loads(json.dumps(checked.as_document())))
 

@@ -12,11 +12,12 @@ import logging
 import os
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from version_affinity.releases.store.durable import FileLock, LockedError, remedy, sync_directory, write_all
 
 from .entries import (
+    NO_DETAILS,
     Entry,
     LogConflictError,
     LogError,
@@ -28,10 +29,10 @@ from .entries import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
     from io import FileIO
 
-    from .entries import Counted, Shares
+    from .entries import Details, Shares
 
 logger = logging.getLogger("version_affinity")
 
@@ -113,27 +114,9 @@ class FileLog:
             raise self._lost(after)
         return list(history.entries[max(after, 0) :])
 
-    def append(
-        self,
-        percentages: Shares,
-        *,
-        expected: int,
-        author: str = "",
-        message: str = "",
-        created: str | None = None,
-        ramp: Mapping[str, Any] | None = None,
-        counted: Counted | None = None,
-    ) -> Entry:
+    def append(self, percentages: Shares, *, expected: int, details: Details = NO_DETAILS) -> Entry:
         """See ``DeploymentLog.append``. It returns when the deployment is on the disk."""
-        entry = next_entry(
-            percentages,
-            expected=expected,
-            author=author,
-            message=message,
-            created=created,
-            ramp=ramp,
-            counted=counted,
-        )
+        entry = next_entry(percentages, expected, details)
         try:
             with self._locked():
                 if self._history.entries and not self._file.exists():

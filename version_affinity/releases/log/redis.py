@@ -17,12 +17,21 @@ from version_affinity.releases.reports.notices import RedisPosition
 from version_affinity.releases.reports.redis import RedisReports
 
 from .connection import RedisConnection
-from .entries import Entry, LogConflictError, LogError, LogLostError, LogUnavailableError, identified, next_entry
+from .entries import (
+    NO_DETAILS,
+    Entry,
+    LogConflictError,
+    LogError,
+    LogLostError,
+    LogUnavailableError,
+    identified,
+    next_entry,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from .entries import Counted, Shares
+    from .entries import Details, Shares
 
 #: Seconds after Redis's start within which every live process has reported: they retry within a few seconds.
 GRACE: Final = 7.0
@@ -83,31 +92,13 @@ class RedisLog:
             self._newest = entries[-1]
         return [entry for entry in entries if entry.revision > after]
 
-    def append(
-        self,
-        percentages: Shares,
-        *,
-        expected: int,
-        author: str = "",
-        message: str = "",
-        created: str | None = None,
-        ramp: Mapping[str, Any] | None = None,
-        counted: Counted | None = None,
-    ) -> Entry:
+    def append(self, percentages: Shares, *, expected: int, details: Details = NO_DETAILS) -> Entry:
         """See ``DeploymentLog.append``.
 
         The first deployment waits for up to ``GRACE`` seconds after the start of Redis: Redis may have lost its data,
         and then processes report that they follow a later deployment. It is not written over their history.
         """
-        entry = next_entry(
-            percentages,
-            expected=expected,
-            author=author,
-            message=message,
-            created=created,
-            ramp=ramp,
-            counted=counted,
-        )
+        entry = next_entry(percentages, expected, details)
         # A damaged history is never extended: reading it raises here.
         self.read(self._newest.revision if self._newest else 0)
         seen = self._newest.revision if self._newest else 0 if expected else self._reported_revision()
