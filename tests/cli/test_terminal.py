@@ -145,6 +145,31 @@ def test_status_fits(commits: Site, columns: int) -> None:
             assert [" ".join(step[2:]) for step in steps[1:]] == ["in 24h", "in 2d"]
 
 
+@pytest.mark.parametrize("command", ["deployments view 2", "versions view 89e6c98", "explain /", "check 89e6c98"])
+def test_texts_fit(commits: Site, command: str) -> None:
+    """Texts are broken between words, and nothing is cut; a command to copy stays on its line."""
+    commits.deploy({OLD: 50.0, NEW: 50.0}, message=f"Half of the users get {NEW} from now on")
+    with terminal(commits.root, *command.split(), columns=56) as screen:
+        assert screen.end() == 0
+    lines = [line.strip() for line in screen.text.splitlines() if not line.startswith("Checking ")]  # of progress
+    assert max(map(len, lines)) <= 56
+    assert not any(line.endswith("...") for line in lines)
+
+
+def test_help_fits(site: Site) -> None:
+    """Lists in a help text go on below their text; examples stay whole."""
+    for command in ("versions deploy", "deployments status", "versions list", "check", "explain"):
+        with terminal(site.root, *command.split(), "--help", columns=80) as screen:
+            assert screen.end() == 0
+        long = [line for line in screen.text.splitlines() if len(line) > 80]
+        assert [line for line in long if "python -m version_affinity" not in line] == []
+    with terminal(site.root, "deployments", "status", "--help", columns=60) as screen:
+        assert screen.end() == 0
+    assert (
+        "    OBSERVED    the share of new users that it got, and\n                their number; counted" in screen.text
+    )
+
+
 def test_ramps_in_a_list(commits: Site) -> None:
     """In 80 columns, the outcome of each ramp is shown: authors are cut, or left out, before it."""
     commits.report("web-1", (OLD, NEW, OTHER), 2)

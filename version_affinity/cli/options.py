@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import textwrap
 from datetime import timedelta
 from functools import wraps
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeVar
@@ -20,6 +22,8 @@ from .output import as_typed
 Age: TypeAlias = timedelta | Literal["none"]
 #: The value of an option for nothing: no duration, no patterns.
 NONE: Final = "none"
+# A line of a list in a help text: the mark, or the term and what follows after two spaces or more.
+_ITEM: Final = re.compile(r"( +- |  +\S.*?\S  +)(\S.*)\Z")
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -65,6 +69,14 @@ class OwnCommand(click.Command):
             _check_given(ctx, values, given)
         return super().parse_args(ctx, args)
 
+    def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's
+        """Write the help text. Lines of lists that are too long go on below their text; commands stay whole."""
+        room = formatter.width - 2
+        paragraphs = (self.help or "").split("\n\n")
+        formatter.write_paragraph()
+        with formatter.indentation():
+            formatter.write_text("\n\n".join(_fitted(paragraph, room) for paragraph in paragraphs))
+
     def get_help(self, ctx: click.Context) -> str:
         """Return the help text."""
         with ctx.scope(cleanup=False):
@@ -88,6 +100,24 @@ def _check_given(ctx: click.Context, values: Mapping[str, Any], given: Sequence[
     for name in names:
         if names.count(name) > 1:
             raise click.UsageError(f"{name} is given {names.count(name)} times: write it once", ctx)
+
+
+def _fitted(paragraph: str, room: int) -> str:
+    """Return a paragraph whose lines click keeps, so that its lists fit: "- a reason", "TERM  what it is"."""
+    if not paragraph.startswith("\b\n"):
+        return paragraph
+    lines: list[str] = []
+    for line in paragraph.splitlines():
+        item = _ITEM.match(line)
+        if item is None or len(line) <= room:
+            lines.append(line)
+            continue
+        term, text = item.groups()
+        if len(term) > room // 2:
+            lines.append(term.rstrip())
+            term = "      "
+        lines += textwrap.wrap(text, room, initial_indent=term, subsequent_indent=" " * len(term))
+    return "\n".join(lines)
 
 
 def _name(option: click.Parameter) -> str:

@@ -111,16 +111,14 @@ def short_ids(text: str) -> str:
 
 
 def say(text: str = "") -> None:
-    """Print a result to stdout."""
-    click.echo(text)
+    """Print a result to stdout; on a terminal, lines that are too long are broken between words."""
+    click.echo(_broken(text) if is_terminal() else text)
 
 
 def say_lines(lines: Iterable[str]) -> None:
-    """Print lines to stdout. Those that are longer than a line of the terminal are broken between words."""
-    columns = shutil.get_terminal_size().columns if is_terminal() else None
+    """Print lines to stdout; on a terminal, those that are too long are broken between words, commands too."""
     for line in lines:
-        for part in [line] if columns is None else folded(line, columns):
-            say(part)
+        click.echo("\n".join(folded(line, shutil.get_terminal_size().columns)) if is_terminal() else line)
 
 
 def say_heading(title: str) -> None:
@@ -129,8 +127,15 @@ def say_heading(title: str) -> None:
 
 
 def note(text: str) -> None:
-    """Print a hint to stderr."""
-    click.echo(text, err=True)
+    """Print a hint to stderr, as ``say`` does."""
+    click.echo(_broken(text) if sys.stderr.isatty() else text, err=True)
+
+
+def _broken(text: str) -> str:
+    """Return a text whose lines fit on a terminal. Lines with a command stay whole, so that people can copy it."""
+    columns, command = shutil.get_terminal_size().columns, as_typed("version-affinity ")
+    lines = text.split("\n")
+    return "\n".join(part for line in lines for part in ([line] if command in line else folded(line, columns)))
 
 
 def warn(text: str) -> None:
@@ -212,6 +217,16 @@ def _say_block(header: Sequence[str], row: Sequence[str], write: Callable[[str],
             write(f"{styled(label, 'faint')}{lines[0]}")
             for line in lines[1:]:
                 write(" " * margin + line)
+
+
+def say_facts(facts: Sequence[tuple[str, str]]) -> None:
+    """Print titles and texts, those that are not empty; on a terminal, long texts take several lines."""
+    shown = [fact for fact in facts if fact[1]]
+    if is_terminal():
+        titles, texts = zip(*shown, strict=True)
+        _say_block(titles, texts, say)
+    else:
+        say_rows(shown, indent="")
 
 
 def say_rows(

@@ -195,7 +195,9 @@ def _unknown(versions: Iterable[str], uploaded: Mapping[str, object]) -> list[Ob
     meant = next(filter(None, map(current_target().directory.meant, missing)), "")
     number = next((version for version in missing if version.isdecimal()), "")
     meant = meant or (f". To give a version {number} %, write ID@{number}" if number else "")
-    return [Objection("unknown-version", f"{listed(missing)} {verb} not uploaded (uploaded: {there}){meant}: {upload}")]
+    mark = "" if meant.endswith("?") else "."
+    reason = f"{listed(missing)} {verb} not uploaded (uploaded: {there}){meant}{mark} To upload {missing[0]}: {upload}"
+    return [Objection("unknown-version", reason)]
 
 
 def _lacking(workers: Workers, versions: Iterable[str]) -> list[Objection]:
@@ -249,7 +251,9 @@ def _label(missing: Mapping[str, Iterable[str]], seconds: float) -> str:
     if len(hosts) > _NAMED:
         hosts[_NAMED:] = [f"{len(hosts) - _NAMED} more"]
     versions = dict.fromkeys(version for versions in missing.values() for version in versions)
-    return f"Waiting for {listed(versions)} on {listed(hosts)}, up to {counted(round(seconds), 'second')}"
+    return (
+        f"Waiting for {listed(map(short_id, versions))} on {listed(hosts)}, up to {counted(round(seconds), 'second')}"
+    )
 
 
 def _colliding(directory: ReleasesDirectory, version: str, known: Sequence[str]) -> list[Objection]:

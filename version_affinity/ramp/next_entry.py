@@ -188,7 +188,9 @@ def check_start(entries: Sequence[Entry], plan: RampPlan) -> None:
         raise ConfigurationError("nothing is deployed yet: deploy the version to compare with")
     newest = ramp_history(entries)[-1:]
     if newest and newest[0].state in ACTIVE:
-        raise ConfigurationError(f"{newest[0].id} is {newest[0].state}: end it first (abort or promote)")
+        raise ConfigurationError(
+            f"{newest[0].id} is {newest[0].state}: end it first, by version-affinity ramp abort or promote"
+        )
     plan.check_start(entries[-1].percentages)
 
 
@@ -209,11 +211,12 @@ def command(
     """
     history = ramp_history(entries)
     if not history or history[-1].state not in ACTIVE:
-        ended = f": {history[-1].id} is {history[-1].state}" if history else ""
+        found, state = newest_ramp(entries)
+        ended = f": {Ramp.from_json(found[-1].ramp).id} is {state.replace('_', ' ')}" if found else ""
         raise ConfigurationError(f"no ramp is active{ended}")
     ramp = history[-1]
     if event == "approve" and step != ramp.step + 1:
-        raise ConfigurationError(f"{ramp.id} is {ramp.state} in step {ramp.step}: step {step} cannot be approved")
+        raise ConfigurationError(f"step {step} cannot be approved: the next step of {ramp.id} is {ramp.step + 1}")
     before = TRANSITIONS[event].before
     if ramp.state not in before:
         raise ConfigurationError(f"{ramp.id} is {ramp.state}: {event} needs a ramp that is {' or '.join(before)}")

@@ -349,7 +349,7 @@ def test_nobody_can_report(site: Site) -> None:
 def test_unknown_version(site: Site) -> None:
     """A version that is not uploaded is refused, and the upload that is missing is told."""
     reason = refused(site, "unknown-version", "v8@1", "v9@1", "v1")
-    assert reason.startswith("v8 and v9 are not uploaded (uploaded: v2, v1, v0): version-affinity")
+    assert reason.startswith("v8 and v9 are not uploaded (uploaded: v2, v1, v0). To upload v8: version-affinity")
     assert reason.endswith("versions upload dist/ --id v8")
 
 

@@ -355,7 +355,7 @@ def test_working_directory(application: Site) -> None:
 
 def test_help_names_the_kinds() -> None:
     """The kinds of clients stand in the help."""
-    assert f"[{'|'.join(HEADERS)}]" in run("explain", "--help").stdout
+    assert f"The client: {', '.join(HEADERS)}." in " ".join(run("explain", "--help").stdout.split())
     assert {*HEADERS} == {*ORDER} - {OTHER} | {"curl"}
 
 

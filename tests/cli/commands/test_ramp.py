@@ -104,7 +104,10 @@ def test_no_reports_no_ramp(tmp_path: Path) -> None:
 def test_another_ramp_goes_on(site: Operated) -> None:
     """One ramp at a time."""
     site.start()
-    assert "ramp-2 is running: end it first" in site.run("ramp", "start", "v2", "-y", code=1).stderr
+    assert (
+        "ramp-2 is running: end it first, by version-affinity ramp abort or promote"
+        in site.run("ramp", "start", "v2", "-y", code=1).stderr
+    )
 
 
 def test_dry_run(site: Operated) -> None:
@@ -173,7 +176,10 @@ def test_approve_names_its_step(site: Operated) -> None:
     assert "name the step to approve: --step 2" in site.run("ramp", "approve", code=1).stderr
     assert "ramp approve --step 2" in site.run("ramp", "status").stdout
     site.run("ramp", "approve", "--step", "2")
-    assert "step 2 cannot be approved" in site.run("ramp", "approve", "--step", "2", code=1).stderr
+    assert (
+        "step 2 cannot be approved: the next step of ramp-2 is 3"
+        in site.run("ramp", "approve", "--step", "2", code=1).stderr
+    )
     until(lambda: site.state == "waiting")
     assert site.history[-1].step == 2
 
@@ -203,6 +209,7 @@ def test_a_deployment_ends_the_ramp(site: Operated) -> None:
     shown = site.run("ramp", "status").stdout
     assert "superseded, now v1 50 %, v2 50 %\nLast event: a person's deployment, 20" in shown
     assert "The guard had not looked yet." in shown
+    assert "no ramp is active: ramp-2 is superseded" in site.run("ramp", "pause", code=1).stderr
 
 
 def test_versions_of_a_ramp_are_not_deleted(site: Operated) -> None:

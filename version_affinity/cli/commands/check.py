@@ -15,7 +15,18 @@ from version_affinity.cli.context import BuildOptions, command, current_target, 
 from version_affinity.cli.errors import RefusedError, missing_extra
 from version_affinity.cli.interaction import progress
 from version_affinity.cli.options import checked_by, serving_options
-from version_affinity.cli.output import counted, emit, listed, percent, say, say_heading, say_rows, size, styled
+from version_affinity.cli.output import (
+    counted,
+    emit,
+    listed,
+    percent,
+    say,
+    say_heading,
+    say_rows,
+    short_ids,
+    size,
+    styled,
+)
 from version_affinity.cli.preflight import hints, live_of, unchecked_references, uploaded_build
 from version_affinity.deployment import check_version_id
 from version_affinity.errors import ConfigurationError
@@ -68,10 +79,10 @@ def check(build: str, against: str | None, allow_source: bool, serving: Serving,
       version-affinity check dist/ --origin https://cdn.example
 
     Errors are:
-      - a reference in HTML, CSS or JavaScript that leads neither to a file of the build
-        nor to a path of the application (--app-first); if the reference is broken in the
-        live version too, it is only a warning
+      - a reference in HTML, CSS or JavaScript that leads neither to a file of the build nor to a path of --app-first
       - a fingerprinted file name that stands for other bytes in a known version
+
+    A reference that is broken in the live version too is only a warning.
 
     Warnings name further risks, such as a service worker that browsers cannot replace. The output also lists how many
     files are new, shared and removed against the live version.
@@ -87,7 +98,7 @@ def check(build: str, against: str | None, allow_source: bool, serving: Serving,
         raise RefusedError(missing_extra("check", "check")) from None
     served = current_target().build_options(serving)
     build = _meant(build)
-    with progress(f"Checking {printable(build)}") as step:
+    with progress(f"Checking {printable(short_ids(build))}") as step:
         subject = _subject(build, allow_source, served.not_found_handling)
         if against is not None:
             subject = _compared_with(subject, _meant(against))

@@ -60,8 +60,7 @@ def deploy(specs: tuple[str, ...], rest: bool, **given: Any) -> None:
       - a version is not uploaded, or a worker lacks it or cannot load it after --wait
       - the application on this host follows another log
       - a version without users until now has broken references (needs the extra "check")
-      - a version without users until now has fingerprinted names that stand for other
-        bytes in a known version
+      - a version without users until now has fingerprinted names that stand for other bytes in a known version
 
     The command always refuses if another person has deployed in the meantime, or if the log has lost deployments.
     In a script, --expect names the revision that "deployments status --json" has printed.

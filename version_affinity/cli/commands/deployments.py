@@ -16,6 +16,7 @@ from version_affinity.cli.output import (
     emit,
     is_terminal,
     say,
+    say_facts,
     say_rows,
     say_table,
     shares,
@@ -55,7 +56,9 @@ deployments = Commands("deployments", table=_TABLE, help=_HELP)
 
 
 @command("list")
-@click.option("--limit", type=click.IntRange(1), default=10, show_default=True, help="The number of deployments.")
+@click.option(
+    "--limit", metavar="N", type=click.IntRange(1), default=10, show_default=True, help="The number of deployments."
+)
 def list_deployments(limit: int, as_json: bool) -> None:
     """List the deployments, newest first: revision, time, author, percentages and message.
 
@@ -136,13 +139,13 @@ def view_deployment(revision: int, as_json: bool) -> None:
         return
     until = f"until revision {after.revision}, {when(after.created)}" if after is not None else "it is the current one"
     facts = [
-        ["Revision", str(entry.revision)],
-        ["Deployed", when(entry.created)],
-        ["By", printable(entry.author)],
-        ["Message", printable(short_ids(entry.message))],
-        ["Lasted", until],
+        ("Revision", str(entry.revision)),
+        ("Deployed", when(entry.created)),
+        ("By", printable(entry.author)),
+        ("Message", printable(short_ids(entry.message))),
+        ("Lasted", until),
     ]
-    say_rows([fact for fact in facts if fact[1]], indent="")
+    say_facts(facts)
     say()
     say_rows(changes(before.percentages if before is not None else None, entry.percentages), right=(1, 3))
     if moves is not None:

@@ -17,7 +17,7 @@ from version_affinity.cli.application import app_option, load_affinity
 from version_affinity.cli.context import command, current_target
 from version_affinity.cli.errors import RefusedError
 from version_affinity.cli.options import key_option, serving_options
-from version_affinity.cli.output import emit, note, say, say_rows, styled
+from version_affinity.cli.output import emit, note, say, say_rows, short_id, short_ids, styled
 from version_affinity.decision.keys import KeySource, environ_key
 from version_affinity.middleware import VersionAffinity
 from version_affinity.releases.log.entries import LogUnavailableError
@@ -98,8 +98,9 @@ _DESTINATIONS: Final = (
 @click.option(
     "--as",
     "kind",
+    metavar="CLIENT",
     type=click.Choice(list(HEADERS)),
-    help="The client: a browser that loads a page or a part of it, or curl.  [default: depends on the path]",
+    help=f"The client: {', '.join(HEADERS)}.  [default: depends on the path]",
 )
 @app_option
 @key_option
@@ -178,7 +179,7 @@ def _show(affinity: VersionAffinity, explanation: Explanation, environ: WSGIEnvi
     say()
     rows = []
     for step in explanation.steps:
-        row = ["", step.name, printable(step.outcome)]
+        row = ["", step.name, printable(short_ids(step.outcome))]
         if step.decided:
             row = [styled(">", "good"), styled(step.name, "strong"), styled(row[2], "good")]
         rows.append(row)
@@ -203,7 +204,8 @@ def _show(affinity: VersionAffinity, explanation: Explanation, environ: WSGIEnvi
     elif environ["REQUEST_METHOD"] not in READING:
         reason = "versions answer GET and HEAD only"
     answer = _ANSWERS[explanation.answer]
-    say(f"Answer    {answer.format(served=explanation.served, decided=decision.version, reason=reason)}")
+    served, decided = short_id(explanation.served), short_id(decision.version)
+    say(f"Answer    {answer.format(served=served, decided=decided, reason=reason)}")
 
 
 def environ_of(

@@ -13,7 +13,7 @@ from version_affinity.cli.application import app_option, load_affinity
 from version_affinity.cli.context import command, current_target
 from version_affinity.cli.errors import RefusedError
 from version_affinity.cli.options import checked_by, duration
-from version_affinity.cli.output import emit, listed, say, styled, warn
+from version_affinity.cli.output import emit, listed, say, short_id, styled, warn
 from version_affinity.decision.overrides import DEFAULT_HEADERS, sign_override
 from version_affinity.deployment import check_name, check_version_id
 from version_affinity.errors import ConfigurationError
@@ -87,7 +87,7 @@ def override_link_command(
         return
     say(link)
     say(f"\n{DEFAULT_HEADERS[0]}: {value}\n")
-    say(styled(f"Both show {version} for {format_duration(expires)}, to everyone who has them.", "faint"))
+    say(styled(f"Both show {short_id(version)} for {format_duration(expires)}, to everyone who has them.", "faint"))
 
 
 def _signer(

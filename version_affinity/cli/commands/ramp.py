@@ -109,7 +109,9 @@ _plan_options = with_options(
     ),
     click.option("--approve-each", is_flag=True, help="Each step after the first one needs a person's approval."),
     click.option("--approve-at", type=_PERCENTAGES, help="The steps that need a person's approval, such as 50,100."),
-    click.option("--min-keys", type=click.IntRange(0), help="New users of the version that each step waits for."),
+    click.option(
+        "--min-keys", metavar="N", type=click.IntRange(0), help="New users of the version that each step waits for."
+    ),
     click.option("--on-halt", type=click.Choice(ON_HALT), help="What the guard does.  [default: hold]"),
     click.option("--webhook", metavar="URL", callback=checked_by(check_webhook), help="Where notices are posted to."),
     click.option(
@@ -118,7 +120,9 @@ _plan_options = with_options(
         callback=checked_by(check_command),
         help="A command that a worker runs for each notice, with the notice on its standard input.",
     ),
-    click.option("--alpha", type=float, help="The probability of a false halt in the whole ramp.  [default: 0.05]"),
+    click.option(
+        "--alpha", metavar="P", type=float, help="The probability of a false halt in the whole ramp.  [default: 0.05]"
+    ),
 )
 
 
@@ -273,7 +277,7 @@ def resume(**given: Any) -> None:
 
 
 @command()
-@click.option("--step", type=click.IntRange(1), help="The number of the step that is approved.")
+@click.option("--step", metavar="N", type=click.IntRange(1), help="The number of the step that is approved.")
 @change_options
 def approve(step: int | None, **given: Any) -> None:
     """Approve the next step of a ramp that waits for it.

@@ -48,7 +48,12 @@ _COLOURS: Final = {"2": "good", "3": "strong", "4": "warning", "5": "bad"}
 @command()
 @click.argument("builds", metavar="[BUILD[@PERCENTAGE]]...", nargs=-1, type=click.Path())
 @click.option(
-    "--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="The port. 0: any free port."
+    "--port",
+    metavar="N",
+    type=click.IntRange(0, 65535),
+    default=8000,
+    show_default=True,
+    help="The port. 0: any free port.",
 )
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option(

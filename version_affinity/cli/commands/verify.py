@@ -7,7 +7,7 @@ import click
 from version_affinity.cli.context import command, command_line, current_target
 from version_affinity.cli.errors import RefusedError
 from version_affinity.cli.interaction import progress
-from version_affinity.cli.output import emit, listed, say, say_rows, styled, with_reasons
+from version_affinity.cli.output import emit, listed, say, say_rows, short_id, styled, with_reasons
 from version_affinity.deployment import check_version_id
 from version_affinity.releases.store.contents import verify_version
 from version_affinity.wire import printable, shown
@@ -31,7 +31,7 @@ def verify(ids: tuple[str, ...], as_json: bool) -> None:
     releases = target.directory
     damaged = {}
     for version in dict.fromkeys(map(target.version_id, map(check_version_id, ids)) if ids else releases.all_ids()):
-        with progress(f"Verifying {printable(version)}") as step:
+        with progress(f"Verifying {printable(short_id(version))}") as step:
             damaged[version] = verify_version(releases, version, step)
     if as_json:
         emit([{"id": version, "damaged": with_reasons(files)} for version, files in damaged.items()])

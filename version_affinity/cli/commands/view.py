@@ -18,6 +18,7 @@ from version_affinity.cli.output import (
     is_terminal,
     percent,
     say,
+    say_facts,
     say_heading,
     say_rows,
     size,
@@ -65,15 +66,15 @@ def view(version: str, all_files: bool, as_json: bool) -> None:
         return
     why_known = f" ({state.reason})" if state.reason and state.percentage is None else ""
     facts = [
-        ["Version", styled(release.id, "strong")],
-        ["State", f"{state.in_words()}{why_known}"],
-        ["Uploaded", when(release.created)],
-        ["By", printable(release.author)],
-        ["Tag", printable(release.tag)],
-        ["Message", printable(release.message)],
-        ["Content", f"{counted(release.files, 'file')}, {size(release.size)}, SHA-256 {release.content}"],
+        ("Version", styled(release.id, "strong")),
+        ("State", f"{state.in_words()}{why_known}"),
+        ("Uploaded", when(release.created)),
+        ("By", printable(release.author)),
+        ("Tag", printable(release.tag)),
+        ("Message", printable(release.message)),
+        ("Content", f"{counted(release.files, 'file')}, {size(release.size)}, SHA-256 {release.content}"),
     ]
-    say_rows([fact for fact in facts if fact[1]], indent="")
+    say_facts(facts)
     _section("Types", [[kind["type"], counted(kind["files"], "file"), size(kind["size"])] for kind in types], (1, 2))
     _section("Biggest files", [[size(file["size"]), printable(file["path"])] for file in biggest], (0,))
     rows = [[f"revision {it['revision']}", percent(it["percentage"]), when(it["created"])] for it in deployments]
