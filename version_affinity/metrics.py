@@ -30,7 +30,7 @@ from .releases import Releases
 from .releases.follow.guard import observed, ramp_key
 from .releases.log.entries import LogError
 from .releases.reports.report import LOG_ERRORS, Observation
-from .releases.times import NEVER, parse_time, utc_now
+from .releases.times import NEVER, parse_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -300,7 +300,7 @@ def _of_ramp(entries: Sequence[Entry], workers: Workers | None) -> _Values:
     values["ramp_step"] = _number(history[-1].step)
     if state in ACTIVE and workers is not None:
         seen = observed(workers, ramp_key(found), fresh_for=timedelta(0), silent_for=timedelta(0))
-        signals = judge(history, seen, utc_now()).evidence["signals"]
+        signals = judge(history, seen).evidence["signals"]
         values["ramp_evidence_ratio"] = {signal: it["ratio"] for signal, it in signals.items()}
     return values
 

@@ -18,6 +18,7 @@ from tests.ramp.running import FAULT, RampSite
 from tests.releases.followed import PATH, until
 from tests.releases.redis_server import redis_server
 from tests.releases.site_servers import gunicorn
+from tests.servers.nginx import nginx
 from version_affinity.releases.log.entries import LogError
 
 if TYPE_CHECKING:
@@ -111,7 +112,7 @@ def fleet(
     root: Path,
     *,
     without: Collection[str] = (),
-    keeps: bool = True,
+    front: str = "",
     environments: Sequence[Mapping[str, str]] = ({}, {}),
 ) -> Iterator[Fleet]:
     """Serve a site by one host with the file log ("file"), or by two with Redis ("redis"), under load.
@@ -120,14 +121,14 @@ def fleet(
         kind: The log.
         root: Where the hosts have their directories.
         without: Paths of files that the builds lack.
-        keeps: Whether Redis writes its data to the disk.
+        front: What an nginx does to requests before it passes them on; "" for no nginx.
         environments: Variables of the hosts' servers.
     """
     with contextlib.ExitStack() as stack:
         if kind == "file":
             made = Fleet([RampSite(root, without=without)])
         else:
-            redis = stack.enter_context(redis_server(keeps=keeps))
+            redis = stack.enter_context(redis_server())
             made = Fleet([RampSite(root / host, redis.url, host, without) for host in ("one", "two")], redis=redis)
         for site, environment in zip(made.sites, environments, strict=False):
             stack.callback(site.log.close)
@@ -140,7 +141,11 @@ def fleet(
             )
             made.servers.append(stack.enter_context(server))
         until(lambda: len(made.site.workers.live) == WORKERS * len(made.sites))
-        users = stack.enter_context(shoppers(made.servers))
+        servers = made.servers
+        if front:
+            passed = [f"location / {{ proxy_pass {server.url}; {front} }}" for server in servers]
+            servers = [stack.enter_context(nginx(root / "nginx", server)) for server in passed]
+        users = stack.enter_context(shoppers(servers))
         yield made
         made.history = made.site.history
         made.outcome.update(json.loads(users.communicate(timeout=60)[0]))

@@ -297,22 +297,35 @@ def test_signals_out_of_the_plan() -> None:
 
 
 def test_share_mismatch() -> None:
-    """A share of new users that is far off holds the ramp, once workers have had the time to follow the step."""
+    """A share of new users that is far off holds the ramp. Those who came before all workers followed do not count."""
     it = Story()
-    assert it.after(timedelta(seconds=15), new_keys=BROKEN_SHARE).startswith("due at")
-    assert it.after(timedelta(seconds=1), new_keys=BROKEN_SHARE) == "share mismatch"
+    assert it.after(MINUTE, new_keys=BROKEN_SHARE).startswith("due at")
+    assert it.after(MINUTE, new_keys=BROKEN_SHARE, followed=BROKEN_SHARE).startswith("due at")
+    assert it.after(MINUTE, new_keys=BROKEN_SHARE, followed={}) == "share mismatch"
     assert it.shown == ("held", 1, {"v1": 99.0, "v2": 1.0})
     assert "200 of 200 new users have v2, at 1 %" in it.entries[-1].message
     it.command("resume", new_keys=BROKEN_SHARE)
-    assert it.after(MINUTE, new_keys=BROKEN_SHARE).startswith("due at")
+    assert it.after(MINUTE, new_keys=BROKEN_SHARE, followed=BROKEN_SHARE).startswith("due at")
+
+
+def test_forced_pages() -> None:
+    """Nine of ten pages that an override has forced show a broken set-up, if they are many, and until 100 %."""
+    it = Story()
+    assert it.after(MINUTE, pages={"v1": 600}, forced={"v1": 530}).startswith("due at")
+    assert it.after(MINUTE, pages={"v1": 499}, forced={"v1": 499}).startswith("due at")
+    assert it.after(MINUTE, pages={"v1": 600}, forced={"v1": 540}) == "share mismatch"
+    assert it.entries[-1].message.endswith("of 600 pages, 540 were forced to a version by an override, at 1 %")
+    it.command("promote", pages={"v1": 600}, forced={"v1": 540})
+    assert it.after(MINUTE, pages={"v1": 600, "v2": 600}, forced={"v1": 540, "v2": 600}).startswith("due at")
 
 
 def test_users_of_other_versions() -> None:
     """Only users of the ramp's versions count: those of a removed version become those of "other" at once."""
     it = Story()
-    it.after(15 * MINUTE, new_keys={"v0": 90_000, "v1": 500, "v2": 5})
+    before = {"v0": 90_000, "v1": 500, "v2": 5}
+    it.after(15 * MINUTE, new_keys=before)
     healthy_share = {"other": 90_000, "v1": 500 + 300, "v2": 5 + 100}
-    assert it.after(MINUTE, new_keys=healthy_share).startswith("due at")
+    assert it.after(MINUTE, new_keys=healthy_share, followed=before).startswith("due at")
     assert it.ramp.state == "running"
     found = look(it.entries, healthy(new_keys=healthy_share), it.now)
     assert found.judgement is not None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import re
 import signal
 import time
 from pathlib import Path
@@ -92,19 +93,36 @@ def test_a_missing_chunk_holds_the_ramp(kind: str, tmp_path: Path) -> None:
 def test_a_healthy_ramp_is_completed(kind: str, tmp_path: Path) -> None:
     """v2 gets all users and bakes, beside clients that always fail, with and without cookies or a key.
 
-    The first step lasts for so long that the share of new users is checked, and thousands have come by then.
+    Each step waits for so many new users of v2 that a wrong share of them would hold the ramp.
     """
     with fleet(kind, tmp_path) as made:
-        made.site.ramp(steps=(50, 100), every="18s", bake="3s")
+        made.site.ramp(steps=(50, 80, 100), every="4s", bake="3s", min_keys=300)
         made.wait(made.ended, "the ramp is completed")
-    assert [ramp.evidence["event"] for ramp in made.history] == ["start", "step due", "bake over"]
+    assert [ramp.evidence["event"] for ramp in made.history] == ["start", "step due", "step due", "bake over"]
     assert made.outcome["counts"]["monitored"] > 50
     found = made.history[-1].evidence["signals"]["app-errors"]
     assert found["new"] + found["base"] <= 3 * len(made.sites)  # of a hundred times as many failures
-    users = made.history[1].evidence["users"]
-    assert users["new"] + users["base"] > 1000
-    assert 0.4 < users["new"] / (users["new"] + users["base"]) < 0.6
     assert not made.outcome["failed"]
+
+
+def test_a_proxy_that_forces_all_users_to_a_version_holds_the_ramp(tmp_path: Path) -> None:
+    """A set-up that is broken: the ramp would end without a user of v2."""
+    pins_all = """proxy_set_header Cloudflare-Workers-Version-Overrides 'storefront="v1"';"""
+    with fleet("file", tmp_path, front=pins_all) as made:
+        made.site.ramp(steps=(50, 100), every="1m", on_halt="rollback")
+        made.wait(made.ended, "the ramp is held")
+    held, message = made.history[-1], made.site.log.read()[-1].message
+    assert (held.state, held.evidence["event"], held.evidence["verdict"]) == ("held", "share mismatch", "share")
+    assert re.fullmatch(r".*: of (\d+) pages, \d+ were forced to a version by an override, at 50 %", message)
+
+
+def test_a_key_that_all_users_share_takes_no_step(tmp_path: Path) -> None:
+    """All users are one user then: nothing can be compared, --min-keys takes no step, and the status says it."""
+    with fleet("file", tmp_path, environments=[{"SHOP_KEY": "everyone"}]) as made:
+        made.site.ramp(steps=(50, 100), every="2s", min_keys=5)
+        made.wait(lambda: sum(made.site.observed().pages.values()) > 300, "there are many pages")
+        made.wait(lambda: "It waits for new users of v2" in made.command("ramp", "status").stdout, "the step is due")
+    assert [ramp.evidence["event"] for ramp in made.history] == ["start"]
 
 
 def test_a_fault_after_the_last_step_is_found_by_the_bake(tmp_path: Path) -> None:

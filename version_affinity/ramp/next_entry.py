@@ -38,8 +38,9 @@ SKEW: Final = timedelta(minutes=10)
 SILENCE: Final = timedelta(seconds=60)
 #: After so many more looks without a report, or with a worker that does not follow, the ramp is held.
 UNKNOWN_LOOKS: Final = 4
-# After a step, the share of new users is not checked for this long: workers follow within seconds.
-_FOLLOWED: Final = timedelta(seconds=15)
+# So many pages that overrides have forced, and such a part of all, show that a layer in front sets an override for all.
+_FORCED: Final = 500
+_MOST: Final = 0.9
 _AUTHOR: Final = "ramp"
 _WHOLE: Final = 100.0
 
@@ -54,10 +55,12 @@ class Observed:
         failing: The failing units of this ramp, by signal.
         new_keys: How many new keys and buckets each version had, since ever. A process counts each one once.
         pages: How many pages each version had, since ever.
+        forced: How many of these pages an override had forced.
         loaded: The versions that every process has loaded.
         behind: Which processes do not serve the newest deployment, and why; "" if all do.
         behind_for: How long one of these processes has not served it.
         examples: Some paths that failed, by signal.
+        followed: The ``new_keys`` when this process first saw all workers serve the newest deployment; None before.
         arrived: When this process saw the newest entry arrive, by its clock; None if the entry was there before it.
     """
 
@@ -66,10 +69,12 @@ class Observed:
     failing: Mapping[str, FailingUnits] = field(default_factory=dict)
     new_keys: Mapping[str, int] = field(default_factory=dict)
     pages: Mapping[str, int] = field(default_factory=dict)
+    forced: Mapping[str, int] = field(default_factory=dict)
     loaded: frozenset[str] = frozenset()
     behind: str = ""
     behind_for: timedelta = timedelta(0)
     examples: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    followed: Mapping[str, int] | None = None
     arrived: datetime | None = None
 
 
@@ -110,7 +115,7 @@ def look(entries: Sequence[Entry], observed: Observed, now: datetime) -> Look:
         history = ramp_history(entries)
         if not history or history[-1].state not in ACTIVE:
             return Look(None, None, "no ramp is active")
-        ramp, judgement = history[-1], judge(history, observed, now)
+        ramp, judgement = history[-1], judge(history, observed)
     except (ConfigurationError, TypeError, ArithmeticError) as error:  # the log may hold any JSON
         return Look(None, None, f"the ramp is left alone: {error}")
     event, why = _halt(ramp, judgement, observed)
@@ -178,7 +183,7 @@ def start(
     if plan.version not in observed.loaded:
         raise ConfigurationError(f"not all workers have loaded {plan.version}: deploy it at 0 %, and see the status")
     before = Ramp(newest.revision + 1, plan, dict(newest.percentages), 0, "superseded", now)
-    counted = {"keys": dict(observed.new_keys), "pages": dict(observed.pages)}
+    counted = {"keys": dict(observed.new_keys), "pages": dict(observed.pages), "forced": dict(observed.forced)}
     return _entry(entries, before, "start", counted, now, author, message)
 
 
@@ -220,13 +225,13 @@ def command(
     before = TRANSITIONS[event].before
     if ramp.state not in before:
         raise ConfigurationError(f"{ramp.id} is {ramp.state}: {event} needs a ramp that is {' or '.join(before)}")
-    return _entry(entries, ramp, event, judge(history, observed, now).evidence, now, author, message)
+    return _entry(entries, ramp, event, judge(history, observed).evidence, now, author, message)
 
 
 # --- the guard --------------------------------------------------------------------------------------------------------
 
 
-def judge(history: Sequence[Ramp], observed: Observed, now: datetime) -> Judgement:
+def judge(history: Sequence[Ramp], observed: Observed) -> Judgement:
     """Return what the guard finds in a ramp, of which ``history`` is everything that the log says."""
     ramp, plan = history[-1], history[-1].plan
     anew = _anew(history)
@@ -245,8 +250,8 @@ def judge(history: Sequence[Ramp], observed: Observed, now: datetime) -> Judgeme
             compared = failing.counted({number: share for number, share in shares.items() if number < stepped})
             new, base = sum(it.new for it in counted if it.share == 1), sum(it.base for it in compared)
             base_pages = _gained(history[0], "pages", _numbers(history[stepped], "pages"))[1]
-            pages = _gained(history[since], "pages", observed.pages)[0]
-            evidence += log_bake_evidence(new, pages, base, base_pages)
+            new_pages = _gained(history[since], "pages", observed.pages)[0]
+            evidence += log_bake_evidence(new, new_pages, base, base_pages)
         found.append(evidence)
         signals[signal] = {
             "ratio": round(max(0.0, evidence - log(len(plan.guard))) / enough, 3),  # 1: this signal alone is enough
@@ -259,7 +264,10 @@ def judge(history: Sequence[Ramp], observed: Observed, now: datetime) -> Judgeme
         if observed.examples.get(signal):
             signals[signal]["examples"] = list(observed.examples[signal])
     total = combined(found)
-    mismatch = log_share_mismatch(*users, shares[len(history) - 1])
+    followed = (0, 0) if observed.followed is None else _between(ramp, observed.followed, observed.new_keys)
+    mismatch = log_share_mismatch(*followed, ramp.percentage / 100)
+    pages = sum(_gained(history[since], "pages", observed.pages))
+    forced = sum(_gained(history[since], "forced", observed.forced))
     place = f"at {ramp.percentage:g} %"
     if observed.silent_for > SILENCE:
         verdict, why = "unknown", f"no worker has reported for {format_duration(observed.silent_for)}"
@@ -267,8 +275,10 @@ def judge(history: Sequence[Ramp], observed: Observed, now: datetime) -> Judgeme
         worst = max(signals, key=lambda it: signals[it]["ratio"])
         new, base = signals[worst]["new"], signals[worst]["base"]
         verdict, why = "failing", f"{worst}: of the failing users, {new} have {plan.version} and {base} not, {place}"
-    elif mismatch >= -log(SHARE_ALPHA) and now - history[since].since > _FOLLOWED:
-        verdict, why = "share", f"{users[0]} of {sum(users)} new users have {plan.version}, {place}"
+    elif mismatch >= -log(SHARE_ALPHA):
+        verdict, why = "share", f"{followed[0]} of {sum(followed)} new users have {plan.version}, {place}"
+    elif ramp.percentage < _WHOLE and forced >= max(_FORCED, _MOST * pages):
+        verdict, why = "share", f"of {pages} pages, {forced} were forced to a version by an override, {place}"
     else:
         verdict, why = "undecided", "no difference is found"
     evidence_in_log = {
@@ -278,6 +288,7 @@ def judge(history: Sequence[Ramp], observed: Observed, now: datetime) -> Judgeme
         "users": {"new": users[0], "base": users[1]},
         "keys": dict(observed.new_keys),
         "pages": dict(observed.pages),
+        "forced": dict(observed.forced),
     }
     return Judgement(verdict, evidence_in_log, why)
 
@@ -293,17 +304,22 @@ def _anew(history: Sequence[Ramp]) -> int:
 
 
 def _numbers(ramp: Ramp, name: str) -> Mapping[str, int]:
-    """Return the "keys" or "pages", by version, that the reports gave when an entry was written."""
+    """Return the "keys", "pages" or "forced" ones, by version, that the reports gave when an entry was written."""
     numbers: Mapping[str, int] = ramp.evidence.get(name, {})
     return numbers
 
 
 def _gained(ramp: Ramp, name: str, numbers: Mapping[str, int]) -> tuple[int, int]:
-    """Return how many "keys" or "pages" the new version and the other ones of the ramp had since an entry.
+    """Return how many "keys", "pages" or "forced" ones the new version and the others had since an entry."""
+    return _between(ramp, _numbers(ramp, name), numbers)
+
+
+def _between(ramp: Ramp, before: Mapping[str, int], numbers: Mapping[str, int]) -> tuple[int, int]:
+    """Return how much the numbers of the new version, and of the others of the ramp, have grown.
 
     The numbers of a version that is removed meanwhile become those of "other", which are not of this ramp.
     """
-    before, new = _numbers(ramp, name), ramp.plan.version
+    new = ramp.plan.version
     found = {it: gained(numbers.get(it, 0), before.get(it, 0)) for it in {*ramp.base, new}}
     return found.pop(new), sum(found.values())
 

@@ -348,7 +348,7 @@ class Ramp:
             or state not in STATES
             or since == NEVER
             or not isinstance(evidence, Mapping)
-            or not all(_are_numbers(evidence.get(name, {})) for name in ("keys", "pages"))
+            or not all(_are_numbers(evidence.get(name, {})) for name in ("keys", "pages", "forced"))
         ):
             raise ConfigurationError(f"the id, step, state, time or evidence of {document.get('id')!r} is unknown")
         return cls(int(found[1]), plan, base, step, state, since, evidence)

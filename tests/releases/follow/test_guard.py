@@ -218,6 +218,23 @@ def test_no_step_is_written_to_a_log_that_lacks_deployments(site: RampSite) -> N
 
 
 @pytest.mark.slow
+def test_the_share_of_new_users_counts_once_all_workers_follow(site: RampSite) -> None:
+    """Those who came to a worker that did not serve the step yet prove nothing; those who come later do."""
+    with workers(site, 1):
+        site.other_host()
+        site.ramp(**{**STILL, "every": "15s"})
+        time.sleep(2.5)  # until the guard has looked
+        for revision in (1, 2):
+            site.other_host(revision=revision, log_revision=2, counts={"new_keys|v1": 1000})
+            time.sleep(2.5)
+            assert site.state == "running"
+        site.other_host(revision=2, log_revision=2, counts={"new_keys|v1": 2000})
+        until(lambda: site.state == "held")
+    assert site.events == ["start", "share mismatch"]
+    assert site.log.read()[-1].message.endswith("0 of 1000 new users have v2, at 50 %")
+
+
+@pytest.mark.slow
 def test_a_worker_that_stays_behind_holds_the_ramp(
     site: RampSite, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -184,7 +184,7 @@ def _look(target: Target, log: DeploymentLog) -> _View:
         raise RefusedError(". ".join([*warnings, none]))
     history = [Ramp.from_json(entry.ramp) for entry in found]
     seen = Seen.now(log, found)
-    judgement = judge(history, seen.observed, utc_now())
+    judgement = judge(history, seen.observed)
     return _View(target, log, entries, found[-1], history, state, seen, judgement, warnings, log_error)
 
 

@@ -25,7 +25,7 @@ from version_affinity.releases.times import format_time, utc_now
 from .threads import BackgroundCall
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from version_affinity.ramp.failing import FailureNotes
@@ -78,6 +78,8 @@ class Guard:
         self._fresh: float | None = None
         self._workers: Workers | None = None  # as of the last reading
         self._behind: dict[str, float] = {}  # since when each process does not serve the newest deployment
+        # The new keys of each version when all workers first served the newest deployment; None before.
+        self._followed: Mapping[str, int] | None = None
         self._written = -math.inf
         self._looked = 0.0
         # The newest entry that this process has written, and until when to wait for the workers to serve it.
@@ -110,7 +112,7 @@ class Guard:
             watched = None
         self._failures.watch(watched)
         self._entries, self._watched, self._due = entries, watched, 0.0
-        self._behind = {}
+        self._behind, self._followed = {}, None
         self._notices = notices_of(entries) if self._writes else ()
         # The process that wrote the entry is the first one to send it.
         is_own = self._wrote is not None and entries and entries[-1].revision == self._wrote.revision
@@ -158,7 +160,7 @@ class Guard:
         # A time without reports, or in which this process was away, does not count.
         since = now if self._fresh is None else self._fresh
         self._behind = {report.process: max(since, self._behind.get(report.process, now)) for report, _ in lagging}
-        return observed(
+        found = observed(
             workers,
             watched.key,
             newest,
@@ -167,6 +169,9 @@ class Guard:
             behind_for=timedelta(seconds=now - min(self._behind.values(), default=now)),
             arrived=self._arrived,
         )
+        if workers is not None and workers.live and not lagging and self._followed is None:
+            self._followed = found.new_keys
+        return replace(found, followed=self._followed)
 
     def _append(self, entry: Entry) -> None:
         details = entry.details
@@ -286,6 +291,7 @@ def observed(
         failing=failures.units,
         new_keys={version: it.new_keys for version, it in figures.items()},
         pages={version: it.pages for version, it in figures.items()},
+        forced={version: it.forced for version, it in figures.items()},
         loaded=workers.loaded_by_all() or frozenset(),
         behind=in_words(workers, newest) if newest is not None else "",
         behind_for=behind_for,
