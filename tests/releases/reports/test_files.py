@@ -220,6 +220,8 @@ def test_what_others_put_there(tmp_path: Path, put: Callable[[Path], None]) -> N
     assert workers.counts == {KEY: 3}
     assert [report.process for report in workers.live] == [live.reporter.process]
     assert not (tmp_path / "workers" / f"{gone.reporter.process}.json").exists()
+    is_replaced = put in (a_pipe, a_dangling_link)
+    assert (tmp_path / "workers" / f"{blocked.reporter.process}.json").exists() != is_replaced
     live.add()
     soon(live.report)
     assert soon(place.reports().read).counts == {KEY: 4}

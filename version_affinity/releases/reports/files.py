@@ -136,13 +136,11 @@ class FileReports:
             report = self._parsed(process, _REPORT, now)
             if process in before.folded:
                 self._remove(process, _REPORT)  # of a process that has died before it learned that
-            elif process in listed[_GONE] or report is None:
-                continue
-            elif report.is_gone():
+            elif report is not None and not report.is_gone():
+                kept.update(report.known)
+            elif report is not None and process not in listed[_GONE]:
                 with suppress(OSError):  # it has gone, or something else has the name
                     self._file(process, _REPORT).rename(self._file(process, _GONE))
-            else:
-                kept.update(report.known)
         gone = [report for process in self._listed()[_GONE] if (report := self._last(process))]
         after = before.with_reports(gone, kept)
         if after != before:
