@@ -108,6 +108,7 @@ class Followed(NamedTuple):
 
 def worker_list(workers: Workers, entry: Entry | None) -> list[dict[str, Any]]:
     """Return the workers for JSON. ``error`` says why one does not serve a deployment, or cannot read the log."""
+    lagging = {report.process: reason for report, reason in workers.lagging(entry)} if entry is not None else {}
     return [
         {
             "host": report.host,
@@ -118,7 +119,7 @@ def worker_list(workers: Workers, entry: Entry | None) -> list[dict[str, Any]]:
             "versions": list(report.versions),
             "loading": dict(report.loading),
             "missing": [version for version in entry.percentages if version not in report.versions] if entry else [],
-            "error": (report.lags(entry) if entry is not None else "") or report.error,
+            "error": lagging.get(report.process) or report.error,
         }
         for report in workers.live
     ]

@@ -154,6 +154,15 @@ def test_a_worker_that_loads_a_version() -> None:
     assert report.known == ("v1", "v2")
 
 
+def test_a_worker_that_waits_for_another_one() -> None:
+    """It has all that it needs, and says which versions the others are loading."""
+    waiting = Report("0" * 16, 1, revision=6, log_revision=7, versions=("v1", "v2"))
+    loading = replace(waiting, process="1" * 16, versions=("v1",), loading={"v2": "", "v9": ""})
+    reasons = [reason for _, reason in Workers((waiting, loading), {}).lagging(ENTRY)]
+    assert reasons == ["it waits until all workers have loaded v2", "it is still loading v2"]
+    assert Workers((waiting,), {}).lagging(ENTRY) == [(waiting, "it still serves revision 6")]
+
+
 def test_what_hosts_lack() -> None:
     """What one worker of a host lacks, the host lacks; a version that is not loaded before it is deployed is there."""
     reports = (

@@ -130,8 +130,11 @@ class Report:
         """Return whether this process is about to have a version for the first time."""
         return self.lacks(version) == LOADING
 
-    def lags(self, entry: Entry) -> str:
-        """Return why this process does not serve a deployment; "" if it serves this one, or a later one."""
+    def lags(self, entry: Entry, awaited: Collection[str] = ()) -> str:
+        """Return why this process does not serve a deployment; "" if it serves this one, or a later one.
+
+        ``awaited`` are the versions that another process is loading.
+        """
         if self.revision > entry.revision:
             return self.error  # of a log that has lost what this process serves
         missing = [version for version in entry.live if version not in self.versions]
@@ -148,6 +151,8 @@ class Report:
             loading = ", ".join(version for version in missing if self.is_loading(version))
             reason = f"it has not loaded {', '.join(missing)} so far"
             reason = f"it lacks {absent}" if absent else f"it is still loading {loading}" if loading else reason
+        elif awaited:
+            reason = f"it waits until all workers have loaded {', '.join(awaited)}"
         return self.error or reason
 
     def is_settled(self, entry: Entry) -> bool:
@@ -206,7 +211,8 @@ class Workers:
 
     def lagging(self, entry: Entry) -> list[tuple[Report, str]]:
         """Return the processes that do not serve a deployment or a later one, and why not."""
-        return [(report, reason) for report in self.live if (reason := report.lags(entry))]
+        awaited = [version for version in entry.live if any(report.is_loading(version) for report in self.live)]
+        return [(report, reason) for report in self.live if (reason := report.lags(entry, awaited))]
 
     def serving(self, entry: Entry) -> str:
         """Return how many processes serve a deployment or a later one: "3 of 3 workers serve revision 7"."""
