@@ -17,11 +17,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
-from tests.builds import COLLISION, build_of, pinned
-from tests.harness import client, missing, write_build
-from tests.ramp.running import failing_api
-from tests.releases.followed import Site, until
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -226,99 +221,6 @@ def test_tutorial(terminal: Terminal, clone: Path) -> None:
         {"v2": 100},
         {"v1": 100},
     ]
-
-
-_STEP = re.compile(r"^      - run: (?!pip install )(.*)$", re.MULTILINE)
-#: The front end of a job: its build copies what is in the repository.
-FRONT_END = {
-    "package.json": '{"name": "storefront", "scripts": {"build": "rm -rf dist && cp -r site dist"}}',
-    "package-lock.json": '{"name": "storefront", "lockfileVersion": 3, "packages": {}}',
-    ".gitignore": "dist\nnode_modules\n",
-}
-GIT = ("git", "-c", "user.name=Ada", "-c", "user.email=ada@example.org", "-c", "commit.gpgsign=false")
-
-
-class Pipeline:
-    """A repository with a front end, and jobs that run the scripts of a page in it."""
-
-    def __init__(self, root: Path, releases: Path) -> None:
-        self.repository = write_build(root / "repository", FRONT_END)
-        self._releases = releases
-        subprocess.run([*GIT, "init", "-q"], cwd=self.repository, check=True)
-
-    def commit(self, version: str) -> str:
-        """Commit a version of the front end, and return the commit's id."""
-        shutil.rmtree(self.repository / "site", ignore_errors=True)
-        write_build(self.repository / "site", {**build_of(version), COLLISION[1:]: "// the same in all"})
-        subprocess.run([*GIT, "add", "--all"], cwd=self.repository, check=True)
-        subprocess.run([*GIT, "commit", "-qm", f"Front end {version}"], cwd=self.repository, check=True)
-        found = subprocess.run([*GIT, "rev-parse", "HEAD"], cwd=self.repository, check=True, capture_output=True)
-        return found.stdout.decode().strip()
-
-    def run(self, script: str, commit: str) -> subprocess.CompletedProcess[str]:
-        """Run a script as a step of a job for a commit."""
-        own = {"VERSION_AFFINITY_RELEASES": str(self._releases), "VERSION_AFFINITY_AUTHOR": "ada"}
-        given = {"GITHUB_SHA": commit, "GITHUB_REF_NAME": "main", "npm_config_update_notifier": "false"}
-        path = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
-        return subprocess.run(
-            ["bash", "-e", "-o", "pipefail", "-c", script],
-            cwd=self.repository,
-            env={**os.environ, **own, **given, "PATH": path},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-
-
-def test_pipelines(tmp_path: Path) -> None:
-    """The job and the scripts of the page build, upload and deploy commits, and go by the figures of real workers."""
-    for program in ("git", "jq", "npm"):
-        if shutil.which(program) is None:
-            missing(program, f"install the package {program}")
-    page = blocks("docs/how-to/pipelines.md")
-    job, guarded, judging = (block.text for block in page if block.language in ("yaml", "bash"))
-    site = Site(tmp_path)
-    site.upload("v1", more={COLLISION[1:]: "// the same in all"})
-    site.deploy({"v1": 100.0})
-    pipeline = Pipeline(tmp_path, site.directory.path)
-
-    def step(script: str, commit: str, *, code: int = 0) -> str:
-        done = pipeline.run(script, commit)
-        assert done.returncode == code, done.stdout + done.stderr
-        return done.stdout + done.stderr
-
-    def percentages() -> dict[str, float]:
-        return {version: share for version, share in site.log.read()[-1].percentages.items() if share}
-
-    with site.followed(failing_api) as (affinity, _):
-        first = pipeline.commit("v2")
-        steps = _STEP.findall(job)
-        assert len(steps) == 5
-        printed = [step(script, first) for script in steps]
-        assert "1 of 1 worker serves revision 2" in printed[-1]
-        assert percentages() == {"v1": 90, first: 10}
-        assert site.directory.versions()[first].message == "Front end v2"
-
-        # Nobody else has deployed, and then somebody has.
-        second = pipeline.commit("v0")
-        step(guarded, second)
-        assert percentages() == {"v1": 81, first: 9, second: 10}
-        late = guarded.replace("npm ci", "version-affinity rollback v1 -y && npm ci")
-        assert "Nothing is deployed" in step(late, pipeline.commit("v1"), code=1)
-        assert percentages() == {"v1": 100}
-
-        # The figures of a version without faults, and of one with them.
-        step(steps[-1], second)
-        step(judging, second)
-        assert percentages() == {"v1": 50, second: 50}
-        until(lambda: affinity.deployment.revision == 6)
-        for version, status in (("v1", "200"), (second, "500")):
-            for bucket in range(20):
-                client(affinity).get(f"/api/cart?{status}", headers=pinned(version, str(bucket)))
-        until(lambda: sum(site.workers.counts.values()) >= 40)
-        step(judging, second)
-        assert percentages() == {"v1": 100}
-        assert site.log.read()[-1].message.endswith("application errors")
 
 
 SETTINGS = """
