@@ -27,7 +27,7 @@ pytestmark = [
     pytest.mark.skipif(not hasattr(os, "fork"), reason="gunicorn needs a system that forks"),
 ]
 
-EVERY = 4.0
+EVERY = 3.0
 PLAN: dict[str, Any] = {"steps": (20, 50, 100), "every": f"{EVERY:g}s", "bake": "2s"}
 WHOLE = ["start", "step due", "step due", "bake over"]
 #: Seconds by which this process may see an entry later than the workers do.
@@ -36,8 +36,9 @@ SEEN = 1.0
 
 def check_times(made: Fleet) -> None:
     """Check that each step has lasted for as long as planned, as this process saw the entries arrive."""
-    arrived = [made.arrived[revision] for revision in sorted(made.arrived)[1:4]]
-    for before, after in pairwise(arrived):
+    revisions = enumerate(made.history, made.history[0].first)
+    taken = [revision for revision, ramp in revisions if ramp.evidence["event"] in ("start", "step due")]
+    for before, after in pairwise([made.arrived[revision] for revision in taken]):
         assert after - before >= EVERY - SEEN
 
 
@@ -102,9 +103,9 @@ def test_a_file_that_is_changed_during_a_ramp(tmp_path: Path) -> None:
 def test_clocks_that_differ(tmp_path: Path) -> None:
     """One host is five minutes ahead, the other one behind, and the person between them: each step lasts its time."""
     with fleet("redis", tmp_path, environments=[{"SHOP_CLOCK": "300"}, {"SHOP_CLOCK": "-300"}]) as made:
-        made.site.ramp(**PLAN)
+        made.site.ramp(**{**PLAN, "steps": (50, 100)})
         made.wait(made.ended, "the ramp is completed")
-        assert made.site.events == WHOLE
+        assert made.site.events == ["start", "step due", "bake over"]
     check_times(made)
     assert not made.outcome["failed"]
 
@@ -117,7 +118,7 @@ from tests.ramp.fleet import fleet
 root = Path(sys.argv[1])
 with fleet("file", root) as made:
     # An entry is longer than what is left of the last page of the file, which a full disk has.
-    made.site.ramp(steps=(20, 50, 100), every="4s", bake="2s", other={"note": "n" * 5000})
+    made.site.ramp(steps=(20, 50, 100), every="3s", bake="1s", other={"note": "n" * 5000})
     made.wait(lambda: made.site.history, "the ramp has begun")
     filling = root / "filling"
     with filling.open("wb", buffering=0) as file:
@@ -127,7 +128,7 @@ with fleet("file", root) as made:
         except OSError:
             pass
     before = made.site.log.read()
-    time.sleep(7)
+    time.sleep(5)
     assert made.site.log.read() == before
     print(made.command("ramp", "status").stderr)
     filling.unlink()

@@ -156,6 +156,8 @@ def test_ramps_under_kills(tmp_path: Path) -> None:
                 if live and source.random() < 0.5:
                     with contextlib.suppress(ProcessLookupError):
                         os.kill(source.choice(live).pid, signal.SIGKILL)
+                elif source.random() < 0.1:
+                    made.kill_workers()
                 sizes.append(max((_resident(report.pid) for report in live), default=0))
             assert site.events[1:] == ["step due", "step due", "bake over"][: len(site.events) - 1]
             site.deploy({"v1": 100.0})

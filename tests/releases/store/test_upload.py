@@ -32,6 +32,7 @@ from tests.releases.uploading import (
 )
 from version_affinity import ConfigurationError
 from version_affinity.releases.store.contents import SourceFile, content_hash, verify_version
+from version_affinity.releases.store.durable import written_beside
 from version_affinity.releases.store.upload import UploadError, upload
 
 # Other tests may have left a thread, and so may what runs them.
@@ -477,6 +478,22 @@ def test_killed_at_any_step(tmp_path, releases):
     assert outcomes >= {(True, False), (True, True), (False, True)}
 
 
+@POSIX
+def test_files_of_writers_that_were_killed(tmp_path, releases):
+    """A file that a killed process has not finished is removed by an upload, but not before it is a day old."""
+    child = os.fork()
+    if child == 0:
+        with written_beside(releases.path / "copy.jsonl", ["text"]):
+            os._exit(0)
+    os.waitpid(child, 0)
+    (left,) = releases.path.glob(".copy.jsonl.*")
+    upload(releases, write(tmp_path, "v1"), id="v1")
+    assert left.exists()
+    os.utime(left, (0, 0))
+    upload(releases, write(tmp_path, "v2"), id="v2")
+    assert not left.exists()
+
+
 def remove(releases, version):
     """Remove a version."""
     if releases.manifest_path(version).exists():
@@ -510,6 +527,7 @@ def test_disk_full_at_any_step(tmp_path, releases):
 UPLOADING = """
 import pathlib, subprocess, sys
 from version_affinity.releases.store.directory import ReleasesDirectory
+from version_affinity.releases.store.durable import written_beside
 from version_affinity.releases.store.upload import UploadError, upload
 mount, source = sys.argv[1:]
 releases = ReleasesDirectory.init(pathlib.Path(mount, "releases"), name="storefront")

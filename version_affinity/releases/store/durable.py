@@ -134,6 +134,10 @@ def read_file(file: str | os.PathLike[str]) -> bytes:
         return reader.readall()
 
 
+#: The names of the files that ``written_beside`` leaves behind if the process is killed.
+UNFINISHED: Final = re.compile(r"\..+\.[0-9a-f]{16}")
+
+
 @contextmanager
 def written_beside(final: Path, text: Iterable[str]) -> Iterator[Path]:
     """Write a file atomically: the block gets a new file beside ``final``, and renames it to that."""

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from .directory import BusyError, PruneError, explained, is_release_id, publishing
-from .durable import FileLock, sync_directory
+from .durable import UNFINISHED, FileLock, sync_directory
 from .retention import needed
 
 if TYPE_CHECKING:
@@ -65,7 +65,11 @@ def workspace(releases: ReleasesDirectory, kind: str) -> Iterator[Workspace]:
 
 
 def sweep(releases: ReleasesDirectory) -> None:
-    """Remove what interrupted uploads and prunings left more than a day ago. Never raises."""
+    """Remove what interrupted uploads, prunings and writings left more than a day ago. Never raises."""
+    with suppress(OSError), os.scandir(releases.path) as files:
+        for file in files:
+            if UNFINISHED.fullmatch(file.name) and abs(time.time() - file.stat().st_mtime) >= _ABANDONED:
+                os.unlink(file.path)  # noqa: PTH108
     try:
         with os.scandir(releases.uploads) as entries:
             found = [Path(entry.path) for entry in entries if entry.name.startswith((UPLOAD, PRUNE))]
