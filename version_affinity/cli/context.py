@@ -25,7 +25,7 @@ from version_affinity.rollout.version import NothingDeployedError
 
 from .errors import RefusedError
 from .options import OwnCommand, checked_by
-from .output import MIN_PREFIX, as_typed, json_parameter, listed, percent, set_ids, styled, warn
+from .output import AS_JSON, MIN_PREFIX, as_typed, listed, percent, set_ids, styled, warn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -350,6 +350,16 @@ def target_parameters(*, of_group: bool = False, default: str = DEFAULT) -> list
     ]
 
 
+def _json_parameter() -> click.Parameter:
+    """Return the option ``--json``, which all commands have: their argument ``as_json``."""
+
+    def remember(context: click.Context, _option: click.Parameter, value: bool) -> bool:
+        context.meta[AS_JSON] = value
+        return value
+
+    return click.Option(["--json", "as_json"], is_flag=True, callback=remember, help="Print JSON.")
+
+
 def help_text(text: str) -> str:
     r"""Return a help text in which click keeps the lines of paragraphs that contain an indented line (``\b``)."""
     paragraphs = text.split("\n\n")
@@ -366,7 +376,7 @@ def command(name: str | None = None, *, has_target: bool = True) -> Callable[[Ca
         text = help_text(dedent(f"    {function.__doc__}").strip())
         own_name = function.__name__.removesuffix("_command").replace("_", "-")
         made = click.command(name or own_name, cls=OwnCommand, help=text, context_settings=SETTINGS)(function)
-        made.params += [*(target_parameters() if has_target else []), json_parameter()]
+        made.params += [*(target_parameters() if has_target else []), _json_parameter()]
         return made
 
     return decorate

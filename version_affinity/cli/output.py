@@ -267,16 +267,6 @@ def _widths(rows: Sequence[Sequence[str]]) -> list[int]:
     return [max(width(click.unstyle(row[column])) for row in rows if column < len(row)) for column in columns]
 
 
-def json_parameter() -> click.Parameter:
-    """Return the option ``--json``, which all commands have: their argument ``as_json``."""
-
-    def remember(context: click.Context, _option: click.Parameter, value: bool) -> bool:
-        context.meta[AS_JSON] = value
-        return value
-
-    return click.Option(["--json", "as_json"], is_flag=True, callback=remember, help="Print JSON.")
-
-
 def percent(value: float) -> str:
     """Return a percentage with at most three decimals.
 

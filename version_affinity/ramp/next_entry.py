@@ -193,9 +193,7 @@ def check_start(entries: Sequence[Entry], plan: RampPlan) -> None:
         raise ConfigurationError("nothing is deployed yet: deploy the version to compare with")
     newest = ramp_history(entries)[-1:]
     if newest and newest[0].state in ACTIVE:
-        raise ConfigurationError(
-            f"{newest[0].id} is {newest[0].state}: end it first, by version-affinity ramp abort or promote"
-        )
+        raise ConfigurationError(f"{newest[0].id} is {newest[0].state}: end it first (ramp abort or ramp promote)")
     plan.check_start(entries[-1].percentages)
 
 
@@ -222,8 +220,7 @@ def command(
     ramp = history[-1]
     if event == "approve" and step != ramp.step + 1:
         raise ConfigurationError(f"step {step} cannot be approved: the next step of {ramp.id} is {ramp.step + 1}")
-    before = TRANSITIONS[event].before
-    if ramp.state not in before:
+    if ramp.state not in (before := TRANSITIONS[event].before):
         raise ConfigurationError(f"{ramp.id} is {ramp.state}: {event} needs a ramp that is {' or '.join(before)}")
     return _entry(entries, ramp, event, judge(history, observed).evidence, now, author, message)
 

@@ -105,7 +105,7 @@ def test_another_ramp_goes_on(site: Operated) -> None:
     """One ramp at a time."""
     site.start()
     assert (
-        "ramp-2 is running: end it first, by version-affinity ramp abort or promote"
+        "ramp-2 is running: end it first (ramp abort or ramp promote)"
         in site.run("ramp", "start", "v2", "-y", code=1).stderr
     )
 
