@@ -62,7 +62,7 @@ class Traffic(NamedTuple):
 
     keys_per_hour: float
     failure_rate: float
-    basis: str
+    basis: Sequence[str]
 
 
 def traffic(workers: Workers) -> Traffic | None:
@@ -74,11 +74,11 @@ def traffic(workers: Workers) -> Traffic | None:
     if not users:
         return None
     what = [counted(found.new_keys, "new user")] if found.new_keys else []
-    what += [f"{counted(pages, 'page')}, {_PAGES_PER_USER} for each user"] if pages else []
+    what += [f"{counted(pages, 'page')} ({_PAGES_PER_USER} count as a user)"] if pages else []
     rate = max(_USUAL_FAILURES, min(0.5, found.app_errors / found.app if found.app else 0.0))
-    over = "the last 24 hours"
-    if time < DAY - _HOUR:
-        minutes = timedelta(minutes=max(1, round(time / _MINUTE)))
-        over = f"{format_duration(minutes)} (the workers have not counted for longer)"
-    basis = f"Based on {over}: {' and '.join(what)}. {percent(round(100 * rate, 3))} of the users fail anyway"
+    is_whole, minutes = time >= DAY - _HOUR, timedelta(minutes=max(1, round(time / _MINUTE)))
+    basis = [f"Based on {'24 hours' if is_whole else format_duration(minutes)}: {', '.join(what)}."]
+    if not is_whole:
+        basis.append("The workers have not counted for longer.")
+    basis.append(f"{percent(round(100 * rate, 3))} of the users fail anyway.")
     return Traffic(users / (max(time, _MINUTE) / _HOUR), rate, basis)

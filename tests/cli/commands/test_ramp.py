@@ -128,8 +128,8 @@ def test_dry_run(site: Operated) -> None:
     ]
     assert "after an approval, with 100 new users before" in shown
     assert "after 30m at 100 %" in shown
-    basis = "Based on 1m (the workers have not counted for longer): 50 new users. 0.2 % of the users fail anyway"
-    assert basis in shown
+    assert "  Based on 1m: 50 new users.\n  The workers have not counted for longer.\n" in shown
+    assert "  0.2 % of the users fail anyway.\n" in shown
     assert "100 % of its users" in shown
     assert "Nothing is deployed: this was a dry run." in shown
     assert len(site.log.read()) == 2

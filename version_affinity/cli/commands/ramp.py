@@ -228,7 +228,10 @@ def _say_prediction(plan: RampPlan, seen: Seen) -> None:
             after = format_duration(timedelta(seconds=round(it.after.total_seconds())))
         rows.append([f"{percent(100 * it.added)} of its users", after, f"{100 * it.met:.2g} %"])
     say_rows(rows, right=(2,))
-    say(f"\n  {found.basis}. In half of the ramps it takes longer.\n")
+    say()
+    for line in (*found.basis, "In half of the ramps it takes longer."):
+        say(f"  {line}")
+    say()
 
 
 # --- a person changes the ramp ----------------------------------------------------------------------------------------
