@@ -95,7 +95,10 @@ class _OverHTTP:
     def __init__(self, port: int, capabilities: dict[str, Any]) -> None:
         self._connection = http.client.HTTPConnection(HOST, port, timeout=2 * START)
         self._session = ""
-        made = self._ask("POST", "", {"capabilities": {"alwaysMatch": capabilities}})
+        with contextlib.ExitStack() as stack:
+            stack.callback(self._connection.close)
+            made = self._ask("POST", "", {"capabilities": {"alwaysMatch": capabilities}})
+            stack.pop_all()  # a session that does not begin leaves no socket
         self._session = f"/{made['sessionId']}"
 
     def send(self, command: str, **parameters: Any) -> Any:
@@ -124,8 +127,12 @@ class _Marionette:
         self._socket = socket.create_connection((HOST, port), timeout=2 * START)
         self._file = self._socket.makefile("rb")
         self._numbers = itertools.count(1)
-        self._read()  # the greeting
-        self._ask("NewSession", capabilities)
+        with contextlib.ExitStack() as stack:
+            stack.callback(self._socket.close)
+            stack.callback(self._file.close)
+            self._read()  # the greeting
+            self._ask("NewSession", capabilities)
+            stack.pop_all()
 
     def send(self, command: str, **parameters: Any) -> Any:
         found = self._ask(command, parameters)
