@@ -78,7 +78,7 @@ def test_rollback_brings_users_back(kind: str, tmp_path: Path) -> None:
 def test_a_missing_chunk_holds_the_ramp(kind: str, tmp_path: Path) -> None:
     """v2 lacks a file that its pages load later. The check refuses it, a person overrules, and the guard finds it."""
     with fleet(kind, tmp_path, without=[CHUNK["v2"][1:]]) as made:
-        plan = "ramp", "start", "v2", "--steps=20,50,100", "--every=10s", "--bake=3s", "-y"
+        plan = "ramp", "start", "v2", "--steps=50,80,100", "--every=10s", "--bake=3s", "-y"
         until(lambda: "v2" in made.site.observed().loaded)
         assert CHUNK["v2"] in made.command(*plan, code=1).stderr
         made.command(*plan, "--force")
@@ -149,7 +149,7 @@ def test_ramps_under_kills(tmp_path: Path) -> None:
         number = 0
         while time.monotonic() < end:
             number += 1
-            site.ramp(steps=(20, 50, 100), every="2s", bake="1s")
+            site.ramp(steps=(50, 80, 100), every="2s", bake="1s")
             while site.state in ("running", "baking") and time.monotonic() < end:
                 time.sleep(source.uniform(0.5, 1.5))
                 live = site.workers.live
