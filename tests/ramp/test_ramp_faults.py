@@ -177,7 +177,7 @@ def receiver() -> Iterator[Any]:
 
 
 def test_all_workers_die_at_each_step(tmp_path: Path, receiver: Any) -> None:
-    """They die between an entry and its notice, and while each notice is sent: all is done once, all is told."""
+    """All workers die after each entry and while each notice is sent: each step is taken once, each notice arrives."""
     with fleet("file", tmp_path, environments=[{"SHOP_DIES": "1"}]) as made:
         receiver.kill = made.kill_workers
         url = f"http://127.0.0.1:{receiver.server_port}/"

@@ -172,7 +172,7 @@ def test_the_damaged_line_is_named(file: Path, number: int, text: bytes) -> None
     for use in (FileLog(file).read, lambda: FileLog(file).append(SPLIT, expected=3)):
         with pytest.raises(LogError, match=re.escape(f"{file}, line {number} ")) as error:
             use()
-        assert "restore the file from its backup, or mend that line" in str(error.value)
+        assert "restore the file from its backup, or repair that line" in str(error.value)
     assert file.read_bytes() == b"\n".join(lines)
 
 

@@ -146,8 +146,8 @@ def status(watch: bool, timeout: timedelta | None, as_json: bool) -> None:
       version-affinity ramp status --watch --timeout 30m
       version-affinity ramp status --json | jq .state
 
-    EVIDENCE is how much speaks for more failures with the new version; at 1 the guard halts the ramp. Failing users are
-    those that came back and failed, each one counted once in the ramp.
+    EVIDENCE is how strong the evidence is that the new version fails more often. At 1 the guard halts the ramp. A
+    failing user has returned with the affinity cookie and met a failure. Each user counts once in the ramp.
 
     While the log in Redis is unreachable, the ramp is that of this host's copy.
 
@@ -202,7 +202,7 @@ def _watch(view: _View, end: float | None, *, as_json: bool) -> _View:
                 looks = looks + 1 if view.state in _STATUS else 0
                 if draw is not None:
                     warnings = [*view.warnings, *([problem] if problem else [])]
-                    draw([*_lines(view), *noted(warnings), "", styled("Shown anew each second. Ctrl+C ends.", "faint")])
+                    draw([*_lines(view), *noted(warnings), "", styled("Updated every second. Ctrl+C ends.", "faint")])
                 elif shown != (view.state, view.ramp.step) and view.state not in _STATUS:
                     _say_change(view, as_json=as_json)
                     shown = view.state, view.ramp.step

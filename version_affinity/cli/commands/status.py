@@ -107,7 +107,7 @@ class _View(NamedTuple):
 
 
 @command()
-@click.option("--watch", is_flag=True, help="Show it anew each second, until Ctrl+C. With --json: a line per second.")
+@click.option("--watch", is_flag=True, help="Update it every second, until Ctrl+C. With --json: a line per second.")
 def status(watch: bool, as_json: bool) -> None:
     """Show the current deployment, how its versions do, what each worker serves, and what a rollback would do.
 
@@ -170,7 +170,7 @@ def _watch(view: _View, log: DeploymentLog, *, as_json: bool) -> None:
         with screen() as draw:
             while True:
                 lines = [*_lines(view), *noted(view.warnings)]
-                draw([*lines, "", styled("Shown anew each second. Ctrl+C ends.", "faint")])
+                draw([*lines, "", styled("Updated every second. Ctrl+C ends.", "faint")])
                 time.sleep(_INTERVAL)
                 try:
                     view = _look(view.target, log)

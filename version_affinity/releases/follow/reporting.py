@@ -92,7 +92,7 @@ class Reporting:
         return None if self._reporter is None else self._reporter.draft(self._state(revision))
 
     def send(self, report: Report | None) -> None:
-        """Write a report. That may take seconds, so do it in a thread that nobody waits for."""
+        """Write a report. This can take seconds, so call it in a thread of its own."""
         if self._reporter is not None and report is not None and self._may_be_tried:
             self._reporter.send(report, self._in_use)
 

@@ -42,7 +42,7 @@ FILE_NAME: Final = "deployments.jsonl"
 #: Seconds that a writer waits for another one, which needs some milliseconds, or was stopped in the middle.
 WRITE_PATIENCE: Final = 10.0
 
-_MEND: Final = "restore the file from its backup, or mend that line"
+_MEND: Final = "restore the file from its backup, or repair that line"
 
 
 class History(NamedTuple):
