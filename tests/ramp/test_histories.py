@@ -104,9 +104,9 @@ class World:
     def read(self, process: Process) -> None:
         """Let a process read the log."""
         entries = process.log.read()
-        if process.entries is not None and len(entries) > len(process.entries):
-            process.arrived = self.now + process.offset
-        if process.entries is None or len(entries) > len(process.entries):
+        new = entries[len(process.entries or ()) :]
+        if new and (process.entries is None or not all(map(is_warning, new))):
+            process.arrived = None if process.entries is None else self.now + process.offset
             process.behind = {}
         if process.stuck is None:
             process.serves = len(entries)
@@ -178,6 +178,11 @@ class World:
             self.turn(source)
 
 
+def is_warning(entry: Entry) -> bool:
+    """Return whether an entry leaves the step and the state as they are."""
+    return entry.ramp is not None and entry.ramp["evidence"]["event"] == "halt: warn"
+
+
 SINGLE = ("restart", "read", "write", "crash", "stick")
 ACTS = ("run",) * 8 + ("pass", "crash all", "outage", "fault", "stick", *SINGLE) + ("person",) * 4
 COMMANDS = ("approve", "approve", "pause", "resume", "advance", "end")
@@ -227,9 +232,11 @@ def carry_out(world: World, act: tuple[str, Any], source: random.Random) -> None
 def check(world: World, skew: timedelta) -> None:
     """Check everything that was written."""
     entries = world.log.read()
-    steps = set()
+    steps, warned = set(), set()
+    begun = world.times[entries[1].revision]
     for before, entry in pairwise(entries[1:]):
         if entry.author != "ramp":
+            begun = world.times[entry.revision]
             continue
         assert before.ramp is not None, "a worker acts past a person's deployment"
         was, now = Ramp.from_json(before.ramp), Ramp.from_json(entry.ramp)
@@ -244,7 +251,7 @@ def check(world: World, skew: timedelta) -> None:
             expected = world.plan.percentages(BASE, now.percentage)
             assert {**expected, **entry.percentages} == expected
         if event in ("step due", "approval due", "bake over"):
-            assert world.times[entry.revision] - world.times[before.revision] >= EVERY - skew, "early"
+            assert world.times[entry.revision] - begun >= EVERY - skew, "early"
             assert world.freshness[entry.revision] >= LOOK
             assert entry.revision not in world.stuck_for, "a step is taken although a worker does not follow"
         if event == "workers behind":
@@ -253,6 +260,11 @@ def check(world: World, skew: timedelta) -> None:
             assert now.step == was.step + 1
             assert now.step not in steps, "a step is taken twice"
             steps.add(now.step)
+        if event == "halt: warn":
+            assert now.step not in warned, "a step has two warnings"
+            warned.add(now.step)
+        else:
+            begun = world.times[entry.revision]
 
 
 @budget(100)
@@ -273,7 +285,7 @@ def test_random_histories(seed: int) -> None:
         for act in history:
             carry_out(world, act, source)
         world.set_outage(False, source)
-        world.is_faulty = False
+        world.is_faulty = world.is_faulty and plan.on_halt == "warn"
         for process in world.processes:
             process.stuck = None
         for _ in range(2 * len(plan.steps) + 4):

@@ -13,6 +13,7 @@ from tests.ramp.ramping import BASE, BEGUN, MINUTE, PLAN, Story, failing, health
 from version_affinity import ConfigurationError
 from version_affinity.ramp.next_entry import Observed, look, outcome, ramp_history, start
 from version_affinity.releases.log.file import FileLog
+from version_affinity.releases.times import format_time
 
 if TYPE_CHECKING:
     from version_affinity.ramp.plan import RampPlan
@@ -245,14 +246,29 @@ def test_rollback() -> None:
 
 
 def test_warn() -> None:
-    """With ``on_halt="warn"``, the ramp goes on; the same units do not warn twice, and new ones do."""
+    """With ``on_halt="warn"``, the ramp goes on. Units that warned do not warn in the next step; new ones do."""
     it = Story(replace(PLAN, on_halt="warn"))
     assert it.after(2 * MINUTE, failing=BAD) == "halt: warn"
     assert it.shown == ("running", 1, {"v1": 99.0, "v2": 1.0})
+    assert it.after(13 * MINUTE, failing=BAD) == "step due"
     assert it.after(MINUTE, failing=BAD).startswith("due at")
-    more = failing([(0, 1, True)] * 6 + [(0, 1, False)] * 4 + [(1, 3, True)] * 6)
+    more = failing([(0, 1, True)] * 6 + [(0, 1, False)] * 4 + [(2, 16, True)] * 6)
     assert it.after(MINUTE, failing=more) == "halt: warn"
-    assert it.after(15 * MINUTE, failing=more) == "step due"
+
+
+def test_warnings_of_a_version_that_fails_on_and_on() -> None:
+    """A ramp that only warns takes its steps at their times, and the log has one warning in each step."""
+    it = Story(replace(PLAN, on_halt="warn"))
+    units: list[tuple[int, int, bool]] = []
+    events = []
+    for minute in range(60):
+        units += [(len(it.entries) - 2, minute, True)] * 40
+        pages = {"v1": 1000, "v2": 100 * minute}
+        event = it.after(MINUTE, failing=failing(units), pages=pages, arrived=BEGUN)
+        events += [(event, minute + 1)] if it.entries[-1].created == format_time(it.now, "milliseconds") else []
+    warnings = [event for event, _ in events if event == "halt: warn"]
+    assert len(warnings) == 3
+    assert [it for it in events if it[0] != "halt: warn"] == [("step due", 15), ("step due", 30), ("bake over", 60)]
 
 
 @pytest.mark.parametrize("state", ["running", "waiting", "paused", "baking"])
@@ -306,17 +322,6 @@ def test_share_mismatch() -> None:
     assert "200 of 200 new users have v2, at 1 %" in it.entries[-1].message
     it.command("resume", new_keys=BROKEN_SHARE)
     assert it.after(MINUTE, new_keys=BROKEN_SHARE, followed=BROKEN_SHARE).startswith("due at")
-
-
-def test_forced_pages() -> None:
-    """Nine of ten pages that an override has forced show a broken set-up, if they are many, and until 100 %."""
-    it = Story()
-    assert it.after(MINUTE, pages={"v1": 600}, forced={"v1": 530}).startswith("due at")
-    assert it.after(MINUTE, pages={"v1": 499}, forced={"v1": 499}).startswith("due at")
-    assert it.after(MINUTE, pages={"v1": 600}, forced={"v1": 540}) == "share mismatch"
-    assert it.entries[-1].message.endswith("of 600 pages, 540 were forced to a version by an override, at 1 %")
-    it.command("promote", pages={"v1": 600}, forced={"v1": 540})
-    assert it.after(MINUTE, pages={"v1": 600, "v2": 600}, forced={"v1": 540, "v2": 600}).startswith("due at")
 
 
 def test_users_of_other_versions() -> None:

@@ -38,9 +38,6 @@ SKEW: Final = timedelta(minutes=10)
 SILENCE: Final = timedelta(seconds=60)
 #: After so many more looks without a report, or with a worker that does not follow, the ramp is held.
 UNKNOWN_LOOKS: Final = 4
-# So many pages that overrides have forced, and such a part of all, show that a layer in front sets an override for all.
-_FORCED: Final = 500
-_MOST: Final = 0.9
 _AUTHOR: Final = "ramp"
 _WHOLE: Final = 100.0
 
@@ -55,7 +52,6 @@ class Observed:
         failing: The failing units of this ramp, by signal.
         new_keys: How many new keys and buckets each version had, since ever. A process counts each one once.
         pages: How many pages each version had, since ever.
-        forced: How many of these pages an override had forced.
         loaded: The versions that every process has loaded.
         behind: Which processes do not serve the newest deployment, and why; "" if all do.
         behind_for: How long one of these processes has not served it.
@@ -69,7 +65,6 @@ class Observed:
     failing: Mapping[str, FailingUnits] = field(default_factory=dict)
     new_keys: Mapping[str, int] = field(default_factory=dict)
     pages: Mapping[str, int] = field(default_factory=dict)
-    forced: Mapping[str, int] = field(default_factory=dict)
     loaded: frozenset[str] = frozenset()
     behind: str = ""
     behind_for: timedelta = timedelta(0)
@@ -118,7 +113,7 @@ def look(entries: Sequence[Entry], observed: Observed, now: datetime) -> Look:
         ramp, judgement = history[-1], judge(history, observed)
     except (ConfigurationError, TypeError, ArithmeticError) as error:  # the log may hold any JSON
         return Look(None, None, f"the ramp is left alone: {error}")
-    event, why = _halt(ramp, judgement, observed)
+    event, why = _halt(history, judgement, observed)
     again = now + ramp.plan.look
     if event is None:
         event, why, due = _due(history, observed, now)
@@ -183,7 +178,7 @@ def start(
     if plan.version not in observed.loaded:
         raise ConfigurationError(f"not all workers have loaded {plan.version}: deploy it at 0 %, and see the status")
     before = Ramp(newest.revision + 1, plan, dict(newest.percentages), 0, "superseded", now)
-    counted = {"keys": dict(observed.new_keys), "pages": dict(observed.pages), "forced": dict(observed.forced)}
+    counted = {"keys": dict(observed.new_keys), "pages": dict(observed.pages)}
     return _entry(entries, before, "start", counted, now, author, message)
 
 
@@ -263,8 +258,6 @@ def judge(history: Sequence[Ramp], observed: Observed) -> Judgement:
     total = combined(found)
     followed = (0, 0) if observed.followed is None else _between(ramp, observed.followed, observed.new_keys)
     mismatch = log_share_mismatch(*followed, ramp.percentage / 100)
-    pages = sum(_gained(history[since], "pages", observed.pages))
-    forced = sum(_gained(history[since], "forced", observed.forced))
     place = f"at {ramp.percentage:g} %"
     if observed.silent_for > SILENCE:
         verdict, why = "unknown", f"no worker has reported for {format_duration(observed.silent_for)}"
@@ -274,8 +267,6 @@ def judge(history: Sequence[Ramp], observed: Observed) -> Judgement:
         verdict, why = "failing", f"{worst}: of the failing users, {new} have {plan.version} and {base} not, {place}"
     elif mismatch >= -log(SHARE_ALPHA):
         verdict, why = "share", f"{followed[0]} of {sum(followed)} new users have {plan.version}, {place}"
-    elif ramp.percentage < _WHOLE and forced >= max(_FORCED, _MOST * pages):
-        verdict, why = "share", f"of {pages} pages, {forced} were forced to a version by an override, {place}"
     else:
         verdict, why = "undecided", "no difference is found"
     evidence_in_log = {
@@ -285,7 +276,6 @@ def judge(history: Sequence[Ramp], observed: Observed) -> Judgement:
         "users": {"new": users[0], "base": users[1]},
         "keys": dict(observed.new_keys),
         "pages": dict(observed.pages),
-        "forced": dict(observed.forced),
     }
     return Judgement(verdict, evidence_in_log, why)
 
@@ -301,13 +291,13 @@ def _anew(history: Sequence[Ramp]) -> int:
 
 
 def _numbers(ramp: Ramp, name: str) -> Mapping[str, int]:
-    """Return the "keys", "pages" or "forced" ones, by version, that the reports gave when an entry was written."""
+    """Return the "keys" or "pages", by version, that the reports gave when an entry was written."""
     numbers: Mapping[str, int] = ramp.evidence.get(name, {})
     return numbers
 
 
 def _gained(ramp: Ramp, name: str, numbers: Mapping[str, int]) -> tuple[int, int]:
-    """Return how many "keys", "pages" or "forced" ones the new version and the others had since an entry."""
+    """Return how many "keys" or "pages" the new version and the others had since an entry."""
     return _between(ramp, _numbers(ramp, name), numbers)
 
 
@@ -324,12 +314,17 @@ def _between(ramp: Ramp, before: Mapping[str, int], numbers: Mapping[str, int]) 
 # --- events -----------------------------------------------------------------------------------------------------------
 
 
-def _halt(ramp: Ramp, judgement: Judgement, observed: Observed) -> tuple[str | None, str]:
-    """Return the event by which the guard stops a ramp, if it does, and why."""
+def _halt(history: Sequence[Ramp], judgement: Judgement, observed: Observed) -> tuple[str | None, str]:
+    """Return the event by which the guard stops a ramp or warns, if it does, and why."""
+    ramp = history[-1]
     events = {"failing": f"halt: {ramp.plan.on_halt}", "share": "share mismatch", "unknown": "reports unknown"}
     event = events.get(judgement.verdict)
     is_known = judgement.verdict != "unknown" or observed.silent_for > _patience(ramp.plan)
-    return (event, judgement.why) if event and is_known and ramp.state in TRANSITIONS[event].before else (None, "")
+    if event is None or not is_known or ramp.state not in TRANSITIONS[event].before:
+        return None, ""
+    # A version that fails on and on would fill the log with warnings.
+    has_warned = any(it.step == ramp.step and it.evidence.get("event") == "halt: warn" for it in history)
+    return (None, "") if event == "halt: warn" and has_warned else (event, judgement.why)
 
 
 def _due(history: Sequence[Ramp], observed: Observed, now: datetime) -> tuple[str | None, str, datetime]:
@@ -395,7 +390,8 @@ def _entry(
     # The time is never before the one of the newest entry, unless that one is far off.
     time = parse_time(newest.created)
     time = time if timedelta(0) < time - now <= SKEW else now
-    after = Ramp(ramp.first, plan, ramp.base, step, state, time, {"event": event, **evidence})
+    since = time if transition.after else ramp.since  # a warning does not begin the time of the step anew
+    after = Ramp(ramp.first, plan, ramp.base, step, state, since, {"event": event, **evidence})
     percentages = dict(newest.percentages)
     if transition.percentages == "base":
         percentages = dict(ramp.base)

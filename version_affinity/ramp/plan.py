@@ -53,7 +53,7 @@ TABLES: Final = """\
 | bake over | worker | baking | completed | kept | Time over, reports fresh, all workers follow. |
 | halt: hold | worker | running, waiting, paused, baking | held | kept | The version fails more often. |
 | halt: rollback | worker | running, waiting, paused, baking | rolled_back | base | The version fails more often. |
-| halt: warn | worker | running, waiting, paused, baking | | kept | The same. The guard starts anew. |
+| halt: warn | worker | running, waiting, paused, baking | | kept | The same, once in a step. The guard starts anew. |
 | share mismatch | worker | running, waiting, paused, baking | held | kept | The share of new users is far off. |
 | reports unknown | worker | running, baking | held | kept | No report for 60 seconds and four looks. |
 | workers behind | worker | running, baking | held | kept | Time over, a worker does not follow for as long. |
@@ -301,7 +301,7 @@ class Ramp:
     # The number of the step, from 1 on.
     step: int
     state: str
-    # When the entry was written, by the writer's clock.
+    # When the ramp came into this step and state, by the writer's clock.
     since: datetime
     # The event, and what the guard knew then.
     evidence: Mapping[str, Any] = field(default_factory=dict, hash=False)
@@ -348,7 +348,7 @@ class Ramp:
             or state not in STATES
             or since == NEVER
             or not isinstance(evidence, Mapping)
-            or not all(_are_numbers(evidence.get(name, {})) for name in ("keys", "pages", "forced"))
+            or not all(_are_numbers(evidence.get(name, {})) for name in ("keys", "pages"))
         ):
             raise ConfigurationError(f"the id, step, state, time or evidence of {document.get('id')!r} is unknown")
         return cls(int(found[1]), plan, base, step, state, since, evidence)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import logging
 import time
 from typing import TYPE_CHECKING, Any
@@ -104,6 +105,29 @@ def test_a_failing_version_is_held(site: RampSite, caplog: pytest.LogCaptureFixt
         with looks() as looked:
             until(lambda: "running" in looked[6:])  # two of each worker
         assert site.state == "running"
+
+
+@pytest.mark.slow
+def test_a_warning_does_not_begin_the_step_anew(site: RampSite, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A version that fails on and on takes its steps; each worker counts a step's time from when the step arrived."""
+    arrived: dict[int, set[Any]] = {}
+
+    def look(entries: Any, observed: Any, now: Any) -> Any:
+        arrived.setdefault(Ramp.from_json(entries[-1].ramp).step, set()).add(observed.arrived)
+        return next_entry.look(entries, observed, now)
+
+    monkeypatch.setattr(guard, "look", look)
+    with workers(site, 1) as (affinity,):
+        site.ramp(steps=(40, 50, 100), every="4s", bake="0s", on_halt="warn")
+        for bucket in itertools.count():
+            if site.state == "completed":
+                break
+            if affinity.deployment.assign(f"bucket:{bucket}") == "v2":
+                fail(affinity, range(bucket, bucket + 1))
+            time.sleep(0.005)
+    assert [event for event in site.events if event != "halt: warn"] == ["start", "step due", "step due"]
+    assert 1 <= site.events.count("halt: warn") <= 2
+    assert [len(arrived[step]) for step in (1, 2)] == [1, 1]
 
 
 @pytest.mark.slow

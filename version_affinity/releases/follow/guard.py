@@ -69,9 +69,10 @@ class Guard:
         self._reader = reader
         self._writes = writes
         self._failures: FailureNotes | None = None
-        # The entries as of the last ``watch``, the ramp that they end with, and when the newest one arrived.
+        # The entries as of the last ``watch``, the ramp that they end with, its step and state, and when they arrived.
         self._entries: Sequence[Entry] = ()
         self._watched: Watched | None = None
+        self._begun: Sequence[object] = ()
         self._arrived: datetime | None = None
         # When to look again, since when the reports are fresh, and when the newest one was written.
         self._due = 0.0
@@ -103,8 +104,11 @@ class Guard:
         entries = self._reader.entries
         if entries is self._entries or self._failures is None:
             return
-        if self._entries and entries[-1:] != tuple(self._entries[-1:]):
-            self._arrived = utc_now()
+        begun = _begun(entries)
+        if begun != self._begun:
+            # At the first look, nothing is known of when the entry arrived.
+            self._arrived = utc_now() if self._entries else None
+            self._begun, self._behind, self._followed = begun, {}, None
         try:
             watched = watched_ramp(entries)
         except ConfigurationError as error:
@@ -112,7 +116,6 @@ class Guard:
             watched = None
         self._failures.watch(watched)
         self._entries, self._watched, self._due = entries, watched, 0.0
-        self._behind, self._followed = {}, None
         self._notices = notices_of(entries) if self._writes else ()
         # The process that wrote the entry is the first one to send it.
         is_own = self._wrote is not None and entries and entries[-1].revision == self._wrote.revision
@@ -236,6 +239,12 @@ class Guard:
         self._error = error
 
 
+def _begun(entries: Sequence[Entry]) -> Sequence[object]:
+    """Return what changes when a step or a state of a ramp begins. A warning changes nothing of it."""
+    ramp = entries[-1].ramp if entries else None
+    return () if ramp is None else [entries[-1].log_id, *map(ramp.get, ("id", "step", "state", "since"))]
+
+
 def ramp_key(entries: Sequence[Entry]) -> str:
     """Return ``Watched.key`` of the ramp that consists of these entries."""
     first = Ramp.from_json(entries[0].ramp)
@@ -291,7 +300,6 @@ def observed(
         failing=failures.units,
         new_keys={version: it.new_keys for version, it in figures.items()},
         pages={version: it.pages for version, it in figures.items()},
-        forced={version: it.forced for version, it in figures.items()},
         loaded=workers.loaded_by_all() or frozenset(),
         behind=in_words(workers, newest) if newest is not None else "",
         behind_for=behind_for,

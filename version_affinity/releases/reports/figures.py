@@ -6,7 +6,6 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from version_affinity.counters import Counts, gained
-from version_affinity.decision.decider import OVERRIDE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -32,8 +31,6 @@ class Figures(NamedTuple):
     # Assets that no known version has, and files of other versions that pages of this one got.
     missing: int = 0
     rescues: int = 0
-    # Pages that an override has forced to the version.
-    forced: int = 0
 
     @property
     def app_error_rate(self) -> float | None:
@@ -62,7 +59,7 @@ def figures_of(flat: Mapping[str, int]) -> dict[str, Figures]:
     """Return the figures of each version, from ``Workers.counts``.
 
     >>> figures_of({"requests|v1|page|2xx|key": 9, "requests|v1|page|5xx|key": 1, "app|v1|5xx": 1, "missing|v1": 2})
-    {'v1': Figures(new_keys=0, pages=10, app=1, app_errors=1, missing=2, rescues=0, forced=0)}
+    {'v1': Figures(new_keys=0, pages=10, app=1, app_errors=1, missing=2, rescues=0)}
     """
     counts = Counts.from_flat(flat)
     found: dict[str, Counter[str]] = {}
@@ -70,9 +67,8 @@ def figures_of(flat: Mapping[str, int]) -> dict[str, Figures]:
     def add(version: str, name: str, number: int) -> None:
         found.setdefault(version, Counter())[name] += number
 
-    for (version, kind, _, reason), number in counts.requests.items():
+    for (version, kind, *_), number in counts.requests.items():
         add(version, "pages", number if kind == _PAGE else 0)
-        add(version, "forced", number if kind == _PAGE and reason == OVERRIDE else 0)
     for (version, status), number in counts.app.items():
         add(version, "app", number)
         add(version, "app_errors", number if status == _SERVER_ERROR else 0)
