@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
+from collections import defaultdict
 from datetime import datetime, timedelta, timezone
 from math import fsum
+from pathlib import Path
+from typing import NamedTuple
+from xml.etree import ElementTree as ET
 
 import pytest
 from hypothesis import given
@@ -164,3 +169,87 @@ def test_tables() -> None:
     for event in ("abort", "deployment", "promote", "advance"):
         assert set(TRANSITIONS[event].before) == set(ACTIVE), "a person can always end a ramp"
     assert {line.count("|") for line in TABLES.split("\n\n")[1].splitlines()} == {7}
+
+
+# --- the picture ------------------------------------------------------------------------------------------------------
+
+
+class Box(NamedTuple):
+    """A box of the picture: a state, a frame around states, or a choice between them."""
+
+    kind: str
+    name: str
+    left: int
+    top: int
+    right: int
+    bottom: int
+
+    def has(self, x: int, y: int) -> bool:
+        """Return whether a point is inside the box or on its border."""
+        return self.left <= x <= self.right and self.top <= y <= self.bottom
+
+    def is_touched(self, x: int, y: int) -> bool:
+        """Return whether a point is on the border of the box."""
+        return self.has(x, y) and (x in (self.left, self.right) or y in (self.top, self.bottom))
+
+
+class Arrow(NamedTuple):
+    """An arrow of the picture, with the boxes that it connects. Without a first box, it begins at the start."""
+
+    kind: str
+    events: tuple[str, ...]
+    source: Box | None
+    target: Box
+
+
+def drawn(picture: Path) -> tuple[list[Box], list[Arrow]]:
+    """Return the boxes and arrows of the picture, by what one sees: rectangles, ends of lines, and texts."""
+    boxes, arrows = [], []
+    groups = ET.parse(picture).getroot().findall("{*}g")  # noqa: S314 - our own file
+    for group in groups:
+        kind = group.attrib["class"].split()[0]
+        text = " ".join("".join(it.itertext()) for it in group.findall("{*}text"))
+        if (rectangle := group.find("{*}rect")) is not None:
+            x, y, width, height = (int(rectangle.attrib[it]) for it in ("x", "y", "width", "height"))
+            boxes.append(Box(kind, text, x, y, x + width, y + height))
+    for group in groups:
+        kind = group.attrib["class"].removeprefix("arrow ")
+        if kind == "then" or kind != group.attrib["class"]:
+            text = " ".join("".join(it.itertext()) for it in group.findall("{*}text"))
+            (line,) = group.findall("{*}path")
+            moves = [(it[0], [*map(int, it[1:].split())]) for it in re.findall(r"[MHV][\d ]+", line.attrib["d"])]
+            (x, y), points = moves[0][1], []
+            for letter, numbers in moves:
+                x, y = numbers if letter == "M" else (numbers[0], y) if letter == "H" else (x, numbers[0])
+                points.append((x, y))
+            first, last = ([box for box in boxes if box.is_touched(*point)] for point in (points[0], points[-1]))
+            assert len(first) == (text != "start"), (text, first)
+            assert len(last) == 1, (text, last)
+            arrows.append(Arrow(kind, tuple(text.split(", ")), first[0] if first else None, last[0]))
+    return boxes, arrows
+
+
+def test_picture() -> None:
+    """The picture in the documentation has the states and the events of the tables, with the same ends."""
+    boxes, arrows = drawn(Path(__file__).parents[2] / "docs/_static/ramp-states.svg")
+    states = [box for box in boxes if box.kind == "state"]
+    assert sorted(box.name for box in states) == sorted(STATES)
+
+    def inside(box: Box | None) -> set[str]:
+        return {it.name for it in states if box and box.has(it.left, it.top) and box.has(it.right, it.bottom)}
+
+    def reached(box: Box) -> set[str]:
+        if box.kind != "choice":
+            return inside(box)
+        return {name for it in arrows if it.source == box for name in reached(it.target)}
+
+    found: dict[str, set[tuple[str, str, frozenset[str]]]] = defaultdict(set)
+    for arrow in arrows:
+        after = set() if arrow.source == arrow.target else reached(arrow.target)  # back to the same frame: no change
+        for event in arrow.events if arrow.kind != "then" else ():
+            found[event] |= {(arrow.kind, name, frozenset(after)) for name in inside(arrow.source) or {""}}
+    assert found == {
+        event: {(it.by, name, frozenset(it.after)) for name in it.before or ("",)} for event, it in TRANSITIONS.items()
+    }
+    (active,) = (box for box in boxes if box.name == "active")
+    assert inside(active) == set(ACTIVE)
