@@ -225,8 +225,8 @@ class Counters:
 
     __slots__ = ("_dropped", "_gone", "_tallies", "keys", "missing", "new_keys", "refused", "rescues")
 
-    def __init__(self) -> None:
-        self.keys = RecentKeys()
+    def __init__(self, keys: RecentKeys | None = None) -> None:
+        self.keys = RecentKeys() if keys is None else keys
         self._tallies: dict[tuple[str, str, str, bool], Tally] = {}
         # The counters of versions that are gone, the newest last, and the sums of those that were dropped earlier.
         self._dropped: list[_Dropped] = []
@@ -242,20 +242,24 @@ class Counters:
 
     def forget(self, known: Collection[str]) -> None:
         """Count all versions but the known ones as ``OTHER``, those of requests that are being answered included."""
-        kept, gone = frozenset(known), Counters()
+        kept, gone = frozenset(known), Counters(self.keys)  # keys of its own would take memory
         with _reading:
             _move(self._tallies, gone._tallies, lambda label: label[0] in kept)
             _move(self.new_keys, gone.new_keys, lambda version: version in kept)
             _move(self.missing, gone.missing, lambda version: version in kept)
             _move(self.rescues, gone.rescues, lambda label: label[0] in kept and label[1] in kept)
-            now = time.monotonic()
             dropped = [it._replace(known=it.known & kept) for it in self._dropped]
             if gone._tallies or gone.new_keys or gone.missing or gone.rescues:
-                dropped.append(_Dropped(now, kept, gone))
-            while dropped and (len(dropped) > _KEPT or dropped[0].since + _IN_FLIGHT <= now):
-                self._gone = sum_counts(self._gone, dropped.pop(0).flat())
-            self._gone = with_others(self._gone, kept)
+                dropped.append(_Dropped(time.monotonic(), kept, gone))
             self._dropped = dropped
+            self._gone = with_others(self._gone, kept)
+            self._fold_dropped()
+
+    def _fold_dropped(self) -> None:
+        """Add the counters that no request holds any more to those that are gone."""
+        ended, dropped = time.monotonic() - _IN_FLIGHT, self._dropped
+        while dropped and (len(dropped) > _KEPT or dropped[0].since <= ended):
+            self._gone = sum_counts(self._gone, dropped.pop(0).flat())
 
     def read(self) -> Counts:
         """Return the counts as they are now."""
@@ -269,6 +273,7 @@ class Counters:
                         app[version, f"{digit}xx"] += number
             families = (self.new_keys, self.missing, self.rescues, self.refused)
             counts = Counts(dict(requests), dict(app), *(family.values_by_label() for family in families))
+            self._fold_dropped()
             if not (self._gone or self._dropped):
                 return counts
             return Counts.from_flat(sum_counts(counts.flat(), self._gone, *(it.flat() for it in self._dropped)))

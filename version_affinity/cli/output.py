@@ -140,13 +140,12 @@ def _broken(text: str) -> str:
 
 def warn(text: str) -> None:
     """Print a warning to stderr."""
-    note(f"{styled('Warning:', 'warning')} {printable(short_ids(as_typed(text)), lines=True)}")
+    note(as_warning(text))
 
 
-def noted(warnings: Iterable[str]) -> list[str]:
-    """Return warnings as lines below a screen that is shown anew again and again."""
-    texts = [f"{styled('Warning:', 'warning')} {printable(text, lines=True)}" for text in warnings]
-    return ["", *texts] if texts else []
+def as_warning(text: str) -> str:
+    """Return a warning as it is shown."""
+    return f"{styled('Warning:', 'warning')} {printable(short_ids(as_typed(text)), lines=True)}"
 
 
 def emit(document: object, *, indent: int | None = 2) -> None:

@@ -73,7 +73,7 @@ def objections(
         if share > 0 and version in uploaded and version not in out:  # pages of the others are out already
             same = same_content(uploaded, version, entries)
             if same:
-                warnings.append(f"{version} has the same content as {listed(same)}: it changes nothing for users")
+                warnings.append(f"{version} has the same content as {listed(same)}, which has users already")
             found += _colliding(directory, version, known)
             broken, more = _check(directory, version, known, live_of(entries, known, version), given)
             found += broken

@@ -40,7 +40,11 @@ class Seen(NamedTuple):
     @classmethod
     def now(cls, log: DeploymentLog, entries: Sequence[Entry]) -> Seen:
         """Read the reports."""
-        workers = read_workers(current_target().directory, log)
+        return cls.of(read_workers(current_target().directory, log), entries)
+
+    @classmethod
+    def of(cls, workers: Workers, entries: Sequence[Entry]) -> Seen:
+        """Return what reports that were read say for the guard."""
         ages = [abs(report.age) for report in workers.live]
         silent_for = timedelta(seconds=min(ages)) if ages else _NEVER
         watched = watched_ramp(entries) if entries else None

@@ -68,7 +68,7 @@ wait_option = click.option(
     "--wait",
     metavar="SECONDS",
     type=click.IntRange(0, 3600),
-    default=10,  # a worker reports within a second
+    default=20,  # a worker reports within a second; one that was killed on another host counts for 15
     show_default=True,
     callback=lambda _context, _option, seconds: Patience(seconds),
     help="How long to wait for workers that lack a version, and until all serve the deployment. 0: do not wait.",

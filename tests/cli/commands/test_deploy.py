@@ -502,8 +502,11 @@ def test_nothing_to_roll_back_to(site: Site) -> None:
     """Without an earlier version at 100 %, a rollback wants to be told which, and never names one that is live."""
     result = site.run("rollback", "-y", code=1)
     assert "no earlier deployment with another version at 100 % (now: v1 100 %)" in result.stderr
-    assert "name the version, as in " in result.stderr
-    assert " rollback v2\n" in result.stderr
+    assert result.stderr.endswith("(now: v1 100 %)\n")  # no other version has had users
+    site.deploy(SPLIT, V1)
+    result = site.run("rollback", "-y", code=1)
+    assert "(now: v1 100 %): name the version, as in " in result.stderr
+    assert result.stderr.endswith(" rollback v2\n")
     lonely = Site(site.root / "lonely")
     lonely.upload("v1")
     lonely.deploy(V1)

@@ -198,6 +198,7 @@ def test_figures(site: Site) -> None:
     site.deploy(V1)
     told = site.json("deployments", "status")
     assert (told["counted_since"], told["versions"][0]["pages"]) == (None, 900 + 180)
+    assert "The numbers are those since the workers began to count" in site.run("deployments", "status").stdout
 
 
 def test_while_redis_is_away(tmp_path: Path) -> None:
@@ -215,11 +216,18 @@ def test_while_redis_is_away(tmp_path: Path) -> None:
     told = site.json("deployments", "status")
     assert (told["revision"], told["percentages"], told["workers"]) == (2, SPLIT, [])
     assert "Redis" in told["log_error"] or "redis" in told["log_error"]
+    unknown = {"pages", "app_errors", "app_error_rate", "missing_assets", "missing_rate", "rescues", "new_keys"}
+    assert {told["versions"][0][name] for name in unknown} == {None}
+    assert "began to count" not in site.run("deployments", "status").stdout
+    result = site.run("deployments", "list")
+    assert result.stdout.startswith("2\t")
+    assert "from this host's copy of the log" in result.stderr
     result = site.run("explain", "/")
     assert "Decision" in result.stdout
     assert "this host" in result.stderr
     (site.path / COPY).unlink()
     assert "Error: " in site.run("deployments", "status", code=1).stderr
+    assert "no copy of the log" in site.run("deployments", "list", code=1).stderr
 
 
 def test_watching_needs_a_terminal(site: Site) -> None:

@@ -6,6 +6,8 @@ import json
 import math
 import os
 import re
+import shlex
+import subprocess
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
@@ -439,7 +441,7 @@ def test_same_content(commits: Site) -> None:
     assert f"Warning: users have this content already, as {OLD}\n" in shown
     assert commits.json("versions", "upload", str(build), "--id", "again")["same_content"] == [OLD]
     plan = commits.json("versions", "deploy", "again", "--dry-run")
-    assert f"again has the same content as {OLD}: it changes nothing for users" in plan["warnings"]
+    assert f"again has the same content as {OLD}, which has users already" in plan["warnings"]
     assert "same content" not in commits.run("versions", "upload", str(commits.build("v2")), "--id", "v2").stdout
 
 
@@ -461,5 +463,8 @@ def test_unreadable(site: Site, umask: int, top: int, readable: bool) -> None:
         os.umask(before)
     assert ("Warning: a worker of another user cannot read" in shown) != readable
     if not readable:
-        assert f"run chmod -R a+rX {site.path}" in shown
         assert site.json("versions", "upload", build, "--id", "v1")["unreadable"]
+        command, *paths = shlex.split(shown.partition("and run ")[2].splitlines()[0])
+        assert (command, paths[:2]) == ("chmod", ["-R", "a+rX"])
+        subprocess.run([command, *paths], check=True)
+        assert not site.json("versions", "upload", build, "--id", "v1")["unreadable"]

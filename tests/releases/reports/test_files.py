@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import queue
 import tempfile
@@ -9,7 +10,7 @@ import threading
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 
@@ -145,6 +146,26 @@ def test_a_total_that_is_damaged(tmp_path: Path, text: str) -> None:
     place.fold()
     assert place.reports().read().counts == {KEY: 1}
     assert place.count() == 0
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [{f"hour|{'9' * 5000}|pages": 1}, {"rescues|v1": 10**4299}, {"app|v1": -1}, {"app|v1": 1.5}, {"app|v1": True}],
+)
+def test_counters_that_cannot_be(tmp_path: Path, odd: dict[str, Any]) -> None:
+    """A report with a counter that no process has counts as damaged; a total is read without the counter."""
+    place = FilePlace(tmp_path)
+    damaged, gone = Process(place.reports()), Process(place.reports())
+    for process in (damaged, gone):
+        process.add()
+        process.report(lifetime=GONE)
+    workers = tmp_path / "workers"
+    for name in (f"{damaged.reporter.process}.json", "total.json"):
+        document = json.loads((workers / name).read_text())
+        (workers / name).write_text(json.dumps({**document, "counts": {**document["counts"], **odd}}))
+        assert place.reports().read().counts == {KEY: 1}
+        place.fold()
+    assert place.reports().read().counts == {KEY: 1}
 
 
 def test_what_crashes_leave(tmp_path: Path) -> None:

@@ -129,6 +129,10 @@ def test_a_process_of_this_machine() -> None:
             "it cannot load v2: it has no page",
         ),
         ({"revision": 6, "log_revision": 6, "versions": ("v1", "v2")}, "it has read revision 6 so far"),
+        (
+            {"revision": 6, "log_revision": 6, "versions": ("v1", "v2"), "age": 11.2},
+            "it has read revision 6 so far, and has not reported for 11 seconds",
+        ),
         ({"revision": 6, "log_revision": 6, "error": "Redis is away", "versions": ("v1",)}, "Redis is away"),
         ({"revision": 6, "log_revision": 7, "versions": ("v1", "v2")}, "it still serves revision 6"),
     ],

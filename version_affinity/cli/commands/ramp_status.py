@@ -16,11 +16,11 @@ from version_affinity.cli.interaction import screen
 from version_affinity.cli.options import duration
 from version_affinity.cli.output import (
     amount,
+    as_warning,
     counted,
     emit,
     is_terminal,
     listed,
-    noted,
     percent,
     say,
     say_lines,
@@ -183,7 +183,7 @@ def _look(target: Target, log: DeploymentLog) -> _View:
         none = f"there has been no ramp yet. To start one: {command_line('ramp start v2')}"
         raise RefusedError(". ".join([*warnings, none]))
     history = [Ramp.from_json(entry.ramp) for entry in found]
-    seen = Seen.now(log, found)
+    seen = Seen.of(workers, found)
     judgement = judge(history, seen.observed)
     return _View(target, log, entries, found[-1], history, state, seen, judgement, warnings, log_error)
 
@@ -202,7 +202,8 @@ def _watch(view: _View, end: float | None, *, as_json: bool) -> _View:
                 looks = looks + 1 if view.state in _STATUS else 0
                 if draw is not None:
                     warnings = [*view.warnings, *([problem] if problem else [])]
-                    draw([*_lines(view), *noted(warnings), "", styled("Updated every second. Ctrl+C ends.", "faint")])
+                    shown_lines = [*_lines(view), *(line for it in warnings for line in ("", as_warning(it)))]
+                    draw([*shown_lines, "", styled("Updated every second. Ctrl+C ends.", "faint")])
                 elif shown != (view.state, view.ramp.step) and view.state not in _STATUS:
                     _say_change(view, as_json=as_json)
                     shown = view.state, view.ramp.step

@@ -64,11 +64,12 @@ def rollback(version: str | None, **given: Any) -> None:
 
 
 def _remedy(entries: list[Entry]) -> str:
-    """Return the current deployment, and a version that a rollback can name: one that is not live."""
+    """Return the current deployment, and the version that a rollback can name: the last one that had users before."""
     if not entries:
         return " (nothing is deployed yet)"
     live = entries[-1].live
     uploaded = current_target().directory.versions()
-    others = [version for version in reversed(uploaded) if version not in live]
+    had_users = dict.fromkeys(version for entry in reversed(entries) for version in entry.live)
+    others = [version for version in had_users if version in uploaded and version not in live]
     now = f" (now: {shares(entries[-1].percentages)})"
     return f"{now}: name the version, as in {command_line(f'rollback {short_id(others[0])}')}" if others else now

@@ -13,11 +13,11 @@ from version_affinity.cli.context import Target, command, command_line, current_
 from version_affinity.cli.interaction import screen
 from version_affinity.cli.output import (
     amount,
+    as_warning,
     counted,
     emit,
     is_terminal,
     listed,
-    noted,
     percent,
     say_lines,
     say_rows,
@@ -53,6 +53,17 @@ _NONE: Final = {"revision": 0, "percentages": {}, "created": None, "author": "",
 _INTERVAL: Final = 1.0
 # What is below, rounds to less than 10.
 _TWO_DIGITS: Final = 9.95
+# The name in JSON of each field of ``Figures``.
+_FIGURES: Final = {
+    "new_keys": "new_keys",
+    "pages": "pages",
+    "app_responses": "app",
+    "app_errors": "app_errors",
+    "app_error_rate": "app_error_rate",
+    "missing_assets": "missing",
+    "missing_rate": "missing_rate",
+    "rescues": "rescues",
+}
 _HEADER: Final = ("VERSION", "SHARE", "OBSERVED", "PAGES", "APP ERRORS", "MISSING", "RESCUES")
 
 
@@ -87,7 +98,12 @@ class _View(NamedTuple):
         return next((entry for entry in self.entries if entry.revision == ramp.first - 1), None)
 
     def figures(self) -> dict[str, Figures]:
-        """Return what was counted for the versions since the current deployment; since ever if it does not say."""
+        """Return what was counted for the versions since the current deployment; since ever if it does not say.
+
+        Nothing if the reports cannot be read.
+        """
+        if self.workers.obstacle and not self.workers.counts:
+            return {}
         counted_now = figures_of(self.workers.counts)
         before = self.current.counted if self.current is not None else {}
         return {it: counted_now.get(it, Figures()).since(before.get(it, {})) for it in self.percentages}
@@ -164,20 +180,24 @@ def _watch(view: _View, log: DeploymentLog, *, as_json: bool) -> None:
         while True:
             emit(_document(view), indent=None)
             time.sleep(_INTERVAL)
-            view = _look(view.target, log)
+            view = _look_again(view, log)
     lines: list[str] = []
     try:
         with screen() as draw:
             while True:
-                lines = [*_lines(view), *noted(view.warnings)]
+                lines = [*_lines(view), *(line for it in view.warnings for line in ("", as_warning(it)))]
                 draw([*lines, "", styled("Updated every second. Ctrl+C ends.", "faint")])
                 time.sleep(_INTERVAL)
-                try:
-                    view = _look(view.target, log)
-                except (LogError, ConfigurationError) as error:
-                    view = view._replace(warnings=[str(error)])
+                view = _look_again(view, log)
     finally:
         say_lines(lines)
+
+
+def _look_again(view: _View, log: DeploymentLog) -> _View:
+    try:
+        return _look(view.target, log)
+    except (LogError, ConfigurationError) as error:
+        return view._replace(warnings=[str(error)], log_error=str(error))
 
 
 def _document(view: _View) -> dict[str, Any]:
@@ -208,14 +228,7 @@ def _versions(view: _View) -> list[dict[str, Any]]:
             "id": version,
             "percentage": share,
             "observed": 100 * figures[version].new_keys / keys if keys else None,
-            "new_keys": figures[version].new_keys,
-            "pages": figures[version].pages,
-            "app_responses": figures[version].app,
-            "app_errors": figures[version].app_errors,
-            "app_error_rate": figures[version].app_error_rate,
-            "missing_assets": figures[version].missing,
-            "missing_rate": figures[version].missing_rate,
-            "rescues": figures[version].rescues,
+            **{name: getattr(figures.get(version), field, None) for name, field in _FIGURES.items()},
             "lacking": view.lacking(version),
             "upload": release_dict(view.uploaded[version]) if version in view.uploaded else None,
         }
@@ -241,6 +254,8 @@ def _lines(view: _View) -> list[str]:
             say_table(_HEADER, _rows(view), right=numbers, write=lines.append)
         else:
             say_rows([_HEADER, *_rows(view)], right=numbers, indent="", write=lines.append)
+        if not current.counted and view.figures() and len(view.entries) > 1:
+            lines.append("The numbers are those since the workers began to count, not since this deployment")
         lines += ["", *_absences(view), *_rollback(view)]
     return [*lines, "", *_worker_lines(view.workers, current)]
 
@@ -252,13 +267,17 @@ def _rows(view: _View) -> list[list[str]]:
         observed = f"{it['observed']:.1f} % ({amount(it['new_keys'])})" if it["observed"] is not None else "-"
         errors = _with_rate(it["app_errors"], it["app_error_rate"])
         missing = _with_rate(it["missing_assets"], it["missing_rate"])
-        numbers = [observed, amount(it["pages"]), errors, missing, amount(it["rescues"])]
+        numbers = [observed, _number(it["pages"]), errors, missing, _number(it["rescues"])]
         rows.append([styled(it["id"], "version"), share, *numbers])
     return rows
 
 
-def _with_rate(count: int, rate: float | None) -> str:
-    return f"{amount(count)} ({_ratio(rate)})" if count and rate is not None else amount(count)
+def _number(count: int | None) -> str:
+    return "-" if count is None else amount(count)
+
+
+def _with_rate(count: int | None, rate: float | None) -> str:
+    return f"{amount(count)} ({_ratio(rate)})" if count and rate is not None else _number(count)
 
 
 def _ratio(part: float) -> str:

@@ -21,12 +21,16 @@ if TYPE_CHECKING:
 
 #: Seconds between two reports of a process in which nothing changes.
 HEARTBEAT: Final = 5.0
+# After so many seconds without a report, a process may have been killed, or its host be unreachable.
+_SILENT: Final = 1.5 * HEARTBEAT
 #: Why a process lacks a version that is not on its host.
 NOT_THERE: Final = "it is not there"
 #: Why a process lacks a version that it is loading.
 LOADING: Final = "it is still being loaded"
 #: The key of the counter of failed readings of the log.
 LOG_ERRORS: Final = "log_errors"
+_LONGEST_KEY: Final = 1000
+_MOST_COUNTED: Final = 2**62
 # Seconds between two looks of a command that waits for reports.
 _INTERVAL: Final = 0.2
 # Changes with each start of the machine.
@@ -145,7 +149,8 @@ class Report:
             return ""
         reason = f"it still serves revision {self.revision}"
         if self.log_revision < entry.revision:
-            reason = f"it has read revision {self.log_revision} so far"
+            silent = f", and has not reported for {self.age:.0f} seconds" if self.age > _SILENT else ""
+            reason = f"it has read revision {self.log_revision} so far{silent}"
         elif missing:
             absent = ", ".join(version for version in missing if self.lacks(version) == NOT_THERE)
             loading = ", ".join(version for version in missing if self.is_loading(version))
@@ -166,8 +171,19 @@ def _texts(value: dict[Any, Any]) -> dict[str, str]:
     return {str(key): str(text) for key, text in value.items()}
 
 
-def _numbers(value: dict[Any, Any]) -> dict[str, int]:
-    return {str(key): int(number) for key, number in value.items()}
+def is_counter(key: str, number: object) -> bool:
+    """Return whether a process may have counted this.
+
+    Anybody who may write to the directory of the reports may write anything else there. Python refuses to read or write
+    integers of thousands of digits.
+    """
+    return len(key) <= _LONGEST_KEY and type(number) is int and 0 <= number <= _MOST_COUNTED
+
+
+def _numbers(value: dict[str, int]) -> dict[str, int]:
+    if not all(is_counter(key, number) for key, number in value.items()):
+        raise ValueError("the report has counters that cannot be")
+    return value
 
 
 def _ids(value: list[Any]) -> tuple[str, ...]:

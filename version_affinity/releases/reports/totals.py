@@ -17,6 +17,7 @@ from version_affinity.ramp.failing import merged
 from version_affinity.releases.times import utc_now
 
 from .hours import earliest, recent
+from .report import is_counter
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -66,7 +67,7 @@ class Total(NamedTuple):
 
 def _numbers(value: object) -> dict[str, int]:
     pairs = value.items() if isinstance(value, dict) else ()
-    return {str(key): number for key, number in pairs if isinstance(number, int)}
+    return {key: number for key, number in pairs if is_counter(key, number)}
 
 
 def difference(counts: Mapping[str, int], base: Mapping[str, int]) -> dict[str, int]:

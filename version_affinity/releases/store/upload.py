@@ -137,7 +137,8 @@ def unreadable_by_others(releases: ReleasesDirectory, version: str) -> str:
     own = releases.path.stat()
     build = str(releases.build_path(version))
     paths = [str(releases.path), str(releases.path / SETTINGS), str(releases.uploads)]
-    paths += [str(releases.manifest_path(version))]
+    manifest = str(releases.manifest_path(version))
+    paths += [manifest]
     for directory, _, files in os.walk(build):
         paths += [directory, *(os.path.join(directory, file) for file in files)]  # noqa: PTH118 - as in os.walk
     for path in paths:
@@ -145,10 +146,10 @@ def unreadable_by_others(releases: ReleasesDirectory, version: str) -> str:
         needed = 0o005 if stat.S_ISDIR(status.st_mode) else 0o004
         of_group = needed << 3 if status.st_gid == own.st_gid and not own.st_mode & 0o005 else 0
         if status.st_mode & needed != needed and (not of_group or status.st_mode & of_group != of_group):
-            where = releases.path if path in paths[:3] else build
+            where = [str(releases.path)] if path in paths[:3] else [manifest, build]
             return (
                 f"a worker of another user cannot read {path!r} (mode {status.st_mode & 0o777:03o}): upload with umask "
-                f"022, and run chmod -R a+rX {shlex.quote(str(where))}"
+                f"022, and run chmod -R a+rX {shlex.join(where)}"
             )
     return ""
 
