@@ -87,10 +87,6 @@ class HostCookie:
         self._starts = (f"{name}=", f"__Host-{name}=")
         self._finders = (cookie_finder(name), cookie_finder(f"__Host-{name}"))
 
-    def _header(self, scheme: str | None, value: str, framed: bool = False) -> tuple[str, str]:
-        tls = scheme == "https" if self._secure is None else self._secure
-        return "Set-Cookie", f"{self._starts[tls]}{value}{_FRAMED if framed else _ATTRIBUTES[tls]}"
-
 
 class PinCookie(HostCookie):
     """Reads and writes the affinity cookie of one application.
@@ -145,7 +141,8 @@ class PinCookie(HostCookie):
 
         ``framed``: a page of another site shows the page in a frame.
         """
-        return self._header(scheme, f"{bucket}.{pin}", framed)
+        tls = scheme == "https" if self._secure is None else self._secure
+        return "Set-Cookie", f"{self._starts[tls]}{bucket}.{pin}{_FRAMED if framed else _ATTRIBUTES[tls]}"
 
 
 class OverrideCookie(HostCookie):
@@ -160,4 +157,5 @@ class OverrideCookie(HostCookie):
 
     def write(self, scheme: str | None, signed: str, seconds: int) -> tuple[str, str]:
         """Return the Set-Cookie header that makes a browser keep a signed override; 0 seconds remove the cookie."""
-        return self._header(scheme, f"{signed}; Max-Age={seconds}")
+        tls = scheme == "https" if self._secure is None else self._secure
+        return "Set-Cookie", f"{self._starts[tls]}{signed}; Max-Age={seconds}{_ATTRIBUTES[tls]}"

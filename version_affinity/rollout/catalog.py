@@ -285,7 +285,7 @@ class Catalog:
             path = merge_slashes(path)
         if path in self.app_in_some_versions or self._app_anywhere:
             return True
-        if not self.has_redirect(path):
+        if self.with_redirects is None or self.with_redirects.match(path) is None:
             return False
         return any(build.find(path, environ) is not None for build in self._redirecting.values())
 
