@@ -186,7 +186,7 @@ def test_all_workers_die_at_each_step(tmp_path: Path, receiver: Any) -> None:
         assert made.site.events == ["start", "step due"]
 
         def told() -> list[int]:
-            return [json.loads(body)["data"]["revision"] for body in receiver.got]
+            return [json.loads(body)["data"]["customData"]["revision"] for body in receiver.got]
 
         made.wait(lambda: told().count(3) >= 2, "the last notice is sent again")
     check_times(made)

@@ -19,6 +19,7 @@ import shlex
 import subprocess
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 from urllib.parse import urlsplit
@@ -29,7 +30,7 @@ from version_affinity.releases.times import parse_time, utc_now
 from .plan import ACTIVE
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from contextlib import AbstractContextManager
 
     from version_affinity.releases.log.entries import Entry
@@ -47,7 +48,12 @@ COMMAND_TIMEOUT: Final = 60.0
 #: An entry that could not be sent for this long is given up.
 GIVEN_UP: Final = timedelta(days=1)
 
-_TYPE: Final = "version-affinity.ramp.{}.0.1.0"
+# CDEvents, "Custom Event Types": the release of CDEvents, the subject (tool-name), and the type of an event.
+_CDEVENTS: Final = "0.4.1"
+_SUBJECT: Final = "versionaffinity-ramp"
+_TYPE: Final = f"dev.cdeventsx.{_SUBJECT}.{{}}.0.1.0"
+# Settings of a plan that may contain secrets.
+_RECEIVERS: Final = ("webhook", "exec")
 # By the event of an entry. One that completes the ramp is "completed", whatever its event.
 _PREDICATES: Final = {
     "start": "started",
@@ -68,14 +74,27 @@ _PREDICATES: Final = {
 }
 
 
+class Claim(Protocol):
+    """The right to send the notices of a log, which one process has at a time.
+
+    Attributes:
+        sent: The revision that was sent last, 0 for none.
+    """
+
+    sent: int
+
+    def extend(self) -> bool:
+        """Keep the right for one more notice. Return False if it has expired, so that another process may have it."""
+
+    def advance(self, revision: int) -> bool:
+        """Note that the entries up to a revision were sent. Return False, and note nothing, if the right is lost."""
+
+
 class Position(Protocol):
     """How far the notices of a log have been sent. ``releases/reports/notices.py`` has those of files and of Redis."""
 
-    def claim(self, log_id: str) -> AbstractContextManager[int | None]:
-        """Become the one who sends; return the revision that was sent last, 0 for none; None if another one sends."""
-
-    def advance(self, log_id: str, revision: int) -> None:
-        """Note that the entries up to a revision were sent."""
+    def claim(self, log_id: str) -> AbstractContextManager[Claim | None]:
+        """Become the process that sends; None if another one sends."""
 
 
 class Notice(NamedTuple):
@@ -115,17 +134,25 @@ def check_command(command: str) -> None:
 
 
 def notices_of(entries: Sequence[Entry]) -> list[Notice]:
-    """Return the notices of the newest ramp, and of the deployment that ended it."""
+    """Return the notices of the newest ramp, and of earlier ones of the last day, with the deployments that ended them.
+
+    An earlier ramp may have notices that its receiver has not got yet.
+    """
     found: list[Notice] = []
-    for number, entry in enumerate(entries):
-        before = entries[number - 1] if number else None
+    newest, oldest = None, utc_now() - GIVEN_UP
+    for number in range(len(entries) - 1, -1, -1):
+        entry, before = entries[number], entries[number - 1].ramp if number else None
         if entry.ramp is not None:
-            if before is None or before.ramp is None or before.ramp.get("id") != entry.ramp.get("id"):
-                found = []  # of an earlier ramp
-            found.append(_notice(entry, entry.ramp, _predicate(entry.ramp)))
-        elif before is not None and before.ramp is not None and before.ramp.get("state") in ACTIVE:
-            found.append(_notice(entry, before.ramp, "superseded"))
-    return [notice for notice in found if notice.webhook or notice.command]
+            ramp, predicate = entry.ramp, _predicate(entry.ramp)
+        elif before is not None and before.get("state") in ACTIVE:
+            ramp, predicate = {**before, "state": "superseded"}, "superseded"
+        else:
+            continue
+        newest = newest or ramp.get("id")
+        if ramp.get("id") != newest and parse_time(entry.created) < oldest:
+            break
+        found.append(_notice(entry, ramp, predicate))
+    return [notice for notice in reversed(found) if notice.webhook or notice.command]
 
 
 def _predicate(ramp: Mapping[str, Any]) -> str:
@@ -135,22 +162,44 @@ def _predicate(ramp: Mapping[str, Any]) -> str:
 
 
 def _notice(entry: Entry, ramp: Mapping[str, Any], predicate: str) -> Notice:
+    """Return a CDEvents custom event in a CloudEvent."""
     plan = ramp.get("plan") or {}
-    event = {
-        "specversion": "1.0",
+    context = {
+        "version": _CDEVENTS,
         "id": f"{entry.log_id}-{entry.revision}",
         "source": f"/version-affinity/{entry.name}",
         "type": _TYPE.format(predicate),
+        "timestamp": entry.created,
+    }
+    content = {"version": plan.get("version"), "state": ramp.get("state"), "step": ramp.get("step")}
+    event = {
+        "specversion": "1.0",
+        "id": context["id"],
+        "source": context["source"],
+        "type": context["type"],
         "subject": ramp.get("id"),
         "time": entry.created,
         "datacontenttype": "application/json",
-        "data": {**entry.as_document(), "ramp": dict(ramp)},
+        "data": {
+            "context": context,
+            "subject": {"id": ramp.get("id"), "type": _SUBJECT, "content": content},
+            "customData": {**entry.as_document(), "ramp": without_receivers(ramp)},
+            "customDataContentType": "application/json",
+        },
     }
     return Notice(entry, event, str(plan.get("webhook") or ""), str(plan.get("exec") or ""))
 
 
+def without_receivers(ramp: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the JSON data of a ramp without the receivers of its notices: a URL or a command may contain a secret."""
+    plan = ramp.get("plan")
+    if not isinstance(plan, Mapping):
+        return dict(ramp)
+    return {**ramp, "plan": {name: value for name, value in plan.items() if name not in _RECEIVERS}}
+
+
 class Sender:
-    """Sends notices, in a thread that nobody waits for.
+    """Sends notices. It waits for their receivers, so call it in a thread of its own.
 
     Args:
         position: How far they were sent.
@@ -168,19 +217,22 @@ class Sender:
     def send(self, notices: Sequence[Notice]) -> None:
         """Send what was not sent yet, in order, up to the first failure."""
         log_id = notices[-1].entry.log_id
-        with self.position.claim(log_id) as sent:
-            if sent is None:
+        with self.position.claim(log_id) as claim:
+            if claim is None:
                 return
             for notice in notices:
                 revision = notice.entry.revision
-                if revision > sent:
+                if revision > claim.sent:
+                    if not claim.extend():
+                        return  # this process was stopped for long, and another one may send by now
                     error = self._send(notice)
                     if error and utc_now() - parse_time(notice.entry.created) < GIVEN_UP:
                         self._fail(f"the notice of revision {revision} cannot be sent, and is tried again: {error}")
                         return
                     if error:
                         logger.error("the notice of revision %d is given up: %s", revision, error)
-                    self.position.advance(log_id, revision)
+                    if not claim.advance(revision):
+                        return
                 self.sent = max(self.sent, revision)
         self.error = ""
 

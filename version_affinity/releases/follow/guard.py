@@ -88,7 +88,7 @@ class Guard:
         self._waiting = -math.inf
         self._asked = -math.inf
         self._error = ""
-        # The notices of the newest ramp, when to send them next, the pause after a failure, and the sending itself.
+        # The notices that may be unsent, when to send them next, the pause after a failure, and the sending itself.
         self._notices: Sequence[Notice] = ()
         self._sending_due = 0.0
         self._pause = SHORTEST
@@ -116,10 +116,11 @@ class Guard:
             watched = None
         self._failures.watch(watched)
         self._entries, self._watched, self._due = entries, watched, 0.0
-        self._notices = notices_of(entries) if self._writes else ()
-        # The process that wrote the entry is the first one to send it.
+        # The process that wrote the entry is the first one to send it. Earlier notices do not wait any longer for it.
         is_own = self._wrote is not None and entries and entries[-1].revision == self._wrote.revision
-        self._sending_due = time.monotonic() + (0.0 if is_own else OTHERS)
+        if is_own or self._all_sent:
+            self._sending_due = time.monotonic() + (0.0 if is_own else OTHERS)
+        self._notices = notices_of(entries) if self._writes else ()
 
     def look(self) -> None:
         """Write the next entry of a ramp if it is due. It waits for the log, so run it in the thread that reads."""
@@ -215,6 +216,11 @@ class Guard:
             logger.warning("%s", behind or f"no worker reports that it serves revision {entry.revision}")
         self._waiting = -math.inf
 
+    @property
+    def _all_sent(self) -> bool:
+        """Whether all notices were sent, by whichever process."""
+        return not self._notices or self._notices[-1].entry.revision <= self._sender.sent
+
     def _send(self) -> None:
         """Send notices that were not sent yet, in a thread of its own."""
         if self._sending is not None:
@@ -226,7 +232,7 @@ class Guard:
             self._sending = None
             self._pause = min(_LONGEST_PAUSE, 2 * self._pause)
             self._sending_due = time.monotonic() + self._pause
-        if not self._notices or self._notices[-1].entry.revision <= self._sender.sent:
+        if self._all_sent:
             self._pause = SHORTEST
         elif time.monotonic() >= self._sending_due and not self._reader.error:
             notices = self._notices
