@@ -24,7 +24,8 @@ import version_affinity
 from .counters import Counts, LimitedLog, with_others
 from .errors import ConfigurationError, install
 from .middleware import VersionAffinity
-from .ramp.next_entry import judge, newest_ramp
+from .ramp.judgement import judge
+from .ramp.next_entry import newest_ramp
 from .ramp.plan import ACTIVE, STATES, Ramp
 from .releases import Releases
 from .releases.follow.guard import observed, ramp_key

@@ -6,7 +6,8 @@ from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 from version_affinity.ramp.evidence import FailingUnits
-from version_affinity.ramp.next_entry import Observed, command, look, start
+from version_affinity.ramp.judgement import Observed
+from version_affinity.ramp.next_entry import command, look, start
 from version_affinity.ramp.plan import Ramp, RampPlan
 from version_affinity.releases.log.entries import Entry
 from version_affinity.releases.times import format_time

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-    from version_affinity.ramp.next_entry import Observed
+    from version_affinity.ramp.judgement import Observed
     from version_affinity.releases.log.entries import Entry
 
 #: The file that lets the shop fail.

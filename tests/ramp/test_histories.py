@@ -21,7 +21,8 @@ from hypothesis import strategies as st
 from tests.budget import budget
 from tests.ramp.ramping import BASE, BEGUN, failing
 from version_affinity import ConfigurationError
-from version_affinity.ramp.next_entry import SILENCE, UNKNOWN_LOOKS, Observed, command, look, start
+from version_affinity.ramp.judgement import SILENCE, Observed
+from version_affinity.ramp.next_entry import UNKNOWN_LOOKS, command, look, start
 from version_affinity.ramp.plan import ACTIVE, TRANSITIONS, Ramp, RampPlan
 from version_affinity.releases.log.entries import Details, Entry, LogConflictError
 from version_affinity.releases.log.file import FileLog

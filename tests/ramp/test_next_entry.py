@@ -11,11 +11,12 @@ import pytest
 
 from tests.ramp.ramping import BASE, BEGUN, MINUTE, PLAN, Story, failing, healthy
 from version_affinity import ConfigurationError
-from version_affinity.ramp.next_entry import Observed, look, outcome, ramp_history, start
+from version_affinity.ramp.next_entry import look, outcome, ramp_history, start
 from version_affinity.releases.log.file import FileLog
 from version_affinity.releases.times import format_time
 
 if TYPE_CHECKING:
+    from version_affinity.ramp.judgement import Observed
     from version_affinity.ramp.plan import RampPlan
     from version_affinity.releases.log.entries import Entry
 
@@ -235,6 +236,29 @@ def test_resume_after_a_hold() -> None:
     assert it.ramp.evidence["signals"]["app-errors"]["new"] == 6
 
 
+@pytest.mark.parametrize("reason", ["workers behind", "reports unknown", "share mismatch", "pause"])
+def test_resume_keeps_the_evidence(reason: str) -> None:
+    """Only a hold because of failing users is answered by a resume: other reasons say nothing against the evidence."""
+    it = Story()
+    some = failing([(0, 2, True)])
+    holds: dict[str, dict[str, object]] = {
+        "workers behind": {"behind": LAGS, "behind_for": 60 * MINUTE},
+        "reports unknown": {"silent_for": 60 * MINUTE},
+        "share mismatch": {"new_keys": BROKEN_SHARE, "followed": {}},
+    }
+    if reason == "pause":
+        it.command("pause", failing=some)
+    else:
+        assert it.after(15 * MINUTE, failing=some, **holds[reason]) == reason
+    found = it.ramp.evidence["ratio"]
+    assert 0.2 < found < 1
+    it.command("resume", failing=some, new_keys=BROKEN_SHARE)
+    judgement = look(it.entries, healthy(failing=some, new_keys=BROKEN_SHARE), it.now).judgement
+    assert judgement is not None
+    assert judgement.evidence["ratio"] == found
+    assert judgement.evidence["users"] == ({"new": 200, "base": 0} if reason == "pause" else {"new": 0, "base": 0})
+
+
 def test_rollback() -> None:
     """With ``on_halt="rollback"``, the ramp returns to the percentages before the start, not to 0 %."""
     base = {"v1": 90.0, "v2": 10.0}
@@ -296,6 +320,24 @@ def test_bake_is_compared_with_the_base() -> None:
     assert it.after(10 * MINUTE, failing=equal, pages={"v1": 1740, "v2": 1260}).startswith("due at")
     worse = failing(base + [(2, 40, True)] * 100)
     assert it.after(MINUTE, failing=worse, pages={"v1": 1740, "v2": 1360}) == "halt: hold"
+
+
+def test_bake_without_a_comparison() -> None:
+    """Where the base had too few pages in the ramp, the guard says that it cannot compare, also in the log."""
+    it = Story()
+    it.command("promote", pages={"v1": 40})
+    many = {"failing": failing([(1, 2, True)] * 150), "pages": {"v1": 40, "v2": 1000}}
+    found = look(it.entries, healthy(**many), it.now).judgement
+    assert found is not None
+    assert (found.verdict, found.why) == (
+        "undecided",
+        "nothing to compare with: the earlier versions had too few pages in this ramp (40)",
+    )
+    assert it.after(30 * MINUTE, **many) == "bake over"
+    assert it.entries[-1].message.endswith("v2 at 100 %: " + found.why)
+    it = Story()
+    it.command("promote", pages={"v1": 2000})
+    assert it.after(MINUTE, failing=failing([(1, 2, True)] * 150), pages={"v1": 2000, "v2": 1000}) == "halt: hold"
 
 
 def test_undecided_is_no_verdict() -> None:
@@ -368,7 +410,8 @@ def test_workers_behind(steps: tuple[float, ...], state: str) -> None:
     assert it.after(time - timedelta(seconds=1), **long).startswith("due at")
     assert it.after(timedelta(seconds=1), **long) == "workers behind"
     assert it.shown == ("held", 1, {"v1": 99.0, "v2": 1.0})
-    assert it.entries[-1].message.endswith(LAGS)
+    ways_out = ". To undo the ramp: version-affinity rollback. To go on: version-affinity ramp resume"
+    assert it.entries[-1].message.endswith(f"{LAGS}{ways_out}")
     it.command("resume")
     assert it.after(time, behind=LAGS, behind_for=5 * MINUTE).endswith(LAGS)
     assert it.after(MINUTE) in ("step due", "bake over")

@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from version_affinity.ramp.next_entry import Observed  # noqa: TC001 - of a NamedTuple
+from version_affinity.ramp.judgement import Observed  # noqa: TC001 - of a NamedTuple
 from version_affinity.ramp.plan import ACTIVE, Ramp
 from version_affinity.releases.follow.guard import observed, watched_ramp
 from version_affinity.releases.reports.hours import DAY, last_day
-from version_affinity.releases.times import format_duration, utc_now
+from version_affinity.releases.times import format_duration, parse_time, utc_now
 
 from .context import current_target
 from .output import counted, percent, styled
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from version_affinity.releases.reports.report import Workers
 
 # The age of a report that does not exist.
-_NEVER: Final = timedelta(days=365)
+_NEVER: Final = timedelta.max
 _MINUTE: Final = timedelta(minutes=1)
 _HOUR: Final = timedelta(hours=1)
 # While one version has all users, new users are not counted: pages per user, for an estimate.
@@ -50,7 +50,8 @@ class Seen(NamedTuple):
         watched = watched_ramp(entries) if entries else None
         key = watched.key if watched is not None else ""
         newest = entries[-1] if entries else None
-        fresh_for = timedelta.max if ages else timedelta(0)  # a command looks once
+        # A command looks once: reports are not fresh for longer than a worker runs.
+        fresh_for = utc_now() - min((parse_time(report.started) for report in workers.live), default=utc_now())
         return cls(workers, observed(workers, key, newest, fresh_for=fresh_for, silent_for=silent_for))
 
 

@@ -147,13 +147,21 @@ def log_bake_evidence(new: float, new_pages: int, base: float, base_pages: int) 
     """Return the logarithm of the evidence that the version at 100 % fails more often than the base did in this ramp.
 
     This is weaker than ``log_evidence``: nothing is compared at the same time any more. The rates are failing units per
-    page, since new users are not counted while one version has all of them. The base's rate is replaced by
-    ``BAKE_TOLERANCE`` times the upper end of its confidence interval.
+    page, since new users are not counted while one version has all of them. The base's rate is replaced by the
+    ``tolerated_rate``.
     """
     if new_pages <= 0 or base_pages <= 0:
         return 0.0
-    expected = BAKE_TOLERANCE * _poisson_upper(base) * new_pages / base_pages
+    expected = tolerated_rate(base, base_pages) * new_pages
     return _mean(new * log(ratio) - (ratio - 1) * expected for ratio in RATIOS)
+
+
+def tolerated_rate(base: float, base_pages: int) -> float:
+    """Return how many failing units per page the bake tolerates.
+
+    This is ``BAKE_TOLERANCE`` times the upper end of the confidence interval of the base's rate, infinite without any.
+    """
+    return BAKE_TOLERANCE * _poisson_upper(base) / base_pages if base_pages > 0 else inf
 
 
 def _poisson_upper(count: float) -> float:

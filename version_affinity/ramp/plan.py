@@ -59,7 +59,7 @@ TABLES: Final = """\
 | workers behind | worker | running, baking | held | kept | Time over, a worker does not follow for as long. |
 | approve | person | waiting | running, baking, completed | next | The command names the next step. |
 | pause | person | running, waiting, baking | paused | kept | |
-| resume | person | paused, held | running, baking | kept | The time starts anew, after a hold the guard too. |
+| resume | person | paused, held | running, baking | kept | The time starts anew, after halt: hold the guard too. |
 | advance | person | running, waiting, paused, held, baking | running, baking, completed | next | Ends a bake. |
 | promote | person | running, waiting, paused, held, baking | baking, completed | last | Ends a bake. |
 | abort | person | running, waiting, paused, held, baking | aborted | base | |
@@ -101,6 +101,8 @@ TRANSITIONS: Final = {
 }
 #: States in which a ramp goes on, by itself or by a person's command.
 ACTIVE: Final = TRANSITIONS["abort"].before
+#: The events that hold a ramp.
+HOLDS: Final = tuple(event for event, it in TRANSITIONS.items() if it.after == ("held",))
 
 
 # --- the plan ---------------------------------------------------------------------------------------------------------

@@ -14,9 +14,12 @@ import pytest
 
 from tests.cli.commanding import run
 from tests.harness import NAVIGATION, client
+from tests.ramp.running import STILL as QUIET
 from tests.ramp.running import RampSite, came_back, failing_api
 from tests.releases.followed import until
-from version_affinity.releases.times import parse_time
+from version_affinity.ramp.next_entry import look
+from version_affinity.releases.follow.guard import observed
+from version_affinity.releases.times import format_time, parse_time, utc_now
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -291,6 +294,51 @@ def test_status_shows_what_a_step_waits_for(site: Operated) -> None:
     lags = "2 of 3 workers on 2 hosts serve revision 2: web-2, process 7: it has read revision 1 so far"
     assert site.json("ramp", "status")["waits_for"] == f"all workers to follow: {lags}"
     assert lags in " ".join(site.run("ramp", "advance", "--wait", "0", "-y").stderr.split())
+
+
+def test_status_and_a_share_that_is_far_off(tmp_path: Path) -> None:
+    """Status says what the guard of a worker finds: before the hold, and of a ramp that is held, why it was."""
+    site = Operated(tmp_path)
+    site.other_host()
+    site.ramp(**{**QUIET, "every": "1d"})
+    site.other_host(revision=2, log_revision=2, counts={"new_keys|v1": 1000})
+    found = "0 of 1000 new users have v2, at 50 %"
+    assert f"Guard: {found}" in site.run("ramp", "status").stdout
+    assert site.json("ramp", "status")["judgement"]["verdict"] == "share"
+    entries = site.log.read()
+    workers = observed(site.workers, "", entries[-1], fresh_for=timedelta(0), silent_for=timedelta(0))
+    held = look(entries, workers, utc_now()).entry
+    assert held is not None
+    site.log.append(held.percentages, expected=2, details=held.details)
+    site.other_host(revision=3, log_revision=3, counts={"new_keys|v1": 1000, "new_keys|v2": 1000})
+    shown = " ".join(site.run("ramp", "status").stdout.split())
+    assert "Guard, at the hold: the share of new users is far off" in shown
+    assert f"by ramp: {found}" in shown
+    assert "To undo the ramp" not in shown  # the commands are shown below, with the options of this one
+    assert site.json("ramp", "status")["judgement"]["verdict"] == "share"
+
+
+def test_status_without_workers(tmp_path: Path) -> None:
+    """Without any report, the status does not state for how long."""
+    site = Operated(tmp_path)
+    site.other_host()
+    site.ramp(**QUIET)
+    site.other_host(revision=2, log_revision=2, ended=True)
+    assert "Guard: no worker reports\n" in site.run("ramp", "status").stdout
+
+
+def test_a_step_waits_for_fresh_reports(tmp_path: Path) -> None:
+    """Reports are not fresh for longer than the oldest worker runs; here all workers have just started."""
+    site = Operated(tmp_path)
+    site.other_host()
+    site.ramp(**{**QUIET, "every": "1s"})
+    follows: dict[str, Any] = {"revision": 2, "log_revision": 2}
+    site.other_host(**follows, started=format_time(utc_now() + timedelta(hours=1)))
+    waits = "reports that are fresh for one full look"
+    until(lambda: site.json("ramp", "status")["waits_for"] == waits)
+    assert f"It waits for {waits}" in site.run("ramp", "status").stdout
+    site.other_host(**follows, started=format_time(utc_now() - timedelta(hours=1)))
+    assert site.json("ramp", "status")["waits_for"] == ""
 
 
 @pytest.mark.slow

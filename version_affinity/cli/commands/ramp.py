@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
+    from version_affinity.ramp.judgement import Observed
     from version_affinity.releases.log.entries import Entry
 
 _TABLE: Final = {
@@ -194,7 +195,7 @@ def start(version: str, **given: Any) -> None:
     carry_out(_with_entry(planned, seen, make), log, options, "Start the ramp?")
 
 
-def _with_entry(planned: Plan, seen: Seen, make: Callable[[next_entry.Observed, datetime], Entry]) -> Plan:
+def _with_entry(planned: Plan, seen: Seen, make: Callable[[Observed, datetime], Entry]) -> Plan:
     """Return a plan that writes an entry of a ramp, made when it is written: a person may take minutes to confirm."""
     return replace(planned, entry=lambda: make(seen.observed, utc_now()))
 

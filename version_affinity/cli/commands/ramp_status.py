@@ -37,7 +37,8 @@ from version_affinity.cli.ramps import Seen, ramp_in_words
 from version_affinity.cli.times import short_when, when
 from version_affinity.cli.workers import Followed, read_workers, unreported
 from version_affinity.errors import ConfigurationError
-from version_affinity.ramp.next_entry import Judgement, judge, newest_ramp, step_users, waits_for
+from version_affinity.ramp.judgement import Judgement, judge
+from version_affinity.ramp.next_entry import WAYS_OUT, newest_ramp, step_users, waits_for
 from version_affinity.ramp.plan import ACTIVE, Ramp
 from version_affinity.releases.log.entries import DeploymentLog, Entry, LogError, LogUnavailableError
 from version_affinity.releases.times import format_time, parse_time, utc_now
@@ -75,7 +76,7 @@ _NEXT: Final = {
     "paused": (("ramp resume", "go on"),),
     "held": (
         ("rollback", _BACK),
-        ("ramp resume", "go on, counting anew"),
+        ("ramp resume", "go on"),
     ),
 }
 
@@ -109,14 +110,19 @@ class _View(NamedTuple):
 
     @property
     def evidence(self) -> Mapping[str, Any]:
-        """What the guard finds; of a ramp that has ended, what it found last: what came since is not of the ramp."""
-        return self.judgement.evidence if self.state in ACTIVE else self.ramp.evidence
+        """What the guard finds; of a ramp that is held or has ended, what it found then."""
+        return self.judgement.evidence if self.is_guarded else self.ramp.evidence
+
+    @property
+    def is_guarded(self) -> bool:
+        """Whether the guard looks at the ramp."""
+        return self.state in ACTIVE and self.state != "held"
 
     @property
     def verdict(self) -> str:
         """The verdict in words."""
         verdict = self.evidence.get("verdict")
-        return self.judgement.why if self.state in ACTIVE else _VERDICTS.get(str(verdict), str(verdict))
+        return self.judgement.why if self.is_guarded else _VERDICTS.get(str(verdict), str(verdict))
 
     @property
     def due(self) -> str | None:
@@ -287,7 +293,7 @@ def _last_event(view: _View) -> list[str]:
         entry, event = view.entries[view.last.revision], "a person's deployment"
     by = f" by {printable(entry.author)}" if entry.author else ""
     # The log's own words before the reason repeat what is shown already.
-    reason = entry.message.partition(" %: ")[2] if entry.ramp is not None else entry.message
+    reason = entry.message.removesuffix(WAYS_OUT).partition(" %: ")[2] if entry.ramp is not None else entry.message
     because = f": {printable(short_ids(reason))}" if reason else ""
     return [f"Last event: {event}, {when(entry.created)}{by}{because}"]
 
@@ -331,7 +337,7 @@ def _steps(view: _View) -> list[list[str]]:
 
 
 def _findings(view: _View) -> list[str]:
-    """Return what the guard finds; of a ramp that has ended, what it found last."""
+    """Return what the guard finds; of a ramp that is held or has ended, what it found last."""
     ramp, evidence, new = view.ramp, view.evidence, short_id(view.ramp.plan.version)
     if view.log_error and view.state in ACTIVE:
         return ["The guard sees nothing while the log cannot be read."]
@@ -339,7 +345,7 @@ def _findings(view: _View) -> list[str]:
         return ["The guard had not looked yet."]
     users = evidence["users"]
     total = users["new"] + users["base"]
-    found = "Guard, at the end" if view.state not in ACTIVE else "Guard"
+    found = "Guard" if view.is_guarded else f"Guard, at the {'hold' if view.state == 'held' else 'end'}"
     lines = [f"{styled(f'{found}:', 'strong')} {short_ids(view.verdict)}"]
     has_bar = not is_terminal() or _columns() >= _BAR_WIDTH
     rows = [[styled(it, "strong") for it in ("SIGNAL", "EVIDENCE", "", f"FAILING: {new}", "OTHERS")]]

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Final
 
 from version_affinity.errors import ConfigurationError
 from version_affinity.ramp.failing import Watched, failures_of
-from version_affinity.ramp.next_entry import Observed, look, ramp_history
+from version_affinity.ramp.judgement import Observed
+from version_affinity.ramp.next_entry import look, ramp_history
 from version_affinity.ramp.notify import notices_of
 from version_affinity.ramp.plan import ACTIVE, Ramp
 from version_affinity.releases.log.entries import LogConflictError, LogError
@@ -294,12 +295,16 @@ def observed(
 ) -> Observed:
     """Return what the worker reports say of a ramp (``Watched.key``) whose newest entry is ``newest``.
 
-    ``workers`` is None if they cannot be read.
+    ``workers`` is None if they cannot be read. The new users since the newest entry count if all workers serve it now.
     """
     if workers is None:
         return Observed(fresh_for, silent_for, arrived=arrived)
     figures = figures_of(workers.counts)
     failures = failures_of(key, workers.failing)
+    behind = in_words(workers, newest) if newest is not None else ""
+    followed: Mapping[str, int] | None = None
+    if newest is not None and newest.ramp is not None and workers.live and not behind:
+        followed = Ramp.from_json(newest.ramp).evidence.get("keys", {})
     return Observed(
         fresh_for,
         silent_for,
@@ -307,8 +312,9 @@ def observed(
         new_keys={version: it.new_keys for version, it in figures.items()},
         pages={version: it.pages for version, it in figures.items()},
         loaded=workers.loaded_by_all() or frozenset(),
-        behind=in_words(workers, newest) if newest is not None else "",
+        behind=behind,
         behind_for=behind_for,
         examples={signal: list(paths) for signal, paths in failures.examples.items()},
+        followed=followed,
         arrived=arrived,
     )
