@@ -97,6 +97,18 @@ def test_whose_failures_are_noted(
     assert noted(site) == expected
 
 
+def test_client_errors_are_noted_on_request(site: RampSite) -> None:
+    """With 4xx among the signals, they are noted apart, and only the signals of the plan are noted."""
+    with site.followed(failing_api) as (affinity, _):
+        site.ramp(**STILL, guard=("client-errors", "missing-assets"))
+        until(lambda: affinity.deployment.percentages == SPLIT)
+        for path in ("/api?500", "/api?404", "/api?403", "/api?200"):
+            ask(affinity, path, BACK)
+        ask(affinity, "/api?401", came_back("v1", "1"))
+        until(lambda: noted(site).get("client-errors") == 2)
+        assert noted(site) == {"client-errors": 2}
+
+
 def test_units_belong_to_the_version_that_they_are_assigned_to(affinity: VersionAffinity, site: RampSite) -> None:
     """The page of the request does not matter: an old tab of v1 counts for v2 if its key is assigned to v2."""
     buckets, users = range(200), [f"user-{number}" for number in range(200)]

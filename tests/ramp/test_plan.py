@@ -42,7 +42,10 @@ NOW = datetime(2026, 11, 24, 5, 0, 0, 250_000, tzinfo=timezone.utc)
         ({"every": 15}, "every=15 is not a time"),
         ({"every": timedelta(days=400)}, "to a year"),
         ({"bake": "0.5s"}, "or 0s for none"),
-        ({"guard": ("app-errors", "cpu")}, "no signal 'cpu': its signals are app-errors, missing-assets"),
+        (
+            {"guard": ("app-errors", "cpu")},
+            "no signal 'cpu': its signals are app-errors, missing-assets, cl",
+        ),
         ({"guard": ()}, "needs a signal"),
         ({"guard": "app-errors"}, "not a list"),
         ({"approve_at": (1,)}, "1 % needs approval and is not a later step"),

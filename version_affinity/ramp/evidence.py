@@ -32,10 +32,14 @@ if TYPE_CHECKING:
 
     from .plan import RampPlan
 
-#: What the guard can watch: answers of the application with a status of 5xx, and files that no version has.
+#: What the guard can watch: answers of the application with a status of 5xx, files that no version has, and answers of
+#: the application with a status of 4xx.
 APP_ERRORS: Final = "app-errors"
 MISSING_ASSETS: Final = "missing-assets"
-SIGNALS: Final = (APP_ERRORS, MISSING_ASSETS)
+CLIENT_ERRORS: Final = "client-errors"
+SIGNALS: Final = (APP_ERRORS, MISSING_ASSETS, CLIENT_ERRORS)
+#: What it watches by default. Healthy applications answer with 4xx, too, such as 401 before a login.
+DEFAULT_SIGNALS: Final = (APP_ERRORS, MISSING_ASSETS)
 
 #: How many times as often the new version may fail: the alternatives, which are averaged.
 RATIOS: Final = (1.5, 2, 3, 5, 10, 30, 100)

@@ -43,6 +43,7 @@ class Watched(NamedTuple):
         started: When it started.
         look: How often the guard looks.
         percentages: Those of its deployments, by revision.
+        guard: The signals that its guard watches.
         is_active: Whether the ramp goes on.
     """
 
@@ -52,6 +53,7 @@ class Watched(NamedTuple):
     started: datetime
     look: timedelta
     percentages: Mapping[int, Mapping[str, float]]
+    guard: tuple[str, ...]
     is_active: bool
 
 
@@ -140,12 +142,12 @@ class FailureNotes:
         """Note the user of a request that has failed, if a ramp is going on and the user is a unit of its evidence.
 
         The user belongs to the version that the key or bucket is assigned to under the deployment of the request, which
-        need not be the one of the page. Not noted: overrides, prefetches, units that have not come back
-        (``Decider.returning_unit``), and users of a process that cannot serve the log's percentages, because a version
-        is not here.
+        need not be the one of the page. Not noted: signals that the guard does not watch, overrides, prefetches, units
+        that have not come back (``Decider.returning_unit``), and users of a process that cannot serve the log's
+        percentages, because a version is not here.
         """
         watched, failures = self.watched, self._failures
-        if watched is None or decision.reason == OVERRIDE or request.kind == PREFETCH:
+        if watched is None or signal not in watched.guard or decision.reason == OVERRIDE or request.kind == PREFETCH:
             return
         deployment = state.deployment
         if deployment.percentages != watched.percentages.get(deployment.revision):

@@ -14,7 +14,7 @@ from version_affinity.deployment import check_percentage, check_version_id, shar
 from version_affinity.errors import ConfigurationError
 from version_affinity.releases.times import NEVER, format_duration, format_time, parse_duration, parse_time
 
-from .evidence import SIGNALS
+from .evidence import DEFAULT_SIGNALS, SIGNALS
 
 #: What the guard does when it finds that the new version fails more often.
 ON_HALT: Final = ("hold", "rollback", "warn")
@@ -135,7 +135,7 @@ class RampPlan:
     steps: tuple[float, ...] = (1, 5, 25, 50, 100)
     every: timedelta = timedelta(minutes=15)
     bake: timedelta = timedelta(minutes=30)
-    guard: tuple[str, ...] = SIGNALS
+    guard: tuple[str, ...] = DEFAULT_SIGNALS
     approve_at: tuple[float, ...] = ()
     min_keys: int = 0
     on_halt: str = "hold"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from version_affinity.assets.http.conditions import READING
 from version_affinity.decision.request import SHOWING, Request, is_for_html
-from version_affinity.ramp.evidence import APP_ERRORS
+from version_affinity.ramp.evidence import APP_ERRORS, CLIENT_ERRORS
 from version_affinity.rollout.state import EXCHANGE
 
 from .route import VERSION_APP
@@ -37,6 +37,8 @@ _PRECONDITIONS: Final[tuple[str, ...]] = (
     "HTTP_IF_UNMODIFIED_SINCE",
     "HTTP_IF_RANGE",
 )
+#: What an answer that begins with such a digit is a signal of.
+_SIGNALS: Final = {"5": APP_ERRORS, "4": CLIENT_ERRORS}
 
 
 class Exchange(Request):
@@ -151,8 +153,8 @@ class Applications:
         else:
             tally[digit].advance()
         exchange.counted = digit
-        if digit == "5" and self._failures.watched is not None:
-            self._failures.note(APP_ERRORS, exchange.state, exchange, environ, exchange.decision)
+        if digit in _SIGNALS and self._failures.watched is not None:
+            self._failures.note(_SIGNALS[digit], exchange.state, exchange, environ, exchange.decision)
 
 
 def remove_preconditions(environ: WSGIEnvironment) -> None:

@@ -30,7 +30,7 @@ from version_affinity.cli.workers import unreported
 from version_affinity.deployment import movement
 from version_affinity.errors import ConfigurationError
 from version_affinity.ramp import next_entry
-from version_affinity.ramp.evidence import SIGNALS, predicted
+from version_affinity.ramp.evidence import DEFAULT_SIGNALS, SIGNALS, predicted
 from version_affinity.ramp.notify import check_command, check_webhook
 from version_affinity.ramp.plan import ON_HALT, PRESETS, TRANSITIONS, RampPlan
 from version_affinity.releases.store.settings import Serving
@@ -106,7 +106,7 @@ _plan_options = with_options(
     click.option(
         "--guard",
         type=_SIGNALS,
-        help=f"What the guard watches.  [default: {','.join(SIGNALS)}]",
+        help=f"What the guard watches: {', '.join(SIGNALS)}.  [default: {','.join(DEFAULT_SIGNALS)}]",
     ),
     click.option("--approve-each", is_flag=True, help="Each step after the first one needs a person's approval."),
     click.option("--approve-at", type=_PERCENTAGES, help="The steps that need a person's approval, such as 50,100."),

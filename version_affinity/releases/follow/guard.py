@@ -272,6 +272,7 @@ def watched_ramp(entries: Sequence[Entry]) -> Watched | None:
         first.since,
         newest.plan.look,
         {entry.revision: entry.percentages for entry in entries[-len(history) :]},
+        newest.plan.guard,
         newest.state in ACTIVE,
     )
 
