@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 import version_affinity
 from tests.builds import ENTRY, rollout, write_builds
 from tests.harness import NAVIGATION, SCRIPT, client, missing, write_build
-from tests.ramp.ramping import Story, failing
+from tests.ramp.ramping import PLAN, Story, failing
 from tests.releases.followed import Site, hanging_log, until
 from tests.releases.redis_server import redis_server
 from tests.releases.reports.reporting import GONE, Process, place
@@ -481,6 +482,31 @@ def test_a_ramp() -> None:
     found = numbers(families_of(Observation(story.entries, workers)))
     assert {state for (state,), value in found["ramp_state"].items() if value} == {"aborted"}
     assert not found["ramp_evidence_ratio"]
+    story.deploy({"v1": 90.0, "v2": 10.0})
+    found = numbers(families_of(Observation(story.entries, workers)))
+    assert set(found["ramp_state"].values()) == {0}  # an alert for an end would go on for ever
+    assert found["ramp_step"] == {(): 2}
+
+
+def test_entries_of_a_ramp_by_action() -> None:
+    """A step moves users; a halt is what the workers decide; an abort returns; other entries are not counted."""
+    minute = timedelta(minutes=1)
+    bad = failing([(0, 20, True)] * 20)
+    seen = []
+    for plan, act in (
+        (PLAN, lambda it: [it.command("pause"), it.command("resume"), it.command("advance")]),
+        (replace(PLAN, approve_at=(25,)), lambda it: [it.after(15 * minute), it.command("approve", step=2)]),
+        (PLAN, lambda it: [it.command("promote"), it.after(30 * minute)]),
+        (PLAN, lambda it: [it.after(15 * minute, behind="web-2", behind_for=15 * minute)]),
+        (PLAN, lambda it: [it.after(15 * minute, silent_for=15 * minute), it.command("abort")]),
+        (replace(PLAN, on_halt="rollback"), lambda it: [it.after(minute, failing=bad)]),
+        (replace(PLAN, on_halt="warn"), lambda it: [it.after(minute, failing=bad)]),
+    ):
+        story = Story(plan)
+        act(story)
+        counted = numbers(families_of(Observation(story.entries, None)))["deployments_total"]
+        seen.append([counted[action,] for action in ("ramp_step", "halt", "rollback")])
+    assert seen == [[2, 0, 0], [2, 0, 0], [2, 0, 0], [1, 1, 0], [1, 1, 1], [1, 1, 0], [1, 1, 0]]
 
 
 @pytest.mark.parametrize(

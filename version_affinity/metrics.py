@@ -26,7 +26,7 @@ from .errors import ConfigurationError, install
 from .middleware import VersionAffinity
 from .ramp.judgement import judge
 from .ramp.next_entry import newest_ramp
-from .ramp.plan import ACTIVE, STATES, Ramp
+from .ramp.plan import ACTIVE, STATES, TRANSITIONS, Ramp
 from .releases import Releases
 from .releases.follow.guard import observed, ramp_key
 from .releases.log.entries import LogError
@@ -59,6 +59,10 @@ CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 _PREFIX: Final = "version_affinity_"
 _CLASSES: Final = ("2xx", "3xx", "4xx", "5xx")
 _ACTIONS: Final = ("deploy", "rollback", "ramp_step", "halt")
+# The events by which the workers stop a ramp, or warn.
+_HALTS: Final = frozenset(
+    event for event, it in TRANSITIONS.items() if it.by == "worker" and ("held" in it.after or event.startswith("halt"))
+)
 # In a label value (Prometheus, "Exposition formats").
 _ESCAPES: Final = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
 
@@ -79,8 +83,16 @@ _FAMILIES: Final[dict[str, tuple[str, tuple[str, ...], str]]] = {
     "reports_up": ("gauge", (), "Whether the reports of the workers can be read, and this process can write its own."),
     "log_up": ("gauge", (), "Whether the workers can read the deployment log and the releases directory."),
     "log_errors_total": ("counter", (), "Readings of the deployment log that failed."),
-    "deployments_total": ("counter", ("action",), "Deployments in the log by what they did."),
-    "ramp_state": ("gauge", ("state",), "1 for the state of the newest ramp, 0 for the others."),
+    "deployments_total": (
+        "counter",
+        ("action",),
+        "Deployments in the log by what they did.",
+    ),
+    "ramp_state": (
+        "gauge",
+        ("state",),
+        "1 for the state of the newest ramp. An end counts until the next deployment.",
+    ),
     "ramp_step": ("gauge", (), "The number of the step of the newest ramp, from 1 on."),
     "ramp_evidence_ratio": (
         "gauge",
@@ -273,18 +285,25 @@ def _deployed(percentages: Mapping[str, float], revision: int) -> _Values:
 
 
 def _actions(entries: Sequence[Entry]) -> Iterator[str]:
-    """Yield what each deployment did. A rollback gives all users a version that had all of them before."""
+    """Yield what each deployment did, and each entry of a ramp that moves users or halts the ramp.
+
+    A rollback gives all users a version that had all of them before, or aborts a ramp.
+    """
     complete: set[str] = set()
-    before: tuple[str, ...] = ()
+    before: dict[str, float] = {}
     for entry in entries:
-        live = entry.live
-        if entry.ramp is not None:
-            yield "halt" if entry.ramp.get("state") in ("held", "rolled_back") else "ramp_step"
-        else:
-            yield "rollback" if live != before and len(live) == 1 and live[0] in complete else "deploy"
-        if len(live) == 1:
-            complete.add(live[0])
-        before = live
+        shares = {version: share for version, share in entry.percentages.items() if share > 0}
+        is_whole = len(shares) == 1
+        if entry.ramp is None:
+            goes_back = shares.keys() != before.keys() and is_whole and not shares.keys().isdisjoint(complete)
+            yield "rollback" if goes_back else "deploy"
+        elif entry.ramp_event in _HALTS:
+            yield "halt"
+        elif shares != before:
+            yield "rollback" if entry.ramp_event == "abort" else "ramp_step"
+        if is_whole:
+            complete.update(shares)
+        before = shares
 
 
 def _of_ramp(entries: Sequence[Entry], workers: Workers | None) -> _Values:
@@ -297,7 +316,9 @@ def _of_ramp(entries: Sequence[Entry], workers: Workers | None) -> _Values:
         return values
     if not history:
         return values
-    values["ramp_state"] = {it: int(it == state) for it in STATES}
+    # An end is news until the next deployment: an alert would go on for ever.
+    is_current = state == "superseded" or found[-1] is entries[-1]
+    values["ramp_state"] = {it: int(it == state and is_current) for it in STATES}
     values["ramp_step"] = _number(history[-1].step)
     if state in ACTIVE and workers is not None:
         seen = observed(workers, ramp_key(found), fresh_for=timedelta(0), silent_for=timedelta(0))

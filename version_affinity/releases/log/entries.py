@@ -76,6 +76,12 @@ class Entry:
         return tuple(version for version, share in self.percentages.items() if share > 0)
 
     @property
+    def ramp_event(self) -> str:
+        """The event of a ramp that the entry records, such as "step due"; "" for none."""
+        evidence = (self.ramp or {}).get("evidence")
+        return str(evidence.get("event", "")) if isinstance(evidence, dict) else ""
+
+    @property
     def details(self) -> Details:
         """All but the percentages, for ``DeploymentLog.append``."""
         return Details(self.created, self.author, self.message, self.ramp, self.counted)
