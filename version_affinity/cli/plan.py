@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from version_affinity.deployment import Movement, movement
 from version_affinity.ramp.next_entry import active_ramp
-from version_affinity.ramp.plan import Ramp
+from version_affinity.ramp.notify import shown_document
+from version_affinity.ramp.plan import ACTIVE, Ramp
 from version_affinity.releases.log.entries import DeploymentLog, Details, Entry, LogConflictError
 from version_affinity.releases.reports.figures import counted_until
 from version_affinity.releases.store.directory import BusyError, ReleasesDirectory, publishing
@@ -85,6 +86,7 @@ class Plan:
     refusals: Sequence[Objection]
     warnings: Sequence[str]
     entry: Callable[[], Entry] | None = None  # makes the entry of a ramp when it is written; None for a deployment
+    more: Mapping[str, Any] = field(default_factory=dict)  # for the JSON
 
     @property
     def before(self) -> Entry | None:
@@ -122,9 +124,10 @@ class Plan:
                 "warnings": list(self.warnings),
                 "deployed": entry is not None,
                 "dry_run": options.dry_run,
-                "entry": entry.as_document() if entry is not None else None,
+                "entry": shown_document(entry) if entry is not None else None,
                 "workers": worker_list(followed.workers, entry) if followed is not None else None,
                 "workers_error": followed.workers.obstacle if followed is not None else None,
+                **self.more,
             }
         )
 
@@ -205,9 +208,7 @@ def _follow(planned: Plan, log: DeploymentLog, options: DeployOptions, entry: En
     elif not followed.lagging:
         say(f"{sentence(followed.in_words())}.")
     if not options.as_json and planned.before is not None:
-        is_ramp = active_ramp([*planned.entries, entry]) is not None
-        target = rollback_target([*planned.entries, entry])
-        say(f"To undo the ramp: {command_line('rollback')}" if is_ramp else _undo(planned.before, target))
+        say(_undo([*planned.entries, entry]))
     if followed is not None and followed.lagging:
         lines = [f"revision {entry.revision} is deployed, and {followed.lag_in_words()}:"]
         lines += [f"  - {reason}" for reason in followed.reasons()]
@@ -229,15 +230,26 @@ def _say_unchanged(planned: Plan, options: DeployOptions) -> None:
     say(f"Nothing is deployed, because nothing changes: {shares(planned.percentages)} since revision {since}.")
 
 
-def _undo(before: Entry, target: Entry | None) -> str:
-    """Return the command that takes back a deployment: a rollback, if it leads to a version that had users before."""
-    version = next((version for version, share in target.percentages.items() if share > 0), "") if target else ""
-    if version in before.live and len(before.live) == 1:
-        return f"To undo this: {command_line('rollback')}"
-    if version in before.live:
+def _undo(entries: Sequence[Entry]) -> str:
+    """Return the command that takes back the newest deployment, or the ramp that the deployment belongs to.
+
+    It is a rollback if that leads to a version that had users before.
+    """
+    *_, before, entry = entries
+    what, percentages = "this", before.percentages
+    if entry.ramp is not None and (ramp := Ramp.from_json(entry.ramp)).state != "aborted":
+        what, percentages = "the ramp", ramp.base
+        if ramp.state in ACTIVE:
+            return f"To undo the ramp: {command_line('rollback')}"
+    target = rollback_target(entries)
+    version = target.live[0] if target is not None else ""
+    live = [version for version, share in percentages.items() if share > 0]
+    if live == [version]:
+        return f"To undo {what}: {command_line('rollback')}"
+    if version in live:
         return f"To give {short_id(version)} to all users again: {command_line('rollback')}"
-    specs = " ".join(f"{short_id(version)}@{number(share)}%" for version, share in before.percentages.items())
-    return f"To undo this: {command_line(f'versions deploy {specs}')}"
+    specs = " ".join(f"{short_id(version)}@{number(share)}%" for version, share in percentages.items())
+    return f"To undo {what}: {command_line(f'versions deploy {specs}')}"
 
 
 def _refuse(planned: Plan, options: DeployOptions) -> None:

@@ -143,7 +143,7 @@ def notices_of(entries: Sequence[Entry]) -> list[Notice]:
     for number in range(len(entries) - 1, -1, -1):
         entry, before = entries[number], entries[number - 1].ramp if number else None
         if entry.ramp is not None:
-            ramp, predicate = entry.ramp, _predicate(entry.ramp)
+            ramp, predicate = entry.ramp, _predicate(entry)
         elif before is not None and before.get("state") in ACTIVE:
             ramp, predicate = {**before, "state": "superseded"}, "superseded"
         else:
@@ -155,15 +155,16 @@ def notices_of(entries: Sequence[Entry]) -> list[Notice]:
     return [notice for notice in reversed(found) if notice.webhook or notice.command]
 
 
-def _predicate(ramp: Mapping[str, Any]) -> str:
-    if ramp.get("state") == "completed":
+def _predicate(entry: Entry) -> str:
+    if entry.ramp is not None and entry.ramp.get("state") == "completed":
         return "completed"
-    return _PREDICATES.get(str((ramp.get("evidence") or {}).get("event")), "changed")
+    return _PREDICATES.get(entry.ramp_event, "changed")
 
 
 def _notice(entry: Entry, ramp: Mapping[str, Any], predicate: str) -> Notice:
     """Return a CDEvents custom event in a CloudEvent."""
-    plan = ramp.get("plan") or {}
+    plan = ramp.get("plan")
+    plan = plan if isinstance(plan, Mapping) else {}  # the log may hold any JSON
     context = {
         "version": _CDEVENTS,
         "id": f"{entry.log_id}-{entry.revision}",
@@ -188,6 +189,12 @@ def _notice(entry: Entry, ramp: Mapping[str, Any], predicate: str) -> Notice:
         },
     }
     return Notice(entry, event, str(plan.get("webhook") or ""), str(plan.get("exec") or ""))
+
+
+def shown_document(entry: Entry) -> dict[str, Any]:
+    """Return an entry as a JSON object for people and programs that read the output of a command."""
+    document = entry.as_document()
+    return {**document, "ramp": without_receivers(entry.ramp)} if entry.ramp is not None else document
 
 
 def without_receivers(ramp: Mapping[str, Any]) -> dict[str, Any]:

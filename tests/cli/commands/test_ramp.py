@@ -118,6 +118,7 @@ def test_dry_run(site: Operated) -> None:
     arguments = ("ramp", "start", "v2", "--dry-run", "--approve-at", "50", "--min-keys", "100")
     unknown = site.run(*arguments).stdout
     assert "Unknown: the workers have counted no traffic yet" in unknown
+    assert site.json(*arguments)["prediction"] is None
     site.run("versions", "deploy", "v1@90", "v2", "-y")
     with site.followed(failing_api) as (affinity, _):
         for _ in range(50):
@@ -135,15 +136,34 @@ def test_dry_run(site: Operated) -> None:
     assert "  0.2 % of the users fail anyway.\n" in shown
     assert "100 % of its users" in shown
     assert "Nothing is deployed: this was a dry run." in shown
+    found = site.json(*arguments, "--steps", "20,50,100")
+    assert [(it["percentage"], it["needs_approval"]) for it in found["steps"]] == [
+        (20, False),
+        (50, True),
+        (100, False),
+    ]
+    first, second, _ = (parse_time(it["at"]) for it in found["steps"])
+    assert second - first == timedelta(minutes=15)
+    assert found["prediction"]["failure_rate"] == 0.002
+    assert [it["hits"] for it in found["prediction"]["faults"]] == [0.02, 0.2, 1.0]
+    assert found["prediction"]["faults"][2]["found_after"] > 0
     assert len(site.log.read()) == 2
 
 
 def test_notices(site: Operated) -> None:
-    """The plan carries where notices go; what cannot be used is an error of usage."""
+    """The plan carries where notices go, and no JSON shows it; what cannot be used is an error of usage."""
     assert "is not an http" in site.run("ramp", "start", "v2", "--webhook", "hook", code=2).stderr
     assert "cannot be split" in site.run("ramp", "start", "v2", "--exec", "run 'it", code=2).stderr
     site.start("--webhook", "http://127.0.0.1:9/hook", "--exec", "true")
     assert site.history[-1].plan.other == {"webhook": "http://127.0.0.1:9/hook", "exec": "true"}
+    documents = [
+        site.json("ramp", "status"),
+        site.json("deployments", "list")[0]["ramp"],
+        site.json("deployments", "view", "2")["ramp"],
+        site.json("deployments", "status")["ramp"],
+        site.json("ramp", "pause")["entry"]["ramp"],
+    ]
+    assert {tuple(sorted({"version", "webhook", "exec"} & it["plan"].keys())) for it in documents} == {("version",)}
 
 
 @pytest.mark.slow
@@ -165,7 +185,8 @@ def test_a_person_leads_a_ramp(site: Operated) -> None:
     assert "Pass -y to confirm" in site.run("ramp", "advance", code=1).stderr
     assert "Deployed revision 5" in site.run("ramp", "advance", "-y").stdout
     assert site.json("ramp", "status")["state"] == "baking"
-    site.run("ramp", "promote", "-y")
+    undo = f"To undo the ramp: version-affinity --releases {site.directory.path} rollback"
+    assert undo in site.run("ramp", "promote", "-y").stdout
     assert site.json("ramp", "status")["state"] == "completed"
     assert "no ramp is active: ramp-2 is completed" in site.run("ramp", "resume", code=1).stderr
     assert site.log.read()[-1].percentages == {"v2": 100}

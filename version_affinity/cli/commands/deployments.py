@@ -28,6 +28,7 @@ from version_affinity.cli.times import short_when, when
 from version_affinity.deployment import movement
 from version_affinity.errors import ConfigurationError
 from version_affinity.ramp.next_entry import outcome
+from version_affinity.ramp.notify import shown_document
 from version_affinity.ramp.plan import Ramp
 from version_affinity.releases.log.entries import DeploymentLog, Entry, LogError, LogUnavailableError, is_continued
 from version_affinity.releases.log.file import FileLog
@@ -74,7 +75,7 @@ def list_deployments(limit: int, as_json: bool) -> None:
     if entries is None:
         raise click.exceptions.Exit(1)  # the warning says why
     if as_json:
-        emit([entry.as_document() for entry in entries[::-1][:limit]])
+        emit([shown_document(entry) for entry in entries[::-1][:limit]])
         return
     groups = _grouped(entries)
     found = groups[::-1][:limit]
@@ -133,7 +134,7 @@ def view_deployment(revision: int, as_json: bool) -> None:
     if as_json:
         emit(
             {
-                **entry.as_document(),
+                **shown_document(entry),
                 "before": dict(before.percentages) if before is not None else None,
                 "movement": moves.as_dict() if moves is not None else None,
                 "until": after.created if after is not None else None,

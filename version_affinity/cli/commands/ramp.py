@@ -34,7 +34,7 @@ from version_affinity.ramp.evidence import DEFAULT_SIGNALS, SIGNALS, predicted
 from version_affinity.ramp.notify import check_command, check_webhook
 from version_affinity.ramp.plan import ON_HALT, PRESETS, TRANSITIONS, RampPlan
 from version_affinity.releases.store.settings import Serving
-from version_affinity.releases.times import format_duration, utc_now
+from version_affinity.releases.times import format_duration, format_time, utc_now
 
 from .completion import complete_version
 
@@ -189,7 +189,9 @@ def start(version: str, **given: Any) -> None:
     make = partial(next_entry.start, entries, plan, message=options.message)
     if not planned.refusals:
         make(seen.observed, utc_now())  # it may be refused
-    if options.dry_run and not options.as_json:
+    if options.dry_run and options.as_json:
+        planned = replace(planned, more={"steps": _schedule(plan), "prediction": _prediction(plan, seen)})
+    elif options.dry_run:
         _say_schedule(plan)
         _say_prediction(plan, seen)
     carry_out(_with_entry(planned, seen, make), log, options, "Start the ramp?")
@@ -213,6 +215,40 @@ def _say_schedule(plan: RampPlan) -> None:
     end = short_when(at - plan.every + plan.bake)
     rows.append(["end", "", end, f"after {format_duration(plan.bake)} at {percent(plan.steps[-1])}"])
     say_rows(rows, right=(0, 1))
+
+
+def _schedule(plan: RampPlan) -> list[dict[str, Any]]:
+    """Return the steps with their times as JSON data, as if the ramp started now."""
+    now = utc_now()
+    return [
+        {
+            "step": number,
+            "percentage": step,
+            "at": format_time(now + (number - 1) * plan.every),
+            "needs_approval": step in plan.approve_at,
+        }
+        for number, step in enumerate(plan.steps, 1)
+    ]
+
+
+def _prediction(plan: RampPlan, seen: Seen) -> dict[str, Any] | None:
+    """Return as JSON data which faults the guard would find, and when; None without any traffic."""
+    found = traffic(seen.workers)
+    if found is None:
+        return None
+    faults = predicted(plan, keys_per_hour=found.keys_per_hour, failure_rate=found.failure_rate)
+    return {
+        "users_per_hour": round(found.keys_per_hour, 1),
+        "failure_rate": found.failure_rate,
+        "faults": [
+            {
+                "hits": it.added,
+                "found_after": None if it.after is None else round(it.after.total_seconds()),
+                "met": it.met,
+            }
+            for it in faults
+        ],
+    }
 
 
 def _say_prediction(plan: RampPlan, seen: Seen) -> None:
@@ -328,6 +364,6 @@ def abort(**given: Any) -> None:
 
       version-affinity ramp abort -y -m "Payment fails"
 
-    "rollback" does the same during a ramp.
+    "rollback" returns to them, too. The state of the ramp is "superseded" then, and not "aborted".
     """
     _change("abort", "End the ramp?", **given)

@@ -39,6 +39,7 @@ from version_affinity.cli.workers import Followed, read_workers, unreported
 from version_affinity.errors import ConfigurationError
 from version_affinity.ramp.judgement import Judgement, judge
 from version_affinity.ramp.next_entry import WAYS_OUT, newest_ramp, step_users, waits_for
+from version_affinity.ramp.notify import without_receivers
 from version_affinity.ramp.plan import ACTIVE, Ramp
 from version_affinity.releases.log.entries import DeploymentLog, Entry, LogError, LogUnavailableError
 from version_affinity.releases.times import format_time, parse_time, utc_now
@@ -252,7 +253,7 @@ def _document(view: _View) -> dict[str, Any]:
     return {
         "name": view.target.directory.name,
         "revision": view.entries[-1].revision,
-        **ramp.to_json(),
+        **without_receivers(ramp.to_json()),
         "state": view.state,
         "percentage": ramp.percentage,
         "percentages": dict(view.entries[-1].percentages),

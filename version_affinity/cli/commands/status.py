@@ -35,6 +35,7 @@ from version_affinity.cli.workers import Followed, nobody, read_workers, unrepor
 from version_affinity.deployment import movement
 from version_affinity.errors import ConfigurationError
 from version_affinity.ramp.next_entry import active_ramp
+from version_affinity.ramp.notify import shown_document
 from version_affinity.releases.log.entries import LogError, LogUnavailableError
 from version_affinity.releases.reports.figures import Figures, figures_of
 from version_affinity.releases.store.retention import rollback_target
@@ -208,11 +209,11 @@ def _document(view: _View) -> dict[str, Any]:
         "log": view.log,
         "log_error": view.log_error,
         "retention": directory.retention.as_dict(),
-        **{key: value for key, value in (current.as_document() if current else _NONE).items() if key != "counted"},
+        **{key: value for key, value in (shown_document(current) if current else _NONE).items() if key != "counted"},
         "counted_since": current.created if current is not None and current.counted else None,
         "versions": _versions(view),
         "missing": [version for version in view.percentages if version not in view.uploaded],
-        "rollback": target.as_document() if target is not None else None,
+        "rollback": shown_document(target) if target is not None else None,
         "workers": worker_list(view.workers, current),
         "workers_error": view.workers.obstacle,
     }
