@@ -278,6 +278,8 @@ def test_warn() -> None:
     assert it.after(MINUTE, failing=BAD).startswith("due at")
     more = failing([(0, 1, True)] * 6 + [(0, 1, False)] * 4 + [(2, 16, True)] * 6)
     assert it.after(MINUTE, failing=more) == "halt: warn"
+    more = failing([(3, 17, True)] * 6)
+    assert it.after(MINUTE, failing=more, new_keys={"v2": 900}, followed={}) == "share mismatch"
 
 
 def test_warnings_of_a_version_that_fails_on_and_on() -> None:

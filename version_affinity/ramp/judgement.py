@@ -88,15 +88,13 @@ def judge(history: Sequence[Ramp], observed: Observed) -> Judgement:
     """Return what the guard finds in a ramp, of which ``history`` is everything that the log says."""
     ramp, plan = history[-1], history[-1].plan
     anew = _anew(history, _FAILING)
-    stepped = next(number for number, entry in enumerate(history) if entry.step == ramp.step)
+    stepped = _stepped(history)
     since = max(stepped, anew)
     shares = {number: entry.percentage / 100 for number, entry in enumerate(history)}
     users = users_since(history[max(stepped, _anew(history, HOLDS))], observed)
     enough = -log(plan.alpha)
     signals: dict[str, dict[str, Any]] = {}
     found = []
-    tolerated: list[float] = []  # by the bake, of each signal
-    base_pages = _gained(history[0], "pages", _numbers(history[stepped], "pages"))[1]
     for signal in plan.guard:
         failing = observed.failing.get(signal, FailingUnits())
         counted = failing.counted({number: share for number, share in shares.items() if number >= anew})
@@ -105,8 +103,7 @@ def judge(history: Sequence[Ramp], observed: Observed) -> Judgement:
             compared = failing.counted({number: share for number, share in shares.items() if number < stepped})
             new, base = sum(it.new for it in counted if it.share == 1), sum(it.base for it in compared)
             new_pages = _gained(history[since], "pages", observed.pages)[0]
-            evidence += log_bake_evidence(new, new_pages, base, base_pages)
-            tolerated.append(tolerated_rate(base, base_pages))
+            evidence += log_bake_evidence(new, new_pages, base, _base_pages(history, stepped))
         found.append(evidence)
         signals[signal] = {
             "ratio": round(max(0.0, evidence - log(len(plan.guard))) / enough, 3),  # 1: this signal alone is enough
@@ -120,23 +117,20 @@ def judge(history: Sequence[Ramp], observed: Observed) -> Judgement:
             signals[signal]["examples"] = list(observed.examples[signal])
     total = combined(found)
     followed = (0, 0) if observed.followed is None else _between(ramp, observed.followed, observed.new_keys)
-    mismatch = log_share_mismatch(*followed, ramp.percentage / 100)
+    is_far_off = log_share_mismatch(*followed, ramp.percentage / 100) >= -log(SHARE_ALPHA)
     place = f"at {ramp.percentage:g} %"
     if observed.silent_for > SILENCE:
         verdict, why = "unknown", "no worker reports"
         if observed.silent_for < timedelta.max:
             why = f"no worker has reported for {format_duration(observed.silent_for)}"
-    elif total >= enough:
+    elif total >= enough and not (is_far_off and has_warned(history)):
         worst = max(signals, key=lambda it: signals[it]["ratio"])
         new, base = signals[worst]["new"], signals[worst]["base"]
         verdict, why = "failing", f"{worst}: of the failing users, {new} have {plan.version} and {base} not, {place}"
-    elif mismatch >= -log(SHARE_ALPHA):
+    elif is_far_off:
         verdict, why = "share", f"{followed[0]} of {sum(followed)} new users have {plan.version}, {place}"
-    elif tolerated and min(tolerated) >= _ALL_FAIL:
-        verdict = "undecided"
-        why = f"nothing to compare with: the earlier versions had too few pages in this ramp ({base_pages})"
     else:
-        verdict, why = "undecided", "no difference is found"
+        verdict, why = "undecided", cannot_compare(history, observed) or "no difference is found"
     evidence_in_log = {
         "verdict": verdict,
         "ratio": round(max(0.0, total) / enough, 3),
@@ -146,6 +140,35 @@ def judge(history: Sequence[Ramp], observed: Observed) -> Judgement:
         "pages": dict(observed.pages),
     }
     return Judgement(verdict, evidence_in_log, why)
+
+
+def cannot_compare(history: Sequence[Ramp], observed: Observed) -> str:
+    """Return why the bake of a ramp finds nothing: too few pages of the earlier versions; "" if it can."""
+    if history[-1].percentage < _WHOLE:
+        return ""
+    stepped = _stepped(history)
+    shares = {number: entry.percentage / 100 for number, entry in enumerate(history[:stepped])}
+    pages = _base_pages(history, stepped)
+    for signal in history[-1].plan.guard:
+        base = sum(it.base for it in observed.failing.get(signal, FailingUnits()).counted(shares))
+        if tolerated_rate(base, pages) < _ALL_FAIL:
+            return ""
+    return f"nothing to compare with: the earlier versions had too few pages in this ramp ({pages})"
+
+
+def has_warned(history: Sequence[Ramp]) -> bool:
+    """Return whether the guard has warned in the current step."""
+    return any(entry.evidence.get("event") == _WARNING for entry in history[_stepped(history) :])
+
+
+def _stepped(history: Sequence[Ramp]) -> int:
+    """Return the number of the entry that took the current step."""
+    return next(number for number, entry in enumerate(history) if entry.step == history[-1].step)
+
+
+def _base_pages(history: Sequence[Ramp], stepped: int) -> int:
+    """Return how many pages the earlier versions had in the ramp until a step."""
+    return _gained(history[0], "pages", _numbers(history[stepped], "pages"))[1]
 
 
 def users_since(entry: Ramp, observed: Observed) -> tuple[int, int]:

@@ -20,7 +20,7 @@ from version_affinity.errors import ConfigurationError
 from version_affinity.releases.log.entries import Entry
 from version_affinity.releases.times import format_time, parse_time
 
-from .judgement import SILENCE, judge, users_since
+from .judgement import SILENCE, has_warned, judge, users_since
 from .plan import ACTIVE, HOLDS, TRANSITIONS, Ramp
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def active_ramp(entries: Sequence[Entry]) -> Ramp | None:
     return None
 
 
-def outcome(entries: Sequence[Entry], ramp_id: str) -> str:
+def outcome(entries: Sequence[Entry], ramp_id: object) -> str:
     """Return the state of a ramp as of the end of the log: "superseded" if a person has deployed during the ramp."""
     *_, last = (entry for entry in entries if entry.ramp is not None and entry.ramp.get("id") == ramp_id)
     state = Ramp.from_json(last.ramp).state
@@ -110,9 +110,11 @@ def outcome(entries: Sequence[Entry], ramp_id: str) -> str:
 
 def newest_ramp(entries: Sequence[Entry]) -> tuple[list[Entry], str]:
     """Return the entries of the newest ramp, and its ``outcome``; nothing if there was none."""
-    ids = [entry.ramp.get("id") for entry in entries if entry.ramp is not None][-1:]
-    found = [entry for entry in entries if entry.ramp is not None and entry.ramp.get("id") in ids]
-    return found, outcome(entries, str(ids[0])) if ids else ""
+    newest = next((entry.ramp for entry in reversed(entries) if entry.ramp is not None), None)
+    if newest is None:
+        return [], ""
+    found = [entry for entry in entries if entry.ramp is not None and entry.ramp.get("id") == newest.get("id")]
+    return found, outcome(entries, newest.get("id"))
 
 
 # --- persons ----------------------------------------------------------------------------------------------------------
@@ -187,8 +189,7 @@ def _halt(history: Sequence[Ramp], judgement: Judgement, observed: Observed) -> 
     if event is None or not is_known or ramp.state not in TRANSITIONS[event].before:
         return None, ""
     # A version that fails on and on would fill the log with warnings.
-    has_warned = any(it.step == ramp.step and it.evidence.get("event") == "halt: warn" for it in history)
-    return (None, "") if event == "halt: warn" and has_warned else (event, judgement.why)
+    return (None, "") if event == "halt: warn" and has_warned(history) else (event, judgement.why)
 
 
 def _due(history: Sequence[Ramp], observed: Observed, now: datetime) -> tuple[str | None, str, datetime]:

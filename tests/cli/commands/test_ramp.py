@@ -339,6 +339,14 @@ def test_status_and_a_share_that_is_far_off(tmp_path: Path) -> None:
     assert site.json("ramp", "status")["judgement"]["verdict"] == "share"
 
 
+def test_promote_says_that_the_bake_is_blind(site: Operated) -> None:
+    """Without pages of the version before, the bake has nothing to compare with: promote and the status say it."""
+    site.start("--bake", "1h")
+    blind = "nothing to compare with: the earlier versions had too few pages in this ramp (0)"
+    assert f"the bake has {blind}" in " ".join(site.run("ramp", "promote", "-y").stderr.split())
+    assert f"Guard: {blind}" in " ".join(site.run("ramp", "status").stdout.split())
+
+
 def test_status_without_workers(tmp_path: Path) -> None:
     """Without any report, the status does not state for how long."""
     site = Operated(tmp_path)

@@ -31,6 +31,7 @@ from version_affinity.deployment import movement
 from version_affinity.errors import ConfigurationError
 from version_affinity.ramp import next_entry
 from version_affinity.ramp.evidence import DEFAULT_SIGNALS, SIGNALS, predicted
+from version_affinity.ramp.judgement import cannot_compare
 from version_affinity.ramp.notify import check_command, check_webhook
 from version_affinity.ramp.plan import ON_HALT, PRESETS, TRANSITIONS, RampPlan
 from version_affinity.releases.store.settings import Serving
@@ -288,6 +289,9 @@ def _change(event: str, question: str, *, step: int | None = None, **given: Any)
     steps = TRANSITIONS[event].percentages in ("next", "last")
     warnings = [seen.observed.behind] if steps and seen.observed.behind else []
     warnings += unreported(seen.workers)
+    if entry.ramp is not None and entry.ramp["state"] == "baking" and steps:
+        without = cannot_compare(next_entry.ramp_history([*entries, entry]), seen.observed)
+        warnings += [f"the bake has {without}"] if without else []
     planned = Plan(target.directory, entries, entry.percentages, moves, [], warnings)
     carry_out(_with_entry(planned, seen, make), log, options, question)
 
@@ -311,7 +315,7 @@ def resume(**given: Any) -> None:
 
       version-affinity ramp resume
 
-    The time of the step starts anew. After a hold the guard starts anew, too: failures until now do not count again.
+    The time of the step starts anew. After a hold because of failing users, failures until now do not count again.
     """
     _change("resume", "", **given)
 
