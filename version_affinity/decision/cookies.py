@@ -125,7 +125,7 @@ class PinCookie(HostCookie):
         >>> read("pin=4711.v1.2", "http"), read("pin=9999999.v1", "http")
         (('4711', 'v1.2'), ('', 'v1'))
         """
-        if not header:
+        if not header or self.name not in header:
             return "", ""
         find = self._finders[scheme == "https" if self._secure is None else self._secure]
         value = find(header)

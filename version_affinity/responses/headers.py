@@ -57,7 +57,7 @@ class DecisionHeaders:
     __slots__ = (
         "_count_new_key",
         "_drawn",
-        "_keys",
+        "_is_new",
         "app_tally",
         "count_success",
         "decision",
@@ -105,7 +105,7 @@ class DecisionHeaders:
         self.app_tally = counters.tally(decision.version, kind, decision.reason, of_app=True)
         self.count_success = self.tally.count_success
         self._drawn = not decision.source  # only a bucket that was drawn for the request has no source
-        self._keys = counters.keys if decision.reason == KEY else None
+        self._is_new = counters.keys.is_new if decision.reason == KEY else None
         self._count_new_key = counters.new_keys[decision.version].advance
 
     def count(self, status: str) -> None:
@@ -116,7 +116,7 @@ class DecisionHeaders:
         """Count a page whose response sets the cookie as the first one of its key, if the request had no cookie."""
         if request.pin or (request.bucket and not self._drawn):
             return
-        if self._keys is None or self._keys.is_new(request.key):
+        if self._is_new is None or self._is_new(request.key):
             self._count_new_key()
 
     def start(self, sent: Sent, start_response: StartResponse) -> Iterable[bytes]:
