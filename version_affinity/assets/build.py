@@ -127,6 +127,8 @@ class Build:
         header_rules = parse_headers(headers_text)
         self.redirects: Final[RedirectRules | None] = redirects or None
         self.header_rules: Final[HeaderRules | None] = header_rules or None
+        #: Whether a navigation may get a page at a path where another request finds nothing.
+        self.may_show_pages: Final = self.document is not None or bool(redirects and redirects.rewrites)
         # The routes that no rule changes. A fingerprinted file is served regardless of rules: no page may miss it.
         self.direct: Final = (
             {
@@ -255,9 +257,7 @@ class Build:
 
     def shows_page(self, path: str, environ: WSGIEnvironment) -> bool:
         """Return whether a navigation gets a page at a path where another request found nothing."""
-        if self.document is not None or self.redirects is None or not self.redirects.rewrites:
-            return self.document is not None
-        return isinstance(self._ruled(path, environ), Rewritten)
+        return self.document is not None or isinstance(self._ruled(path, environ), Rewritten)
 
     def allowed(self, path: str, environ: WSGIEnvironment) -> str:
         """Return the methods that are allowed at a path (RFC 9110 section 10.2.1); "" where nothing answers a GET."""

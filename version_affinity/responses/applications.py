@@ -109,7 +109,7 @@ class Applications:
             if path is not None:  # a version may answer here, or a navigation get a page
                 depends = state.catalog.is_answered_elsewhere(path, environ)
                 build = state.builds[decided.version]
-                negotiated = build is not None and build.shows_page(path, environ)
+                negotiated = build is not None and build.may_show_pages and build.shows_page(path, environ)
             if (
                 ("HTTP_IF_NONE_MATCH" in environ or "HTTP_IF_MODIFIED_SINCE" in environ)
                 and len(state.versions) > 1
