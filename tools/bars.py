@@ -17,7 +17,7 @@ TESTS = ROOT / "tests"
 
 # 21,500 lines and 140 files when the package was restructured. Worker reports, metrics, tools for development and ramps
 # came after that.
-LINES = 29_000
+LINES = 29_200
 FILES = 180
 FILES_PER_FOLDER = 16
 #: One module per command, so the folder grows with the command line.
