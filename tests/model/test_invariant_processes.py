@@ -201,6 +201,9 @@ BEFORE_A_SPLIT = {
     "kind": NAVIGATION,
 }
 
+#: One whose bucket, and nothing else, decides, for the version that is new.
+WITH_A_BUCKET = {**BEFORE_A_SPLIT, "bucket": "4711"}
+
 
 def run(root: Path, check: Callable[..., None], drawn: dict[str, Any], examples: int, **options: Any) -> None:
     """Run a property over drawn arguments."""
@@ -211,7 +214,9 @@ def run(root: Path, check: Callable[..., None], drawn: dict[str, Any], examples:
     def held(arguments: dict[str, Any]) -> None:
         check(builds, **arguments)
 
-    (example(BEFORE_A_SPLIT)(held) if drawn is WORKERS else held)()
+    for given_first in (BEFORE_A_SPLIT, WITH_A_BUCKET) if drawn is WORKERS else ():
+        held = example(given_first)(held)
+    held()
 
 
 @pytest.fixture(autouse=True)

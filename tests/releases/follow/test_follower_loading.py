@@ -152,16 +152,17 @@ def test_a_deployment_does_not_wait_for_its_copy(site: Site) -> None:
 
 def test_a_worker_that_loads_is_alive(far_site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """Reports go on while a version loads, which this worker does not claim to have until it is loaded."""
-    monkeypatch.setattr(reporter, "HEARTBEAT", 0.1)
+    monkeypatch.setattr(reporter, "HEARTBEAT", 0.5)
     with slow(far_site, host="web1") as (_, _, gate):
         far_site.upload("v0")
         assert gate.reached.wait(30)
         until(lambda: far_site.workers.live)
-        before = far_site.workers.live[0].number
-        until(lambda: far_site.workers.live[0].number > before)
-        assert set(far_site.workers.live[0].versions) == {"v1", "v2"}
+        before = far_site.workers.live[0]
+        # A busy machine may let a report get old: then the worker is not listed for a moment.
+        until(lambda: any(report.number > before.number for report in far_site.workers.live))
+        assert set(before.versions) == {"v1", "v2"}
         gate.open.set()
-        until(lambda: set(far_site.workers.live[0].versions) == {"v1", "v2", "v0"})
+        until(lambda: any(set(report.versions) == {"v1", "v2", "v0"} for report in far_site.workers.live))
 
 
 def test_who_only_observes_leaves_no_trace(far_site: Site) -> None:

@@ -284,13 +284,15 @@ def test_noted_notices_that_are_something_else(tmp_path: Path, put: Callable[[Pa
     (tmp_path / "workers").mkdir()
     put(tmp_path / "workers" / "notices.json")
 
-    def sent() -> int | None:
-        with FilePosition(tmp_path).claim("a log") as revision:
-            return revision
+    def sent(revision: int) -> int:
+        with FilePosition(tmp_path).claim("a log") as claim:
+            assert claim is not None
+            before = claim.sent
+            assert claim.advance(revision)
+            return before
 
-    assert soon(sent) == 0
-    FilePosition(tmp_path).advance("a log", 3)
-    assert soon(sent) == 3
+    assert soon(lambda: sent(3)) == 0
+    assert soon(lambda: sent(4)) == 3
 
 
 def test_this_host_cannot_report(tmp_path: Path) -> None:
