@@ -61,7 +61,7 @@ def short_when(time: str | datetime, now: datetime | None = None) -> str:
 def _moment(time: str | datetime) -> tuple[datetime, str]:
     """Return a time in UTC, ``NEVER`` for a text that is not a time; and its text."""
     if isinstance(time, str):
-        return parse_time(time).astimezone(timezone.utc), printable(time)
+        return parse_time(time), printable(time)
     return time.astimezone(timezone.utc), format_time(time)
 
 

@@ -24,16 +24,18 @@ def format_time(time: datetime, timespec: str = "seconds") -> str:
 
 
 def parse_time(text: str) -> datetime:
-    """Return the time that a text states, ``NEVER`` if the text is not a time.
+    """Return the time that a text states, in UTC; ``NEVER`` if the text is not a time.
 
-    >>> parse_time("2026-11-24T05:00:00Z").hour, parse_time("yesterday") == NEVER
+    >>> parse_time("2026-11-24T07:00:00+02:00").hour, parse_time("yesterday") == NEVER
     (5, True)
+    >>> parse_time("0001-01-01T00:00:00+23:59") == parse_time("9999-12-31T23:59:59-23:59") == NEVER
+    True
     """
     try:
         time = datetime.fromisoformat(text.replace("Z", "+00:00"))  # Python 3.10 reads no "Z"
-    except ValueError:
+        return (time if time.tzinfo is not None else time.replace(tzinfo=timezone.utc)).astimezone(timezone.utc)
+    except (ValueError, OverflowError):  # in UTC, it may be before the first year
         return NEVER
-    return time if time.tzinfo is not None else time.replace(tzinfo=timezone.utc)
 
 
 def time_before(time: datetime, span: timedelta) -> datetime:
