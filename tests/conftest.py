@@ -29,9 +29,12 @@ FACTOR = int(os.environ.get("VERSION_AFFINITY_EXAMPLES", "0"))
 for _name, _examples in EXAMPLES.items():
     settings.register_profile(_name, deadline=None, derandomize=FACTOR == 0, max_examples=_examples * max(FACTOR, 1))
 
-# Some shells start background jobs with SIGINT ignored, and programs inherit that. The tests' programs must not.
+# Some shells start background jobs with SIGINT ignored, nohup ignores SIGHUP, and programs inherit that. The tests'
+# programs must not.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if os.name == "posix" and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # Every answer that a test gets is linted as HTTP; "browsed" has the fixtures of tests in browsers.
 pytest_plugins = (

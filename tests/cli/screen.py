@@ -73,8 +73,9 @@ class Terminal:
 
     def end(self) -> int:
         """Wait until the command ends, and return its exit code."""
+        until = time.monotonic() + PATIENCE
         while self._read():
-            pass
+            assert time.monotonic() < until, f"it does not end: {self.text[-2000:]}"
         return self._process.wait(PATIENCE)
 
     def _read(self) -> bool:
