@@ -83,11 +83,7 @@ _FAMILIES: Final[dict[str, tuple[str, tuple[str, ...], str]]] = {
     "reports_up": ("gauge", (), "Whether the reports of the workers can be read, and this process can write its own."),
     "log_up": ("gauge", (), "Whether the workers can read the deployment log and the releases directory."),
     "log_errors_total": ("counter", (), "Readings of the deployment log that failed."),
-    "deployments_total": (
-        "counter",
-        ("action",),
-        "Deployments in the log by what they did.",
-    ),
+    "deployments_total": ("counter", ("action",), "Deployments in the log by what they did."),
     "ramp_state": (
         "gauge",
         ("state",),

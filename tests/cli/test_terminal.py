@@ -382,7 +382,7 @@ def test_watched_with_an_error(site: Site) -> None:
 
 
 def test_a_script_that_ends_reading(site: Site) -> None:
-    """A pipe that nobody reads ends the watching without an error message."""
+    """A pipe without a reader ends the watching without an error message."""
     pipe = ["bash", "-c", 'set -o pipefail; "$@" | head -n 1', "-"]
     watch = program("deployments", "status", "--watch", "--json")
     kept = {"capture_output": True, "text": True, "timeout": 60}

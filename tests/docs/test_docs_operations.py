@@ -99,7 +99,7 @@ def test_pipelines(tmp_path: Path) -> None:
         assert percentages() == {"v1": 90, first: 10}
         assert site.directory.versions()[first].message == "Front end v2"
 
-        # Nobody else has deployed, and then somebody has.
+        # At first no other person has deployed. Then one has.
         second = pipeline.commit("v0")
         step(guarded, second)
         assert percentages() == {"v1": 81, first: 9, second: 10}

@@ -92,7 +92,7 @@ def test_a_missing_chunk_holds_the_ramp(kind: str, tmp_path: Path) -> None:
 def test_a_healthy_ramp_is_completed(kind: str, tmp_path: Path) -> None:
     """v2 gets all users and bakes, beside clients that always fail, with and without cookies or a key.
 
-    Each step waits for so many new users of v2 that a wrong share of them would hold the ramp.
+    Each step waits for 300 new users of v2. With so many, a wrong share would hold the ramp.
     """
     with fleet(kind, tmp_path) as made:
         made.site.ramp(steps=(50, 80, 100), every="4s", bake="3s", min_keys=300)

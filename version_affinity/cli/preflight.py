@@ -10,7 +10,8 @@ from version_affinity.assets.loading.fingerprint import is_fingerprinted
 from version_affinity.assets.loading.inventory import InventoryError, parse_inventory
 from version_affinity.assets.static import StaticAssets
 from version_affinity.errors import ConfigurationError, install
-from version_affinity.releases.reports.report import LOADING, NOT_THERE
+from version_affinity.releases.log.entries import LogUnavailableError
+from version_affinity.releases.reports.report import LOADING, NOT_THERE, Workers
 from version_affinity.releases.store.settings import Serving
 from version_affinity.wire import plain_text, printable
 
@@ -25,8 +26,9 @@ if TYPE_CHECKING:
     from version_affinity.assets.routing import NotFoundHandling
     from version_affinity.checking import BuildReport
     from version_affinity.releases.log.entries import DeploymentLog, Entry
-    from version_affinity.releases.reports.report import Workers
     from version_affinity.releases.store.directory import Release, ReleasesDirectory
+
+    from .context import Target
 
 #: The kind of objection that ``--force`` does not overrule.
 LOG_LOST: Final = "log-lost"
@@ -113,6 +115,34 @@ def workers_ahead(workers: Workers, log: DeploymentLog, entries: Sequence[Entry]
         f"{log.description} has lost deployments: it is empty, but {who} revision {latest}. Restore the data of the "
         f"log, or run on such a host: {command_line('deployments restore')}"
     )
+
+
+class LastKnown(NamedTuple):
+    """The worker reports and the deployments, as far as both can be read.
+
+    Attributes:
+        log_error: Why the log cannot be read, so that the deployments are those of this host's copy; "" if it can.
+    """
+
+    workers: Workers
+    entries: Sequence[Entry]
+    warnings: list[str]
+    log_error: str
+
+
+def last_known(target: Target, log: DeploymentLog) -> LastKnown:
+    """Return the worker reports and the deployments. Raises ``LogError`` if this host has no copy of the log either."""
+    # Read the reports before the log, so that the log has every revision that the workers follow.
+    workers = read_workers(target.directory, log)
+    try:
+        entries = log.read()
+        warnings = [target.other_log(log, entries), workers_ahead(workers, log, entries)]
+    except LogUnavailableError as error:
+        copied, warning = target.copied_entries(error)
+        if copied is None:
+            raise
+        return LastKnown(workers, copied, [warning], str(error))
+    return LastKnown(workers, entries, list(filter(None, warnings)), "")
 
 
 def newest_revision(entries: Sequence[Entry]) -> int:

@@ -62,7 +62,7 @@ def ramp_in_words(ramp: Ramp, state: str | None = None) -> str:
     return f"{ramp.id} to {styled(ramp.plan.version, 'version')}: {shown}{at}"
 
 
-class Traffic(NamedTuple):
+class TrafficPerHour(NamedTuple):
     """What the workers have counted in the last day."""
 
     keys_per_hour: float
@@ -70,7 +70,7 @@ class Traffic(NamedTuple):
     basis: Sequence[str]
 
 
-def traffic(workers: Workers) -> Traffic | None:
+def traffic(workers: Workers) -> TrafficPerHour | None:
     """Return the traffic of the last day, or of the time since the workers count; None without any."""
     found, time = last_day(workers.counts, workers.since, utc_now())
     # New users are counted while several versions have a share, unless there is no cookie.
@@ -86,4 +86,4 @@ def traffic(workers: Workers) -> Traffic | None:
     if not is_whole:
         basis.append("The workers have not counted for longer.")
     basis.append(f"{percent(round(100 * rate, 3))} of the users fail anyway.")
-    return Traffic(users / (max(time, _MINUTE) / _HOUR), rate, basis)
+    return TrafficPerHour(users / (max(time, _MINUTE) / _HOUR), rate, basis)

@@ -38,7 +38,7 @@ def read_workers(directory: ReleasesDirectory, log: DeploymentLog) -> Workers:
 
 
 def unreported(workers: Workers) -> list[str]:
-    """Return a warning if workers of this host may be missing among those that report; ``nobody`` if none reports."""
+    """Return a warning if workers of this host may be missing among those that report; nothing if none reports."""
     return [f"workers of this host may be missing: {workers.obstacle}"] if workers.live and workers.obstacle else []
 
 
@@ -89,7 +89,7 @@ class Followed(NamedTuple):
     def in_words(self) -> str:
         """Return "3 of 3 workers serve revision 7", or that there is no worker."""
         if not self.workers.live:
-            return nobody(self.workers)
+            return none_reports(self.workers)
         return self.workers.serving(self.entry)
 
     def lag_in_words(self) -> str:
@@ -125,7 +125,7 @@ def worker_list(workers: Workers, entry: Entry | None) -> list[dict[str, Any]]:
     ]
 
 
-def nobody(workers: Workers) -> str:
+def none_reports(workers: Workers) -> str:
     """Return that no worker reports, and why as far as this is known."""
     return f"no worker reports: {workers.obstacle or 'no application follows this directory, or it cannot report'}"
 

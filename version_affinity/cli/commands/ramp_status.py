@@ -32,16 +32,16 @@ from version_affinity.cli.output import (
     styled,
     warn,
 )
-from version_affinity.cli.preflight import workers_ahead
+from version_affinity.cli.preflight import last_known
 from version_affinity.cli.ramps import Seen, ramp_in_words
 from version_affinity.cli.times import short_when, when
-from version_affinity.cli.workers import Followed, read_workers, unreported
+from version_affinity.cli.workers import Followed, unreported
 from version_affinity.errors import ConfigurationError
 from version_affinity.ramp.judgement import Judgement, judge
 from version_affinity.ramp.next_entry import WAYS_OUT, newest_ramp, step_users, waits_for
 from version_affinity.ramp.notify import without_receivers
 from version_affinity.ramp.plan import ACTIVE, Ramp
-from version_affinity.releases.log.entries import DeploymentLog, Entry, LogError, LogUnavailableError
+from version_affinity.releases.log.entries import DeploymentLog, Entry, LogError
 from version_affinity.releases.times import format_time, parse_time, utc_now
 from version_affinity.wire import printable
 
@@ -175,16 +175,7 @@ def status(watch: bool, timeout: timedelta | None, as_json: bool) -> None:
 
 
 def _look(target: Target, log: DeploymentLog) -> _View:
-    # Read the reports before the log, so that the log has every revision that the workers follow.
-    workers, log_error = read_workers(target.directory, log), ""
-    try:
-        entries = log.read()
-        warnings = list(filter(None, (target.other_log(log, entries), workers_ahead(workers, log, entries))))
-    except LogUnavailableError as error:
-        copied, warning = target.copied_entries(error)
-        if copied is None:
-            raise
-        entries, warnings, log_error = copied, [warning], str(error)
+    workers, entries, warnings, log_error = last_known(target, log)
     found, state = newest_ramp(entries)
     if not found:
         none = f"there has been no ramp yet. To start one: {command_line('ramp start v2')}"

@@ -29,14 +29,14 @@ from version_affinity.cli.output import (
     styled,
     warn,
 )
-from version_affinity.cli.preflight import workers_ahead
+from version_affinity.cli.preflight import last_known
 from version_affinity.cli.times import short_when, when
-from version_affinity.cli.workers import Followed, nobody, read_workers, unreported, worker_list
+from version_affinity.cli.workers import Followed, none_reports, unreported, worker_list
 from version_affinity.deployment import movement
 from version_affinity.errors import ConfigurationError
 from version_affinity.ramp.next_entry import active_ramp
 from version_affinity.ramp.notify import shown_document
-from version_affinity.releases.log.entries import LogError, LogUnavailableError
+from version_affinity.releases.log.entries import LogError
 from version_affinity.releases.reports.figures import Figures, figures_of
 from version_affinity.releases.store.retention import rollback_target
 from version_affinity.wire import printable
@@ -103,7 +103,7 @@ class _View(NamedTuple):
 
         Nothing if the reports cannot be read.
         """
-        if self.workers.obstacle and not self.workers.counts:
+        if self.workers.are_unknown:
             return {}
         counted_now = figures_of(self.workers.counts)
         before = self.current.counted if self.current is not None else {}
@@ -160,19 +160,8 @@ def status(watch: bool, as_json: bool) -> None:
 
 
 def _look(target: Target, log: DeploymentLog) -> _View:
-    # Read the reports before the log, so that the log has every revision that the workers follow.
-    workers = read_workers(target.directory, log)
-    log_error = ""
-    try:
-        entries = log.read()
-        warnings = [target.other_log(log, entries), workers_ahead(workers, log, entries)]
-    except LogUnavailableError as error:
-        copied, warning = target.copied_entries(error)
-        if copied is None:
-            raise
-        entries, log_error, warnings = copied, str(error), [warning]
-    uploaded = target.directory.versions()
-    return _View(target, log.description, entries, uploaded, workers, list(filter(None, warnings)), log_error)
+    workers, entries, warnings, log_error = last_known(target, log)
+    return _View(target, log.description, entries, target.directory.versions(), workers, warnings, log_error)
 
 
 def _watch(view: _View, log: DeploymentLog, *, as_json: bool) -> None:
@@ -333,7 +322,7 @@ def _rollback(view: _View) -> list[str]:
 
 def _worker_lines(workers: Workers, current: Entry | None) -> list[str]:
     if not workers.live:
-        return [sentence(nobody(workers))]
+        return [sentence(none_reports(workers))]
     followed = Followed(current, workers) if current is not None else None
     lines = [styled(sentence(followed.in_words()) if followed else "Workers", "strong")]
     rows = [["HOST", "WORKERS", "REVISION", "LAST START (UTC)"]]

@@ -6,6 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from version_affinity.counters import Counts, gained
+from version_affinity.decision.request import PAGE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -14,9 +15,8 @@ if TYPE_CHECKING:
 
     from .report import Workers
 
-#: The kind of request that asks for a page.
-_PAGE: Final = "page"
-_SERVER_ERROR: Final = "5xx"
+#: The status class of a failure of the application.
+SERVER_ERROR: Final = "5xx"
 
 
 class Figures(NamedTuple):
@@ -49,7 +49,7 @@ class Figures(NamedTuple):
 
 def counted_until(workers: Workers, versions: Iterable[str]) -> Counted:
     """Return what was counted for versions until now, for the log; nothing if that is unknown."""
-    if workers.obstacle and not workers.counts:
+    if workers.are_unknown:
         return {}
     figures = figures_of(workers.counts)
     return {version: figures.get(version, Figures())._asdict() for version in versions}
@@ -68,10 +68,10 @@ def figures_of(flat: Mapping[str, int]) -> dict[str, Figures]:
         found.setdefault(version, Counter())[name] += number
 
     for (version, kind, *_), number in counts.requests.items():
-        add(version, "pages", number if kind == _PAGE else 0)
+        add(version, "pages", number if kind == PAGE else 0)
     for (version, status), number in counts.app.items():
         add(version, "app", number)
-        add(version, "app_errors", number if status == _SERVER_ERROR else 0)
+        add(version, "app_errors", number if status == SERVER_ERROR else 0)
     by_version: dict[str, Mapping[Any, int]] = {"new_keys": counts.new_keys, "missing": counts.missing}
     for name, numbers in by_version.items():
         for version, number in numbers.items():

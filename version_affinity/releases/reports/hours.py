@@ -14,6 +14,8 @@ from version_affinity.decision.decider import ONLY
 from version_affinity.decision.request import PAGE
 from version_affinity.releases.times import NEVER, parse_time
 
+from .figures import SERVER_ERROR
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -27,7 +29,6 @@ _NAME: Final = "hour"
 _DAY_HOURS: Final = DAY // _HOUR
 # The clocks of the hosts may differ.
 _KEPT: Final = _DAY_HOURS + 1
-_SERVER_ERROR: Final = "5xx"
 
 
 class Traffic(NamedTuple):
@@ -51,7 +52,7 @@ class Traffic(NamedTuple):
             sum(number for _, number in pages),
             sum(number for reason, number in pages if reason == ONLY),
             sum(counts.app.values()),
-            sum(number for (_, status), number in counts.app.items() if status == _SERVER_ERROR),
+            sum(number for (_, status), number in counts.app.items() if status == SERVER_ERROR),
         )
 
 

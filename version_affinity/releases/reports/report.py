@@ -225,6 +225,11 @@ class Workers:
     failing: tuple[str, ...] = ()
     since: str = ""
 
+    @property
+    def are_unknown(self) -> bool:
+        """Whether nothing is known of what the processes have counted: that is not zero."""
+        return bool(self.obstacle) and not self.counts
+
     def lagging(self, entry: Entry) -> list[tuple[Report, str]]:
         """Return the processes that do not serve a deployment or a later one, and why not."""
         awaited = [version for version in entry.live if any(report.is_loading(version) for report in self.live)]
