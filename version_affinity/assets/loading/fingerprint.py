@@ -193,12 +193,13 @@ def reads_as_words(part: str) -> bool:
 
     It has words and numbers, at most one single letter and one acronym. One in twelve random parts reads as words.
     """
-    pieces = [piece for piece in _SEPARATORS.split(part) if piece]
+    is_undivided = "-" not in part and "_" not in part  # nearly every part
+    pieces = [part] if is_undivided else [piece for piece in _SEPARATORS.split(part) if piece]
     if len(pieces) == 1:
         tokens = _TOKEN.findall(part)
         if len(tokens) <= _MIXED and _are_words(tokens):
             return True
-        numbered = _NUMBERED.search(part) if pieces == [part] else None
+        numbered = _NUMBERED.search(part) if is_undivided and part[-1:].isdigit() else None
         return numbered is not None and reads_as_words(part[: numbered.start()])
     if _EDGES.search(part) is not None:  # names do not begin or end with a separator
         return False

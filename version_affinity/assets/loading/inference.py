@@ -115,8 +115,10 @@ _ALPHABETS: Final = (
     _Alphabet(re.compile(r"[\w-]{8}\Z", re.ASCII).match, _is_sure_mixed, _is_mixed_hash, 2),  # base 64
 )
 
-# Directory, and separator and length of a tail, to the paths and their tails.
-_Groups: TypeAlias = "dict[tuple[str, tuple[str, int]], list[tuple[str, str]]]"
+# Directory, and separator and length of a tail.
+_Group: TypeAlias = "tuple[str, tuple[str, int]]"
+_Groups: TypeAlias = "dict[_Group, list[str]]"  # to the tails
+_Left: TypeAlias = "list[tuple[_Group, str, str]]"  # what the name alone does not show: group, path and tail
 
 
 class Names(NamedTuple):
@@ -151,6 +153,7 @@ def by_name(
     """
     reasons: dict[str, str] = {}
     groups: _Groups = defaultdict(list)
+    left: _Left = []
     for parent, files in directories:
         place = directory_kind(parent)
         for path, name, _ in files:
@@ -164,34 +167,36 @@ def by_name(
                 reasons[path] = why
             if place is not DirectoryKind.TOOL:
                 for separator, tail in tails:
-                    groups[parent, (separator, len(tail))].append((path, tail))
+                    group = parent, (separator, len(tail))
+                    groups[group].append(tail)
+                    if not why:
+                        left.append((group, path, tail))
     of_manifest = [path for path in listed or () if path not in reasons and has_hash(_name(path))]
     of_manifest += [path for path in hashed if may_be_fingerprinted(_name(path))]
     reasons.update(dict.fromkeys(of_manifest, BY_MANIFEST))
-    return Names(reasons, _by_group(groups, reasons))
+    return Names(reasons, _by_group(groups, left, reasons))
 
 
-def _by_group(groups: _Groups, reasons: dict[str, str]) -> dict[str, list[str]]:
+def _by_group(groups: _Groups, left: _Left, reasons: dict[str, str]) -> dict[str, list[str]]:
     """Add the reasons that follow from the neighbours of names; return the undecided paths by their names."""
-    kinds = {key: kind for key, members in groups.items() if (kind := _alphabet(members))}
+    kinds = {group: kind for group, tails in groups.items() if (kind := _alphabet(tails))}
     shapes = {(shape, kind) for (_, shape), kind in kinds.items()}
     undecided: list[str] = []
-    for (parent, shape), members in groups.items():
-        own = kinds.get((parent, shape))
-        elsewhere = [kind for other, kind in shapes if other == shape]
-        for path, tail in members:
-            if path in reasons:
-                continue
-            code = is_code(path)
-            fits = own is not None and own.fits(tail) is not None
-            if own is not None and fits:
-                is_hash = own.is_hash(tail, code)
-            else:
-                is_hash = any(kind.fits(tail) and kind.is_sure(tail) for kind in elsewhere)
-            if is_hash:
-                reasons[path] = NEIGHBOURS
-            elif (code and fits) or (is_hash_like(tail) and (code or not is_plain(tail))):
-                undecided.append(path)  # it can be a hash if another file shows it
+    for group, path, tail in left:
+        if path in reasons:
+            continue
+        code = is_code(path)
+        own = kinds.get(group)
+        fits = own is not None and own.fits(tail) is not None
+        if own is not None and fits:
+            is_hash = own.is_hash(tail, code)
+        else:
+            shape = group[1]
+            is_hash = any(other == shape and kind.fits(tail) and kind.is_sure(tail) for other, kind in shapes)
+        if is_hash:
+            reasons[path] = NEIGHBOURS
+        elif (code and fits) or (is_hash_like(tail) and (code or not is_plain(tail))):
+            undecided.append(path)  # it can be a hash if another file shows it
     by_last: dict[str, list[str]] = {}
     for path in dict.fromkeys(undecided):
         original = _COMPANION.sub("", path)
@@ -208,9 +213,9 @@ def _name(path: str) -> str:
     return path[path.rfind("/") + 1 :]
 
 
-def _alphabet(members: list[tuple[str, str]]) -> _Alphabet | None:
+def _alphabet(group: list[str]) -> _Alphabet | None:
     """Return the alphabet of a group of tails that a build tool made, None if it did not make them."""
-    tails = {tail for _, tail in members[:: len(members) // _SAMPLE + 1]}
+    tails = set(group[:: len(group) // _SAMPLE + 1])
     for alphabet in _ALPHABETS:
         fitting = [tail for tail in tails if alphabet.fits(tail)]
         if len(fitting) < _OF_ALPHABET * len(tails):

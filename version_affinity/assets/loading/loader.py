@@ -188,7 +188,7 @@ class _Reading:
         """Return what a file holds, read only if that is unknown; None if it cannot be served."""
         path = file.path
         try:
-            content = self._known_content(file)
+            content = self._known_content(file) if self._known.files else None
             if content is None:
                 self._has_news = True
                 content = read(file.file)
@@ -220,9 +220,10 @@ class _Reading:
         # An .svgz that is gzipped is shown only with its Content-Encoding.
         is_svgz = file.name[-len(_GZIPPED) :].lower() == _GZIPPED
         encoding = "gzip" if is_svgz and _data(file.file, content)[:2] == _GZIP_MAGIC else ""
-        concluded = (encoding, kind[1], fingerprinted, is_worker, why, variants)
-        if isinstance(content, Asset) and _CONCLUDED(content) == concluded:
-            return content
+        if isinstance(content, Asset):
+            concluded = (encoding, kind[1], fingerprinted, is_worker, why, variants)
+            if _CONCLUDED(content) == concluded:
+                return content
         asset = Asset(
             file.path,
             file.file,

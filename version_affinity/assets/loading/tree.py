@@ -264,33 +264,27 @@ def read(file: str, limit: int = LARGE) -> Content:
     ``UnservableError`` say why it cannot be read.
     """
     for _ in range(_ATTEMPTS):
-        content = _read(file, limit)
-        if content is not None:
-            return content
+        descriptor = os.open(file, OPEN_FLAGS)
+        try:
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                raise UnservableError("not a regular file")
+            size = status.st_size
+            if size <= limit:
+                data = os.read(descriptor, size + 1)  # one more: shows that it has grown
+                if len(data) == size:
+                    return Content(size, status.st_mtime_ns, sha256(data).digest()[:DIGEST_SIZE], data)
+                continue
+            digest = sha256()
+            length = 0
+            while length <= size and (block := os.read(descriptor, BLOCK)):
+                digest.update(block)
+                length += len(block)
+            if length == size:
+                return Content(size, status.st_mtime_ns, digest.digest()[:DIGEST_SIZE], None)
+        finally:
+            os.close(descriptor)
     raise UnservableError("it changes while it is read")
-
-
-def _read(file: str, limit: int) -> Content | None:
-    """Read a file once; None if its length changed meanwhile."""
-    descriptor = os.open(file, OPEN_FLAGS)
-    try:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise UnservableError("not a regular file")
-        size = status.st_size
-        if size <= limit:
-            data = os.read(descriptor, size + 1)  # one more: shows that it has grown
-            if len(data) != size:
-                return None
-            return Content(size, status.st_mtime_ns, sha256(data).digest()[:DIGEST_SIZE], data)
-        digest = sha256()
-        length = 0
-        while length <= size and (block := os.read(descriptor, BLOCK)):
-            digest.update(block)
-            length += len(block)
-        return Content(size, status.st_mtime_ns, digest.digest()[:DIGEST_SIZE], None) if length == size else None
-    finally:
-        os.close(descriptor)
 
 
 def replace_file(file: str, chunks: Iterable[bytes], *, mode: int | None = None, mtime_ns: int | None = None) -> None:
