@@ -143,7 +143,7 @@ def _time_rows(rows: list[Row], scale: Scale, chosen: str) -> list[RowResult]:
                 for contestant, play in plays.items():
                     check(row.title, contestant, play)
             watch.run(plays, rounds=scale.rounds, block=row.block or scale.block)
-    return [RowResult(row.title, row.bar, row.times, watch.timings()) for row, watch in zip(rows, watches, strict=True)]
+    return [RowResult(row.title, row.bar, watch.timings()) for row, watch in zip(rows, watches, strict=True)]
 
 
 def _say(progress: str) -> None:

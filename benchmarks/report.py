@@ -30,11 +30,10 @@ _NOTHING = "\N{EN DASH}"
 
 @dataclass(frozen=True, slots=True)
 class RowResult:
-    """A row's times by contestant, measured in one run, in turns, and its bars as in ``Row``."""
+    """A row's times by contestant, measured in one run, in turns, and its bar as in ``Row``."""
 
     title: str
     bar: float | None
-    times: float | None
     timings: Mapping[str, Timing]
 
 
@@ -118,12 +117,15 @@ def markdown(results: Results) -> Iterator[str]:
         "including it, as a server sees it. Below 1 the others are faster; they decide nothing, count nothing, and "
         "know one version. They read each file from the disk, and their bodies are iterated here, where a server may "
         "use sendfile. This package holds small files in memory, except in the rows that say otherwise, which are the "
-        f"direct comparison. The bar is for {WHITENOISE} ÷ ours, net and with the null app."
+        "direct comparison."
     )
     yield ""
     yield from table(
-        ("request", f"{WHITENOISE} ÷ ours", "bar", "met", f"{SHARED_DATA} ÷ ours", f"{WHITENOISE} ÷ {ALONE}"),
-        (_ratio_line(row, main) for row in rows),
+        ("request", f"{WHITENOISE} ÷ ours", f"{SHARED_DATA} ÷ ours", f"{WHITENOISE} ÷ {ALONE}"),
+        (
+            (row.title, _ratio(row, WHITENOISE, main), _ratio(row, SHARED_DATA, main), _ratio(row, WHITENOISE, ALONE))
+            for row in rows
+        ),
     )
     following = [row for row in rows if FOLLOWING in row.timings]
     if following:
@@ -201,16 +203,6 @@ def _request_line(row: RowResult, main: str) -> tuple[str, ...]:
 def _net(row: RowResult, contestant: str) -> str:
     timing = row.timings.get(contestant)
     return _NOTHING if timing is None else f"{timing.net:.2f}"
-
-
-def _ratio_line(row: RowResult, main: str) -> tuple[str, ...]:
-    bar, met = _NOTHING, _NOTHING
-    if row.times is not None and main in row.timings:
-        theirs, mine = row.timings[WHITENOISE], row.timings[main]
-        reached = theirs.net / mine.net, theirs.total / mine.total
-        bar, met = f"{row.times:g}", ", ".join(_yes(ratio >= row.times) for ratio in reached)
-    others = _ratio(row, SHARED_DATA, main), _ratio(row, WHITENOISE, ALONE)
-    return (row.title, _ratio(row, WHITENOISE, main), bar, met, *others)
 
 
 def _following_line(row: RowResult) -> tuple[str, ...]:

@@ -46,12 +46,6 @@ _BY_NAME_NOT_MODIFIED = 0.6
 _RESCUES_COUNTED = 2.0
 _DECIDED = 3.0
 _PASSED_ON = 3.6
-# The bars as multiples: how many times this package's time WhiteNoise takes at least, net of the null app.
-_TIMES_LIVE = 12.0
-_TIMES_SPLIT = 4.0
-_TIMES_DECIDED = 3.0
-_TIMES_RANGE = 4.0
-_TIMES_LARGE = 1.0
 
 #: The requested range, and its length.
 _RANGE, _RANGE_LENGTH = "bytes=512-1535", 1024
@@ -68,7 +62,6 @@ class Row:
     Attributes:
         title: The request.
         bar: The bar in microseconds, net of the null app; None without one.
-        times: How many times this package's time WhiteNoise should take at least; None without such a bar.
         wrapped: The contestants.
         apps: Those of them that are this package, by their number of versions.
         base: What all requests have in common.
@@ -83,7 +76,6 @@ class Row:
 
     title: str
     bar: float | None
-    times: float | None
     wrapped: Wrapped
     apps: Apps
     base: Environ
@@ -171,11 +163,9 @@ class Rows:
         what = "304 of a fingerprinted file" if conditional else "fingerprinted file"
         for title, bar, apps, paths, fields in rows:
             lengths = [frozenset({self._builds.length("v1", path)}) for path in paths]
-            times = _TIMES_LIVE if apps is live else _TIMES_SPLIT
             yield Row(
                 f"{what}: {title}",
                 bar,
-                None if conditional or apps is self._files.disk else times,
                 self._files,
                 apps,
                 SUBRESOURCE,
@@ -199,7 +189,6 @@ class Rows:
             yield Row(
                 f"1 KiB range of a fingerprinted file: {title}",
                 None,
-                _TIMES_RANGE,
                 self._files,
                 apps,
                 base,
@@ -216,7 +205,6 @@ class Rows:
         for title, apps in (("one version live", self._files.live), ("split, bytes shared by all", self._files.split)):
             yield Row(
                 f"pre-compressed fingerprinted file: {title}",
-                None,
                 None,
                 self._files,
                 apps,
@@ -240,7 +228,6 @@ class Rows:
             yield Row(
                 f"2 MiB file, from the disk: {title}",
                 None,
-                _TIMES_LARGE,
                 self._files,
                 apps,
                 base,
@@ -267,8 +254,7 @@ class Rows:
         ]
         for title, apps, path, fields, lengths, conditional in rows:
             base = SUBRESOURCE if path == _LOGO else NAVIGATION
-            times = _TIMES_DECIDED if path == "/" and not conditional else None
-            yield Row(title, _DECIDED, times, self._files, apps, base, [path], fields, lengths, conditional)
+            yield Row(title, _DECIDED, self._files, apps, base, [path], fields, lengths, conditional)
 
     def _passed_on(self) -> Iterator[Row]:
         """Yield the rows of requests that the wrapped application answers."""
@@ -293,7 +279,6 @@ class Rows:
             yield Row(
                 f"passed to the app: {title}",
                 _PASSED_ON,
-                None,
                 wrapped,
                 apps,
                 base,
