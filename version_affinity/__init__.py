@@ -35,6 +35,11 @@ a file or a Redis stream, and ``releases.follow`` is the thread that follows bot
 ``State`` is made. The command line (``cli``) writes the directory and the log, and ``checking`` finds references in a
 build that lead nowhere. The request path imports none of these.
 
+**Watching.** ``counters`` counts in each process. The follower's thread writes what it has counted as a worker report
+(``releases.reports``), and commands and ``metrics`` add the reports of all workers up. A guarded ramp is a plan in the
+deployment log: ``ramp.next_entry`` says what the log's next entry is, from log, reports and clock alone, and
+``releases.follow.guard`` writes it.
+
 **Invariants.** Each one is a property test.
 
 * No skew: a page never gets a file of another version, unless the file has the same bytes.
