@@ -232,8 +232,8 @@ OPTIONS: list[tuple[Callable[[Path], dict[str, Any]], tuple[str, ...]]] = [
     # overrides
     (lambda root: {"override_headers": "X-Try"}, ("override_headers='X-Try'", "not a list", "() to switch")),
     (lambda root: {"override_headers": None}, ("override_headers=None", "not a list")),
-    (lambda root: {"override_headers": ["X Try"]}, ("Header('X Try')", "name of a cookie or header")),
-    (lambda root: {"override_headers": [7]}, ("Header(7)", "name of a cookie or header")),
+    (lambda root: {"override_headers": ["X Try"]}, ("override_headers contains 'X Try'", "the name of a header")),
+    (lambda root: {"override_headers": [7]}, ("override_headers contains 7", "the name of a header")),
     (lambda root: {"override_secret": ""}, ("override_secret", "empty", "long random text")),
     (lambda root: {"override_secret": b""}, ("override_secret", "empty")),
     (lambda root: {"override_secret": []}, ("override_secret", "empty", "list of them")),

@@ -6,7 +6,7 @@ import warnings
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from flask import current_app, request
+from flask import Flask, current_app, request
 from markupsafe import Markup
 
 from .app_first import check_rules, listed_rules
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     import re
     from collections.abc import Callable, Iterable, Mapping
 
-    from flask import Flask
     from typing_extensions import Unpack  # type checkers have it, whether it is installed or not
 
     from .app_first import AppFirst
@@ -99,6 +98,11 @@ def init_app(app: Flask, versions: Iterable[Version] | Source, **options: Unpack
     >>> app = Flask("shop")
     >>> affinity = init_app(app, [Version("v1", "builds/v1")])  # doctest: +SKIP
     """
+    if not isinstance(app, Flask):
+        raise ConfigurationError(
+            f"app={app!r} is not a Flask application: give that itself, not its wsgi_app, or use VersionAffinity for "
+            "another framework"
+        )
     if _EXTENSION in app.extensions:
         raise ConfigurationError(
             f"init_app was called for {app.name!r} before: list all versions in one call, and deploy() or add() later",

@@ -21,6 +21,7 @@ from urllib.parse import quote
 from version_affinity.errors import ConfigurationError
 
 from .loading.memory import is_same
+from .loading.tree import is_directory
 from .rules.changes import without
 
 if TYPE_CHECKING:
@@ -177,9 +178,6 @@ class XSendfile:
 def _directory(root: str | os.PathLike[str]) -> str:
     """Return a directory's real path with a separator at its end, or raise ``ConfigurationError``."""
     name = os.fspath(root) if isinstance(root, (str, os.PathLike)) else None
-    try:
-        if isinstance(name, str) and name and Path(name).is_dir():
-            return str(Path(os.path.realpath(name), "_"))[:-1]
-    except ValueError:  # a NUL
-        pass
+    if isinstance(name, str) and is_directory(name):
+        return str(Path(os.path.realpath(name), "_"))[:-1]
     raise ConfigurationError(f"root={root!r} is not a directory: name one that holds the builds")

@@ -83,7 +83,7 @@ class HostCookie:
                 f"secure={secure!r} cannot be used: give True, False, or None to follow wsgi.url_scheme"
             )
         self.name = name
-        self._secure = secure
+        self._secure = None if secure is None else bool(secure)
         self._starts = (f"{name}=", f"__Host-{name}=")
         self._finders = (cookie_finder(name), cookie_finder(f"__Host-{name}"))
 

@@ -19,9 +19,9 @@ from itsdangerous import BadSignature, URLSafeSerializer
 
 from version_affinity.deployment import check_name, check_version_id
 from version_affinity.errors import ConfigurationError
-from version_affinity.wire import wire_bytes
+from version_affinity.wire import is_token, wire_bytes
 
-from .keys import Header, environ_key
+from .keys import environ_key
 
 if TYPE_CHECKING:
     from collections.abc import Container
@@ -78,10 +78,15 @@ class Overrides:
             )
         self._name = check_name(name)
         self.headers = tuple(headers)
+        for header in self.headers:
+            if not is_token(header):
+                raise ConfigurationError(
+                    f"override_headers contains {header!r}, which cannot be the name of a header: write it as sent, "
+                    "e.g. 'Version-Override'"
+                )
         # Each header's name in an environ, its name in decisions, and whether only a Dictionary counts.
         self._headers = tuple(
-            (environ_key(Header(header).name), f"header:{header}", header.lower() == _DICTIONARY_ONLY)
-            for header in self.headers
+            (environ_key(header), f"header:{header}", header.lower() == _DICTIONARY_ONLY) for header in self.headers
         )
         self.environ_keys = tuple(key for key, _, _ in self._headers)
         self._serializer = None if secret is None else _serializer(name, secret)
@@ -175,14 +180,13 @@ def sign_override(version: str, *, name: str, secret: str | bytes, lifetime: flo
     >>> value = sign_override("v2", name="storefront", secret="a long random text", lifetime=3600)
     """
     try:
-        usable = 0 < lifetime < math.inf
-    except TypeError:
-        usable = False
-    if not usable:
+        expires = int(time.time() + lifetime) if 0 < lifetime < math.inf else 0
+    except (TypeError, OverflowError):
+        expires = 0
+    if not expires:
         raise ConfigurationError(
             f"lifetime={lifetime!r} is not a number of seconds from now: give one above 0, for example 3600"
         )
-    expires = int(time.time() + lifetime)
     signed = _serializer(check_name(name), secret).dumps([check_version_id(version), expires])
     return signed if isinstance(signed, str) else signed.decode()
 

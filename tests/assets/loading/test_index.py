@@ -108,7 +108,7 @@ def test_a_failed_scan_gives_its_memory_back(tree):
         if path == "/b.txt":
             raise RuntimeError
 
-    with pytest.raises(RuntimeError):
+    with pytest.raises(ConfigurationError):
         scan(tree({"a.txt": "1", "b.txt": "2"}), memory=memory, fingerprinted=fail)
     assert memory.used == 0
 

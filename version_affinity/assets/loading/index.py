@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from collections.abc import Mapping as MappingABC
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -93,6 +94,10 @@ class Index:
             self._loader.memory.forget(_representations(self.assets))
 
 
+class _RuleError(Exception):
+    """A ``fingerprinted`` callable raised. ``scan`` refuses it; a later load is logged by who asked for it."""
+
+
 def _index(loader: Loader, loaded: Loaded, placeholder: Asset | None = None) -> Index:
     manifest = loaded.vite.manifest if loaded.vite else None
     assets = MappingProxyType(loaded.assets)
@@ -138,7 +143,10 @@ def scan(
             doubt = doubt_of(root)
             if doubt:
                 logger.warning("%r: %s", root, doubt)
-        loaded = loader.load(known)
+        try:
+            loaded = loader.load(known)
+        except _RuleError as error:
+            raise ConfigurationError(str(error)) from error.__cause__
     if not loaded.assets and may_be_missing:
         if not is_not_deployed(root):  # of which a warning was logged
             logger.warning(
@@ -221,8 +229,10 @@ def _given(manifest: object) -> Inventory:
 
 
 def _rule(fingerprinted: FingerprintRule | None) -> Callable[[str], bool | None] | None:
-    if fingerprinted is None or callable(fingerprinted):
-        return fingerprinted
+    if fingerprinted is None:
+        return None
+    if callable(fingerprinted):
+        return partial(_asked, fingerprinted)
     try:
         search = re.compile(fingerprinted).search
         search("")  # fails for a pattern of bytes
@@ -232,3 +242,13 @@ def _rule(fingerprinted: FingerprintRule | None) -> Callable[[str], bool | None]
             r"is found in the paths of such files, such as r'\.[0-9a-f]{8}\.', or leave it out"
         ) from None
     return lambda path: True if search(path) else None
+
+
+def _asked(rule: Callable[[str], bool | None], path: str) -> bool | None:
+    try:
+        return rule(path)
+    except Exception as error:
+        raise _RuleError(
+            f"fingerprinted={rule!r} raised {error!r} for {path!r}: write a callable that takes a file's path and "
+            "returns True, False, or None to leave it to the built-in rules"
+        ) from error

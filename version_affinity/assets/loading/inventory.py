@@ -23,7 +23,6 @@ import logging
 import os
 from collections import Counter
 from operator import attrgetter
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from version_affinity.errors import ConfigurationError
@@ -31,7 +30,7 @@ from version_affinity.wire import plain_text, wsgi_text
 
 from .asset import Asset
 from .manifests import ManifestError, ViteFile, ViteManifest
-from .tree import DIGEST_SIZE, Content, UnservableError, read, replace_file, unread
+from .tree import DIGEST_SIZE, Content, UnservableError, is_directory, read, replace_file, unread
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -128,7 +127,7 @@ class InventoryFile:
             file = os.path.realpath(text) if isinstance(text, str) and text else ""
         except (OSError, ValueError, TypeError):
             file = ""
-        if not file or Path(file).is_dir():
+        if not file or is_directory(file):
             raise ConfigurationError(
                 f"manifest={name!r} is not a file: write the name of one beside the build, such as "
                 "'build.manifest.json'"

@@ -99,6 +99,10 @@ def build_directory(name: str | os.PathLike[str], option: str = "directory", *, 
         raise ConfigurationError(f"{option}='' is empty: give the directory that the build writes to, such as 'dist'")
     try:
         root = Path(os.path.realpath(text))
+        if root.parent == root:
+            raise ConfigurationError(
+                f"{option}={text!r} is the root of the file system: name the directory that the build writes to"
+            )
         exists = root.exists()
         if root.is_dir() or (may_be_missing and not exists):
             return str(root)
@@ -110,6 +114,11 @@ def build_directory(name: str | os.PathLike[str], option: str = "directory", *, 
         f"{option}={text!r} does not exist (it means {str(root)!r} here): build the front end first, or name the "
         "directory that the build writes to, such as 'dist'"
     )
+
+
+def is_directory(name: str) -> bool:
+    """Return whether a name that a person gave is that of a directory; False if it cannot be looked at."""
+    return os.path.isdir(name)  # noqa: PTH112 - pathlib raises if the name is too long
 
 
 def walk(root: str, exclusions: Exclusions, skipped: list[Skipped]) -> Iterator[tuple[str, list[File]]]:

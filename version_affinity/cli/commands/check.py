@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 from itertools import groupby
 from operator import itemgetter
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
+from version_affinity.assets.loading.tree import is_directory
 from version_affinity.assets.static import StaticAssets
 from version_affinity.cli.context import BuildOptions, command, current_target, known_versions
 from version_affinity.cli.errors import RefusedError, missing_extra
@@ -52,7 +52,7 @@ class _Subject(NamedTuple):
 
 
 def _check_build(build: str) -> None:
-    if not Path(build).is_dir():
+    if not is_directory(build):
         try:
             check_version_id(build)
         except ConfigurationError:
@@ -115,7 +115,7 @@ def check(build: str, against: str | None, allow_source: bool, serving: Serving,
 
 def _meant(build: str) -> str:
     """Return the directory of this name, else the id that begins with it."""
-    return build if Path(build).is_dir() else current_target().version_id(build)
+    return build if is_directory(build) else current_target().version_id(build)
 
 
 def _directory(build: str, allow_source: bool, not_found_handling: NotFoundHandling) -> StaticAssets:
@@ -136,24 +136,24 @@ def _directory(build: str, allow_source: bool, not_found_handling: NotFoundHandl
 def _subject(build: str, allow_source: bool, handling: NotFoundHandling) -> _Subject:
     """Return the directory of this name, else the uploaded version."""
     target = current_target()
-    is_directory = Path(build).is_dir()
+    is_given = is_directory(build)
     try:
         directory = target.directory
     except ConfigurationError:
-        if not is_directory or target.releases is not None:
+        if not is_given or target.releases is not None:
             raise
         return _Subject(_directory(build, allow_source, handling), {})  # without releases, there is nothing to compare
     entries = target.last_known_entries()
-    others = [version for version in known_versions(directory, entries) if is_directory or version != build]
+    others = [version for version in known_versions(directory, entries) if is_given or version != build]
     known = {version: uploaded_build(directory, version) for version in others}
     live = live_of(entries or (), known, build)
-    checked = _directory(build, allow_source, handling) if is_directory else uploaded_build(directory, build, handling)
+    checked = _directory(build, allow_source, handling) if is_given else uploaded_build(directory, build, handling)
     return _Subject(checked, known, live, entries[-1].percentages[live] if entries and live else None)
 
 
 def _compared_with(subject: _Subject, against: str) -> _Subject:
     """Return the subject, compared with the build of ``--against``."""
-    if Path(against).is_dir():
+    if is_directory(against):
         other = StaticAssets(against, memory=0)
     else:
         other = subject.known.get(against) or uploaded_build(current_target().directory, against)
