@@ -11,7 +11,7 @@ import pytest
 from version_affinity import StaticAssets
 from version_affinity.assets.loading import loader
 from version_affinity.assets.loading import manifests as manifest
-from version_affinity.assets.loading.index import refresh, scan
+from version_affinity.assets.loading.index import RuleError, refresh, scan
 from version_affinity.assets.loading.memory import Memory
 
 TEXT = "const answer = 42;\n" * 100
@@ -176,7 +176,7 @@ def test_a_failure(tree):
     index = scan(root, fingerprinted=rule, memory=memory)
     (root / "b.txt").write_text("2")
     (root / "c.txt").write_text("3")
-    with pytest.raises(RuntimeError):
+    with pytest.raises(RuleError):
         refresh(index)
     assert memory.used == 1
     (root / "c.txt").unlink()

@@ -94,7 +94,7 @@ class Index:
             self._loader.memory.forget(_representations(self.assets))
 
 
-class _RuleError(Exception):
+class RuleError(Exception):
     """A ``fingerprinted`` callable raised. ``scan`` refuses it; a later load is logged by who asked for it."""
 
 
@@ -145,7 +145,7 @@ def scan(
                 logger.warning("%r: %s", root, doubt)
         try:
             loaded = loader.load(known)
-        except _RuleError as error:
+        except RuleError as error:
             raise ConfigurationError(str(error)) from error.__cause__
     if not loaded.assets and may_be_missing:
         if not is_not_deployed(root):  # of which a warning was logged
@@ -248,7 +248,7 @@ def _asked(rule: Callable[[str], bool | None], path: str) -> bool | None:
     try:
         return rule(path)
     except Exception as error:
-        raise _RuleError(
+        raise RuleError(
             f"fingerprinted={rule!r} raised {error!r} for {path!r}: write a callable that takes a file's path and "
             "returns True, False, or None to leave it to the built-in rules"
         ) from error
