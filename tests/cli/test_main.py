@@ -118,6 +118,7 @@ def test_summaries(path: tuple[str, ...]) -> None:
         (["versions", "deploy", "v1@"], 2, "'v1@': the percentage is empty. Is the shell variable set?"),
         (["rollback", "--log", "redis://x?nope=1"], 2, "has an option that cannot be used"),
         (["explain", "about"], 2, "'about' is not a path"),
+        (["explain", "http://[/"], 2, "'http://[/' is not a path"),
     ],
 )
 def test_errors(site: Site, arguments: list[str], code: int, words: str) -> None:

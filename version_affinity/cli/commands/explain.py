@@ -220,8 +220,10 @@ def environ_of(
     ('x=1', 'a=1; b=2', 'document', 'page')
     """
     # "//a/b" is a path here, as in a request, not a host.
-    url = urlsplit(f"//localhost{target}" if target.startswith("/") else target)
-    if not url.path.startswith("/"):
+    url = None
+    with suppress(ValueError):  # a host such as "["
+        url = urlsplit(f"//localhost{target}" if target.startswith("/") else target)
+    if url is None or not url.path.startswith("/"):
         raise click.UsageError(f"{target!r} is not a path. Write one such as /checkout, or a whole URL")
     chosen = kind or ("subresource" if is_media(url.path) else "page")
     sent = dict(HEADERS[chosen])
