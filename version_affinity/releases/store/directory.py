@@ -260,8 +260,8 @@ class ReleasesDirectory:
         release = _head(version, str(file)) if file.is_file() and self.build_path(version).is_dir() else None
         if release is None:
             raise ConfigurationError(
-                f"version {version!r} is not in {str(self.path)!r}{self.meant(version)}: upload it (version-affinity "
-                "versions upload), or choose an uploaded one (version-affinity versions list)",
+                f"version {version!r} is not in {str(self.path)!r}: upload it (version-affinity versions upload), or "
+                f"choose an uploaded one (version-affinity versions list){self.meant(version)}",
             )
         return release
 
