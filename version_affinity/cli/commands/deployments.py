@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 _TABLE: Final = {
     "list": Lazy("deployments", "list_deployments", "List the deployments, newest first."),
-    "status": Lazy("status", "status", "Show the current deployment, and how it does."),
+    "status": Lazy("status", "status", "Show the current deployment and its figures."),
     "view": Lazy("deployments", "view_deployment", "Show one deployment, and who moved."),
     "restore": Lazy("deployments", "restore", "Restore the deployments of a Redis that lost its data."),
 }

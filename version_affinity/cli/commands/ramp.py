@@ -158,7 +158,7 @@ def start(version: str, **given: Any) -> None:
     versions share the remainder as before. After the last step the guard works for --bake, which is weaker: nothing can
     be compared at the same time any more.
 
-    The guard counts users that come back and fail, each one once in a ramp. If the new version has more of them than
+    The guard counts users who come back and fail, each one once in a ramp. If the new version has more of them than
     its share, it holds the ramp (--on-halt hold), returns to the percentages before the ramp (rollback), or only logs
     it (warn). It halts a healthy version with a probability of at most --alpha.
 

@@ -1,4 +1,4 @@
-"""``deployments status``: show the current deployment, how its versions do, and what each worker serves."""
+"""``deployments status``: show the current deployment, the figures of its versions, and what each worker serves."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ class _View(NamedTuple):
 @command()
 @click.option("--watch", is_flag=True, help="Update it every second, until Ctrl+C. With --json: a line per second.")
 def status(watch: bool, as_json: bool) -> None:
-    """Show the current deployment, how its versions do, what each worker serves, and what a rollback would do.
+    """Show the current deployment, the figures of its versions, what each worker serves, and what a rollback would do.
 
       version-affinity deployments status
       version-affinity deployments status --watch
