@@ -52,7 +52,7 @@ def _often() -> Iterator[None]:
     """Let workers in this process report, and look at ramps, more often than once a second: many tests wait for it."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("version_affinity.releases.reports.reporter.SHORTEST", 0.05)
-        patch.setattr("version_affinity.releases.follow.guard.SHORTEST", 0.05)
+        patch.setattr("version_affinity.releases.follow.guard.SHORTEST_PAUSE", 0.05)
         yield
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from tests.ramp.ramping import BASE, BEGUN, MINUTE, PLAN, Story, failing, healthy
 from version_affinity import ConfigurationError
+from version_affinity.ramp.judgement import judge
 from version_affinity.ramp.next_entry import look, outcome, ramp_history, start
 from version_affinity.releases.log.file import FileLog
 from version_affinity.releases.times import format_time
@@ -253,8 +254,7 @@ def test_resume_keeps_the_evidence(reason: str) -> None:
     found = it.ramp.evidence["ratio"]
     assert 0.2 < found < 1
     it.command("resume", failing=some, new_keys=BROKEN_SHARE)
-    judgement = look(it.entries, healthy(failing=some, new_keys=BROKEN_SHARE), it.now).judgement
-    assert judgement is not None
+    judgement = judge(ramp_history(it.entries), healthy(failing=some, new_keys=BROKEN_SHARE))
     assert judgement.evidence["ratio"] == found
     assert judgement.evidence["users"] == ({"new": 200, "base": 0} if reason == "pause" else {"new": 0, "base": 0})
 
@@ -329,8 +329,7 @@ def test_bake_without_a_comparison() -> None:
     it = Story()
     it.command("promote", pages={"v1": 40})
     many = {"failing": failing([(1, 2, True)] * 150), "pages": {"v1": 40, "v2": 1000}}
-    found = look(it.entries, healthy(**many), it.now).judgement
-    assert found is not None
+    found = judge(ramp_history(it.entries), healthy(**many))
     assert (found.verdict, found.why) == (
         "undecided",
         "nothing to compare with: the earlier versions had too few pages in this ramp (40)",
@@ -376,27 +375,25 @@ def test_users_of_other_versions() -> None:
     healthy_share = {"other": 90_000, "v1": 500 + 300, "v2": 5 + 100}
     assert it.after(MINUTE, new_keys=healthy_share, followed=before).startswith("due at")
     assert it.ramp.state == "running"
-    found = look(it.entries, healthy(new_keys=healthy_share), it.now)
-    assert found.judgement is not None
-    assert found.judgement.evidence["users"] == {"new": 100, "base": 300}
+    found = judge(ramp_history(it.entries), healthy(new_keys=healthy_share))
+    assert found.evidence["users"] == {"new": 100, "base": 300}
 
 
 def test_counters_that_start_anew() -> None:
     """Counters that are below those of the entry have lost what was before: the numbers are those since then."""
     it = Story()
     it.after(15 * MINUTE, new_keys={"v1": 500, "v2": 50})
-    found = look(it.entries, healthy(new_keys={"v1": 30, "v2": 10}), it.now + MINUTE)
-    assert found.judgement is not None
-    assert found.judgement.evidence["users"] == {"new": 10, "base": 30}
+    found = judge(ramp_history(it.entries), healthy(new_keys={"v1": 30, "v2": 10}))
+    assert found.evidence["users"] == {"new": 10, "base": 30}
 
 
 def test_reports_unknown() -> None:
     """Reports that stop are unknown, never failing: after 60 seconds and four looks the ramp is held."""
     it = Story(replace(PLAN, on_halt="rollback"))
     silent = {"fresh_for": timedelta(0), "failing": BAD}
-    found = look(it.entries, healthy(**silent, silent_for=timedelta(seconds=61)), it.now + MINUTE)
-    assert found.judgement is not None
-    assert (found.entry, found.judgement.verdict) == (None, "unknown")
+    unknown = healthy(**silent, silent_for=timedelta(seconds=61))
+    assert judge(ramp_history(it.entries), unknown).verdict == "unknown"
+    assert look(it.entries, unknown, it.now + MINUTE).entry is None
     assert it.after(5 * MINUTE, **silent, silent_for=5 * MINUTE).startswith("due at")
     assert it.after(MINUTE, **silent, silent_for=5 * MINUTE + timedelta(seconds=1)) == "reports unknown"
     assert it.shown == ("held", 1, {"v1": 99.0, "v2": 1.0})

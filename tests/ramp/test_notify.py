@@ -22,7 +22,15 @@ from tests.releases.followed import until
 from tests.releases.redis_server import redis_server
 from version_affinity import ConfigurationError
 from version_affinity.ramp import notify
-from version_affinity.ramp.notify import EXEC, SECRET, SIGNATURE, Sender, check_command, check_webhook, notices_of
+from version_affinity.ramp.notify import (
+    EXEC,
+    SIGNATURE,
+    WEBHOOK_SECRET,
+    Sender,
+    check_command,
+    check_webhook,
+    notices_of,
+)
 from version_affinity.ramp.plan import TRANSITIONS
 from version_affinity.releases.follow import guard
 from version_affinity.releases.releases import open_sender
@@ -96,7 +104,7 @@ def types() -> list[str]:
 
 def test_a_webhook_gets_signed_events(site: RampSite, webhook: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each entry is a CloudEvent with the log's position as its id, signed with the secret of the environment."""
-    monkeypatch.setenv(SECRET, "a secret of the receiver")
+    monkeypatch.setenv(WEBHOOK_SECRET, "a secret of the receiver")
     with site.followed(failing_api), site.followed(failing_api):
         site.ramp(**STILL, other={"webhook": webhook})
         site.command("advance")

@@ -19,8 +19,7 @@ from version_affinity.releases.log.local_copy import COPY, LocalCopy
 from version_affinity.releases.releases import LOG, RELEASES, Releases, open_log
 from version_affinity.releases.store.directory import Release, ReleasesDirectory
 from version_affinity.releases.store.retention import prune_plan
-from version_affinity.releases.store.settings import DEFAULT_SERVING, Serving
-from version_affinity.releases.store.settings import SETTINGS as SETTINGS_FILE
+from version_affinity.releases.store.settings import DEFAULT_SERVING, SETTINGS, Serving
 from version_affinity.rollout.version import NothingDeployedError
 
 from .errors import RefusedError
@@ -41,7 +40,7 @@ AUTHOR: Final = "VERSION_AFFINITY_AUTHOR"
 PRUNABLE: Final = "prunable"
 _COMMAND_LINE: Final = click.core.ParameterSource.COMMANDLINE
 #: How all commands and groups read their arguments and print their help.
-SETTINGS: Final[dict[str, Any]] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+CLICK_SETTINGS: Final[dict[str, Any]] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
 class BuildOptions(NamedTuple):
@@ -171,7 +170,7 @@ class Target:
             if differing != Serving():
                 has = own.differences(saved).as_text()
                 correct = command_line(f"settings {differing.as_options()}")
-                file = str(self.directory.path / SETTINGS_FILE)
+                file = str(self.directory.path / SETTINGS)
                 warn(
                     f"{file!r} has {has}, and the application has {differing.as_text()}, which decides. To correct the "
                     f"file: {correct}"
@@ -375,7 +374,7 @@ def command(name: str | None = None, *, has_target: bool = True) -> Callable[[Ca
     def decorate(function: Callable[..., Any]) -> click.Command:
         text = help_text(dedent(f"    {function.__doc__}").strip())
         own_name = function.__name__.removesuffix("_command").replace("_", "-")
-        made = click.command(name or own_name, cls=OwnCommand, help=text, context_settings=SETTINGS)(function)
+        made = click.command(name or own_name, cls=OwnCommand, help=text, context_settings=CLICK_SETTINGS)(function)
         made.params += [*(target_parameters() if has_target else []), _json_parameter()]
         return made
 

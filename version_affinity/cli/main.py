@@ -11,7 +11,7 @@ import click
 
 from version_affinity import __version__
 
-from .context import SETTINGS, help_text, target_parameters
+from .context import CLICK_SETTINGS, help_text, target_parameters
 from .errors import errors_as_exits, warnings_shown
 from .options import OwnCommand
 from .output import AS_JSON, COMMAND
@@ -32,7 +32,7 @@ class Commands(OwnCommand, click.Group):
     """A group of commands, listed in the order of ``table``. Expected errors become refusals."""
 
     def __init__(self, name: str, *, table: Mapping[str, Lazy], help: str, **options: Any) -> None:  # noqa: A002
-        super().__init__(name, help=help_text(help), context_settings=SETTINGS, **options)
+        super().__init__(name, help=help_text(help), context_settings=CLICK_SETTINGS, **options)
         self.table: Final = dict(table)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:

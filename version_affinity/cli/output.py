@@ -51,7 +51,8 @@ _BETWEEN_WORDS: Final = re.compile(r" +(?!%)")
 _READABLE: Final = 7
 # The smallest width of a terminal that shows a table.
 _TABLE_WIDTH: Final = 60
-_TWO_DIGITS: Final = 9.95
+#: A number below this one is shown with one decimal, since it rounds to less than 10.
+TWO_DIGITS: Final = 9.95
 
 
 def is_terminal() -> bool:
@@ -307,7 +308,7 @@ def size(count: int) -> str:
         if round(value) < _STEP or unit == _UNITS[-1]:
             break
         value /= _STEP
-    return f"{value:.1f} {unit}" if value < _TWO_DIGITS else f"{value:.0f} {unit}"
+    return f"{value:.1f} {unit}" if value < TWO_DIGITS else f"{value:.0f} {unit}"
 
 
 def counted(count: int, noun: str) -> str:

@@ -26,7 +26,7 @@ from .output import emit, note, number, percent, say, say_rows, sentence, shares
 from .preflight import LOG_LOST, Objection, absent, newest_revision, objections
 from .ramps import ramp_in_words
 from .times import when
-from .workers import Followed, Patience, await_workers, read_workers, wait_option, worker_list
+from .workers import Patience, ServedBy, await_workers, read_workers, wait_option, worker_list
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -110,7 +110,7 @@ class Plan:
         counted = counted_until(read_workers(self.directory, log), self.percentages)
         return replace(made, author=author(), counted=counted)
 
-    def emit(self, options: DeployOptions, entry: Entry | None = None, followed: Followed | None = None) -> None:
+    def emit(self, options: DeployOptions, entry: Entry | None = None, served_by: ServedBy | None = None) -> None:
         """Print the plan as JSON, with the entry of the log if it was written, and the workers after the wait."""
         refusals = [{**refusal._asdict(), "details": list(refusal.details)} for refusal in self.refusals]
         emit(
@@ -125,8 +125,8 @@ class Plan:
                 "deployed": entry is not None,
                 "dry_run": options.dry_run,
                 "entry": shown_document(entry) if entry is not None else None,
-                "workers": worker_list(followed.workers, entry) if followed is not None else None,
-                "workers_error": followed.workers.obstacle if followed is not None else None,
+                "workers": worker_list(served_by.workers, entry) if served_by is not None else None,
+                "workers_error": served_by.workers.obstacle if served_by is not None else None,
                 **self.more,
             }
         )
@@ -200,18 +200,18 @@ def _follow(planned: Plan, log: DeploymentLog, options: DeployOptions, entry: En
         say(f"{styled('Deployed', 'good')} revision {entry.revision}.")
         if entry.ramp is not None:
             say(ramp_in_words(Ramp.from_json(entry.ramp)))
-    followed = await_workers(planned.directory, log, entry, options.wait) if options.wait.seconds else None
+    served_by = await_workers(planned.directory, log, entry, options.wait) if options.wait.seconds else None
     if options.as_json:
-        planned.emit(options, entry, followed)
-    elif followed is None:
+        planned.emit(options, entry, served_by)
+    elif served_by is None:
         say(f"To see which workers serve it: {command_line('deployments status')}")
-    elif not followed.lagging:
-        say(f"{sentence(followed.in_words())}.")
+    elif not served_by.lagging:
+        say(f"{sentence(served_by.in_words())}.")
     if not options.as_json and planned.before is not None:
         say(_undo([*planned.entries, entry]))
-    if followed is not None and followed.lagging:
-        lines = [f"revision {entry.revision} is deployed, and {followed.lag_in_words()}:"]
-        lines += [f"  - {reason}" for reason in followed.reasons()]
+    if served_by is not None and served_by.lagging:
+        lines = [f"revision {entry.revision} is deployed, and {served_by.lag_in_words()}:"]
+        lines += [f"  - {reason}" for reason in served_by.reasons()]
         if not options.force:
             raise RefusedError("\n".join(lines))
         warn("\n".join(lines))

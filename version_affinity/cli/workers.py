@@ -75,7 +75,7 @@ wait_option = click.option(
 )
 
 
-class Followed(NamedTuple):
+class ServedBy(NamedTuple):
     """Which workers serve a deployment."""
 
     entry: Entry
@@ -130,12 +130,12 @@ def none_reports(workers: Workers) -> str:
     return f"no worker reports: {workers.obstacle or 'no application follows this directory, or it cannot report'}"
 
 
-def await_workers(directory: ReleasesDirectory, log: DeploymentLog, entry: Entry, patience: Patience) -> Followed:
+def await_workers(directory: ReleasesDirectory, log: DeploymentLog, entry: Entry, patience: Patience) -> ServedBy:
     """Wait until every worker serves a deployment or cannot; return who does.
 
     Ctrl+C ends the waiting, and says that the deployment is written.
     """
-    first = Followed(entry, read_workers(directory, log))
+    first = ServedBy(entry, read_workers(directory, log))
     if not first.workers.live:
         return first
     seconds = counted(max(1, round(patience.left)), "second")
@@ -144,9 +144,9 @@ def await_workers(directory: ReleasesDirectory, log: DeploymentLog, entry: Entry
     try:
         with waiting(label), patience.spent():
             workers = await_revision(open_reports(directory, log), entry, patience.left)
-            return Followed(entry, replace(workers, obstacle=first.workers.obstacle))
+            return ServedBy(entry, replace(workers, obstacle=first.workers.obstacle))
     except LogError as error:
-        return Followed(entry, Workers((), {}, str(error)))
+        return ServedBy(entry, Workers((), {}, str(error)))
     except KeyboardInterrupt:
         note(f"Revision {entry.revision} is deployed. Only the waiting for the workers is interrupted")
         raise click.exceptions.Exit(130) from None

@@ -1,4 +1,4 @@
-"""The next entry of a ramp: a pure function of the deployment log, the aggregated reports and the clock.
+"""Decides the next step of a ramp: the next entry of the log, from the log, the reports of all workers and the clock.
 
 Every worker calls ``look`` and appends the entry that it returns if the log's newest revision is still the one before
 it. So exactly one worker writes each entry, and none has to be the leader. A deployment that a person makes has no
@@ -46,13 +46,11 @@ class Look(NamedTuple):
         entry: The entry to append; None if there is nothing to write now.
         again: When to look again; None if nothing happens before the log has a new entry.
         why: The reason in words.
-        judgement: What the guard finds; None if no ramp is active.
     """
 
     entry: Entry | None
     again: datetime | None
     why: str
-    judgement: Judgement | None = None
 
 
 def look(entries: Sequence[Entry], observed: Observed, now: datetime) -> Look:
@@ -74,7 +72,7 @@ def look(entries: Sequence[Entry], observed: Observed, now: datetime) -> Look:
     elif event in HOLDS:
         why += WAYS_OUT
     entry = None if event is None else _entry(entries, ramp, event, judgement.evidence, now, _AUTHOR, why)
-    return Look(entry, again, why, judgement)
+    return Look(entry, again, why)
 
 
 def ramp_history(entries: Sequence[Entry]) -> list[Ramp]:

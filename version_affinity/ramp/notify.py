@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("version_affinity")
 
 #: The environment variables of the application: the secret that signs, and "1" to run commands from a log in Redis.
-SECRET: Final = "VERSION_AFFINITY_WEBHOOK_SECRET"  # noqa: S105 - a name
+WEBHOOK_SECRET: Final = "VERSION_AFFINITY_WEBHOOK_SECRET"  # noqa: S105 - a name
 EXEC: Final = "VERSION_AFFINITY_EXEC"
 #: The header with the HMAC-SHA256 of the body.
 SIGNATURE: Final = "Version-Affinity-Signature"
@@ -97,7 +97,7 @@ class Position(Protocol):
         """Become the process that sends; None if another one sends."""
 
 
-class Notice(NamedTuple):
+class RampNotice(NamedTuple):
     """An entry that is to be sent.
 
     Attributes:
@@ -133,12 +133,12 @@ def check_command(command: str) -> None:
         raise ConfigurationError("exec is empty: write a command")
 
 
-def notices_of(entries: Sequence[Entry]) -> list[Notice]:
+def notices_of(entries: Sequence[Entry]) -> list[RampNotice]:
     """Return the notices of the newest ramp, and of earlier ones of the last day, with the deployments that ended them.
 
     An earlier ramp may have notices that its receiver has not got yet.
     """
-    found: list[Notice] = []
+    found: list[RampNotice] = []
     newest, oldest = None, utc_now() - GIVEN_UP
     for number in range(len(entries) - 1, -1, -1):
         entry, before = entries[number], entries[number - 1].ramp if number else None
@@ -161,7 +161,7 @@ def _predicate(entry: Entry) -> str:
     return _PREDICATES.get(entry.ramp_event, "changed")
 
 
-def _notice(entry: Entry, ramp: Mapping[str, Any], predicate: str) -> Notice:
+def _notice(entry: Entry, ramp: Mapping[str, Any], predicate: str) -> RampNotice:
     """Return a CDEvents custom event in a CloudEvent."""
     plan = ramp.get("plan")
     plan = plan if isinstance(plan, Mapping) else {}  # the log may hold any JSON
@@ -188,7 +188,7 @@ def _notice(entry: Entry, ramp: Mapping[str, Any], predicate: str) -> Notice:
             "customDataContentType": "application/json",
         },
     }
-    return Notice(entry, event, str(plan.get("webhook") or ""), str(plan.get("exec") or ""))
+    return RampNotice(entry, event, str(plan.get("webhook") or ""), str(plan.get("exec") or ""))
 
 
 def shown_document(entry: Entry) -> dict[str, Any]:
@@ -221,7 +221,7 @@ class Sender:
         #: Why the last attempt failed; "" if it did not.
         self.error = ""
 
-    def send(self, notices: Sequence[Notice]) -> None:
+    def send(self, notices: Sequence[RampNotice]) -> None:
         """Send what was not sent yet, in order, up to the first failure."""
         log_id = notices[-1].entry.log_id
         with self.position.claim(log_id) as claim:
@@ -248,7 +248,7 @@ class Sender:
             logger.warning("%s", error)
         self.error = error
 
-    def _send(self, notice: Notice) -> str:
+    def _send(self, notice: RampNotice) -> str:
         """Send a notice; return why it cannot be sent, "" if it was."""
         body = json.dumps(notice.event).encode()
         error = _post(notice.webhook, body) if notice.webhook else ""
@@ -266,7 +266,7 @@ class _NoRedirects(urllib.request.HTTPRedirectHandler):
 
 def _post(url: str, body: bytes) -> str:
     headers = {"Content-Type": "application/cloudevents+json; charset=utf-8", "User-Agent": "version-affinity"}
-    secret = os.environ.get(SECRET, "")
+    secret = os.environ.get(WEBHOOK_SECRET, "")
     if secret:
         headers[SIGNATURE] = f"sha256={hmac.digest(secret.encode(), body, 'sha256').hex()}"
     try:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from tests.releases.redis_server import RedisServer, redis_server
 from version_affinity.releases.reports.files import FileReports
 from version_affinity.releases.reports.report import Report
-from version_affinity.releases.reports.reporter import Reporter, State
+from version_affinity.releases.reports.reporter import Reporter, WorkerState
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -106,11 +106,11 @@ class Process:
         """Count."""
         self.counts[key] = self.counts.get(key, 0) + number
 
-    def report(self, state: State | None = None, **changes: Any) -> Report | None:
+    def report(self, state: WorkerState | None = None, **changes: Any) -> Report | None:
         """Report, twice if the first one shows that this process counted as gone; return the last report."""
         report = None
         for _ in range(2):
-            report = self.reporter.draft(state or State())
+            report = self.reporter.draft(state or WorkerState())
             if report is None:
                 break
             report = Report.parse(report.as_text().replace("15.0", str(changes.get("lifetime", 15.0)), 1))

@@ -87,7 +87,7 @@ def test_many_short_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         process.report()
         assert place.count() == 1
         process.add()
-        process.reporter.finish(reporter.State(), KNOWN)
+        process.reporter.finish(reporter.WorkerState(), KNOWN)
         assert place.count() == 0
         assert place.reports().read().counts == {KEY: number + 1}
 

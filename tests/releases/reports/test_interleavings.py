@@ -138,7 +138,7 @@ def test_a_folding_that_is_killed_anywhere(where: FilePlace | RedisPlace) -> Non
         for lifetime in (GONE, 15.0, GONE):
             process = Process(where.reports())
             process.add(2)
-            report = process.reporter.draft(reporter.State())
+            report = process.reporter.draft(reporter.WorkerState())
             assert report is not None
             where.reports().write(replace(report, lifetime=lifetime), is_first=True)
 

@@ -12,7 +12,7 @@ from tests.releases.reports.reporting import KEY, KNOWN, Process
 from version_affinity.releases.log.entries import LogUnavailableError
 from version_affinity.releases.reports import reporter as module
 from version_affinity.releases.reports.files import FileReports
-from version_affinity.releases.reports.reporter import State
+from version_affinity.releases.reports.reporter import WorkerState
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,11 +50,11 @@ def test_when_a_process_reports(
     assert (report.number, report.counts) == (2, {KEY: 1})
     clock(1)
     assert process.report() is None
-    assert process.report(State(revision=2)) is not None
+    assert process.report(WorkerState(revision=2)) is not None
     clock(4.9)
-    assert process.report(State(revision=2)) is None
+    assert process.report(WorkerState(revision=2)) is None
     clock(0.2)
-    assert process.report(State(revision=2)) is not None
+    assert process.report(WorkerState(revision=2)) is not None
 
 
 class Unreliable(FileReports):
@@ -110,7 +110,7 @@ def test_the_last_report(tmp_path: Path) -> None:
     process.report()
     process.add()
     for _ in range(2):
-        process.reporter.finish(State(), KNOWN)
+        process.reporter.finish(WorkerState(), KNOWN)
     workers = reports.read()
     assert workers.live == ()
     assert workers.counts == {KEY: 1}

@@ -61,7 +61,7 @@ def test_any_order(where: FilePlace | RedisPlace, events: list[tuple[str, int]])
             reports.read()
         else:
             if event == "end":
-                process.reporter.finish(reporter.State(), KNOWN)
+                process.reporter.finish(reporter.WorkerState(), KNOWN)
                 expected[which] = process.counts.get(KEY, 0)
             past += expected[which]
             expected[which] = 0
@@ -130,7 +130,7 @@ def test_versions_that_are_gone(where: FilePlace | RedisPlace) -> None:
     where.forget()
     live = Process(where.reports())
     live.add(key="missing|v2")
-    live.report(reporter.State(versions=("v2",)))
+    live.report(reporter.WorkerState(versions=("v2",)))
     for number in range(5):
         process = Process(where.reports())
         for key in ("missing|v1", "missing|v2", f"missing|old-{number}", "refused|bad-syntax", f"rescues|v1|x{number}"):

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
 #: Holds the secret. An option would be visible in the shell's history and in the list of processes.
-SECRET: Final = "VERSION_AFFINITY_OVERRIDE_SECRET"  # noqa: S105 - the name of a variable
+OVERRIDE_SECRET: Final = "VERSION_AFFINITY_OVERRIDE_SECRET"  # noqa: S105 - the name of a variable
 
 
 def _check_lifetime(expires: timedelta) -> None:
@@ -95,7 +95,7 @@ def _signer(
 ) -> tuple[str, str | bytes, Collection[str] | None]:
     """Return the name and the secret of the application, and its deployed versions; None if they are not known."""
     target = current_target()
-    given = os.environ.get(SECRET) or None
+    given = os.environ.get(OVERRIDE_SECRET) or None
     if secret_file is not None:
         given = Path(secret_file).read_text("utf-8").strip()
         if not given:
@@ -109,8 +109,8 @@ def _signer(
         return name or affinity.deployment.name, secret, affinity.deployment.percentages
     if given is None:
         raise RefusedError(
-            f"there is no secret to sign with: set {SECRET}, or name a file that contains it (--secret-file) or the "
-            "application (--app)"
+            f"there is no secret to sign with: set {OVERRIDE_SECRET}, or name a file that contains it (--secret-file) "
+            "or the application (--app)"
         )
     if name is not None:
         return name, given, None

@@ -64,7 +64,7 @@ _HELP: Final = """Roll out a version in steps, with a guard that can stop it.
 The workers take each step when its time has come. They compare how many users fail with the new version and with the
 others, and hold the ramp if the new version is worse. A deployment that a person makes ends the ramp.
 """
-_BY_NAME: Final = "standard"
+_DEFAULT_PRESET: Final = "standard"
 # Seconds between two looks at the reports.
 _INTERVAL: Final = 0.2
 
@@ -93,7 +93,7 @@ _plan_options = with_options(
     click.option(
         "--preset",
         type=click.Choice(tuple(PRESETS)),
-        default=_BY_NAME,
+        default=_DEFAULT_PRESET,
         show_default=True,
         help="; ".join(
             f"{name}: {', '.join(map(str, preset['steps']))} % every {preset['every']}, bake {preset['bake']}"

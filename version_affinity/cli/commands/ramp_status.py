@@ -35,7 +35,7 @@ from version_affinity.cli.output import (
 from version_affinity.cli.preflight import last_known
 from version_affinity.cli.ramps import Seen, ramp_in_words
 from version_affinity.cli.times import short_when, when
-from version_affinity.cli.workers import Followed, unreported
+from version_affinity.cli.workers import ServedBy, unreported
 from version_affinity.errors import ConfigurationError
 from version_affinity.ramp.judgement import Judgement, judge
 from version_affinity.ramp.next_entry import WAYS_OUT, newest_ramp, step_users, waits_for
@@ -105,9 +105,9 @@ class _View(NamedTuple):
         return self.history[-1]
 
     @property
-    def followed(self) -> Followed:
+    def served_by(self) -> ServedBy:
         """Which workers serve the current deployment."""
-        return Followed(self.entries[-1], self.seen.workers)
+        return ServedBy(self.entries[-1], self.seen.workers)
 
     @property
     def evidence(self) -> Mapping[str, Any]:
@@ -194,7 +194,7 @@ def _watch(view: _View, end: float | None, *, as_json: bool) -> _View:
         with ExitStack() as stack:
             draw = stack.enter_context(screen()) if is_screen else None
             problem, looks = "", 0
-            while (view.state not in _STATUS or (view.followed.lagging and looks < _LOOKS)) and (
+            while (view.state not in _STATUS or (view.served_by.lagging and looks < _LOOKS)) and (
                 end is None or time.monotonic() < end
             ):
                 looks = looks + 1 if view.state in _STATUS else 0
@@ -216,10 +216,7 @@ def _watch(view: _View, end: float | None, *, as_json: bool) -> _View:
         if is_screen:
             _print(view, as_json=False)
         raise
-    if as_json:
-        emit(_document(view), indent=None)
-    else:
-        _print(view, as_json=False)
+    _print(view, as_json=as_json, indent=None)
     return view
 
 
@@ -230,9 +227,9 @@ def _say_change(view: _View, *, as_json: bool) -> None:
         say(f"{format_time(utc_now())}  {_state(view)}")
 
 
-def _print(view: _View, *, as_json: bool) -> None:
+def _print(view: _View, *, as_json: bool, indent: int | None = 2) -> None:
     if as_json:
-        emit(_document(view))
+        emit(_document(view), indent=indent)
         return
     for warning in view.warnings:
         warn(warning)
@@ -297,7 +294,7 @@ def _lines(view: _View) -> list[str]:
     lines += [*_last_event(view), *_due(view), ""]
     say_rows(_steps(view), right=(1,), write=lines.append)
     lines += ["", *_findings(view), ""]
-    lines += [sentence(view.followed.in_words()), *(styled(f"  {it}", "warning") for it in view.followed.reasons())]
+    lines += [sentence(view.served_by.in_words()), *(styled(f"  {it}", "warning") for it in view.served_by.reasons())]
     lines += [styled(f"  {sentence(text)}", "warning") for text in unreported(view.seen.workers)]
     return [*lines, *_commands(view)]
 

@@ -12,6 +12,7 @@ import click
 from version_affinity.cli.context import Target, command, command_line, current_target, release_dict
 from version_affinity.cli.interaction import screen
 from version_affinity.cli.output import (
+    TWO_DIGITS,
     amount,
     as_warning,
     counted,
@@ -31,7 +32,7 @@ from version_affinity.cli.output import (
 )
 from version_affinity.cli.preflight import last_known
 from version_affinity.cli.times import short_when, when
-from version_affinity.cli.workers import Followed, none_reports, unreported, worker_list
+from version_affinity.cli.workers import ServedBy, none_reports, unreported, worker_list
 from version_affinity.deployment import movement
 from version_affinity.errors import ConfigurationError
 from version_affinity.ramp.next_entry import active_ramp
@@ -52,8 +53,6 @@ if TYPE_CHECKING:
 _NONE: Final = {"revision": 0, "percentages": {}, "created": None, "author": "", "message": "", "log_id": ""}
 #: Seconds between two looks of ``--watch``.
 _INTERVAL: Final = 1.0
-# What is below, rounds to less than 10.
-_TWO_DIGITS: Final = 9.95
 # The name in JSON of each field of ``Figures``.
 _FIGURES: Final = {
     "new_keys": "new_keys",
@@ -277,7 +276,7 @@ def _ratio(part: float) -> str:
     ('50 %', '1.2 %', '0.0012 %', '0 %')
     """
     value = 100 * part
-    return f"{value:.0f} %" if value >= _TWO_DIGITS else f"{float(f'{value:.2g}'):g} %"
+    return f"{value:.0f} %" if value >= TWO_DIGITS else f"{float(f'{value:.2g}'):g} %"
 
 
 def _absences(view: _View) -> list[str]:
@@ -323,8 +322,8 @@ def _rollback(view: _View) -> list[str]:
 def _worker_lines(workers: Workers, current: Entry | None) -> list[str]:
     if not workers.live:
         return [sentence(none_reports(workers))]
-    followed = Followed(current, workers) if current is not None else None
-    lines = [styled(sentence(followed.in_words()) if followed else "Workers", "strong")]
+    served_by = ServedBy(current, workers) if current is not None else None
+    lines = [styled(sentence(served_by.in_words()) if served_by else "Workers", "strong")]
     rows = [["HOST", "WORKERS", "REVISION", "LAST START (UTC)"]]
     for host in dict.fromkeys(report.host for report in workers.live):
         reports = [report for report in workers.live if report.host == host]
@@ -333,5 +332,5 @@ def _worker_lines(workers: Workers, current: Entry | None) -> list[str]:
         served = listed(map(str, revisions))
         rows.append([printable(host), f"{len(reports):,}", served, short_when(started) if started else "-"])
     say_rows(rows, right=(1,), flexible=(0,), write=lines.append)
-    errors = [*(followed.reasons() if followed else []), *map(sentence, unreported(workers))]
+    errors = [*(served_by.reasons() if served_by else []), *map(sentence, unreported(workers))]
     return [*lines, *(styled(f"  {reason}", "warning") for reason in errors)]

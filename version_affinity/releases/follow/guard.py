@@ -1,7 +1,10 @@
-"""The guard of a ramp in a worker: it tells the requests which ramp to note failures for, and writes the next entry.
+"""The guard of a ramp in a worker: reads the reports of all workers, and writes the next entry that is due.
 
-Every worker does the same, and the log takes one entry for each revision, so one of them writes it (``ramp``). If the
-log or the reports cannot be read, or the entry cannot be written, nothing changes: the next look computes all anew.
+``ramp.next_entry`` decides which entry that is. Every worker looks, and the log takes one entry for each revision, so
+exactly one of them writes it. Requests learn here which ramp they note failures for (``ramp.failing``).
+
+If the log or the reports cannot be read, or the entry cannot be written, nothing changes: the next look computes all
+anew.
 """
 
 from __future__ import annotations
@@ -30,7 +33,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from version_affinity.ramp.failing import FailureNotes
-    from version_affinity.ramp.notify import Notice, Sender
+    from version_affinity.ramp.notify import RampNotice, Sender
     from version_affinity.releases.log.entries import Entry
     from version_affinity.releases.reports.report import Reports, Workers
 
@@ -39,7 +42,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("version_affinity")
 
 #: Seconds between two looks at least.
-SHORTEST: Final = 1.0
+SHORTEST_PAUSE: Final = 1.0
 # The events that are as planned.
 _STEPS: Final = ("step due", "approval due", "bake over")
 #: Seconds after a step until the process that wrote it logs which workers do not serve it.
@@ -90,9 +93,9 @@ class Guard:
         self._asked = -math.inf
         self._error = ""
         # The notices that may be unsent, when to send them next, the pause after a failure, and the sending itself.
-        self._notices: Sequence[Notice] = ()
+        self._notices: Sequence[RampNotice] = ()
         self._sending_due = 0.0
-        self._pause = SHORTEST
+        self._pause = SHORTEST_PAUSE
         self._sending: BackgroundCall | None = None
 
     def begin(self, failures: FailureNotes) -> None:
@@ -139,7 +142,7 @@ class Guard:
         self._looked = now
         found = look(entries, self._observe(watched, now), utc_now())
         pause = math.inf if found.again is None else (found.again - utc_now()).total_seconds()
-        self._due = now + max(SHORTEST, min(pause, watched.look.total_seconds()))
+        self._due = now + max(SHORTEST_PAUSE, min(pause, watched.look.total_seconds()))
         # A process that has read more: this one is about to, or the log has lost deployments and takes no other ones.
         is_newest = self._workers is None or not self._workers.ahead(entries[-1].revision)
         if found.entry is not None and is_newest:
@@ -201,7 +204,7 @@ class Guard:
     def _log_followed(self) -> None:
         """Log who serves a step that this process has written, once all workers do or the time for that is over."""
         now, entry = time.monotonic(), self._wrote
-        if entry is None or self._waiting == -math.inf or now < self._asked + SHORTEST:
+        if entry is None or self._waiting == -math.inf or now < self._asked + SHORTEST_PAUSE:
             return
         self._asked = now
         try:
@@ -234,7 +237,7 @@ class Guard:
             self._pause = min(_LONGEST_PAUSE, 2 * self._pause)
             self._sending_due = time.monotonic() + self._pause
         if self._all_sent:
-            self._pause = SHORTEST
+            self._pause = SHORTEST_PAUSE
         elif time.monotonic() >= self._sending_due and not self._reader.error:
             notices = self._notices
             self._sending = BackgroundCall(lambda: self._sender.send(notices), uses_network=True)

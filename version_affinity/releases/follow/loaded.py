@@ -141,7 +141,7 @@ class Failure(NamedTuple):
     due: float
 
 
-class Loaded(NamedTuple):
+class LoadedVersion(NamedTuple):
     """A version that is loaded completely."""
 
     version: Version
@@ -155,7 +155,7 @@ class LoadedVersions:
     def __init__(self, directory: ReleasesDirectory, load: Load) -> None:
         self._directory = directory
         self._load = load
-        self._loaded: dict[str, Loaded] = {}
+        self._loaded: dict[str, LoadedVersion] = {}
         self.failures: dict[str, Failure] = {}
         #: The versions that are being loaded, or will be next, and since when.
         self.loading: dict[str, str] = {}
@@ -215,7 +215,7 @@ class LoadedVersions:
             self._fail(version, error)
             return
         done = time.monotonic()
-        self._loaded = {**self._loaded, version: Loaded(made, identity, Loading(done, done - started))}
+        self._loaded = {**self._loaded, version: LoadedVersion(made, identity, Loading(done, done - started))}
         self.failures = _without(self.failures, version)
 
     def _load_version(self, version: str) -> Version:

@@ -10,7 +10,7 @@ from version_affinity.releases.log.entries import LogError
 from version_affinity.releases.log.file import FileLog
 from version_affinity.releases.reports.hours import Hours
 from version_affinity.releases.reports.report import LOG_ERRORS
-from version_affinity.releases.reports.reporter import State
+from version_affinity.releases.reports.reporter import WorkerState
 from version_affinity.releases.times import utc_now
 
 if TYPE_CHECKING:
@@ -140,12 +140,12 @@ class Reporting:
         """Whether reports can be expected to be read and written now."""
         return self._reader.is_reachable or isinstance(self._reader.log, FileLog)
 
-    def _state(self, revision: int) -> State:
+    def _state(self, revision: int) -> WorkerState:
         known = {release.id for release in self._known.releases}
         left = dict.fromkeys((*self._left, *sorted(self._were_known - known)))
         self._left = tuple(version for version in left if version not in known)[-_LEFT:]
         self._were_known = known
-        return State(
+        return WorkerState(
             revision,
             self._reader.revision,
             tuple(self._loaded.versions),

@@ -24,8 +24,8 @@ import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
-from version_affinity.counters import sum_counts
 from version_affinity.releases.log.entries import LogUnavailableError
+from version_affinity.releases.store.directory import WORKERS
 from version_affinity.releases.store.durable import (
     DENIED,
     FileLock,
@@ -37,16 +37,12 @@ from version_affinity.releases.store.durable import (
     written_beside,
 )
 
-from .hours import earliest
-from .report import LOST, Report, Workers, in_order
+from .report import FOLDING, REPORT_LOST, Report, Workers
 from .totals import Total
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
     from pathlib import Path
-
-#: The directory of the reports in a releases directory.
-WORKERS: Final = "workers"
 
 _TOTAL: Final = "total.json"
 _LOCK: Final = ".lock"
@@ -55,8 +51,6 @@ _REPORT: Final = ".json"
 _GONE: Final = ".gone"
 _NEW: Final = ".new"
 _CLOCK: Final = ".clock-"
-#: Seconds between two foldings, by whichever process.
-FOLDING: Final = 5.0
 # Seconds after which a file that cannot be read, or was never completed, is removed.
 _ABANDONED: Final = 3600.0
 _NEW_FILE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0)
@@ -82,12 +76,7 @@ class FileReports:
             except FileNotFoundError:
                 return Workers((), {})
             total = self._total()
-            found = [report for process, report in reports.items() if process not in total.folded]
-            live, masters = in_order(found)
-            counts = sum_counts(total.counts, *(report.counts for report in found))
-            failing = total.failing, *(report.failing for report in found)
-            since = earliest((total.since, *(report.started for report in found)))
-            return Workers(live, counts, masters=masters, failing=failing, since=since)
+            return total.workers([report for process, report in reports.items() if process not in total.folded])
 
     def _reports(self, now: float) -> dict[str, Report]:
         """Return all reports. A listing may miss a file that is being renamed, so there are two."""
@@ -110,7 +99,7 @@ class FileReports:
                 self._make_directory()
             elif not file.exists():
                 folded = self._folded(report.process)
-                return LOST if folded is None else folded
+                return REPORT_LOST if folded is None else folded
             self._put(file, report.as_text())
             folded = self._folded(report.process)
             if folded is not None:

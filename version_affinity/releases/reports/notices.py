@@ -8,9 +8,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from version_affinity.deployment import check_name
+from version_affinity.releases.store.directory import WORKERS
 from version_affinity.releases.store.durable import FileLock, OtherKindError, read_file, written_beside
-
-from .files import WORKERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

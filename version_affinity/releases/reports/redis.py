@@ -10,12 +10,10 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from version_affinity.counters import sum_counts
 from version_affinity.deployment import check_name
 from version_affinity.releases.log.entries import LogError, LogUnavailableError
 
-from .hours import earliest
-from .report import Report, Workers, in_order
+from .report import FOLDING, Report, Workers
 from .totals import Total
 
 if TYPE_CHECKING:
@@ -23,8 +21,6 @@ if TYPE_CHECKING:
 
     from version_affinity.releases.log.connection import RedisConnection
 
-#: Seconds between two foldings, by whichever process.
-FOLDING: Final = 5
 _TOTAL: Final = b"total"
 _FOLDED: Final = b"folded:"
 # The keys of the texts beside the counters in the total.
@@ -67,12 +63,7 @@ class RedisReports:
         """See ``Reports.read``."""
         now, fields = self._hash()
         found = [report for report in _reports(fields, now).values() if report]
-        total = _total(fields)
-        counts = sum_counts(total.counts, *(report.counts for report in found))
-        live, masters = in_order(found)
-        failing = total.failing, *(report.failing for report in found)
-        since = earliest((total.since, *(report.started for report in found)))
-        return Workers(live, counts, masters=masters, failing=failing, since=since)
+        return _total(fields).workers(found)
 
     def write(self, report: Report, *, is_first: bool) -> int | None:
         """See ``Reports.write``."""

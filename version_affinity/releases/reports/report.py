@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 #: Seconds between two reports of a process in which nothing changes.
 HEARTBEAT: Final = 5.0
+#: Seconds in which the processes that are gone are added to the total once, by any process.
+FOLDING: Final = 5
 # After so many seconds without a report, a process may have been killed, or its host be unreachable.
 _SILENT: Final = 1.5 * HEARTBEAT
 #: Why a process lacks a version that is not on its host.
@@ -311,7 +313,7 @@ class Reports(Protocol):
 
         Return None; but if the process counted as gone, so that its counters were added to the total: the number of the
         report that was added. Then nothing is written, and the process continues under a new id with the difference.
-        ``LOST`` if neither the earlier report nor a total with it is there.
+        ``REPORT_LOST`` if neither the earlier report nor a total with it is there.
         """
 
     def fold(self, known: Collection[str]) -> None:
@@ -328,7 +330,7 @@ class Reports(Protocol):
 
 
 #: The answer of ``Reports.write`` if the earlier report has disappeared.
-LOST: Final = -1
+REPORT_LOST: Final = -1
 
 
 def in_order(reports: Iterable[Report]) -> tuple[tuple[Report, ...], tuple[Report, ...]]:
@@ -340,17 +342,14 @@ def in_order(reports: Iterable[Report]) -> tuple[tuple[Report, ...], tuple[Repor
     return tuple(report for report in live if report not in masters), tuple(masters)
 
 
-def await_revision(
-    reports: Reports, entry: Entry, timeout: float, *, meanwhile: Callable[[Workers], object] = lambda _: None
-) -> Workers:
+def await_revision(reports: Reports, entry: Entry, timeout: float) -> Workers:
     """Wait, at most ``timeout`` seconds, until every live process serves a deployment or cannot; return the reports.
 
-    ``Workers.lagging`` says who does not serve it. ``meanwhile`` is called with the reports at each look.
+    ``Workers.lagging`` says who does not serve it.
     """
     until = time.monotonic() + timeout
     while True:
         workers = reports.read()
-        meanwhile(workers)
         left = until - time.monotonic()
         if left <= 0 or all(report.is_settled(entry) for report in workers.live):
             return workers

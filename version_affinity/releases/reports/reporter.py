@@ -30,7 +30,7 @@ _PATIENCE: Final = 2.0
 _LONGEST: Final = 300
 
 
-class State(NamedTuple):
+class WorkerState(NamedTuple):
     """What a process reports besides its counters; see ``Report``."""
 
     revision: int = 0
@@ -85,7 +85,7 @@ class Reporter:
         self._base = base
         self._written = _Sent(0, base)
         self._sending: _Sent | None = None
-        self._state: State | None = None
+        self._state: WorkerState | None = None
         self._ended = False
         self._due = self._heartbeat = 0.0
 
@@ -99,7 +99,7 @@ class Reporter:
             self._writing = threading.Lock()  # that of the parent may be held
             self._begin(self._counts())
 
-    def draft(self, state: State, *, ends: bool = False) -> Report | None:
+    def draft(self, state: WorkerState, *, ends: bool = False) -> Report | None:
         """Return a report if one is due, else None. The last one, with which the process ``ends``, is due at once."""
         self.begin_if_forked()
         now = time.monotonic()
@@ -113,6 +113,7 @@ class Reporter:
             self._base = still_counted(self._base, counts)
             self._sending = _Sent(self._written.number + 1, counts)
         self._state = state
+        failures = {version: reason[:_LONGEST] for version, reason in state.failures.items()}
         return Report(
             self.process,
             self._sending.number,
@@ -125,16 +126,8 @@ class Reporter:
             written=format_time(utc_now()),
             lifetime=self._lifetime,
             ended=ends,
-            revision=state.revision,
-            log_revision=state.log_revision,
-            versions=state.versions,
-            unloaded=state.unloaded,
-            failures={version: reason[:_LONGEST] for version, reason in state.failures.items()},
-            loading=state.loading,
-            error=state.error[:_LONGEST],
-            left=state.left,
             counts=difference(self._sending.counts, self._base),
-            failing=state.failing,
+            **state._replace(failures=failures, error=state.error[:_LONGEST])._asdict(),
         )
 
     def send(self, report: Report, known: Collection[str] = ()) -> None:
@@ -190,7 +183,7 @@ class Reporter:
             )
         self.error = error
 
-    def finish(self, state: State, known: Collection[str]) -> None:
+    def finish(self, state: WorkerState, known: Collection[str]) -> None:
         """Write the last report of this process, at its end. ``known``: see ``Reports.fold``."""
         for _ in range(2):  # the first one may find that this process counted as gone
             report = self.draft(state, ends=True)

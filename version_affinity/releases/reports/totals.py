@@ -17,10 +17,10 @@ from version_affinity.ramp.failing import merged
 from version_affinity.releases.times import utc_now
 
 from .hours import earliest, recent
-from .report import is_counter
+from .report import Workers, in_order, is_counter
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from datetime import datetime
 
     from .report import Report
@@ -48,6 +48,17 @@ class Total(NamedTuple):
     def of(cls, counts: object, folded: object, *texts: object) -> Total:
         """Return a total that was read. What is damaged counts as empty."""
         return cls(_numbers(counts), _numbers(folded), *(text if isinstance(text, str) else "" for text in texts))
+
+    def workers(self, reports: Sequence[Report]) -> Workers:
+        """Return what all processes say together. ``reports`` are those that are not in the total."""
+        live, masters = in_order(reports)
+        return Workers(
+            live,
+            sum_counts(self.counts, *(report.counts for report in reports)),
+            masters=masters,
+            failing=(self.failing, *(report.failing for report in reports)),
+            since=earliest((self.since, *(report.started for report in reports))),
+        )
 
     def with_reports(self, reports: Iterable[Report], known: Collection[str], *, now: datetime | None = None) -> Total:
         """Return the total with the last reports of processes that are gone.

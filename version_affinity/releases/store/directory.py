@@ -39,7 +39,8 @@ logger = logging.getLogger("version_affinity")
 
 _VERSIONS: Final = "versions"
 _LOG: Final = "deployments.jsonl"
-_WORKERS: Final = "workers"
+#: The directory of the worker reports.
+WORKERS: Final = "workers"
 _MANIFEST: Final = ".json"
 # How many ids a message proposes.
 _SIMILAR: Final = 3
@@ -153,12 +154,12 @@ class ReleasesDirectory:
         try:
             directory.mkdir(parents=True, exist_ok=True)
             others = {entry for entry in os.listdir(directory) if not entry.startswith(".")}  # noqa: PTH208
-            if others - {SETTINGS, _VERSIONS, _LOG, _WORKERS}:
+            if others - {SETTINGS, _VERSIONS, _LOG, WORKERS}:
                 raise ConfigurationError(
                     f"releases={str(directory)!r} holds something else ({min(others)!r:.100}): name a new directory",
                 )
             (directory / _VERSIONS).mkdir(exist_ok=True)
-            (directory / _WORKERS).mkdir(exist_ok=True)
+            (directory / WORKERS).mkdir(exist_ok=True)
             if SETTINGS not in others:
                 make_settings(directory, name, serving, retention)
         except OSError as error:
