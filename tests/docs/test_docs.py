@@ -23,8 +23,8 @@ from markupsafe import Markup
 import version_affinity
 from tests.harness import client, write_build
 from version_affinity import StaticAssets, Version, VersionAffinity
-from version_affinity.assets import compress
 from version_affinity.assets.handover import XAccelRedirect
+from version_affinity.assets.loading.compress import compress
 from version_affinity.cli.main import cli
 from version_affinity.flask import init_app
 from version_affinity.ramp.plan import TABLES

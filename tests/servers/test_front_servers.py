@@ -20,8 +20,8 @@ from tests.harness import NAVIGATION, SCRIPT, missing, write_build
 from tests.servers.fronted import CARRIED, DEPENDING, PLAIN, ROUTED
 from tests.servers.nginx import find, nginx
 from tests.servers.servers import HOST, ROOT, Answer, Server, free_port, running, serving
-from version_affinity.assets import compress
 from version_affinity.assets.handover import XAccelRedirect, XSendfile
+from version_affinity.assets.loading.compress import compress
 from version_affinity.assets.loading.index import scan
 from version_affinity.errors import ConfigurationError
 

@@ -1,6 +1,6 @@
 """Compressed siblings of a build's files, written once when the front end is built: ``app.js.br`` beside ``app.js``.
 
-    python -c 'from version_affinity.assets import compress; print(compress("dist"))'
+    version-affinity compress dist/
 
 Compressing at build time costs requests nothing, so the best levels are used. A sibling is as old as its original, has
 the same permissions, gets its name only when it is complete, and is replaced if it holds something else. Equal
@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from version_affinity.errors import ConfigurationError, install
 from version_affinity.wire import file_name
 
-from .ignore import DEFAULT_IGNORE, DELIBERATE, Exclusions, matcher
+from .ignore import DELIBERATE, Exclusions
 from .media import SUFFIXES, content_type
 from .tree import File, Skipped, UnservableError, build_directory, read, replace_file, walk
 
@@ -100,11 +100,10 @@ def compress(
     directory: str | os.PathLike[str],
     *,
     encodings: Iterable[str] = ("br", "zstd", "gzip"),
-    ignore: Iterable[str] = DEFAULT_IGNORE,
     jobs: int | None = None,
     progress: Callable[[CompressedFile], object] | None = None,
 ) -> Compressed:
-    """Write compressed siblings of a build's files, for a build script.
+    """Write compressed siblings of a build's files.
 
     Files of a compressible type (text, WebAssembly, uncompressed fonts and the like) of at least ``MINIMUM_SIZE`` bytes
     get a sibling for each encoding that saves at least ``MINIMUM_SAVING``. An existing sibling with the same content
@@ -114,26 +113,21 @@ def compress(
     Args:
         directory: The build.
         encodings: The content codings: "br" and "zstd", which need the extra ``version_affinity[compress]``, "gzip".
-        ignore: Shell patterns (``*.map``, ``drafts/*``) of files that are not served, and so are left alone.
         jobs: How many files are compressed at a time, each in a thread; None: as many as there are processors.
         progress: Called in this thread after each file, usually the largest file first. An exception that it raises
             ends the work; what is written stays.
 
     Raises:
-        ConfigurationError: the directory is missing, an encoding is unknown or its library is not installed, or another
-            argument cannot be used. A problem with a single file is not raised: it is one of the result's ``errors``.
+        ConfigurationError: the directory is missing, or the library of an encoding is not installed. A problem with a
+            single file is not raised: it is one of the result's ``errors``.
     """
     root = build_directory(directory)
     chosen = codecs(encodings)
-    exclusions = Exclusions(root, matcher(ignore))
-    workers = _workers(jobs)
-    if progress is not None and not callable(progress):
-        raise ConfigurationError(f"progress={progress!r} cannot be called: give a function that takes one value")
     skipped: list[Skipped] = []
-    files = _candidates(root, exclusions, skipped)
+    files = _candidates(root, Exclusions(root), skipped)
     outcomes: list[_Outcome] = []
     # Threads are enough: zlib, brotli and zstandard release the interpreter's lock while they compress.
-    with ThreadPoolExecutor(workers, "compress") as pool:
+    with ThreadPoolExecutor(jobs or _processors(), "compress") as pool:
         pending = [pool.submit(_compress, root, file, chosen) for file in files]
         try:
             for done, future in enumerate(as_completed(pending), 1):
@@ -158,9 +152,7 @@ def compress(
 
 def codecs(names: Iterable[str]) -> tuple[Codec, ...]:
     """Return content codings by their names, each at its best level, or raise ``ConfigurationError``."""
-    chosen = [] if isinstance(names, str) else list(dict.fromkeys(names))
-    if not chosen or not set(chosen) <= set(_CODECS):
-        raise ConfigurationError(f"encodings={names!r} is not a list of encodings: choose from {list(_CODECS)}")
+    chosen = list(dict.fromkeys(names))
     try:
         return tuple(_CODECS[name]() for name in chosen)
     except ImportError as error:
@@ -302,13 +294,7 @@ def _failure(path: str, error: Exception) -> Skipped:
     return Skipped(path, str(error) or "it does not fit into memory")
 
 
-def _workers(jobs: int | None) -> int:
-    if jobs is None:
-        # What this process may use, which in a container is less than what the machine has.
-        affinity = getattr(os, "sched_getaffinity", None)
-        return len(affinity(0)) if affinity else os.cpu_count() or 1
-    if not isinstance(jobs, int) or isinstance(jobs, bool) or jobs < 1:
-        raise ConfigurationError(
-            f"jobs={jobs!r} is not a number of threads: write jobs=4, or None for one per processor"
-        )
-    return jobs
+def _processors() -> int:
+    # What this process may use, which in a container is less than what the machine has.
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
