@@ -153,14 +153,6 @@ def check_prefix(prefix: object) -> str:
     return mounted(prefix)
 
 
-def listed_patterns(ignore: object) -> tuple[str, ...]:
-    """Return the patterns of files that are not served, or raise ``ConfigurationError``."""
-    patterns = [None] if isinstance(ignore, str) or not isinstance(ignore, Iterable) else list(ignore)
-    if not all(isinstance(pattern, str) for pattern in patterns):
-        raise ConfigurationError(f"ignore={ignore!r} is not a list of patterns: write ignore=['*.map']")
-    return tuple(map(str, patterns))
-
-
 def pin_cookie(cookie: object, name: str, *, secure: bool | None, keys: Iterable[KeySource]) -> PinCookie | None:
     """Return the affinity cookie, None where it is switched off, or raise ``ConfigurationError``."""
     if cookie is None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from .app_first import FirstPaths
 from .assets.http.response import OK
-from .assets.loading.ignore import DEFAULT_IGNORE
+from .assets.loading.ignore import DEFAULT_IGNORE, listed_patterns
 from .assets.loading.memory import Memory
 from .assets.loading.placeholder import check_missing_build
 from .assets.routing import check_handling
@@ -22,7 +22,6 @@ from .configuration import (
     first_state,
     followed_name,
     key_error_log,
-    listed_patterns,
     load_build,
     override_cookie,
     pin_cookie,

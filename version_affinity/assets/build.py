@@ -1,4 +1,4 @@
-"""One build as it is served: its files, the paths that lead to them, and its rules. No WSGI, no I/O after loading.
+"""One build as it is served: its files, the paths that lead to them, and its rules. No I/O after loading.
 
 A path is looked up in two steps: ``find`` returns what the build has at the path, and ``stand_in`` returns what answers
 if the build has nothing there. Between the two, the caller may find the file elsewhere.

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from version_affinity.assets.loading.asset import Asset
     from version_affinity.assets.static import StaticAssets
 
-    from .trace import Followed
+    from .trace import FollowedReference
 
 # Where Vite writes its manifest, and where it did before version 5.
 _VITE: Final = "/.vite/manifest.json"
@@ -123,7 +123,9 @@ def _vite_manifest(build: Build) -> dict[str, Document]:
     return {path: Document(tuple(Reference("Vite manifest", file, 1, Need.FILE, Base.PUBLIC) for file in files))}
 
 
-def _broken(followed: Followed, found: Trace, files: Mapping[str, Asset], others: Mapping[str, Site]) -> Broken:
+def _broken(
+    followed: FollowedReference, found: Trace, files: Mapping[str, Asset], others: Mapping[str, Site]
+) -> Broken:
     reference, url = followed.reference, followed.url
     versions = tuple(
         version
@@ -135,7 +137,7 @@ def _broken(followed: Followed, found: Trace, files: Mapping[str, Asset], others
     return Broken(*place, followed.answer.reason, versions, doubt)
 
 
-def _doubt(followed: Followed, found: Trace, asset: Asset | None, *, is_elsewhere: bool) -> str:
+def _doubt(followed: FollowedReference, found: Trace, asset: Asset | None, *, is_elsewhere: bool) -> str:
     """Return why a reference that leads nowhere is only a warning; "" if pages break."""
     reference = followed.reference
     if followed.answer is OPEN:

@@ -16,7 +16,7 @@ from .languages.bundlers import PRECACHE
 from .languages.html import MINOR
 from .languages.javascript import SERVICE_WORKER
 from .references import Base, Document, Need, cleaned, is_relative, request_path, resolve
-from .report import Notice
+from .report import BuildNotice
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,7 +32,7 @@ _RULE_FILES: Final = (f"/{HEADERS_FILE}", f"/{REDIRECTS_FILE}")
 _HIDING: Final = frozenset(("no-referrer", "origin", "strict-origin"))
 
 
-def notices(site: Site, found: Trace) -> Iterator[Notice]:
+def notices(site: Site, found: Trace) -> Iterator[BuildNotice]:
     """Yield the warnings about a version."""
     yield from _files(site.build)
     yield from _relative(site.build, found)
@@ -58,19 +58,21 @@ def prefix_of(site: Site, found: Trace) -> str:
     return shown(best[0][0]) if best and 2 * best[0][1] > len(broken) else ""
 
 
-def _files(build: Build) -> Iterator[Notice]:
+def _files(build: Build) -> Iterator[BuildNotice]:
     """Yield the files that are not served, and a doubt whether the directory is a build."""
     index = build.index
     for path, reason in index.skipped:
         if path not in _RULE_FILES:
-            yield Notice(shown(path), 0, f"it is not served: {reason}")
+            yield BuildNotice(shown(path), 0, f"it is not served: {reason}")
     if doubt := doubt_of(index.directory):
-        yield Notice("", 0, doubt)
+        yield BuildNotice("", 0, doubt)
     if index.manifest is None and not any(asset.is_html for asset in index.assets.values()):
-        yield Notice("", 0, "it has no HTML page and no build manifest, so the files that pages load are not known")
+        yield BuildNotice(
+            "", 0, "it has no HTML page and no build manifest, so the files that pages load are not known"
+        )
 
 
-def _relative(build: Build, found: Trace) -> Iterator[Notice]:
+def _relative(build: Build, found: Trace) -> Iterator[BuildNotice]:
     """Yield the first reference of a single-page application's document that deep links break."""
     document = found.documents.get(_DOCUMENT)
     if document is None or build.not_found_handling != SINGLE_PAGE or (document.base or "").startswith("/"):
@@ -84,7 +86,7 @@ def _relative(build: Build, found: Trace) -> Iterator[Notice]:
                 f"the browser asks for {shown(resolve(text, '/a/'))}. Build with an absolute base (Vite: base: '/'), "
                 'or add <base href="/">'
             )
-            yield Notice(_DOCUMENT, reference.line, text)
+            yield BuildNotice(_DOCUMENT, reference.line, text)
             return
 
 
@@ -102,7 +104,7 @@ def _workers(site: Site, found: Trace) -> set[str]:
     return workers
 
 
-def _worker(file: str, site: Site, found: Trace) -> Iterator[Notice]:
+def _worker(file: str, site: Site, found: Trace) -> Iterator[BuildNotice]:
     for reference in found.documents.get(file, Document()).references:
         url = resolve(site.origins.local(reference.text), site.url_of(file))
         if reference.kind == PRECACHE and (target := site.redirect(url)):
@@ -111,7 +113,7 @@ def _worker(file: str, site: Site, found: Trace) -> Iterator[Notice]:
                 "an error instead of every page if a worker answers with a redirected response. Let the worker cache "
                 f"{shown(target)}, or serve with html_handling='none'"
             )
-            yield Notice(shown(file), reference.line, text)
+            yield BuildNotice(shown(file), reference.line, text)
     rules = site.build.header_rules
     changes = None if rules is None else rules.for_path(quoted_components(file))
     for name, value in () if changes is None else changes.added:
@@ -123,4 +125,4 @@ def _worker(file: str, site: Site, found: Trace) -> Iterator[Notice]:
                 "then do not show that they are a worker's: it caches files of the page's version, and browsers stay "
                 "on that version. Exclude the worker's script from that rule, or set same-origin"
             )
-            yield Notice(shown(file), 0, text)
+            yield BuildNotice(shown(file), 0, text)

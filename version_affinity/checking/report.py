@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from version_affinity.assets.loading.asset import Asset
 
-    from .trace import Followed
+    from .trace import FollowedReference
 
     Files = Mapping[str, Asset]
 
@@ -54,7 +54,7 @@ class Unread(NamedTuple):
     reason: str
 
 
-class Notice(NamedTuple):
+class BuildNotice(NamedTuple):
     """A warning about a file or a line of it; about the whole version if ``file`` is "", the whole file if 0."""
 
     file: str
@@ -105,7 +105,7 @@ class BuildReport:
     sizes: Sizes
     churn: Churn | None  # None without a live version
     unchecked: tuple[Unchecked, ...]
-    notices: tuple[Notice, ...]
+    notices: tuple[BuildNotice, ...]
     prefix: str  # the one that the build seems to be made for; "" if that is the prefix of the check
 
     @property
@@ -136,7 +136,9 @@ def collisions(files: Files, known: Mapping[str, Files]) -> Iterator[Collision]:
                 yield Collision(shown(path), versions)
 
 
-def unstable(files: Files, known: Mapping[str, Files], loaded: Mapping[str, Followed | None]) -> Iterator[Unstable]:
+def unstable(
+    files: Files, known: Mapping[str, Files], loaded: Mapping[str, FollowedReference | None]
+) -> Iterator[Unstable]:
     """Yield the loaded files without a fingerprint that have different bytes in known versions."""
     for path, followed in loaded.items():
         asset = files.get(path)

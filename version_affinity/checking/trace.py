@@ -30,7 +30,7 @@ _UNMAPPED: Final = Answer("it is not a URL, and no import map defines it")
 _MOST_PAGES: Final = 100
 
 
-class Followed(NamedTuple):
+class FollowedReference(NamedTuple):
     """A reference of a file, the URL path that it means (the likeliest one, "" for none), and what answers there."""
 
     file: str
@@ -47,7 +47,7 @@ class Trace:
         self._local = site.origins.local
         self.documents = {**documents, **entries}
         #: Each file that pages load, with a reference to it.
-        self.loaded: dict[str, Followed | None] = {}
+        self.loaded: dict[str, FollowedReference | None] = {}
         #: In import maps and in web app manifests.
         self.faults: dict[str, tuple[Fault, ...]] = {}
         #: The web app manifests that pages name.
@@ -60,7 +60,7 @@ class Trace:
         # Pages whose base is filled in when they are served: it may be the host's root.
         self._open_bases: set[str] = set()
         # None for a reference that holds.
-        self._outcomes: dict[tuple[str, int], Followed | None] = {}
+        self._outcomes: dict[tuple[str, int], FollowedReference | None] = {}
 
         by_map: dict[ImportMap, list[str]] = {}
         for page in documents:
@@ -75,7 +75,7 @@ class Trace:
                 pass
 
     @property
-    def broken(self) -> list[Followed]:
+    def broken(self) -> list[FollowedReference]:
         """The references that lead nowhere."""
         return [followed for followed in self._outcomes.values() if followed is not None]
 
@@ -117,7 +117,7 @@ class Trace:
                     waiting.append(asset.path)
                     self.loaded.setdefault(asset.path, followed)
 
-    def _followed(self, file: str, imports: ImportMap | None) -> Iterator[Followed]:
+    def _followed(self, file: str, imports: ImportMap | None) -> Iterator[FollowedReference]:
         """Yield the references of one file, followed, and keep those that lead nowhere."""
         base = self._bases[file] if file in self._bases else self._site.url_of(file)
         for at, reference in enumerate(self.documents.get(file, Document()).references):
@@ -133,7 +133,7 @@ class Trace:
                     # Scripts use import() of such a name to test the browser (Vite's legacy builds), and to load what
                     # only Node has. The import map of an application's page is not known either.
                     continue
-            followed = Followed(file, reference, url, answer)
+            followed = FollowedReference(file, reference, url, answer)
             if file in self._bases and reference.need is Need.FILE and url and not url.startswith(self._site.root):
                 self.outside[url] = None
             if answer.reason:

@@ -1,8 +1,8 @@
 """Cookies: the scan of a Cookie header, the affinity cookie, and the cookie of an override link.
 
 The affinity cookie is ``<bucket>.<version>``, followed by a signature if there is a secret. The bucket is the key that
-this package mints for a browser without one: a random number below 2**20, shared by many browsers, so it identifies
-nobody. The version is the page pin: the version of the page that this browser loaded last.
+this package mints for a browser without one: a random number below 2**20, shared by many browsers, so it does not
+identify a user. The version is the page pin: the version of the page that this browser loaded last.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""From a decision to a response."""
+"""The response to a decided request: what answers (``route``), sending it, its headers (``headers``, ``finish``)."""

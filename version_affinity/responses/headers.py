@@ -46,7 +46,7 @@ class DecisionHeaders:
         only: Whether the decision is that a single version has a share.
         stamped: Whether our cookie names the page's version after a page that is decided so.
         private: For a response that depends on the decision.
-        shared: For a file of a build that is the same for everybody; equals ``private`` if the decision rules that out.
+        shared: For a file of a build that is the same for all users; equals ``private`` if the decision rules that out.
         private_negotiated: ``private`` at a URL where a navigation gets a page, other requests the application.
         document: For the page that a navigation gets there.
         private_variants: ``private`` for a file with compressed forms; likewise ``shared_variants`` and
@@ -166,8 +166,8 @@ def trace(decision: Decision, served: str = "") -> str:
 
 def retraced(headers: Headers, decision: Decision, served: str) -> Headers:
     """Return headers whose trace names the version that was served, if it is not the decided one."""
-    retold = {TRACE: (TRACE, trace(decision, served)), _TIMING: _server_timing(served or decision.version)}
-    return [retold.get(header[0], header) for header in headers]
+    replaced = {TRACE: (TRACE, trace(decision, served)), _TIMING: _server_timing(served or decision.version)}
+    return [replaced.get(header[0], header) for header in headers]
 
 
 def _server_timing(version: str) -> tuple[str, str]:

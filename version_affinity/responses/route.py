@@ -105,5 +105,5 @@ def _refusal(allowed: str, local: str | None, environ: WSGIEnvironment) -> Route
         allowed = ALL_METHODS
     if not allowed:
         return NO_FILE, "", "", local
-    is_told = environ["REQUEST_METHOD"] == "OPTIONS" and allowed == ALL_METHODS
-    return ALLOWED_METHODS if is_told else NOT_ALLOWED, allowed, "", local
+    lists_methods = environ["REQUEST_METHOD"] == "OPTIONS" and allowed == ALL_METHODS
+    return ALLOWED_METHODS if lists_methods else NOT_ALLOWED, allowed, "", local

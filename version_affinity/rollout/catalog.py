@@ -133,7 +133,7 @@ class Catalog:
 
     # The steps of the constructor.
 
-    def _serve_by_name(self, files: Files, staged: Collection[str]) -> set[str]:
+    def _serve_by_name(self, files: ComparedFiles, staged: Collection[str]) -> set[str]:
         """Find the files that are served by name; return the paths of ``names``."""
         # A file that is served by name needs no version, and so no version's password.
         protecting = [version for version, build in self.builds.items() if build.protection is not None]
@@ -156,9 +156,9 @@ class Catalog:
                     guarded[path] = sum(self.bits[version] for version in same)
             elif not path.endswith(".map"):  # only development tools load source maps
                 self.collisions.add(path)
-        everybody = sum(self.bits.values())
+        all_bits = sum(self.bits.values())
         self.names = {
-            self._name(path): held | IN_ALL_VERSIONS if held == everybody else held
+            self._name(path): held | IN_ALL_VERSIONS if held == all_bits else held
             for path, held in files.owners.items()
             if path in by_name
         }
@@ -170,12 +170,12 @@ class Catalog:
         )
         return by_name
 
-    def _compare_answers(self, files: Files, by_name: Collection[str]) -> None:
+    def _compare_answers(self, files: ComparedFiles, by_name: Collection[str]) -> None:
         """Find where the answer does not depend on the version, and where only some versions answer."""
         builds = tuple(self.builds.values())
         has_applications = len(builds) < len(self.bits)
-        everybody = sum(self.bits.values())
-        self._lacking = {path: held for path, held in files.owners.items() if held != everybody and path not in by_name}
+        all_bits = sum(self.bits.values())
+        self._lacking = {path: held for path, held in files.owners.items() if held != all_bits and path not in by_name}
         others = (path for path in files.owners if path not in by_name and path not in self.different_bytes)
         self._same = (frozenset[str](), frozenset[str]()) if has_applications else same_answers(builds, others)
         answering = Counter(path for build in builds for path in build.routes)
@@ -262,7 +262,7 @@ class Catalog:
     def _header_fields(self, version: str, path: str) -> tuple[tuple[HeaderField, ...], HeaderChanges | None]:
         build = self.builds[version]
         changes = build.changes_at(path, {})
-        # A shared cache keeps what is served by name, and would give a cookie to everybody.
+        # A shared cache keeps what is served by name, and would give one user's cookie to all users.
         return build.kept, None if changes is None else changes.cookieless
 
     def _name(self, path: str) -> str:
@@ -302,7 +302,7 @@ class Catalog:
         return self._sole_owner.get(owners & ~IN_ALL_VERSIONS, "")
 
 
-class Files(NamedTuple):
+class ComparedFiles(NamedTuple):
     """The files of several builds: path to the bits of the versions that have it, and the paths of some files."""
 
     owners: dict[str, int]
@@ -310,7 +310,7 @@ class Files(NamedTuple):
     fingerprinted: set[str]
 
 
-def compare_files(builds: Mapping[str, Build], bits: Mapping[str, int]) -> Files:
+def compare_files(builds: Mapping[str, Build], bits: Mapping[str, int]) -> ComparedFiles:
     """Return the files of all builds, compared by their bytes."""
     owners: dict[str, int] = {}
     first: dict[str, Asset] = {}
@@ -324,7 +324,7 @@ def compare_files(builds: Mapping[str, Build], bits: Mapping[str, int]) -> Files
                 different.add(path)
             if asset.fingerprinted:
                 fingerprinted.add(path)
-    return Files(owners, frozenset(different), fingerprinted)
+    return ComparedFiles(owners, frozenset(different), fingerprinted)
 
 
 def same_answers(builds: Sequence[Build], files: Iterable[str]) -> tuple[Collection[str], frozenset[str]]:

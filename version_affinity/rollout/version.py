@@ -124,7 +124,7 @@ class Source(Protocol):
     def follow(self, take: Callable[[Snapshot], None], counts: Callable[[], Counts], failures: FailureNotes) -> None:
         """Hand over a snapshot whenever something has changed, in a thread. ``take`` is a method, held weakly.
 
-        ``counts`` returns the counters of this process; ``failures`` are to be told of ramps.
+        ``counts`` returns the counters of this process; ``failures`` notes failures while a ramp runs.
         """
 
     def refusal(self, method: str) -> ConfigurationError:

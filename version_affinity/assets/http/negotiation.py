@@ -1,4 +1,4 @@
-"""What a request's fields ask for: which form of a file, and whether a page.
+"""Content negotiation: which form of a file a request gets, and whether a browser shows the answer as a page.
 
 By Accept-Encoding (RFC 9110 section 12.5.3), a client gets a file as it is, or a form compressed beforehand: the one
 with the highest q-value; among equal q-values, which browsers always send, the smallest one. Fetch Metadata (W3C) say

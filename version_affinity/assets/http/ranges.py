@@ -1,4 +1,4 @@
-"""Parts of a file (RFC 9110 section 14): the Range field, and the framing of several parts in one response.
+"""Range requests (RFC 9110 section 14): which parts of a file a Range asks for, and the framing of several parts.
 
 Free of WSGI: a field and a size in, spans out. A Range that is not valid is ignored, as section 14.2 says, and so is a
 Range whose response would cost more than the whole file (section 17.15).

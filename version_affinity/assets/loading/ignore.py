@@ -50,19 +50,25 @@ _HASH_LENGTH: Final = 8  # of base64url, the default of Vite, Rollup and Rolldow
 _HEXADECIMAL: Final = re.compile(r"[0-9a-f]+\Z")
 
 
+def listed_patterns(ignore: object) -> tuple[str, ...]:
+    """Return the patterns of the option ``ignore``, which may be any iterable, or raise ``ConfigurationError``."""
+    patterns = [None] if isinstance(ignore, str) or not isinstance(ignore, Iterable) else list(ignore)
+    listed = tuple(pattern for pattern in patterns if isinstance(pattern, str))
+    if len(listed) < len(patterns):
+        raise ConfigurationError(f"ignore={ignore!r} is not a list of patterns: write ignore=['*.map']")
+    return listed
+
+
 def matcher(ignore: Iterable[str]) -> Callable[[str, str], bool] | None:
     """Return a function of a request path and its last segment: whether they match a pattern. None without patterns.
 
     Patterns (``*.map``, ``drafts/*``) are matched with the path relative to the directory and with each name.
     """
-    patterns = list(ignore) if isinstance(ignore, Iterable) and not isinstance(ignore, str) else [None]
     try:
-        translated = [translate(wsgi_path(pattern).strip("/")) for pattern in patterns if isinstance(pattern, str)]
+        translated = [translate(wsgi_path(pattern).strip("/")) for pattern in listed_patterns(ignore)]
     except UnicodeEncodeError as error:
         raise ConfigurationError(f"ignore={ignore!r} has a pattern that cannot be a file's name: {error}") from None
-    if len(translated) < len(patterns):
-        raise ConfigurationError(f"ignore={ignore!r} is not a list of patterns: write ignore=['*.map']")
-    if not patterns:
+    if not translated:
         return None
     match = re.compile("|".join(translated)).match
     return lambda path, name: match(name) is not None or match(path.strip("/")) is not None

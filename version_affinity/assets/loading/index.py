@@ -24,7 +24,7 @@ from version_affinity.wire import file_name
 
 from .ignore import DEFAULT_IGNORE, HIDDEN, Exclusions, check_is_build, doubt_of, matcher
 from .inventory import NOTHING_KNOWN, Inventory, InventoryError, InventoryFile, inventory_from
-from .loader import Loaded, Loader
+from .loader import LoadedFiles, Loader
 from .media import checked_additions
 from .placeholder import check_missing_build, is_not_deployed, placeholder_page
 from .tree import Skipped, build_directory
@@ -55,7 +55,7 @@ class Index:
     directories: frozenset[str] = field(init=False, repr=False)  # of the files, with "/" at both ends
     workers: frozenset[str] = field(init=False, repr=False)  # scripts without a fingerprint for a worker's events
     _loader: Loader = field(repr=False, kw_only=True)
-    _loaded: Loaded = field(repr=False, kw_only=True)
+    _loaded: LoadedFiles = field(repr=False, kw_only=True)
 
     def __post_init__(self) -> None:
         directories = frozenset([path[: path.rfind("/") + 1] for path in self.assets])
@@ -98,7 +98,7 @@ class RuleError(Exception):
     """A ``fingerprinted`` callable raised. ``scan`` refuses it; a later load is logged by who asked for it."""
 
 
-def _index(loader: Loader, loaded: Loaded, placeholder: Asset | None = None) -> Index:
+def _index(loader: Loader, loaded: LoadedFiles, placeholder: Asset | None = None) -> Index:
     manifest = loaded.vite.manifest if loaded.vite else None
     assets = MappingProxyType(loaded.assets)
     return Index(loader.root, assets, manifest, loaded.skipped, placeholder, _loader=loader, _loaded=loaded)
@@ -152,7 +152,7 @@ def scan(
             logger.warning(
                 "%r does not exist or has no files: a placeholder is served until the front end is built", root
             )
-        return _index(loader, Loaded({}, None, ()), placeholder_page(root))
+        return _index(loader, LoadedFiles({}, None, ()), placeholder_page(root))
     if not loaded.assets:
         raise ConfigurationError(
             f"directory={os.fspath(directory)!r} holds no file to serve: build the front end first, or name the "

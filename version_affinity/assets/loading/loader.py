@@ -37,7 +37,7 @@ _GZIP_MAGIC: Final = b"\x1f\x8b"  # RFC 1952 section 2.3.1
 _CONCLUDED: Final = attrgetter("encoding", "content_type", "fingerprinted", "is_worker", "why", "variants")
 
 
-class Loaded(NamedTuple):
+class LoadedFiles(NamedTuple):
     """The result of loading a directory."""
 
     assets: dict[str, Asset]
@@ -56,7 +56,7 @@ class Loader:
     memory: Memory | None = None
     apart: str | None = None  # the build's own inventory, left out with its compressed forms; an absolute name
 
-    def load(self, known: Inventory) -> Loaded:
+    def load(self, known: Inventory) -> LoadedFiles:
         """Read of each file what is not known yet.
 
         If the inventory holds assets of an earlier load, an asset that would be equal is taken over.
@@ -84,7 +84,7 @@ class _Reading:
         self._has_news = False  # whether a file was read
         self._same_vite = True  # whether Vite's manifest says what it said
 
-    def run(self) -> Loaded:
+    def run(self) -> LoadedFiles:
         loader = self._loader
         vite = find_vite_manifest(loader.root, self._known.known_vite, self._skipped)
         self._same_vite = vite == self._known.vite
@@ -104,7 +104,7 @@ class _Reading:
                 self._take(file, siblings.get(file.name, ()), names.reasons)
         if self._has_news or self._known.rules != RULES:
             self._search(names.undecided)
-        return Loaded(self._assets, vite, tuple(self._skipped))
+        return LoadedFiles(self._assets, vite, tuple(self._skipped))
 
     def _names(self, directories: list[tuple[str, list[File]]], vite: ViteManifest | None) -> Names:
         """Judge the names of all files."""

@@ -1,1 +1,1 @@
-"""The rule files of a build: ``_redirects`` and ``_headers``."""
+"""The rule files that a build may contain, as Cloudflare and Netlify have them: ``_redirects`` and ``_headers``."""
