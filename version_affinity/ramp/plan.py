@@ -37,7 +37,7 @@ TABLES: Final = """\
 |---|---|
 | running | The next step is taken when its time has come. |
 | waiting | The next step is due and needs a person's approval. |
-| paused | A person has stopped the steps. The guard works on. |
+| paused | A person has stopped the steps. The guard keeps working. |
 | held | The guard has stopped the steps. A person decides. |
 | baking | The last step is taken. The guard works until the bake is over. |
 | completed | The last step is taken and the bake is over. |

@@ -193,7 +193,7 @@ class Releases:
         if differing != Serving():
             logger.warning(
                 "%r has %s, and this application has %s. The application's options decide how it serves builds; the "
-                "commands check, deploy and serve go by the file. To correct the file: version-affinity --releases %s "
+                "commands check, deploy and serve use the file. To correct the file: version-affinity --releases %s "
                 "settings %s",
                 str(directory.path / SETTINGS),
                 options.differences(directory.serving).as_text(),

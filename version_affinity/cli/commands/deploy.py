@@ -52,9 +52,9 @@ def deploy(specs: tuple[str, ...], rest: bool, **given: Any) -> None:
 
     The command shows how many users move from which version to which, and asks for confirmation. The numbers are exact.
 
-    Then it waits until all workers serve the deployment, and prints how many do. If a worker does not within --wait,
-    the command prints why, and its exit status is 1 (0 with --force); the deployment stays. If no worker reports, it
-    says so, and the exit status is 0: the first deployment comes before the application starts.
+    Then it waits until all workers serve the deployment, and prints how many do. If a worker does not serve it within
+    --wait, the command prints why, and its exit status is 1 (0 with --force); the deployment stays. If no worker
+    reports, it says so, and the exit status is 0: the first deployment comes before the application starts.
 
     Unless you add --force, the command refuses if:
       - a version is not uploaded, or a worker lacks it or cannot load it after --wait

@@ -36,7 +36,7 @@ def init(name: str, serving: Serving, keep: int | None, younger_than: Age | None
     The name is part of the hash that assigns users to versions, so that each front end splits its users independently.
     It is also part of the names of the cookie and of the override.
 
-    The options say how the application serves builds, so that check, deploy and serve need not be told. You can change
+    The options say how the application serves builds, for the commands check, deploy and serve. You can change
     them later with "version-affinity settings", and --keep and --younger-than with "version-affinity retention".
     """
     path, _ = current_target().location

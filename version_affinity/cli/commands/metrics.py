@@ -20,7 +20,7 @@ def metrics(as_json: bool) -> None:
       version-affinity metrics > shop.prom.new && mv shop.prom.new shop.prom
 
     While the log or the reports of the workers cannot be read, version_affinity_log_up or version_affinity_reports_up
-    is 0, and the exit status is 0 all the same.
+    is 0, and the exit status is still 0.
     """
     target = current_target()
     found = families_of(observe(target.directory, target.open_log()))

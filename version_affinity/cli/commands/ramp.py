@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 _TABLE: Final = {
     "start": Lazy("ramp", "start", "Give a version to more and more users, in steps, with a guard."),
     "status": Lazy("ramp_status", "status", "Show the ramp, what its guard finds, and what comes next."),
-    "pause": Lazy("ramp", "pause", "Take no further step. The guard works on."),
+    "pause": Lazy("ramp", "pause", "Take no further step. The guard keeps working."),
     "resume": Lazy("ramp", "resume", "Go on after a pause, or after the guard has held the ramp."),
     "approve": Lazy("ramp", "approve", "Approve the next step of a ramp that waits for it."),
     "advance": Lazy("ramp", "advance", "Take the next step now."),
@@ -154,15 +154,15 @@ def start(version: str, **given: Any) -> None:
       version-affinity ramp start v2 --steps 1,5,25,50,100 --every 15m --bake 30m -y
       version-affinity ramp start v2 --preset careful --approve-at 50 --on-halt rollback
 
-    The first step is deployed at once. The workers take the others, so that nothing else has to run. The other
-    versions share the remainder as before. After the last step the guard works for --bake, which is weaker: nothing can
-    be compared at the same time any more.
+    The first step is deployed at once. The workers take the others, so that nothing else has to run. The other versions
+    share the remainder as before. After the last step the guard works for --bake. It then finds less, because no other
+    version has users to compare with.
 
     The guard counts users who come back and fail, each one once in a ramp. If the new version has more of them than
     its share, it holds the ramp (--on-halt hold), returns to the percentages before the ramp (rollback), or only logs
     it (warn). It halts a healthy version with a probability of at most --alpha.
 
-    The command refuses for the same reasons as "versions deploy", if another ramp goes on, and if no worker reports.
+    The command refuses for the same reasons as "versions deploy", if another ramp is active, or if no worker reports.
     With --dry-run it prints the steps with their times, and which faults the guard would find at the traffic of the
     last day.
 
@@ -299,7 +299,7 @@ def _change(event: str, question: str, *, step: int | None = None, **given: Any)
 @command()
 @change_options
 def pause(**given: Any) -> None:
-    """Take no further step. The guard works on.
+    """Take no further step. The guard keeps working.
 
       version-affinity ramp pause -m "Incident 42"
 
@@ -328,7 +328,7 @@ def approve(step: int | None, **given: Any) -> None:
 
       version-affinity ramp approve --step 3
 
-    The step must be named, so that a second click or an old script does not approve the step after it.
+    --step is required, so that a second click or an old script does not approve the step after it.
     """
     if step is None:
         history = next_entry.ramp_history(current_target().open_log().read())

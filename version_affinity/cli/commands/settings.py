@@ -28,7 +28,7 @@ def settings(serving: Serving, as_json: bool) -> None:
       version-affinity settings --app-first '/api/*' --app-first /login
       version-affinity settings --app-first none --no-spa
 
-    The settings are stored in affinity.json. "check", "versions deploy", "rollback", "serve" and "explain" go by them.
+    The settings are stored in affinity.json. "check", "versions deploy", "rollback", "serve" and "explain" use them.
     A setting that you leave out keeps its value; --app-first and --origin replace all earlier ones.
 
     With --json, "before" has the earlier settings if the command has changed them.
