@@ -27,8 +27,8 @@ OTHER: Final = "other"
 _SEPARATOR: Final = "|"
 # How many keys are remembered at most: a power of two.
 _PLACES: Final = 16_384
-# Requests that are being answered count for their version after it is gone, for so many seconds at most. Servers end
-# requests that take longer. In this time so many times versions may go: each time, counters are kept.
+# Requests that are being answered count for their version after it is gone, for this many seconds at most. Servers end
+# requests that take longer. The counters are kept for the last times that versions went: this many.
 _IN_FLIGHT: Final = 60.0
 _KEPT: Final = 8
 # By the name of a field of ``Counts``: the number of its labels, and how many of them, the first ones, are versions.

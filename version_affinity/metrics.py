@@ -112,8 +112,8 @@ class Family(NamedTuple):
 def metrics_app(source: Releases | VersionAffinity) -> WSGIApplication:
     """Return a WSGI application that answers every path with the metrics, in Prometheus' text format.
 
-    Mount it beside ``VersionAffinity``, not behind it, so that scrapes are not counted and no version hides it. It is
-    for the monitoring alone: let the server in front refuse its path to everybody else.
+    Mount it beside ``VersionAffinity``, not behind it, so that scrapes are not counted and no version hides it. Let
+    the server in front refuse its path to all clients except the monitoring.
 
     Args:
         source: A ``Releases`` or the ``VersionAffinity`` that follows it, for all workers together. A

@@ -157,8 +157,8 @@ def test_usage_errors_as_json(site: Site, arguments: list[str], words: str) -> N
         ("versions deploy v1 --spa --404-page", "--spa and --404-page exclude each other"),
         ("settings --prefix /a --prefix /b", "--prefix is given 2 times: write it once"),
         ("rollback -m one --message two", "--message is given 2 times"),
-        ("settings --app-first none --app-first /api/*", "'none' stands alone"),
-        ("settings --origin https://cdn.example --origin none", "'none' stands alone"),
+        ("settings --app-first none --app-first /api/*", "'none' excludes other values"),
+        ("settings --origin https://cdn.example --origin none", "'none' excludes other values"),
         (
             "versions deploy v1@90 v2@10 --rest",
             "--rest: nothing is left for v0. Leave out --rest, or give v1 and v2 less",

@@ -302,7 +302,7 @@ def test_changed_while_the_question_of_the_retention_stood(site: Site) -> None:
         site.run("retention", "--keep", "0", "--younger-than", "31d")
         screen.type("y\n")
         screen.expect(
-            "Warning: another person has changed it in the meantime: the retention is keep 0, younger than 31d by now"
+            "Warning: another person has changed it in the meantime: the retention is keep 0, younger than 31d now"
         )
         assert "v0 and v2 would no longer be known" in screen.expect("to keep 0? [y/N]: ")
         screen.type("y\n")
@@ -420,7 +420,7 @@ def test_interrupted_while_it_waits(site: Site) -> None:
         screen.expect("Waiting until all workers serve revision 2, up to 60 seconds")
         screen.type(CTRL_C)
         assert screen.end() == 130
-    assert "Revision 2 is deployed. Only the waiting for the workers is interrupted" in screen.text
+    assert "Revision 2 is deployed. Only the wait for the workers was interrupted" in screen.text
     assert "Traceback" not in screen.text
     assert site.percentages == [V1, {"v2": 100.0}]
 

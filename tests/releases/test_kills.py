@@ -165,5 +165,5 @@ def test_a_worker_that_is_killed_while_the_log_is_away(site: Site, tmp_path: Pat
         site.deploy({"v0": 100.0})
         until(lambda: all_follow(site, server), "all follow")
     written = server.log.read_text(errors="replace")
-    assert "starting from revision 1, which this host knew last" in written
+    assert "starting from revision 1, the last one that this host knows" in written
     assert "Traceback" not in written

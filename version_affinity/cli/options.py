@@ -168,7 +168,7 @@ def _listed(check: Callable[[object], None]) -> Callable[..., tuple[str, ...] | 
         if not values:
             return None
         if NONE in values and values != (NONE,):
-            raise click.BadParameter(f"'{NONE}' stands alone: leave it out, or leave out the other values")
+            raise click.BadParameter(f"'{NONE}' excludes other values: leave it out, or leave out the other values")
         return () if values == (NONE,) else checked_by(check)(context, option, values)
 
     return listed

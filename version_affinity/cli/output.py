@@ -42,7 +42,7 @@ _IDS: Final = "version_affinity.ids"  # a key of click's context
 #: The shortest beginning of an id that a command takes for the id.
 MIN_PREFIX: Final = 7
 _UNCOMPARED: Final = 12  # the length of an id that cannot be compared with others
-# A Git commit or another long hash, which nobody reads to its end.
+# A Git commit or another long hash, which is shortened for readers.
 _HASH: Final = re.compile(r"[0-9a-f]{8}[0-9a-f-]{5,}")
 _HASH_IN_TEXT: Final = re.compile(rf"(?<![\w./-]){_HASH.pattern}(?![\w./-]*[\w/-])")
 # A number and its percent sign stay on one line.

@@ -14,7 +14,7 @@ from .output import counted
 if TYPE_CHECKING:
     from datetime import datetime
 
-# Below so many seconds, a duration has this unit: its length in seconds, its name.
+# A duration below the first number, in seconds, has this unit: its length in seconds, its name.
 _SPANS: Final = ((90, 1, "second"), (90 * 60, 60, "minute"), (36 * 3600, 3600, "hour"), (60 * 86400, 86400, "day"))
 _JUST_NOW: Final = 5
 _NOW: Final = "just now"

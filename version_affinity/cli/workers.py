@@ -148,5 +148,5 @@ def await_workers(directory: ReleasesDirectory, log: DeploymentLog, entry: Entry
     except LogError as error:
         return ServedBy(entry, Workers((), {}, str(error)))
     except KeyboardInterrupt:
-        note(f"Revision {entry.revision} is deployed. Only the waiting for the workers is interrupted")
+        note(f"Revision {entry.revision} is deployed. Only the wait for the workers was interrupted")
         raise click.exceptions.Exit(130) from None

@@ -118,7 +118,7 @@ def combined(signals: Iterable[float]) -> float:
 
 #: Odds that are wrong by less than this factor are tolerated.
 SHARE_TOLERANCE: Final = 4.0
-#: A client without cookies may count as so many new users, one in each process: they count as one.
+#: A client without cookies may count as a new user in each process. This number of new users counts as one.
 SHARE_GROUP: Final = 10
 #: The probability, at most, that the check holds a healthy step.
 SHARE_ALPHA: Final = 0.001
@@ -142,7 +142,7 @@ def log_share_mismatch(new: int, base: int, share: float) -> float:
 
 # --- after the last step ----------------------------------------------------------------------------------------------
 
-#: The new version's rate at 100 % is compared with so many times the base's rate: the hours of a day differ.
+#: At 100 %, the new version's rate is compared with the base's rate times this: the hours of a day differ.
 BAKE_TOLERANCE: Final = 2.0
 _BASE_CONFIDENCE: Final = 0.01
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 #: Without a report for this long, the guard knows nothing: that is not a failure of the version.
 SILENCE: Final = timedelta(seconds=60)
-# With so many failing users per page, all users fail: pages per user, for an estimate.
+# Failing users per page if all users fail: an estimate of the pages per user.
 _ALL_FAIL: Final = 1 / 5
 _WHOLE: Final = 100.0
 _WARNING: Final = "halt: warn"

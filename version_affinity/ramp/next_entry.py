@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 #: How far the clocks of the hosts may differ.
 SKEW: Final = timedelta(minutes=10)
-#: After so many more looks without a report, or with a worker that does not follow, the ramp is held.
+#: The ramp is held after this number of further looks without a report, or with a worker that does not follow.
 UNKNOWN_LOOKS: Final = 4
 #: How a person goes on after a hold, as its entry says it.
 WAYS_OUT: Final = ". To undo the ramp: version-affinity rollback. To go on: version-affinity ramp resume"

@@ -101,7 +101,7 @@ def test_redis_comes_back_without_its_data(site: Site, redis: RedisServer, caplo
             until(lambda: started.deployment.percentages == affinity.deployment.percentages == V2)
             until(lambda: not any(it.status().error for it in (releases, others)))  # type: ignore[union-attr]
     assert "has 0 deployments, and this host has seen 2, not all of which are among them" in caplog.text
-    assert "starting from revision 2, which this host knew last" in caplog.text
+    assert "starting from revision 2, the last one that this host knows" in caplog.text
 
 
 def test_nobody_begins_anew_while_a_host_remembers(site: Site, redis: RedisServer) -> None:
@@ -203,7 +203,7 @@ def test_starting_without_redis(site: Site, redis: RedisServer, caplog: pytest.L
     redis.kill()
     with site.followed() as (affinity, releases):
         assert affinity.deployment.percentages == V1
-        assert "starting from revision 1, which this host knew last" in caplog.text
+        assert "starting from revision 1, the last one that this host knows" in caplog.text
         status = releases.status()
         assert status is not None
         assert status.error

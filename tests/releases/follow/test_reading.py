@@ -97,7 +97,7 @@ def test_a_worker_that_is_restarted_meanwhile(
             assert status is not None
             assert (status.revision, status.serving, dict(status.percentages)) == (2, 2, SPLIT)
             assert status.error
-            assert "starting from revision 2, which this host knew last" in caplog.text
+            assert "starting from revision 2, the last one that this host knows" in caplog.text
             pages = [[client(it).get("/", headers=user).text for user in users] for it in (running, started)]
             assert pages[0] == pages[1]
             if log.is_dir():

@@ -129,7 +129,7 @@ def test_change_of_what_was_read(releases):
     """A change of what somebody else has changed meanwhile is refused, and what holds now is known."""
     stale = ReleasesDirectory(releases.path)
     releases.change_retention(Retention(5), expected=Retention())
-    with pytest.raises(RetentionConflictError, match="the retention is keep 5 by now"):
+    with pytest.raises(RetentionConflictError, match="the retention is keep 5 now"):
         stale.change_retention(Retention(10, MONTH), expected=Retention())
     assert stale.retention == ReleasesDirectory(releases.path).retention == Retention(5)
     stale.change_retention(Retention(5, MONTH), expected=stale.retention)

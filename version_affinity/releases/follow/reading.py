@@ -103,7 +103,7 @@ class LogReader:
                     f"the log of deployments cannot be read: {self.error.rstrip('.')}. There is no copy of it here to "
                     "start from: make the log available, and start again",
                 )
-            logger.warning("starting from revision %d, which this host knew last", self.revision)
+            logger.warning("starting from revision %d, the last one that this host knows", self.revision)
 
     def copied_until(self, time: datetime) -> int:
         """Return the revision that this host's copy had at a time, 0 if that is unknown."""

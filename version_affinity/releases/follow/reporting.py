@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .loaded import KnownVersions, LoadedVersions
     from .reading import LogReader
 
-# Reading the reports takes at most one part in so many of the time of a worker that waits for others.
+# A worker that waits for others spends at most this part of its time on reading reports: one in 20.
 _SHARE: Final = 20
 # Versions in a report that are uploaded and not known any more: the newest ones.
 _UNLOADED: Final = 500

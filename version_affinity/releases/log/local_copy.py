@@ -77,7 +77,7 @@ class LocalCopy:
             copied = self._read()
         except (FileNotFoundError, LogError, ValueError, RecursionError):
             copied = []
-        except OSError as error:  # nobody knows what is in it
+        except OSError as error:  # its content is unknown
             self._report("is not written", error.strerror or str(error))
             return
         if not is_continued(copied, entries):

@@ -234,7 +234,7 @@ class FileReports:
                 self.path.chmod(above.st_mode & 0o7777)
 
     def _mode(self) -> int:
-        """Return the mode of new files: whoever may list the directory may read them."""
+        """Return the mode of new files: users who may list the directory may read them."""
         return self.path.stat().st_mode & 0o666 | 0o600
 
     def _now(self) -> float:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 HEARTBEAT: Final = 5.0
 #: Seconds in which the processes that are gone are added to the total once, by any process.
 FOLDING: Final = 5
-# After so many seconds without a report, a process may have been killed, or its host be unreachable.
+# Seconds without a report after which a process may have been killed, or its host may be unreachable.
 _SILENT: Final = 1.5 * HEARTBEAT
 #: Why a process lacks a version that is not on its host.
 NOT_THERE: Final = "it is not there"
@@ -184,7 +184,7 @@ def is_counter(key: str, number: object) -> bool:
 
 def _numbers(value: dict[str, int]) -> dict[str, int]:
     if not all(is_counter(key, number) for key, number in value.items()):
-        raise ValueError("the report has counters that cannot be")
+        raise ValueError("the report has impossible counters")
     return value
 
 

@@ -219,7 +219,7 @@ class ReleasesDirectory:
         with explained(self.path / SETTINGS, ReleasesError, "the retention is not changed"), publishing(self):
             self._take(read_settings(self.path))
             if expected is not None and self.retention != expected:
-                raise RetentionConflictError(f"the retention is {self.retention.in_words()} by now")
+                raise RetentionConflictError(f"the retention is {self.retention.in_words()} now")
             change_retention(self.path, retention)
         self.retention = retention
         self.retention_error = ""
