@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import sys
 from typing import TYPE_CHECKING
 
 import click
 import pytest
+from click.testing import CliRunner
 
 from tests.cli.commanding import ENTRY, Site, environment, ran, run
 from version_affinity.cli.main import Commands, cli
+from version_affinity.ramp.plan import RampPlan
+from version_affinity.releases.log.entries import Details
+from version_affinity.releases.releases import open_log
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -252,6 +257,37 @@ def test_damaged_log(site: Site) -> None:
     result = site.run("versions", "deploy", "v1", "-y", code=1)
     assert f"{log}, line 2" in result.stderr
     assert log.read_text() == damaged
+
+
+_RAMP = RampPlan("v2").to_json()
+_SIGNALS = {"users": {"new": 1, "base": 2}, "signals": {"app-errors": {"ratio": math.nan, "new": 1, "base": 2}}}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"id": math.nan},
+        {"id": []},
+        {"plan": []},
+        {"plan": {**_RAMP, "guard": [[]]}},
+        {"evidence": {"event": "\ud800"}},
+        {"evidence": {"signals": []}},
+        {"evidence": {"signals": [], "users": {"new": "a", "base": "b"}}},
+        {"evidence": _SIGNALS},
+        {"evidence": {"verdict": "\ud800", **_SIGNALS, "signals": {}}},
+    ],
+)
+@pytest.mark.parametrize("command", ["deployments list", "deployments status", "ramp status", "ramp pause", "rollback"])
+def test_ramp_of_another_program(site: Site, change: dict[str, object], command: str) -> None:
+    """The log may hold any JSON as a ramp: each command shows what it can, or refuses to act; no error of Python."""
+    log = open_log(site.directory)
+    revision = len(log.read())
+    ramp = {"id": f"ramp-{revision + 1}", "plan": _RAMP, "base": {"v1": 100.0}, "step": 1, "state": "held"}
+    details = Details(ramp={**ramp, "since": "2026-11-24T05:00:00Z", **change})
+    log.append({"v1": 99.0, "v2": 1.0}, expected=revision, details=details)
+    log.close()
+    result = CliRunner().invoke(cli, ["--releases", str(site.path), *command.split()], prog_name="version-affinity")
+    assert result.exception is None or isinstance(result.exception, SystemExit)
 
 
 def test_warnings_of_the_library(site: Site) -> None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import time
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from version_affinity.assets.loading.fingerprint import is_fingerprinted
 from version_affinity.assets.loading.inventory import InventoryError, parse_inventory
@@ -168,8 +167,7 @@ def uploaded_build(
     directory: ReleasesDirectory, version: str, not_found_handling: NotFoundHandling = "none"
 ) -> StaticAssets:
     """Return an uploaded version as a build, loaded from its manifest, without file contents."""
-    directory.release(version)
-    manifest: dict[str, Any] = json.loads(directory.manifest_path(version).read_bytes())
+    manifest = directory.inventory(version)
     path = directory.build_path(version)
     return StaticAssets(path, manifest=manifest, memory=0, not_found_handling=not_found_handling)
 

@@ -101,7 +101,7 @@ def active_ramp(entries: Sequence[Entry]) -> Ramp | None:
 
 def outcome(entries: Sequence[Entry], ramp_id: object) -> str:
     """Return the state of a ramp as of the end of the log: "superseded" if a person has deployed during the ramp."""
-    *_, last = (entry for entry in entries if entry.ramp is not None and entry.ramp.get("id") == ramp_id)
+    *_, last = _entries_of(entries, ramp_id)
     state = Ramp.from_json(last.ramp).state
     return "superseded" if state in ACTIVE and last is not entries[-1] else state
 
@@ -111,8 +111,12 @@ def newest_ramp(entries: Sequence[Entry]) -> tuple[list[Entry], str]:
     newest = next((entry.ramp for entry in reversed(entries) if entry.ramp is not None), None)
     if newest is None:
         return [], ""
-    found = [entry for entry in entries if entry.ramp is not None and entry.ramp.get("id") == newest.get("id")]
-    return found, outcome(entries, newest.get("id"))
+    return _entries_of(entries, newest.get("id")), outcome(entries, newest.get("id"))
+
+
+def _entries_of(entries: Sequence[Entry], ramp_id: object) -> list[Entry]:
+    # As text: an id in the log may be any JSON, and NaN does not equal itself.
+    return [entry for entry in entries if entry.ramp is not None and str(entry.ramp.get("id")) == str(ramp_id)]
 
 
 # --- persons ----------------------------------------------------------------------------------------------------------

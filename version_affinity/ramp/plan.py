@@ -279,13 +279,13 @@ def _duration(name: str, value: object, least: timedelta) -> timedelta:
 
 
 def _signals(values: object) -> tuple[str, ...]:
-    signals = tuple(dict.fromkeys(_listed("guard", values)))
+    signals = _listed("guard", values)
     for signal in signals:
         if signal not in SIGNALS:
             raise ConfigurationError(f"the guard knows no signal {signal!r}: its signals are {', '.join(SIGNALS)}")
     if not signals:
         raise ConfigurationError(f"the guard needs a signal: name one of {', '.join(SIGNALS)}")
-    return signals
+    return tuple(dict.fromkeys(signals))
 
 
 # --- the state in the log ---------------------------------------------------------------------------------------------

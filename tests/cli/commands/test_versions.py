@@ -364,6 +364,44 @@ def test_verify(site: Site) -> None:
     assert "'v9' is not in" in site.run("versions", "verify", "v9", code=1).stderr
 
 
+@pytest.mark.parametrize("command", [("versions", "view"), ("check",)])
+@pytest.mark.parametrize("more", ["{}", "[" * 100_000, "\0"])
+def test_damaged_manifest(site: Site, command: tuple[str, ...], more: str) -> None:
+    """A manifest whose first line is as it was, but not the others, is an error with the remedy."""
+    site.upload("v1")
+    manifest = site.directory.manifest_path("v1")
+    manifest.chmod(0o644)
+    manifest.write_text(manifest.read_text() + more)
+    message = site.run(*command, "v1", code=1).stderr
+    assert "the manifest of version 'v1' cannot be used" in message
+    assert "versions upload DIRECTORY --id v1" in message
+
+
+@pytest.mark.parametrize("key", ["total_size", "file_count", "size"])
+@pytest.mark.parametrize("value", ["-98765", "9" * 400])
+def test_absurd_sizes(site: Site, key: str, value: str) -> None:
+    """A number of bytes or files that cannot be in a manifest is as one that is missing."""
+    site.upload("v1")
+    manifest = site.directory.manifest_path("v1")
+    manifest.chmod(0o644)
+    manifest.write_text(re.sub(rf'"{key}": \d+', f'"{key}": {value}', manifest.read_text()))
+    assert value in manifest.read_text()
+    for command in ("list", "view v1", "view v1 --files"):
+        assert value not in site.run("versions", *command.split()).stdout
+
+
+@pytest.mark.parametrize("key", ["content", "type", "why", "author", "created"])
+def test_unprintable_manifest(site: Site, key: str) -> None:
+    """Texts of a manifest that cannot be printed, or that command a terminal, are escaped."""
+    site.upload("v1")
+    manifest = site.directory.manifest_path("v1")
+    manifest.chmod(0o644)
+    manifest.write_text(re.sub(rf'"{key}": "[^"]*"', rf'"{key}": "\\ud800\\u001b[31m"', manifest.read_text()))
+    assert "ud800" in manifest.read_text()
+    for command in ("list", "view v1", "view v1 --files"):
+        assert "\x1b[31m" not in site.run("versions", *command.split()).stdout
+
+
 @pytest.fixture
 def commits(tmp_path: Path) -> Site:
     """A site whose versions are called by their commits; two of the ids begin alike."""

@@ -21,6 +21,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import sys
 from collections import Counter
 from operator import attrgetter
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -34,6 +35,7 @@ from .tree import DIGEST_SIZE, Content, UnservableError, is_directory, read, rep
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from typing import TypeGuard
 
 logger = logging.getLogger("version_affinity")
 
@@ -216,6 +218,11 @@ def inventory_from(document: object) -> Inventory:
     )
 
 
+def is_size(value: object) -> TypeGuard[int]:
+    """Return whether a value from JSON can be a number of bytes or files. It may be an integer of any length."""
+    return type(value) is int and 0 <= value <= sys.maxsize
+
+
 def _entry(value: object) -> Content | None:
     if not isinstance(value, dict):
         return None
@@ -224,7 +231,7 @@ def _entry(value: object) -> Content | None:
         digest = bytes.fromhex(value["digest"])
     except (KeyError, TypeError, ValueError):
         return None
-    if type(size) is not int or type(mtime_ns) is not int or len(digest) != DIGEST_SIZE:
+    if not is_size(size) or type(mtime_ns) is not int or len(digest) != DIGEST_SIZE:
         return None
     kind, worker, why = value.get("type"), value.get("service_worker"), value.get("why")
     return Content(

@@ -277,7 +277,7 @@ def _due(view: _View) -> list[str]:
 
 def _last_event(view: _View) -> list[str]:
     """Return who has changed the ramp last, when, and the reason."""
-    entry, event = view.last, str(view.ramp.evidence.get("event", ""))
+    entry, event = view.last, printable(str(view.ramp.evidence.get("event", "")))
     if view.state == "superseded":  # by the next entry
         entry, event = view.entries[view.last.revision], "a person's deployment"
     by = f" by {printable(entry.author)}" if entry.author else ""
@@ -327,15 +327,25 @@ def _steps(view: _View) -> list[list[str]]:
 
 def _findings(view: _View) -> list[str]:
     """Return what the guard finds; of a ramp that is held or has ended, what it found last."""
-    ramp, evidence, new = view.ramp, view.evidence, short_id(view.ramp.plan.version)
+    evidence = view.evidence
     if view.log_error and view.state in ACTIVE:
         return ["The guard sees nothing while the log cannot be read."]
     if "signals" not in evidence:
         return ["The guard had not looked yet."]
-    users = evidence["users"]
+    try:
+        return _evidence_table(view, evidence)
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError):
+        if view.is_guarded:
+            raise
+        return ["This release does not know the form in which the log holds what the guard found."]
+
+
+def _evidence_table(view: _View, evidence: Mapping[str, Any]) -> list[str]:
+    """Return the evidence as lines, or raise an error if it comes from the log and has another form."""
+    ramp, new, users = view.ramp, short_id(view.ramp.plan.version), evidence["users"]
     total = users["new"] + users["base"]
     found = "Guard" if view.is_guarded else f"Guard, at the {'hold' if view.state == 'held' else 'end'}"
-    lines = [f"{styled(f'{found}:', 'strong')} {short_ids(view.verdict)}"]
+    lines = [f"{styled(f'{found}:', 'strong')} {printable(short_ids(view.verdict))}"]
     has_bar = not is_terminal() or _columns() >= _BAR_WIDTH
     rows = [[styled(it, "strong") for it in ("SIGNAL", "EVIDENCE", "", f"FAILING: {new}", "OTHERS")]]
     for signal, numbers in evidence["signals"].items():
@@ -343,11 +353,17 @@ def _findings(view: _View) -> list[str]:
         filled = min(_BAR, round(ratio * _BAR))
         bar = f"[{'#' * filled}{'.' * (_BAR - filled)}]"
         cells = [styled(bar, "bad") if ratio >= 1 else bar, f"{ratio:.2f}"]
-        rows.append([signal, *(cells if has_bar else [cells[1], ""]), *map(amount, (numbers["new"], numbers["base"]))])
+        rows.append(
+            [
+                printable(signal),
+                *(cells if has_bar else [cells[1], ""]),
+                *map(amount, (numbers["new"], numbers["base"])),
+            ]
+        )
     say_rows(rows, right=(2, 3, 4) if has_bar else (1, 3, 4), write=lines.append)
     for signal, numbers in evidence["signals"].items():
         if numbers.get("examples"):
-            lines.append(f"  Paths with {signal}: {listed(map(printable, numbers['examples']))}")
+            lines.append(f"  Paths with {printable(signal)}: {listed(map(printable, numbers['examples']))}")
     if total and ramp.percentage < _WHOLE:  # with 100 %, new users are not counted
         observed = f"{100 * users['new'] / total:.1f} %"
         lines.append(f"  {counted(total, 'new user')} in this step, {observed} of them with {new}")

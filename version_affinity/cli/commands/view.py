@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from version_affinity.assets.loading.fingerprint import reason
 from version_affinity.assets.loading.inference import why_not
-from version_affinity.assets.loading.inventory import parse_inventory
 from version_affinity.cli.context import command, current_target, version_states
 from version_affinity.cli.options import checked_by
 from version_affinity.cli.output import (
@@ -29,6 +28,9 @@ from version_affinity.deployment import check_version_id
 from version_affinity.wire import plain_text, printable
 
 from .completion import complete_version
+
+if TYPE_CHECKING:
+    from version_affinity.assets.loading.inventory import Inventory
 
 _BIGGEST: Final = 10
 
@@ -50,7 +52,7 @@ def view(version: str, all_files: bool, as_json: bool) -> None:
     release = releases.release(version)
     entries = target.last_known_entries()
     state = version_states(releases, entries)[release.id]
-    files = _files(releases.manifest_path(version).read_bytes())
+    files = _files(releases.inventory(version))
     if all_files:
         _show_files(files, as_json)
         return
@@ -72,10 +74,14 @@ def view(version: str, all_files: bool, as_json: bool) -> None:
         ("By", printable(release.author)),
         ("Tag", printable(release.tag)),
         ("Message", printable(release.message)),
-        ("Content", f"{counted(release.files, 'file')}, {size(release.size)}, SHA-256 {release.content}"),
+        ("Content", f"{counted(release.files, 'file')}, {size(release.size)}, SHA-256 {printable(release.content)}"),
     ]
     say_facts(facts)
-    _section("Types", [[kind["type"], counted(kind["files"], "file"), size(kind["size"])] for kind in types], (1, 2))
+    _section(
+        "Types",
+        [[printable(kind["type"]), counted(kind["files"], "file"), size(kind["size"])] for kind in types],
+        (1, 2),
+    )
     _section("Biggest files", [[size(file["size"]), printable(file["path"])] for file in biggest], (0,))
     rows = [[f"revision {it['revision']}", percent(it["percentage"]), when(it["created"])] for it in deployments]
     _section("Deployments", rows or [["none yet" if entries is not None else "unknown"]], (1,))
@@ -92,7 +98,7 @@ def _show_files(files: list[dict[str, Any]], as_json: bool) -> None:
         return
     if not is_terminal():
         for file in files:
-            say("\t".join([_why(file), str(file["size"]), file["type"], printable(file["path"])]))
+            say("\t".join([_why(file), str(file["size"]), printable(file["type"]), printable(file["path"])]))
         return
     by_reason: dict[str, list[dict[str, Any]]] = {}
     for file in sorted(files, key=lambda file: not file["fingerprinted"]):
@@ -100,18 +106,18 @@ def _show_files(files: list[dict[str, Any]], as_json: bool) -> None:
     for heading, those in by_reason.items():
         say(styled(f"{heading[:1].upper()}{heading[1:]} ({counted(len(those), 'file')})", "strong"))
         for file in those:
-            kind = file["type"].partition(";")[0].partition("/")[2]
+            kind = printable(file["type"]).partition(";")[0].partition("/")[2]
             say(f"  {size(file['size']):>8}  {kind:<12.12}  {printable(file['path'])}")
 
 
 def _why(file: dict[str, Any]) -> str:
-    return f"{'fingerprinted' if file['fingerprinted'] else 'not fingerprinted'}: {file['why']}"
+    return f"{'fingerprinted' if file['fingerprinted'] else 'not fingerprinted'}: {printable(file['why'])}"
 
 
-def _files(manifest: bytes) -> list[dict[str, Any]]:
+def _files(inventory: Inventory) -> list[dict[str, Any]]:
     """Return the files of a version. A manifest of release 0.1 has no reasons: they are computed."""
     found = []
-    for path, entry in parse_inventory(manifest).entries():
+    for path, entry in inventory.entries():
         is_hashed = entry.fingerprinted
         text = entry.why or ((reason(path) or "recorded at upload") if is_hashed else why_not(path))
         file = {"path": plain_text(path), "size": entry.size, "type": entry.content_type}

@@ -22,7 +22,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from version_affinity.assets.loading.inventory import InventoryError, parse_inventory
+from version_affinity.assets.loading.inventory import Inventory, InventoryError, is_size, parse_inventory
 from version_affinity.deployment import check_name, check_version_id
 from version_affinity.errors import ConfigurationError
 
@@ -111,7 +111,7 @@ class Release:
             value if isinstance(value := about.get(key), str) else ""
             for key in ("created", "author", "tag", "message", "content")
         )
-        files, size = (value if type(value := about.get(key)) is int else 0 for key in ("file_count", "total_size"))
+        files, size = (value if is_size(value := about.get(key)) else 0 for key in ("file_count", "total_size"))
         return cls(version, created, author, tag, message, files, size, content)
 
 
@@ -265,6 +265,18 @@ class ReleasesDirectory:
                 f"choose an uploaded one (version-affinity versions list){self.meant(version)}",
             )
         return release
+
+    def inventory(self, version: str) -> Inventory:
+        """Return the files in the manifest of an uploaded version, or raise ``ConfigurationError``."""
+        self.release(version)
+        try:
+            return parse_inventory(self.manifest_path(version).read_bytes())
+        except (OSError, InventoryError) as error:
+            reason = error.strerror if isinstance(error, OSError) else error
+            raise ConfigurationError(
+                f"the manifest of version {version!r} cannot be used: {reason}: upload the build again "
+                f"(version-affinity versions upload DIRECTORY --id {version})",
+            ) from None
 
     def meant(self, version: str) -> str:
         """Return a question that names uploaded ids like this one, such as ". Did you mean v2?"; "" without any."""
