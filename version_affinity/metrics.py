@@ -21,6 +21,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 import version_affinity
 
+from .assets.http.conditions import READING
+from .assets.http.response import NO_STORE, OK
+from .assets.sending import method_answer
 from .counters import Counts, LimitedLog, with_others
 from .errors import ConfigurationError, install
 from .middleware import VersionAffinity
@@ -136,15 +139,14 @@ def metrics_app(source: Releases | VersionAffinity) -> WSGIApplication:
 
     def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         method = environ["REQUEST_METHOD"]
-        if method not in ("GET", "HEAD"):
-            body, status, headers = b"write GET or HEAD\n", "405 Method Not Allowed", [("Allow", "GET, HEAD")]
-            content_type = "text/plain; charset=utf-8"
+        if method not in READING:
+            status, headers, body = method_answer("GET, HEAD", method, (NO_STORE,))
         else:
-            body, status, headers = as_text(families(checked, log)).encode("utf-8", "replace"), "200 OK", []
-            content_type = CONTENT_TYPE
-        more = [("Content-Type", content_type), ("Content-Length", str(len(body))), ("Cache-Control", "no-store")]
-        start_response(status, [*more, *headers])
-        return [] if method == "HEAD" else [body]
+            text = as_text(families(checked, log)).encode("utf-8", "replace")
+            status, headers = OK, [("Content-Type", CONTENT_TYPE), ("Content-Length", str(len(text))), NO_STORE]
+            body = [] if method == "HEAD" else [text]
+        start_response(status, headers)
+        return body
 
     return application
 

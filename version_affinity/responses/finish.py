@@ -11,7 +11,7 @@ from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Final
 
 from version_affinity.assets.http.conditions import READING
-from version_affinity.assets.rules.changes import CACHING, is_targeted, joined_vary, negotiated, without
+from version_affinity.assets.rules.changes import CACHING, VALIDATORS, is_targeted, joined_vary, negotiated, without
 from version_affinity.counters import LimitedLog
 from version_affinity.decision.cookies import draw_bucket
 from version_affinity.decision.request import FRAME, KINDS
@@ -35,7 +35,6 @@ _HTML: Final = ("text/html", "application/xhtml+xml")
 _READ: Final = frozenset(("content-type", "cache-control", "vary", "content-disposition"))
 _TARGETED: Final = "targeted"
 _REPLACED: Final = frozenset((*CACHING, "vary"))
-_VALIDATORS: Final = ("etag", "last-modified")
 # Cache-Control directives that keep a response out of shared caches, and that admit it (RFC 9111 section 5.2.2).
 _UNSHARED: Final = re.compile(r"(?:^|[\s,])(?:private|no-store)(?:$|[\s,])", re.IGNORECASE)
 # The same in headers for CDNs: Akamai has "bypass-cache", nginx has "0".
@@ -131,7 +130,7 @@ class Finisher:
         Its validators and its caching headers do not take other versions into account.
         """
         page, cache_control, vary = read
-        replaced = _REPLACED.union(_VALIDATORS) if exchange.method in READING else _REPLACED
+        replaced = _REPLACED.union(VALIDATORS) if exchange.method in READING else _REPLACED
         finished = _uncached(headers, replaced)
         finished.append(PRIVATE_NO_STORE if decided.forced or "no-store" in cache_control.lower() else PRIVATE)
         finished += _varying(vary, decided.private)[1:]

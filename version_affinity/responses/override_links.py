@@ -17,6 +17,7 @@ from urllib.parse import unquote
 
 from version_affinity.assets.build import NO_FILE, REDIRECT
 from version_affinity.assets.http.conditions import READING
+from version_affinity.assets.http.response import text_headers
 from version_affinity.assets.sending import NOT_FOUND, text_answer
 from version_affinity.decision.decider import OVERRIDE, Decision, Step
 from version_affinity.decision.overrides import MAX_LENGTH, Refused, checked, sign_override
@@ -60,8 +61,7 @@ _LONGEST_PATH: Final = 4096
 
 _SEE_OTHER: Final = "303 See Other"
 _REDIRECT: Final = (
-    ("Content-Type", "text/plain; charset=utf-8"),
-    ("Content-Length", "0"),
+    *text_headers(b""),
     ("Referrer-Policy", "no-referrer"),
     PRIVATE_NO_STORE,
 )

@@ -24,8 +24,9 @@ _DIRECTIVE: Final = re.compile(f"({TOKEN})(={TOKEN})?")
 CACHING: Final = frozenset(
     ("cache-control", "expires", "pragma", "age", "surrogate-control", "edge-control", "x-accel-expires"),
 )
-# A rule's tag or date is the same in each version: with it, a cache would take one version's page for another's.
-_VALIDATORS: Final = ("etag", "last-modified")
+#: The fields by which a client confirms its copy. A rule's tag or date is the same in each version: with it, a cache
+#: would take one version's page for another's.
+VALIDATORS: Final = ("etag", "last-modified")
 #: For both responses of a URL where a navigation gets a page and other requests reach the application. Another site's
 #: frame gets the page, too, a frame of the same origin does not. A client that does not send Sec-Fetch-* is recognised
 #: by the types that it accepts.
@@ -103,7 +104,7 @@ class HeaderChanges(NamedTuple):
                 if directives:
                     added.append((name, directives))
                     spared.remove(lowered)
-            elif lowered in _VALIDATORS:
+            elif lowered in VALIDATORS:
                 spared.add(lowered)
             elif not _is_caching(lowered):
                 added.append((name, value))
