@@ -35,7 +35,8 @@ _VERSION_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
 #: The name of a deployment without one.
 DEFAULT_NAME: Final = "app"
 
-_WHOLE = 100.0
+#: All users, in percent.
+WHOLE: Final = 100.0
 
 #: How far the percentages may be from 100 in sum: thirds, written with three decimals, are meant.
 TOLERANCE = 0.001
@@ -70,7 +71,7 @@ def check_percentage(version: str, percentage: object) -> float | None:
             f"percentage={percentage!r} of version {version!r} is not a number: give one from 0 to 100",
         )
     number: Any = percentage  # compared before the conversion, which large integers overflow
-    if not 0 <= number <= _WHOLE:  # also False for NaN
+    if not 0 <= number <= WHOLE:  # also False for NaN
         raise ConfigurationError(f"percentage={percentage!r} of version {version!r} is not between 0 and 100")
     return float(number)
 
@@ -84,13 +85,13 @@ def share(percentages: Mapping[str, object]) -> dict[str, float]:
     given = {check_version_id(version): check_percentage(version, value) for version, value in percentages.items()}
     total = math.fsum(value for value in given.values() if value is not None)
     open_ids = [version for version, value in given.items() if value is None]
-    if total > _WHOLE + TOLERANCE or (not open_ids and total < _WHOLE - TOLERANCE):
+    if total > WHOLE + TOLERANCE or (not open_ids and total < WHOLE - TOLERANCE):
         listed = " + ".join(f"{version} {value:g}" for version, value in given.items() if value is not None)
         remedy = "correct them, or leave one as None for the remainder"
-        if abs(total - 1) <= TOLERANCE / _WHOLE:
+        if abs(total - 1) <= TOLERANCE / WHOLE:
             remedy = "write percentages, not fractions, such as 90 for 0.9"
         raise ConfigurationError(f"percentages sum to {total:g}, not 100 ({listed}): {remedy}")
-    part = max(0.0, _WHOLE - total) / len(open_ids) if open_ids else 0.0
+    part = max(0.0, WHOLE - total) / len(open_ids) if open_ids else 0.0
     return {version: part if value is None else value for version, value in given.items()}
 
 

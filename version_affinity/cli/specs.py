@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import click
 
-from version_affinity.deployment import TOLERANCE, check_version_id
+from version_affinity.deployment import TOLERANCE, WHOLE, check_version_id
 from version_affinity.errors import ConfigurationError
 
 from .output import listed, number, percent
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 _NUMBER: Final = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)\s*%?\s*\Z", re.ASCII | re.IGNORECASE)
 # "v1:90" and "v1=90%".
 _OTHER_MARK: Final = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)[:=](\d+\.?\d*%?)\Z", re.ASCII)
-_WHOLE: Final = 100.0
 
 
 class SpecError(click.UsageError):
@@ -72,7 +71,7 @@ def parse_percentage(share: str, text: str) -> float:
             example = f"Write {point}" if _NUMBER.match(point) else "Write a space between two versions"
         raise SpecError(f"{text!r}: {share!r} is not a percentage. {example}")
     value = float(match[1])
-    if not 0 <= value <= _WHOLE:
+    if not 0 <= value <= WHOLE:
         raise SpecError(f"{text!r}: the percentage {match[1]} is not between 0 and 100")
     return round(value, 3)
 
@@ -84,7 +83,7 @@ def distribute(given: Mapping[str, float | None]) -> dict[str, float]:
     {'v1': 45.0, 'v2': 10.0, 'v3': 45.0}
     """
     open_ids = [version for version, share in given.items() if share is None]
-    left = max(0.0, _WHOLE - math.fsum(share for share in given.values() if share is not None))
+    left = max(0.0, WHOLE - math.fsum(share for share in given.values() if share is not None))
     # Rounded, so that 100 - 99.9 becomes 0.1; thirds stay thirds.
     part = round(left / len(open_ids), 9) if open_ids else 0.0
     return {version: part if share is None else share for version, share in given.items()}
@@ -92,7 +91,7 @@ def distribute(given: Mapping[str, float | None]) -> dict[str, float]:
 
 def is_whole(total: float) -> bool:
     """Return whether a sum of percentages is 100, within a thousandth."""
-    return _WHOLE - TOLERANCE <= total <= _WHOLE + TOLERANCE
+    return WHOLE - TOLERANCE <= total <= WHOLE + TOLERANCE
 
 
 def with_rest(specs: Iterable[Spec], current: Mapping[str, float]) -> dict[str, float]:
@@ -111,7 +110,7 @@ def with_rest(specs: Iterable[Spec], current: Mapping[str, float]) -> dict[str, 
         if share is None:
             raise SpecError(f"{version} has no percentage, which --rest needs: write {version}@10% --rest")
     named = {version: share for version, share in given if share is not None}
-    left = _WHOLE - math.fsum(named.values())
+    left = WHOLE - math.fsum(named.values())
     others = {version: share for version, share in current.items() if version not in named}
     total = math.fsum(others.values())
     if abs(left) < TOLERANCE and len(named) > 1 and total:
@@ -137,8 +136,8 @@ def deployment_of(specs: Iterable[Spec]) -> dict[str, float]:
         raise SpecError("no version is given. Write the versions and their percentages, such as v1@90% v2@10%")
     percentages = distribute(given)
     total = math.fsum(percentages.values())
-    if is_whole(total * _WHOLE):
-        percents = " ".join(f"{version}@{number(share * _WHOLE)}%" for version, share in percentages.items())
+    if is_whole(total * WHOLE):
+        percents = " ".join(f"{version}@{number(share * WHOLE)}%" for version, share in percentages.items())
         raise SpecError(
             f"the percentages sum to {percent(total)}, not 100 %, because they are fractions. Write {percents}"
         )

@@ -8,6 +8,7 @@ from math import log
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from version_affinity.counters import gained
+from version_affinity.deployment import WHOLE
 from version_affinity.releases.times import format_duration, format_time
 
 from .evidence import (
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 SILENCE: Final = timedelta(seconds=60)
 # Failing users per page if all users fail: an estimate of the pages per user.
 _ALL_FAIL: Final = 1 / 5
-_WHOLE: Final = 100.0
 _WARNING: Final = "halt: warn"
 # Failing users who came before a hold for another reason, such as a worker that did not follow, still count.
 _FAILING: Final = ("halt: hold",)
@@ -99,7 +99,7 @@ def judge(history: Sequence[Ramp], observed: Observed) -> Judgement:
         failing = observed.failing.get(signal, FailingUnits())
         counted = failing.counted({number: share for number, share in shares.items() if number >= anew})
         evidence = log_evidence(counted)
-        if ramp.percentage == _WHOLE:
+        if ramp.percentage == WHOLE:
             compared = failing.counted({number: share for number, share in shares.items() if number < stepped})
             new, base = sum(it.new for it in counted if it.share == 1), sum(it.base for it in compared)
             new_pages = _gained(history[since], "pages", observed.pages)[0]
@@ -144,7 +144,7 @@ def judge(history: Sequence[Ramp], observed: Observed) -> Judgement:
 
 def cannot_compare(history: Sequence[Ramp], observed: Observed) -> str:
     """Return why the bake of a ramp finds nothing: too few pages of the earlier versions; "" if it can."""
-    if history[-1].percentage < _WHOLE:
+    if history[-1].percentage < WHOLE:
         return ""
     stepped = _stepped(history)
     shares = {number: entry.percentage / 100 for number, entry in enumerate(history[:stepped])}

@@ -91,7 +91,7 @@ class Claim(Protocol):
 
 
 class Position(Protocol):
-    """How far the notices of a log have been sent. ``releases/reports/notices.py`` has those of files and of Redis."""
+    """How far the notices of a log have been sent: in a file or in Redis (``releases/reports/positions.py``)."""
 
     def claim(self, log_id: str) -> AbstractContextManager[Claim | None]:
         """Become the process that sends; None if another one sends."""

@@ -10,7 +10,7 @@ from itertools import pairwise
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
-from version_affinity.deployment import check_percentage, check_version_id, share
+from version_affinity.deployment import WHOLE, check_percentage, check_version_id, share
 from version_affinity.errors import ConfigurationError
 from version_affinity.releases.times import NEVER, format_duration, format_time, parse_duration, parse_time
 
@@ -24,7 +24,6 @@ _LONGEST: Final = timedelta(days=366)
 _LONGEST_LOOK: Final = timedelta(minutes=1)
 _LOOKS_PER_STEP: Final = 15
 _MOST_STEPS: Final = 100
-_WHOLE: Final = 100.0
 _ID: Final = re.compile(r"ramp-([1-9][0-9]{0,17})\Z", re.ASCII)
 
 
@@ -182,14 +181,14 @@ class RampPlan:
         {'v1': 57.0, 'v2': 38.0, 'v3': 5}
         """
         others = sum(value for version, value in base.items() if version != self.version)
-        left = _WHOLE - percentage
+        left = WHOLE - percentage
         shared = {version: value * left / others for version, value in base.items() if version != self.version}
         return {**shared, self.version: percentage}
 
     def check_start(self, base: Mapping[str, float]) -> None:
         """Raise ``ConfigurationError`` if the ramp cannot start from these percentages."""
         now = base.get(self.version, 0.0)
-        if now >= _WHOLE:
+        if now >= WHOLE:
             raise ConfigurationError(f"{self.version} has 100 % already: there is nothing to ramp")
         if now >= self.steps[0]:
             raise ConfigurationError(
@@ -260,7 +259,7 @@ def _steps(values: object) -> tuple[float, ...]:
     for one, other in pairwise(steps):
         if other <= one:
             raise ConfigurationError(f"the step to {other:g} % follows the one to {one:g} %: let each step be larger")
-    if steps[0] == _WHOLE:
+    if steps[0] == WHOLE:
         raise ConfigurationError("the first step is 100 %, so that nothing can be compared: begin with less")
     return steps
 

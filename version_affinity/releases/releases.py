@@ -7,7 +7,7 @@ import os
 import socket
 from contextlib import closing, contextmanager, suppress
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from version_affinity.errors import ConfigurationError
 from version_affinity.ramp.notify import Sender
@@ -20,7 +20,7 @@ from .log.entries import LogError
 from .log.file import FILE_NAME, FileLog
 from .log.local_copy import COPY, LocalCopy, check_same_name
 from .reports.files import FileReports
-from .reports.notices import FilePosition
+from .reports.positions import FilePosition
 from .reports.report import Observation
 from .reports.reporter import Reporter
 from .store.directory import ReleasesDirectory
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from .follow.follower import WorkerStatus
     from .log.entries import DeploymentLog
+    from .log.redis import RedisLog
     from .reports.report import Reports
 
 logger = logging.getLogger("version_affinity")
@@ -79,22 +80,14 @@ def open_log(directory: ReleasesDirectory | str | os.PathLike[str], url: str | N
 
 def open_reports(directory: ReleasesDirectory, log: DeploymentLog) -> Reports:
     """Return the reports of the workers that follow a log: beside it in Redis, or in the directory."""
-    if isinstance(log, FileLog):
-        return FileReports(directory.path)
-    from .log.redis import RedisLog  # noqa: PLC0415 - an extra
-
-    assert isinstance(log, RedisLog)  # noqa: S101 - there is no other log
-    return log.reports
+    return FileReports(directory.path) if isinstance(log, FileLog) else cast("RedisLog", log).reports
 
 
 def open_sender(directory: ReleasesDirectory, log: DeploymentLog) -> Sender:
     """Return what sends the notices of a log."""
     if isinstance(log, FileLog):
         return Sender(FilePosition(directory.path), may_execute=True)
-    from .log.redis import RedisLog  # noqa: PLC0415 - an extra
-
-    assert isinstance(log, RedisLog)  # noqa: S101 - there is no other log
-    return Sender(log.position, may_execute=False)
+    return Sender(cast("RedisLog", log).position, may_execute=False)
 
 
 def observe(directory: ReleasesDirectory, log: DeploymentLog) -> Observation:

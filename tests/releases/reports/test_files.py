@@ -19,7 +19,7 @@ from tests.releases.reports.reporting import GONE, KEY, KNOWN, FilePlace, Proces
 from version_affinity.releases.log.entries import LogUnavailableError
 from version_affinity.releases.reports import files, reporter
 from version_affinity.releases.reports.files import FileReports
-from version_affinity.releases.reports.notices import FilePosition
+from version_affinity.releases.reports.positions import FilePosition
 from version_affinity.releases.reports.report import Report, Workers, machine_id
 
 if TYPE_CHECKING:

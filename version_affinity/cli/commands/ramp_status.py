@@ -36,6 +36,7 @@ from version_affinity.cli.preflight import last_known
 from version_affinity.cli.ramps import Seen, ramp_in_words
 from version_affinity.cli.times import short_when, when
 from version_affinity.cli.workers import ServedBy, unreported
+from version_affinity.deployment import WHOLE
 from version_affinity.errors import ConfigurationError
 from version_affinity.ramp.judgement import Judgement, judge
 from version_affinity.ramp.next_entry import WAYS_OUT, newest_ramp, step_users, waits_for
@@ -65,7 +66,6 @@ _VERDICTS: Final = {
     "unknown": "no worker reports",
     "undecided": "no difference is found",
 }
-_WHOLE: Final = 100.0
 #: The exit status of a wait, by the state in which it ends.
 _STATUS: Final = {"completed": 0, "held": 1, "rolled_back": 1, "aborted": 1, "superseded": 2}
 _STYLES: Final = {"held": "bad", "rolled_back": "bad", "aborted": "bad", "superseded": "warning", "completed": "good"}
@@ -364,7 +364,7 @@ def _evidence_table(view: _View, evidence: Mapping[str, Any]) -> list[str]:
     for signal, numbers in evidence["signals"].items():
         if numbers.get("examples"):
             lines.append(f"  Paths with {printable(signal)}: {listed(map(printable, numbers['examples']))}")
-    if total and ramp.percentage < _WHOLE:  # with 100 %, new users are not counted
+    if total and ramp.percentage < WHOLE:  # with 100 %, new users are not counted
         observed = f"{100 * users['new'] / total:.1f} %"
         lines.append(f"  {counted(total, 'new user')} in this step, {observed} of them with {new}")
     if view.state == "running" and ramp.plan.min_keys and not view.waits_for:

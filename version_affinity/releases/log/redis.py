@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from version_affinity.deployment import check_name
-from version_affinity.releases.reports.notices import RedisPosition
+from version_affinity.releases.reports.positions import RedisPosition
 from version_affinity.releases.reports.redis import RedisReports
 
 from .connection import RedisConnection

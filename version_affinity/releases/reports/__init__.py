@@ -1,1 +1,1 @@
-"""Worker reports: what each process says about itself, and what all processes have counted together."""
+"""Worker reports: each process writes what it serves and counts (``reporter``), and readers add all reports up."""

@@ -32,7 +32,7 @@ _OPEN: Final = timedelta(days=1)
 # Clocks of hosts that differ by more than this are worth a warning.
 _SKEW: Final = timedelta(minutes=5)
 _CURRENT: Final = "in the current deployment"
-_WHOLE: Final = 100 - TOLERANCE
+_COMPLETE: Final = 100 - TOLERANCE
 _EXAMPLE: Final = '{"keep": 10, "younger_than": "30d"}'
 
 
@@ -122,7 +122,7 @@ def rollback_target(entries: Sequence[Entry]) -> Entry | None:
 
 
 def _whole(entry: Entry) -> str | None:
-    return next((version for version, share in entry.percentages.items() if share >= _WHOLE), None)
+    return next((version for version, share in entry.percentages.items() if share >= _COMPLETE), None)
 
 
 def needed(entries: Sequence[Entry]) -> dict[str, str]:
