@@ -29,7 +29,7 @@ from version_affinity.ramp.failing import Failures
 from version_affinity.releases.follow.guard import ramp_key
 from version_affinity.releases.log.entries import Entry
 from version_affinity.releases.reports.report import Observation, Report, Workers
-from version_affinity.releases.reports.reporter import State
+from version_affinity.releases.reports.reporter import WorkerState
 from version_affinity.releases.store.upload import upload
 
 if TYPE_CHECKING:
@@ -395,7 +395,7 @@ def test_a_version_leaves_one_worker_after_the_other(
     monkeypatch.setattr("version_affinity.releases.reports.reporter.SHORTEST", 0.0)
     entries = [entry(1, {"v1": 100.0})]
     look = rises(lambda: numbers(families_of(Observation(entries, where.reports().read()))))
-    everybody = State(1, 1, ("v0", "v1"))
+    everybody = WorkerState(1, 1, ("v0", "v1"))
     workers = [Process(where.reports()) for _ in range(3)]
     ended = Process(where.reports())
     for process in (*workers, ended):
@@ -407,7 +407,7 @@ def test_a_version_leaves_one_worker_after_the_other(
     for process in workers:
         process.counts = {key.replace("v0", "other"): number for key, number in process.counts.items()}
         process.add(1)
-        process.report(State(1, 1, ("v1",), left=("v0",)))
+        process.report(WorkerState(1, 1, ("v1",), left=("v0",)))
         found = look()
         assert found["asset_misses_total"].keys() == {("v1",), ("other",)}
         assert found["asset_misses_total"]["other",] == 40
@@ -418,7 +418,7 @@ def test_a_version_leaves_one_worker_after_the_other(
     look()
     entries.append(entry(2, {"v0": 100.0}))  # and it comes back
     workers[0].add(5, "missing|v0")
-    workers[0].report(State(2, 2, ("v0", "v1")))
+    workers[0].report(WorkerState(2, 2, ("v0", "v1")))
     assert look()["asset_misses_total"] == {("other",): 40, ("v0",): 5, ("v1",): 43}
 
 
