@@ -95,6 +95,19 @@ def test_long_names(site: Site) -> None:
     assert (first[3], first[4], first[7]) == (author, tag, message)
 
 
+def test_check_cuts_nothing(site: Site) -> None:
+    """A warning of check is longer than the terminal is wide: all of it is shown, in lines below each other."""
+    worker = "caches.open('v1').then(cache => cache.addAll(['/index.html']))"
+    build = site.build("v3", {"sw.js": worker})
+    with terminal(site.root, "check", str(build.relative_to(site.root)), columns=80) as screen:
+        assert screen.end() == 0
+    lines = screen.text.splitlines()
+    first = next(number for number, line in enumerate(lines) if "  1  warning  the worker caches /index.html" in line)
+    assert lines[first + 1].startswith(" " * 14)
+    assert "Let the worker cache /, or serve with html_handling='none'" in " ".join(screen.text.split())
+    assert max(map(len, lines[first:])) <= 80
+
+
 MESSAGE = "the new checkout, to a few users, as agreed"
 
 

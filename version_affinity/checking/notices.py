@@ -12,7 +12,7 @@ from version_affinity.assets.rules.files import HEADERS_FILE, REDIRECTS_FILE
 from version_affinity.decision.request import USUAL_NAMES
 from version_affinity.wire import quoted_components, shown
 
-from .languages.bundlers import PRECACHE
+from .languages.bundlers import PRECACHE, PRECACHES
 from .languages.html import MINOR
 from .languages.javascript import SERVICE_WORKER
 from .references import Base, Document, Need, cleaned, is_relative, request_path, resolve
@@ -96,7 +96,7 @@ def _workers(site: Site, found: Trace) -> set[str]:
     workers = {*named, *site.build.index.workers}
     for file, document in found.documents.items():
         for reference in document.references:
-            if reference.kind == PRECACHE:
+            if reference.kind in PRECACHES:
                 workers.add(file)
             elif reference.kind == SERVICE_WORKER:
                 asset = site.answer(resolve(reference.text, site.root), Need.FILE).asset

@@ -10,7 +10,7 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from .languages.bundlers import PRECACHE
+from .languages.bundlers import PRECACHES
 from .languages.html import MANIFEST_LINK
 from .languages.import_map import NO_IMPORTS, ImportMap, parse_import_maps
 from .parsing import MANIFEST, Task, parse_file
@@ -68,7 +68,7 @@ class Trace:
                 by_map.setdefault(self._add_page(page), []).append(page)
         for imports, roots in by_map.items():
             self._follow(roots, imports)
-        workers = (file for file, found in documents.items() if any(one.kind == PRECACHE for one in found.references))
+        workers = (file for file, found in documents.items() if any(one.kind in PRECACHES for one in found.references))
         self._follow([*entries, *workers], None)
         for file in self.documents.keys() - self.loaded.keys():
             for _ in self._followed(file, None):

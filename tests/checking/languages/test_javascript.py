@@ -96,7 +96,11 @@ def test_references(text: str, expected: list[tuple[str, str]]) -> None:
         (
             """define(["./workbox-33d6cbb8"],function(s){s.precacheAndRoute([{url:"index.html",revision:"8dcc"},
             {"revision":null,"url":"/assets/a.js"}])})""",
-            [("define()", "./workbox-33d6cbb8.js"), ("precache list", "index.html"), ("precache list", "/assets/a.js")],
+            [
+                ("define()", "./workbox-33d6cbb8.js"),
+                ("precache list of Workbox", "index.html"),
+                ("precache list of Workbox", "/assets/a.js"),
+            ],
         ),
         ('define(["./jquery"],f);workbox-1;a={url:"b.js"};c={revision:1}', []),
         (

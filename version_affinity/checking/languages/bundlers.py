@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 #: The kind of the files that a service worker loads when it is installed; if one is missing, it is not installed.
 PRECACHE: Final = "precache list"
+#: The same in Workbox's list. Workbox copies a response that was redirected before it caches it.
+WORKBOX_PRECACHE: Final = "precache list of Workbox"
+PRECACHES: Final = frozenset({PRECACHE, WORKBOX_PRECACHE})
 
 _MAP: Final = "__vite__mapDeps"
 # The fields with the files of the map: Vite 5.2 and later, 5.0.
@@ -109,7 +112,7 @@ def _precached(node: Node, _: bytes) -> Iterator[Reference]:
         if pair.type == "pair" and (key := pair.child_by_field_name("key")) is not None
     }
     if "revision" in fields:
-        yield from literal(PRECACHE, fields.get("url"), Need.CONTENT)
+        yield from literal(WORKBOX_PRECACHE, fields.get("url"), Need.CONTENT)
 
 
 def _added(node: Node, _: bytes) -> Iterator[Reference]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 from itertools import groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple
@@ -18,6 +19,8 @@ from version_affinity.cli.options import checked_by, serving_options
 from version_affinity.cli.output import (
     counted,
     emit,
+    folded,
+    is_terminal,
     listed,
     percent,
     say,
@@ -26,6 +29,7 @@ from version_affinity.cli.output import (
     short_ids,
     size,
     styled,
+    width,
 )
 from version_affinity.cli.preflight import hints, live_of, unchecked_references, uploaded_build
 from version_affinity.deployment import check_version_id
@@ -172,7 +176,7 @@ def _show(build: str, subject: _Subject, report: BuildReport, served: BuildOptio
     for file, findings in groupby(sorted(_findings(report)), key=itemgetter(0)):
         say_heading(printable(file or "The build"))
         rows = [[str(line or ""), broken if is_bad else warning, printable(text)] for _, line, is_bad, text in findings]
-        say_rows(rows, right=(0,))
+        say_rows(_folded(rows), right=(0,))
     if report.collisions:
         say_heading("Fingerprinted names with other bytes in a known version")
         for collision in report.collisions:
@@ -186,6 +190,16 @@ def _show(build: str, subject: _Subject, report: BuildReport, served: BuildOptio
     if report.ok:
         warnings = f", with {_counts(report)}" if _counts(report) else ""
         say(f"{styled('Fit to be deployed', 'good')}{warnings}.")
+
+
+def _folded(rows: list[list[str]]) -> list[list[str]]:
+    """Return the rows; on a terminal, a text that is too long goes on in rows below, because it says what helps."""
+    if not is_terminal():
+        return rows
+    taken = (max(2 + width(click.unstyle(row[column])) for row in rows) for column in (0, 1))
+    room = shutil.get_terminal_size().columns - sum(taken) - 2
+    lines = ((row, number, line) for row in rows for number, line in enumerate(folded(row[2], room)))
+    return [[*(("", "") if number else row[:2]), line] for row, number, line in lines]
 
 
 def _findings(report: BuildReport) -> Iterable[tuple[str, int, bool, str]]:
