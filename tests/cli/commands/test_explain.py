@@ -369,3 +369,8 @@ def test_a_given_host_replaces_the_default() -> None:
     """The host of a header is that of the request, alone."""
     environ, _ = environ_of("/", method="GET", kind=None, cookies=[], headers=["Host: shop.example"])
     assert environ["HTTP_HOST"] == "shop.example"
+
+
+def test_unprintable_method(site: Site) -> None:
+    """A method that cannot be printed, or that commands a terminal, is escaped."""
+    assert "\\udc80\\x1b[31M /, a request" in site.run("explain", "/", "-X", "\udc80\x1b[31m").stdout

@@ -140,7 +140,7 @@ def explain(
         request = {"method": environ["REQUEST_METHOD"], "target": path, "as": chosen, "environ": sent}
         emit({"name": affinity.deployment.name, "request": request, **explanation.as_dict(), "notes": notes})
         return
-    request_line = f"{environ['REQUEST_METHOD']} {printable(path)}"
+    request_line = printable(f"{environ['REQUEST_METHOD']} {path}")
     say(f"{styled(request_line, 'strong')}, a request of kind {explanation.kind}")
     _show(affinity, explanation, environ)
     for text in notes:
