@@ -145,7 +145,7 @@ def test_assetsignore_is_read_again(tmp_path: Path) -> None:
     assert asked.get("/b.txt").status_code == 200
 
 
-@pytest.mark.parametrize("content", ["!\n", "a\n**foo\\\n"])
+@pytest.mark.parametrize("content", ["!\n", "a\n**foo\\\n", "[z-a]\n"])
 def test_bad_assetsignore(tmp_path: Path, content: str) -> None:
     """An ``.assetsignore`` that cannot be used is an error: what it is to hide would be served."""
     write_build(tmp_path, {"a.txt": "a", ".assetsignore": content})

@@ -161,7 +161,7 @@ def _assetsignore(root: str) -> Callable[[str, str], bool] | None:
     lines = data.decode("utf-8", "surrogateescape").removeprefix("\ufeff").splitlines()
     try:
         match = pathspec.GitIgnoreSpec.from_lines(lines).match_file
-    except ValueError as error:
+    except (ValueError, re.error) as error:
         raise ConfigurationError(f"{file!r} has a line that is not a pattern: {error}") from None
     return lambda path, _: match(file_name(path[1:]))
 
