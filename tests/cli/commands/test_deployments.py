@@ -136,6 +136,8 @@ def test_workers(site: Site) -> None:
     """The status shows how many workers serve the deployment, which do not, and why."""
     site.deploy(V1, SPLIT)
     assert "No worker reports: no application follows this directory" in site.run("deployments", "status").stdout
+    # Nobody has counted, so nothing is known.
+    assert {it["pages"] for it in site.json("deployments", "status")["versions"]} == {None}
     site.report("web-1", ("v1", "v2"), 2)
     site.report("web-2", ("v1",), 1, error="the log hangs")
     site.report("web-3", ("v1",), 2, failures={"v2": "it has no page"})

@@ -100,9 +100,9 @@ class _View(NamedTuple):
     def figures(self) -> dict[str, Figures]:
         """Return what was counted for the versions since the current deployment; since ever if it does not say.
 
-        Nothing if the reports cannot be read.
+        Nothing if the reports cannot be read, or no worker has ever reported.
         """
-        if self.workers.are_unknown:
+        if self.workers.are_unknown or not (self.workers.live or self.workers.counts):
             return {}
         counted_now = figures_of(self.workers.counts)
         before = self.current.counted if self.current is not None else {}
