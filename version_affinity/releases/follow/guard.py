@@ -142,7 +142,7 @@ class Guard:
         self._looked = now
         found = look(entries, self._observe(watched, now), utc_now())
         pause = math.inf if found.again is None else (found.again - utc_now()).total_seconds()
-        self._due = now + max(SHORTEST_PAUSE, min(pause, watched.look.total_seconds()))
+        self._due = time.monotonic() + max(SHORTEST_PAUSE, min(pause, watched.look.total_seconds()))
         # A process that has read more: this one is about to, or the log has lost deployments and takes no other ones.
         is_newest = self._workers is None or not self._workers.ahead(entries[-1].revision)
         if found.entry is not None and is_newest:
