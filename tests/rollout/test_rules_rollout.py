@@ -6,6 +6,7 @@ import gc
 import gzip
 import itertools
 import logging
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -640,7 +641,8 @@ def test_what_the_collector_walks(of: Builds) -> None:
     for _ in range(3):  # it finds out what need not be walked from the inside outwards
         gc.collect()
     assert len(catalog.named) == count
-    assert not gc.is_tracked(catalog.names)
+    # Python 3.14 walks every dict; what the dict holds is not walked.
+    assert not gc.is_tracked(catalog.names) or sys.version_info >= (3, 14)
     copies = {id(file.copy) for file in catalog.named.values()}
     walked = {
         id(held): held
