@@ -136,7 +136,7 @@ def test_workers(site: Site) -> None:
     """The status shows how many workers serve the deployment, which do not, and why."""
     site.deploy(V1, SPLIT)
     assert "No worker reports: no application follows this directory" in site.run("deployments", "status").stdout
-    # Nobody has counted, so nothing is known.
+    # No worker has reported, so the figures are unknown.
     assert {it["pages"] for it in site.json("deployments", "status")["versions"]} == {None}
     site.report("web-1", ("v1", "v2"), 2)
     site.report("web-2", ("v1",), 1, error="the log hangs")

@@ -99,15 +99,16 @@ def build_directory(name: str | os.PathLike[str], option: str = "directory", *, 
         raise ConfigurationError(f"{option}='' is empty: give the directory that the build writes to, such as 'dist'")
     try:
         root = Path(os.path.realpath(text))
-        if root.parent == root:
-            raise ConfigurationError(
-                f"{option}={text!r} is the root of the file system: name the directory that the build writes to"
-            )
         exists = root.exists()
-        if root.is_dir() or (may_be_missing and not exists):
-            return str(root)
+        is_usable = root.is_dir() or (may_be_missing and not exists)
     except (OSError, ValueError) as error:
         raise ConfigurationError(f"{option}={text!r} cannot be read: {error}") from None
+    if root.parent == root:
+        raise ConfigurationError(
+            f"{option}={text!r} is the root of the file system: name the directory that the build writes to"
+        )
+    if is_usable:
+        return str(root)
     if exists:
         raise ConfigurationError(f"{option}={text!r} is a file: name the directory that the build writes to")
     raise ConfigurationError(

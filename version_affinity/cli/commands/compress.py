@@ -53,4 +53,4 @@ def compress_command(directory: str, encodings: tuple[str, ...], jobs: int | Non
         say(f"A client that accepts all of them saves {size(done.saved)}")
     if done.errors:
         paths = "".join(f"\n  {shown(path)}: {reason}" for path, reason in done.errors)
-        raise RefusedError(f"{counted(len(done.errors), 'file')} could not be compressed, unlike all others:{paths}")
+        raise RefusedError(f"all files were compressed, except for {counted(len(done.errors), 'file')}:{paths}")

@@ -109,8 +109,8 @@ def _signer(
         return name or affinity.deployment.name, secret, affinity.deployment.percentages
     if given is None:
         raise RefusedError(
-            f"there is no secret to sign with: set {OVERRIDE_SECRET}, or name a file that contains it (--secret-file) "
-            "or the application (--app)"
+            f"there is no secret to sign with: set {OVERRIDE_SECRET}, or name a file with the secret (--secret-file), "
+            "or name the application (--app)"
         )
     if name is not None:
         return name, given, None
